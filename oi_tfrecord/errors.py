@@ -1,0 +1,51 @@
+"""Errors a user reads: each names what is wrong, where, and what to do about it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class OiTfrecordError(Exception):
+    """Base of every error that is the user's to mend; commands print it without a traceback."""
+
+
+class ConfigError(OiTfrecordError):
+    """A bad configuration value, flag or key."""
+
+    def __init__(self, field: str, problem: str):
+        """Args:
+        field: the name of the flag or config key.
+        problem: what is wrong with it and what would be right.
+        """
+        super().__init__(field, problem)
+        self.field = field
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}"
+
+
+class InputError(OiTfrecordError):
+    """An input file that cannot be used as a whole (a single bad row is a counted reject)."""
+
+    def __init__(self, path: str, problem: str, remedy: str, line: int | None = None):
+        """Args:
+        path: the file.
+        problem: what is wrong with it.
+        remedy: what the user can do.
+        line: line number in the file, from 1, where one is to blame.
+        """
+        super().__init__(path, problem, remedy, line)
+        self.path = path
+        self.problem = problem
+        self.remedy = remedy
+        self.line = line
+
+    def __str__(self) -> str:
+        where = self.path if self.line is None else f"{self.path}, line {self.line}"
+        return f"{where}: {self.problem}. {self.remedy}."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Returns `; did you mean 'x'?` for the closest known name, or an empty string."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{matches[0]}'?" if matches else ""

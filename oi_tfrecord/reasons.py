@@ -1,0 +1,37 @@
+"""The reasons for which a row or an image does not reach a record.
+
+A *reject* is a fault in the input: it is listed in `rejects-<split>.csv` and counts
+towards `--max_rejects`. A *drop* follows from the configuration: it is counted only.
+Together with what was used they balance against what was read.
+"""
+
+import enum
+
+
+class Reject(enum.StrEnum):
+    """Faults in the input."""
+
+    MALFORMED_ROW = "malformed_row"
+    BAD_IMAGE_ID = "bad_image_id"
+    UNKNOWN_CLASS = "unknown_class"
+    DEGENERATE_BOX = "degenerate_box"
+    BOX_OUT_OF_RANGE = "box_out_of_range"
+    BAD_CONFIDENCE = "bad_confidence"
+    BAD_FLAG = "bad_flag"
+    DUPLICATE = "duplicate"
+    ANNOTATION_WITHOUT_IMAGE = "annotation_without_image"
+    IMAGE_REJECTED = "image_rejected"
+    IMAGE_MISSING = "image_missing"
+    IMAGE_UNREADABLE = "image_unreadable"
+    IMAGE_EMPTY = "image_empty"
+    IMAGE_CUT_OFF = "image_cut_off"
+    NOT_AN_IMAGE = "not_an_image"
+    IMAGE_BROKEN = "image_broken"
+    IMAGE_TOO_LARGE = "image_too_large"
+
+
+class Drop(enum.StrEnum):
+    """What the configuration leaves out."""
+
+    CLASS_NOT_IN_LABEL_MAP = "class_not_in_label_map"
+    IMAGE_NOT_SELECTED = "image_not_selected"
