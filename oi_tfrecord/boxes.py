@@ -1,0 +1,45 @@
+"""The checks a box row must pass."""
+
+import numpy as np
+
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.tables import COORDINATES, FLAGS, NO_COLUMN, UNKNOWN
+
+
+def find_bad_boxes(rows: np.ndarray) -> list[tuple[Reject, np.ndarray]]:
+    """Finds the box rows that no reader could use.
+
+    Args:
+      rows: BOX_ROW array [n], coordinates as fractions of the image's side.
+
+    Returns:
+      (reason, indices into `rows`) for each reason that occurs; a row has one reason at most.
+      The object detection API stops training at an inverted box and takes a zero-area one for
+      real (core/box_list_ops.py `assert_or_prune_invalid_boxes`), so both are rejected here.
+    """
+    bad = []
+    free = np.ones(len(rows), bool)
+    in_range = np.ones(len(rows), bool)
+    for name in COORDINATES:
+        in_range &= (rows[name] >= 0) & (rows[name] <= 1)
+    proper = (rows["xmin"] < rows["xmax"]) & (rows["ymin"] < rows["ymax"])
+    known = np.ones(len(rows), bool)
+    for name in FLAGS:
+        known &= (rows[name] >= NO_COLUMN) & (rows[name] <= 1)
+    for reason, passed in (
+        (Reject.BOX_OUT_OF_RANGE, in_range),
+        (Reject.DEGENERATE_BOX, proper),
+        (Reject.BAD_FLAG, known),
+    ):
+        indices = np.flatnonzero(free & ~passed)
+        if len(indices):
+            bad.append((reason, indices))
+            free[indices] = False
+    return bad
+
+
+def describe(row: np.void, reason: Reject) -> str:
+    """Returns the values of a rejected box row that show why, for the rejects file."""
+    if reason is Reject.BAD_FLAG:
+        return ", ".join(f"{column}={row[name]}" for name, column in FLAGS.items() if row[name] not in (UNKNOWN, 0, 1))
+    return ", ".join(f"{column}={row[name]:.7g}" for name, column in COORDINATES.items())

@@ -1,0 +1,192 @@
+"""The configuration of a conversion: one typed value, from a YAML file and flags."""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import yaml
+
+from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.label_map import Order
+from oi_tfrecord.record_keys import ExtraKeys
+from oi_tfrecord.sharding import MAX_SHARDS
+from oi_tfrecord.tables import Table
+
+DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
+SELECTIONS = ("boxed", "labelled", "all")
+IMAGE_MODES = ("copy", "verify")
+
+
+def _setting(default: Any, description: str, *, shapes_output: bool = True) -> Any:
+    return dataclasses.field(default=default, metadata={"help": description, "shapes_output": shapes_output})
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertConfig:
+    """Everything that decides what a conversion reads and writes.
+
+    Every field is a key of the YAML file and a flag of the same name; a flag wins. File names may
+    hold `{split}` and are relative to `data_dir` unless they are absolute or have a scheme; of the
+    names given for one file, the first that exists is read, also with `.gz` or `.bz2` added.
+    """
+
+    release: str = _setting("", "Name of the release, kept in the manifest.")
+    split: str = _setting("", "Split to convert: train, validation or test.")
+    data_dir: str = _setting("", "Folder of the CSV and class files.", shapes_output=False)
+    output_dir: str = _setting("", "Folder for records, label map, manifest and rejects.", shapes_output=False)
+    images: str = _setting("", "Path of an image, with {image_id} and, if needed, {split}.")
+    metadata: tuple[str, ...] = _setting((), "Names of the metadata CSV (images.csv).")
+    boxes: tuple[str, ...] = _setting((), "Names of the box CSV.")
+    human_labels: tuple[str, ...] = _setting((), "Names of the CSV of human-verified image labels.")
+    machine_labels: tuple[str, ...] = _setting((), "Names of the CSV of machine-generated image labels.")
+    class_descriptions: tuple[str, ...] = _setting((), "Names of the CSV of MIDs and display names.")
+    class_list: tuple[str, ...] = _setting((), "Names of the list of classes that make the label map.")
+    driver: str = _setting("metadata", "Table whose ImageIDs are the images: metadata, boxes or human_labels.")
+    select: str = _setting("boxed", "Images to write: boxed (with a box), labelled (with a box or human label), all.")
+    label_order: str = _setting("list", "Order of label map ids: list, mid or frequency.")
+    label_map: str = _setting("", "Existing label map (.pbtxt) whose ids are kept.")
+    extra_keys: tuple[str, ...] = _setting((), "Groups of further keys: " + ", ".join(ExtraKeys) + ".")
+    num_shards: int = _setting(0, "Number of shards.")
+    image_mode: str = _setting("copy", "copy (check headers, copy bytes) or verify (decode every image).")
+    max_image_bytes: int = _setting(64 << 20, "Largest image file taken, in bytes.")
+    max_image_pixels: int = _setting(178_956_970, "Largest image taken, in pixels.")
+    max_rejects: str = _setting("1%", "Rejects of a kind allowed: a count, or a percentage.", shapes_output=False)
+    csv_block_mb: int = _setting(32, "Size of the CSV ranges, in MiB; bounds the memory of a reader.")
+    read_threads: int = _setting(0, "Images read at once by a worker; 0 chooses by storage.", shapes_output=False)
+    overwrite: bool = _setting(False, "Replace what is in output_dir for this split.", shapes_output=False)
+
+    def __post_init__(self) -> None:
+        _check_choice("driver", self.driver, DRIVERS)
+        _check_choice("select", self.select, SELECTIONS)
+        _check_choice("label_order", self.label_order, get_args(Order))
+        _check_choice("image_mode", self.image_mode, IMAGE_MODES)
+        for group in self.extra_keys:
+            _check_choice("extra_keys", group, tuple(ExtraKeys))
+        _check_range("num_shards", self.num_shards, 0, MAX_SHARDS)
+        _check_range("csv_block_mb", self.csv_block_mb, 1, 1024)
+        _check_range("read_threads", self.read_threads, 0, 1024)
+        _check_range("max_image_bytes", self.max_image_bytes, 1, (1 << 31) - (1 << 20))
+        _check_range("max_image_pixels", self.max_image_pixels, 1, 1 << 40)
+        if self.images and "{image_id}" not in self.images:
+            raise ConfigError("images", f"{self.images!r} has no {{image_id}}, so every image would be the same file")
+        if self.split and not re.fullmatch(r"[A-Za-z0-9_-]+", self.split):
+            raise ConfigError("split", f"{self.split!r} may hold only letters, digits, - and _")
+        parse_max_rejects(self.max_rejects)
+
+    def check_complete(self) -> None:
+        """Checks that what a conversion cannot do without is there.
+
+        Raises:
+          ConfigError: naming the first field that is missing.
+        """
+        for field in ("split", "data_dir", "output_dir", "images", "class_descriptions"):
+            if not getattr(self, field):
+                raise ConfigError(field, f"is needed; give --{field}")
+        if not getattr(self, self.driver):
+            raise ConfigError(self.driver, f"is needed, as it is the driver; give --{self.driver} or another --driver")
+
+    def shaping(self) -> dict[str, Any]:
+        """Returns the fields that decide the bytes of the output, for the fingerprint and the manifest."""
+        fields = dataclasses.fields(self)
+        return {field.name: getattr(self, field.name) for field in fields if field.metadata["shapes_output"]}
+
+
+def parse_max_rejects(text: str) -> tuple[float, bool]:
+    """Parses `--max_rejects`.
+
+    Args:
+      text: a count (`100`) or a percentage (`1%`, `0.5%`).
+
+    Returns:
+      (limit, whether it is a percentage).
+
+    Raises:
+      ConfigError: naming the field.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    if not match or (not match[2] and "." in match[1]):
+        raise ConfigError("max_rejects", f"{text!r} is neither a count (100) nor a percentage (1%)")
+    limit = float(match[1])
+    if match[2] and limit > 100:
+        raise ConfigError("max_rejects", f"{text!r} is over 100%")
+    return limit, bool(match[2])
+
+
+def load_config(text: str, path: str, overrides: Mapping[str, Any]) -> ConvertConfig:
+    """Makes the configuration from a YAML file and flags.
+
+    Args:
+      text: contents of the YAML file; empty for none.
+      path: its name, for errors.
+      overrides: field name to value, from flags; they win.
+
+    Returns:
+      The configuration, checked.
+
+    Raises:
+      ConfigError: naming the key, and the nearest known one if it is unknown.
+    """
+    try:
+        loaded = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(path, f"is not YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(path, "must hold keys and values at the top level")
+    fields = {field.name: field for field in dataclasses.fields(ConvertConfig)}
+    values: dict[str, Any] = {}
+    for key, value in loaded.items():
+        if key not in fields:
+            raise ConfigError(str(key), f"is no configuration key ({path}){nearest(str(key), fields)}")
+        values[key] = _typed(key, value, fields[key].default)
+    values.update({key: _typed(key, value, fields[key].default) for key, value in overrides.items()})
+    return ConvertConfig(**values)
+
+
+def find_config(name: str) -> pathlib.Path:
+    """Returns the file of `--config`: a path, or the name of a configuration shipped with the package.
+
+    Raises:
+      ConfigError: when there is no such file.
+    """
+    given = pathlib.Path(name)
+    if given.is_file():
+        return given
+    here = pathlib.Path(__file__).parent
+    shipped = [folder for folder in (here / "configs", here.parent / "configs") if folder.is_dir()]
+    for folder in shipped:
+        candidate = folder / (given.name if given.suffix else given.name + ".yaml")
+        if candidate.is_file():
+            return candidate
+    known = sorted(path.stem for folder in shipped for path in folder.glob("*.yaml"))
+    raise ConfigError("config", f"no file {name!r}; shipped are {', '.join(known)}{nearest(given.stem, known)}")
+
+
+def _typed(key: str, value: Any, default: Any) -> Any:
+    if isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+        raise ConfigError(key, f"{value!r} is not true or false")
+    if isinstance(default, int):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        raise ConfigError(key, f"{value!r} is not a whole number")
+    if isinstance(default, tuple):
+        items = [value] if isinstance(value, str) else value
+        if isinstance(items, (list, tuple)) and all(isinstance(item, str) for item in items):
+            return tuple(items)
+        raise ConfigError(key, f"{value!r} is not a list of texts")
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return str(value)
+    raise ConfigError(key, f"{value!r} is not a text")
+
+
+def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(field, f"{value!r} is none of {', '.join(map(str, choices))}{nearest(value, choices)}")
+
+
+def _check_range(field: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ConfigError(field, f"{value} is not within {low} to {high}")

@@ -1,0 +1,82 @@
+"""Reads ranges of CSV files: nominal ones are planned, exact ones hold whole records."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from oi_tfrecord import storage
+from oi_tfrecord.csv_ranges import BlockScan, line_range, resolve, scan_block, split_stream
+from oi_tfrecord.inputs import InputFile, read_rows
+from oi_tfrecord.tables import QUOTED_LINE_BREAKS, RangeKey
+
+
+@dataclasses.dataclass(frozen=True)
+class FileRange:
+    """Bytes of one file.
+
+    Attributes:
+      key: table, file and number of the range. A compressed file is one range that yields
+        several blocks, numbered on from its own.
+      start, end: byte offsets.
+      exact: whether the borders are those of records, not only near them.
+    """
+
+    key: RangeKey
+    start: int
+    end: int
+    exact: bool = False
+
+
+def plan_ranges(file: InputFile, block_bytes: int) -> list[FileRange]:
+    """Cuts a file in nominal ranges of `block_bytes` bytes."""
+    if file.compressed:
+        return [FileRange(RangeKey(file.table, file.number, 0), 0, file.size, exact=True)]
+    starts = range(file.rows_start, file.size, block_bytes)
+    return [
+        FileRange(RangeKey(file.table, file.number, index), start, min(start + block_bytes, file.size))
+        for index, start in enumerate(starts)
+    ]
+
+
+def needs_scan(file_range: FileRange) -> bool:
+    """Returns whether the records of a range can only be told once the quotes before it are known."""
+    return not file_range.exact and file_range.key.table in QUOTED_LINE_BREAKS
+
+
+def scan_range(file: InputFile, nominal: FileRange) -> BlockScan:
+    """Scans a nominal range for `resolve_ranges`."""
+    start, end = _whole_lines(file, nominal)
+    return scan_block(storage.read_range(file.path, start, end - start), start)
+
+
+def resolve_ranges(file: InputFile, scans: Iterable[BlockScan]) -> list[FileRange]:
+    """Returns the exact ranges of a file from the scans of all its nominal ranges, in any order."""
+    ordered = sorted(scans, key=lambda scan: (scan.start, scan.end))
+    return [
+        FileRange(RangeKey(file.table, file.number, index), start, end, exact=True)
+        for index, (start, end) in enumerate(resolve(ordered, file.path))
+    ]
+
+
+def read_range(file: InputFile, file_range: FileRange, block_bytes: int) -> Iterator[tuple[RangeKey, bytes]]:
+    """Yields the whole records of a range, and the key of each block of them.
+
+    Args:
+      file: the file.
+      file_range: a range that is exact, or of a table whose rows are lines.
+      block_bytes: size of the blocks of a compressed file.
+    """
+    if file.compressed:
+        quoted = file.table in QUOTED_LINE_BREAKS
+        for index, data in enumerate(split_stream(read_rows(file), block_bytes, quoted, file.path)):
+            yield RangeKey(file.table, file.number, index), data
+        return
+    start, end = (file_range.start, file_range.end) if file_range.exact else _whole_lines(file, file_range)
+    if start < end:
+        yield file_range.key, storage.read_range(file.path, start, end - start)
+
+
+def _whole_lines(file: InputFile, nominal: FileRange) -> tuple[int, int]:
+    def read(offset: int, length: int) -> bytes:
+        return storage.read_range(file.path, offset, length)
+
+    return line_range(read, file.size, nominal.start, nominal.end, file.path, file.rows_start)

@@ -1,0 +1,117 @@
+"""Finds the CSV and class files of a split and looks at their headers."""
+
+import bz2
+import dataclasses
+import gzip
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, cast
+
+from oi_tfrecord import storage
+from oi_tfrecord.csv_header import check_columns, read_header
+from oi_tfrecord.errors import InputError
+from oi_tfrecord.storage import FileInfo
+from oi_tfrecord.tables import REQUIRED_COLUMNS, Table
+
+_COMPRESSED_ENDINGS = (".gz", ".bz2")
+_HEADER_BYTES = 1 << 16
+_CHUNK_BYTES = 4 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class InputFile:
+    """A CSV file of a table.
+
+    Attributes:
+      table: what it holds.
+      number: its place among the files of the table.
+      path: its name.
+      size: bytes as stored.
+      modified: seconds since the epoch.
+      names: columns.
+      rows_start: byte (of the decompressed file) at which rows start.
+      header_lines: lines before the first row.
+    """
+
+    table: Table
+    number: int
+    path: str
+    size: int
+    modified: float
+    names: tuple[str, ...]
+    rows_start: int
+    header_lines: int
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the file can only be read from its start."""
+        return self.path.endswith(_COMPRESSED_ENDINGS)
+
+
+def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[FileInfo]:
+    """Returns the files of the first of `names` that matches any.
+
+    Args:
+      names: glob patterns relative to `data_dir`, with `{split}`.
+      data_dir: folder of the data.
+      split: name for `{split}`.
+      wanted: what the file is, for the error.
+
+    Raises:
+      InputError: if none matches; it lists what was tried.
+    """
+    tried = []
+    for name in names:
+        pattern = storage.join(data_dir, name.replace("{split}", split))
+        for ending in ("", *_COMPRESSED_ENDINGS):
+            tried.append(pattern + ending)
+            if found := storage.match(pattern + ending):
+                return found
+    remedy = f"Check --data_dir and --split, or name the file with --{wanted}"
+    raise InputError(data_dir, f"no file for {wanted}; looked for {', '.join(tried[::3])} (plain, .gz, .bz2)", remedy)
+
+
+def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) -> list[InputFile]:
+    """Finds the files of a table and checks that they have its columns.
+
+    Raises:
+      InputError: if there is none, or one cannot be read as this table.
+    """
+    files = []
+    for number, info in enumerate(find(names, data_dir, split, str(table))):
+        with open_decompressed(info.path) as stream:
+            header = read_header(_read_some(stream, info.path), info.path)
+        check_columns(header, REQUIRED_COLUMNS[table], info.path)
+        files.append(
+            InputFile(
+                table, number, info.path, info.size, info.modified, header.names, header.rows_start, header.line_count
+            )
+        )
+    return files
+
+
+def open_decompressed(path: str) -> BinaryIO:
+    """Opens a file for reading its bytes, decompressed if its name ends in .gz or .bz2."""
+    stream = storage.open_read(path)
+    if path.endswith(".gz"):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+    return cast(BinaryIO, bz2.BZ2File(stream)) if path.endswith(".bz2") else stream
+
+
+def read_rows(file: InputFile) -> Iterator[bytes]:
+    """Yields the bytes of a file from its first row on, in chunks.
+
+    Raises:
+      InputError: if the file is compressed and damaged or cut off.
+    """
+    skip = file.rows_start
+    with open_decompressed(file.path) as stream:
+        while chunk := _read_some(stream, file.path, _CHUNK_BYTES):
+            yield chunk[skip:] if skip else chunk
+            skip = max(skip - len(chunk), 0)
+
+
+def _read_some(stream: BinaryIO, path: str, size: int = _HEADER_BYTES) -> bytes:
+    try:
+        return stream.read(size)
+    except (EOFError, gzip.BadGzipFile, OSError) as error:
+        raise InputError(path, f"cannot be read: {error}", "Download it again, and check its size") from error

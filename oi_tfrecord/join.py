@@ -1,0 +1,237 @@
+"""The join of one shard: metadata, boxes and labels of each image, in hash order, columnar."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from oi_tfrecord.batches import Batch
+from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.sharding import format_id, hash_ids
+from oi_tfrecord.tables import LABEL_TABLES, ROW_TYPES, RangeKey, Table
+
+_SHIFT = np.uint64(32)
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinFault:
+    """A row rejected by the join: `line` counts from 0 within the range `key`."""
+
+    key: RangeKey
+    line: int
+    image_id: str
+    reason: Reject
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Stacked:
+    """All rows of one table in a shard, in file order.
+
+    Attributes:
+      rows: ROW_TYPES array [n].
+      sources: names that the rows' `source` field indexes.
+      keys: the ranges the rows come from.
+      range_of: int array [n], index into `keys`.
+      texts: text columns [n].
+    """
+
+    rows: np.ndarray
+    sources: tuple[str, ...]
+    keys: tuple[RangeKey, ...]
+    range_of: np.ndarray
+    texts: Mapping[str, pa.Array]
+
+    def select(self, chosen: np.ndarray) -> "Stacked":
+        """Returns the rows at `chosen` (indices or a mask)."""
+        indices = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        texts = {name: column.take(pa.array(indices)) for name, column in self.texts.items()}
+        return Stacked(self.rows[indices], self.sources, self.keys, self.range_of[indices], texts)
+
+    def fault(self, index: int, reason: Reject, detail: str) -> JoinFault:
+        """Returns the fault of the row at `index`."""
+        row = self.rows[index]
+        key = self.keys[self.range_of[index]]
+        return JoinFault(key, int(row["line"]), format_id(int(row["image_id"])), reason, detail)
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotations:
+    """Rows of one annotation table by image: those of image `i` are `rows[offsets[i]:offsets[i + 1]]`."""
+
+    rows: np.ndarray
+    offsets: np.ndarray
+    sources: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinedShard:
+    """The images of one shard with their annotations.
+
+    Attributes:
+      image_ids: uint64 array [n] in hash order.
+      annotations: per annotation table present, the rows of each image in file order.
+      texts: text columns [n] of the metadata.
+      faults: rejected rows.
+      rejected: rejected rows per table and reason.
+      dropped: dropped rows per table and reason.
+      images_not_selected: images left out by `images`.
+    """
+
+    image_ids: np.ndarray
+    annotations: Mapping[Table, Annotations]
+    texts: Mapping[str, pa.Array]
+    faults: list[JoinFault]
+    rejected: dict[Table, Counter[Reject]]
+    dropped: dict[Table, Counter[Drop]]
+    images_not_selected: int
+
+
+def stack(batches: Iterable[Batch]) -> dict[Table, Stacked]:
+    """Returns the rows of each table, in file order whatever the order of the batches."""
+    by_table: dict[Table, list[Batch]] = {}
+    for batch in batches:
+        by_table.setdefault(batch.key.table, []).append(batch)
+    stacked = {}
+    for table, parts in by_table.items():
+        parts.sort(key=lambda batch: (batch.key.file, batch.key.index, batch.part))
+        names: dict[str, int] = {}
+        arrays = []
+        for batch in parts:
+            codes = np.array([names.setdefault(name, len(names)) for name in batch.sources], np.uint8)
+            rows = batch.rows
+            if "source" in rows.dtype.names and not np.array_equal(codes, np.arange(len(codes))):
+                rows = rows.copy()
+                rows["source"] = codes[rows["source"]]
+            arrays.append(rows)
+        keys = tuple(batch.key for batch in parts)
+        range_of = np.repeat(np.arange(len(parts)), [len(batch.rows) for batch in parts])
+        texts = {
+            name: pa.concat_arrays([batch.texts[name] for batch in parts]) for name in parts[0].texts if len(parts)
+        }
+        stacked[table] = Stacked(np.concatenate(arrays), tuple(names), keys, range_of, texts)
+    return stacked
+
+
+def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> JoinedShard:
+    """Joins the tables of one shard.
+
+    Args:
+      batches: all batches of the shard, in any order.
+      driver: the table whose ImageIDs are the images of the split.
+      images: `boxed` keeps images with a box, `labelled` those with a box or a human label, `all` all.
+
+    Returns:
+      The images in hash order. A row that repeats another of its table in every column is a
+      duplicate and kept once; an annotation of an image that the driver does not name is rejected.
+    """
+    tables = stack(batches)
+    faults: list[JoinFault] = []
+    rejected: dict[Table, Counter[Reject]] = {table: Counter() for table in tables}
+    dropped: dict[Table, Counter[Drop]] = {table: Counter() for table in tables}
+
+    def reject(table: Table, indices: np.ndarray, reason: Reject, detail: str) -> None:
+        rejected[table][reason] += len(indices)
+        faults.extend(tables[table].fault(index, reason, detail) for index in indices.tolist())
+
+    empty = np.zeros(0, ROW_TYPES[driver])
+    driving = tables.get(driver, Stacked(empty, (), (), np.zeros(0, np.int64), {}))
+    hashes, first = np.unique(hash_ids(driving.rows["image_id"]), return_index=True)
+    if driver is Table.METADATA and len(first) < len(driving.rows):
+        repeated = np.ones(len(driving.rows), bool)
+        repeated[first] = False
+        reject(driver, np.flatnonzero(repeated), Reject.DUPLICATE, "ImageID occurs before in this table")
+    image_ids = driving.rows["image_id"][first]
+    texts = {name: column.take(pa.array(first)) for name, column in driving.texts.items()}
+
+    found: dict[Table, tuple[Stacked, np.ndarray]] = {}
+    for table, rows in tables.items():
+        if table is Table.METADATA:
+            continue
+        image_of = np.searchsorted(hashes, row_hashes := hash_ids(rows.rows["image_id"]))
+        known = np.zeros(len(row_hashes), bool)
+        if len(hashes):
+            known = hashes[np.minimum(image_of, len(hashes) - 1)] == row_hashes
+        if not known.all():
+            detail = f"its ImageID is not in {driver}"
+            reject(table, np.flatnonzero(~known), Reject.ANNOTATION_WITHOUT_IMAGE, detail)
+        repeated = find_duplicates(rows.rows)
+        if len(repeated := repeated[known[repeated]]):
+            reject(table, repeated, Reject.DUPLICATE, "repeats an earlier row of this table")
+            known[repeated] = False
+        if not known.all():
+            rows, image_of = rows.select(known), image_of[known]
+        order = np.argsort(_narrow(image_of, len(hashes)), kind="stable")
+        found[table] = rows.select(order), image_of[order]
+
+    selected = _select_images(len(hashes), {table: image_of for table, (_, image_of) in found.items()}, images)
+    annotations = {}
+    for table, (rows, image_of) in found.items():
+        if not selected.all() and len(image_of):
+            kept = selected[image_of]
+            if left_out := int(np.count_nonzero(~kept)):
+                dropped[table][Drop.IMAGE_NOT_SELECTED] += left_out
+                rows, image_of = rows.select(kept), image_of[kept]
+        offsets = np.searchsorted(image_of, np.append(np.flatnonzero(selected), len(hashes)))
+        annotations[table] = Annotations(rows.rows, offsets, rows.sources)
+    if not selected.all():
+        image_ids = image_ids[selected]
+        texts = {name: column.filter(pa.array(selected)) for name, column in texts.items()}
+    return JoinedShard(
+        image_ids, annotations, texts, faults, rejected, dropped, int(np.count_nonzero(~selected))
+    )  # fmt: skip
+
+
+def find_duplicates(rows: np.ndarray) -> np.ndarray:
+    """Finds rows that repeat an earlier row in every column of the file.
+
+    Args:
+      rows: LABEL_ROW or BOX_ROW array [n] in file order.
+
+    Returns:
+      Indices, ascending, of the rows after the first of each set of equal rows.
+    """
+    # One 64-bit key per row makes the common case, no duplicate, a single sort; the rows that
+    # share a key are then compared whole.
+    key = hash_ids(rows["image_id"])
+    names = [name for name in rows.dtype.names or () if name not in ("image_id", "line")]
+    for first, second in zip(names[::2], [*names[1::2], None], strict=False):
+        word = _bits(rows[first]) << _SHIFT
+        key = hash_ids(key ^ (word | _bits(rows[second]) if second else word))
+    order = np.sort(key)
+    if not (order[1:] == order[:-1]).any():
+        return np.zeros(0, np.int64)
+    shared = np.unique(order[1:][order[1:] == order[:-1]])
+    seen: set[tuple[object, ...]] = set()
+    repeated = []
+    for index in np.flatnonzero(np.isin(key, shared)).tolist():
+        row = rows[index]
+        values = (int(row["image_id"]), *(row[name].item() for name in names))
+        if values in seen:
+            repeated.append(index)
+        seen.add(values)
+    return np.array(repeated, np.int64)
+
+
+def _bits(column: np.ndarray) -> np.ndarray:
+    if column.dtype.kind == "f":
+        column = np.ascontiguousarray(column).view(np.uint32)
+    return column.astype(np.uint64) & np.uint64(0xFFFFFFFF)
+
+
+def _narrow(image_of: np.ndarray, images: int) -> np.ndarray:
+    # A stable sort of 16-bit integers is a radix sort in numpy.
+    return image_of.astype(np.uint16) if images <= 1 << 16 else image_of
+
+
+def _select_images(count: int, image_of: Mapping[Table, np.ndarray], images: str) -> np.ndarray:
+    if images == "all":
+        return np.ones(count, bool)
+    selected = np.zeros(count, bool)
+    tables = (Table.BOXES,) if images == "boxed" else (Table.BOXES, LABEL_TABLES[0])
+    for table in tables:
+        if table in image_of:
+            selected[image_of[table]] = True
+    return selected

@@ -1,0 +1,56 @@
+"""Maps a function over items with threads, in order, holding a bounded number of bytes."""
+
+import collections
+import concurrent.futures
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CHUNK = 4
+"""Items per task: handing a task to a thread costs about as much as reading a small file."""
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    threads: int,
+    max_bytes: int,
+    size_of: Callable[[Result], int],
+) -> Iterator[Result]:
+    """Yields `function(item)` for each item, in order, computed ahead by threads.
+
+    Args:
+      function: called from `threads` threads.
+      items: its arguments.
+      threads: at least 1.
+      max_bytes: bound on the bytes of results computed ahead, estimated from the mean of the
+        results so far; at least one task is always under way.
+      size_of: bytes that a result holds.
+
+    Yields:
+      The results in the order of `items`. An exception of `function` is raised in its place.
+    """
+
+    def run(start: int) -> list[Result]:
+        return [function(item) for item in items[start : start + CHUNK]]
+
+    pending: collections.deque[concurrent.futures.Future[list[Result]]] = collections.deque()
+    total_bytes = done = 0
+    start = 0
+    executor = concurrent.futures.ThreadPoolExecutor(threads)
+    try:
+        while pending or start < len(items):
+            chunk_bytes = CHUNK * total_bytes // done if done else 0
+            window = min(2 * threads, max(max_bytes // chunk_bytes, 1)) if chunk_bytes else threads
+            while start < len(items) and len(pending) < window:
+                pending.append(executor.submit(run, start))
+                start += CHUNK
+            for result in pending.popleft().result():
+                total_bytes += size_of(result)
+                done += 1
+                yield result
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,95 @@
+"""Reads one CSV range: parse, check, split by shard, count."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+
+import google_crc32c
+import numpy as np
+
+from oi_tfrecord.batches import partition
+from oi_tfrecord.classes import Vocabulary
+from oi_tfrecord.csv_input import FileRange, read_range
+from oi_tfrecord.csv_rows import parse_rows
+from oi_tfrecord.inputs import InputFile
+from oi_tfrecord.rejects import Rejected, format_piece
+from oi_tfrecord.results import RangeResult
+from oi_tfrecord.table_rows import TableRows, make_rows, wanted_columns
+from oi_tfrecord.tables import QUOTED_LINE_BREAKS, RangeKey
+from oi_tfrecord.work_folder import WorkFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class RangeJob:
+    """What all ranges of a conversion have in common.
+
+    Attributes:
+      files: by (table, file number).
+      vocabulary: MIDs and their codes.
+      kept_codes: bool array [len(vocabulary)], classes of the label map.
+      texts: metadata columns kept beside the rows.
+      num_shards: number of shards.
+      finished_shards: shards that take no rows any more.
+      block_bytes: size of the blocks of a compressed file.
+      work: folder of the lists of rejects.
+    """
+
+    files: dict[tuple[str, int], InputFile]
+    vocabulary: Vocabulary
+    kept_codes: np.ndarray
+    texts: frozenset[str]
+    num_shards: int
+    finished_shards: frozenset[int]
+    block_bytes: int
+    work: WorkFolder
+
+
+def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int, bytes] | RangeResult]:
+    """Yields the (shard, batch) pairs of a range, then the result of each of its blocks.
+
+    Args:
+      job: the conversion.
+      file_range: the range; its list of rejects is stored in the work folder.
+    """
+    file = job.files[file_range.key.table, file_range.key.file]
+    for key, data in read_range(file, file_range, job.block_bytes):
+        wanted = wanted_columns(file.table, file.names, job.texts)
+        parsed = parse_rows(data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
+        rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes)
+        yield from partition(key, rows, job.num_shards, job.finished_shards)
+        _store_rejects(job.work, file, key, rows)
+        yield _result(job.vocabulary, key, data, rows)
+
+
+def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: TableRows) -> None:
+    rejects = [
+        Rejected(
+            table=key.table,
+            file=file.path,
+            line=fault.line,
+            image_id=fault.image_id,
+            reason=fault.reason,
+            detail=fault.detail,
+            range_index=key.index,
+            file_index=key.file,
+        )
+        for fault in rows.faults
+    ]
+    work.write_rejects(f"range-{key.table}-{key.file:05d}-{key.index:06d}", format_piece(rejects))
+
+
+def _result(vocabulary: Vocabulary, key: RangeKey, data: bytes, rows: TableRows) -> RangeResult:
+    codes = np.flatnonzero(rows.class_rows)
+    return RangeResult(
+        table=key.table,
+        file=key.file,
+        index=key.index,
+        size=len(data),
+        crc32c=google_crc32c.value(data),
+        line_count=rows.line_count,
+        rows_read=rows.rows_read,
+        rejected=dict(Counter(str(fault.reason) for fault in rows.faults)),
+        dropped={str(reason): count for reason, count in rows.dropped.items()},
+        class_rows={vocabulary.mids[code]: int(rows.class_rows[code]) for code in codes.tolist()},
+        ends_open=not data.endswith(b"\n"),
+    )

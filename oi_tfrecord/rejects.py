@@ -1,0 +1,75 @@
+"""Rejected rows and images, and the CSV that lists them."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterable
+
+from oi_tfrecord.reasons import Reject
+
+COLUMNS = ("Table", "File", "Line", "ImageID", "Reason", "Detail")
+MAX_DETAIL = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejected:
+    """One row or image that did not reach a record.
+
+    Attributes:
+      table: table of the row, or `images` for an image.
+      file: path of the CSV file, or of the image.
+      line: line of the row within its range, from 0; -1 for an image.
+      image_id: 16 hex digits, or empty where the row has none.
+      reason: why.
+      detail: what was found.
+      range_index: range of the file which `line` counts from; -1 for an image.
+      file_index: number of the file within its table; -1 for an image.
+    """
+
+    table: str
+    file: str
+    line: int
+    image_id: str
+    reason: Reject
+    detail: str
+    range_index: int = -1
+    file_index: int = -1
+
+
+def format_piece(rejected: Iterable[Rejected]) -> str:
+    """Returns rejects as CSV lines, line numbers still relative to their range.
+
+    The number of the first line of a range is known once all ranges before it were read, so
+    pieces carry (file index, range, line) until `absolute_lines` resolves them.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for item in rejected:
+        detail = item.detail[:MAX_DETAIL]
+        where = (item.file_index, item.range_index, item.line)
+        writer.writerow((*where, item.table, item.file, item.image_id, str(item.reason), detail))
+    return out.getvalue()
+
+
+def absolute_lines(piece: str, first_lines: dict[tuple[str, int, int], int]) -> str:
+    """Returns a piece with the columns of the rejects file.
+
+    Args:
+      piece: what `format_piece` made.
+      first_lines: number (from 1) of the first line of each (table, file index, range).
+
+    Returns:
+      CSV lines with COLUMNS; Line is empty for images.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for file_index, index, line, table, file, image_id, reason, detail in csv.reader(io.StringIO(piece, newline="")):
+        key = (table, int(file_index), int(index))
+        number = first_lines[key] + int(line) if int(index) >= 0 else ""
+        writer.writerow((table, file, number, image_id, reason, detail))
+    return out.getvalue()
+
+
+def format_header() -> str:
+    """Returns the header line of the rejects file."""
+    return ",".join(COLUMNS) + "\n"

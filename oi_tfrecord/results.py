@@ -1,0 +1,106 @@
+"""What the work on a range and on a shard reports; the manifest is their sum."""
+
+import dataclasses
+import json
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class RangeResult:
+    """What became of the rows of one CSV range.
+
+    Attributes:
+      table, file, index: the range.
+      size: its bytes.
+      crc32c: of its bytes.
+      line_count: lines in it.
+      rows_read: rows in it.
+      rejected: rejected rows by reason.
+      dropped: dropped rows by reason.
+      class_rows: MID to usable rows.
+      ends_open: whether its last line lacks a line end.
+    """
+
+    table: str
+    file: int
+    index: int
+    size: int
+    crc32c: int
+    line_count: int
+    rows_read: int
+    rejected: dict[str, int]
+    dropped: dict[str, int]
+    class_rows: dict[str, int]
+    ends_open: bool
+
+    @property
+    def rows_passed(self) -> int:
+        """Rows handed on to the join."""
+        return self.rows_read - sum(self.rejected.values()) - sum(self.dropped.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class TableCount:
+    """What became of a table's rows in one shard; `written` of them are in its records."""
+
+    written: int
+    rejected: dict[str, int]
+    dropped: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardResult:
+    """What became of one shard.
+
+    Attributes:
+      shard: its number.
+      file: its file name.
+      size: its bytes.
+      sha256: of the file.
+      records: records in it.
+      images_selected: images that the configuration selects.
+      images_not_selected: images that it leaves out.
+      images_rejected: selected images without a record, by reason.
+      image_bytes: bytes of the images in the records.
+      images_reencoded: images not copied as they were, by source format.
+      tables: by table name.
+      boxes_per_class: label map id (as text) to boxes.
+      labels_per_class: label map id (as text) to [positive, negative] human labels.
+      sources: table name to source to rows.
+      unknown_flags: flags of -1 that were written as 0.
+      most_boxes: boxes of the image that has most.
+      images_over_100_boxes: images with more boxes than the Object Detection API reads by default.
+    """
+
+    shard: int
+    file: str
+    size: int
+    sha256: str
+    records: int
+    images_selected: int
+    images_not_selected: int
+    images_rejected: dict[str, int]
+    image_bytes: int
+    images_reencoded: dict[str, int]
+    tables: dict[str, TableCount]
+    boxes_per_class: dict[str, int]
+    labels_per_class: dict[str, list[int]]
+    sources: dict[str, dict[str, int]]
+    unknown_flags: int
+    most_boxes: int
+    images_over_100_boxes: int
+
+
+def to_json(result: RangeResult | ShardResult) -> bytes:
+    """Returns a result as JSON, its kind under `kind`."""
+    values = dataclasses.asdict(result) | {"kind": type(result).__name__}
+    return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+
+
+def from_json(data: bytes) -> RangeResult | ShardResult:
+    """Returns the result that `to_json` made into `data`."""
+    values: dict[str, Any] = json.loads(data)
+    if values.pop("kind") == "RangeResult":
+        return RangeResult(**values)
+    values["tables"] = {name: TableCount(**count) for name, count in values["tables"].items()}
+    return ShardResult(**values)

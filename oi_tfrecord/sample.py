@@ -1,0 +1,281 @@
+"""A small invented dataset in the published layout of Open Images V3, for trying out and testing."""
+
+import base64
+import dataclasses
+import hashlib
+import io
+import pathlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from PIL import Image
+
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.sample_scenes import DRAWN_MIDS, Extent, Scene, SceneKind, compose_scene, extents, render
+
+RELEASE = "2017_11"
+
+# MIDs and names as in V3's class-descriptions.csv. Tree is the parent of Christmas tree; Hammer is boxable but not
+# trainable; two MIDs are called Kite (a toy, a bird).
+_BOX_NAMES = {
+    "/m/07j7r": "Tree",
+    "/m/018xm": "Ball",
+    "/m/03jm5": "House",
+    "/m/025dyy": "Box",
+    "/m/01h8tj": "Starfish",
+    "/m/02zt3": "Kite",
+    "/m/025nd": "Christmas tree",
+    "/m/03l9g": "Hammer",
+}
+_IMAGE_NAMES = {
+    "/m/0100nhbf": "Sprenger's tulip",
+    "/m/017bml": "Crème brûlée",
+    "/m/01bqvp": "Sky",
+    "/m/01cjsf": "Kite",
+    "/m/01d4b2": "Jack-o'-lantern",
+    "/m/01kr8f": "Illustration",
+    "/m/021sdg": "Graphics",
+    "/m/02csf": "Drawing",
+    "/m/02wvth": 'Fiat 500 "topolino"',
+    "/m/03hgsf0": "Lemon, lime and bitters",
+    "/m/0csby": "Cloud",
+    "/m/0hwky": "Pattern",
+    "/m/0jjw": "Art",
+}
+_NOT_TRAINABLE = {"/m/03l9g", "/m/0100nhbf", "/m/017bml", "/m/021sdg", "/m/02wvth", "/m/03hgsf0"}
+_PARENTS = {"/m/025nd": "/m/07j7r"}
+_TRUE_OF_EVERY_SCENE = ("/m/01kr8f", "/m/021sdg", "/m/02csf", "/m/0hwky", "/m/0jjw")
+_NEVER_SHOWN = tuple(mid for mid in _IMAGE_NAMES if mid not in _TRUE_OF_EVERY_SCENE)
+
+_TITLES = (
+    "Two lines:\nand a kite, perhaps",
+    'The "small" still life',
+    "Früchte, Bälle und ein Stern ★",
+    'Ends in a quote "here"',
+    '\nStarts with a line break, says "so",\n\nand has an empty line',
+    "静物、箱と木",
+    "Tom & Ann&#x27;s yard",
+)
+_AUTHORS = ("Ada Sample", "Meyer, Jörg", 'Kim "Pixel" Ng', "O'Neil & Sons, Ltd.", "山田 花子", "drawn_by_code")
+_KINDS = {
+    0: SceneKind.GROUP,
+    3: SceneKind.DEPICTION,
+    5: SceneKind.TRUNCATED,
+    7: SceneKind.OCCLUDED,
+    10: SceneKind.EMPTY,
+}
+_GRAYSCALE_INDEX = 1
+_SPLITS = ("train", "validation")
+
+_IMAGE_COLUMNS = (
+    "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,"
+    "OriginalSize,OriginalMD5,Thumbnail300KURL"
+)
+_LABEL_COLUMNS = "ImageID,Source,LabelName,Confidence"
+_BOX_COLUMNS = f"{_LABEL_COLUMNS},XMin,XMax,YMin,YMax"
+_FLAG_COLUMNS = "IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleSummary:
+    """What was written.
+
+    `rows` counts data rows (no header) by file, its path relative to the output directory with forward slashes;
+    `images` counts JPEG files by split.
+    """
+
+    rows: Mapping[str, int]
+    images: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Picture:
+    image_id: str
+    index: int
+    scene: Scene
+    jpeg: bytes
+    rng: np.random.Generator
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    # No chroma subsampling: it would smear colour beyond the boxes.
+    image.save(buffer, "JPEG", quality=88, subsampling=0)
+    return buffer.getvalue()
+
+
+def _picture(split: str, index: int, seed: int) -> _Picture:
+    image_id = hashlib.blake2b(f"{seed}/{split}/{index}".encode(), digest_size=8).hexdigest()
+    # A stream for each picture, so that a larger sample begins with the pictures of a smaller one.
+    rng = np.random.default_rng([seed, _SPLITS.index(split), index])
+    scene = compose_scene(rng, _KINDS.get(index % 12, SceneKind.PLAIN))
+    image = render(scene)
+    if split == "train" and index == _GRAYSCALE_INDEX:
+        image = image.convert("L")
+    return _Picture(image_id, index, scene, _jpeg(image), rng)
+
+
+def _image_row(split: str, picture: _Picture) -> str:
+    index, image_id = picture.index, picture.image_id
+    author = index % len(_AUTHORS)
+    title = _TITLES[index // 3 % len(_TITLES)] if index % 3 == 0 else f"Still life no. {index}"
+    thumbnail = "" if index % 7 == 4 else f"https://example.com/thumbnails/{image_id}_z.jpg"
+    fields = (
+        image_id,
+        split,
+        f"https://example.com/images/{split}/{image_id}.jpg",
+        f"https://example.com/photos/{author}/{image_id}",
+        "https://creativecommons.org/licenses/by/2.0/",
+        f"https://example.com/people/{author}/",
+        _quoted(_AUTHORS[author]),
+        _quoted(title),
+        str(len(picture.jpeg)),
+        base64.b64encode(hashlib.md5(picture.jpeg, usedforsecurity=False).digest()).decode("ascii"),
+        thumbnail,
+    )
+    return ",".join(fields)
+
+
+def _box_rows(split: str, picture: _Picture) -> list[str]:
+    height, width = picture.scene.background.shape[:2]
+    sources = ("activemil", "verification", "xclick", "xclick") if split == "train" else ("freeform",)
+    rows = []
+    for thing, extent in zip(picture.scene.objects, extents(picture.scene), strict=True):
+        source = sources[int(picture.rng.integers(len(sources)))]
+        row = f"{picture.image_id},{source},{thing.mid},1,{_normalised(extent, width, height)}"
+        if split != "train":
+            flags = (extent.is_occluded, extent.is_truncated, thing.is_group_of, thing.is_depiction, False)
+            row += "".join(f",{flag:d}" for flag in flags)
+        rows.append(row)
+    return sorted(rows)
+
+
+def _normalised(extent: Extent, width: int, height: int) -> str:
+    edges = (extent.xmin / width, extent.xmax / width, extent.ymin / height, extent.ymax / height)
+    return ",".join(f"{edge:.6f}" for edge in edges)
+
+
+def _human_rows(picture: _Picture) -> list[str]:
+    """Returns the verified labels: present is what is drawn, absent is never that nor a parent of it."""
+    drawn = {thing.mid for thing in picture.scene.objects}
+    implied = drawn | {_PARENTS[mid] for mid in drawn if mid in _PARENTS}
+    absent = [mid for mid in (*DRAWN_MIDS, *_NEVER_SHOWN) if mid not in implied]
+    denied = picture.rng.choice(absent, size=int(picture.rng.integers(2, 5)), replace=False)
+    general = picture.rng.choice(_TRUE_OF_EVERY_SCENE, size=1)
+    verdicts = {**dict.fromkeys([*drawn, *general.tolist()], 1), **dict.fromkeys(denied.tolist(), 0)}
+    rows = []
+    for mid, verdict in sorted(verdicts.items()):
+        source = "crowdsource-verification" if picture.rng.random() < 0.15 else "verification"
+        rows.append(f"{picture.image_id},{source},{mid},{verdict}")
+    return sorted(rows)
+
+
+def _machine_rows(picture: _Picture) -> list[str]:
+    """Returns machine labels, surest first: some of the truth and, as in the published file, some mistakes."""
+    drawn = sorted({thing.mid for thing in picture.scene.objects})
+    mistakes = [mid for mid in (*DRAWN_MIDS, *_NEVER_SHOWN) if mid not in drawn]
+    guesses = [
+        *((mid, picture.rng.integers(6, 11)) for mid in drawn if picture.rng.random() < 0.8),
+        *((mid, picture.rng.integers(5, 11)) for mid in picture.rng.choice(_TRUE_OF_EVERY_SCENE, 2, replace=False)),
+        (mistakes[int(picture.rng.integers(len(mistakes)))], picture.rng.integers(5, 8)),
+    ]
+    guesses.sort(key=lambda guess: (-guess[1], guess[0]))
+    return [f"{picture.image_id},machine,{mid},{tenths / 10:.1f}" for mid, tenths in guesses]
+
+
+def _class_files() -> dict[str, list[str]]:
+    """Returns the lines (with their ends) of the five class files by name.
+
+    As in the published files the lists are in MID order (`_` ignored) but for the trainable box classes (there the
+    commonest comes first), and most lines of the descriptions end in CRLF, some in LF (there 121 of 19,995).
+    """
+    names = {**_BOX_NAMES, **_IMAGE_NAMES}
+    mids = sorted(names, key=lambda mid: mid.replace("_", ""))
+    descriptions = []
+    for number, mid in enumerate(mids):
+        name = _quoted(names[mid]) if set(names[mid]) & set(',"') else names[mid]
+        descriptions.append(f"{mid},{name}" + ("\n" if number % 8 == 5 else "\r\n"))
+    lists = {
+        "classes.txt": mids,
+        "classes-trainable.txt": [mid for mid in mids if mid not in _NOT_TRAINABLE],
+        "classes-bbox.txt": [mid for mid in mids if mid in _BOX_NAMES],
+        "classes-bbox-trainable.txt": [mid for mid in _BOX_NAMES if mid not in _NOT_TRAINABLE],
+    }
+    return {
+        "class-descriptions.csv": descriptions,
+        **{name: [f"{mid}\n" for mid in members] for name, members in lists.items()},
+    }
+
+
+def _header(split: str, name: str) -> str:
+    """Returns the header of a split's file; only the train boxes lack the flags."""
+    if name == "images.csv":
+        return _IMAGE_COLUMNS
+    if name == "annotations-human-bbox.csv":
+        return _BOX_COLUMNS if split == "train" else f"{_BOX_COLUMNS},{_FLAG_COLUMNS}"
+    return _LABEL_COLUMNS
+
+
+def _write_csv(path: pathlib.Path, header: str, rows: Iterable[str]) -> None:
+    path.write_bytes("".join(f"{line}\n" for line in (header, *rows)).encode())
+
+
+def generate(
+    output_dir: pathlib.Path, *, train_images: int = 48, validation_images: int = 12, seed: int = 20171116
+) -> SampleSummary:
+    """Writes an invented dataset of drawn scenes in the layout of Open Images V3.
+
+    Args:
+        output_dir: where to write `2017_11/` (CSV and class files) and `images/<split>/<ImageID>.jpg`; made if absent.
+        train_images: pictures in the train split, at least 1; from 12 on a split shows every kind of scene.
+        validation_images: the same for the validation split.
+        seed: a whole number from 0; the same one gives the same bytes (with the same NumPy and Pillow).
+
+    Returns:
+        The counts of what was written.
+
+    Raises:
+        ConfigError: a count or the seed is too small, or `output_dir` already holds a dataset.
+
+    Source of the layout: README of Open Images V3, "Data Formats" (github.com/openimages/dataset, READMEV3.md).
+    """
+    for field, value, least in (
+        ("train_images", train_images, 1),
+        ("validation_images", validation_images, 1),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise ConfigError(field, f"is {value}; it must be at least {least}")
+    release = output_dir / RELEASE
+    for taken in (release, output_dir / "images"):
+        if taken.exists():
+            raise ConfigError("output_dir", f"{taken} exists already; name another directory or remove it")
+
+    rows: dict[str, int] = {}
+    for split, count in zip(_SPLITS, (train_images, validation_images), strict=True):
+        image_dir = output_dir / "images" / split
+        image_dir.mkdir(parents=True)
+        (release / split).mkdir(parents=True)
+        lines: dict[str, list[tuple[str, list[str]]]] = {}
+        for index in range(count):
+            picture = _picture(split, index, seed)
+            (image_dir / f"{picture.image_id}.jpg").write_bytes(picture.jpeg)
+            for name, new in (
+                ("images.csv", [_image_row(split, picture)]),
+                ("annotations-human-bbox.csv", _box_rows(split, picture)),
+                ("annotations-human.csv", _human_rows(picture)),
+                ("annotations-machine.csv", _machine_rows(picture)),
+            ):
+                lines.setdefault(name, []).append((picture.image_id, new))
+        for name, by_image in lines.items():
+            ordered = [row for _, new in sorted(by_image) for row in new]
+            _write_csv(release / split / name, _header(split, name), ordered)
+            rows[f"{RELEASE}/{split}/{name}"] = len(ordered)
+    for name, members in _class_files().items():
+        (release / name).write_bytes("".join(members).encode())
+        rows[f"{RELEASE}/{name}"] = len(members)
+    return SampleSummary(rows=rows, images=dict(zip(_SPLITS, (train_images, validation_images), strict=True)))

@@ -1,0 +1,221 @@
+"""Converts one shard: join, load and check images, encode, write, count."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from oi_tfrecord import storage
+from oi_tfrecord.batches import Batch
+from oi_tfrecord.image_source import PatternSource
+from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
+from oi_tfrecord.join import JoinedShard, join_shard
+from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.prefetch import map_in_order
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.record_keys import RecordLayout
+from oi_tfrecord.records import RecordEncoder
+from oi_tfrecord.rejects import Rejected, format_piece
+from oi_tfrecord.results import ShardResult, TableCount, to_json
+from oi_tfrecord.shard_file import WrittenShard, write_shard
+from oi_tfrecord.sharding import format_id, shard_file
+from oi_tfrecord.tables import FLAGS, UNKNOWN, Table
+from oi_tfrecord.work_folder import WorkFolder
+
+PREFETCH_BYTES = 64 << 20
+"""Bound on the image bytes that a worker holds ahead of the record it writes."""
+
+_LOCAL_THREADS = 2
+_REMOTE_THREADS = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardJob:
+    """What all shards of a conversion have in common.
+
+    Attributes:
+      split: name of the split.
+      num_shards: number of shards.
+      output_dir: folder of the shard files.
+      work: folder of what is unfinished.
+      driver: table whose ImageIDs are the images.
+      select: which of them are written (`join_shard`).
+      files: table to the paths of its files.
+      mids: MID of each vocabulary code.
+      layout: keys of the records.
+      source: where image bytes come from.
+      image_options: how they are checked and encoded.
+      read_threads: images read at once; 0 chooses by storage.
+    """
+
+    split: str
+    num_shards: int
+    output_dir: str
+    work: WorkFolder
+    driver: Table
+    select: str
+    files: dict[Table, tuple[str, ...]]
+    mids: tuple[str, ...]
+    layout: RecordLayout
+    source: PatternSource
+    image_options: ImageOptions
+    read_threads: int
+
+
+def convert_shard(
+    job: ShardJob,
+    shard: int,
+    batches: Iterable[Batch],
+    label_map: LabelMap,
+    on_progress: Callable[[int, int, int], None] = lambda records, image_bytes, rejects: None,
+) -> ShardResult:
+    """Writes one shard file, its list of rejects, and its result beside it.
+
+    Args:
+      job: the conversion.
+      shard: number of the shard.
+      batches: all rows of the shard.
+      label_map: ids of the classes.
+      on_progress: called after each record with the counts so far in this shard.
+
+    Returns:
+      The result, which is also stored, so that a rerun need not do the shard again.
+    """
+    joined = join_shard(batches, driver=job.driver, images=job.select)
+    id_of = label_map.id_of
+    label_ids = np.array([id_of.get(mid, 0) for mid in job.mids], np.int64)
+    encoder = RecordEncoder(joined, job.mids, label_ids, job.layout)
+    images = _Images(job, joined)
+
+    def examples() -> Iterator[Sequence[bytes]]:
+        for index, image in images:
+            yield encoder.encode(index, image)
+            on_progress(images.records, images.image_bytes, len(images.rejects))
+
+    name = shard_file(job.split, shard, job.num_shards)
+    written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
+    rejects = [
+        Rejected(
+            table=fault.key.table,
+            file=job.files[fault.key.table][fault.key.file],
+            line=fault.line,
+            image_id=fault.image_id,
+            reason=fault.reason,
+            detail=fault.detail,
+            range_index=fault.key.index,
+            file_index=fault.key.file,
+        )
+        for fault in joined.faults
+    ]
+    job.work.write_rejects(f"shard-{shard:05d}", format_piece(rejects + images.rejects))
+    result = _count(shard, name, joined, images, written, label_ids)
+    job.work.write_result(shard, to_json(result))
+    return result
+
+
+class _Images:
+    """Iterates over the readable images of a shard; keeps count of the others."""
+
+    def __init__(self, job: ShardJob, joined: JoinedShard):
+        self._job = job
+        self._ids = [format_id(image_id) for image_id in joined.image_ids.tolist()]
+        self.has_record = np.zeros(len(self._ids), bool)
+        self.rejects: list[Rejected] = []
+        self.reencoded: Counter[str] = Counter()
+        self.records = 0
+        self.image_bytes = 0
+
+    def _load(self, image_id: str) -> PreparedImage | ImageRejected:
+        try:
+            return prepare(self._job.source.read(image_id), self._job.image_options)
+        except ImageRejected as rejected:
+            return rejected
+
+    def __iter__(self) -> Iterator[tuple[int, PreparedImage]]:
+        job = self._job
+        default_threads = _LOCAL_THREADS if storage.is_local(job.source.pattern) else _REMOTE_THREADS
+        loaded = map_in_order(
+            self._load,
+            self._ids,
+            threads=job.read_threads or default_threads,
+            max_bytes=PREFETCH_BYTES,
+            size_of=lambda image: 0 if isinstance(image, ImageRejected) else len(image.encoded),
+        )
+        for index, image in enumerate(loaded):
+            if isinstance(image, ImageRejected):
+                image_id = self._ids[index]
+                path = job.source.path(image_id)
+                self.rejects.append(Rejected("images", path, -1, image_id, image.reason, image.detail))
+                continue
+            self.has_record[index] = True
+            self.records += 1
+            self.image_bytes += len(image.encoded)
+            if image.action != "copied":
+                self.reencoded[image.source_format] += 1
+            yield index, image
+
+
+def _count(
+    shard: int, name: str, joined: JoinedShard, images: _Images, written: WrittenShard, label_ids: np.ndarray
+) -> ShardResult:
+    selected = len(joined.image_ids)
+    tables: dict[str, TableCount] = {}
+    sources: dict[str, dict[str, int]] = {}
+    boxes_per_class: dict[str, int] = {}
+    labels_per_class: dict[str, list[int]] = {}
+    unknown_flags = most_boxes = over_100 = 0
+    for table in joined.rejected:
+        rejected = Counter({str(reason): count for reason, count in joined.rejected[table].items()})
+        dropped = {str(reason): count for reason, count in joined.dropped[table].items()}
+        if table not in joined.annotations:
+            if selected > images.records:
+                rejected[Reject.IMAGE_REJECTED] += selected - images.records
+            if joined.images_not_selected:
+                dropped["image_not_selected"] = joined.images_not_selected
+            tables[table] = TableCount(images.records, dict(rejected), dropped)
+            continue
+        annotations = joined.annotations[table]
+        per_image = np.diff(annotations.offsets)
+        rows = annotations.rows[np.repeat(images.has_record, per_image)]
+        if lost := len(annotations.rows) - len(rows):
+            rejected[Reject.IMAGE_REJECTED] += lost
+        tables[table] = TableCount(len(rows), dict(rejected), dropped)
+        per_source = np.bincount(rows["source"], minlength=len(annotations.sources)).tolist()
+        sources[table] = {source: n for source, n in zip(annotations.sources, per_source, strict=True) if n}
+        ids = label_ids[rows["label"]]
+        if table is Table.BOXES:
+            boxes_per_class = _per_value(ids)
+            unknown_flags = sum(int(np.count_nonzero(rows[flag] == UNKNOWN)) for flag in FLAGS)
+            per_record = per_image[images.has_record]
+            most_boxes = int(per_record.max(initial=0))
+            over_100 = int(np.count_nonzero(per_record > 100))
+        elif table is Table.HUMAN_LABELS:
+            positive = _per_value(ids[rows["confidence"] > 0])
+            negative = _per_value(ids[rows["confidence"] == 0])
+            classes = sorted(positive.keys() | negative.keys(), key=int)
+            labels_per_class = {label: [positive.get(label, 0), negative.get(label, 0)] for label in classes}
+    return ShardResult(
+        shard=shard,
+        file=name,
+        size=written.size,
+        sha256=written.sha256,
+        records=images.records,
+        images_selected=selected,
+        images_not_selected=joined.images_not_selected,
+        images_rejected=dict(Counter(str(item.reason) for item in images.rejects)),
+        image_bytes=images.image_bytes,
+        images_reencoded=dict(images.reencoded),
+        tables=tables,
+        boxes_per_class=boxes_per_class,
+        labels_per_class=labels_per_class,
+        sources=sources,
+        unknown_flags=unknown_flags,
+        most_boxes=most_boxes,
+        images_over_100_boxes=over_100,
+    )
+
+
+def _per_value(values: np.ndarray) -> dict[str, int]:
+    found, counts = np.unique(values, return_counts=True)
+    return {str(value): count for value, count in zip(found.tolist(), counts.tolist(), strict=True)}

@@ -1,0 +1,68 @@
+"""Which shard an image belongs to, in which order, and how shard files are named.
+
+The order of a dataset is the order of `hash_ids(ImageID)`, a bijection of the 64-bit
+ImageID, and a shard is a range of it. So the order does not depend on the number of
+shards, two images never tie, and neighbouring ImageIDs are spread over all shards.
+"""
+
+import re
+
+import numpy as np
+
+MAX_SHARDS = 100_000
+
+_MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
+_MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
+_SHIFT_33 = np.uint64(33)
+_SHIFT_32 = np.uint64(32)
+_LOW_32 = np.uint64(0xFFFFFFFF)
+_SHARD_FILE = re.compile(r"^(?P<split>.+)\.tfrecord-(?P<shard>\d{5})-of-(?P<count>\d{5})$")
+
+
+def hash_ids(image_ids: np.ndarray) -> np.ndarray:
+    """Returns the 64-bit hash that orders images.
+
+    Args:
+      image_ids: uint64 array [n] of ImageIDs.
+
+    Returns:
+      uint64 array [n], `fmix64` of MurmurHash3 (a bijection).
+    """
+    mixed = image_ids ^ (image_ids >> _SHIFT_33)
+    mixed = mixed * _MIX_1
+    mixed ^= mixed >> _SHIFT_33
+    mixed *= _MIX_2
+    mixed ^= mixed >> _SHIFT_33
+    return mixed
+
+
+def shard_of(hashes: np.ndarray, num_shards: int) -> np.ndarray:
+    """Returns the shard of each hash: `(hash * num_shards) >> 64`.
+
+    Args:
+      hashes: uint64 array [n].
+      num_shards: 1 to MAX_SHARDS.
+
+    Returns:
+      uint32 array [n] in [0, num_shards).
+    """
+    count = np.uint64(num_shards)
+    # The 96-bit product is formed from two 64-bit ones, as numpy has no wider integer.
+    low = (hashes & _LOW_32) * count >> _SHIFT_32
+    return (((hashes >> _SHIFT_32) * count + low) >> _SHIFT_32).astype(np.uint32)
+
+
+def format_id(image_id: int) -> str:
+    """Returns an ImageID as Open Images writes it: 16 lower-case hex digits."""
+    return f"{image_id:016x}"
+
+
+def shard_file(split: str, shard: int, num_shards: int) -> str:
+    """Returns the file name of a shard, `<split>.tfrecord-%05d-of-%05d` (DESIGN.md section 2)."""
+    return f"{split}.tfrecord-{shard:05d}-of-{num_shards:05d}"
+
+
+def parse_shard_file(name: str) -> tuple[str, int, int] | None:
+    """Returns (split, shard, number of shards) of a shard's file name, or None for another name."""
+    match = _SHARD_FILE.match(name)
+    return (match["split"], int(match["shard"]), int(match["count"])) if match else None

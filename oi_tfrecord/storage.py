@@ -1,0 +1,196 @@
+"""Files on any Beam filesystem, with a short way for local ones.
+
+Beam is imported at the first remote path only: local reads of small files are a large part of
+a conversion, and a system call costs a tenth of what a Beam filesystem object does.
+"""
+
+import contextlib
+import dataclasses
+import glob
+import os
+import pathlib
+import posixpath
+import re
+import uuid
+from collections.abc import Iterator
+from typing import BinaryIO
+
+_SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
+ATOMIC_CREATE = ("gs://", "s3://")
+"""Schemes whose files appear whole when they are closed, so that no temporary name is needed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FileInfo:
+    """A file found by `match`.
+
+    Attributes:
+      path: its name.
+      size: in bytes.
+      modified: last modification, seconds since the epoch (0 where the storage does not tell).
+    """
+
+    path: str
+    size: int
+    modified: float
+
+
+def is_local(path: str) -> bool:
+    """Returns whether a path names a local file."""
+    return not _SCHEME.match(path)
+
+
+def join(folder: str, *parts: str) -> str:
+    """Returns `parts` joined to `folder`; an absolute part or one with a scheme stands alone."""
+    path = folder
+    for part in parts:
+        path = part if not is_local(part) else posixpath.join(path, part)
+    return path
+
+
+def match(pattern: str) -> list[FileInfo]:
+    """Returns the files that match a glob pattern, by name."""
+    if is_local(pattern):
+        names = glob.glob(pattern) if glob.has_magic(pattern) else [pattern] if os.path.exists(pattern) else []
+        found = [(name, os.stat(name)) for name in sorted(names) if os.path.isfile(name)]
+        return [FileInfo(name, stat.st_size, stat.st_mtime) for name, stat in found]
+    entries = _filesystems().match([pattern])[0].metadata_list
+    infos = [FileInfo(entry.path, entry.size_in_bytes, entry.last_updated_in_seconds or 0) for entry in entries]
+    return sorted(infos, key=lambda info: info.path)
+
+
+def exists(path: str) -> bool:
+    """Returns whether a file or folder is there."""
+    return os.path.exists(path) if is_local(path) else bool(_filesystems().exists(path))
+
+
+def open_read(path: str) -> BinaryIO:
+    """Opens a file for reading its bytes as they are stored."""
+    if is_local(path):
+        return open(path, "rb")
+    from apache_beam.io.filesystem import CompressionTypes
+
+    return _filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def read(path: str) -> bytes:
+    """Returns the bytes of a file."""
+    with open_read(path) as stream:
+        return stream.read()
+
+
+def read_range(path: str, offset: int, length: int) -> bytes:
+    """Returns up to `length` bytes from `offset`."""
+    if is_local(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return _read_fully(descriptor, offset, length)
+        finally:
+            os.close(descriptor)
+    with open_read(path) as stream:
+        stream.seek(offset)
+        return stream.read(length)
+
+
+def _read_fully(descriptor: int, offset: int, length: int) -> bytes:
+    data = os.pread(descriptor, length, offset)
+    if len(data) == length:
+        return data
+    pieces = [data]
+    while data and (missing := length - sum(map(len, pieces))):
+        data = os.pread(descriptor, missing, offset + length - missing)
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+@contextlib.contextmanager
+def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
+    """Opens a file for writing that appears under its name only when it is complete.
+
+    Args:
+      path: final name; its folder exists or the storage needs none.
+      temporary_folder: folder on the same storage for the file while it is written.
+
+    Yields:
+      The stream. If the block raises, nothing appears under `path`.
+    """
+    if path.startswith(ATOMIC_CREATE):
+        with _create_object(path) as stream:
+            yield stream
+        return
+    temporary = join(temporary_folder, f"{posixpath.basename(path)}.{uuid.uuid4().hex}.tmp")
+    stream = open(temporary, "wb", buffering=0) if is_local(path) else _filesystems().create(temporary)
+    try:
+        with stream:
+            yield stream
+        if is_local(path):
+            os.replace(temporary, path)
+        else:
+            replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            delete(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def _create_object(path: str) -> Iterator[BinaryIO]:
+    from apache_beam.io.filesystem import CompressionTypes
+
+    stream = _filesystems().create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    yield stream
+    # Only a closed object appears, so a block that raised must not close it.
+    stream.close()
+
+
+def write(path: str, data: bytes, temporary_folder: str) -> None:
+    """Writes a small file; it appears under its name only when it is complete."""
+    with create(path, temporary_folder) as stream:
+        stream.write(data)
+
+
+def replace(source: str, target: str) -> None:
+    """Renames a file over `target`."""
+    if is_local(source):
+        os.replace(source, target)
+        return
+    filesystems = _filesystems()
+    if filesystems.exists(target):
+        filesystems.delete([target])
+    filesystems.rename([source], [target])
+
+
+def make_folder(path: str) -> None:
+    """Makes a folder and its parents, where the storage has folders."""
+    if is_local(path):
+        pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+    elif not path.startswith(ATOMIC_CREATE):
+        from apache_beam.io.filesystem import BeamIOError
+
+        with contextlib.suppress(BeamIOError):
+            _filesystems().mkdirs(path)
+
+
+def delete(path: str) -> None:
+    """Deletes a file; one that is not there is fine."""
+    if is_local(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    elif exists(path):
+        _filesystems().delete([path])
+
+
+def delete_folder(path: str) -> None:
+    """Deletes a folder and what it holds; one that is not there is fine."""
+    if is_local(path):
+        import shutil
+
+        shutil.rmtree(path, ignore_errors=True)
+    elif files := match(join(path, "**")):
+        _filesystems().delete([info.path for info in files])
+
+
+def _filesystems():  # type: ignore[no-untyped-def]
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems

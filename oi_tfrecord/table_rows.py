@@ -1,0 +1,147 @@
+"""From the parsed columns of a CSV range to checked rows of its table."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from oi_tfrecord import boxes, labels
+from oi_tfrecord.classes import Vocabulary
+from oi_tfrecord.csv_rows import Category, Kind, Rows
+from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.sharding import format_id
+from oi_tfrecord.tables import COORDINATES, FLAGS, NO_COLUMN, REQUIRED_COLUMNS, ROW_TYPES, Table
+
+_OPTIONAL_KINDS = {
+    "Source": Kind.CATEGORY,
+    "Confidence": Kind.NUMBER,
+    **dict.fromkeys(FLAGS.values(), Kind.INTEGER),
+}
+_REQUIRED_KINDS = {
+    "ImageID": Kind.IMAGE_ID,
+    "LabelName": Kind.CATEGORY,
+    "Confidence": Kind.NUMBER,
+    **dict.fromkeys(COORDINATES.values(), Kind.NUMBER),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RowFault:
+    """A row that is rejected: `line` counts from 0 within the range."""
+
+    line: int
+    image_id: str
+    reason: Reject
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TableRows:
+    """The usable rows of one range.
+
+    Attributes:
+      rows: array of the table's ROW_TYPES dtype, in file order.
+      sources: names that the rows' `source` field indexes.
+      texts: raw text columns beside the rows, by column name.
+      faults: rejected rows, in file order.
+      dropped: rows left out by the configuration.
+      class_rows: for annotation tables, usable and dropped rows per vocabulary code.
+      rows_read: rows of the range, usable or not.
+      line_count: lines of the range.
+    """
+
+    rows: np.ndarray
+    sources: tuple[str, ...]
+    texts: Mapping[str, pa.BinaryArray]
+    faults: list[RowFault]
+    dropped: dict[Drop, int]
+    class_rows: np.ndarray
+    rows_read: int
+    line_count: int
+
+
+def wanted_columns(table: Table, names: Sequence[str], texts: Collection[str] = ()) -> dict[str, Kind]:
+    """Returns the columns to parse of a file with the header `names`, and how.
+
+    Args:
+      table: the file's table.
+      names: its header.
+      texts: free-text columns to keep beside the rows.
+    """
+    required = {name: _REQUIRED_KINDS[name] for name in REQUIRED_COLUMNS[table]}
+    if table is Table.METADATA:
+        optional = {name: Kind.TEXT for name in names if name in texts}
+    else:
+        optional = {name: kind for name, kind in _OPTIONAL_KINDS.items() if name in names and name not in required}
+    return required | optional
+
+
+def make_rows(table: Table, parsed: Rows, vocabulary: Vocabulary, kept_codes: np.ndarray) -> TableRows:
+    """Checks the rows of one range and lays them out for the join.
+
+    Args:
+      table: the range's table.
+      parsed: its columns, as `wanted_columns` asked.
+      vocabulary: MIDs and their codes.
+      kept_codes: bool array [len(vocabulary)]: the classes in the label map.
+
+    Returns:
+      The usable rows. First come the checks of the data, then the filters of the configuration,
+      so that a fault is never hidden by a filter.
+    """
+    columns = parsed.columns
+    rows = np.zeros(len(parsed.lines), ROW_TYPES[table])
+    rows["image_id"] = columns["ImageID"]
+    rows["line"] = parsed.lines
+    faults = [RowFault(item.line, "", item.reason, item.detail) for item in parsed.rejects]
+    texts = {name: column for name, column in columns.items() if isinstance(column, pa.Array)}
+    if table is Table.METADATA:
+        return TableRows(rows, (), texts, faults, {}, np.zeros(0, np.int64), parsed.rows_read, parsed.line_count)
+
+    label_names = columns["LabelName"]
+    codes = vocabulary.codes(label_names.values)[label_names.codes] if len(rows) else np.zeros(0, np.int32)
+    rows["label"] = np.maximum(codes, 0)
+    rows["confidence"] = columns.get("Confidence", 1.0)
+    sources = _fill_source(rows, columns.get("Source"))
+    if table is Table.BOXES:
+        for field, column in COORDINATES.items():
+            rows[field] = columns[column]
+        for field, column in FLAGS.items():
+            # Clipping keeps a wild value wrong instead of letting it wrap into a valid one.
+            rows[field] = np.clip(columns[column], NO_COLUMN - 1, 2) if column in columns else NO_COLUMN
+
+    usable = codes >= 0
+    for index in np.flatnonzero(~usable):
+        faults.append(_fault(rows[index], Reject.UNKNOWN_CLASS, label_names.values[label_names.codes[index]]))
+    checks = [(Reject.BAD_CONFIDENCE, labels.find_bad_confidence(rows))]
+    if table is Table.BOXES:
+        checks += boxes.find_bad_boxes(rows)
+    for reason, indices in checks:
+        for index in indices[usable[indices]]:
+            row = rows[index]
+            detail = f"Confidence={row['confidence']:.7g}" if reason is Reject.BAD_CONFIDENCE else ""
+            faults.append(_fault(row, reason, detail or boxes.describe(row, reason)))
+        usable[indices] = False
+    faults.sort(key=lambda fault: fault.line)
+
+    class_rows = np.bincount(codes[usable], minlength=len(kept_codes))
+    kept = usable & kept_codes[rows["label"]]
+    outside = int(np.count_nonzero(usable) - np.count_nonzero(kept))
+    dropped = {Drop.CLASS_NOT_IN_LABEL_MAP: outside} if outside else {}
+    if not kept.all():
+        rows = rows[kept]
+    return TableRows(rows, sources, {}, faults, dropped, class_rows, parsed.rows_read, parsed.line_count)
+
+
+def _fill_source(rows: np.ndarray, source: Category | None) -> tuple[str, ...]:
+    if source is None or not len(rows):
+        return ("",)
+    # A column with hundreds of sources is not a Source column; the field holds one byte.
+    names = tuple(source.values[:255]) + ("other",) * (len(source.values) > 255)
+    rows["source"] = np.minimum(source.codes, 255)
+    return names
+
+
+def _fault(row: np.void, reason: Reject, detail: str) -> RowFault:
+    return RowFault(int(row["line"]), format_id(int(row["image_id"])), reason, detail)

@@ -1,0 +1,77 @@
+"""The tables of Open Images: their columns, and the fixed-width rows the join works on."""
+
+import dataclasses
+import enum
+
+import numpy as np
+
+NO_COLUMN = -2
+UNKNOWN = -1
+
+
+class Table(enum.StrEnum):
+    """A table of a release (DESIGN.md section 1)."""
+
+    METADATA = "metadata"
+    BOXES = "boxes"
+    HUMAN_LABELS = "human_labels"
+    MACHINE_LABELS = "machine_labels"
+
+
+LABEL_TABLES = (Table.HUMAN_LABELS, Table.MACHINE_LABELS)
+
+COORDINATES = {"xmin": "XMin", "xmax": "XMax", "ymin": "YMin", "ymax": "YMax"}
+"""Field of a box row to its column; the CSV order is XMin, XMax, YMin, YMax."""
+
+FLAGS = {
+    "occluded": "IsOccluded",
+    "truncated": "IsTruncated",
+    "group_of": "IsGroupOf",
+    "depiction": "IsDepiction",
+    "inside": "IsInside",
+}
+"""Field of a box row to its column: 0, 1, -1 unknown, or NO_COLUMN where the file has none."""
+
+ATTRIBUTION = {
+    "license": "License",
+    "author": "Author",
+    "author_profile_url": "AuthorProfileURL",
+    "title": "Title",
+    "landing_url": "OriginalLandingURL",
+}
+"""Text kept for attribution (CC BY), by its column in the metadata table."""
+
+_ROW = [("image_id", "<u8"), ("line", "<u4")]
+_LABEL = [("label", "<u2"), ("source", "u1"), ("confidence", "<f4")]
+
+METADATA_ROW = np.dtype(_ROW)
+LABEL_ROW = np.dtype(_ROW + _LABEL)
+BOX_ROW = np.dtype(_ROW + _LABEL + [(name, "<f4") for name in COORDINATES] + [(name, "i1") for name in FLAGS])
+
+ROW_TYPES = {
+    Table.METADATA: METADATA_ROW,
+    Table.BOXES: BOX_ROW,
+    Table.HUMAN_LABELS: LABEL_ROW,
+    Table.MACHINE_LABELS: LABEL_ROW,
+}
+"""dtype of a table's rows. `line` counts from 0 within the row's range; `label` is a vocabulary code;
+`source` indexes the batch's source names; coordinates are normalised to [0, 1]."""
+
+REQUIRED_COLUMNS = {
+    Table.METADATA: ("ImageID",),
+    Table.BOXES: ("ImageID", "LabelName", *COORDINATES.values()),
+    Table.HUMAN_LABELS: ("ImageID", "LabelName", "Confidence"),
+    Table.MACHINE_LABELS: ("ImageID", "LabelName", "Confidence"),
+}
+
+QUOTED_LINE_BREAKS = {Table.METADATA}
+"""Tables with free text, in which a quoted field may hold a line break."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class RangeKey:
+    """Names one range of one CSV file; the order of keys is the order of the rows."""
+
+    table: Table
+    file: int
+    index: int

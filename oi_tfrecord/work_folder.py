@@ -1,0 +1,84 @@
+"""The folder of an unfinished conversion: its fingerprint, finished shards' results, rejects, progress.
+
+It lies beside the output, so that a rerun finds it and a rename stays on one storage:
+`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,progress/,temporary/}`.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+
+from oi_tfrecord import storage
+
+_FOLDERS = ("results", "rejects", "progress", "temporary")
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkFolder:
+    """Paths and files of the work folder at `path`."""
+
+    path: str
+
+    @classmethod
+    def of(cls, output_dir: str, split: str) -> "WorkFolder":
+        """Returns the work folder of a split in `output_dir`."""
+        return cls(storage.join(output_dir, f".oi_tfrecord-{split}"))
+
+    @property
+    def temporary(self) -> str:
+        """Folder of files that are being written."""
+        return storage.join(self.path, "temporary")
+
+    def create(self, fingerprint: dict[str, object]) -> None:
+        """Makes the folders, and the fingerprint if there is none."""
+        for name in _FOLDERS:
+            storage.make_folder(storage.join(self.path, name))
+        if self.fingerprint() is None:
+            data = json.dumps(fingerprint, indent=1, sort_keys=True).encode()
+            storage.write(storage.join(self.path, "fingerprint.json"), data, self.temporary)
+
+    def fingerprint(self) -> dict[str, object] | None:
+        """Returns the fingerprint of the conversion that the folder belongs to, None if there is none."""
+        path = storage.join(self.path, "fingerprint.json")
+        return json.loads(storage.read(path)) if storage.exists(path) else None
+
+    def clear_temporary(self) -> None:
+        """Deletes what a run that was killed left half written."""
+        for name in ("temporary", "progress"):
+            storage.delete_folder(storage.join(self.path, name))
+            storage.make_folder(storage.join(self.path, name))
+
+    def write_result(self, shard: int, data: bytes) -> None:
+        """Stores the result of a finished shard."""
+        storage.write(storage.join(self.path, "results", f"shard-{shard:05d}.json"), data, self.temporary)
+
+    def results(self) -> Iterator[bytes]:
+        """Yields the stored results of finished shards."""
+        for info in storage.match(storage.join(self.path, "results", "shard-*.json")):
+            yield storage.read(info.path)
+
+    def write_rejects(self, name: str, piece: str) -> None:
+        """Stores a piece of the rejects file; an empty one is deleted, in case an earlier run left one."""
+        path = storage.join(self.path, "rejects", name + ".csv")
+        if piece:
+            storage.write(path, piece.encode(), self.temporary)
+        else:
+            storage.delete(path)
+
+    def rejects(self) -> Iterator[str]:
+        """Yields the pieces of the rejects file by name: ranges in file order, then shards."""
+        for info in storage.match(storage.join(self.path, "rejects", "*.csv")):
+            yield storage.read(info.path).decode()
+
+    def write_progress(self, worker: str, data: bytes) -> None:
+        """Replaces a worker's progress."""
+        storage.write(storage.join(self.path, "progress", worker + ".json"), data, self.temporary)
+
+    def progress(self) -> Iterator[bytes]:
+        """Yields the progress of each worker."""
+        for info in storage.match(storage.join(self.path, "progress", "*.json")):
+            yield storage.read(info.path)
+
+    def delete(self) -> None:
+        """Deletes the folder."""
+        storage.delete_folder(self.path)
