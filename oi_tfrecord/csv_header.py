@@ -13,6 +13,7 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _WIDE_REMEDY = "Convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8 OLD > NEW"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
+_MAX_HEADER_BYTES = 1 << 15
 _IMAGE_ID = re.compile(r"[0-9a-fA-F]{16}")
 
 
@@ -57,6 +58,8 @@ def read_header(first_bytes: bytes, path: str) -> Header:
         raise InputError(path, "the file is empty", "Download it again, or take it out of the config")
     starts, open_at_end = record_starts(body)
     record = body[: int(starts[1])] if len(starts) > 1 else body
+    if len(starts) == 1 and not open_at_end and len(record) > _MAX_HEADER_BYTES and b"\n" not in record:
+        raise InputError(path, "the first line does not end", "Check that it is a CSV file with LF or CRLF", line=1)
     if b"\0" in record:
         raise InputError(path, "the header holds NUL bytes, as UTF-16 or UTF-32 does", _WIDE_REMEDY, line=1)
     if len(starts) == 1 and open_at_end:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +74,7 @@ class RowReject:
     detail: str
 
 
-Column = npt.NDArray[np.uint64] | npt.NDArray[np.float64] | npt.NDArray[np.int64] | Category | pa.BinaryArray
+Column: TypeAlias = npt.NDArray[Any] | Category | pa.BinaryArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +272,10 @@ def _convert(chunked: pa.ChunkedArray, kind: Kind) -> Column | None:
 def _integers(array: pa.StringArray, optional: bool) -> npt.NDArray[np.int64] | None:
     if optional:
         array = pc.if_else(pc.equal(pc.binary_length(array), 0), "-1", array)
+    _, offsets, characters = array.buffers()
+    used = np.frombuffer(offsets, np.int32)[len(array)] if len(array) else 0
     # pyarrow reads 0x10 as 16.
-    if array.buffers()[2] is not None and (np.frombuffer(array.buffers()[2], np.uint8) | 0x20 == ord("x")).any():
+    if used and (np.frombuffer(characters, np.uint8)[:used] | 0x20 == ord("x")).any():
         return None
     try:
         numbers: npt.NDArray[np.int64] = array.cast(pa.int64()).to_numpy()

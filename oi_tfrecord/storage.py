@@ -194,3 +194,8 @@ def _filesystems():  # type: ignore[no-untyped-def]
     from apache_beam.io.filesystems import FileSystems
 
     return FileSystems
+
+
+def working_folder() -> str:
+    """Returns the folder that relative local paths start from."""
+    return os.getcwd()

@@ -1,0 +1,68 @@
+"""Ends a conversion: label map, list of rejects, and last of all the manifest."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from oi_tfrecord import storage
+from oi_tfrecord.label_map import LabelMap, format_csv, format_pbtxt
+from oi_tfrecord.manifest import MANIFEST_FILE, TableInput, build_split, first_lines, merge_split
+from oi_tfrecord.rejects import absolute_lines, format_header
+from oi_tfrecord.results import RangeResult, ShardResult, from_json
+from oi_tfrecord.work_folder import WorkFolder
+
+LABEL_MAP_FILE = "label_map.pbtxt"
+LABEL_MAP_CSV = "label_map.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishJob:
+    """What the end of a conversion needs of its plan.
+
+    Attributes:
+      split: name of the split.
+      output_dir: folder of the dataset.
+      work: folder of the results and rejects; it is deleted at the end.
+      inputs: the CSV files.
+      about: entries that the manifest takes over.
+    """
+
+    split: str
+    output_dir: str
+    work: WorkFolder
+    inputs: tuple[TableInput, ...]
+    about: Mapping[str, Any]
+
+
+def rejects_file(split: str) -> str:
+    """Returns the name of a split's list of rejects."""
+    return f"rejects-{split}.csv"
+
+
+def finish_dataset(job: FinishJob, results: Iterable[bytes], label_map: LabelMap) -> dict[str, Any]:
+    """Writes what makes the shards a dataset; the manifest marks it complete.
+
+    Args:
+      job: the conversion.
+      results: of every range and every shard.
+      label_map: ids of the classes.
+
+    Returns:
+      The manifest of the split.
+    """
+    parsed = [from_json(result) for result in results]
+    ranges = [result for result in parsed if isinstance(result, RangeResult)]
+    shards = [result for result in parsed if isinstance(result, ShardResult)]
+    temporary = job.work.temporary
+    storage.write(storage.join(job.output_dir, LABEL_MAP_FILE), format_pbtxt(label_map).encode(), temporary)
+    storage.write(storage.join(job.output_dir, LABEL_MAP_CSV), format_csv(label_map).encode(), temporary)
+    lines = first_lines(job.inputs, ranges)
+    with storage.create(storage.join(job.output_dir, rejects_file(job.split)), temporary) as stream:
+        stream.write(format_header().encode())
+        for piece in job.work.rejects():
+            stream.write(absolute_lines(piece, lines).encode())
+    split = build_split(job.inputs, ranges, shards, label_map, job.about)
+    path = storage.join(job.output_dir, MANIFEST_FILE)
+    existing = storage.read(path) if storage.exists(path) else None
+    storage.write(path, merge_split(existing, job.split, split), temporary)
+    return split

@@ -1,0 +1,141 @@
+"""What is in the output folder already, and what a run may do about it."""
+
+import dataclasses
+import json
+import posixpath
+from typing import Any
+
+from oi_tfrecord import storage
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.finish import LABEL_MAP_FILE, rejects_file
+from oi_tfrecord.label_map import format_pbtxt
+from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
+from oi_tfrecord.plan import ConvertPlan
+from oi_tfrecord.results import ShardResult, from_json
+from oi_tfrecord.sharding import parse_shard_file, shard_file
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputState:
+    """How a run starts.
+
+    Attributes:
+      finished: JSON results of the shards that are done, by shard.
+      complete: manifest of the split if nothing is left to do.
+    """
+
+    finished: dict[int, bytes]
+    complete: dict[str, Any] | None = None
+
+
+def prepare_output(plan: ConvertPlan) -> OutputState:
+    """Looks at the output folder and makes it ready for a run.
+
+    A finished conversion of the same inputs and configuration is left as it is, an interrupted
+    one is gone on with; anything else of the split is refused without `overwrite`, and with it
+    removed first.
+
+    Raises:
+      ConfigError: when the folder holds something else.
+    """
+    config = plan.config
+    storage.make_folder(config.output_dir)
+    shards = _shard_sizes(plan)
+    manifest = _manifest(plan)
+    entry = manifest.get("splits", {}).get(config.split)
+    work_fingerprint = plan.work.fingerprint()
+    if config.overwrite:
+        _remove(plan, shards, entry is not None)
+        entry, work_fingerprint, shards = None, None, {}
+    elif entry is not None:
+        if entry["fingerprint"] != plan.fingerprint:
+            raise _refused(plan, "a finished conversion", entry["fingerprint"])
+        if all(shards.get(shard["file"]) == shard["bytes"] for shard in entry["shards"]):
+            plan.work.delete()
+            return OutputState({}, entry)
+        raise ConfigError(
+            "output_dir", f"{config.output_dir}: shards named in its manifest are missing; give --overwrite"
+        )
+    elif work_fingerprint is not None and work_fingerprint != plan.fingerprint:
+        raise _refused(plan, "an interrupted conversion", work_fingerprint)
+    elif work_fingerprint is None and shards:
+        raise ConfigError(
+            "output_dir",
+            f"{config.output_dir} holds shards of {config.split!r} that no manifest names ({min(shards)}, ...); "
+            "give --overwrite to remove them, or another folder",
+        )
+    _check_label_map(plan, {name for name in manifest.get("splits", {}) if name != config.split})
+    plan.work.create(plan.fingerprint)
+    plan.work.clear_temporary()
+    finished = {}
+    for data in plan.work.results():
+        result = from_json(data)
+        if isinstance(result, ShardResult) and shards.get(result.file) == result.size:
+            finished[result.shard] = data
+    return OutputState(finished)
+
+
+def read_split(output_dir: str, split: str) -> dict[str, Any]:
+    """Returns the manifest of a finished split."""
+    return dict(json.loads(storage.read(storage.join(output_dir, MANIFEST_FILE)))["splits"][split])
+
+
+def _shard_sizes(plan: ConvertPlan) -> dict[str, int]:
+    split = plan.config.split
+    found = storage.match(storage.join(plan.config.output_dir, f"{split}.tfrecord-*"))
+    sizes = {posixpath.basename(info.path): info.size for info in found}
+    return {name: size for name, size in sizes.items() if (parse_shard_file(name) or ("",))[0] == split}
+
+
+def _manifest(plan: ConvertPlan) -> dict[str, Any]:
+    path = storage.join(plan.config.output_dir, MANIFEST_FILE)
+    return json.loads(storage.read(path)) if storage.exists(path) else {}
+
+
+def _remove(plan: ConvertPlan, shards: dict[str, int], in_manifest: bool) -> None:
+    # The manifest goes first: without it no half removed dataset looks complete.
+    config = plan.config
+    if in_manifest:
+        path = storage.join(config.output_dir, MANIFEST_FILE)
+        data = merge_split(storage.read(path), config.split, None)
+        plan.work.create(plan.fingerprint)
+        storage.write(path, data, plan.work.temporary)
+    for name in [*shards, rejects_file(config.split)]:
+        storage.delete(storage.join(config.output_dir, name))
+    plan.work.delete()
+
+
+def _check_label_map(plan: ConvertPlan, other_splits: set[str]) -> None:
+    path = storage.join(plan.config.output_dir, LABEL_MAP_FILE)
+    if not other_splits or not storage.exists(path):
+        return
+    if plan.label_map is None or format_pbtxt(plan.label_map).encode() != storage.read(path):
+        raise ConfigError(
+            "label_map",
+            f"{path} belongs to {', '.join(sorted(other_splits))} and could differ from the one this run makes; "
+            f"give --label_map={path} to keep its ids, or another --output_dir",
+        )
+
+
+def _refused(plan: ConvertPlan, what: str, theirs: Any) -> ConfigError:
+    differences = [
+        name
+        for name in ("config", "inputs", "class_files", "record_format")
+        if theirs.get(name) != plan.fingerprint[name]
+    ]
+    detail = ", ".join(differences)
+    if "config" in differences:
+        ours = plan.fingerprint["config"]
+        assert isinstance(ours, dict)
+        keys = [key for key in ours if ours[key] != theirs["config"].get(key)]
+        detail = ", ".join([f"--{key}" for key in keys] + [name for name in differences if name != "config"])
+    return ConfigError(
+        "output_dir",
+        f"{plan.config.output_dir} holds {what} of {plan.config.split!r} that differs in: {detail}; "
+        "give --overwrite to replace it, or another folder",
+    )
+
+
+def first_shard(plan: ConvertPlan) -> str:
+    """Returns the path of the first shard, for messages."""
+    return storage.join(plan.config.output_dir, shard_file(plan.config.split, 0, plan.num_shards))

@@ -1,0 +1,62 @@
+"""The way of the data, as a Beam pipeline."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+import apache_beam as beam
+
+from oi_tfrecord.finish import FinishJob
+from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.plan import ConvertPlan
+from oi_tfrecord.tables import Table
+from oi_tfrecord.transforms.finish_dataset import FinishDataset
+from oi_tfrecord.transforms.read_tables import ReadTables
+from oi_tfrecord.transforms.write_shards import WriteShards
+
+
+def build_pipeline(
+    root: beam.Pipeline, plan: ConvertPlan, finish: FinishJob, finished: Mapping[int, bytes]
+) -> beam.PCollection:
+    """Adds a conversion to a pipeline.
+
+    Args:
+      root: the pipeline.
+      plan: the conversion.
+      finish: how it ends.
+      finished: results of the shards that an earlier run finished.
+
+    Returns:
+      The manifest of the split, one dict.
+    """
+    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset(finished)))
+    if plan.label_map is not None:
+        label_map = root | "CreateLabelMap" >> beam.Create([plan.label_map])
+    else:
+        label_map = (
+            tables.results
+            # MID to rows
+            | "CountClasses" >> beam.CombineGlobally(sum_class_rows)
+            # LabelMap
+            | "OrderByFrequency" >> beam.Map(plan.make_label_map).with_output_types(LabelMap)
+        )
+    label_map = beam.pvalue.AsSingleton(label_map)
+    shards = (shard for shard in range(plan.num_shards) if shard not in finished)
+    written = tables.batches | "WriteShards" >> WriteShards(plan.shard_job(), shards, label_map)
+    kept = root | "CreateFinishedShards" >> beam.Create(list(finished.values()))
+    return (
+        (tables.results, written, kept)
+        | "FlattenResults" >> beam.Flatten()
+        | "FinishDataset" >> FinishDataset(finish, label_map)
+    )
+
+
+def sum_class_rows(values: Iterable[bytes | dict[str, int]]) -> dict[str, int]:
+    """Adds up the usable box rows of each MID, from results of ranges or sums of them."""
+    total: dict[str, int] = {}
+    for value in values:
+        if isinstance(value, bytes):
+            result = json.loads(value)
+            value = result["class_rows"] if result["table"] == Table.BOXES else {}
+        for mid, count in value.items():
+            total[mid] = total.get(mid, 0) + count
+    return total

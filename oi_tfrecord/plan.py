@@ -1,0 +1,178 @@
+"""What a conversion will do, worked out before it starts: files, classes, label map, fingerprint."""
+
+import dataclasses
+import hashlib
+import json
+import posixpath
+from collections.abc import Mapping
+
+import numpy as np
+
+from oi_tfrecord import storage
+from oi_tfrecord.classes import Vocabulary, read_class_list, read_descriptions
+from oi_tfrecord.config import ConvertConfig
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.image_source import PatternSource
+from oi_tfrecord.images import ImageOptions
+from oi_tfrecord.inputs import InputFile, find, open_table
+from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
+from oi_tfrecord.range_job import RangeJob
+from oi_tfrecord.record_keys import ExtraKeys, RecordLayout
+from oi_tfrecord.shard_job import ShardJob
+from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Table
+from oi_tfrecord.work_folder import WorkFolder
+
+RECORD_FORMAT = 1
+"""Raised whenever the same input and configuration would give other bytes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertPlan:
+    """A conversion, ready to run.
+
+    Attributes:
+      config: its configuration.
+      files: the CSV files of all tables.
+      class_files: path to SHA-256 of the class files.
+      descriptions: MID to display name.
+      label_mids: classes of the label map, in list order.
+      vocabulary: all known MIDs.
+      label_map: ids of the classes; None if they depend on counts (`label_order: frequency`).
+      num_shards: number of shards.
+      work: folder of what is unfinished.
+      fingerprint: what must be equal for a rerun to go on with this conversion.
+    """
+
+    config: ConvertConfig
+    files: tuple[InputFile, ...]
+    class_files: Mapping[str, str]
+    descriptions: Mapping[str, str]
+    label_mids: tuple[str, ...]
+    vocabulary: Vocabulary
+    label_map: LabelMap | None
+    num_shards: int
+    work: WorkFolder
+    fingerprint: dict[str, object]
+
+    def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
+        """Returns the job of the ranges; `finished_shards` take no rows any more."""
+        mids = set(self.label_mids)
+        kept_codes = np.array([mid in mids for mid in self.vocabulary.mids], bool)
+        attribution = ExtraKeys.ATTRIBUTION in self.config.extra_keys
+        return RangeJob(
+            files={(file.table, file.number): file for file in self.files},
+            vocabulary=self.vocabulary,
+            kept_codes=kept_codes,
+            texts=frozenset(ATTRIBUTION.values()) if attribution else frozenset(),
+            num_shards=self.num_shards,
+            finished_shards=finished_shards,
+            block_bytes=self.config.csv_block_mb << 20,
+            work=self.work,
+        )
+
+    def shard_job(self) -> ShardJob:
+        """Returns the job of the shards."""
+        config = self.config
+        columns = {name for file in self.files if file.table is Table.BOXES for name in file.names}
+        layout = RecordLayout(
+            tables=frozenset(file.table for file in self.files),
+            flags=frozenset(field for field, column in FLAGS.items() if column in columns),
+            extra_keys=frozenset(map(ExtraKeys, config.extra_keys)),
+        )
+        tables = dict.fromkeys(file.table for file in self.files)
+        return ShardJob(
+            split=config.split,
+            num_shards=self.num_shards,
+            output_dir=config.output_dir,
+            work=self.work,
+            driver=Table(config.driver),
+            select=config.select,
+            files={table: tuple(file.path for file in self.files if file.table is table) for table in tables},
+            mids=self.vocabulary.mids,
+            layout=layout,
+            source=PatternSource(config.images, config.split, config.max_image_bytes),
+            image_options=ImageOptions(
+                mode=config.image_mode, max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
+            ),
+            read_threads=config.read_threads,
+        )
+
+    def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
+        """Returns the label map, given the usable box rows of each MID."""
+        return self.label_map or build(self.label_mids, self.descriptions, "frequency", class_rows)
+
+
+def make_plan(config: ConvertConfig) -> ConvertPlan:
+    """Finds and checks the inputs of a conversion.
+
+    Args:
+      config: complete configuration.
+
+    Raises:
+      ConfigError, InputError: naming the field or file to mend.
+    """
+    config.check_complete()
+    if config.images and storage.is_local(config.images) and not config.images.startswith("/"):
+        # Workers may run in another folder than this process.
+        config = dataclasses.replace(config, images=storage.join(storage.working_folder(), config.images))
+    files = tuple(
+        file
+        for table in _tables(config)
+        for file in open_table(table, getattr(config, table), config.data_dir, config.split)
+    )
+    class_files: dict[str, str] = {}
+
+    def load(names: tuple[str, ...], wanted: str) -> tuple[bytes, str]:
+        path = find(names, config.data_dir, config.split, wanted)[0].path
+        data = storage.read(path)
+        class_files[path] = hashlib.sha256(data).hexdigest()
+        return data, path
+
+    descriptions = read_descriptions(*load(config.class_descriptions, "class_descriptions"))
+    listed = read_class_list(*load(config.class_list, "class_list")) if config.class_list else list(descriptions)
+    label_map = _label_map(config, listed, descriptions, class_files)
+    vocabulary = Vocabulary.of(descriptions, listed)
+    if not config.num_shards:
+        raise ConfigError("num_shards", "is needed; give --num_shards")
+    return ConvertPlan(
+        config=config,
+        files=files,
+        class_files=class_files,
+        descriptions=descriptions,
+        label_mids=tuple(listed),
+        vocabulary=vocabulary,
+        label_map=label_map,
+        num_shards=config.num_shards,
+        work=WorkFolder.of(config.output_dir, config.split),
+        fingerprint=_fingerprint(config, files, class_files),
+    )
+
+
+def _tables(config: ConvertConfig) -> list[Table]:
+    optional = {Table.MACHINE_LABELS} if ExtraKeys.MACHINE_LABELS not in config.extra_keys else set()
+    return [table for table in Table if getattr(config, table) and table not in optional]
+
+
+def _label_map(
+    config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str], class_files: dict[str, str]
+) -> LabelMap | None:
+    if config.label_map:
+        data = storage.read(config.label_map)
+        class_files[config.label_map] = hashlib.sha256(data).hexdigest()
+        return reuse(parse_pbtxt(data.decode(), config.label_map), listed, descriptions)
+    if config.label_order == "frequency":
+        return None
+    return build(listed, descriptions, "mid" if config.label_order == "mid" else "list")
+
+
+def _fingerprint(
+    config: ConvertConfig, files: tuple[InputFile, ...], class_files: Mapping[str, str]
+) -> dict[str, object]:
+    inputs = [(str(file.table), posixpath.basename(file.path), file.size, file.modified) for file in files]
+    values = {
+        "record_format": RECORD_FORMAT,
+        "config": config.shaping(),
+        "inputs": inputs,
+        "class_files": sorted(class_files.values()),
+    }
+    return dict(json.loads(json.dumps(values)))

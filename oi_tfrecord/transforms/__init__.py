@@ -1,0 +1,1 @@
+"""Beam transforms: each wires pure functions of the layers below."""

@@ -1,0 +1,86 @@
+"""CSV files to batches of rows by shard."""
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+from apache_beam.typehints import KV
+
+from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
+from oi_tfrecord.csv_ranges import BlockScan
+from oi_tfrecord.inputs import InputFile
+from oi_tfrecord.progress import Reporter
+from oi_tfrecord.range_job import RangeJob, read_table_range
+from oi_tfrecord.results import RangeResult, to_json
+
+RESULTS = "results"
+BATCHES = "batches"
+
+
+class ReadTables(beam.PTransform):
+    """Reads the CSV files of a split.
+
+    Output: `batches` of (shard, batch of rows), and `results`, one JSON per range.
+    """
+
+    def __init__(self, job: RangeJob):
+        super().__init__()
+        self._job = job
+
+    def expand(self, root):  # type: ignore[no-untyped-def]
+        job = self._job
+        nominal = [item for file in job.files.values() for item in plan_ranges(file, job.block_bytes)]
+        exact = (
+            root
+            # FileRange
+            | "CreateQuotedRanges" >> beam.Create([item for item in nominal if needs_scan(item)], reshuffle=True)
+            # (table, file number), BlockScan
+            | "ScanQuotes" >> beam.ParDo(_ScanQuotes(job.files)).with_output_types(KV[tuple[str, int], BlockScan])
+            | "GroupByFile" >> beam.GroupByKey()
+            # FileRange
+            | "ResolveRanges" >> beam.FlatMap(_resolve, job.files)
+            | "SpreadRanges" >> beam.Reshuffle()
+        )
+        lines = root | "CreateLineRanges" >> beam.Create(
+            [item for item in nominal if not needs_scan(item)], reshuffle=True
+        )
+        return (
+            (exact, lines)
+            | "FlattenRanges" >> beam.Flatten()
+            | "ReadRanges" >> beam.ParDo(_ReadRange(job)).with_outputs(RESULTS, main=BATCHES)
+        )
+
+
+class _ScanQuotes(beam.DoFn):
+    def __init__(self, files: dict[tuple[str, int], InputFile]):
+        self._files = files
+
+    def process(self, nominal: FileRange) -> Iterator[tuple[tuple[str, int], BlockScan]]:
+        file_key = (str(nominal.key.table), nominal.key.file)
+        yield file_key, scan_range(self._files[file_key], nominal)
+
+
+def _resolve(
+    grouped: tuple[tuple[str, int], Iterable[BlockScan]], files: dict[tuple[str, int], InputFile]
+) -> list[FileRange]:
+    file_key, scans = grouped
+    return resolve_ranges(files[file_key], scans)
+
+
+@beam.typehints.with_output_types(KV[int, bytes])
+class _ReadRange(beam.DoFn):
+    def __init__(self, job: RangeJob):
+        self._job = job
+
+    def setup(self) -> None:
+        self._reporter = Reporter(self._job.work, "read")
+
+    def process(self, file_range: FileRange) -> Iterator[object]:
+        for item in read_table_range(self._job, file_range):
+            if isinstance(item, RangeResult):
+                self._reporter.add(rows=item.rows_read, size=item.size)
+                yield beam.pvalue.TaggedOutput(RESULTS, to_json(item))
+            else:
+                yield item
+
+    def teardown(self) -> None:
+        self._reporter.flush()

@@ -1,0 +1,68 @@
+"""Batches of rows to shard files."""
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+from apache_beam.typehints import KV
+
+from oi_tfrecord.batches import decode
+from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.progress import Reporter
+from oi_tfrecord.results import to_json
+from oi_tfrecord.shard_job import ShardJob, convert_shard
+
+
+class WriteShards(beam.PTransform):
+    """Joins and writes each shard.
+
+    Input: (shard, batch of rows). Output: one JSON result per shard. Images are read here, after
+    the shuffle, so their bytes never go through one.
+    """
+
+    def __init__(self, job: ShardJob, shards: Iterable[int], label_map: beam.pvalue.AsSingleton):
+        """Args:
+        job: the conversion.
+        shards: the shards to write, also those without any row.
+        label_map: side input with the LabelMap.
+        """
+        super().__init__()
+        self._job = job
+        self._shards = tuple(shards)
+        self._label_map = label_map
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        seeds = (
+            batches.pipeline
+            # shard
+            | "CreateShards" >> beam.Create(self._shards)
+            # (shard, empty batch)
+            | "SeedShards" >> beam.Map(lambda shard: (shard, b"")).with_output_types(KV[int, bytes])
+        )
+        return (
+            (batches, seeds)
+            # (shard, batch)
+            | "FlattenSeeds" >> beam.Flatten()
+            # (shard, batches)
+            | "GroupByShard" >> beam.GroupByKey()
+            # JSON of a ShardResult
+            | "WriteShard" >> beam.ParDo(_WriteShard(self._job), self._label_map)
+        )
+
+
+class _WriteShard(beam.DoFn):
+    def __init__(self, job: ShardJob):
+        self._job = job
+
+    def setup(self) -> None:
+        self._reporter = Reporter(self._job.work, "write")
+
+    def process(self, element: tuple[int, Iterable[bytes]], label_map: LabelMap) -> Iterator[bytes]:
+        shard, batches = element
+        result = convert_shard(
+            self._job, shard, [decode(batch) for batch in batches if batch], label_map, self._reporter.shard
+        )
+        self._reporter.shard_done(result.records, result.image_bytes, sum(result.images_rejected.values()))
+        yield to_json(result)
+
+    def teardown(self) -> None:
+        self._reporter.flush()

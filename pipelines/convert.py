@@ -1,0 +1,41 @@
+"""Converts one split of Open Images to TFRecords.
+
+On this machine:
+
+  oi-tfrecord convert --config=configs/v3.yaml --split=validation --data_dir=2017_11 \\
+    --images='validation/{image_id}.jpg' --output_dir=records --num_shards=16
+
+On Dataflow:
+
+  oi-tfrecord convert --config=configs/v3.yaml --split=train --data_dir=gs://BUCKET/2017_11 \\
+    --images='gs://BUCKET/train/{image_id}.jpg' --output_dir=gs://BUCKET/records --num_shards=2048 \\
+    --runner=DataflowRunner --project=PROJECT --region=REGION \\
+    --temp_location=gs://BUCKET/tmp --setup_file=./setup.py
+"""
+
+import sys
+from collections.abc import Sequence
+
+from oi_tfrecord.errors import OiTfrecordError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if any(argument in ("-h", "--help", "-help") for argument in arguments):
+        from oi_tfrecord.options import describe_convert_flags
+
+        print(f"{__doc__}\nFlags (each is also a key of the configuration file):\n{describe_convert_flags()}")
+        print("All flags of Apache Beam are taken too.")
+        return 0
+    from oi_tfrecord.convert import convert
+
+    try:
+        return convert(arguments)
+    except OiTfrecordError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""oi-tfrecord: Open Images to TensorFlow training records.
+
+  oi-tfrecord convert ...   converts a split
+  oi-tfrecord sample ...    generates a small dataset to try it on
+
+`oi-tfrecord COMMAND --help` prints the flags and full examples.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from oi_tfrecord.errors import nearest
+
+COMMANDS = ("convert", "sample")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `oi-tfrecord COMMAND ...`; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        print(f"error: no command {command!r}{nearest(command, COMMANDS)}", file=sys.stderr)
+        return 1
+    return int(importlib.import_module(f"pipelines.{command}").main(rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
