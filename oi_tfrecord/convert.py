@@ -17,7 +17,6 @@ from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.progress import ProgressLine
 from oi_tfrecord.tables import Table
 
-LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
 
@@ -55,9 +54,14 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from oi_tfrecord.local_runner import make_local_runner
     from oi_tfrecord.pipeline import build_pipeline
 
-    runner, arguments = _runner(command, plan)
+    arguments = list(command.beam_arguments)
+    named_runner = any(argument.partition("=")[0] == "--runner" for argument in arguments)
+    workers = command.workers or _choose_workers(plan)
+    if not named_runner:
+        arguments.append(f"--direct_num_workers={workers}")
     progress = ProgressLine(
         plan.work,
         total_bytes=sum(file.size for file in plan.files),
@@ -67,7 +71,12 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
     logging.getLogger().setLevel(logging.WARNING)
-    pipeline = Pipeline(runner=runner, options=PipelineOptions(arguments))
+    # Both tell of the number of workers, which is our choice here.
+    for name in ("fn_api_runner.fn_runner", "local_job_service"):
+        logging.getLogger(f"apache_beam.runners.portability.{name}").setLevel(logging.ERROR)
+    options = PipelineOptions(arguments)
+    runner = None if named_runner else make_local_runner(options, workers)
+    pipeline = Pipeline(runner=runner, options=options)
     build_pipeline(pipeline, plan, _finish_job(plan), state.finished)
     progress.start()
     try:
@@ -75,17 +84,6 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
     finally:
         progress.stop()
     plan.work.delete()
-
-
-def _runner(command: Command, plan: ConvertPlan) -> tuple[str | None, list[str]]:
-    arguments = list(command.beam_arguments)
-    if any(argument.startswith("--runner") for argument in arguments):
-        return None, arguments
-    workers = command.workers or _choose_workers(plan)
-    if workers > 1:
-        arguments += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
-        arguments += ["--default_sdk_harness_log_level=WARNING"]
-    return LOCAL_RUNNER, arguments
 
 
 def _choose_workers(plan: ConvertPlan) -> int:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ from oi_tfrecord.csv_ranges import record_starts, scan_block
 from oi_tfrecord.reasons import Reject
 
 _UTF8_BOM = b"\xef\xbb\xbf"
-_PIECE_RECORDS = 1024
+_FEW_RECORDS = 256
+_PARTS = 16
 _MAX_DETAIL = 200
 _IMAGE_ID = re.compile(rb"[0-9a-f]{16}")
 # What pyarrow and Python both read as a finite float, blanks around it included.
@@ -74,9 +75,6 @@ class RowReject:
     detail: str
 
 
-Column: TypeAlias = npt.NDArray[Any] | Category | pa.BinaryArray
-
-
 @dataclass(frozen=True, slots=True)
 class Rows:
     """The rows of a piece of a CSV file.
@@ -88,7 +86,7 @@ class Rows:
       rejects: the rows that cannot be read, in file order.
     """
 
-    columns: dict[str, Column]
+    columns: dict[str, Any]
     lines: npt.NDArray[np.uint32]
     line_count: int
     rejects: list[RowReject]
@@ -163,7 +161,7 @@ _ARROW_TYPES = {
     Kind.TEXT: pa.binary(),
 }
 
-_Parsed = tuple[dict[str, Column], npt.NDArray[np.uint32]]
+_Parsed = tuple[dict[str, Any], npt.NDArray[np.uint32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +178,7 @@ class _Parser:
         lines = self._lines(data, line_count, table.num_rows)
         if lines is None:
             return None
-        columns: dict[str, Column] = {}
+        columns: dict[str, Any] = {}
         for name, kind in self.wanted.items():
             column = _convert(table.column(name), kind)
             if column is None:
@@ -205,7 +203,6 @@ class _Parser:
                     include_columns=list(types),
                     check_utf8=False,
                     null_values=[],
-                    strings_can_be_null=False,
                 ),
             )
         except pa.ArrowInvalid:
@@ -247,7 +244,7 @@ class _Parser:
         return None
 
 
-def _convert(chunked: pa.ChunkedArray, kind: Kind) -> Column | None:
+def _convert(chunked: pa.ChunkedArray, kind: Kind) -> Any:
     """Returns a parsed column as its Kind says, or None if any value is at fault."""
     array = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
     match kind:
@@ -299,13 +296,18 @@ def _parse_carefully(parser: _Parser, data: bytes, line_count: int) -> Rows:
 
     def is_good(begin: int, end: int) -> bool:
         piece = data[borders[begin] : borders[end]]
-        return parser.parse(piece, record_lines[end] - record_lines[begin]) is not None
+        return not _is_suspicious(piece) and parser.parse(piece, record_lines[end] - record_lines[begin]) is not None
 
-    for begin in range(0, len(starts), _PIECE_RECORDS):
-        end = min(begin + _PIECE_RECORDS, len(starts))
-        if not _is_suspicious(data[borders[begin] : borders[end]]) and is_good(begin, end):
-            keep(begin, end)
-            continue
+    def sift(begin: int, end: int) -> None:
+        if end - begin > _FEW_RECORDS:
+            step = -(-(end - begin) // _PARTS)
+            for first in range(begin, end, step):
+                last = min(first + step, end)
+                if is_good(first, last):
+                    keep(first, last)
+                else:
+                    sift(first, last)
+            return
         for index in range(begin, end):
             record = data[borders[index] : borders[index + 1]]
             if not record.strip(b"\r\n"):
@@ -315,6 +317,8 @@ def _parse_carefully(parser: _Parser, data: bytes, line_count: int) -> Rows:
                 keep(index, index + 1)
             else:
                 rejects.append(RowReject(record_lines[index], *fault))
+
+    sift(0, len(starts))
     joined = b"".join(good)
     kept_lines = np.concatenate([np.arange(r.start, r.stop, dtype=np.uint32) for r in good_lines])
     parsed = parser.parse(joined, len(kept_lines))

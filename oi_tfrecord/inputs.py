@@ -1,8 +1,10 @@
 """Finds the CSV and class files of a split and looks at their headers."""
 
 import bz2
+import contextlib
 import dataclasses
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
@@ -61,7 +63,7 @@ def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[F
     """
     tried = []
     for name in names:
-        pattern = storage.join(data_dir, name.replace("{split}", split))
+        pattern = storage.join(storage.escape(data_dir), name.replace("{split}", split))
         for ending in ("", *_COMPRESSED_ENDINGS):
             tried.append(pattern + ending)
             if found := storage.match(pattern + ending):
@@ -89,12 +91,18 @@ def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) ->
     return files
 
 
-def open_decompressed(path: str) -> BinaryIO:
+@contextlib.contextmanager
+def open_decompressed(path: str) -> Iterator[BinaryIO]:
     """Opens a file for reading its bytes, decompressed if its name ends in .gz or .bz2."""
-    stream = storage.open_read(path)
-    if path.endswith(".gz"):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
-    return cast(BinaryIO, bz2.BZ2File(stream)) if path.endswith(".bz2") else stream
+    with storage.open_read(path) as stored:
+        if path.endswith(".gz"):
+            with gzip.GzipFile(fileobj=stored, mode="rb") as stream:
+                yield cast(BinaryIO, stream)
+        elif path.endswith(".bz2"):
+            with bz2.BZ2File(stored) as unpacked:
+                yield cast(BinaryIO, stream)
+        else:
+            yield stored
 
 
 def read_rows(file: InputFile) -> Iterator[bytes]:
@@ -113,5 +121,5 @@ def read_rows(file: InputFile) -> Iterator[bytes]:
 def _read_some(stream: BinaryIO, path: str, size: int = _HEADER_BYTES) -> bytes:
     try:
         return stream.read(size)
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+    except (EOFError, zlib.error, OSError) as error:
         raise InputError(path, f"cannot be read: {error}", "Download it again, and check its size") from error

@@ -100,9 +100,10 @@ def stack(batches: Iterable[Batch]) -> dict[Table, Stacked]:
         names: dict[str, int] = {}
         arrays = []
         for batch in parts:
-            codes = np.array([names.setdefault(name, len(names)) for name in batch.sources], np.uint8)
             rows = batch.rows
-            if "source" in rows.dtype.names and not np.array_equal(codes, np.arange(len(codes))):
+            has_source = "source" in (rows.dtype.names or ())
+            codes = np.array([_source_code(name, names) for name in (batch.sources or ("",)) if has_source], np.uint8)
+            if not np.array_equal(codes, np.arange(len(codes))):
                 rows = rows.copy()
                 rows["source"] = codes[rows["source"]]
             arrays.append(rows)
@@ -213,6 +214,12 @@ def find_duplicates(rows: np.ndarray) -> np.ndarray:
             repeated.append(index)
         seen.add(values)
     return np.array(repeated, np.int64)
+
+
+def _source_code(name: str, names: dict[str, int]) -> int:
+    # The field holds one byte; ranges of at most 256 names each may add up to more.
+    kept = name if name in names or len(names) < 255 else "other"
+    return names.setdefault(kept, len(names))
 
 
 def _bits(column: np.ndarray) -> np.ndarray:

@@ -40,7 +40,9 @@ _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 # Tables, miscellaneous segments, the next scan header and the number of lines (T.81, B.2.1).
 _BETWEEN_SCANS = frozenset((0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)))
 _NO_END = "no end-of-image marker"
+_PAST_END = "a segment inside the image data runs past the end of the file"
 _ANOTHER_START = "another image starts before the end of this one"
+_CUT_OFF_FAULTS = (_NO_END, _PAST_END, _ANOTHER_START)
 _ORIENTATION_TAG = 0x0112
 
 
@@ -180,8 +182,9 @@ def is_cut_off(data: bytes, header: JpegHeader) -> bool:
     """Tells whether a JPEG ends before its end-of-image marker, without decoding it.
 
     Inside image data a byte FF is always followed by 00 or a restart marker (T.81, B.1.1.5),
-    so FFD9 cannot be part of it. Bytes after the end of the image are allowed; the end of
-    another file appended to a cut-off one does not count.
+    so FFD9 cannot be part of it. A file that closes with the marker is taken as whole, the
+    common case at a glance (`scan_fault` looks inside); in one with more bytes after it the
+    markers are walked, so that those of another file appended to a cut-off one do not count.
 
     Args:
         data: the whole file.
@@ -195,7 +198,7 @@ def is_cut_off(data: bytes, header: JpegHeader) -> bool:
     end = data.rfind(b"\xff\xd9", header.scan_start)
     if end < 0:
         return True
-    return end + 2 != len(data) and scan_fault(data, header) in (_NO_END, _ANOTHER_START)
+    return end + 2 != len(data) and scan_fault(data, header) in _CUT_OFF_FAULTS
 
 
 def scan_fault(data: bytes, header: JpegHeader) -> str:
@@ -225,7 +228,7 @@ def scan_fault(data: bytes, header: JpegHeader) -> str:
         if length < 2:
             return f"segment length {length} inside the image data at offset {position - 2}"
         position += length
-    return _NO_END
+    return _PAST_END if position > len(data) else _NO_END
 
 
 def exif_orientation(data: bytes) -> int:

@@ -118,9 +118,7 @@ def build_split(
             "images_over_100_boxes": sum(shard.images_over_100_boxes for shard in shards),
         },
         "inputs": [_describe_input(item, ranges) for item in inputs],
-        "sources": {
-            table: sum_counts(shard.sources.get(table, {}) for shard in shards) for table in sorted(tables)
-        },
+        "sources": {table: sum_counts(shard.sources.get(table, {}) for shard in shards) for table in sorted(tables)},
         "classes": [
             {
                 "id": item.id,

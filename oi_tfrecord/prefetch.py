@@ -34,10 +34,16 @@ def map_in_order(
       The results in the order of `items`. An exception of `function` is raised in its place.
     """
 
-    def run(start: int) -> list[Result]:
-        return [function(item) for item in items[start : start + CHUNK]]
+    def run(start: int) -> tuple[list[Result], Exception | None]:
+        results = []
+        for item in items[start : start + CHUNK]:
+            try:
+                results.append(function(item))
+            except Exception as error:
+                return results, error
+        return results, None
 
-    pending: collections.deque[concurrent.futures.Future[list[Result]]] = collections.deque()
+    pending: collections.deque[concurrent.futures.Future[tuple[list[Result], Exception | None]]] = collections.deque()
     total_bytes = done = 0
     start = 0
     executor = concurrent.futures.ThreadPoolExecutor(threads)
@@ -48,9 +54,12 @@ def map_in_order(
             while start < len(items) and len(pending) < window:
                 pending.append(executor.submit(run, start))
                 start += CHUNK
-            for result in pending.popleft().result():
+            results, error = pending.popleft().result()
+            for result in results:
                 total_bytes += size_of(result)
                 done += 1
                 yield result
+            if error is not None:
+                raise error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

@@ -92,11 +92,13 @@ class _HashingWriter:
         except OSError:
             self._stream.write(b"".join(pieces))
             return
-        missing = sum(map(len, pieces)) - os.writev(descriptor, pieces)
-        if missing:
-            data = b"".join(pieces)[-missing:]
-            while data:
-                data = data[os.write(descriptor, data) :]
+        for start in range(0, len(pieces), _MAX_PIECES):
+            vector = pieces[start : start + _MAX_PIECES]
+            missing = sum(map(len, vector)) - os.writev(descriptor, vector)
+            if missing:
+                data = b"".join(vector)[-missing:]
+                while data:
+                    data = data[os.write(descriptor, data) :]
 
     def _hash(self, pieces: list[bytes]) -> None:
         for piece in pieces:

@@ -48,6 +48,11 @@ def join(folder: str, *parts: str) -> str:
     return path
 
 
+def escape(folder: str) -> str:
+    """Returns the pattern that matches only this folder (Beam's patterns know no escape)."""
+    return glob.escape(folder) if is_local(folder) else folder
+
+
 def match(pattern: str) -> list[FileInfo]:
     """Returns the files that match a glob pattern, by name."""
     if is_local(pattern):
@@ -138,9 +143,16 @@ def _create_object(path: str) -> Iterator[BinaryIO]:
     from apache_beam.io.filesystem import CompressionTypes
 
     stream = _filesystems().create(path, compression_type=CompressionTypes.UNCOMPRESSED)
-    yield stream
-    # Only a closed object appears, so a block that raised must not close it.
-    stream.close()
+    try:
+        yield stream
+        stream.close()
+    except BaseException:
+        # The collector closes a stream that is left open, and then the object would appear after all.
+        with contextlib.suppress(Exception):
+            stream.close()
+        with contextlib.suppress(Exception):
+            delete(path)
+        raise
 
 
 def write(path: str, data: bytes, temporary_folder: str) -> None:

@@ -54,7 +54,7 @@ class WorkFolder:
 
     def results(self) -> Iterator[bytes]:
         """Yields the stored results of finished shards."""
-        for info in storage.match(storage.join(self.path, "results", "shard-*.json")):
+        for info in storage.match(storage.join(storage.escape(self.path), "results", "shard-*.json")):
             yield storage.read(info.path)
 
     def write_rejects(self, name: str, piece: str) -> None:
@@ -67,7 +67,7 @@ class WorkFolder:
 
     def rejects(self) -> Iterator[str]:
         """Yields the pieces of the rejects file by name: ranges in file order, then shards."""
-        for info in storage.match(storage.join(self.path, "rejects", "*.csv")):
+        for info in storage.match(storage.join(storage.escape(self.path), "rejects", "*.csv")):
             yield storage.read(info.path).decode()
 
     def write_progress(self, worker: str, data: bytes) -> None:
@@ -76,7 +76,7 @@ class WorkFolder:
 
     def progress(self) -> Iterator[bytes]:
         """Yields the progress of each worker."""
-        for info in storage.match(storage.join(self.path, "progress", "*.json")):
+        for info in storage.match(storage.join(storage.escape(self.path), "progress", "*.json")):
             yield storage.read(info.path)
 
     def delete(self) -> None:

@@ -1,6 +1,6 @@
 """Generates the sample dataset, in the layout of Open Images V3.
 
-  oi-tfrecord sample --output_dir=sample
+oi-tfrecord sample --output_dir=sample
 """
 
 import argparse

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from oi_tfrecord.csv_ranges import (
     MAX_LINE_BYTES,
+    BlockScan,
     align_to_line,
     line_range,
     record_starts,
@@ -26,8 +27,7 @@ messy_text = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
 
 def well_formed(table: list[list[str]], line_end: str, quote_all: bool) -> str:
     out = io.StringIO(newline="")
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
-    csv.writer(out, lineterminator=line_end, quoting=quoting).writerows(table)
+    csv.writer(out, lineterminator=line_end, quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL).writerows(table)
     return out.getvalue()
 
 
@@ -104,6 +104,30 @@ def test_a_scan_from_inside_quotes_equals_that_of_a_field_just_opened(text: str)
     assert scan.first_record[True] == (99 + int(starts[1]) if len(starts) > 1 else None)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_scan_from_inside_quotes_is_exact_in_long_blocks(seed: int) -> None:
+    choose = random.Random(seed)
+    # Empty fields keep the two ways to read a block apart for long.
+    pieces = PIECES if seed % 2 else ['"",', '"","",', '""""', '"\n"', '""\r\n', ",x"]
+    weights = None if seed % 2 else [90, 30, 3, 1, 3, 1]
+    text = "".join(choose.choices(pieces, weights, k=400))
+    for skipped in range(150):
+        data = text[skipped:].encode()
+        starts, inside = record_starts(b'"' + data)
+        scan = scan_block(data)
+        assert scan.ends_inside[True] == inside
+        assert scan.first_record[True] == (int(starts[1]) - 1 if len(starts) > 1 else None)
+
+
+@pytest.mark.parametrize("empty_fields", [0, 1, 31, 32, 33, 200])
+def test_readings_that_differ_for_many_fields_still_meet(empty_fields: int) -> None:
+    # From inside quotes each empty field's second quote opens again, until the quote after `a` opens nothing.
+    data = b'"",' * empty_fields + b'"a",b\n"c"\n'
+    scan = scan_block(data)
+    assert scan.first_record == (0, data.index(b"\n") + 1)
+    assert scan.ends_inside == (False, False)
+
+
 @settings(deadline=None)
 @given(messy_text)
 def test_record_starts_are_those_of_the_csv_module(text: str) -> None:
@@ -131,6 +155,12 @@ def test_a_quote_never_closed_is_an_input_error_when_it_takes_in_too_much() -> N
     with pytest.raises(InputError, match="not closed"):
         exact_ranges(data, 1 << 19)
     assert len(exact_ranges(data.replace(b'"', b""), 1 << 19)) == 5
+
+
+def test_long_records_that_each_keep_to_the_limit_are_no_error() -> None:
+    size = MAX_LINE_BYTES - 1
+    scans = [BlockScan(at, at + size, (True, True), (at, at + size - 9)) for at in range(0, 4 * size, size)]
+    assert [first for first, _ in resolve(scans, "a.csv")] == [0, *(scan.end - 9 for scan in scans[1:])]
 
 
 @settings(deadline=None)
@@ -167,7 +197,7 @@ def test_a_file_shorter_than_its_size_is_an_input_error() -> None:
 @given(messy_text | tables, st.integers(1, 30), st.lists(st.integers(1, 9), min_size=1), st.booleans())
 def test_a_stream_is_cut_in_blocks_of_whole_records(text: str, block: int, sizes: list[int], quoted: bool) -> None:
     data = text.encode()
-    chunks = []
+    chunks: list[bytes] = []
     at = 0
     while at < len(data):
         size = sizes[len(chunks) % len(sizes)]

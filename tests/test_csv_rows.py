@@ -3,6 +3,7 @@ import io
 import itertools
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ rows = st.tuples(
 line_ends = st.sampled_from(["\n", "\r\n"])
 
 
-def write(table: list[tuple[str, ...]], line_end: str, quote_all: bool) -> bytes:
+def write(table: Sequence[tuple[str, ...]], line_end: str, quote_all: bool) -> bytes:
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator=line_end, quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL).writerows(table)
     return out.getvalue().encode()
@@ -286,6 +287,13 @@ def test_with_line_breaks_allowed_a_damaged_record_is_one_reject_at_its_first_li
     assert found.lines.tolist() == [0, 3, 5]
     assert found.line_count == 6
     assert found.columns["Title"].to_pylist() == [b"title", b"two\nlines", b"title"]
+
+
+def test_rows_lost_to_a_quote_and_rows_won_by_a_carriage_return_do_not_make_up_for_each_other() -> None:
+    kinds = {"x": Kind.TEXT, "y": Kind.TEXT}
+    found = parse_rows(b'x,1\ry,"a\nb"\nu,v\n', ("x", "y"), kinds, quoted_line_breaks=False)
+    assert [reject.line for reject in found.rejects] == [0, 1]
+    assert values(found) == [(b"u", b"v")]
 
 
 def test_a_carriage_return_in_quotes_is_text() -> None:

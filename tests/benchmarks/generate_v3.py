@@ -143,7 +143,9 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
         def text(*parts, fill=fill):
             import pyarrow.compute as pc
 
-            return pc.binary_join_element_wise(*[p if isinstance(p, pa.Array) else pa.scalar(p) for p in parts], fill, "")
+            return pc.binary_join_element_wise(
+                *[p if isinstance(p, pa.Array) else pa.scalar(p) for p in parts], fill, ""
+            )
 
         titles = ["Sunset, again", 'The "old" mill', "Zürich – Hauptbahnhof", "two lines\nof title", "IMG"]
         picked = rng.choice(len(titles), count, p=[0.2, 0.1, 0.1, 0.01, 0.59])

@@ -1,0 +1,534 @@
+import concurrent.futures
+import hashlib
+import io
+import pickle
+import struct
+import subprocess
+import sys
+import threading
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from oi_tfrecord import jpeg
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
+from oi_tfrecord.reasons import Reject
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+needs_real = pytest.mark.skipif(not (DATA / "real").is_dir(), reason="the real images (shared/data/real) are absent")
+needs_nasty = pytest.mark.skipif(
+    not (DATA / "nasty").is_dir(), reason="the nasty images (shared/data/nasty) are absent"
+)
+
+COPY = ImageOptions()
+VERIFY = ImageOptions(mode="verify")
+
+NASTY: dict[str, str | Reject] = {
+    "bmp_disguised.jpg": "BMP",
+    "broken_exif_dpi.jpg": "copied",
+    "decompression_bomb.gif": Reject.IMAGE_TOO_LARGE,
+    "frozenpond.mpo": "MPO",
+    "gif_disguised.jpg": "GIF",
+    "hopper_16bit_qtables.jpg": "copied",
+    "hopper_bad_exif.jpg": "copied",
+    "hopper_gray.jpg": "copied",
+    "hopper_orientation_2.jpg": "copied",
+    "hopper_orientation_3.jpg": "copied",
+    "hopper_orientation_6.jpg": "copied",
+    "hopper_orientation_8.jpg": "copied",
+    "html_error_page.jpg": Reject.NOT_AN_IMAGE,
+    "icc-after-SOF.jpg": "copied",
+    "icc_profile_big.jpg": "copied",
+    "invalid-exif.jpg": "copied",
+    "jpeg_ff00_header.jpg": "copied",
+    "junk_jpeg_header.jpg": "copied",
+    "multiple_exif.jpg": "copied",
+    "oid_truncated_60pct.jpg": Reject.IMAGE_CUT_OFF,
+    "orientation_rectangle.jpg": "copied",
+    "photoshop-200dpi-broken.jpg": "copied",
+    "pil_sample_cmyk.jpg": "JPEG",
+    "png_disguised.jpg": "PNG",
+    "rgb.jpg": "copied",
+    "sugarshack_bad_mpo_header.jpg": "MPO",
+    "truncated_app14.jpg": "copied",
+    "truncated_exif_dpi.jpg": "copied",
+    "truncated_image.png": Reject.IMAGE_CUT_OFF,
+    "truncated_jpeg.jpg": Reject.IMAGE_CUT_OFF,
+    "ultrahdr.jpg": Reject.IMAGE_CUT_OFF,
+    "webp_disguised.jpg": "WEBP",
+    "xmp_test.jpg": "copied",
+    "zero_bytes.jpg": Reject.IMAGE_EMPTY,
+}
+"""What becomes of each file: copied, re-encoded from this format, or rejected."""
+
+
+def encoded_as(picture: Image.Image, image_format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def rejection(data: bytes, options: ImageOptions = COPY) -> ImageRejected:
+    with pytest.raises(ImageRejected) as raised:
+        prepare(data, options)
+    return raised.value
+
+
+def opened(prepared: PreparedImage) -> Image.Image:
+    picture = Image.open(io.BytesIO(prepared.encoded))
+    picture.load()
+    return picture
+
+
+def png(width: int, height: int, samples: bytes, bits: int = 8, color: int = 0) -> bytes:
+    """Writes a PNG by its specification (PNG, sections 5 and 11), which Pillow does not in every depth."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)),
+        (b"IDAT", zlib.compress(samples)),
+        (b"IEND", b""),
+    ]
+    body = (struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+def smooth(size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """Returns a picture without hard edges, so that JPEG changes its samples little."""
+    red = Image.linear_gradient("L").resize(size)
+    green = Image.radial_gradient("L").resize(size)
+    return Image.merge("RGB", (red, green, red.rotate(180)))
+
+
+def samples(picture: Image.Image) -> NDArray[np.int16]:
+    return np.asarray(picture, dtype=np.int16)
+
+
+def assert_decodes(prepared: PreparedImage) -> Any:
+    """Checks a prepared image with TensorFlow, which is what reads it in the end, and returns the pixels."""
+    tf = pytest.importorskip("tensorflow")
+    pixels = tf.io.decode_jpeg(prepared.encoded, channels=3).numpy()
+    assert pixels.shape == (prepared.height, prepared.width, 3)
+    assert prepared.encoded.startswith(b"\xff\xd8\xff")
+    assert prepared.sha256 == hashlib.sha256(prepared.encoded).hexdigest()
+    return pixels
+
+
+@needs_nasty
+def test_every_nasty_file_has_its_verdict() -> None:
+    """The folder's own texts aside, the table above names just the files that are there."""
+    names = {path.name for path in (DATA / "nasty").iterdir()} - {"README.md", "LICENSE.Pillow"}
+    assert names == set(NASTY)
+
+
+@needs_nasty
+@pytest.mark.parametrize("options", [COPY, VERIFY], ids=["copy", "verify"])
+@pytest.mark.parametrize(("name", "verdict"), NASTY.items(), ids=NASTY.keys())
+def test_nasty_file(name: str, verdict: str | Reject, options: ImageOptions) -> None:
+    data = (DATA / "nasty" / name).read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if isinstance(verdict, Reject):
+            assert rejection(data, options).reason is verdict
+            return
+        prepared = prepare(data, options)
+    with Image.open(io.BytesIO(data)) as picture:
+        assert (prepared.width, prepared.height) == picture.size
+        gray = picture.mode == "L"
+    assert_decodes(prepared)
+    if verdict == "copied":
+        assert prepared.encoded is data
+        assert (prepared.action, prepared.source_format) == ("copied", "JPEG")
+    else:
+        assert (prepared.action, prepared.source_format) == ("reencoded", verdict)
+        header = jpeg.read_header(prepared.encoded)
+        assert header is not None
+        assert header.kind is jpeg.JpegKind.PLAIN
+        assert header.components == (1 if gray else 3)
+
+
+@needs_real
+@pytest.mark.parametrize("options", [COPY, VERIFY], ids=["copy", "verify"])
+def test_real_images_are_copied_and_decode(options: ImageOptions) -> None:
+    paths = sorted((DATA / "real" / "images").glob("*.jpg"))
+    assert paths
+    for path in paths[:: 1 if options is COPY else 8]:
+        data = path.read_bytes()
+        prepared = prepare(data, options)
+        assert prepared.encoded is data
+        assert_decodes(prepared)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA", "RGBA"])
+@pytest.mark.parametrize("image_format", ["PNG", "GIF", "WEBP", "BMP"])
+def test_other_formats_keep_their_pixels(image_format: str, mode: str) -> None:
+    """TensorFlow decodes the source with libraries of its own, so it is the judge of the pixels."""
+    tf = pytest.importorskip("tensorflow")
+    if image_format == "BMP" and mode == "LA":
+        pytest.skip("a BMP cannot hold LA")
+    if image_format == "BMP" and mode in ("1", "P"):
+        pytest.skip("TensorFlow reads no BMP with a palette")
+    source = smooth().convert(mode)
+    options: dict[str, Any] = {"lossless": True} if image_format == "WEBP" else {}
+    data = encoded_as(source, image_format, **options)
+    prepared = prepare(data, COPY)
+    expected = tf.io.decode_image(data, channels=0, expand_animations=False).numpy()[..., :3].astype(np.int16)
+    # The mean forgives what JPEG does at the edges of dithered pictures.
+    assert np.abs(assert_decodes(prepared) - expected).mean() < 8
+    assert (prepared.action, prepared.source_format) == ("reencoded", image_format)
+
+
+def test_gray_stays_gray() -> None:
+    gray = smooth().convert("L")
+    for data in (encoded_as(gray, "PNG"), encoded_as(gray.convert("LA"), "PNG"), encoded_as(gray, "BMP")):
+        picture = opened(prepare(data, COPY))
+        assert picture.mode == "L"
+        assert np.abs(samples(picture) - samples(gray)).max() <= 8
+
+
+def test_sixteen_bits_keep_the_high_byte() -> None:
+    """As libpng's `png_set_strip_16` does, and with it TensorFlow."""
+    tf = pytest.importorskip("tensorflow")
+    ramp = b"".join(b"\0" + struct.pack(">64H", *(range(0, 65536, 1024))) for _ in range(8))
+    data = png(64, 8, ramp, bits=16)
+    picture = opened(prepare(data, COPY))
+    assert picture.mode == "L"
+    assert np.abs(samples(picture) - tf.io.decode_png(data).numpy()[..., 0].astype(np.int16)).max() <= 3
+    rgb = b"".join(
+        b"\0" + struct.pack(">192H", *(v for v in range(0, 65536, 1024) for _ in range(3))) for _ in range(8)
+    )
+    data = png(64, 8, rgb, bits=16, color=2)
+    expected = tf.io.decode_png(data).numpy().astype(np.int16)
+    assert np.abs(samples(opened(prepare(data, COPY))) - expected).max() <= 3
+
+
+def transparent_palette() -> bytes:
+    picture = Image.new("P", (16, 16), 1)
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    return encoded_as(picture, "PNG", transparency=1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: encoded_as(Image.new("RGBA", (16, 16), (200, 0, 0, 0)), "PNG"),
+        lambda: encoded_as(Image.new("LA", (16, 16), (10, 0)), "PNG"),
+        lambda: encoded_as(Image.new("RGBA", (16, 16), (200, 0, 0, 0)), "WEBP", lossless=True, exact=True),
+        lambda: encoded_as(Image.new("RGB", (16, 16), (9, 8, 7)), "PNG", transparency=(9, 8, 7)),
+        lambda: encoded_as(Image.new("L", (16, 16), 9), "PNG", transparency=9),
+        lambda: encoded_as(Image.new("L", (16, 16), 9), "GIF", transparency=9),
+        transparent_palette,
+    ],
+    ids=["rgba", "la", "webp", "rgb key", "gray key", "gif", "palette"],
+)
+def test_transparent_pixels_are_white(make: Callable[[], bytes]) -> None:
+    assert opened(prepare(make(), COPY)).getextrema() in (((255, 255),) * 3, (255, 255))
+
+
+def test_half_transparent_pixels_mix_with_white() -> None:
+    data = encoded_as(Image.new("RGBA", (16, 16), (0, 0, 255, 128)), "PNG")
+    assert np.abs(samples(opened(prepare(data, COPY))) - (127, 127, 255)).max() <= 2
+
+
+def test_first_picture_of_an_animation() -> None:
+    frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime", "blue")]
+    for image_format in ("GIF", "PNG", "WEBP", "MPO"):
+        data = encoded_as(frames[0], image_format, save_all=True, append_images=frames[1:])
+        prepared = prepare(data, COPY)
+        assert (prepared.source_format, prepared.width, prepared.height) == (image_format, 20, 10)
+        assert np.abs(samples(opened(prepared)) - (255, 0, 0)).max() <= 3
+
+
+def test_cmyk_is_what_tensorflow_sees_in_it() -> None:
+    tf = pytest.importorskip("tensorflow")
+    data = encoded_as(smooth().convert("CMYK"), "JPEG", quality=100)
+    prepared = prepare(data, COPY)
+    assert (prepared.action, prepared.source_format) == ("reencoded", "JPEG")
+    expected = tf.io.decode_jpeg(data, channels=3).numpy().astype(np.int16)
+    assert np.abs(assert_decodes(prepared) - expected).mean() < 3
+
+
+def test_pixels_stay_where_they_are_and_metadata_goes() -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    profile = b"\0" * 128
+    source = smooth((30, 20))
+    for image_format, options in (
+        ("PNG", {"exif": tags, "icc_profile": profile}),
+        ("WEBP", {"exif": tags, "icc_profile": profile}),
+        ("GIF", {"comment": b"a comment"}),
+        ("JPEG", {"exif": tags, "icc_profile": profile, "comment": b"a comment"}),
+    ):
+        picture = source.convert("CMYK") if image_format == "JPEG" else source
+        prepared = prepare(encoded_as(picture, image_format, **options), COPY)
+        assert (prepared.action, prepared.width, prepared.height) == ("reencoded", 30, 20)
+        assert set(opened(prepared).info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+        assert jpeg.exif_orientation(prepared.encoded) == 1
+
+
+def test_orientation_of_a_copied_image_stays_with_it() -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    data = encoded_as(smooth((30, 20)), "JPEG", exif=tags)
+    prepared = prepare(data, COPY)
+    assert prepared.encoded is data
+    assert (prepared.width, prepared.height) == (30, 20)
+
+
+def test_chroma_is_not_subsampled_and_quality_is_as_asked() -> None:
+    data = encoded_as(smooth(), "PNG")
+    low, high = (prepare(data, ImageOptions(quality=quality)) for quality in (30, 95))
+    assert len(low.encoded) < len(high.encoded)
+    for prepared, quality in ((low, 30), (high, 95)):
+        expected = Image.open(io.BytesIO(encoded_as(smooth(), "JPEG", quality=quality, subsampling=0)))
+        actual = opened(prepared)
+        assert actual.quantization == expected.quantization
+        assert [layer[1:3] for layer in actual.layer] == [(1, 1)] * 3
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    data = encoded_as(smooth(), "PNG")
+    assert prepare(data, COPY) == prepare(bytes(bytearray(data)), COPY)
+
+
+def test_empty_file() -> None:
+    assert rejection(b"").reason is Reject.IMAGE_EMPTY
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\xef\xbb\xbf\n <HTML><body>404</body>", "looks like HTML"),
+        (b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', "looks like XML"),
+        (b'{"error": "not found"}', "looks like JSON"),
+        ("Fichier non trouvé, veuillez réessayer plus tard, s'il vous plaît".encode(), "looks like text"),
+        (b"BMW is a maker of cars", "looks like text"),
+        (b"II*\0" + bytes(40), "looks like TIFF"),
+        (b"%PDF-1.7", "looks like PDF"),
+        (b"\0\0\0\x20ftypavif" + bytes(40), "looks like avif"),
+        (bytes(100), "starts with zero bytes"),
+        (b"\x93\x01\xfe\xff\x88\x99\xaa", "unknown format"),
+        (b"\xd8\xff", "unknown format"),
+    ],
+)
+def test_not_an_image_says_what_it_looks_like(data: bytes, words: str) -> None:
+    rejected = rejection(data)
+    assert rejected.reason is Reject.NOT_AN_IMAGE
+    assert words in rejected.detail
+    assert repr(data[:4])[2:-1] in rejected.detail
+
+
+def test_too_many_bytes() -> None:
+    data = encoded_as(smooth(), "JPEG")
+    assert prepare(data, ImageOptions(max_bytes=len(data))).encoded is data
+    rejected = rejection(data, ImageOptions(max_bytes=len(data) - 1))
+    assert rejected.reason is Reject.IMAGE_TOO_LARGE
+    assert f"{len(data)} bytes" in rejected.detail
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])
+@pytest.mark.parametrize("mode", ["copy", "verify"])
+def test_too_many_pixels(image_format: str, mode: str) -> None:
+    data = encoded_as(smooth((30, 20)), image_format)
+    assert prepare(data, ImageOptions(mode=mode, max_pixels=600)).width == 30
+    assert rejection(data, ImageOptions(mode=mode, max_pixels=599)).reason is Reject.IMAGE_TOO_LARGE
+
+
+def gif_of(screen: tuple[int, int], frame: tuple[int, int], before: bytes = b"", colors: int = 0) -> bytes:
+    """Writes the start of a GIF with one empty picture (GIF89a, sections 18 to 22)."""
+    flags = 0x80 | colors - 1 if colors else 0
+    table = bytes(3 << colors) if colors else b""
+    header = b"GIF89a" + struct.pack("<HHBBB", *screen, flags, 0, 0) + table
+    return header + before + b"," + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x08\x00;"
+
+
+def webp_of(chunk: bytes, payload: bytes) -> bytes:
+    body = b"WEBP" + chunk + struct.pack("<I", len(payload)) + payload
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(60_000, 60_000, b""),
+        b"BM" + struct.pack("<IIIIiiHHIIIIII", 60, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0),
+        gif_of((60_000, 60_000), (1, 1)),
+        gif_of((1, 1), (60_000, 60_000)),
+        gif_of((1, 1), (60_000, 60_000), before=b"!\xfe\x03abc\x02,,\0" + b"\0junk!\xf9\x04\0\0\0\0\0", colors=3),
+        webp_of(b"VP8X", b"\0\0\0\0" + b"\xff\x3f\0" * 2),
+        webp_of(b"VP8L", b"\x2f\xff\xff\xff\x0f" + bytes(8)),
+        webp_of(b"VP8 ", b"\0\0\0\x9d\x01\x2a\xff\x3f\xff\x3f" + bytes(8)),
+    ],
+    ids=["png", "bmp", "gif screen", "gif frame", "gif extensions", "webp extended", "webp lossless", "webp lossy"],
+)
+def test_bombs_are_refused_by_their_header(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: ImageFile.ImageFile) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rejected = rejection(data)
+    assert rejected.reason is Reject.IMAGE_TOO_LARGE
+    assert "pixels, more than 178956970" in rejected.detail
+
+
+def test_no_warning_of_a_large_image_within_the_limit() -> None:
+    """Pillow's `Image.open` warns from 89 million pixels on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rejection(png(10_000, 10_000, b"")).reason is Reject.IMAGE_BROKEN
+
+
+def test_longer_than_a_jpeg_can_be() -> None:
+    rejected = rejection(encoded_as(Image.new("L", (65_501, 1)), "PNG"))
+    assert rejected.reason is Reject.IMAGE_TOO_LARGE
+    assert "65500" in rejected.detail
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])
+def test_cut_in_half(image_format: str) -> None:
+    data = encoded_as(Image.effect_noise((40, 30), 90).convert("RGB"), image_format)
+    assert rejection(data[: len(data) // 2]).reason is Reject.IMAGE_CUT_OFF
+
+
+def test_broken_but_whole() -> None:
+    data = bytearray(encoded_as(smooth(), "PNG"))
+    data[len(data) // 2] ^= 0xFF
+    assert rejection(bytes(data)).reason is Reject.IMAGE_BROKEN
+
+
+def test_height_left_to_a_later_marker_is_broken() -> None:
+    data = bytearray(encoded_as(smooth(), "JPEG"))
+    frame = data.find(b"\xff\xc0\x00")
+    data[frame + 5 : frame + 7] = b"\0\0"
+    rejected = rejection(bytes(data))
+    assert rejected.reason is Reject.IMAGE_BROKEN
+    assert "64x0" in rejected.detail
+
+
+def test_endless_header_never_reaches_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = b"\xff\xd8" + b"\xff\xe0\0\2" * jpeg.MAX_MARKERS + encoded_as(smooth(), "JPEG")[2:]
+    monkeypatch.setattr("oi_tfrecord.images._decode", lambda *_: pytest.fail("decoded"))
+    assert rejection(data).reason is Reject.IMAGE_BROKEN
+
+
+def test_verify_finds_what_a_header_does_not_show() -> None:
+    data = encoded_as(smooth(), "JPEG")
+    header = jpeg.read_header(data)
+    assert header is not None
+    huffman = data.find(b"\xff\xc4")
+    impossible = data[: huffman + 5] + b"\xff" * 16 + data[huffman + 21 :]
+    stray = data[: header.scan_start + 9] + b"\xff\xf5" + data[header.scan_start + 9 :]
+    for broken in (impossible, stray):
+        assert prepare(broken, COPY).encoded is broken
+        assert rejection(broken, VERIFY).reason is Reject.IMAGE_BROKEN
+
+
+def test_unsure_cmyk_is_reencoded() -> None:
+    data = encoded_as(smooth().convert("CMYK"), "JPEG")
+    assert prepare(data[:20] + b"junk" + data[20:], COPY).action == "reencoded"
+
+
+@given(
+    st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP"]),
+    st.sampled_from(["L", "RGB", "CMYK"]),
+    st.lists(st.tuples(st.integers(0, 700) | st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
+    st.integers(0, 10_000),
+    st.sampled_from(["copy", "verify"]),
+)
+def test_flipped_and_cut_bytes_are_rejected_or_stored(
+    image_format: str, mode: str, flips: list[tuple[int, int]], keep: int, check: str
+) -> None:
+    picture = Image.effect_noise((24, 18), 90).convert("RGB" if image_format != "JPEG" else mode)
+    data = bytearray(encoded_as(picture, image_format))
+    for offset, value in flips:
+        data[offset % len(data)] = value
+    if keep < len(data):
+        del data[keep:]
+    try:
+        prepared = prepare(bytes(data), ImageOptions(mode=check))
+    except ImageRejected as rejected:
+        assert rejected.detail
+    else:
+        header = jpeg.read_header(prepared.encoded)
+        assert header is not None
+        assert (header.width, header.height) == (prepared.width, prepared.height)
+        if check == "verify" or prepared.action == "reencoded":
+            assert_decodes(prepared)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_rejected(data: bytes) -> None:
+    assert rejection(data).detail
+    assert rejection(b"GIF89a" + data[:60]).detail
+    assert rejection(b"RIFF\xff\0\0\0WEBP" + data).detail
+
+
+def test_many_threads_agree() -> None:
+    inputs = [
+        encoded_as(smooth((30 + n, 20)), image_format) for n in range(6) for image_format in ("PNG", "WEBP", "JPEG")
+    ]
+    before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
+    expected = [prepare(data, VERIFY) for data in inputs]
+    start = threading.Barrier(6)
+
+    def work(_: int) -> list[PreparedImage]:
+        start.wait()
+        return [prepare(data, VERIFY) for data in inputs]
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert all(result == expected for result in pool.map(work, range(6)))
+    assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters)) == before
+
+
+def test_pillow_is_not_imported_to_copy(tmp_path: Path) -> None:
+    path = tmp_path / "image.jpg"
+    path.write_bytes(encoded_as(smooth(), "JPEG"))
+    program = (
+        "import sys; from oi_tfrecord.images import ImageOptions, prepare;"
+        f"data = open({str(path)!r}, 'rb').read();"
+        "assert prepare(data, ImageOptions()).encoded is data;"
+        "sys.exit('PIL' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("mode", "verfy"),
+        ("mode", None),
+        ("max_bytes", 0),
+        ("max_bytes", 1.5),
+        ("max_pixels", -1),
+        ("max_pixels", "1"),
+        ("quality", 0),
+        ("quality", 101),
+        ("quality", True),
+    ],
+)
+def test_bad_options_name_the_field(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as raised:
+        ImageOptions(**{field: value})
+    assert raised.value.field == field
+    assert repr(value) in raised.value.problem
+
+
+def test_a_mistyped_mode_gets_a_hint() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'verify'"):
+        ImageOptions(mode="verfy")
+
+
+def test_a_rejection_survives_pickling() -> None:
+    rejected = ImageRejected(Reject.IMAGE_BROKEN, "why")
+    copy = pickle.loads(pickle.dumps(rejected))
+    assert (copy.reason, copy.detail, str(copy)) == (Reject.IMAGE_BROKEN, "why", "image_broken: why")
