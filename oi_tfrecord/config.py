@@ -12,7 +12,7 @@ from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.label_map import Order
 from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.sharding import MAX_SHARDS
-from oi_tfrecord.tables import Table
+from oi_tfrecord.tables import FLAGS, Table
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 SELECTIONS = ("boxed", "labelled", "all")
@@ -47,8 +47,18 @@ class ConvertConfig:
     select: str = _setting("boxed", "Images to write: boxed (with a box), labelled (with a box or human label), all.")
     label_order: str = _setting("list", "Order of label map ids: list, mid or frequency.")
     label_map: str = _setting("", "Existing label map (.pbtxt) whose ids are kept.")
+    subset: tuple[str, ...] = _setting((), "Values of the metadata's Subset column to keep; all by default.")
+    classes: tuple[str, ...] = _setting((), "Classes to keep: MIDs, names, or one file with a MID or name per line.")
+    box_sources: tuple[str, ...] = _setting((), "Values of the boxes' Source column to keep; all by default.")
+    exclude_flags: tuple[str, ...] = _setting((), "Leave out boxes with these flags set: " + ", ".join(FLAGS) + ".")
+    min_confidence: float = _setting(0.0, "Least confidence of boxes and machine labels, 0 to 1.")
+    min_box_side: float = _setting(0.0, "Least shorter side of a box, as a fraction of the image's, 0 to 1.")
+    image_ids: str = _setting("", "File with the ImageIDs to keep, one per line.")
+    sample: float = _setting(1.0, "Share of the images to keep, chosen by hash, above 0 to 1.")
+    max_images: int = _setting(0, "Keep at most this many images, chosen by hash; 0 keeps all.")
     extra_keys: tuple[str, ...] = _setting((), "Groups of further keys: " + ", ".join(ExtraKeys) + ".")
-    num_shards: int = _setting(0, "Number of shards.")
+    num_shards: int = _setting(0, "Number of shards; 0 plans shards of about 150 MB.")
+    dry_run: bool = _setting(False, "Join and count, but read no image and write no record.", shapes_output=False)
     image_mode: str = _setting("copy", "copy (check headers, copy bytes) or verify (decode every image).")
     max_image_bytes: int = _setting(64 << 20, "Largest image file taken, in bytes.")
     max_image_pixels: int = _setting(178_956_970, "Largest image taken, in pixels.")
@@ -62,6 +72,13 @@ class ConvertConfig:
         _check_choice("select", self.select, SELECTIONS)
         _check_choice("label_order", self.label_order, get_args(Order))
         _check_choice("image_mode", self.image_mode, IMAGE_MODES)
+        for flag in self.exclude_flags:
+            _check_choice("exclude_flags", flag, tuple(FLAGS))
+        _check_range("min_confidence", self.min_confidence, 0, 1)
+        _check_range("min_box_side", self.min_box_side, 0, 1)
+        _check_range("max_images", self.max_images, 0, 1 << 48)
+        if not 0 < self.sample <= 1:
+            raise ConfigError("sample", f"{self.sample} is not above 0 and at most 1")
         for group in self.extra_keys:
             _check_choice("extra_keys", group, tuple(ExtraKeys))
         _check_range("num_shards", self.num_shards, 0, MAX_SHARDS)
@@ -172,6 +189,10 @@ def _typed(key: str, value: Any, default: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         raise ConfigError(key, f"{value!r} is not a whole number")
+    if isinstance(default, float):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        raise ConfigError(key, f"{value!r} is not a number")
     if isinstance(default, tuple):
         items = [value] if isinstance(value, str) else value
         if isinstance(items, (list, tuple)) and all(isinstance(item, str) for item in items):
@@ -187,6 +208,6 @@ def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
         raise ConfigError(field, f"{value!r} is none of {', '.join(map(str, choices))}{nearest(value, choices)}")
 
 
-def _check_range(field: str, value: int, low: int, high: int) -> None:
+def _check_range(field: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ConfigError(field, f"{value} is not within {low} to {high}")

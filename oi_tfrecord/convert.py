@@ -1,6 +1,5 @@
 """Runs a conversion from its command line to its exit code."""
 
-import logging
 import os
 import sys
 import time
@@ -9,13 +8,15 @@ from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.config import ConvertConfig, parse_max_rejects
-from oi_tfrecord.finish import LABEL_MAP_FILE, FinishJob, rejects_file
-from oi_tfrecord.manifest import MANIFEST_FILE, TableInput, too_many_rejects
+from oi_tfrecord.finish import FinishJob, rejects_file
+from oi_tfrecord.manifest import TableInput, too_many_rejects
 from oi_tfrecord.options import Command, parse_convert
-from oi_tfrecord.output_state import OutputState, first_shard, prepare_output, read_split
+from oi_tfrecord.output_state import OutputState, planned_before, prepare_output, read_split
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.progress import ProgressLine
-from oi_tfrecord.tables import Table
+from oi_tfrecord.run import import_beam_quietly, run_pipeline
+from oi_tfrecord.shard_plan import ShardPlan, plan_shards
+from oi_tfrecord.summary import print_expected_time, print_shard_plan, print_summary
 
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
@@ -36,53 +37,60 @@ def convert(arguments: Sequence[str], out: TextIO = sys.stdout) -> int:
       ConfigError, InputError: naming what to mend.
     """
     command = parse_convert(arguments)
-    plan = make_plan(command.config)
+    plan, shard_plan = _plan_shards(make_plan(command.config), out)
     state = prepare_output(plan)
     started = time.monotonic()
     if state.complete is not None:
         print("Nothing to do: this conversion is complete.", file=out)
     else:
         _run(command, plan, state)
+    seconds = time.monotonic() - started
     split = read_split(plan.config.output_dir, plan.config.split)
-    _print_summary(plan, split, time.monotonic() - started, out)
+    print_summary(plan, split, seconds, out)
+    if plan.config.dry_run and shard_plan is not None:
+        print_expected_time(shard_plan, seconds, command.workers or _choose_workers(plan), out)
     return _exit_code(plan.config, split)
 
 
-def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
-    # Beam warns of optional packages when it is imported, which a user can do nothing about.
-    logging.getLogger().setLevel(logging.ERROR)
-    from apache_beam import Pipeline
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    from oi_tfrecord.local_runner import make_local_runner
-    from oi_tfrecord.pipeline import build_pipeline
-
-    arguments = list(command.beam_arguments)
-    named_runner = any(argument.partition("=")[0] == "--runner" for argument in arguments)
-    workers = command.workers or _choose_workers(plan)
-    if not named_runner:
-        arguments.append(f"--direct_num_workers={workers}")
-    progress = ProgressLine(
-        plan.work,
-        total_bytes=sum(file.size for file in plan.files),
-        num_shards=plan.num_shards,
-        finished_shards=len(state.finished),
+def _plan_shards(plan: ConvertPlan, out: TextIO) -> tuple[ConvertPlan, ShardPlan | None]:
+    """Decides the number of shards: as given, as an interrupted or finished run had it, or planned."""
+    config = plan.config
+    if config.num_shards and not config.dry_run:
+        return plan, None
+    if not config.overwrite and (num_shards := planned_before(plan)):
+        return plan.with_shards(num_shards), None
+    job = plan.shard_job()
+    shard_plan = plan_shards(
+        plan.files, job.driver, job.select, plan.filters, job.source, job.image_options, config.max_images
     )
+    num_shards = config.num_shards or shard_plan.num_shards
+    print_shard_plan(shard_plan, num_shards, out)
+    return plan.with_shards(num_shards), shard_plan
+
+
+def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
+    import_beam_quietly()
+    from oi_tfrecord.pipeline import build_limit_pipeline, build_pipeline
+
+    def progress(finished_shards: int) -> ProgressLine:
+        total_bytes = sum(file.size for file in plan.files)
+        return ProgressLine(
+            plan.work, total_bytes=total_bytes, num_shards=plan.num_shards, finished_shards=finished_shards
+        )
+
+    workers = command.workers or _choose_workers(plan)
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
-    logging.getLogger().setLevel(logging.WARNING)
-    # Both tell of the number of workers, which is our choice here.
-    for name in ("fn_api_runner.fn_runner", "local_job_service"):
-        logging.getLogger(f"apache_beam.runners.portability.{name}").setLevel(logging.ERROR)
-    options = PipelineOptions(arguments)
-    runner = None if named_runner else make_local_runner(options, workers)
-    pipeline = Pipeline(runner=runner, options=options)
-    build_pipeline(pipeline, plan, _finish_job(plan), state.finished)
-    progress.start()
-    try:
-        pipeline.run().wait_until_finish()
-    finally:
-        progress.stop()
+    if plan.config.max_images:
+        run_pipeline(command.beam_arguments, workers, progress(0), lambda root: build_limit_pipeline(root, plan))
+        plan = plan.with_sample_below(plan.work.limit())
+        plan.work.clear_temporary()
+    run_pipeline(
+        command.beam_arguments,
+        workers,
+        progress(len(state.finished)),
+        lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
+    )
     plan.work.delete()
 
 
@@ -121,31 +129,3 @@ def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:
             file=sys.stderr,
         )
     return 2 if over else 0
-
-
-def _print_summary(plan: ConvertPlan, split: Mapping[str, Any], seconds: float, out: TextIO) -> None:
-    config, totals, images = plan.config, split["totals"], split["images"]
-    lines = [
-        f"records    {totals['records']:,} in {totals['shards']:,} shards, {totals['bytes'] / 1e6:,.1f} MB, "
-        f"{seconds:.1f} s",
-        f"           {first_shard(plan)}{' ...' if plan.num_shards > 1 else ''}",
-        f"images     {images['selected']:,} selected, {images['not_selected']:,} not selected, "
-        f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}",
-    ]
-    for table in Table:
-        if (count := split["tables"].get(table)) is not None:
-            lines.append(
-                f"{table:<14} {count['rows_read']:,} rows read, {count['written']:,} written, "
-                f"{sum(count['rejected'].values()):,} rejected{_by_reason(count['rejected'])}, "
-                f"{sum(count['dropped'].values()):,} left out{_by_reason(count['dropped'])}"
-            )
-    for name, file in (
-        ("label map", LABEL_MAP_FILE), ("manifest", MANIFEST_FILE), ("rejects", rejects_file(config.split))
-    ):  # fmt: skip
-        lines.append(f"{name:<10} {storage.join(config.output_dir, file)}")
-    lines += [f"warning    {warning}" for warning in split["warnings"]]
-    print("\n".join(lines), file=out)
-
-
-def _by_reason(counts: Mapping[str, int]) -> str:
-    return f" ({', '.join(f'{reason} {count:,}' for reason, count in counts.items())})" if counts else ""

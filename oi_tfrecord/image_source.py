@@ -26,6 +26,11 @@ class PatternSource:
         """Returns the path of an image's file."""
         return self.pattern.replace("{split}", self.split).replace("{image_id}", image_id)
 
+    def size(self, image_id: str) -> int | None:
+        """Returns the bytes of an image's file, None if there is none."""
+        found = storage.match(storage.escape(self.path(image_id)))
+        return found[0].size if found else None
+
     def read(self, image_id: str) -> bytes:
         """Returns the bytes of an image.
 

@@ -148,7 +148,7 @@ def prepare(data: bytes, options: ImageOptions) -> PreparedImage:
     if header.kind is jpeg.JpegKind.PLAIN and options.mode == "copy":
         return _copied(data, header.width, header.height)
     picture = _decode(data, "JPEG", options)
-    if header.kind is jpeg.JpegKind.SPECIAL or picture.mode not in ("L", "RGB"):
+    if header.kind is jpeg.JpegKind.SPECIAL:
         return _reencode(picture, "MPO" if header.multi_picture else "JPEG", options)
     if fault := jpeg.scan_fault(data, header):
         raise ImageRejected(Reject.IMAGE_BROKEN, fault)

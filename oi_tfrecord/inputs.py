@@ -63,13 +63,14 @@ def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[F
     """
     tried = []
     for name in names:
-        pattern = storage.join(storage.escape(data_dir), name.replace("{split}", split))
+        name = name.replace("{split}", split)
+        tried.append(storage.join(data_dir, name))
+        pattern = storage.join(storage.escape(data_dir), name)
         for ending in ("", *_COMPRESSED_ENDINGS):
-            tried.append(pattern + ending)
             if found := storage.match(pattern + ending):
                 return found
     remedy = f"Check --data_dir and --split, or name the file with --{wanted}"
-    raise InputError(data_dir, f"no file for {wanted}; looked for {', '.join(tried[::3])} (plain, .gz, .bz2)", remedy)
+    raise InputError(data_dir, f"no file for {wanted}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
 
 
 def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) -> list[InputFile]:
@@ -100,7 +101,7 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
                 yield cast(BinaryIO, stream)
         elif path.endswith(".bz2"):
             with bz2.BZ2File(stored) as unpacked:
-                yield cast(BinaryIO, stream)
+                yield cast(BinaryIO, unpacked)
         else:
             yield stored
 

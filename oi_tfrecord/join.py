@@ -168,6 +168,13 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
         found[table] = rows.select(order), image_of[order]
 
     selected = _select_images(len(hashes), {table: image_of for table, (_, image_of) in found.items()}, images)
+    not_excluded = np.ones(len(hashes), bool)
+    if driver is Table.METADATA:
+        not_excluded = driving.rows["excluded"][first] == 0
+        if excluded := int(np.count_nonzero(~not_excluded)):
+            dropped[driver][Drop.OTHER_SUBSET] += excluded
+    not_selected = int(np.count_nonzero(~selected & not_excluded))
+    selected &= not_excluded
     annotations = {}
     for table, (rows, image_of) in found.items():
         if not selected.all() and len(image_of):
@@ -180,9 +187,7 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
     if not selected.all():
         image_ids = image_ids[selected]
         texts = {name: column.filter(pa.array(selected)) for name, column in texts.items()}
-    return JoinedShard(
-        image_ids, annotations, texts, faults, rejected, dropped, int(np.count_nonzero(~selected))
-    )  # fmt: skip
+    return JoinedShard(image_ids, annotations, texts, faults, rejected, dropped, not_selected)
 
 
 def find_duplicates(rows: np.ndarray) -> np.ndarray:

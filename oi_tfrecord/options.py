@@ -37,6 +37,8 @@ def define_convert_flags() -> flags.FlagValues:
         description = field.metadata["help"]
         if isinstance(field.default, bool):
             flags.DEFINE_bool(field.name, None, description, flag_values=values)
+        elif isinstance(field.default, float):
+            flags.DEFINE_float(field.name, None, description, flag_values=values)
         elif isinstance(field.default, int):
             flags.DEFINE_integer(field.name, None, description, flag_values=values)
         elif isinstance(field.default, tuple):
@@ -67,7 +69,7 @@ def parse_convert(arguments: Sequence[str]) -> Command:
     if values["config"].value is not None:
         found = find_config(values["config"].value)
         text, path = found.read_text(encoding="utf-8"), str(found)
-    return Command(load_config(text, path, overrides), values["workers"].value, tuple(rest))
+    return Command(load_config(text, path, overrides), int(values["workers"].value or 0), tuple(rest))
 
 
 def describe_convert_flags() -> str:
@@ -110,9 +112,9 @@ def check_beam_arguments(arguments: Sequence[str], own_flags: Sequence[str]) -> 
 
 def _beam_flags() -> dict[str, bool]:
     """Returns Beam's flags, and whether each takes a value."""
-    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
     pending = [PipelineOptions]
     while pending:
         options = pending.pop()

@@ -75,6 +75,17 @@ def prepare_output(plan: ConvertPlan) -> OutputState:
     return OutputState(finished)
 
 
+def planned_before(plan: ConvertPlan) -> int:
+    """Returns the number of shards that an interrupted or finished run of the split planned, 0 if there is none.
+
+    Only a run without `num_shards` asks: the plan samples the images, and a rerun goes on with the
+    number it has even if images were added since.
+    """
+    entry = _manifest(plan).get("splits", {}).get(plan.config.split)
+    earlier: dict[str, Any] | None = entry["fingerprint"] if entry else plan.work.fingerprint()
+    return int(earlier["num_shards"]) if earlier else 0
+
+
 def read_split(output_dir: str, split: str) -> dict[str, Any]:
     """Returns the manifest of a finished split."""
     return dict(json.loads(storage.read(storage.join(output_dir, MANIFEST_FILE)))["splits"][split])
@@ -120,7 +131,7 @@ def _check_label_map(plan: ConvertPlan, other_splits: set[str]) -> None:
 def _refused(plan: ConvertPlan, what: str, theirs: Any) -> ConfigError:
     differences = [
         name
-        for name in ("config", "inputs", "class_files", "record_format")
+        for name in ("config", "inputs", "class_files", "record_format", "num_shards")
         if theirs.get(name) != plan.fingerprint[name]
     ]
     detail = ", ".join(differences)

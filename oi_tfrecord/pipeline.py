@@ -10,6 +10,7 @@ from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.tables import Table
 from oi_tfrecord.transforms.finish_dataset import FinishDataset
+from oi_tfrecord.transforms.limit_images import LimitImages
 from oi_tfrecord.transforms.read_tables import ReadTables
 from oi_tfrecord.transforms.write_shards import WriteShards
 
@@ -48,6 +49,12 @@ def build_pipeline(
         | "FlattenResults" >> beam.Flatten()
         | "FinishDataset" >> FinishDataset(finish, label_map)
     )
+
+
+def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
+    """Adds the search for the limit of `max_images` to a pipeline; see `LimitImages`."""
+    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset()))
+    return tables.batches | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
 
 
 def sum_class_rows(values: Iterable[bytes | dict[str, int]]) -> dict[str, int]:

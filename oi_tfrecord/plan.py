@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.classes import Vocabulary, read_class_list, read_descriptions
+from oi_tfrecord.classes import Vocabulary, find_class, read_class_list, read_descriptions
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import PatternSource
 from oi_tfrecord.images import ImageOptions
 from oi_tfrecord.inputs import InputFile, find, open_table
@@ -26,6 +26,10 @@ RECORD_FORMAT = 1
 """Raised whenever the same input and configuration would give other bytes."""
 
 
+DRY_RUN_FOLDER = "dry_run"
+"""Folder within the output for what a dry run writes."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ConvertPlan:
     """A conversion, ready to run.
@@ -35,10 +39,12 @@ class ConvertPlan:
       files: the CSV files of all tables.
       class_files: path to SHA-256 of the class files.
       descriptions: MID to display name.
-      label_mids: classes of the label map, in list order.
+      class_list: classes that the release lists for the label map.
+      label_mids: those of them that the label map has, in list order.
+      filters: what else is left out.
       vocabulary: all known MIDs.
       label_map: ids of the classes; None if they depend on counts (`label_order: frequency`).
-      num_shards: number of shards.
+      num_shards: number of shards; 0 until it is decided.
       work: folder of what is unfinished.
       fingerprint: what must be equal for a rerun to go on with this conversion.
     """
@@ -47,19 +53,33 @@ class ConvertPlan:
     files: tuple[InputFile, ...]
     class_files: Mapping[str, str]
     descriptions: Mapping[str, str]
+    class_list: tuple[str, ...]
     label_mids: tuple[str, ...]
+    filters: RowFilters
     vocabulary: Vocabulary
     label_map: LabelMap | None
     num_shards: int
     work: WorkFolder
     fingerprint: dict[str, object]
 
+    def with_shards(self, num_shards: int) -> "ConvertPlan":
+        """Returns the plan with its number of shards decided."""
+        return dataclasses.replace(
+            self, num_shards=num_shards, fingerprint=self.fingerprint | {"num_shards": num_shards}
+        )
+
+    def with_sample_below(self, limit: int) -> "ConvertPlan":
+        """Returns the plan with the limit that `max_images` means."""
+        filters = dataclasses.replace(self.filters, sample_below=min(limit, self.filters.sample_below))
+        return dataclasses.replace(self, filters=filters)
+
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
         """Returns the job of the ranges; `finished_shards` take no rows any more."""
-        mids = set(self.label_mids)
+        mids = set(self.class_list)
         kept_codes = np.array([mid in mids for mid in self.vocabulary.mids], bool)
         attribution = ExtraKeys.ATTRIBUTION in self.config.extra_keys
         return RangeJob(
+            filters=self.filters,
             files={(file.table, file.number): file for file in self.files},
             vocabulary=self.vocabulary,
             kept_codes=kept_codes,
@@ -95,6 +115,7 @@ class ConvertPlan:
                 mode=config.image_mode, max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
             ),
             read_threads=config.read_threads,
+            dry_run=config.dry_run,
         )
 
     def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
@@ -112,6 +133,9 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
       ConfigError, InputError: naming the field or file to mend.
     """
     config.check_complete()
+    if config.dry_run:
+        folder = storage.join(config.output_dir, DRY_RUN_FOLDER)
+        config = dataclasses.replace(config, output_dir=folder, overwrite=True)
     if config.images and storage.is_local(config.images) and not config.images.startswith("/"):
         # Workers may run in another folder than this process.
         config = dataclasses.replace(config, images=storage.join(storage.working_folder(), config.images))
@@ -130,22 +154,24 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
 
     descriptions = read_descriptions(*load(config.class_descriptions, "class_descriptions"))
     listed = read_class_list(*load(config.class_list, "class_list")) if config.class_list else list(descriptions)
-    label_map = _label_map(config, listed, descriptions, class_files)
+    chosen = _choose_classes(config, listed, descriptions)
+    label_map = _label_map(config, chosen, descriptions, class_files)
     vocabulary = Vocabulary.of(descriptions, listed)
-    if not config.num_shards:
-        raise ConfigError("num_shards", "is needed; give --num_shards")
-    return ConvertPlan(
+    plan = ConvertPlan(
         config=config,
         files=files,
         class_files=class_files,
         descriptions=descriptions,
-        label_mids=tuple(listed),
+        class_list=tuple(listed),
+        label_mids=tuple(chosen),
+        filters=_filters(config, vocabulary, chosen if config.classes else None, class_files),
         vocabulary=vocabulary,
         label_map=label_map,
         num_shards=config.num_shards,
         work=WorkFolder.of(config.output_dir, config.split),
         fingerprint=_fingerprint(config, files, class_files),
     )
+    return plan.with_shards(config.num_shards)
 
 
 def _tables(config: ConvertConfig) -> list[Table]:
@@ -163,6 +189,43 @@ def _label_map(
     if config.label_order == "frequency":
         return None
     return build(listed, descriptions, "mid" if config.label_order == "mid" else "list")
+
+
+def _choose_classes(config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str]) -> list[str]:
+    """Returns the classes of the list that `--classes` names, in list order."""
+    if not config.classes:
+        return listed
+    wanted = config.classes
+    if len(wanted) == 1 and storage.exists(wanted[0]):
+        lines = storage.read(wanted[0]).decode().splitlines()
+        wanted = tuple(line.strip() for line in lines if line.strip())
+    named = {mid: descriptions.get(mid, mid) for mid in listed}
+    mids = {find_class(name, named) for name in wanted}
+    return [mid for mid in listed if mid in mids]
+
+
+def _filters(
+    config: ConvertConfig, vocabulary: Vocabulary, chosen: list[str] | None, class_files: dict[str, str]
+) -> RowFilters:
+    image_ids = None
+    if config.image_ids:
+        data = storage.read(config.image_ids)
+        class_files[config.image_ids] = hashlib.sha256(data).hexdigest()
+        image_ids = parse_image_ids(data, config.image_ids)
+    chosen_codes = None
+    if chosen is not None:
+        kept = set(chosen)
+        chosen_codes = np.array([mid in kept for mid in vocabulary.mids], bool)
+    return RowFilters(
+        box_sources=config.box_sources,
+        exclude_flags=config.exclude_flags,
+        min_confidence=config.min_confidence,
+        min_box_side=config.min_box_side,
+        subsets=config.subset,
+        sample_below=sample_limit(config.sample),
+        image_ids=image_ids,
+        chosen_codes=chosen_codes,
+    )
 
 
 def _fingerprint(

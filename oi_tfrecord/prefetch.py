@@ -59,6 +59,7 @@ def map_in_order(
                 total_bytes += size_of(result)
                 done += 1
                 yield result
+            del results
             if error is not None:
                 raise error
     finally:

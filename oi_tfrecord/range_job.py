@@ -11,6 +11,7 @@ from oi_tfrecord.batches import partition
 from oi_tfrecord.classes import Vocabulary
 from oi_tfrecord.csv_input import FileRange, read_range
 from oi_tfrecord.csv_rows import parse_rows
+from oi_tfrecord.filters import RowFilters
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.rejects import Rejected, format_piece
 from oi_tfrecord.results import RangeResult
@@ -26,7 +27,8 @@ class RangeJob:
     Attributes:
       files: by (table, file number).
       vocabulary: MIDs and their codes.
-      kept_codes: bool array [len(vocabulary)], classes of the label map.
+      kept_codes: bool array [len(vocabulary)], classes of the class list.
+      filters: what else is left out.
       texts: metadata columns kept beside the rows.
       num_shards: number of shards.
       finished_shards: shards that take no rows any more.
@@ -37,6 +39,7 @@ class RangeJob:
     files: dict[tuple[str, int], InputFile]
     vocabulary: Vocabulary
     kept_codes: np.ndarray
+    filters: RowFilters
     texts: frozenset[str]
     num_shards: int
     finished_shards: frozenset[int]
@@ -53,9 +56,9 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
     """
     file = job.files[file_range.key.table, file_range.key.file]
     for key, data in read_range(file, file_range, job.block_bytes):
-        wanted = wanted_columns(file.table, file.names, job.texts)
+        wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
         parsed = parse_rows(data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
-        rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes)
+        rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
         yield from partition(key, rows, job.num_shards, job.finished_shards)
         _store_rejects(job.work, file, key, rows)
         yield _result(job.vocabulary, key, data, rows)

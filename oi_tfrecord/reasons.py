@@ -34,4 +34,12 @@ class Drop(enum.StrEnum):
     """What the configuration leaves out."""
 
     CLASS_NOT_IN_LABEL_MAP = "class_not_in_label_map"
+    CLASS_NOT_CHOSEN = "class_not_chosen"
+    NOT_IN_IMAGE_LIST = "not_in_image_list"
+    NOT_SAMPLED = "not_sampled"
+    LOW_CONFIDENCE = "low_confidence"
+    BOX_SOURCE = "box_source"
+    EXCLUDED_FLAG = "excluded_flag"
+    SMALL_BOX = "small_box"
+    OTHER_SUBSET = "other_subset"
     IMAGE_NOT_SELECTED = "image_not_selected"

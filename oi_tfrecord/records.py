@@ -52,8 +52,9 @@ class RecordEncoder:
         if ExtraKeys.MACHINE_LABELS in extra_keys:
             machine = _annotations(shard, Table.MACHINE_LABELS, LABEL_ROW)
             self._labels.append(_LabelColumns("image/machine_class", machine, ()))
-        self._mid_values = [bytes_value(mid.encode()) for mid in mids]
-        self._id_values = [varint(int(label_id)) for label_id in label_ids]
+        used = {code for part in shard.annotations.values() for code in np.unique(part.rows["label"]).tolist()}
+        self._mid_values = {code: bytes_value(mids[code].encode()) for code in used}
+        self._id_values = {code: varint(int(label_ids[code])) for code in used}
         self._texts: Mapping[str, pa.Array] = {}
         if ExtraKeys.ATTRIBUTION in extra_keys:
             self._texts = {
@@ -86,7 +87,8 @@ class RecordEncoder:
             features[key] = bytes_feature((column[index].as_py(),))
 
         entries = self._entries
-        before, after = [], []
+        before: list[bytes] = []
+        after: list[bytes] = []
         for key in sorted(features):
             entry = entries.get(key) or entries.setdefault(key, EntryEncoder(key))
             (before if key < ENCODED_KEY else after).append(entry.encode(features[key]))
@@ -125,7 +127,12 @@ class _BoxColumns:
         self._sources = _source_values(boxes) if ExtraKeys.BOX_SOURCE in extra_keys else None
 
     def add(
-        self, features: dict[str, bytes], index: int, image: PreparedImage, mids: list[bytes], ids: list[bytes]
+        self,
+        features: dict[str, bytes],
+        index: int,
+        image: PreparedImage,
+        mids: Mapping[int, bytes],
+        ids: Mapping[int, bytes],
     ) -> None:
         start, end = self._offsets[index], self._offsets[index + 1]
         for key, values in self._floats.items():
@@ -151,7 +158,7 @@ class _LabelColumns:
         self._confidence = np.ascontiguousarray(labels.rows["confidence"], "<f4").tobytes()
         self._sources = _source_values(labels) if ExtraKeys.LABEL_SOURCE in extra_keys else None
 
-    def add(self, features: dict[str, bytes], index: int, mids: list[bytes], ids: list[bytes]) -> None:
+    def add(self, features: dict[str, bytes], index: int, mids: Mapping[int, bytes], ids: Mapping[int, bytes]) -> None:
         start, end = self._offsets[index], self._offsets[index + 1]
         codes = self._codes[start:end]
         features[self._prefix + "/text"] = joined_bytes_feature(b"".join([mids[code] for code in codes]))

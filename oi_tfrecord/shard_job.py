@@ -1,6 +1,7 @@
 """Converts one shard: join, load and check images, encode, write, count."""
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -47,6 +48,7 @@ class ShardJob:
       source: where image bytes come from.
       image_options: how they are checked and encoded.
       read_threads: images read at once; 0 chooses by storage.
+      dry_run: whether to join and count only, as if every image were there.
     """
 
     split: str
@@ -61,6 +63,18 @@ class ShardJob:
     source: PatternSource
     image_options: ImageOptions
     read_threads: int
+    dry_run: bool = False
+
+    @functools.cached_property
+    def _code_of(self) -> dict[str, int]:
+        return {mid: code for code, mid in enumerate(self.mids)}
+
+    def label_ids(self, label_map: LabelMap) -> np.ndarray:
+        """Returns the label map id of each vocabulary code, 0 for those not in the label map."""
+        ids = np.zeros(len(self.mids), np.int64)
+        for item in label_map.items:
+            ids[self._code_of[item.name]] = item.id
+        return ids
 
 
 def convert_shard(
@@ -83,18 +97,22 @@ def convert_shard(
       The result, which is also stored, so that a rerun need not do the shard again.
     """
     joined = join_shard(batches, driver=job.driver, images=job.select)
-    id_of = label_map.id_of
-    label_ids = np.array([id_of.get(mid, 0) for mid in job.mids], np.int64)
-    encoder = RecordEncoder(joined, job.mids, label_ids, job.layout)
+    label_ids = job.label_ids(label_map)
     images = _Images(job, joined)
 
     def examples() -> Iterator[Sequence[bytes]]:
+        encoder = RecordEncoder(joined, job.mids, label_ids, job.layout)
         for index, image in images:
             yield encoder.encode(index, image)
             on_progress(images.records, images.image_bytes, len(images.rejects))
 
     name = shard_file(job.split, shard, job.num_shards)
-    written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
+    if job.dry_run:
+        images.has_record[:] = True
+        images.records = len(images.has_record)
+        written = WrittenShard(images.records, 0, "")
+    else:
+        written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
     rejects = [
         Rejected(
             table=fault.key.table,
@@ -110,7 +128,8 @@ def convert_shard(
     ]
     job.work.write_rejects(f"shard-{shard:05d}", format_piece(rejects + images.rejects))
     result = _count(shard, name, joined, images, written, label_ids)
-    job.work.write_result(shard, to_json(result))
+    if not job.dry_run:
+        job.work.write_result(shard, to_json(result))
     return result
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from oi_tfrecord import boxes, labels
 from oi_tfrecord.classes import Vocabulary
 from oi_tfrecord.csv_rows import Category, Kind, Rows
+from oi_tfrecord.filters import RowFilters
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.sharding import format_id
 from oi_tfrecord.tables import COORDINATES, FLAGS, NO_COLUMN, REQUIRED_COLUMNS, ROW_TYPES, Table
@@ -61,30 +62,42 @@ class TableRows:
     line_count: int
 
 
-def wanted_columns(table: Table, names: Sequence[str], texts: Collection[str] = ()) -> dict[str, Kind]:
+def wanted_columns(
+    table: Table, names: Sequence[str], texts: Collection[str] = (), subset: bool = False
+) -> dict[str, Kind]:
     """Returns the columns to parse of a file with the header `names`, and how.
 
     Args:
       table: the file's table.
       names: its header.
       texts: free-text columns to keep beside the rows.
+      subset: whether the Subset column is filtered by.
     """
     required = {name: _REQUIRED_KINDS[name] for name in REQUIRED_COLUMNS[table]}
     if table is Table.METADATA:
         optional = {name: Kind.TEXT for name in names if name in texts}
+        if subset and "Subset" in names:
+            optional["Subset"] = Kind.CATEGORY
     else:
         optional = {name: kind for name, kind in _OPTIONAL_KINDS.items() if name in names and name not in required}
     return required | optional
 
 
-def make_rows(table: Table, parsed: Rows, vocabulary: Vocabulary, kept_codes: np.ndarray) -> TableRows:
+def make_rows(
+    table: Table,
+    parsed: Rows,
+    vocabulary: Vocabulary,
+    kept_codes: np.ndarray,
+    filters: RowFilters | None = None,
+) -> TableRows:
     """Checks the rows of one range and lays them out for the join.
 
     Args:
       table: the range's table.
       parsed: its columns, as `wanted_columns` asked.
       vocabulary: MIDs and their codes.
-      kept_codes: bool array [len(vocabulary)]: the classes in the label map.
+      kept_codes: bool array [len(vocabulary)]: the classes of the class list.
+      filters: what else is left out.
 
     Returns:
       The usable rows. First come the checks of the data, then the filters of the configuration,
@@ -96,8 +109,16 @@ def make_rows(table: Table, parsed: Rows, vocabulary: Vocabulary, kept_codes: np
     rows["line"] = parsed.lines
     faults = [RowFault(item.line, "", item.reason, item.detail) for item in parsed.rejects]
     texts = {name: column for name, column in columns.items() if isinstance(column, pa.Array)}
+    filters = filters or RowFilters()
     if table is Table.METADATA:
-        return TableRows(rows, (), texts, faults, {}, np.zeros(0, np.int64), parsed.rows_read, parsed.line_count)
+        if filters.subsets and isinstance(subset := columns.get("Subset"), Category):
+            kept_subset = np.array([value in filters.subsets for value in subset.values], bool)
+            rows["excluded"] = ~kept_subset[subset.codes] if len(rows) else False
+        kept, dropped = _filter(table, rows, np.ones(len(rows), bool), (), filters, {})
+        if not kept.all():
+            rows = rows[kept]
+            texts = {name: column.filter(pa.array(kept)) for name, column in texts.items()}
+        return TableRows(rows, (), texts, faults, dropped, np.zeros(0, np.int64), parsed.rows_read, parsed.line_count)
 
     label_names = columns["LabelName"]
     codes = vocabulary.codes(label_names.values)[label_names.codes] if len(rows) else np.zeros(0, np.int32)
@@ -128,10 +149,28 @@ def make_rows(table: Table, parsed: Rows, vocabulary: Vocabulary, kept_codes: np
     class_rows = np.bincount(codes[usable], minlength=len(kept_codes))
     kept = usable & kept_codes[rows["label"]]
     outside = int(np.count_nonzero(usable) - np.count_nonzero(kept))
-    dropped = {Drop.CLASS_NOT_IN_LABEL_MAP: outside} if outside else {}
+    kept, dropped = _filter(
+        table, rows, kept, sources, filters, {Drop.CLASS_NOT_IN_LABEL_MAP: outside} if outside else {}
+    )
     if not kept.all():
         rows = rows[kept]
     return TableRows(rows, sources, {}, faults, dropped, class_rows, parsed.rows_read, parsed.line_count)
+
+
+def _filter(
+    table: Table,
+    rows: np.ndarray,
+    kept: np.ndarray,
+    sources: tuple[str, ...],
+    filters: RowFilters,
+    dropped: dict[Drop, int],
+) -> tuple[np.ndarray, dict[Drop, int]]:
+    kept, dropped = kept.copy(), dict(dropped)
+    for reason, indices in filters.find_dropped(table, rows, sources):
+        if count := int(np.count_nonzero(kept[indices])):
+            dropped[reason] = count
+        kept[indices] = False
+    return kept, dropped
 
 
 def _fill_source(rows: np.ndarray, source: Category | None) -> tuple[str, ...]:

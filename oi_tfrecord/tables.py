@@ -44,7 +44,7 @@ ATTRIBUTION = {
 _ROW = [("image_id", "<u8"), ("line", "<u4")]
 _LABEL = [("label", "<u2"), ("source", "u1"), ("confidence", "<f4")]
 
-METADATA_ROW = np.dtype(_ROW)
+METADATA_ROW = np.dtype([*_ROW, ("excluded", "u1")])
 LABEL_ROW = np.dtype(_ROW + _LABEL)
 BOX_ROW = np.dtype(_ROW + _LABEL + [(name, "<f4") for name in COORDINATES] + [(name, "i1") for name in FLAGS])
 
@@ -55,7 +55,8 @@ ROW_TYPES = {
     Table.MACHINE_LABELS: LABEL_ROW,
 }
 """dtype of a table's rows. `line` counts from 0 within the row's range; `label` is a vocabulary code;
-`source` indexes the batch's source names; coordinates are normalised to [0, 1]."""
+`source` indexes the batch's source names; coordinates are normalised to [0, 1]; `excluded` is 1 for an
+image that is left out but known, so that its annotations are left out too and are no orphans."""
 
 REQUIRED_COLUMNS = {
     Table.METADATA: ("ImageID",),

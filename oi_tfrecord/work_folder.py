@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from oi_tfrecord import storage
 
+_LIMIT_FILE = "sample_below.json"
 _FOLDERS = ("results", "rejects", "progress", "temporary")
 
 
@@ -78,6 +79,14 @@ class WorkFolder:
         """Yields the progress of each worker."""
         for info in storage.match(storage.join(storage.escape(self.path), "progress", "*.json")):
             yield storage.read(info.path)
+
+    def write_limit(self, limit: int) -> None:
+        """Stores the limit that `max_images` means."""
+        storage.write(storage.join(self.path, _LIMIT_FILE), json.dumps(limit).encode(), self.temporary)
+
+    def limit(self) -> int:
+        """Returns the stored limit."""
+        return int(json.loads(storage.read(storage.join(self.path, _LIMIT_FILE))))
 
     def delete(self) -> None:
         """Deletes the folder."""

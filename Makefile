@@ -1,0 +1,47 @@
+# make sample   makes the environment, generates a small dataset and converts it
+# make test     runs every test
+# make lint     format, lint and types
+
+PYTHON ?= python3
+VENV ?= .venv
+SAMPLE ?= sample
+BIN := $(VENV)/bin
+PACKAGE := setup.py pyproject.toml
+
+.PHONY: sample test lint clean
+.DELETE_ON_ERROR:
+
+sample: $(VENV)/installed
+	rm -rf $(SAMPLE)
+	$(BIN)/oi-tfrecord sample --output_dir=$(SAMPLE)/data
+	for split in train validation; do \
+	  $(BIN)/oi-tfrecord convert --config=configs/sample.yaml --split=$$split || exit 1; \
+	done
+
+test: $(VENV)/installed-dev .venv-peers/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "error: Python 3.11 to 3.13 is needed; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(PACKAGE) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(PACKAGE) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/installed
+
+.venv-peers/installed: tests/peers/install.sh $(VENV)/installed-dev
+	tests/peers/install.sh .venv-peers $(BIN)/python
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-peers $(SAMPLE) build *.egg-info

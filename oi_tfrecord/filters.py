@@ -1,0 +1,160 @@
+"""Filters of rows that a user asks for; they run before the shuffle, so what they remove costs nothing."""
+
+import dataclasses
+
+import numpy as np
+
+from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.reasons import Drop
+from oi_tfrecord.sharding import hash_ids
+from oi_tfrecord.tables import FLAGS, Table
+
+EVERY_IMAGE = 1 << 64
+_SAMPLE_SALT = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclasses.dataclass(frozen=True)
+class RowFilters:
+    """What is left out of each table.
+
+    Attributes:
+      box_sources: values of Source of the boxes that are kept; empty keeps all.
+      exclude_flags: fields of BOX_ROW; boxes with such a flag set are left out.
+      min_confidence: of boxes and machine labels, 0 to 1. Human labels are not meant: their 0
+        says that the class was verified to be absent.
+      min_box_side: of the shorter side of a box, as a fraction of the image's side, 0 to 1.
+      subsets: values of Subset of the images that are kept; empty keeps all.
+      sample_below: images whose `sample_hash` is below are kept, 0 to EVERY_IMAGE.
+      image_ids: sorted uint64 array of the ImageIDs that are kept; None keeps all.
+      chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
+    """
+
+    box_sources: tuple[str, ...] = ()
+    exclude_flags: tuple[str, ...] = ()
+    min_confidence: float = 0.0
+    min_box_side: float = 0.0
+    subsets: tuple[str, ...] = ()
+    sample_below: int = EVERY_IMAGE
+    image_ids: np.ndarray | None = None
+    chosen_codes: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.exclude_flags:
+            if name not in FLAGS:
+                raise ConfigError("exclude_flags", f"{name!r} is none of {', '.join(FLAGS)}")
+        for field in ("min_confidence", "min_box_side"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise ConfigError(field, f"{getattr(self, field)} is not within 0 to 1")
+        if not 0 <= self.sample_below <= EVERY_IMAGE:
+            raise ConfigError("sample", f"{self.sample_below} is not within 0 to 2**64")
+
+    def find_dropped(self, table: Table, rows: np.ndarray, sources: tuple[str, ...]) -> list[tuple[Drop, np.ndarray]]:
+        """Finds the rows that are left out.
+
+        Args:
+          table: their table.
+          rows: array [n] of the table's ROW_TYPES dtype.
+          sources: names that the rows' `source` field indexes.
+
+        Returns:
+          (reason, indices into `rows`) for each reason that occurs; a row has one reason at most.
+        """
+        checks = []
+        if self.image_ids is not None:
+            checks.append((Drop.NOT_IN_IMAGE_LIST, is_in(rows["image_id"], self.image_ids)))
+        if self.sample_below < EVERY_IMAGE:
+            checks.append((Drop.NOT_SAMPLED, sample_hash(rows["image_id"]) < np.uint64(self.sample_below)))
+        if self.chosen_codes is not None and table is not Table.METADATA:
+            checks.append((Drop.CLASS_NOT_CHOSEN, self.chosen_codes[rows["label"]]))
+        if table in (Table.BOXES, Table.MACHINE_LABELS) and self.min_confidence > 0:
+            checks.append((Drop.LOW_CONFIDENCE, rows["confidence"] >= np.float32(self.min_confidence)))
+        if table is Table.BOXES:
+            if self.box_sources:
+                kept = np.array([source in self.box_sources for source in sources], bool)
+                checks.append((Drop.BOX_SOURCE, kept[rows["source"]]))
+            for flag in self.exclude_flags:
+                checks.append((Drop.EXCLUDED_FLAG, rows[flag] != 1))
+            if self.min_box_side > 0:
+                shorter = np.minimum(rows["xmax"] - rows["xmin"], rows["ymax"] - rows["ymin"])
+                checks.append((Drop.SMALL_BOX, shorter >= np.float32(self.min_box_side)))
+        free = np.ones(len(rows), bool)
+        dropped = []
+        for reason, passed in checks:
+            indices = np.flatnonzero(free & ~passed)
+            if len(indices):
+                dropped.append((reason, indices))
+                free[indices] = False
+        return dropped
+
+
+def sample_hash(image_ids: np.ndarray) -> np.ndarray:
+    """Returns the hash that samples images, independent of the one that orders them.
+
+    Args:
+      image_ids: uint64 array [n].
+
+    Returns:
+      uint64 array [n]. A smaller sample is part of a larger one.
+    """
+    return hash_ids(hash_ids(image_ids) + _SAMPLE_SALT)
+
+
+def sample_limit(fraction: float) -> int:
+    """Returns `sample_below` for a share of the images.
+
+    Args:
+      fraction: above 0, to 1.
+
+    Raises:
+      ConfigError: naming `sample`.
+    """
+    if not 0 < fraction <= 1:
+        raise ConfigError("sample", f"{fraction} is not above 0 and at most 1")
+    return EVERY_IMAGE if fraction == 1 else int(fraction * EVERY_IMAGE)
+
+
+def is_in(image_ids: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    """Returns which of `image_ids` are in `listed`, a sorted array; both uint64."""
+    if not len(listed):
+        return np.zeros(len(image_ids), bool)
+    places = np.minimum(np.searchsorted(listed, image_ids), len(listed) - 1)
+    return listed[places] == image_ids
+
+
+def parse_image_ids(data: bytes, path: str) -> np.ndarray:
+    """Parses a list of ImageIDs.
+
+    Args:
+      data: one ImageID per line, or a CSV with the ImageID first; a header line is skipped.
+      path: the file, for the error.
+
+    Returns:
+      Sorted uint64 array without repeats.
+
+    Raises:
+      InputError: naming the first line that is no ImageID.
+    """
+    ids = []
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        text = line.split(",")[0].strip().strip('"')
+        if not text or (number == 1 and text.lower() == "imageid"):
+            continue
+        if len(text) != 16 or not set(text) <= set("0123456789abcdef"):
+            raise InputError(path, f"{text!r} is no ImageID", "Give 16 lower-case hex digits per line", number)
+        ids.append(int(text, 16))
+    return np.unique(np.array(ids, np.uint64))
+
+
+def lowest_hashes(hashes: np.ndarray, count: int) -> np.ndarray:
+    """Returns the `count` lowest of `hashes` (uint64), or all if there are not so many."""
+    return hashes if len(hashes) <= count else np.partition(hashes, count - 1)[:count]
+
+
+def sample_below_of(lowest: np.ndarray, count: int) -> int:
+    """Returns `sample_below` that keeps `count` images.
+
+    Args:
+      lowest: the `count` lowest sample hashes of the images, or all hashes if there are fewer.
+      count: images to keep.
+    """
+    return EVERY_IMAGE if len(lowest) < count else int(lowest.max()) + 1

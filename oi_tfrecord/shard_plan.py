@@ -1,0 +1,146 @@
+"""Plans the number of shards from samples of the tables and of the images."""
+
+import concurrent.futures
+import dataclasses
+import math
+import re
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from oi_tfrecord import storage
+from oi_tfrecord.filters import EVERY_IMAGE, RowFilters, is_in, sample_hash
+from oi_tfrecord.image_source import PatternSource
+from oi_tfrecord.images import ImageOptions, ImageRejected, prepare
+from oi_tfrecord.inputs import InputFile, open_decompressed
+from oi_tfrecord.sharding import MAX_SHARDS, format_id, hash_ids
+from oi_tfrecord.tables import Table
+
+SHARD_BYTES = 150_000_000
+"""Shards of 100 to 200 MB: many enough to shuffle by file, few enough to list (FORMAT.md, "Shards")."""
+
+_SAMPLED_PLACES = 8
+_PLACE_BYTES = 1 << 19
+_SAMPLED_IMAGES = 256
+_TIMED_IMAGES = 32
+_ROW_START = re.compile(rb'(?:^|\n)"?([0-9a-f]{16})"?,')
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardPlan:
+    """What a conversion will write, estimated.
+
+    Attributes:
+      num_shards: number of shards.
+      images: images that the configuration selects.
+      image_bytes: mean bytes of an image that is there.
+      found: share of the sampled images that are there.
+      seconds_per_image: to read and check one on one core; 0 where none was there.
+    """
+
+    num_shards: int
+    images: int
+    image_bytes: float
+    found: float
+    seconds_per_image: float
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of all shards."""
+        return int(self.images * self.found * self.image_bytes)
+
+
+def plan_shards(
+    files: Sequence[InputFile],
+    driver: Table,
+    select: str,
+    filters: RowFilters,
+    source: PatternSource,
+    options: ImageOptions,
+    max_images: int = 0,
+) -> ShardPlan:
+    """Estimates the size of the output and plans the number of shards.
+
+    The estimate depends on the inputs only, so the same inputs give the same number.
+
+    Args:
+      files: the CSV files.
+      driver, select: as in `join_shard`.
+      filters: what is left out.
+      source: where images come from.
+      options: how they are checked.
+      max_images: bound on the number of images; 0 is none.
+    """
+    tables = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}.get(select, (driver,))
+    counted = [count_images([file for file in files if file.table == table]) for table in tables]
+    images, ids = max(counted, key=lambda item: item[0])
+    images = int(images * filters.sample_below / EVERY_IMAGE)
+    if filters.sample_below < EVERY_IMAGE:
+        ids = ids[sample_hash(ids) < np.uint64(filters.sample_below)]
+    if filters.image_ids is not None:
+        images = min(images, len(filters.image_ids))
+        ids = ids[is_in(ids, filters.image_ids)] if is_in(ids, filters.image_ids).any() else filters.image_ids
+    if max_images:
+        images = min(images, max_images)
+    chosen = [format_id(image_id) for image_id in ids[np.argsort(hash_ids(ids))][:_SAMPLED_IMAGES].tolist()]
+    with concurrent.futures.ThreadPoolExecutor(16) as executor:
+        sizes = [size for size in executor.map(source.size, chosen) if size is not None]
+    found = len(sizes) / len(chosen) if chosen else 0.0
+    image_bytes = sum(sizes) / len(sizes) if sizes else 0.0
+    shards = math.ceil(images * found * image_bytes / SHARD_BYTES)
+    return ShardPlan(
+        num_shards=min(max(shards, 1), MAX_SHARDS),
+        images=images,
+        image_bytes=image_bytes,
+        found=found,
+        seconds_per_image=_time_images(chosen, source, options),
+    )
+
+
+def count_images(files: Sequence[InputFile]) -> tuple[int, np.ndarray]:
+    """Estimates the number of images in a table from samples at evenly spaced places.
+
+    Args:
+      files: of one table; the rows of an image lie together.
+
+    Returns:
+      (images, uint64 array of the ImageIDs in the samples).
+    """
+    images = 0.0
+    sampled = []
+    for file in files:
+        pieces, size = _sample_bytes(file)
+        found = [np.array([int(text, 16) for text in _ROW_START.findall(piece)], np.uint64) for piece in pieces]
+        distinct = sum(len(np.unique(ids)) for ids in found)
+        images += distinct * size / max(sum(map(len, pieces)), 1)
+        sampled += found
+    return round(images), np.unique(np.concatenate(sampled)) if sampled else np.zeros(0, np.uint64)
+
+
+def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:
+    """Returns sampled pieces of a file and the size of the whole, decompressed."""
+    if file.compressed:
+        with open_decompressed(file.path) as stream:
+            piece = stream.read(_PLACE_BYTES * _SAMPLED_PLACES)
+            whole = not stream.read(1)
+        # Tables compress about fivefold; only the number of shards hangs on it.
+        return [piece], len(piece) if whole else max(5.0 * file.size, len(piece))
+    size = file.size - file.rows_start
+    if size <= _PLACE_BYTES * _SAMPLED_PLACES:
+        return [storage.read_range(file.path, file.rows_start, size)], size
+    step = (size - _PLACE_BYTES) // (_SAMPLED_PLACES - 1)
+    starts = [file.rows_start + place * step for place in range(_SAMPLED_PLACES)]
+    return [storage.read_range(file.path, start, _PLACE_BYTES) for start in starts], size
+
+
+def _time_images(image_ids: Sequence[str], source: PatternSource, options: ImageOptions) -> float:
+    done = 0
+    started = time.perf_counter()
+    for image_id in image_ids[:_TIMED_IMAGES]:
+        try:
+            prepare(source.read(image_id), options)
+        except ImageRejected:
+            continue
+        done += 1
+    return (time.perf_counter() - started) / done if done else 0.0

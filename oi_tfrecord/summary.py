@@ -1,0 +1,88 @@
+"""What a conversion tells its user at the start and at the end."""
+
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from oi_tfrecord import storage
+from oi_tfrecord.finish import LABEL_MAP_FILE, rejects_file
+from oi_tfrecord.manifest import MANIFEST_FILE
+from oi_tfrecord.output_state import first_shard
+from oi_tfrecord.plan import ConvertPlan
+from oi_tfrecord.shard_plan import ShardPlan
+from oi_tfrecord.tables import Table
+
+
+def print_shard_plan(shard_plan: ShardPlan, num_shards: int, out: TextIO) -> None:
+    """Prints how many shards there will be and why.
+
+    Args:
+      shard_plan: the estimate.
+      num_shards: what is used, planned or given.
+      out: where to.
+    """
+    size = shard_plan.output_bytes
+    print(
+        f"plan       {num_shards:,} shards of about {size / num_shards / 1e6:,.0f} MB: about {shard_plan.images:,} "
+        f"images, {100 * shard_plan.found:.0f} % of them found, {shard_plan.image_bytes / 1e3:,.0f} KB each "
+        f"(sampled); output about {size / 1e9:,.2f} GB",
+        file=out,
+    )
+
+
+def print_expected_time(shard_plan: ShardPlan, table_seconds: float, workers: int, out: TextIO) -> None:
+    """Prints how long the conversion would take on this machine.
+
+    Args:
+      shard_plan: the estimate.
+      table_seconds: what the tables took in this dry run.
+      workers: processes.
+      out: where to.
+    """
+    if not shard_plan.seconds_per_image:
+        print("time       unknown: none of the sampled images was found", file=out)
+        return
+    image_seconds = shard_plan.images * shard_plan.found * shard_plan.seconds_per_image / workers
+    print(
+        f"time       about {table_seconds + image_seconds:,.0f} s on this machine with {workers} workers: "
+        f"{table_seconds:,.0f} s for the tables, {image_seconds:,.0f} s for the images",
+        file=out,
+    )
+
+
+def print_summary(plan: ConvertPlan, split: Mapping[str, Any], seconds: float, out: TextIO) -> None:
+    """Prints the counts of a finished conversion and where its files are.
+
+    Args:
+      plan: the conversion.
+      split: its manifest.
+      seconds: that it took.
+      out: where to.
+    """
+    config, totals, images = plan.config, split["totals"], split["images"]
+    if config.dry_run:
+        lines = [f"dry run    {totals['records']:,} records expected, if every image is there; {seconds:.1f} s"]
+    else:
+        lines = [
+            f"records    {totals['records']:,} in {totals['shards']:,} shards, {totals['bytes'] / 1e6:,.1f} MB, "
+            f"{seconds:.1f} s",
+            f"           {first_shard(plan)}{' ...' if plan.num_shards > 1 else ''}",
+        ]
+    lines.append(
+        f"images     {images['selected']:,} selected, {images['not_selected']:,} not selected, "
+        f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}"
+    )
+    for table in Table:
+        if (count := split["tables"].get(table)) is not None:
+            lines.append(
+                f"{table:<14} {count['rows_read']:,} rows read, {count['written']:,} written, "
+                f"{sum(count['rejected'].values()):,} rejected{_by_reason(count['rejected'])}, "
+                f"{sum(count['dropped'].values()):,} left out{_by_reason(count['dropped'])}"
+            )
+    files = (("label map", LABEL_MAP_FILE), ("manifest", MANIFEST_FILE), ("rejects", rejects_file(config.split)))
+    lines += [f"{name:<10} {storage.join(config.output_dir, file)}" for name, file in files]
+    lines += [f"warning    {warning}" for warning in split["warnings"]]
+    print("\n".join(lines), file=out)
+
+
+def _by_reason(counts: Mapping[str, int]) -> str:
+    return f" ({', '.join(f'{reason} {count:,}' for reason, count in counts.items())})" if counts else ""

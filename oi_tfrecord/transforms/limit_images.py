@@ -1,0 +1,49 @@
+"""Batches of rows to the hash below which just the wanted number of images lies."""
+
+from collections.abc import Iterable
+
+import apache_beam as beam
+import numpy as np
+
+from oi_tfrecord.batches import decode
+from oi_tfrecord.filters import lowest_hashes, sample_below_of, sample_hash
+from oi_tfrecord.join import join_shard
+from oi_tfrecord.shard_job import ShardJob
+
+
+class LimitImages(beam.PTransform):
+    """Finds `RowFilters.sample_below` for `max_images` and stores it in the work folder.
+
+    Input: (shard, batch of rows). Output: the limit, one integer.
+    """
+
+    def __init__(self, job: ShardJob, max_images: int):
+        super().__init__()
+        self._job = job
+        self._max_images = max_images
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        return (
+            batches
+            # (shard, batches)
+            | "GroupByShard" >> beam.GroupByKey()
+            # (None, lowest sample hashes of the selected images, uint64 as bytes)
+            | "HashImages" >> beam.Map(_hash_images, self._job, self._max_images)
+            | "GroupHashes" >> beam.GroupByKey()
+            # int
+            | "StoreLimit" >> beam.Map(_store_limit, self._job, self._max_images)
+        )
+
+
+def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:
+    joined = join_shard([decode(batch) for batch in grouped[1]], driver=job.driver, images=job.select)
+    return None, lowest_hashes(sample_hash(joined.image_ids), max_images).tobytes()
+
+
+def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_images: int) -> int:
+    hashes = np.zeros(0, np.uint64)
+    for piece in grouped[1]:
+        hashes = lowest_hashes(np.concatenate([hashes, np.frombuffer(piece, np.uint64)]), max_images)
+    limit = sample_below_of(hashes, max_images)
+    job.work.write_limit(limit)
+    return limit

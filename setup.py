@@ -1,0 +1,49 @@
+"""Packaging; also what `--setup_file` stages on remote workers."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.py").read_text())[1]
+
+READERS = ["tensorflow>=2.16"]
+TEST = [*READERS, "duckdb>=1", "hypothesis>=6", "pandas>=2", "pytest>=8", "pytest-xdist>=3"]
+LINT = ["mypy>=1.11", "ruff>=0.6", "types-PyYAML"]
+
+setup(
+    name="oi_tfrecord",
+    version=VERSION,
+    description="Converts the Open Images dataset to TensorFlow training records with Apache Beam",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=[*find_packages(include=["oi_tfrecord", "oi_tfrecord.*", "pipelines"]), "oi_tfrecord.configs"],
+    # The configurations stand at the top of the repository, where users look, and travel in the package.
+    package_dir={"oi_tfrecord.configs": "configs"},
+    package_data={"oi_tfrecord": ["py.typed"], "oi_tfrecord.configs": ["*.yaml"]},
+    install_requires=[
+        "absl-py>=2",
+        "apache-beam>=2.65,<3",
+        "google-crc32c>=1.5",
+        "numpy>=1.26",
+        "pillow>=10.3",
+        "pyarrow>=15",
+        "PyYAML>=6",
+    ],
+    extras_require={
+        "tensorflow": READERS,
+        "gcp": ["apache-beam[gcp]"],
+        "aws": ["apache-beam[aws]"],
+        "test": TEST,
+        "dev": [*TEST, *LINT],
+    },
+    entry_points={"console_scripts": ["oi-tfrecord = pipelines.main:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+    ],
+)

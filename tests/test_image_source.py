@@ -1,0 +1,134 @@
+import os
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+from memory_filesystem import MemoryFileSystem
+
+from oi_tfrecord.image_source import PatternSource
+from oi_tfrecord.images import ImageRejected
+from oi_tfrecord.reasons import Reject
+
+IMAGE_ID = "000a1249af2bc5f0"
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[str]:
+    MemoryFileSystem.files.clear()
+    yield str(tmp_path) if request.param == "local" else "memory://bucket"
+    MemoryFileSystem.files.clear()
+
+
+def put(folder: str, name: str, data: bytes) -> None:
+    if folder.startswith("memory://"):
+        MemoryFileSystem.files[f"{folder}/{name}"] = data
+        return
+    path = pathlib.Path(folder, name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+
+
+def reason_of(source: PatternSource, image_id: str = IMAGE_ID) -> tuple[Reject, str]:
+    with pytest.raises(ImageRejected) as raised:
+        source.read(image_id)
+    return raised.value.reason, raised.value.detail
+
+
+def test_path_takes_split_and_image_id() -> None:
+    source = PatternSource("gs://b/{split}/{image_id}.jpg?{split}", "train", 1)
+    assert source.path(IMAGE_ID) == f"gs://b/train/{IMAGE_ID}.jpg?train"
+
+
+def test_other_braces_stand_for_themselves(folder: str) -> None:
+    put(folder, f"{{a}}{IMAGE_ID}%s", b"data")
+    assert PatternSource(folder + "/{a}{image_id}%s", "train", 9).read(IMAGE_ID) == b"data"
+
+
+@pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 3000])
+def test_reads_all_bytes(folder: str, data: bytes) -> None:
+    put(folder, f"train/{IMAGE_ID}.jpg", data)
+    assert PatternSource(folder + "/{split}/{image_id}.jpg", "train", 1 << 20).read(IMAGE_ID) == data
+
+
+def test_missing_file(folder: str) -> None:
+    put(folder, "other.jpg", b"x")
+    reason, detail = reason_of(PatternSource(folder + "/{image_id}.jpg", "train", 9))
+    assert reason is Reject.IMAGE_MISSING
+    assert detail == f"{folder}/{IMAGE_ID}.jpg"
+
+
+@pytest.mark.parametrize(("size", "accepted"), [(99, True), (100, True), (101, False)])
+def test_size_is_limited(folder: str, size: int, accepted: bool) -> None:
+    put(folder, f"{IMAGE_ID}.jpg", bytes(size))
+    source = PatternSource(folder + "/{image_id}.jpg", "train", 100)
+    if accepted:
+        assert len(source.read(IMAGE_ID)) == size
+    else:
+        reason, detail = reason_of(source)
+        assert reason is Reject.IMAGE_TOO_LARGE
+        assert "101 bytes" in detail
+
+
+def test_a_folder_is_unreadable(tmp_path: pathlib.Path) -> None:
+    (tmp_path / IMAGE_ID).mkdir()
+    reason, detail = reason_of(PatternSource(f"{tmp_path}/{{image_id}}", "train", 1 << 20))
+    assert reason is Reject.IMAGE_UNREADABLE
+    assert IMAGE_ID in detail
+
+
+def test_a_file_without_permission_is_unreadable(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, flags: int) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    reason, detail = reason_of(PatternSource(f"{tmp_path}/{{image_id}}", "train", 9))
+    assert reason is Reject.IMAGE_UNREADABLE
+    assert "Permission denied" in detail
+
+
+def test_a_fault_while_reading_is_unreadable_and_closes_the_file(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / IMAGE_ID).write_bytes(b"data")
+    descriptors = []
+
+    def fail(descriptor: int, length: int) -> bytes:
+        descriptors.append(descriptor)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "read", fail)
+    reason, detail = reason_of(PatternSource(f"{tmp_path}/{{image_id}}", "train", 9))
+    assert reason is Reject.IMAGE_UNREADABLE
+    assert "Input/output error" in detail
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptors[0])
+
+
+def test_short_reads_are_completed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / IMAGE_ID).write_bytes(b"0123456789")
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, length: read(descriptor, min(length, 3)))
+    assert PatternSource(f"{tmp_path}/{{image_id}}", "train", 99).read(IMAGE_ID) == b"0123456789"
+
+
+def test_a_file_that_shrinks_while_it_is_read_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / IMAGE_ID
+    path.write_bytes(b"0123456789")
+    read = os.read
+
+    def shrink(descriptor: int, length: int) -> bytes:
+        os.truncate(path, 4)
+        return read(descriptor, length)
+
+    monkeypatch.setattr(os, "read", shrink)
+    assert PatternSource(f"{tmp_path}/{{image_id}}", "train", 99).read(IMAGE_ID) == b"0123"
+
+
+def test_faults_of_remote_storage_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: MemoryFileSystem, path: str, *_: object, **__: object) -> None:
+        raise ConnectionError("try again")
+
+    put("memory://bucket", IMAGE_ID, b"x")
+    monkeypatch.setattr(MemoryFileSystem, "open", fail)
+    with pytest.raises(ConnectionError):
+        PatternSource("memory://bucket/{image_id}", "train", 9).read(IMAGE_ID)
