@@ -1,11 +1,49 @@
-"""Where the bytes of an image come from: files named by a pattern."""
+"""Where the bytes of an image come from: the protocol, and files named by a pattern."""
 
 import dataclasses
 import os
+from typing import Protocol
 
 from oi_tfrecord import storage
 from oi_tfrecord.images import ImageRejected
+from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.sharding import format_id
+
+
+class ShardImages(Protocol):
+    """The images of one shard; called from several threads."""
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of the image at `index` of the shard.
+
+        Raises:
+          ImageRejected: if there is no such image, or it is too large or cannot be read.
+        """
+
+    def path(self, index: int) -> str:
+        """Returns where the image at `index` is, for the rejects file."""
+
+
+class ImageSource(Protocol):
+    """A place where images are kept."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether reads wait for a network, so that many at once pay."""
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """Columns of the metadata that it needs."""
+
+    def of_shard(self, joined: JoinedShard) -> ShardImages:
+        """Returns the images of a shard."""
+
+    def size(self, image_id: str) -> int | None:
+        """Returns the bytes of an image, None if it is not there or not known beforehand."""
+
+    def sample(self, image_id: str) -> bytes:
+        """Returns the bytes of an image outside of any shard, to measure; raises as `ShardImages.read`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +64,28 @@ class PatternSource:
         """Returns the path of an image's file."""
         return self.pattern.replace("{split}", self.split).replace("{image_id}", image_id)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the files are not on this machine."""
+        return not storage.is_local(self.pattern)
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """No column of the metadata is needed."""
+        return frozenset()
+
+    def of_shard(self, joined: JoinedShard) -> "PatternImages":
+        """Returns the images of a shard."""
+        return PatternImages(self, [format_id(image_id) for image_id in joined.image_ids.tolist()])
+
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of an image's file, None if there is none."""
         found = storage.match(storage.escape(self.path(image_id)))
         return found[0].size if found else None
+
+    def sample(self, image_id: str) -> bytes:
+        """Returns the bytes of an image; raises as `read`."""
+        return self.read(image_id)
 
     def read(self, image_id: str) -> bytes:
         """Returns the bytes of an image.
@@ -66,3 +122,19 @@ class PatternSource:
             raise ImageRejected(Reject.IMAGE_UNREADABLE, f"{path}: {error.strerror}") from None
         finally:
             os.close(descriptor)
+
+
+@dataclasses.dataclass(frozen=True)
+class PatternImages:
+    """The images of one shard in a PatternSource."""
+
+    source: PatternSource
+    image_ids: list[str]
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of the image at `index`; raises as `PatternSource.read`."""
+        return self.source.read(self.image_ids[index])
+
+    def path(self, index: int) -> str:
+        """Returns the path of the image at `index`."""
+        return self.source.path(self.image_ids[index])

@@ -12,7 +12,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.classes import Vocabulary, find_class, read_class_list, read_descriptions
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
-from oi_tfrecord.image_source import PatternSource
+from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
 from oi_tfrecord.inputs import InputFile, find, open_table
 from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
@@ -73,17 +73,24 @@ class ConvertPlan:
         filters = dataclasses.replace(self.filters, sample_below=min(limit, self.filters.sample_below))
         return dataclasses.replace(self, filters=filters)
 
+    @property
+    def source(self) -> ImageSource:
+        """Where the images are."""
+        return PatternSource(self.config.images, self.config.split, self.config.max_image_bytes)
+
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
         """Returns the job of the ranges; `finished_shards` take no rows any more."""
         mids = set(self.class_list)
         kept_codes = np.array([mid in mids for mid in self.vocabulary.mids], bool)
-        attribution = ExtraKeys.ATTRIBUTION in self.config.extra_keys
+        texts = self.source.texts
+        if ExtraKeys.ATTRIBUTION in self.config.extra_keys:
+            texts |= frozenset(ATTRIBUTION.values())
         return RangeJob(
             filters=self.filters,
             files={(file.table, file.number): file for file in self.files},
             vocabulary=self.vocabulary,
             kept_codes=kept_codes,
-            texts=frozenset(ATTRIBUTION.values()) if attribution else frozenset(),
+            texts=texts,
             num_shards=self.num_shards,
             finished_shards=finished_shards,
             block_bytes=self.config.csv_block_mb << 20,
@@ -110,7 +117,7 @@ class ConvertPlan:
             files={table: tuple(file.path for file in self.files if file.table is table) for table in tables},
             mids=self.vocabulary.mids,
             layout=layout,
-            source=PatternSource(config.images, config.split, config.max_image_bytes),
+            source=self.source,
             image_options=ImageOptions(
                 mode=config.image_mode, max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
             ),

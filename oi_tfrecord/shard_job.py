@@ -9,7 +9,7 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.batches import Batch
-from oi_tfrecord.image_source import PatternSource
+from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
 from oi_tfrecord.join import JoinedShard, join_shard
 from oi_tfrecord.label_map import LabelMap
@@ -60,7 +60,7 @@ class ShardJob:
     files: dict[Table, tuple[str, ...]]
     mids: tuple[str, ...]
     layout: RecordLayout
-    source: PatternSource
+    source: ImageSource
     image_options: ImageOptions
     read_threads: int
     dry_run: bool = False
@@ -138,33 +138,33 @@ class _Images:
 
     def __init__(self, job: ShardJob, joined: JoinedShard):
         self._job = job
-        self._ids = [format_id(image_id) for image_id in joined.image_ids.tolist()]
+        self._ids = joined.image_ids.tolist()
+        self._stored = job.source.of_shard(joined)
         self.has_record = np.zeros(len(self._ids), bool)
         self.rejects: list[Rejected] = []
         self.reencoded: Counter[str] = Counter()
         self.records = 0
         self.image_bytes = 0
 
-    def _load(self, image_id: str) -> PreparedImage | ImageRejected:
+    def _load(self, index: int) -> PreparedImage | ImageRejected:
         try:
-            return prepare(self._job.source.read(image_id), self._job.image_options)
+            return prepare(self._stored.read(index), self._job.image_options)
         except ImageRejected as rejected:
             return rejected
 
     def __iter__(self) -> Iterator[tuple[int, PreparedImage]]:
         job = self._job
-        default_threads = _LOCAL_THREADS if storage.is_local(job.source.pattern) else _REMOTE_THREADS
         loaded = map_in_order(
             self._load,
-            self._ids,
-            threads=job.read_threads or default_threads,
+            range(len(self._ids)),
+            threads=job.read_threads or (_REMOTE_THREADS if job.source.is_remote else _LOCAL_THREADS),
             max_bytes=PREFETCH_BYTES,
             size_of=lambda image: 0 if isinstance(image, ImageRejected) else len(image.encoded),
         )
         for index, image in enumerate(loaded):
             if isinstance(image, ImageRejected):
-                image_id = self._ids[index]
-                path = job.source.path(image_id)
+                image_id = format_id(self._ids[index])
+                path = self._stored.path(index)
                 self.rejects.append(Rejected("images", path, -1, image_id, image.reason, image.detail))
                 continue
             self.has_record[index] = True

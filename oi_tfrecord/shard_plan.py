@@ -11,7 +11,7 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.filters import EVERY_IMAGE, RowFilters, is_in, sample_hash
-from oi_tfrecord.image_source import PatternSource
+from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, prepare
 from oi_tfrecord.inputs import InputFile, open_decompressed
 from oi_tfrecord.sharding import MAX_SHARDS, format_id, hash_ids
@@ -56,7 +56,7 @@ def plan_shards(
     driver: Table,
     select: str,
     filters: RowFilters,
-    source: PatternSource,
+    source: ImageSource,
     options: ImageOptions,
     max_images: int = 0,
 ) -> ShardPlan:
@@ -134,12 +134,12 @@ def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:
     return [storage.read_range(file.path, start, _PLACE_BYTES) for start in starts], size
 
 
-def _time_images(image_ids: Sequence[str], source: PatternSource, options: ImageOptions) -> float:
+def _time_images(image_ids: Sequence[str], source: ImageSource, options: ImageOptions) -> float:
     done = 0
     started = time.perf_counter()
     for image_id in image_ids[:_TIMED_IMAGES]:
         try:
-            prepare(source.read(image_id), options)
+            prepare(source.sample(image_id), options)
         except ImageRejected:
             continue
         done += 1

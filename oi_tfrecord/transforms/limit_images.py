@@ -14,7 +14,7 @@ from oi_tfrecord.shard_job import ShardJob
 class LimitImages(beam.PTransform):
     """Finds `RowFilters.sample_below` for `max_images` and stores it in the work folder.
 
-    Input: (shard, batch of rows). Output: the limit, one integer.
+    Input: (shard, batch of rows). Output: nothing.
     """
 
     def __init__(self, job: ShardJob, max_images: int):
@@ -30,8 +30,8 @@ class LimitImages(beam.PTransform):
             # (None, lowest sample hashes of the selected images, uint64 as bytes)
             | "HashImages" >> beam.Map(_hash_images, self._job, self._max_images)
             | "GroupHashes" >> beam.GroupByKey()
-            # int
-            | "StoreLimit" >> beam.Map(_store_limit, self._job, self._max_images)
+            # nothing
+            | "StoreLimit" >> beam.FlatMap(_store_limit, self._job, self._max_images)
         )
 
 
@@ -40,10 +40,10 @@ def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images
     return None, lowest_hashes(sample_hash(joined.image_ids), max_images).tobytes()
 
 
-def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_images: int) -> int:
+def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_images: int) -> list[int]:
     hashes = np.zeros(0, np.uint64)
     for piece in grouped[1]:
         hashes = lowest_hashes(np.concatenate([hashes, np.frombuffer(piece, np.uint64)]), max_images)
     limit = sample_below_of(hashes, max_images)
     job.work.write_limit(limit)
-    return limit
+    return []
