@@ -93,8 +93,9 @@ class ShardResult:
 
 def to_json(result: RangeResult | ShardResult) -> bytes:
     """Returns a result as JSON, its kind under `kind`."""
-    values = dataclasses.asdict(result) | {"kind": type(result).__name__}
-    return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+    # Not dataclasses.asdict: it copies every count of every class, which took a third of a join.
+    values = vars(result) | {"kind": type(result).__name__}
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), default=vars).encode()
 
 
 def from_json(data: bytes) -> RangeResult | ShardResult:

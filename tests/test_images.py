@@ -426,14 +426,23 @@ def test_endless_header_never_reaches_a_decoder(monkeypatch: pytest.MonkeyPatch)
 
 def test_verify_finds_what_a_header_does_not_show() -> None:
     data = encoded_as(smooth(), "JPEG")
-    header = jpeg.read_header(data)
-    assert header is not None
     huffman = data.find(b"\xff\xc4")
     impossible = data[: huffman + 5] + b"\xff" * 16 + data[huffman + 21 :]
-    stray = data[: header.scan_start + 9] + b"\xff\xf5" + data[header.scan_start + 9 :]
+    stray = data[:-2] + b"\xff\xf5" + data[-2:]
     for broken in (impossible, stray):
         assert prepare(broken, COPY).encoded is broken
         assert rejection(broken, VERIFY).reason is Reject.IMAGE_BROKEN
+
+
+def test_broken_exif_warns_nobody() -> None:
+    """A TIFF directory whose value lies beyond its end, of which Pillow warns when it reads EXIF."""
+    beyond = struct.pack(">HHHIII", 1, 0x011A, 5, 1, 9999, 0)
+    data = encoded_as(smooth(), "JPEG", exif=b"Exif\0\0MM\0*" + struct.pack(">I", 8) + beyond)
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        Image.open(io.BytesIO(data)).getexif().get(0x011A)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert prepare(data, VERIFY).encoded is data
 
 
 def test_cmyk_with_junk_in_the_header_is_reencoded() -> None:

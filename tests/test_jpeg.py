@@ -167,7 +167,13 @@ def test_end_marker_in_an_exif_thumbnail_is_no_end() -> None:
 
 @pytest.mark.parametrize(
     ("junk", "note"),
-    [(b"hello", "bytes between markers"), (b"\xff\0", "marker FF00"), (b"\xff\xd8", "marker FFD8")],
+    [
+        (b"hello", "bytes between markers"),
+        (b"\xff\0", "marker FF00"),
+        (b"\xff\xd8", "marker FFD8"),
+        (b"\xff\xe0\0\0", "segment length 0"),
+        (b"\xff\xe0\0\1", "segment length 1"),
+    ],
 )
 def test_junk_between_markers_is_unsure_but_still_read(junk: bytes, note: str) -> None:
     data = encode()
@@ -202,6 +208,14 @@ def test_odd_frame_header_is_unsure(offset: int, replacement: bytes, note: str) 
     header = header_of(patched(data, frame_offset(data) + offset, replacement))
     assert header.kind is JpegKind.UNSURE
     assert note in header.note
+
+
+@pytest.mark.parametrize("components", [1, 4])
+def test_odd_scan_header_is_unsure(components: int) -> None:
+    """The length of a scan header follows from its number of components: T.81, B.2.3."""
+    data = encode()
+    header = header_of(patched(data, data.rfind(b"\xff\xda") + 4, bytes((components,))))
+    assert (header.kind, header.note) == (JpegKind.UNSURE, "the scan header has a wrong length")
 
 
 def test_two_frame_headers_are_unsure() -> None:

@@ -12,7 +12,7 @@ import pathlib
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
+import pyarrow.compute as pc
 
 IMAGES = 9_011_219
 BOXES = 3_709_509
@@ -77,31 +77,39 @@ def _decimals(micro: np.ndarray) -> pa.Array:
     return _fixed_width(characters)
 
 
-def _counts(rng: np.random.Generator, images: int, total_ratio: float) -> np.ndarray:
-    return rng.poisson(total_ratio, images)
+def _labels(rng: np.random.Generator, images: int, ratio: float, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (image, class) pairs, each once, sorted by image: `ratio` per image on average."""
+    image = np.repeat(np.arange(images), rng.poisson(ratio, images))
+    pairs = np.unique(image * classes + _power_law(rng, len(image), classes))
+    # What drew a class twice is made up for by classes at random, so that the total is as published.
+    missing = len(image) - len(pairs)
+    more = rng.integers(0, images * classes, missing)
+    pairs = np.unique(np.concatenate([pairs, more]))
+    return pairs // classes, (pairs % classes).astype(np.int32)
 
 
 class _Table:
-    """One CSV file, written chunk by chunk."""
+    """One CSV file, written chunk by chunk; `quoted` columns stand in quotes, as the published files have them."""
 
-    def __init__(self, path: pathlib.Path, quoted: bool = False):
-        self._path, self._quoted, self._writer = path, quoted, None
+    def __init__(self, path: pathlib.Path, quoted: tuple[str, ...] = ()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._quoted, self._started = path, quoted, False
+        path.write_bytes(b"")
 
     def write(self, **columns: pa.Array) -> None:
-        table = pa.table(columns)
-        if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._path, "w") as out:
-                out.write(",".join(columns) + "\n")
-            style = "needed" if self._quoted else "none"
-            self._file = open(self._path, "ab")
-            options = pa_csv.WriteOptions(include_header=False, quoting_style=style)
-            self._writer = pa_csv.CSVWriter(self._file, table.schema, write_options=options)
-        self._writer.write_table(table)
-
-    def close(self) -> None:
-        self._writer.close()
-        self._file.close()
+        parts = [
+            pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
+            if name in self._quoted
+            else column
+            for name, column in columns.items()
+        ]
+        # An array of lines lies in memory as the file does.
+        lines = pc.binary_join_element_wise(pc.binary_join_element_wise(*parts, ","), "\n", "")
+        with self._path.open("ab") as out:
+            if not self._started:
+                out.write(",".join(columns).encode() + b"\n")
+            self._started = True
+            out.write(lines.buffers()[2])
 
 
 def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed: int = 3) -> dict[str, int]:
@@ -125,7 +133,7 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
     (output_dir / "classes-bbox-trainable.txt").write_text("\n".join(mids[:TRAINABLE_BOXABLE]) + "\n")
     (output_dir / "classes-trainable.txt").write_text("\n".join(mids[:5000]) + "\n")
     folder = output_dir / split
-    metadata = _Table(folder / "images.csv", quoted=True)
+    metadata = _Table(folder / "images.csv", quoted=("Author", "Title"))
     boxes = _Table(folder / "annotations-human-bbox.csv")
     human = _Table(folder / "annotations-human.csv")
     machine = _Table(folder / "annotations-machine.csv")
@@ -165,7 +173,7 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
         rows["images"] += count
 
         boxed = rng.random(count) < BOXED_IMAGES / IMAGES
-        per_image = np.where(boxed, 1 + _counts(rng, count, BOXES / BOXED_IMAGES - 1), 0)
+        per_image = np.where(boxed, 1 + rng.poisson(BOXES / BOXED_IMAGES - 1, count), 0)
         index = np.repeat(np.arange(count), per_image)
         xmin, xmax = _coordinates(rng, len(index))
         ymin, ymax = _coordinates(rng, len(index))
@@ -179,25 +187,23 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
         )  # fmt: skip
         rows["boxes"] += len(index)
 
-        index = np.repeat(np.arange(count), _counts(rng, count, HUMAN_LABELS / IMAGES))
+        index, classes = _labels(rng, count, HUMAN_LABELS / IMAGES, CLASSES)
         human.write(
             ImageID=image_ids.take(pa.array(index)),
             Source=_take(["verification", "crowdsource-verification"], rng.choice(2, len(index), p=[0.95, 0.05])),
-            LabelName=_take(mids, _power_law(rng, len(index), CLASSES)),
+            LabelName=_take(mids, classes),
             Confidence=_take(["0", "1"], rng.choice(2, len(index), p=[0.53, 0.47])),
         )
         rows["human"] += len(index)
 
-        index = np.repeat(np.arange(count), _counts(rng, count, MACHINE_LABELS / IMAGES))
+        index, classes = _labels(rng, count, MACHINE_LABELS / IMAGES, MACHINE_CLASSES)
         machine.write(
             ImageID=image_ids.take(pa.array(index)),
             Source=_take(["machine"], np.zeros(len(index), np.int8)),
-            LabelName=_take(mids, _power_law(rng, len(index), MACHINE_CLASSES)),
+            LabelName=_take(mids, classes),
             Confidence=_take(["0.5", "0.6", "0.7", "0.8", "0.9", "1.0"], rng.choice(6, len(index))),
         )
         rows["machine"] += len(index)
-    for table in (metadata, boxes, human, machine):
-        table.close()
     return rows
 
 
