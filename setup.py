@@ -9,7 +9,8 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.py").read_text())[1]
 
 READERS = ["tensorflow>=2.16"]
-TEST = [*READERS, "duckdb>=1", "hypothesis>=6", "pandas>=2", "pytest>=8", "pytest-xdist>=3"]
+DOWNLOAD = ["aiohttp>=3.10,<4"]
+TEST = [*READERS, *DOWNLOAD, "duckdb>=1", "hypothesis>=6", "pandas>=2", "pytest>=8", "pytest-xdist>=3"]
 LINT = ["mypy>=1.11", "ruff>=0.6", "types-PyYAML"]
 
 setup(
@@ -35,6 +36,7 @@ setup(
     ],
     extras_require={
         "tensorflow": READERS,
+        "download": DOWNLOAD,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
         "test": TEST,

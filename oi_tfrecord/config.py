@@ -8,15 +8,18 @@ from typing import Any, get_args
 
 import yaml
 
+from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.label_map import Order
 from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.sharding import MAX_SHARDS
 from oi_tfrecord.tables import FLAGS, Table
+from oi_tfrecord.url_images import UrlKind
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 SELECTIONS = ("boxed", "labelled", "all")
 IMAGE_MODES = ("copy", "verify")
+IMAGE_SOURCES = ("images", "image_urls", "url_folders")
 
 
 def _setting(default: Any, description: str, *, shapes_output: bool = True) -> Any:
@@ -37,6 +40,13 @@ class ConvertConfig:
     data_dir: str = _setting("", "Folder of the CSV and class files.", shapes_output=False)
     output_dir: str = _setting("", "Folder for records, label map, manifest and rejects.", shapes_output=False)
     images: str = _setting("", "Path of an image, with {image_id} and, if needed, {split}.")
+    image_urls: str = _setting("", "Download the images from the metadata's URLs: original or thumbnail.")
+    image_cache: str = _setting("", "Local folder that keeps what image_urls downloads.", shapes_output=False)
+    url_folders: str = _setting("", "Folder of images stored as <first 3 characters>/<base name of OriginalURL>.")
+    fetch_connections: int = _setting(64, "Connections of a worker that downloads, in total.", shapes_output=False)
+    fetch_per_host: int = _setting(16, "Connections of a worker to one host.", shapes_output=False)
+    fetch_attempts: int = _setting(5, "Requests for an image before it is given up.", shapes_output=False)
+    fetch_timeout: float = _setting(300.0, "Bound on one request, in seconds.", shapes_output=False)
     metadata: tuple[str, ...] = _setting((), "Names of the metadata CSV (images.csv).")
     boxes: tuple[str, ...] = _setting((), "Names of the box CSV.")
     human_labels: tuple[str, ...] = _setting((), "Names of the CSV of human-verified image labels.")
@@ -88,6 +98,14 @@ class ConvertConfig:
         _check_range("max_image_pixels", self.max_image_pixels, 1, 1 << 40)
         if self.images and "{image_id}" not in self.images:
             raise ConfigError("images", f"{self.images!r} has no {{image_id}}, so every image would be the same file")
+        if self.image_urls:
+            _check_choice("image_urls", self.image_urls, tuple(UrlKind))
+        if self.image_cache and not storage.is_local(self.image_cache):
+            raise ConfigError("image_cache", f"{self.image_cache!r} is not a folder of this machine")
+        _check_range("fetch_connections", self.fetch_connections, 1, 1024)
+        _check_range("fetch_per_host", self.fetch_per_host, 1, 1024)
+        _check_range("fetch_attempts", self.fetch_attempts, 1, 100)
+        _check_range("fetch_timeout", self.fetch_timeout, 1, 86_400)
         if self.split and not re.fullmatch(r"[A-Za-z0-9_-]+", self.split):
             raise ConfigError("split", f"{self.split!r} may hold only letters, digits, - and _")
         parse_max_rejects(self.max_rejects)
@@ -98,9 +116,18 @@ class ConvertConfig:
         Raises:
           ConfigError: naming the first field that is missing.
         """
-        for field in ("split", "data_dir", "output_dir", "images", "class_descriptions"):
+        for field in ("split", "data_dir", "output_dir", "class_descriptions"):
             if not getattr(self, field):
                 raise ConfigError(field, f"is needed; give --{field}")
+        given = [field for field in IMAGE_SOURCES if getattr(self, field)]
+        if not given:
+            raise ConfigError("images", f"is needed; give --images or one of {', '.join(IMAGE_SOURCES[1:])}")
+        if len(given) > 1:
+            raise ConfigError(given[1], f"is one place of the images too many, as {given[0]} is given too")
+        if self.image_urls and not self.image_cache:
+            raise ConfigError("image_cache", "is needed with image_urls, so that no image is downloaded twice")
+        if (self.image_urls or self.url_folders) and self.driver != Table.METADATA:
+            raise ConfigError("driver", f"must be metadata with {given[0]}: the URLs are in the metadata")
         if not getattr(self, self.driver):
             raise ConfigError(self.driver, f"is needed, as it is the driver; give --{self.driver} or another --driver")
 

@@ -1,7 +1,9 @@
 """Runs a conversion from its command line to its exit code."""
 
+import dataclasses
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -14,7 +16,7 @@ from oi_tfrecord.options import Command, parse_convert
 from oi_tfrecord.output_state import OutputState, planned_before, prepare_output, read_split
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.progress import ProgressLine
-from oi_tfrecord.run import import_beam_quietly, run_pipeline
+from oi_tfrecord.run import import_beam_quietly, is_local, run_pipeline
 from oi_tfrecord.shard_plan import ShardPlan, plan_shards
 from oi_tfrecord.summary import print_expected_time, print_shard_plan, print_summary
 
@@ -79,12 +81,20 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
         )
 
     workers = command.workers or _choose_workers(plan)
+    if is_local(command.beam_arguments):
+        # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
+        remote_output = not storage.is_local(plan.work.path)
+        folder = tempfile.mkdtemp(prefix="oi_tfrecord-") if remote_output else plan.work.shuffle
+        plan = dataclasses.replace(plan, shuffle_folder=folder)
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
     if plan.config.max_images:
         run_pipeline(command.beam_arguments, workers, progress(0), lambda root: build_limit_pipeline(root, plan))
         plan = plan.with_sample_below(plan.work.limit())
         plan.work.clear_temporary()
+        if plan.shuffle_folder:
+            storage.delete_folder(plan.shuffle_folder)
+            storage.make_folder(plan.shuffle_folder)
     run_pipeline(
         command.beam_arguments,
         workers,
@@ -92,6 +102,8 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
         lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
     )
     plan.work.delete()
+    if plan.shuffle_folder:
+        storage.delete_folder(plan.shuffle_folder)
 
 
 def _choose_workers(plan: ConvertPlan) -> int:

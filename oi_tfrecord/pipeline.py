@@ -10,6 +10,7 @@ from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.tables import Table
 from oi_tfrecord.transforms.finish_dataset import FinishDataset
+from oi_tfrecord.transforms.group_batches import GroupBatches
 from oi_tfrecord.transforms.limit_images import LimitImages
 from oi_tfrecord.transforms.read_tables import ReadTables
 from oi_tfrecord.transforms.write_shards import WriteShards
@@ -41,8 +42,14 @@ def build_pipeline(
             | "OrderByFrequency" >> beam.Map(plan.make_label_map).with_output_types(LabelMap)
         )
     label_map = beam.pvalue.AsSingleton(label_map)
-    shards = (shard for shard in range(plan.num_shards) if shard not in finished)
-    written = tables.batches | "WriteShards" >> WriteShards(plan.shard_job(), shards, label_map)
+    shards = [shard for shard in range(plan.num_shards) if shard not in finished]
+    written = (
+        (tables.batches, tables.results)
+        # (shard, batches)
+        | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder)
+        # JSON of a ShardResult
+        | "WriteShards" >> WriteShards(plan.shard_job(), label_map)
+    )
     kept = root | "CreateFinishedShards" >> beam.Create(list(finished.values()))
     return (
         (tables.results, written, kept)
@@ -54,7 +61,12 @@ def build_pipeline(
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
     """Adds the search for the limit of `max_images` to a pipeline; see `LimitImages`."""
     tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset()))
-    return tables.batches | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
+    return (
+        (tables.batches, tables.results)
+        # (shard, batches)
+        | "GroupBatches" >> GroupBatches(range(plan.num_shards), plan.shuffle_folder)
+        | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
+    )
 
 
 def sum_class_rows(values: Iterable[bytes | dict[str, int]]) -> dict[str, int]:

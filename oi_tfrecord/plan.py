@@ -5,12 +5,14 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.classes import Vocabulary, find_class, read_class_list, read_descriptions
 from oi_tfrecord.config import ConvertConfig
+from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
@@ -20,6 +22,9 @@ from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout
 from oi_tfrecord.shard_job import ShardJob
 from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Table
+from oi_tfrecord.url_folders import UrlFolders
+from oi_tfrecord.url_images import UrlKind, check_url_columns
+from oi_tfrecord.url_source import UrlSource, fetch_settings
 from oi_tfrecord.work_folder import WorkFolder
 
 RECORD_FORMAT = 1
@@ -46,6 +51,8 @@ class ConvertPlan:
       label_map: ids of the classes; None if they depend on counts (`label_order: frequency`).
       num_shards: number of shards; 0 until it is decided.
       work: folder of what is unfinished.
+      shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's
+        shuffle.
       fingerprint: what must be equal for a rerun to go on with this conversion.
     """
 
@@ -61,6 +68,7 @@ class ConvertPlan:
     num_shards: int
     work: WorkFolder
     fingerprint: dict[str, object]
+    shuffle_folder: str = ""
 
     def with_shards(self, num_shards: int) -> "ConvertPlan":
         """Returns the plan with its number of shards decided."""
@@ -76,6 +84,13 @@ class ConvertPlan:
     @property
     def source(self) -> ImageSource:
         """Where the images are."""
+        metadata = tuple(file for file in self.files if file.table is Table.METADATA)
+        if self.config.image_urls:
+            return UrlSource(
+                UrlKind(self.config.image_urls), self.config.image_cache, fetch_settings(self.config), metadata
+            )
+        if self.config.url_folders:
+            return UrlFolders(self.config.url_folders, self.config.split, self.config.max_image_bytes, metadata)
         return PatternSource(self.config.images, self.config.split, self.config.max_image_bytes)
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
@@ -95,6 +110,7 @@ class ConvertPlan:
             finished_shards=finished_shards,
             block_bytes=self.config.csv_block_mb << 20,
             work=self.work,
+            shuffle_folder=self.shuffle_folder,
         )
 
     def shard_job(self) -> ShardJob:
@@ -143,14 +159,21 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     if config.dry_run:
         folder = storage.join(config.output_dir, DRY_RUN_FOLDER)
         config = dataclasses.replace(config, output_dir=folder, overwrite=True)
-    if config.images and storage.is_local(config.images) and not config.images.startswith("/"):
-        # Workers may run in another folder than this process.
-        config = dataclasses.replace(config, images=storage.join(storage.working_folder(), config.images))
+    for field in ("images", "image_cache", "url_folders"):
+        path = getattr(config, field)
+        if path and storage.is_local(path) and not path.startswith("/"):
+            # Workers may run in another folder than this process.
+            absolute: dict[str, Any] = {field: storage.join(storage.working_folder(), path)}
+            config = dataclasses.replace(config, **absolute)
     files = tuple(
         file
         for table in _tables(config)
         for file in open_table(table, getattr(config, table), config.data_dir, config.split)
     )
+    if config.image_urls or config.url_folders:
+        check_url_columns([file for file in files if file.table is Table.METADATA])
+    if config.image_urls:
+        check_installed()
     class_files: dict[str, str] = {}
 
     def load(names: tuple[str, ...], wanted: str) -> tuple[bytes, str]:

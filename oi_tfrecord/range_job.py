@@ -34,6 +34,7 @@ class RangeJob:
       finished_shards: shards that take no rows any more.
       block_bytes: size of the blocks of a compressed file.
       work: folder of the lists of rejects.
+      shuffle_folder: folder of files that batches go to; empty for the runner's shuffle.
     """
 
     files: dict[tuple[str, int], InputFile]
@@ -45,6 +46,7 @@ class RangeJob:
     finished_shards: frozenset[int]
     block_bytes: int
     work: WorkFolder
+    shuffle_folder: str = ""
 
 
 def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int, bytes] | RangeResult]:

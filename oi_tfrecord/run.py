@@ -16,6 +16,11 @@ def import_beam_quietly() -> None:
     logging.getLogger().setLevel(level)
 
 
+def is_local(beam_arguments: Sequence[str]) -> bool:
+    """Returns whether a pipeline with these flags runs on this machine, as they name no runner."""
+    return not any(argument.partition("=")[0] == "--runner" for argument in beam_arguments)
+
+
 def run_pipeline(
     beam_arguments: Sequence[str], workers: int, progress: ProgressLine, build: Callable[[Any], Any]
 ) -> None:
@@ -33,14 +38,14 @@ def run_pipeline(
     from oi_tfrecord.local_runner import make_local_runner
 
     arguments = list(beam_arguments)
-    named_runner = any(argument.partition("=")[0] == "--runner" for argument in arguments)
-    if not named_runner:
+    local = is_local(beam_arguments)
+    if local:
         arguments.append(f"--direct_num_workers={workers}")
         # Both tell of the number of workers, which is our choice here.
         for name in ("fn_api_runner.fn_runner", "local_job_service"):
             logging.getLogger(f"apache_beam.runners.portability.{name}").setLevel(logging.ERROR)
     options = PipelineOptions(arguments)
-    pipeline = Pipeline(runner=None if named_runner else make_local_runner(options, workers), options=options)
+    pipeline = Pipeline(runner=make_local_runner(options, workers) if local else None, options=options)
     build(pipeline)
     progress.start()
     try:

@@ -1,7 +1,7 @@
 """The folder of an unfinished conversion: its fingerprint, finished shards' results, rejects, progress.
 
 It lies beside the output, so that a rerun finds it and a rename stays on one storage:
-`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,progress/,temporary/}`.
+`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,progress/,shuffle/,temporary/}`.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from oi_tfrecord import storage
 
 _LIMIT_FILE = "sample_below.json"
-_FOLDERS = ("results", "rejects", "progress", "temporary")
+_FOLDERS = ("results", "rejects", "progress", "shuffle", "temporary")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,11 @@ class WorkFolder:
         """Folder of files that are being written."""
         return storage.join(self.path, "temporary")
 
+    @property
+    def shuffle(self) -> str:
+        """Folder of the files of a local run's shuffle."""
+        return storage.join(self.path, "shuffle")
+
     def create(self, fingerprint: dict[str, object]) -> None:
         """Makes the folders, and the fingerprint if there is none."""
         for name in _FOLDERS:
@@ -45,7 +50,7 @@ class WorkFolder:
 
     def clear_temporary(self) -> None:
         """Deletes what a run that was killed left half written."""
-        for name in ("temporary", "progress"):
+        for name in ("temporary", "progress", "shuffle"):
             storage.delete_folder(storage.join(self.path, name))
             storage.make_folder(storage.join(self.path, name))
 

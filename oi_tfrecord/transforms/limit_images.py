@@ -14,7 +14,7 @@ from oi_tfrecord.shard_job import ShardJob
 class LimitImages(beam.PTransform):
     """Finds `RowFilters.sample_below` for `max_images` and stores it in the work folder.
 
-    Input: (shard, batch of rows). Output: nothing.
+    Input: (shard, batches of rows). Output: nothing.
     """
 
     def __init__(self, job: ShardJob, max_images: int):
@@ -22,11 +22,9 @@ class LimitImages(beam.PTransform):
         self._job = job
         self._max_images = max_images
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
         return (
-            batches
-            # (shard, batches)
-            | "GroupByShard" >> beam.GroupByKey()
+            grouped
             # (None, lowest sample hashes of the selected images, uint64 as bytes)
             | "HashImages" >> beam.Map(_hash_images, self._job, self._max_images)
             | "GroupHashes" >> beam.GroupByKey()

@@ -11,6 +11,7 @@ from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.progress import Reporter
 from oi_tfrecord.range_job import RangeJob, read_table_range
 from oi_tfrecord.results import RangeResult, to_json
+from oi_tfrecord.shuffle_files import write_batches
 
 RESULTS = "results"
 BATCHES = "batches"
@@ -19,7 +20,8 @@ BATCHES = "batches"
 class ReadTables(beam.PTransform):
     """Reads the CSV files of a split.
 
-    Output: `batches` of (shard, batch of rows), and `results`, one JSON per range.
+    Output: `batches` of (shard, batch of rows), unless they go to files, and `results`, one JSON
+    per range.
     """
 
     def __init__(self, job: RangeJob):
@@ -75,10 +77,17 @@ class _ReadRange(beam.DoFn):
         self._reporter = Reporter(self._job.work, "read")
 
     def process(self, file_range: FileRange) -> Iterator[object]:
+        folder = self._job.shuffle_folder
+        to_file: list[tuple[int, bytes]] = []
         for item in read_table_range(self._job, file_range):
             if isinstance(item, RangeResult):
+                if folder:
+                    write_batches(folder, f"{item.table}-{item.file}-{item.index}", to_file)
+                    to_file = []
                 self._reporter.add(rows=item.rows_read, size=item.size)
                 yield beam.pvalue.TaggedOutput(RESULTS, to_json(item))
+            elif folder:
+                to_file.append(item)
             else:
                 yield item
 

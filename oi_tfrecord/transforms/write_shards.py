@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
-from apache_beam.typehints import KV
 
 from oi_tfrecord.batches import decode
 from oi_tfrecord.label_map import LabelMap
@@ -15,38 +14,22 @@ from oi_tfrecord.shard_job import ShardJob, convert_shard
 class WriteShards(beam.PTransform):
     """Joins and writes each shard.
 
-    Input: (shard, batch of rows). Output: one JSON result per shard. Images are read here, after
+    Input: (shard, batches of rows). Output: one JSON result per shard. Images are read here, after
     the shuffle, so their bytes never go through one.
     """
 
-    def __init__(self, job: ShardJob, shards: Iterable[int], label_map: beam.pvalue.AsSingleton):
+    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton):
         """Args:
         job: the conversion.
-        shards: the shards to write, also those without any row.
         label_map: side input with the LabelMap.
         """
         super().__init__()
         self._job = job
-        self._shards = tuple(shards)
         self._label_map = label_map
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        seeds = (
-            batches.pipeline
-            # shard
-            | "CreateShards" >> beam.Create(self._shards)
-            # (shard, empty batch)
-            | "SeedShards" >> beam.Map(lambda shard: (shard, b"")).with_output_types(KV[int, bytes])
-        )
-        return (
-            (batches, seeds)
-            # (shard, batch)
-            | "FlattenSeeds" >> beam.Flatten()
-            # (shard, batches)
-            | "GroupByShard" >> beam.GroupByKey()
-            # JSON of a ShardResult
-            | "WriteShard" >> beam.ParDo(_WriteShard(self._job), self._label_map)
-        )
+    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
+        # JSON of a ShardResult
+        return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job), self._label_map)
 
 
 class _WriteShard(beam.DoFn):

@@ -1,0 +1,73 @@
+"""How far a download is: one line, written over on a terminal."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol, TextIO
+
+from oi_tfrecord.progress import LOG_SECONDS, REPORT_SECONDS
+
+
+class Counts(Protocol):
+    """What a download counts."""
+
+    downloaded: int
+    kept: int
+    size: int
+
+    @property
+    def failures(self) -> int:
+        """Images that failed."""
+
+
+class DownloadLine(threading.Thread):
+    """Prints the line until it is stopped; in a log, a line every half minute."""
+
+    def __init__(
+        self,
+        counts: Counts,
+        total: int,
+        out: TextIO = sys.stderr,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Args:
+        counts: what is printed; they rise meanwhile.
+        total: images, estimated.
+        out: where to print.
+        clock: seconds.
+        """
+        super().__init__(daemon=True)
+        self._counts = counts
+        self._total = total
+        self._out = out
+        self._clock = clock
+        self._begun = clock()
+        self._stop_event = threading.Event()
+        self._live = out.isatty()
+
+    def run(self) -> None:
+        while not self._stop_event.wait(REPORT_SECONDS if self._live else LOG_SECONDS):
+            self._out.write(f"\r\x1b[2K{self.text()}" if self._live else self.text() + "\n")
+            self._out.flush()
+
+    def stop(self) -> None:
+        """Ends the line."""
+        self._stop_event.set()
+        self.join()
+        if self._live:
+            self._out.write("\r\x1b[2K")
+            self._out.flush()
+
+    def text(self) -> str:
+        """Returns the line for now."""
+        counts = self._counts
+        elapsed = max(self._clock() - self._begun, 1e-3)
+        asked = counts.downloaded + counts.failures
+        done = asked + counts.kept
+        # What was there takes no time, so that it tells nothing of the rest.
+        left = f", {elapsed * (self._total - done) / asked / 60:,.0f} min left" if asked and done < self._total else ""
+        return (
+            f"{done:,} of about {max(self._total, done):,} images, {asked / elapsed:,.0f} images/s, "
+            f"{counts.size / elapsed / 1e6:,.1f} MB/s, {counts.failures:,} failed{left}"
+        )

@@ -1,0 +1,165 @@
+"""One image by URL: its row of the metadata, and its way from cache, thumbnail or original to bytes."""
+
+import dataclasses
+import enum
+import itertools
+import posixpath
+import urllib.parse
+from collections.abc import Mapping, Sequence
+
+from oi_tfrecord.errors import InputError
+from oi_tfrecord.fetch import Fetcher, FetchRejected
+from oi_tfrecord.fetch_policy import checksum_fault, image_fault
+from oi_tfrecord.image_cache import ImageCache
+from oi_tfrecord.inputs import InputFile
+from oi_tfrecord.join import JoinedShard
+from oi_tfrecord.metadata_rows import stream_metadata
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.thumbnail import thumbnail_300k
+
+ORIGINAL_URL = "OriginalURL"
+THUMBNAIL_URL = "Thumbnail300KURL"
+URL_COLUMNS = (ORIGINAL_URL, "OriginalSize", "OriginalMD5", THUMBNAIL_URL)
+
+_SAMPLED_ROWS = 256
+
+
+class UrlKind(enum.StrEnum):
+    """Which of an image's files is taken."""
+
+    ORIGINAL = "original"
+    THUMBNAIL = "thumbnail"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImageUrls:
+    """What the metadata says of an image's files; a text is empty where the release has none.
+
+    Attributes:
+      original: OriginalURL.
+      size: OriginalSize, bytes in decimal.
+      md5: OriginalMD5, base64 of the binary MD5.
+      thumbnail: Thumbnail300KURL.
+    """
+
+    original: str
+    size: str = ""
+    md5: str = ""
+    thumbnail: str = ""
+
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, str]) -> "ImageUrls":
+        """Returns them from the columns of a row."""
+        return cls(*(fields.get(name, "").strip() for name in URL_COLUMNS))
+
+    def url(self, kind: UrlKind) -> str:
+        """Returns the URL that is asked first."""
+        return self.thumbnail if kind is UrlKind.THUMBNAIL and self.thumbnail else self.original
+
+
+def base_name(url: str) -> str:
+    """Returns the last part of a URL's path, without its query; empty if it has none that names a file."""
+    name = posixpath.basename(urllib.parse.urlsplit(url).path)
+    return "" if name in (".", "..") or "\\" in name or "\0" in name else name
+
+
+def check_url_columns(files: Sequence[InputFile]) -> None:
+    """Checks that the metadata names URLs.
+
+    Raises:
+      InputError: naming the file that does not.
+    """
+    for file in files:
+        if ORIGINAL_URL not in file.names:
+            raise InputError(
+                file.path, f"it has no column {ORIGINAL_URL}", "Take the file that lists the images with their URLs"
+            )
+
+
+def sample_image_urls(files: Sequence[InputFile]) -> list[ImageUrls]:
+    """Returns the first rows of the metadata, to estimate from."""
+    rows = itertools.chain.from_iterable(
+        stream_metadata(file, [name for name in URL_COLUMNS if name in file.names]) for file in files
+    )
+    usable = (row for row in rows if row.reject is None)
+    return [ImageUrls.of_fields(row.fields) for row in itertools.islice(usable, _SAMPLED_ROWS)]
+
+
+def joined_image_urls(joined: JoinedShard) -> list[ImageUrls]:
+    """Returns the URLs of each image of a shard."""
+    columns = {name: joined.texts[name].to_pylist() for name in URL_COLUMNS if name in joined.texts}
+    texts = {name: [value.decode("utf-8", "surrogateescape") for value in column] for name, column in columns.items()}
+    return [
+        ImageUrls.of_fields({name: column[index] for name, column in texts.items()})
+        for index in range(len(joined.image_ids))
+    ]
+
+
+async def load_image(fetcher: Fetcher, cache: ImageCache | None, kind: UrlKind, image: ImageUrls) -> bytes:
+    """Gets an image from the cache or the network; runs in the fetcher's loop.
+
+    Args:
+      fetcher: the client.
+      cache: where images are looked for first and kept, if anywhere.
+      kind: which file; an image without thumbnail gives its original, scaled down to the same size.
+      image: its URLs and checksum.
+
+    Returns:
+      The bytes of an original, exactly those that the release lists; or those of a thumbnail, which
+      have no checksum: they are made on the fly and may differ from day to day.
+
+    Raises:
+      FetchRejected, ImageRejected: with the reason, and the HTTP status in the detail.
+    """
+    if kind is UrlKind.ORIGINAL:
+        return await _original(fetcher, cache, image, keep=True)
+    made = f"{THUMBNAIL_URL} made from {image.original}"
+    if cache is not None:
+        known = await fetcher.run(lambda: (image.thumbnail and cache.get(image.thumbnail)) or cache.get(made))
+        if known is not None:
+            return known
+    if image.thumbnail:
+        try:
+            return await fetcher.get(
+                image.thumbnail,
+                lambda data: image_fault(data) or _keep(cache, image.thumbnail, data),
+                mismatch=Reject.DOWNLOAD_FAILED,
+            )
+        except FetchRejected as rejected:
+            # A server that does not answer is no reason to ask for a file ten times the size.
+            if rejected.reason is not Reject.IMAGE_UNAVAILABLE:
+                raise
+    data = await _original(fetcher, cache, image, keep=False)
+
+    def make() -> bytes:
+        thumbnail = thumbnail_300k(data)
+        _keep(cache, made, thumbnail)
+        return thumbnail
+
+    return await fetcher.run(make)
+
+
+async def _original(fetcher: Fetcher, cache: ImageCache | None, image: ImageUrls, keep: bool) -> bytes:
+    if not image.original:
+        raise FetchRejected(Reject.IMAGE_UNAVAILABLE, f"{ORIGINAL_URL} is empty", 0)
+
+    def fault(data: bytes) -> str:
+        # V1 has no checksums; then at least an error page or half a file is told apart.
+        return checksum_fault(data, image.size, image.md5) or ("" if image.md5 else image_fault(data))
+
+    if cache is not None:
+        known = await fetcher.run(lambda: cache.get(image.original))
+        if known is not None and not await fetcher.run(lambda: fault(known)):
+            return known
+    return await fetcher.get(
+        image.original,
+        lambda data: fault(data) or _keep(cache if keep else None, image.original, data),
+        size=image.size,
+        mismatch=Reject.CHECKSUM_MISMATCH if image.size or image.md5 else Reject.DOWNLOAD_FAILED,
+    )
+
+
+def _keep(cache: ImageCache | None, key: str, data: bytes) -> str:
+    if cache is not None:
+        cache.put(key, data)
+    return ""
