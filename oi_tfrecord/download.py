@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import csv
 import dataclasses
+import functools
 import os
 import pathlib
 import sys
@@ -156,7 +157,8 @@ def download(job: DownloadJob, max_rejects: str, out: TextIO = sys.stdout, err: 
     """
     limit, is_percentage = parse_max_rejects(max_rejects)
     counts = DownloadCounts()
-    remove_stale(job.temporary)
+    for folder in (job.temporary, *([job.cache.temporary] if job.cache else [])):
+        remove_stale(folder)
     job.temporary.mkdir(parents=True, exist_ok=True)
     total = count_images(job.files)[0]
     line = DownloadLine(counts, total if job.image_ids is None else min(total, len(job.image_ids)), out=err)
@@ -199,7 +201,8 @@ def _results(
             if not job.wants(row):
                 continue
             counts.rows += 1
-            pending.append((row, fetcher.submit(lambda file=file, row=row: _to_file(job, fetcher, counts, file, row))))
+            task = functools.partial(_to_file, job, fetcher, counts, file, row)
+            pending.append((row, fetcher.submit(task)))
             while pending and (len(pending) >= _WINDOW or pending[0][1].done()):
                 done, future = pending.popleft()
                 yield done, future.result()
@@ -236,9 +239,7 @@ def _lists(job: DownloadJob) -> Iterator[tuple["csv.DictWriter[Any]", "csv.DictW
         writers, files = [], []
         for name, more in ((SUCCESS_FILE, ()), (FAILURES_FILE, FAILURE_COLUMNS)):
             temporary = job.temporary / uuid.uuid4().hex
-            stream = stack.enter_context(
-                open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="")
-            )
+            stream = stack.enter_context(open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline=""))
             writer = csv.DictWriter(stream, [*columns, *more], extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writers.append(writer)

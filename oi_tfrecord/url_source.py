@@ -9,7 +9,7 @@ import threading
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.fetch import FetchSettings, shared_fetcher
 from oi_tfrecord.fetch_policy import RetryPolicy
-from oi_tfrecord.image_cache import ImageCache
+from oi_tfrecord.image_cache import ImageCache, remove_stale
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.join import JoinedShard
@@ -76,6 +76,7 @@ class UrlImages:
         self._source = source
         self._images = joined_image_urls(joined)
         self._cache = ImageCache(pathlib.Path(source.cache))
+        remove_stale(self._cache.temporary)
         self._lock = threading.Lock()
         self._next = 0
         self._started: dict[int, concurrent.futures.Future[bytes]] = {}

@@ -18,8 +18,9 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from oi_tfrecord.errors import OiTfrecordError
+from oi_tfrecord.errors import ConfigError, OiTfrecordError
 
 _FIELDS = (
     "split", "data_dir", "metadata", "image_urls", "output_dir", "image_cache", "image_ids", "fetch_connections",
@@ -28,8 +29,15 @@ _FIELDS = (
 _HELP = {
     "output_dir": "Folder for the images and the two lists.",
     "image_urls": "Which URL: original or thumbnail (about 300 K pixels; made from the original where there is none).",
-    "image_cache": "Local folder where images are looked for first, and kept besides; convert --image_urls reads it too.",
+    "image_cache": "Local folder where images are looked for first, and kept too, for convert --image_urls.",
 }
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are like those of the other commands; its own exit code means too many failures."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError("flags", message)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from oi_tfrecord.config import ConvertConfig, find_config, load_config
     from oi_tfrecord.download import LAYOUTS, download, make_job
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="oi-tfrecord download",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -56,19 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             help_text = _HELP.get(field.name, field.metadata["help"]).replace("%", "%%")
             required = field.name == "output_dir"
             parser.add_argument(f"--{field.name}", type=kind, required=required, help=help_text)
-    parsed = vars(parser.parse_args(arguments))
-    overrides = {name: parsed[name] for name in _FIELDS if parsed[name] is not None}
     try:
+        parsed = vars(parser.parse_args(arguments))
+        overrides = {name: parsed[name] for name in _FIELDS if parsed[name] is not None}
         text, path = "", "flags"
         if parsed["config"] is not None:
             found = find_config(parsed["config"])
             text, path = found.read_text(encoding="utf-8"), str(found)
         config = load_config(text, path, overrides)
         return download(make_job(config, parsed["layout"]), config.max_rejects)
-    except OiTfrecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
+    except (OiTfrecordError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,7 +1,8 @@
 """oi-tfrecord: Open Images to TensorFlow training records.
 
-  oi-tfrecord convert ...   converts a split
-  oi-tfrecord sample ...    generates a small dataset to try it on
+  oi-tfrecord convert ...    converts a split
+  oi-tfrecord download ...   downloads the images of a split by URL
+  oi-tfrecord sample ...     generates a small dataset to try it on
 
 `oi-tfrecord COMMAND --help` prints the flags and full examples.
 """
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 
 from oi_tfrecord.errors import nearest
 
-COMMANDS = ("convert", "sample")
+COMMANDS = ("convert", "download", "sample")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
