@@ -121,6 +121,7 @@ def _finish_job(plan: ConvertPlan) -> FinishJob:
         "config": plan.config.shaping(),
         "class_files": dict(plan.class_files),
         "fingerprint": plan.fingerprint,
+        "warnings": plan.warnings,
     }
     return FinishJob(plan.config.split, plan.config.output_dir, plan.work, inputs, about)
 

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import os
 import pathlib
-import sys
 import uuid
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -18,7 +17,8 @@ import numpy as np
 from oi_tfrecord.config import ConvertConfig, parse_max_rejects
 from oi_tfrecord.download_line import DownloadLine
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.fetch import Fetcher, FetchRejected, FetchSettings
+from oi_tfrecord.fetch import Fetcher
+from oi_tfrecord.fetch_policy import FetchRejected, FetchSettings
 from oi_tfrecord.filters import is_in, parse_image_ids
 from oi_tfrecord.image_cache import ImageCache, remove_stale, write_whole
 from oi_tfrecord.images import ImageRejected
@@ -142,7 +142,7 @@ def make_job(config: ConvertConfig, layout: str) -> DownloadJob:
     )
 
 
-def download(job: DownloadJob, max_rejects: str, out: TextIO = sys.stdout, err: TextIO = sys.stderr) -> int:
+def download(job: DownloadJob, max_rejects: str, out: TextIO, err: TextIO) -> int:
     """Downloads all images of a job; those that an earlier run stored are kept as they are.
 
     Args:
@@ -162,20 +162,12 @@ def download(job: DownloadJob, max_rejects: str, out: TextIO = sys.stdout, err: 
     job.temporary.mkdir(parents=True, exist_ok=True)
     total = count_images(job.files)[0]
     line = DownloadLine(counts, total if job.image_ids is None else min(total, len(job.image_ids)), out=err)
-    with Fetcher(job.settings) as fetcher, _lists(job) as (successes, failures):
-        line.start()
-        try:
-            for row, rejected in _results(job, fetcher, counts):
-                if rejected is None:
-                    successes.writerow(row.fields)
-                else:
-                    status = getattr(rejected, "status", 0) or ""
-                    about = {"reason": rejected.reason, "status": status, "detail": rejected.detail}
-                    failures.writerow(row.fields | about)
-        finally:
-            line.stop()
-    with contextlib.suppress(OSError):
-        job.temporary.rmdir()
+    try:
+        _download(job, counts, line)
+    finally:
+        line.stop()
+        with contextlib.suppress(OSError):
+            job.temporary.rmdir()
     _print_summary(job, counts, out)
     allowed = counts.rows * limit / 100 if is_percentage else limit
     if counts.failures > allowed:
@@ -187,6 +179,18 @@ def download(job: DownloadJob, max_rejects: str, out: TextIO = sys.stdout, err: 
         )
         return 2
     return 0
+
+
+def _download(job: DownloadJob, counts: DownloadCounts, line: DownloadLine) -> None:
+    line.start()
+    with Fetcher(job.settings) as fetcher, _lists(job) as (successes, failures):
+        for row, rejected in _results(job, fetcher, counts):
+            if rejected is None:
+                successes.writerow(row.fields)
+                continue
+            status = getattr(rejected, "status", 0) or ""
+            about = {"reason": rejected.reason, "status": status, "detail": rejected.detail}
+            failures.writerow(row.fields | about)
 
 
 def _results(
@@ -221,8 +225,7 @@ async def _to_file(
         if await fetcher.run(lambda: job.is_there(path, urls)):
             counts.kept += 1
             return None
-        data = await load_image(fetcher, job.cache, job.kind, urls)
-        await fetcher.run(lambda: write_whole(path, data, job.temporary))
+        data = await load_image(fetcher, job.cache, job.kind, urls, lambda data: write_whole(path, data, job.temporary))
     except ImageRejected as rejected:
         counts.failed[rejected.reason] += 1
         return rejected

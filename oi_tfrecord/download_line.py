@@ -1,6 +1,5 @@
 """How far a download is: one line, written over on a terminal."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +27,7 @@ class DownloadLine(threading.Thread):
         self,
         counts: Counts,
         total: int,
-        out: TextIO = sys.stderr,
+        out: TextIO,
         clock: Callable[[], float] = time.monotonic,
     ):
         """Args:

@@ -8,86 +8,25 @@ connections are reused, and limited in total and per host. A server that says wh
 import asyncio
 import atexit
 import concurrent.futures
-import contextlib
 import dataclasses
-import datetime
 import importlib.util
 import os
 import random
 import threading
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from oi_tfrecord import __version__
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.fetch_policy import (
-    GONE,
-    REDIRECTS,
-    TRANSIENT,
-    RetryPolicy,
-    is_unavailable_picture,
-    mismatch_reason,
-    next_wait,
-    parse_retry_after,
-)
-from oi_tfrecord.images import ImageRejected
+from oi_tfrecord.fetch_policy import FetchRejected, FetchSettings, MayPassError, next_wait
 from oi_tfrecord.reasons import Reject
-
-if TYPE_CHECKING:
-    import aiohttp
 
 QUEUE = 1024
 """Unfinished tasks of one client; `submit` waits while there are so many."""
 
-_MAX_REDIRECTS = 5
-_DISCARDED_BYTES = 1 << 16
 _THREADS = 4
 
 Result = TypeVar("Result")
-
-
-@dataclasses.dataclass(frozen=True)
-class FetchSettings:
-    """How a client behaves.
-
-    Attributes:
-      connections: open connections in total.
-      per_host: open connections to one host.
-      connect_seconds: bound on opening a connection.
-      read_seconds: bound on the silence between two pieces of an answer.
-      total_seconds: bound on one attempt, so that an answer in drips ends.
-      max_bytes: largest answer taken.
-      retry: when a download is tried again.
-      seed: of the jitter.
-    """
-
-    connections: int = 64
-    per_host: int = 16
-    connect_seconds: float = 15.0
-    read_seconds: float = 30.0
-    total_seconds: float = 300.0
-    max_bytes: int = 64 << 20
-    retry: RetryPolicy = dataclasses.field(default_factory=RetryPolicy)
-    seed: int = 0
-
-
-class FetchRejected(ImageRejected):
-    """A download that failed for good; `status` is the last HTTP status, 0 if there was no answer."""
-
-    def __init__(self, reason: Reject, detail: str, status: int):
-        super().__init__(reason, f"HTTP {status}: {detail}" if status else detail)
-        self.status = status
-
-
-class _MayPassError(Exception):
-    """A failure after which the request is worth another try."""
-
-    def __init__(self, detail: str, status: int = 0, retry_after: float | None = None, reason: Reject | None = None):
-        super().__init__(detail)
-        self.detail = detail
-        self.status = status
-        self.retry_after = retry_after
-        self.reason = reason or Reject.DOWNLOAD_FAILED
 
 
 @dataclasses.dataclass
@@ -112,9 +51,9 @@ class Fetcher:
     def __init__(self, settings: FetchSettings):
         """Raises ConfigError if the HTTP library is not installed."""
         check_installed()
-        import aiohttp
+        from oi_tfrecord import fetch_request
 
-        self._aiohttp = aiohttp
+        self._request = fetch_request
         self._settings = settings
         self._random = random.Random(settings.seed)
         self._free = threading.BoundedSemaphore(QUEUE)
@@ -161,8 +100,12 @@ class Fetcher:
           FetchRejected: when it failed for good, or too often.
         """
         loop, policy = self._loop, self._settings.retry
+
+        async def judge(data: bytes) -> str:
+            return await self.run(lambda: accept(data))
+
         try:
-            target = self._url(url)
+            target = self._request.parse_url(url)
         except ValueError as error:
             raise FetchRejected(Reject.DOWNLOAD_FAILED, f"{url!r} is no URL: {error}", 0) from error
         host = self._hosts.setdefault(
@@ -178,8 +121,8 @@ class Fetcher:
                     continue
                 requests += 1
                 try:
-                    return await self._attempt(url, accept, size, mismatch)
-                except _MayPassError as error:
+                    return await self._request.request(self._session, self._settings, url, judge, size, mismatch)
+                except MayPassError as error:
                     failure = error
             failures += failure.retry_after is None
             wait = next_wait(policy, failures, waited, failure.retry_after, self._random)
@@ -207,7 +150,9 @@ class Fetcher:
         self._loop.run_forever()
 
     async def _open(self) -> None:
-        aiohttp, settings = self._aiohttp, self._settings
+        import aiohttp
+
+        settings = self._settings
         self._slots = asyncio.Semaphore(settings.connections)
         # The semaphores keep to the limits per URL; the connector also where redirects lead.
         connector = aiohttp.TCPConnector(limit=settings.connections, limit_per_host=settings.per_host)
@@ -230,14 +175,6 @@ class Fetcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._session.close()
 
-    def _url(self, url: str) -> Any:
-        import yarl
-
-        target = yarl.URL(url)
-        if target.scheme not in ("http", "https") or not target.host:
-            raise ValueError("neither http:// nor https:// with a host")
-        return target
-
     async def _wait_for(self, host: _Host, waited: float, url: str) -> float:
         """Waits until a host wants to be asked again; returns for how long it did."""
         total = 0.0
@@ -249,89 +186,6 @@ class Fetcher:
             await asyncio.sleep(pause)
             total += pause
         return total
-
-    async def _attempt(self, url: str, accept: Callable[[bytes], str], size: str, mismatch: Reject) -> bytes:
-        """Makes one request and follows its redirects; raises _MayPassError or FetchRejected."""
-        aiohttp, settings = self._aiohttp, self._settings
-        try:
-            async with asyncio.timeout(settings.total_seconds):
-                target = url
-                for hops in range(_MAX_REDIRECTS + 1):
-                    async with self._session.get(target, allow_redirects=False) as response:
-                        if response.status in REDIRECTS:
-                            target = self._redirected(response)
-                            await _discard(response)
-                            continue
-                        reason = mismatch_reason(True) if hops else mismatch
-                        return await self._read(response, target, accept, size, reason)
-                raise FetchRejected(Reject.DOWNLOAD_FAILED, f"more than {_MAX_REDIRECTS} redirects: {url}", 302)
-        except TimeoutError as error:
-            raise _MayPassError(f"timeout: {error or f'no whole answer in {settings.total_seconds:g} s'}") from error
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
-            raise FetchRejected(Reject.DOWNLOAD_FAILED, f"{error}: {url}", 0) from error
-        except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
-            raise _MayPassError(f"{type(error).__name__}: {error}") from error
-
-    def _redirected(self, response: "aiohttp.ClientResponse") -> str:
-        """Returns where a redirect leads."""
-        location = response.headers.get("Location", "")
-        try:
-            target = str(self._url(str(response.url.join(type(response.url)(location)))))
-        except ValueError as error:
-            raise FetchRejected(
-                Reject.DOWNLOAD_FAILED, f"redirected to {location!r}: {response.url}", response.status
-            ) from error
-        if is_unavailable_picture(target):
-            raise FetchRejected(Reject.IMAGE_UNAVAILABLE, f"redirected to {target}: {response.url}", response.status)
-        return target
-
-    async def _read(
-        self,
-        response: "aiohttp.ClientResponse",
-        url: str,
-        accept: Callable[[bytes], str],
-        size: str,
-        mismatch: Reject,
-    ) -> bytes:
-        status, headers, max_bytes = response.status, response.headers, self._settings.max_bytes
-        if status != 200:
-            await _discard(response)
-            self._fail(status, headers.get("Retry-After"), url)
-        length = response.content_length if "Content-Encoding" not in headers else None
-        if length is not None and size and str(length) != size:
-            # Not worth reading: a placeholder, or another version of the photo.
-            raise FetchRejected(mismatch, f"{length} bytes, OriginalSize is {size}: {url}", status)
-        if length is not None and length > max_bytes:
-            raise FetchRejected(Reject.IMAGE_TOO_LARGE, f"{length} bytes, more than {max_bytes}: {url}", status)
-        pieces, received = [], 0
-        async for piece in response.content.iter_any():
-            pieces.append(piece)
-            received += len(piece)
-            if received > max_bytes:
-                raise FetchRejected(Reject.IMAGE_TOO_LARGE, f"more than {max_bytes} bytes: {url}", status)
-        data = b"".join(pieces)
-        if fault := await self.run(lambda: accept(data)):
-            # Where only the end of the connection ends the answer, a broken one looks like a whole one.
-            if length is None and "Transfer-Encoding" not in headers:
-                raise _MayPassError(fault, status, reason=mismatch)
-            raise FetchRejected(mismatch, f"{fault}: {url}", status)
-        return data
-
-    def _fail(self, status: int, retry_after: str | None, url: str) -> NoReturn:
-        if status in GONE:
-            raise FetchRejected(Reject.IMAGE_UNAVAILABLE, url, status)
-        if status in TRANSIENT:
-            raise _MayPassError("no image", status, parse_retry_after(retry_after, datetime.datetime.now(datetime.UTC)))
-        raise FetchRejected(Reject.DOWNLOAD_FAILED, url, status)
-
-
-async def _discard(response: "aiohttp.ClientResponse") -> None:
-    """Reads a short answer to its end, as only then its connection can be used again."""
-    length = response.content_length
-    if length is not None and length <= _DISCARDED_BYTES:
-        # What matters is known already: a fault of the body is none of the answer.
-        with contextlib.suppress(Exception):
-            await response.read()
 
 
 _shared: dict[tuple[int, FetchSettings], Fetcher] = {}

@@ -15,6 +15,7 @@ import re
 import urllib.parse
 
 from oi_tfrecord import jpeg
+from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.reasons import Reject
 
 GONE = frozenset((404, 410))
@@ -45,6 +46,50 @@ class RetryPolicy:
     base_delay: float = 1.0
     max_delay: float = 60.0
     max_wait: float = 900.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FetchSettings:
+    """How a client behaves.
+
+    Attributes:
+      connections: open connections in total.
+      per_host: open connections to one host.
+      connect_seconds: bound on opening a connection.
+      read_seconds: bound on the silence between two pieces of an answer.
+      total_seconds: bound on one attempt, so that an answer in drips ends.
+      max_bytes: largest answer taken.
+      retry: when a download is tried again.
+      seed: of the jitter.
+    """
+
+    connections: int = 64
+    per_host: int = 16
+    connect_seconds: float = 15.0
+    read_seconds: float = 30.0
+    total_seconds: float = 300.0
+    max_bytes: int = 64 << 20
+    retry: RetryPolicy = dataclasses.field(default_factory=RetryPolicy)
+    seed: int = 0
+
+
+class FetchRejected(ImageRejected):
+    """A download that failed for good; `status` is the last HTTP status, 0 if there was no answer."""
+
+    def __init__(self, reason: Reject, detail: str, status: int):
+        super().__init__(reason, f"HTTP {status}: {detail}" if status else detail)
+        self.status = status
+
+
+class MayPassError(Exception):
+    """A failure after which the same request is worth another try."""
+
+    def __init__(self, detail: str, status: int = 0, retry_after: float | None = None, reason: Reject | None = None):
+        super().__init__(detail)
+        self.detail = detail
+        self.status = status
+        self.retry_after = retry_after
+        self.reason = reason or Reject.DOWNLOAD_FAILED
 
 
 def backoff(policy: RetryPolicy, failures: int, generator: random.Random) -> float:

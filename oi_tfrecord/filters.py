@@ -7,7 +7,7 @@ import numpy as np
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.sharding import hash_ids
-from oi_tfrecord.tables import FLAGS, Table
+from oi_tfrecord.tables import FLAGS, HUMAN_SOURCES, LABEL_TABLES, MACHINE_SOURCE, Table
 
 EVERY_IMAGE = 1 << 64
 _SAMPLE_SALT = np.uint64(0x9E3779B97F4A7C15)
@@ -64,6 +64,13 @@ class RowFilters:
             checks.append((Drop.NOT_IN_IMAGE_LIST, is_in(rows["image_id"], self.image_ids)))
         if self.sample_below < EVERY_IMAGE:
             checks.append((Drop.NOT_SAMPLED, sample_hash(rows["image_id"]) < np.uint64(self.sample_below)))
+        if table in LABEL_TABLES and sources:
+            # V1 keeps both kinds of label in one file; machine labels never pass for verified ones.
+            machine = np.array([source == MACHINE_SOURCE for source in sources], bool)
+            human = np.array([source in HUMAN_SOURCES for source in sources], bool)
+            other_kind = machine if table is Table.HUMAN_LABELS else human
+            if other_kind.any():
+                checks.append((Drop.OTHER_KIND_OF_LABEL, ~other_kind[rows["source"]]))
         if self.chosen_codes is not None and table is not Table.METADATA:
             checks.append((Drop.CLASS_NOT_CHOSEN, self.chosen_codes[rows["label"]]))
         if table in (Table.BOXES, Table.MACHINE_LABELS) and self.min_confidence > 0:

@@ -73,6 +73,15 @@ def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[F
     raise InputError(data_dir, f"no file for {wanted}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
 
 
+def is_there(names: Sequence[str], data_dir: str, split: str) -> bool:
+    """Returns whether any of `names` matches a file; see `find`."""
+    try:
+        find(names, data_dir, split, "")
+    except InputError:
+        return False
+    return True
+
+
 def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) -> list[InputFile]:
     """Finds the files of a table and checks that they have its columns.
 

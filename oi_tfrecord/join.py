@@ -78,6 +78,7 @@ class JoinedShard:
       rejected: rejected rows per table and reason.
       dropped: dropped rows per table and reason.
       images_not_selected: images left out by `images`.
+      has_metadata: bool array [n], whether the metadata table names the image.
     """
 
     image_ids: np.ndarray
@@ -87,6 +88,7 @@ class JoinedShard:
     rejected: dict[Table, Counter[Reject]]
     dropped: dict[Table, Counter[Drop]]
     images_not_selected: int
+    has_metadata: np.ndarray
 
 
 def stack(batches: Iterable[Batch]) -> dict[Table, Stacked]:
@@ -145,16 +147,26 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
         repeated[first] = False
         reject(driver, np.flatnonzero(repeated), Reject.DUPLICATE, "ImageID occurs before in this table")
     image_ids = driving.rows["image_id"][first]
-    texts = {name: column.take(pa.array(first)) for name, column in driving.texts.items()}
+    metadata_of = first if driver is Table.METADATA else np.full(len(hashes), -1)
+    metadata = driving
+    if driver is not Table.METADATA and Table.METADATA in tables:
+        metadata = tables[Table.METADATA]
+        image_of, known = _find(hashes, metadata.rows)
+        if unknown := int(np.count_nonzero(~known)):
+            dropped[Table.METADATA][Drop.IMAGE_NOT_SELECTED] += unknown
+        described, first_row = np.unique(image_of[known], return_index=True)
+        metadata_of[described] = np.flatnonzero(known)[first_row]
+        if len(described) < np.count_nonzero(known):
+            known[metadata_of[described]] = False
+            reject(Table.METADATA, np.flatnonzero(known), Reject.DUPLICATE, "ImageID occurs before in this table")
+    has_metadata = metadata_of >= 0
+    texts = _take_texts(metadata, metadata_of)
 
     found: dict[Table, tuple[Stacked, np.ndarray]] = {}
     for table, rows in tables.items():
         if table is Table.METADATA:
             continue
-        image_of = np.searchsorted(hashes, row_hashes := hash_ids(rows.rows["image_id"]))
-        known = np.zeros(len(row_hashes), bool)
-        if len(hashes):
-            known = hashes[np.minimum(image_of, len(hashes) - 1)] == row_hashes
+        image_of, known = _find(hashes, rows.rows)
         if not known.all():
             detail = f"its ImageID is not in {driver}"
             reject(table, np.flatnonzero(~known), Reject.ANNOTATION_WITHOUT_IMAGE, detail)
@@ -169,10 +181,12 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
 
     selected = _select_images(len(hashes), {table: image_of for table, (_, image_of) in found.items()}, images)
     not_excluded = np.ones(len(hashes), bool)
-    if driver is Table.METADATA:
-        not_excluded = driving.rows["excluded"][first] == 0
+    if has_metadata.any():
+        not_excluded[has_metadata] = metadata.rows["excluded"][metadata_of[has_metadata]] == 0
         if excluded := int(np.count_nonzero(~not_excluded)):
-            dropped[driver][Drop.OTHER_SUBSET] += excluded
+            dropped[Table.METADATA][Drop.OTHER_SUBSET] += excluded
+        if left_out := int(np.count_nonzero(has_metadata & ~selected & not_excluded)):
+            dropped[Table.METADATA][Drop.IMAGE_NOT_SELECTED] += left_out
     not_selected = int(np.count_nonzero(~selected & not_excluded))
     selected &= not_excluded
     annotations = {}
@@ -185,9 +199,24 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
         offsets = np.searchsorted(image_of, np.append(np.flatnonzero(selected), len(hashes)))
         annotations[table] = Annotations(rows.rows, offsets, rows.sources)
     if not selected.all():
-        image_ids = image_ids[selected]
+        image_ids, has_metadata = image_ids[selected], has_metadata[selected]
         texts = {name: column.filter(pa.array(selected)) for name, column in texts.items()}
-    return JoinedShard(image_ids, annotations, texts, faults, rejected, dropped, not_selected)
+    return JoinedShard(image_ids, annotations, texts, faults, rejected, dropped, not_selected, has_metadata)
+
+
+def _find(hashes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the image of each row (an index into the sorted `hashes`), and whether it is one."""
+    row_hashes = hash_ids(rows["image_id"])
+    image_of = np.searchsorted(hashes, row_hashes)
+    if not len(hashes):
+        return image_of, np.zeros(len(rows), bool)
+    return image_of, hashes[np.minimum(image_of, len(hashes) - 1)] == row_hashes
+
+
+def _take_texts(metadata: Stacked, metadata_of: np.ndarray) -> dict[str, pa.Array]:
+    """Returns the text columns at `metadata_of`, empty where that is -1."""
+    indices = pa.array(metadata_of, mask=metadata_of < 0)
+    return {name: column.take(indices).fill_null(b"") for name, column in metadata.texts.items()}
 
 
 def find_duplicates(rows: np.ndarray) -> np.ndarray:

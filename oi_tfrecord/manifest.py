@@ -130,7 +130,7 @@ def build_split(
             }
             for item in label_map.items
         ],
-        "warnings": _warnings(inputs, ranges),
+        "warnings": [*about.get("warnings", ()), *_warnings(inputs, ranges)],
         "shards": [
             {"file": shard.file, "records": shard.records, "bytes": shard.size, "sha256": shard.sha256}
             for shard in shards

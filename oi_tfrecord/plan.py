@@ -12,14 +12,16 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.classes import Vocabulary, find_class, read_class_list, read_descriptions
 from oi_tfrecord.config import ConvertConfig
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
-from oi_tfrecord.inputs import InputFile, find, open_table
+from oi_tfrecord.inputs import InputFile, find, is_there, open_table
 from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout
+from oi_tfrecord.releases import other_releases
 from oi_tfrecord.shard_job import ShardJob
 from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Table
 from oi_tfrecord.url_folders import UrlFolders
@@ -54,6 +56,7 @@ class ConvertPlan:
       shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's
         shuffle.
       fingerprint: what must be equal for a rerun to go on with this conversion.
+      warnings: what the user should know of the inputs.
     """
 
     config: ConvertConfig
@@ -68,6 +71,7 @@ class ConvertPlan:
     num_shards: int
     work: WorkFolder
     fingerprint: dict[str, object]
+    warnings: tuple[str, ...] = ()
     shuffle_folder: str = ""
 
     def with_shards(self, num_shards: int) -> "ConvertPlan":
@@ -165,11 +169,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
             # Workers may run in another folder than this process.
             absolute: dict[str, Any] = {field: storage.join(storage.working_folder(), path)}
             config = dataclasses.replace(config, **absolute)
-    files = tuple(
-        file
-        for table in _tables(config)
-        for file in open_table(table, getattr(config, table), config.data_dir, config.split)
-    )
+    files, warnings = _open_tables(config)
     if config.image_urls or config.url_folders:
         check_url_columns([file for file in files if file.table is Table.METADATA])
     if config.image_urls:
@@ -200,13 +200,31 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         num_shards=config.num_shards,
         work=WorkFolder.of(config.output_dir, config.split),
         fingerprint=_fingerprint(config, files, class_files),
+        warnings=tuple(warnings),
     )
     return plan.with_shards(config.num_shards)
 
 
-def _tables(config: ConvertConfig) -> list[Table]:
-    optional = {Table.MACHINE_LABELS} if ExtraKeys.MACHINE_LABELS not in config.extra_keys else set()
-    return [table for table in Table if getattr(config, table) and table not in optional]
+def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str]]:
+    """Returns the files of the tables that are there, and a warning for each that is not."""
+    needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    files: list[InputFile] = []
+    warnings = []
+    for table in Table:
+        names = getattr(config, table, ())
+        unwanted = table is Table.MACHINE_LABELS and ExtraKeys.MACHINE_LABELS not in config.extra_keys
+        if not names or unwanted:
+            continue
+        if table not in needed and not is_there(names, config.data_dir, config.split):
+            warnings.append(f"no file for {table} ({names[0]}); the records are without its keys")
+            continue
+        opened = open_table(table, names, config.data_dir, config.split)
+        for file in opened:
+            if others := other_releases(config.release, table, file.names):
+                problem = f"its header is that of {' or '.join(others)}, not of {config.release}"
+                raise InputError(file.path, problem, f"Give --config={others[0]}", 1)
+        files += opened
+    return tuple(files), warnings
 
 
 def _label_map(

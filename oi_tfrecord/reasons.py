@@ -44,5 +44,6 @@ class Drop(enum.StrEnum):
     BOX_SOURCE = "box_source"
     EXCLUDED_FLAG = "excluded_flag"
     SMALL_BOX = "small_box"
+    OTHER_KIND_OF_LABEL = "other_kind_of_label"
     OTHER_SUBSET = "other_subset"
     IMAGE_NOT_SELECTED = "image_not_selected"

@@ -188,11 +188,10 @@ def _count(
         rejected = Counter({str(reason): count for reason, count in joined.rejected[table].items()})
         dropped = {str(reason): count for reason, count in joined.dropped[table].items()}
         if table not in joined.annotations:
-            if selected > images.records:
-                rejected[Reject.IMAGE_REJECTED] += selected - images.records
-            if joined.images_not_selected:
-                dropped["image_not_selected"] = joined.images_not_selected
-            tables[table] = TableCount(images.records, dict(rejected), dropped)
+            described = int(np.count_nonzero(joined.has_metadata & images.has_record))
+            if lost := int(np.count_nonzero(joined.has_metadata)) - described:
+                rejected[Reject.IMAGE_REJECTED] += lost
+            tables[table] = TableCount(described, dict(rejected), dropped)
             continue
         annotations = joined.annotations[table]
         per_image = np.diff(annotations.offsets)

@@ -20,6 +20,10 @@ class Table(enum.StrEnum):
 
 LABEL_TABLES = (Table.HUMAN_LABELS, Table.MACHINE_LABELS)
 
+MACHINE_SOURCE = "machine"
+HUMAN_SOURCES = ("verification", "crowdsource-verification", "human")
+"""Values of Source of image-level labels; an unknown one is kept, and counted."""
+
 COORDINATES = {"xmin": "XMin", "xmax": "XMax", "ymin": "YMin", "ymax": "YMax"}
 """Field of a box row to its column; the CSV order is XMin, XMax, YMin, YMax."""
 

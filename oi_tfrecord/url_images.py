@@ -2,14 +2,15 @@
 
 import dataclasses
 import enum
+import functools
 import itertools
 import posixpath
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.fetch import Fetcher, FetchRejected
-from oi_tfrecord.fetch_policy import checksum_fault, image_fault
+from oi_tfrecord.fetch import Fetcher
+from oi_tfrecord.fetch_policy import FetchRejected, checksum_fault, image_fault
 from oi_tfrecord.image_cache import ImageCache
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.join import JoinedShard
@@ -95,7 +96,13 @@ def joined_image_urls(joined: JoinedShard) -> list[ImageUrls]:
     ]
 
 
-async def load_image(fetcher: Fetcher, cache: ImageCache | None, kind: UrlKind, image: ImageUrls) -> bytes:
+async def load_image(
+    fetcher: Fetcher,
+    cache: ImageCache | None,
+    kind: UrlKind,
+    image: ImageUrls,
+    store: Callable[[bytes], None] = lambda data: None,
+) -> bytes:
     """Gets an image from the cache or the network; runs in the fetcher's loop.
 
     Args:
@@ -103,6 +110,7 @@ async def load_image(fetcher: Fetcher, cache: ImageCache | None, kind: UrlKind, 
       cache: where images are looked for first and kept, if anywhere.
       kind: which file; an image without thumbnail gives its original, scaled down to the same size.
       image: its URLs and checksum.
+      store: takes the bytes, in a thread, before another download can take their place in memory.
 
     Returns:
       The bytes of an original, exactly those that the release lists; or those of a thumbnail, which
@@ -111,35 +119,54 @@ async def load_image(fetcher: Fetcher, cache: ImageCache | None, kind: UrlKind, 
     Raises:
       FetchRejected, ImageRejected: with the reason, and the HTTP status in the detail.
     """
+
+    def keep(key: str, data: bytes) -> str:
+        if cache is not None:
+            cache.put(key, data)
+        store(data)
+        return ""
+
     if kind is UrlKind.ORIGINAL:
-        return await _original(fetcher, cache, image, keep=True)
+        return await _original(fetcher, cache, image, store, functools.partial(keep, image.original))
     made = f"{THUMBNAIL_URL} made from {image.original}"
-    if cache is not None:
-        known = await fetcher.run(lambda: (image.thumbnail and cache.get(image.thumbnail)) or cache.get(made))
-        if known is not None:
-            return known
+
+    def find() -> bytes | None:
+        for key in (image.thumbnail, made) if cache else ():
+            if key and (known := cache.get(key)) is not None:
+                store(known)
+                return known
+        return None
+
+    if (known := await fetcher.run(find)) is not None:
+        return known
     if image.thumbnail:
         try:
             return await fetcher.get(
                 image.thumbnail,
-                lambda data: image_fault(data) or _keep(cache, image.thumbnail, data),
+                lambda data: image_fault(data) or keep(image.thumbnail, data),
                 mismatch=Reject.DOWNLOAD_FAILED,
             )
         except FetchRejected as rejected:
             # A server that does not answer is no reason to ask for a file ten times the size.
             if rejected.reason is not Reject.IMAGE_UNAVAILABLE:
                 raise
-    data = await _original(fetcher, cache, image, keep=False)
+    thumbnails = []
 
-    def make() -> bytes:
-        thumbnail = thumbnail_300k(data)
-        _keep(cache, made, thumbnail)
-        return thumbnail
+    def make(data: bytes) -> str:
+        thumbnails.append(thumbnail_300k(data))
+        return keep(made, thumbnails[-1])
 
-    return await fetcher.run(make)
+    await _original(fetcher, cache, image, make, make)
+    return thumbnails[-1]
 
 
-async def _original(fetcher: Fetcher, cache: ImageCache | None, image: ImageUrls, keep: bool) -> bytes:
+async def _original(
+    fetcher: Fetcher,
+    cache: ImageCache | None,
+    image: ImageUrls,
+    use_known: Callable[[bytes], object],
+    use_new: Callable[[bytes], str],
+) -> bytes:
     if not image.original:
         raise FetchRejected(Reject.IMAGE_UNAVAILABLE, f"{ORIGINAL_URL} is empty", 0)
 
@@ -147,19 +174,18 @@ async def _original(fetcher: Fetcher, cache: ImageCache | None, image: ImageUrls
         # V1 has no checksums; then at least an error page or half a file is told apart.
         return checksum_fault(data, image.size, image.md5) or ("" if image.md5 else image_fault(data))
 
-    if cache is not None:
-        known = await fetcher.run(lambda: cache.get(image.original))
-        if known is not None and not await fetcher.run(lambda: fault(known)):
-            return known
+    def find() -> bytes | None:
+        known = cache.get(image.original) if cache else None
+        if known is None or fault(known):
+            return None
+        use_known(known)
+        return known
+
+    if (known := await fetcher.run(find)) is not None:
+        return known
     return await fetcher.get(
         image.original,
-        lambda data: fault(data) or _keep(cache if keep else None, image.original, data),
+        lambda data: fault(data) or use_new(data),
         size=image.size,
         mismatch=Reject.CHECKSUM_MISMATCH if image.size or image.md5 else Reject.DOWNLOAD_FAILED,
     )
-
-
-def _keep(cache: ImageCache | None, key: str, data: bytes) -> str:
-    if cache is not None:
-        cache.put(key, data)
-    return ""

@@ -7,8 +7,8 @@ import pathlib
 import threading
 
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.fetch import FetchSettings, shared_fetcher
-from oi_tfrecord.fetch_policy import RetryPolicy
+from oi_tfrecord.fetch import shared_fetcher
+from oi_tfrecord.fetch_policy import FetchSettings, RetryPolicy
 from oi_tfrecord.image_cache import ImageCache, remove_stale
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.inputs import InputFile

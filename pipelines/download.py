@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = find_config(parsed["config"])
             text, path = found.read_text(encoding="utf-8"), str(found)
         config = load_config(text, path, overrides)
-        return download(make_job(config, parsed["layout"]), config.max_rejects)
+        return download(make_job(config, parsed["layout"]), config.max_rejects, sys.stdout, sys.stderr)
     except (OiTfrecordError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -139,9 +139,15 @@ def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
     for row in tables[driver]:
         if row.image_id not in images:
             images[row.image_id] = {table: [] for table in tables}
-            title_of[row.image_id] = row.values[0].encode() if driver is Table.METADATA else b""
-        elif driver is Table.METADATA:
+            title_of[row.image_id] = b""
+    for row in tables[Table.METADATA]:
+        if row.image_id not in images:
+            dropped[Table.METADATA][Drop.IMAGE_NOT_SELECTED] += 1
+        elif images[row.image_id][Table.METADATA]:
             reject(row, Reject.DUPLICATE)
+        else:
+            images[row.image_id][Table.METADATA].append(row)
+            title_of[row.image_id] = row.values[0].encode()
     for table in (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS):
         seen = set()
         for row in tables[table]:
