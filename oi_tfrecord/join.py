@@ -128,7 +128,8 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
 
     Returns:
       The images in hash order. A row that repeats another of its table in every column is a
-      duplicate and kept once; an annotation of an image that the driver does not name is rejected.
+      duplicate and kept once; an annotation of an image that the metadata does not name is rejected,
+      and one of an image that another driver does not name is left out.
     """
     tables = stack(batches)
     faults: list[JoinFault] = []
@@ -167,9 +168,13 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
         if table is Table.METADATA:
             continue
         image_of, known = _find(hashes, rows.rows)
-        if not known.all():
-            detail = f"its ImageID is not in {driver}"
-            reject(table, np.flatnonzero(~known), Reject.ANNOTATION_WITHOUT_IMAGE, detail)
+        if unknown := int(np.count_nonzero(~known)):
+            if driver is Table.METADATA:
+                detail = f"its ImageID is not in {driver}"
+                reject(table, np.flatnonzero(~known), Reject.ANNOTATION_WITHOUT_IMAGE, detail)
+            else:
+                # Only the metadata names all images; another driver chooses among them.
+                dropped[table][Drop.IMAGE_NOT_SELECTED] += unknown
         repeated = find_duplicates(rows.rows)
         if len(repeated := repeated[known[repeated]]):
             reject(table, repeated, Reject.DUPLICATE, "repeats an earlier row of this table")

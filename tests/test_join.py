@@ -151,7 +151,9 @@ def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
     for table in (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS):
         seen = set()
         for row in tables[table]:
-            if row.image_id not in images:
+            if row.image_id not in images and driver is not Table.METADATA:
+                dropped[table][Drop.IMAGE_NOT_SELECTED] += 1
+            elif row.image_id not in images:
                 reject(row, Reject.ANNOTATION_WITHOUT_IMAGE)
             elif (row.image_id, row.values) in seen:
                 reject(row, Reject.DUPLICATE)
