@@ -126,8 +126,8 @@ class ConvertConfig:
             raise ConfigError(given[1], f"is one place of the images too many, as {given[0]} is given too")
         if self.image_urls and not self.image_cache:
             raise ConfigError("image_cache", "is needed with image_urls, so that no image is downloaded twice")
-        if (self.image_urls or self.url_folders) and self.driver != Table.METADATA:
-            raise ConfigError("driver", f"must be metadata with {given[0]}: the URLs are in the metadata")
+        if (self.image_urls or self.url_folders) and not self.metadata:
+            raise ConfigError("metadata", f"is needed with {given[0]}, as the URLs are in it; give --metadata")
         if not getattr(self, self.driver):
             raise ConfigError(self.driver, f"is needed, as it is the driver; give --{self.driver} or another --driver")
 

@@ -24,12 +24,12 @@ SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
 
 
-def convert(arguments: Sequence[str], out: TextIO = sys.stdout) -> int:
+def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     """Runs the `convert` command.
 
     Args:
       arguments: its flags.
-      out: where the summary goes.
+      out: where the summary goes; standard output by default.
 
     Returns:
       Exit code: 0 if everything balances and the rejects are within bounds, 2 if they are not,
@@ -38,6 +38,7 @@ def convert(arguments: Sequence[str], out: TextIO = sys.stdout) -> int:
     Raises:
       ConfigError, InputError: naming what to mend.
     """
+    out = out or sys.stdout
     command = parse_convert(arguments)
     plan, shard_plan = _plan_shards(make_plan(command.config), out)
     state = prepare_output(plan)

@@ -77,7 +77,9 @@ async def request(
                     return await _read(response, settings, target, accept, size, reason)
             raise FetchRejected(Reject.DOWNLOAD_FAILED, f"more than {_MAX_REDIRECTS} redirects: {url}", 302)
     except TimeoutError as error:
-        raise MayPassError(f"timeout: {error or f'no whole answer in {settings.total_seconds:g} s'}") from error
+        # The bound on the whole comes without a text, those on its parts with one.
+        what = str(error) or f"no whole answer in {settings.total_seconds:g} s"
+        raise MayPassError(f"timeout: {what}") from error
     except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
         raise FetchRejected(Reject.DOWNLOAD_FAILED, f"{error}: {url}", 0) from error
     except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:

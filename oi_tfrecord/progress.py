@@ -76,7 +76,7 @@ class ProgressLine(threading.Thread):
         total_bytes: int,
         num_shards: int,
         finished_shards: int,
-        out: TextIO = sys.stderr,
+        out: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         """Args:
@@ -84,7 +84,7 @@ class ProgressLine(threading.Thread):
         total_bytes: bytes of the CSV files.
         num_shards: number of shards.
         finished_shards: how many an earlier run finished.
-        out: where to print.
+        out: where to print; standard error by default.
         clock: seconds.
         """
         super().__init__(daemon=True)
@@ -93,12 +93,12 @@ class ProgressLine(threading.Thread):
         self._todo = max(num_shards - finished_shards, 1)
         self._num_shards = num_shards
         self._finished = finished_shards
-        self._out = out
+        self._out = out or sys.stderr
         self._clock = clock
         self._begun = clock()
         self._writing_since: float | None = None
         self._stop_event = threading.Event()
-        self._live = out.isatty()
+        self._live = self._out.isatty()
 
     def run(self) -> None:
         while not self._stop_event.wait(REPORT_SECONDS if self._live else LOG_SECONDS):

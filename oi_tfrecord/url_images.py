@@ -8,7 +8,7 @@ import posixpath
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.fetch import Fetcher
 from oi_tfrecord.fetch_policy import FetchRejected, checksum_fault, image_fault
 from oi_tfrecord.image_cache import ImageCache
@@ -65,11 +65,14 @@ def base_name(url: str) -> str:
 
 
 def check_url_columns(files: Sequence[InputFile]) -> None:
-    """Checks that the metadata names URLs.
+    """Checks that there is metadata and that it names URLs.
 
     Raises:
-      InputError: naming the file that does not.
+      ConfigError: if there is none.
+      InputError: naming the file that has no URLs.
     """
+    if not files:
+        raise ConfigError("metadata", "its file is not there, and the URLs of the images are in it")
     for file in files:
         if ORIGINAL_URL not in file.names:
             raise InputError(
@@ -131,8 +134,8 @@ async def load_image(
     made = f"{THUMBNAIL_URL} made from {image.original}"
 
     def find() -> bytes | None:
-        for key in (image.thumbnail, made) if cache else ():
-            if key and (known := cache.get(key)) is not None:
+        for key in filter(None, (image.thumbnail, made)):
+            if cache is not None and (known := cache.get(key)) is not None:
                 store(known)
                 return known
         return None
@@ -175,7 +178,7 @@ async def _original(
         return checksum_fault(data, image.size, image.md5) or ("" if image.md5 else image_fault(data))
 
     def find() -> bytes | None:
-        known = cache.get(image.original) if cache else None
+        known = cache.get(image.original) if cache is not None else None
         if known is None or fault(known):
             return None
         use_known(known)

@@ -309,11 +309,13 @@ def sample(server: ImageServer, tmp_path: pathlib.Path) -> Sample:
     return Sample(server, tmp_path)
 
 
-def test_records_from_urls_equal_those_from_files(server: ImageServer, sample: Sample) -> None:
+@pytest.mark.parametrize("driver", ["metadata", "boxes"])
+def test_records_from_urls_equal_those_from_files(server: ImageServer, sample: Sample, driver: str) -> None:
     pattern = f"--images={sample.folder}/data/images/{{split}}/{{image_id}}.jpg"
-    assert sample.convert("files", pattern, "--max_rejects=100%") == 0
+    more = [f"--driver={driver}", "--max_rejects=100%"]
+    assert sample.convert("files", pattern, *more) == 0
     cache = f"--image_cache={sample.folder}/cache"
-    assert sample.convert("urls", "--image_urls=original", cache, "--max_rejects=100%") == 0
+    assert sample.convert("urls", "--image_urls=original", cache, *more) == 0
     expected = sample.records("files")
     assert len(expected) == 2
     assert sample.records("urls") == expected
@@ -321,7 +323,7 @@ def test_records_from_urls_equal_those_from_files(server: ImageServer, sample: S
 
     # A rerun takes all that it can from the cache.
     server.requests.clear()
-    assert sample.convert("again", "--image_urls=original", cache, "--max_rejects=100%") == 0
+    assert sample.convert("again", "--image_urls=original", cache, *more) == 0
     assert sample.records("again") == expected
     assert not server.counts.keys() & server.files.keys()
 
@@ -371,8 +373,9 @@ def test_downloads_that_fail_are_listed_with_their_status(server: ImageServer, s
         (["--url_folders=x", "--image_urls=original", "--image_cache=c"], "url_folders"),
         (["--image_urls=original"], "image_cache"),
         (["--image_urls=original", "--image_cache=gs://b/c"], "image_cache"),
-        (["--image_urls=original", "--image_cache=c", "--driver=boxes"], "driver"),
-        (["--url_folders=x", "--driver=boxes"], "driver"),
+        (["--image_urls=original", "--image_cache=c", "--metadata="], "metadata"),
+        (["--url_folders=x", "--metadata="], "metadata"),
+        (["--url_folders=x", "--metadata=nowhere.csv", "--driver=boxes"], "metadata"),
         ([], "images"),
     ],
 )

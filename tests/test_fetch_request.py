@@ -3,8 +3,9 @@ from collections.abc import Iterator
 
 import pytest
 
-aiohttp = pytest.importorskip("aiohttp")
+pytest.importorskip("aiohttp")
 
+import aiohttp
 from image_server import (
     Answer,
     ImageServer,

@@ -38,7 +38,7 @@ def joined(*urls: tuple[str, str]) -> JoinedShard:
         "OriginalURL": pa.array([original.encode() for original, _ in urls], pa.binary()),
         "Thumbnail300KURL": pa.array([thumbnail.encode() for _, thumbnail in urls], pa.binary()),
     }
-    return JoinedShard(np.arange(len(urls), dtype=np.uint64), {}, texts, [], {}, {}, 0)
+    return JoinedShard(np.arange(len(urls), dtype=np.uint64), {}, texts, [], {}, {}, 0, np.ones(len(urls), bool))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ pytest.importorskip("aiohttp")
 from image_server import ImageServer, body, redirect, status
 from PIL import Image
 
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.fetch import Fetcher
 from oi_tfrecord.fetch_policy import FetchRejected, FetchSettings, RetryPolicy
 from oi_tfrecord.image_cache import ImageCache
@@ -191,6 +191,8 @@ def test_reads_the_columns_that_a_release_has(tmp_path: pathlib.Path) -> None:
     check_url_columns(files)
     assert sample_image_urls(files) == [ImageUrls("http://x/1.jpg")]
     path.write_text("ImageID,Author\n0000000000000001,a\n")
+    with pytest.raises(ConfigError, match="metadata"):
+        check_url_columns([])
     with pytest.raises(InputError, match="OriginalURL"):
         check_url_columns(open_table(Table.METADATA, ("images.csv",), str(tmp_path), ""))
 

@@ -43,7 +43,7 @@ def joined(server: ImageServer, count: int = COUNT) -> JoinedShard:
         "OriginalSize": pa.array([b"%d" % len(data) for data in files], pa.binary()),
         "Title": pa.array([b"title"] * count, pa.binary()),
     }
-    return JoinedShard(np.arange(count, dtype=np.uint64), {}, texts, [], {}, {}, 0)
+    return JoinedShard(np.arange(count, dtype=np.uint64), {}, texts, [], {}, {}, 0, np.ones(count, bool))
 
 
 def source(folder: pathlib.Path, **settings: int) -> UrlSource:

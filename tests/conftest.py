@@ -1,0 +1,95 @@
+"""Fixtures of the end-to-end tests: a generated dataset, the command, the Object Detection API's reader."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from oi_tfrecord.sample import generate
+from pipelines import convert
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+DATA = REPOSITORY.parent / "shared" / "data"
+PEER_READER = REPOSITORY / "tests" / "peers" / "od_read.py"
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """A run of the command."""
+
+    code: int
+    output_dir: pathlib.Path
+    out: str
+    err: str
+
+    def manifest(self, split: str = "train") -> dict[str, Any]:
+        return json.loads((self.output_dir / "manifest.json").read_text())["splits"][split]
+
+    def rejects(self, split: str = "train") -> list[list[str]]:
+        import csv
+
+        with (self.output_dir / f"rejects-{split}.csv").open(newline="") as file:
+            return list(csv.reader(file))[1:]
+
+    def shards(self, split: str = "train") -> list[pathlib.Path]:
+        return sorted(self.output_dir.glob(f"{split}.tfrecord-*"))
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The generated dataset, 48 train and 12 validation images. Not to be changed: copy it."""
+    folder = tmp_path_factory.mktemp("sample") / "sample"
+    generate(folder)
+    return folder
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Converted]:
+    """Runs `convert` in this process on a folder in the sample's layout."""
+
+    def run_convert(data: pathlib.Path, output_dir: pathlib.Path, *flags: str, split: str = "train") -> Converted:
+        arguments = {
+            "--config": str(REPOSITORY / "configs" / "v3.yaml"),
+            "--split": split,
+            "--data_dir": str(data / "2017_11"),
+            "--images": str(data / "images" / "{split}" / "{image_id}.jpg"),
+            "--output_dir": str(output_dir),
+            "--num_shards": "3",
+            "--workers": "1",
+        }
+        arguments |= {name: value for name, _, value in (flag.partition("=") for flag in flags)}
+        given = [f"{name}={value}" if value else name for name, value in arguments.items()]
+        capfd.readouterr()
+        code = convert.main(given)
+        out, err = capfd.readouterr()
+        return Converted(code, output_dir, out, err)
+
+    return run_convert
+
+
+@pytest.fixture(scope="session")
+def od_read() -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]:
+    """Reads shards with the Object Detection API, installed into an environment of its own."""
+    installed = subprocess.run(
+        [REPOSITORY / "tests" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    python = installed.stdout.strip().splitlines()[-1]
+
+    def read(label_map: pathlib.Path, shards: list[pathlib.Path], *flags: str) -> tuple[list[dict], dict]:
+        command = [python, str(PEER_READER), f"--label_map={label_map}", *flags, *map(str, shards)]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        return lines[:-1], lines[-1]
+
+    return read
