@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.config import ConvertConfig, parse_max_rejects
+from oi_tfrecord.errors import OiTfrecordError
 from oi_tfrecord.finish import FinishJob, rejects_file
 from oi_tfrecord.manifest import TableInput, too_many_rejects
 from oi_tfrecord.options import Command, parse_convert
@@ -82,6 +83,7 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
         )
 
     workers = command.workers or _choose_workers(plan)
+    work = plan.work
     if is_local(command.beam_arguments):
         # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
         remote_output = not storage.is_local(plan.work.path)
@@ -89,19 +91,26 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
         plan = dataclasses.replace(plan, shuffle_folder=folder)
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
-    if plan.config.max_images:
-        run_pipeline(command.beam_arguments, workers, progress(0), lambda root: build_limit_pipeline(root, plan))
-        plan = plan.with_sample_below(plan.work.limit())
-        plan.work.clear_temporary()
-        if plan.shuffle_folder:
-            storage.delete_folder(plan.shuffle_folder)
-            storage.make_folder(plan.shuffle_folder)
-    run_pipeline(
-        command.beam_arguments,
-        workers,
-        progress(len(state.finished)),
-        lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
-    )
+    try:
+        if plan.config.max_images:
+            run_pipeline(command.beam_arguments, workers, progress(0), lambda root: build_limit_pipeline(root, plan))
+            plan = plan.with_sample_below(plan.work.limit())
+            plan.work.clear_temporary()
+            if plan.shuffle_folder:
+                storage.delete_folder(plan.shuffle_folder)
+                storage.make_folder(plan.shuffle_folder)
+        run_pipeline(
+            command.beam_arguments,
+            workers,
+            progress(len(state.finished)),
+            lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
+        )
+    except Exception as error:
+        if isinstance(error, OiTfrecordError):
+            raise
+        if (reported := work.error()) is not None:
+            raise reported from None
+        raise
     plan.work.delete()
     if plan.shuffle_folder:
         storage.delete_folder(plan.shuffle_folder)

@@ -6,14 +6,17 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
 
 from oi_tfrecord import storage
 from oi_tfrecord.work_folder import WorkFolder
 
 REPORT_SECONDS = 1.0
 LOG_SECONDS = 30.0
+
+SCAN, READ, WRITE = "scan", "read", "write"
+"""The stages: finding where quoted rows end, reading the tables, writing the shards."""
 
 
 class Reporter:
@@ -23,50 +26,60 @@ class Reporter:
     inflate them. Remote work folders get no reports; there, finished shards tell.
     """
 
-    def __init__(self, work: WorkFolder, stage: str):
+    def __init__(self, work: WorkFolder, stage: str, clock: Callable[[], float] = time.time):
+        """Args:
+        work: folder of the reports.
+        stage: SCAN, READ or WRITE.
+        clock: seconds, the same in all processes.
+        """
         self._work = work if storage.is_local(work.path) else None
         self._name = f"{stage}-{os.getpid()}-{id(self):x}"
-        self._counts = {"stage": stage, "rows": 0, "bytes": 0, "records": 0, "rejects": 0, "shards": 0}
-        self._current = (0, 0, 0)
-        self._next = time.monotonic() + REPORT_SECONDS
+        self._stage = stage
+        self._clock = clock
+        self._begun = clock()
+        self._finished = {"rows": 0, "bytes": 0, "records": 0, "rejects": 0, "shards": 0.0}
+        self._current: dict[str, float] = {}
+        self._next = self._begun + REPORT_SECONDS
 
-    def add(self, rows: int = 0, size: int = 0, records: int = 0, rejects: int = 0, shards: int = 0) -> None:
-        """Adds to the counts."""
-        for name, count in (
-            ("rows", rows), ("bytes", size), ("records", records), ("rejects", rejects), ("shards", shards)
-        ):  # fmt: skip
-            self._counts[name] += count  # type: ignore[operator]
-        if time.monotonic() >= self._next:
-            self.flush()
+    def add_range(self, rows: int, size: int, rejects: int) -> None:
+        """Adds a CSV range: its rows, its bytes and how many of its rows are rejected."""
+        self._add({"rows": rows, "bytes": size, "rejects": rejects})
 
-    def shard(self, records: int, image_bytes: int, rejects: int) -> None:
-        """Sets the counts of the shard under way."""
-        self._current = (records, image_bytes, rejects)
-        if time.monotonic() >= self._next:
-            self.flush()
+    def set_shard(self, records: int, image_bytes: int, rejects: int, share: float) -> None:
+        """Sets the counts of the shard under way; `share` of it, 0 to 1, is done."""
+        self._current = {"records": records, "bytes": image_bytes, "rejects": rejects, "shards": share}
+        self._flush_if_due()
 
-    def shard_done(self, records: int, image_bytes: int, rejects: int) -> None:
+    def end_shard(self, records: int, image_bytes: int, rejects: int) -> None:
         """Adds a finished shard."""
-        self._current = (0, 0, 0)
-        self.add(records=records, size=image_bytes, rejects=rejects, shards=1)
+        self._current = {}
+        self._add({"records": records, "bytes": image_bytes, "rejects": rejects, "shards": 1})
 
     def flush(self) -> None:
         """Writes the counts now."""
-        self._next = time.monotonic() + REPORT_SECONDS
+        self._next = self._clock() + REPORT_SECONDS
         if self._work is None:
             return
-        counts = dict(self._counts)
-        for name, count in zip(("records", "bytes", "rejects"), self._current, strict=True):
-            counts[name] += count  # type: ignore[operator]
+        counts = {name: count + self._current.get(name, 0) for name, count in self._finished.items()}
+        report = {"stage": self._stage, "begun": self._begun, **counts}
         with contextlib.suppress(OSError):
-            self._work.write_progress(self._name, json.dumps(counts).encode())
+            self._work.write_progress(self._name, json.dumps(report).encode())
+
+    def _add(self, counts: Mapping[str, int]) -> None:
+        for name, count in counts.items():
+            self._finished[name] += count
+        self._flush_if_due()
+
+    def _flush_if_due(self) -> None:
+        if self._clock() >= self._next:
+            self.flush()
 
 
 class ProgressLine(threading.Thread):
     """Prints how far a conversion is until it is stopped.
 
-    On a terminal one line is written over; elsewhere a line is added every half minute, so that
-    a log stays readable.
+    On a terminal one line is written over; elsewhere a line is added at the start, every half
+    minute and at the end, so that a log stays readable.
     """
 
     def __init__(
@@ -76,73 +89,121 @@ class ProgressLine(threading.Thread):
         total_bytes: int,
         num_shards: int,
         finished_shards: int,
-        out: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        out: TextIO = sys.stderr,
+        clock: Callable[[], float] = time.time,
+        live_seconds: float = REPORT_SECONDS,
+        log_seconds: float = LOG_SECONDS,
     ):
         """Args:
         work: folder of the reports.
-        total_bytes: bytes of the CSV files.
+        total_bytes: bytes of the CSV files; 0 if unknown, as they are compressed.
         num_shards: number of shards.
         finished_shards: how many an earlier run finished.
-        out: where to print; standard error by default.
-        clock: seconds.
+        out: where to print.
+        clock: seconds, the clock of the reporters.
+        live_seconds: between lines on a terminal.
+        log_seconds: between lines elsewhere.
         """
         super().__init__(daemon=True)
         self._work = work
         self._total_bytes = total_bytes
-        self._todo = max(num_shards - finished_shards, 1)
         self._num_shards = num_shards
         self._finished = finished_shards
-        self._out = out or sys.stderr
+        self._out = out
         self._clock = clock
         self._begun = clock()
-        self._writing_since: float | None = None
         self._stop_event = threading.Event()
-        self._live = self._out.isatty()
+        self._live = out.isatty()
+        # To look at remote storage costs a request.
+        local = storage.is_local(work.path)
+        self._seconds = live_seconds if self._live and local else log_seconds
 
     def run(self) -> None:
-        while not self._stop_event.wait(REPORT_SECONDS if self._live else LOG_SECONDS):
+        """Prints until `stop` is called."""
+        self._print()
+        while not self._stop_event.wait(self._seconds):
             self._print()
 
-    def _print(self) -> None:
-        text = self.text()
-        self._out.write(f"\r\x1b[2K{text}" if self._live else text + "\n")
-        self._out.flush()
-
     def stop(self) -> None:
-        """Ends the line."""
+        """Ends the line: clears it on a terminal, adds the last one elsewhere."""
         self._stop_event.set()
         self.join()
         if self._live:
             self._out.write("\r\x1b[2K")
             self._out.flush()
+        else:
+            self._print()
+
+    def _print(self) -> None:
+        text = self.text()
+        # A line that wraps could not be written over.
+        self._out.write(f"\r\x1b[2K{text[: _columns(self._out) - 1]}" if self._live else text + "\n")
+        self._out.flush()
 
     def text(self) -> str:
         """Returns the line for now."""
+        now = self._clock()
+        elapsed = f"[{_clock_time(now - self._begun)}] "
+        if not storage.is_local(self._work.path):
+            return elapsed + self._describe_shards(self._work.count_results() - self._finished, now - self._begun)
         reports = []
         with contextlib.suppress(OSError, ValueError):
             reports = [json.loads(data) for data in self._work.progress()]
-        now = self._clock()
-        writing = [report for report in reports if report["stage"] == "write"]
-        if not writing:
-            read = [report for report in reports if report["stage"] == "read"]
-            done = sum(report["bytes"] for report in read)
-            rows = sum(report["rows"] for report in read)
-            share = 100 * done / max(self._total_bytes, 1)
-            return f"reading tables: {rows:,} rows, {share:.0f} % of {self._total_bytes / 1e6:,.0f} MB"
-        if self._writing_since is None:
-            self._writing_since = now - REPORT_SECONDS
-        elapsed = max(now - self._writing_since, 1e-3)
-        records, size, rejects, shards = (
-            sum(report[name] for report in writing) for name in ("records", "bytes", "rejects", "shards")
-        )
-        left = ""
-        if shards:
-            left = f", {_duration(elapsed * (self._todo - shards) / shards)} left"
+        by_stage = {stage: [report for report in reports if report["stage"] == stage] for stage in (SCAN, READ, WRITE)}
+        if writing := by_stage[WRITE]:
+            return elapsed + self._describe_writing(writing, _sum(by_stage[READ], "rejects"), now)
+        return elapsed + self._describe_reading(by_stage[READ], by_stage[SCAN])
+
+    def _describe_reading(self, reading: Sequence[Mapping[str, Any]], scans: Sequence[Mapping[str, Any]]) -> str:
+        if scans and not reading:
+            return f"reading tables: {_megabytes(_sum(scans, 'bytes'))} searched for line breaks within quotes"
+        size = _sum(reading, "bytes")
+        of_total = ""
+        if self._total_bytes:
+            # Headers are no rows, so the ranges never add up to the whole.
+            share = 100 * size / self._total_bytes
+            of_total = f" of {_megabytes(self._total_bytes)} ({share:.0f} %)"
+        rows, rejects = _sum(reading, "rows"), _sum(reading, "rejects")
+        return f"reading tables: {rows:,.0f} rows, {_megabytes(size)}{of_total}, {rejects:,.0f} rejects"
+
+    def _describe_writing(self, writing: Sequence[Mapping[str, Any]], row_rejects: float, now: float) -> str:
+        elapsed = max(now - min(report["begun"] for report in writing), 1e-3)
+        records, size = _sum(writing, "records"), _sum(writing, "bytes")
+        rejects = row_rejects + _sum(writing, "rejects")
         return (
-            f"{records:,} records, {records / elapsed:,.0f} images/s, {size / elapsed / 1e6:,.0f} MB/s, "
-            f"{rejects:,} rejects, shard {self._finished + shards:,} of {self._num_shards:,}{left}"
+            f"{records:,.0f} records, {records / elapsed:,.0f} images/s, {size / elapsed / 1e6:,.1f} MB/s, "
+            f"{rejects:,.0f} rejects, {self._describe_shards(_sum(writing, 'shards'), elapsed)}"
         )
+
+    def _describe_shards(self, done: float, elapsed: float) -> str:
+        """Describes the shards, of which this run has done `done` in `elapsed` seconds; part of one counts."""
+        share = 100 * (self._finished + done) / max(self._num_shards, 1)
+        text = f"{self._finished + int(done):,} of {self._num_shards:,} shards ({share:.0f} %)"
+        todo = self._num_shards - self._finished - done
+        if done > 0 and todo > 0:
+            text += f", about {_duration(elapsed * todo / done)} left"
+        return text
+
+
+def _sum(reports: Sequence[Mapping[str, Any]], name: str) -> float:
+    return sum(report[name] for report in reports)
+
+
+def _columns(out: TextIO) -> int:
+    try:
+        return os.get_terminal_size(out.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _duration(seconds: float) -> str:

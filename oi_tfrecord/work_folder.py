@@ -4,12 +4,15 @@ It lies beside the output, so that a rerun finds it and a rename stays on one st
 `<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,progress/,shuffle/,temporary/}`.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
 
 from oi_tfrecord import storage
+from oi_tfrecord.errors import InputError
 
+_ERROR_FILE = "error.json"
 _LIMIT_FILE = "sample_below.json"
 _FOLDERS = ("results", "rejects", "progress", "shuffle", "temporary")
 
@@ -50,6 +53,7 @@ class WorkFolder:
 
     def clear_temporary(self) -> None:
         """Deletes what a run that was killed left half written."""
+        storage.delete(storage.join(self.path, _ERROR_FILE))
         for name in ("temporary", "progress", "shuffle"):
             storage.delete_folder(storage.join(self.path, name))
             storage.make_folder(storage.join(self.path, name))
@@ -92,6 +96,21 @@ class WorkFolder:
     def limit(self) -> int:
         """Returns the stored limit."""
         return int(json.loads(storage.read(storage.join(self.path, _LIMIT_FILE))))
+
+    @contextlib.contextmanager
+    def reported(self) -> Iterator[None]:
+        """Stores an InputError of the block, as runners hand on no more than the text of an exception."""
+        try:
+            yield
+        except InputError as error:
+            values = {"path": error.path, "problem": error.problem, "remedy": error.remedy, "line": error.line}
+            storage.write(storage.join(self.path, _ERROR_FILE), json.dumps(values).encode(), self.temporary)
+            raise
+
+    def error(self) -> InputError | None:
+        """Returns the error that ended this run, if a worker stored one."""
+        path = storage.join(self.path, _ERROR_FILE)
+        return InputError(**json.loads(storage.read(path))) if storage.exists(path) else None
 
     def delete(self) -> None:
         """Deletes the folder."""

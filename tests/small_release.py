@@ -191,7 +191,7 @@ def _write_tables(
         "annotation_without_image": (orphan, ["xclick", MIDS[0], "1", *coordinates]),
     }
     wrong_labels = {
-        "bad_confidence": (one, ["verification", MIDS[0], "much"]),
+        "bad_confidence": (one, ["verification", MIDS[0], "1.5"]),
         "annotation_without_image": (orphan, ["verification", MIDS[1], "1"]),
     }
     for rows, wrong in ((box_rows, wrong_boxes), (labels, wrong_labels)):

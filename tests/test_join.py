@@ -296,7 +296,9 @@ def test_more_sources_than_a_byte_counts_become_other() -> None:
     for index in range(3):
         key = RangeKey(Table.HUMAN_LABELS, 0, index)
         names = [f"{index}-{number}" for number in range(120)]
-        batches.append(make_batch(key, 0, [Row(key, line, line, (0, name, 1.0)) for line, name in enumerate(names)], names))
+        batches.append(
+            make_batch(key, 0, [Row(key, line, line, (0, name, 1.0)) for line, name in enumerate(names)], names)
+        )
     stacked = stack(batches)[Table.HUMAN_LABELS]
     expected = [name for batch in batches for name in batch.sources]
     assert [stacked.sources[code] for code in stacked.rows["source"]] == expected[:255] + ["other"] * 105
@@ -315,7 +317,9 @@ def naive_duplicates(rows: np.ndarray) -> list[int]:
 def label_or_box_rows(row_type: np.dtype, payloads: list[tuple[Any, ...]]) -> st.SearchStrategy[np.ndarray]:
     coded = [tuple(len(value) if isinstance(value, str) else value for value in payload) for payload in payloads]
     row = st.tuples(st.sampled_from(IMAGE_IDS[:3]), st.integers(0, 99), st.sampled_from(coded))
-    return st.lists(row, max_size=40).map(lambda rows: np.array([(i, line, *values) for i, line, values in rows], row_type))
+    return st.lists(row, max_size=40).map(
+        lambda rows: np.array([(i, line, *values) for i, line, values in rows], row_type)
+    )
 
 
 random_rows = st.one_of(

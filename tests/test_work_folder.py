@@ -11,7 +11,9 @@ from oi_tfrecord.work_folder import WorkFolder
 @pytest.fixture(params=["local", "brackets", "memory"])
 def work(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[WorkFolder]:
     MemoryFileSystem.files.clear()
-    folder = {"local": str(tmp_path), "brackets": f"{tmp_path}/run [1]*", "memory": "memory://bucket/out"}[request.param]
+    folder = {"local": str(tmp_path), "brackets": f"{tmp_path}/run [1]*", "memory": "memory://bucket/out"}[
+        request.param
+    ]
     yield WorkFolder.of(folder, "train")
     MemoryFileSystem.files.clear()
 

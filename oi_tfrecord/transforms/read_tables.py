@@ -7,7 +7,6 @@ from apache_beam.typehints import KV
 
 from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.csv_ranges import BlockScan
-from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.progress import Reporter
 from oi_tfrecord.range_job import RangeJob, read_table_range
 from oi_tfrecord.results import RangeResult, to_json
@@ -36,10 +35,10 @@ class ReadTables(beam.PTransform):
             # FileRange
             | "CreateQuotedRanges" >> beam.Create([item for item in nominal if needs_scan(item)], reshuffle=True)
             # (table, file number), BlockScan
-            | "ScanQuotes" >> beam.ParDo(_ScanQuotes(job.files)).with_output_types(KV[tuple[str, int], BlockScan])
+            | "ScanQuotes" >> beam.ParDo(_ScanQuotes(job)).with_output_types(KV[tuple[str, int], BlockScan])
             | "GroupByFile" >> beam.GroupByKey()
             # FileRange
-            | "ResolveRanges" >> beam.FlatMap(_resolve, job.files)
+            | "ResolveRanges" >> beam.FlatMap(_resolve, job)
             | "SpreadRanges" >> beam.Reshuffle()
         )
         lines = root | "CreateLineRanges" >> beam.Create(
@@ -53,19 +52,19 @@ class ReadTables(beam.PTransform):
 
 
 class _ScanQuotes(beam.DoFn):
-    def __init__(self, files: dict[tuple[str, int], InputFile]):
-        self._files = files
+    def __init__(self, job: RangeJob):
+        self._job = job
 
     def process(self, nominal: FileRange) -> Iterator[tuple[tuple[str, int], BlockScan]]:
         file_key = (str(nominal.key.table), nominal.key.file)
-        yield file_key, scan_range(self._files[file_key], nominal)
+        with self._job.work.reported():
+            yield file_key, scan_range(self._job.files[file_key], nominal)
 
 
-def _resolve(
-    grouped: tuple[tuple[str, int], Iterable[BlockScan]], files: dict[tuple[str, int], InputFile]
-) -> list[FileRange]:
+def _resolve(grouped: tuple[tuple[str, int], Iterable[BlockScan]], job: RangeJob) -> list[FileRange]:
     file_key, scans = grouped
-    return resolve_ranges(files[file_key], scans)
+    with job.work.reported():
+        return resolve_ranges(job.files[file_key], scans)
 
 
 @beam.typehints.with_output_types(KV[int, bytes])
@@ -77,6 +76,10 @@ class _ReadRange(beam.DoFn):
         self._reporter = Reporter(self._job.work, "read")
 
     def process(self, file_range: FileRange) -> Iterator[object]:
+        with self._job.work.reported():
+            yield from self._read(file_range)
+
+    def _read(self, file_range: FileRange) -> Iterator[object]:
         folder = self._job.shuffle_folder
         to_file: list[tuple[int, bytes]] = []
         for item in read_table_range(self._job, file_range):
