@@ -10,7 +10,6 @@ from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.config import ConvertConfig, parse_max_rejects
-from oi_tfrecord.errors import OiTfrecordError
 from oi_tfrecord.finish import FinishJob, rejects_file
 from oi_tfrecord.manifest import TableInput, too_many_rejects
 from oi_tfrecord.options import Command, parse_convert
@@ -77,7 +76,8 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
     from oi_tfrecord.pipeline import build_limit_pipeline, build_pipeline
 
     def progress(finished_shards: int) -> ProgressLine:
-        total_bytes = sum(file.size for file in plan.files)
+        # What a compressed file holds is known only once it is read.
+        total_bytes = 0 if any(file.compressed for file in plan.files) else sum(file.size for file in plan.files)
         return ProgressLine(
             plan.work, total_bytes=total_bytes, num_shards=plan.num_shards, finished_shards=finished_shards
         )
@@ -106,11 +106,8 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
             lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
         )
     except Exception as error:
-        if isinstance(error, OiTfrecordError):
-            raise
-        if (reported := work.error()) is not None:
-            raise reported from None
-        raise
+        # Beam rewords the exceptions of its workers; the stored one names the file as it is.
+        raise work.error() or error from None
     plan.work.delete()
     if plan.shuffle_folder:
         storage.delete_folder(plan.shuffle_folder)

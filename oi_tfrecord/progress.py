@@ -89,7 +89,7 @@ class ProgressLine(threading.Thread):
         total_bytes: int,
         num_shards: int,
         finished_shards: int,
-        out: TextIO = sys.stderr,
+        out: TextIO | None = None,
         clock: Callable[[], float] = time.time,
         live_seconds: float = REPORT_SECONDS,
         log_seconds: float = LOG_SECONDS,
@@ -99,7 +99,7 @@ class ProgressLine(threading.Thread):
         total_bytes: bytes of the CSV files; 0 if unknown, as they are compressed.
         num_shards: number of shards.
         finished_shards: how many an earlier run finished.
-        out: where to print.
+        out: where to print; standard error by default.
         clock: seconds, the clock of the reporters.
         live_seconds: between lines on a terminal.
         log_seconds: between lines elsewhere.
@@ -109,11 +109,11 @@ class ProgressLine(threading.Thread):
         self._total_bytes = total_bytes
         self._num_shards = num_shards
         self._finished = finished_shards
-        self._out = out
+        self._out = out or sys.stderr
         self._clock = clock
         self._begun = clock()
         self._stop_event = threading.Event()
-        self._live = out.isatty()
+        self._live = self._out.isatty()
         # To look at remote storage costs a request.
         local = storage.is_local(work.path)
         self._seconds = live_seconds if self._live and local else log_seconds

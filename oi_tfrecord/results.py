@@ -4,6 +4,8 @@ import dataclasses
 import json
 from typing import Any
 
+from oi_tfrecord.reasons import Reject
+
 
 @dataclasses.dataclass(frozen=True)
 class RangeResult:
@@ -89,6 +91,17 @@ class ShardResult:
     unknown_flags: int
     most_boxes: int
     images_over_100_boxes: int
+
+    @property
+    def listed_rejects(self) -> int:
+        """Rejects that the rejects file lists; rows of an image that is rejected itself are only counted."""
+        rows = sum(
+            count
+            for table in self.tables.values()
+            for reason, count in table.rejected.items()
+            if reason != Reject.IMAGE_REJECTED
+        )
+        return rows + sum(self.images_rejected.values())
 
 
 def to_json(result: RangeResult | ShardResult) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oi_tfrecord.progress import ProgressLine
+from oi_tfrecord.worker import keep_input_errors_off_the_log
 
 
 def import_beam_quietly() -> None:
@@ -14,6 +15,7 @@ def import_beam_quietly() -> None:
     import apache_beam  # noqa: F401
 
     logging.getLogger().setLevel(level)
+    keep_input_errors_off_the_log()
 
 
 def is_local(beam_arguments: Sequence[str]) -> bool:

@@ -82,7 +82,7 @@ def convert_shard(
     shard: int,
     batches: Iterable[Batch],
     label_map: LabelMap,
-    on_progress: Callable[[int, int, int], None] = lambda records, image_bytes, rejects: None,
+    on_progress: Callable[[int, int, int, float], None] = lambda records, image_bytes, rejects, share: None,
 ) -> ShardResult:
     """Writes one shard file, its list of rejects, and its result beside it.
 
@@ -91,7 +91,7 @@ def convert_shard(
       shard: number of the shard.
       batches: all rows of the shard.
       label_map: ids of the classes.
-      on_progress: called after each record with the counts so far in this shard.
+      on_progress: called after each record with the counts so far in this shard, and the share of it done.
 
     Returns:
       The result, which is also stored, so that a rerun need not do the shard again.
@@ -104,7 +104,8 @@ def convert_shard(
         encoder = RecordEncoder(joined, job.mids, label_ids, job.layout)
         for index, image in images:
             yield encoder.encode(index, image)
-            on_progress(images.records, images.image_bytes, len(images.rejects))
+            rejects = len(joined.faults) + len(images.rejects)
+            on_progress(images.records, images.image_bytes, rejects, (index + 1) / len(joined.image_ids))
 
     name = shard_file(job.split, shard, job.num_shards)
     if job.dry_run:

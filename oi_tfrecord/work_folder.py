@@ -67,6 +67,10 @@ class WorkFolder:
         for info in storage.match(storage.join(storage.escape(self.path), "results", "shard-*.json")):
             yield storage.read(info.path)
 
+    def count_results(self) -> int:
+        """Returns the number of finished shards."""
+        return len(storage.match(storage.join(storage.escape(self.path), "results", "shard-*.json")))
+
     def write_rejects(self, name: str, piece: str) -> None:
         """Stores a piece of the rejects file; an empty one is deleted, in case an earlier run left one."""
         path = storage.join(self.path, "rejects", name + ".csv")

@@ -7,7 +7,7 @@ from apache_beam.typehints import KV
 
 from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.csv_ranges import BlockScan
-from oi_tfrecord.progress import Reporter
+from oi_tfrecord.progress import READ, SCAN, Reporter
 from oi_tfrecord.range_job import RangeJob, read_table_range
 from oi_tfrecord.results import RangeResult, to_json
 from oi_tfrecord.shuffle_files import write_batches
@@ -55,10 +55,18 @@ class _ScanQuotes(beam.DoFn):
     def __init__(self, job: RangeJob):
         self._job = job
 
+    def setup(self) -> None:
+        self._reporter = Reporter(self._job.work, SCAN)
+
     def process(self, nominal: FileRange) -> Iterator[tuple[tuple[str, int], BlockScan]]:
         file_key = (str(nominal.key.table), nominal.key.file)
         with self._job.work.reported():
-            yield file_key, scan_range(self._job.files[file_key], nominal)
+            scan = scan_range(self._job.files[file_key], nominal)
+            self._reporter.add_range(0, scan.end - scan.start, 0)
+            yield file_key, scan
+
+    def teardown(self) -> None:
+        self._reporter.flush()
 
 
 def _resolve(grouped: tuple[tuple[str, int], Iterable[BlockScan]], job: RangeJob) -> list[FileRange]:
@@ -73,7 +81,7 @@ class _ReadRange(beam.DoFn):
         self._job = job
 
     def setup(self) -> None:
-        self._reporter = Reporter(self._job.work, "read")
+        self._reporter = Reporter(self._job.work, READ)
 
     def process(self, file_range: FileRange) -> Iterator[object]:
         with self._job.work.reported():
@@ -87,7 +95,7 @@ class _ReadRange(beam.DoFn):
                 if folder:
                     write_batches(folder, f"{item.table}-{item.file}-{item.index}", to_file)
                     to_file = []
-                self._reporter.add(rows=item.rows_read, size=item.size)
+                self._reporter.add_range(item.rows_read, item.size, sum(item.rejected.values()))
                 yield beam.pvalue.TaggedOutput(RESULTS, to_json(item))
             elif folder:
                 to_file.append(item)

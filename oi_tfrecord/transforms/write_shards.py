@@ -6,7 +6,7 @@ import apache_beam as beam
 
 from oi_tfrecord.batches import decode
 from oi_tfrecord.label_map import LabelMap
-from oi_tfrecord.progress import Reporter
+from oi_tfrecord.progress import WRITE, Reporter
 from oi_tfrecord.results import to_json
 from oi_tfrecord.shard_job import ShardJob, convert_shard
 
@@ -37,14 +37,14 @@ class _WriteShard(beam.DoFn):
         self._job = job
 
     def setup(self) -> None:
-        self._reporter = Reporter(self._job.work, "write")
+        self._reporter = Reporter(self._job.work, WRITE)
 
     def process(self, element: tuple[int, Iterable[bytes]], label_map: LabelMap) -> Iterator[bytes]:
         shard, batches = element
         result = convert_shard(
-            self._job, shard, [decode(batch) for batch in batches if batch], label_map, self._reporter.shard
+            self._job, shard, [decode(batch) for batch in batches if batch], label_map, self._reporter.set_shard
         )
-        self._reporter.shard_done(result.records, result.image_bytes, sum(result.images_rejected.values()))
+        self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
         yield to_json(result)
 
     def teardown(self) -> None:
