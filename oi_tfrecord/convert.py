@@ -40,6 +40,7 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     """
     out = out or sys.stdout
     command = parse_convert(arguments)
+    storage.use_options(command.beam_arguments)
     plan, shard_plan = _plan_shards(make_plan(command.config), out)
     state = prepare_output(plan)
     started = time.monotonic()

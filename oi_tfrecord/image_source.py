@@ -97,11 +97,17 @@ class PatternSource:
         path = self.path(image_id)
         if storage.is_local(path):
             return self._read_local(path)
-        if not (found := storage.match(path)):
-            raise ImageRejected(Reject.IMAGE_MISSING, path)
-        if found[0].size > self.max_bytes:
-            raise ImageRejected(Reject.IMAGE_TOO_LARGE, f"{path} has {found[0].size} bytes")
-        return storage.read(path)
+        try:
+            with storage.open_read(path) as stream:
+                data = stream.read(self.max_bytes + 1)
+        except Exception:
+            # Asking first whether it is there would double the requests.
+            if not storage.match(path):
+                raise ImageRejected(Reject.IMAGE_MISSING, path) from None
+            raise
+        if len(data) > self.max_bytes:
+            raise ImageRejected(Reject.IMAGE_TOO_LARGE, f"{path} has more than {self.max_bytes} bytes")
+        return data
 
     def _read_local(self, path: str) -> bytes:
         try:

@@ -12,7 +12,7 @@ import pathlib
 import posixpath
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -124,9 +124,8 @@ def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
             yield stream
         return
     temporary = join(temporary_folder, f"{posixpath.basename(path)}.{uuid.uuid4().hex}.tmp")
-    stream = open(temporary, "wb", buffering=0) if is_local(path) else _filesystems().create(temporary)
     try:
-        with stream:
+        with _open_write(temporary) as stream:
             yield stream
         if is_local(path):
             os.replace(temporary, path)
@@ -136,6 +135,10 @@ def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
         with contextlib.suppress(Exception):
             delete(temporary)
         raise
+
+
+def _open_write(path: str) -> BinaryIO:
+    return open(path, "wb", buffering=0) if is_local(path) else _filesystems().create(path)
 
 
 @contextlib.contextmanager
@@ -202,9 +205,21 @@ def delete_folder(path: str) -> None:
         _filesystems().delete([info.path for info in files])
 
 
+def use_options(beam_arguments: Sequence[str]) -> None:
+    """Sets Beam's flags, among them those of filesystems, for this process; workers get them from the runner."""
+    _options[:] = [list(beam_arguments)]
+
+
+_options: list[list[str]] = []
+
+
 def _filesystems():  # type: ignore[no-untyped-def]
     from apache_beam.io.filesystems import FileSystems
 
+    if _options:
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        FileSystems.set_options(PipelineOptions(_options.pop()))
     return FileSystems
 
 

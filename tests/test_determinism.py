@@ -18,7 +18,7 @@ from oi_tfrecord.convert import convert
 from oi_tfrecord.sharding import hash_ids
 
 IMAGES = 150
-SHARED = {"extra_keys": "attribution", "workers": 1}
+SHARED = {"extra_keys": "attribution", "label_order": "frequency", "workers": 1}
 
 
 @pytest.fixture(scope="module")
