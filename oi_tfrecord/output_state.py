@@ -1,8 +1,10 @@
 """What is in the output folder already, and what a run may do about it."""
 
+import contextlib
 import dataclasses
 import json
 import posixpath
+from collections.abc import Mapping
 from typing import Any
 
 from oi_tfrecord import storage
@@ -44,7 +46,10 @@ def prepare_output(plan: ConvertPlan) -> OutputState:
     manifest = _manifest(plan)
     entry = manifest.get("splits", {}).get(config.split)
     work_fingerprint = plan.work.fingerprint()
+    other_splits = {name for name in manifest.get("splits", {}) if name != config.split}
     if config.overwrite:
+        # Before anything is removed, as the run may be refused.
+        _check_label_map(plan, other_splits)
         _remove(plan, shards, entry is not None)
         entry, work_fingerprint, shards = None, None, {}
     elif entry is not None:
@@ -64,7 +69,10 @@ def prepare_output(plan: ConvertPlan) -> OutputState:
             f"{config.output_dir} holds shards of {config.split!r} that no manifest names ({min(shards)}, ...); "
             "give --overwrite to remove them, or another folder",
         )
-    _check_label_map(plan, {name for name in manifest.get("splits", {}) if name != config.split})
+    _check_label_map(plan, other_splits)
+    if work_fingerprint is None:
+        # A removal that was cut short may have left results of another conversion.
+        plan.work.delete()
     plan.work.create(plan.fingerprint)
     plan.work.clear_temporary()
     finished = {}
@@ -100,16 +108,23 @@ def _shard_sizes(plan: ConvertPlan) -> dict[str, int]:
 
 def _manifest(plan: ConvertPlan) -> dict[str, Any]:
     path = storage.join(plan.config.output_dir, MANIFEST_FILE)
-    return json.loads(storage.read(path)) if storage.exists(path) else {}
+    if not storage.exists(path):
+        return {}
+    with contextlib.suppress(ValueError):
+        manifest = json.loads(storage.read(path))
+        if isinstance(manifest, dict) and isinstance(manifest.get("splits"), dict):
+            return manifest
+    raise ConfigError("output_dir", f"{path} is no manifest of oi_tfrecord; remove it, or give another folder")
 
 
 def _remove(plan: ConvertPlan, shards: dict[str, int], in_manifest: bool) -> None:
-    # The manifest goes first: without it no half removed dataset looks complete.
+    # The manifest goes first: without it no half removed dataset looks complete. There is no fingerprint
+    # of this run before all is gone, so a run that goes on does not take what is left for its own.
     config = plan.config
     if in_manifest:
         path = storage.join(config.output_dir, MANIFEST_FILE)
         data = merge_split(storage.read(path), config.split, None)
-        plan.work.create(plan.fingerprint)
+        storage.make_folder(plan.work.temporary)
         storage.write(path, data, plan.work.temporary)
     for name in [*shards, rejects_file(config.split)]:
         storage.delete(storage.join(config.output_dir, name))
@@ -128,23 +143,30 @@ def _check_label_map(plan: ConvertPlan, other_splits: set[str]) -> None:
         )
 
 
-def _refused(plan: ConvertPlan, what: str, theirs: Any) -> ConfigError:
-    differences = [
-        name
-        for name in ("config", "inputs", "class_files", "record_format", "num_shards")
-        if theirs.get(name) != plan.fingerprint[name]
-    ]
-    detail = ", ".join(differences)
-    if "config" in differences:
-        ours = plan.fingerprint["config"]
-        assert isinstance(ours, dict)
-        keys = [key for key in ours if ours[key] != theirs["config"].get(key)]
-        detail = ", ".join([f"--{key}" for key in keys] + [name for name in differences if name != "config"])
+def _refused(plan: ConvertPlan, what: str, theirs: dict[str, Any]) -> ConfigError:
     return ConfigError(
         "output_dir",
-        f"{plan.config.output_dir} holds {what} of {plan.config.split!r} that differs in: {detail}; "
-        "give --overwrite to replace it, or another folder",
+        f"{plan.config.output_dir} holds {what} of {plan.config.split!r} that differs in: "
+        f"{', '.join(_differences(plan.fingerprint, theirs))}; give --overwrite to replace it, or another folder",
     )
+
+
+def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Names the flags and files in which two fingerprints differ."""
+    our_config, their_config = ours["config"], theirs["config"]
+    names = [*our_config, *(name for name in their_config if name not in our_config)]
+    found = [f"--{name}" for name in names if our_config.get(name) != their_config.get(name)]
+    if ours["num_shards"] != theirs["num_shards"]:
+        found.append("--num_shards")
+    # An input is (table, file name, size, time of change).
+    inputs = [item for item in ours["inputs"] if item not in theirs["inputs"]]
+    inputs += [item for item in theirs["inputs"] if item not in ours["inputs"]]
+    found += dict.fromkeys(item[1] for item in inputs)
+    if ours["class_files"] != theirs["class_files"]:
+        found.append("class files")
+    if ours["record_format"] != theirs["record_format"]:
+        found.append("version of oi_tfrecord")
+    return found
 
 
 def first_shard(plan: ConvertPlan) -> str:

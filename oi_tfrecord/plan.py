@@ -12,7 +12,7 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.classes import Vocabulary, find_class, read_class_list, read_descriptions
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
@@ -231,12 +231,20 @@ def _label_map(
     config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str], class_files: dict[str, str]
 ) -> LabelMap | None:
     if config.label_map:
-        data = storage.read(config.label_map)
-        class_files[config.label_map] = hashlib.sha256(data).hexdigest()
+        data = _read_given("label_map", config.label_map, class_files)
         return reuse(parse_pbtxt(data.decode(), config.label_map), listed, descriptions)
     if config.label_order == "frequency":
         return None
     return build(listed, descriptions, "mid" if config.label_order == "mid" else "list")
+
+
+def _read_given(field: str, path: str, class_files: dict[str, str]) -> bytes:
+    """Returns the bytes of a file that a flag names, and adds its SHA-256 to `class_files`."""
+    if not storage.exists(path):
+        raise ConfigError(field, f"there is no file {path}")
+    data = storage.read(path)
+    class_files[path] = hashlib.sha256(data).hexdigest()
+    return data
 
 
 def _choose_classes(config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str]) -> list[str]:
@@ -257,9 +265,7 @@ def _filters(
 ) -> RowFilters:
     image_ids = None
     if config.image_ids:
-        data = storage.read(config.image_ids)
-        class_files[config.image_ids] = hashlib.sha256(data).hexdigest()
-        image_ids = parse_image_ids(data, config.image_ids)
+        image_ids = parse_image_ids(_read_given("image_ids", config.image_ids, class_files), config.image_ids)
     chosen_codes = None
     if chosen is not None:
         kept = set(chosen)
@@ -280,9 +286,11 @@ def _fingerprint(
     config: ConvertConfig, files: tuple[InputFile, ...], class_files: Mapping[str, str]
 ) -> dict[str, object]:
     inputs = [(str(file.table), posixpath.basename(file.path), file.size, file.modified) for file in files]
+    # The number of shards counts as it is decided, not as it is given: a rerun may give the planned one.
+    shaping = {name: value for name, value in config.shaping().items() if name != "num_shards"}
     values = {
         "record_format": RECORD_FORMAT,
-        "config": config.shaping(),
+        "config": shaping,
         "inputs": inputs,
         "class_files": sorted(class_files.values()),
     }

@@ -1,5 +1,6 @@
 """Runs a pipeline on the runner of the command line, or locally."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,7 +38,7 @@ def run_pipeline(
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from oi_tfrecord.local_runner import make_local_runner
+    from oi_tfrecord.local_runner import ended_by_interrupt, make_local_runner
 
     arguments = list(beam_arguments)
     local = is_local(beam_arguments)
@@ -51,6 +52,7 @@ def run_pipeline(
     build(pipeline)
     progress.start()
     try:
-        pipeline.run().wait_until_finish()
+        with ended_by_interrupt() if local else contextlib.nullcontext():
+            pipeline.run().wait_until_finish()
     finally:
         progress.stop()

@@ -1,5 +1,6 @@
 """Main module of a local worker process: Beam's worker, quiet, and gone when its parent is."""
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -13,30 +14,38 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Runs Beam's worker until the runner closes its control channel."""
-    _die_with_parent()
+    _die_with_parent(int(sys.argv[1]))
+    # A terminal interrupts all its processes; the parent decides what follows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Beam's worker tells of its start on the root logger before it has read the log level.
     logging.disable(logging.WARNING)
     keep_input_errors_off_the_log()
     from apache_beam.runners.worker import sdk_worker_main
 
-    sdk_worker_main.main(sys.argv)
+    # Beam prints what it also logs to the parent, and that the parent is gone.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        sdk_worker_main.main(sys.argv[:1])
 
 
 def keep_input_errors_off_the_log() -> None:
     """Keeps Beam from logging the traceback of an InputError: it is the user's to mend, and told at the end."""
 
+    named = f"{InputError.__module__}.{InputError.__qualname__}: "
+
     def wanted(record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], InputError))
+        # Beam logs it as an exception in one place, as the text of a traceback in another.
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, InputError) and named not in record.getMessage()
 
     for name in ("runners.common", "runners.worker.sdk_worker", "runners.portability.local_job_service"):
         logging.getLogger(f"apache_beam.{name}").addFilter(wanted)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     # A runner that is killed outright closes nothing, and its workers would go on writing.
     if sys.platform == "linux":
-        parent = os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The parent may have gone before.
         if os.getppid() != parent:
             os._exit(1)
 

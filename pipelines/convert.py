@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OiTfrecordError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; a job that was handed to a remote runner goes on there", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

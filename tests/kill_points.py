@@ -1,10 +1,13 @@
-"""Kills a conversion before each change that it makes to the file system, and runs it again each time.
+"""Kills a conversion before each change of some kinds that it makes to the file system, and runs it again.
 
 Run as a script, so that it forks before any thread is started:
-`kill_points.py TEMPLATE FOLDER '["--flag", ...]' '["--flag", ...]'`. For point n, TEMPLATE is copied to
-FOLDER/n, the conversion with the first flags is killed there, and the one with the second flags runs to
-its end; `{output_dir}` in the flags stands for FOLDER/n. Prints one JSON list per point: the call, the
-first path it was given, and the exit code of the second run.
+`kill_points.py KINDS TEMPLATE FOLDER UNTIL '["--flag", ...]' '["--flag", ...]'`.
+
+KINDS are names of functions of `os`, with commas between. For point n, TEMPLATE is copied to FOLDER/n, the
+conversion with the first flags is killed there, and the one with the second flags runs to its end;
+`{output_dir}` in the flags stands for FOLDER/n. Prints one JSON list per point: the call, the first path it
+was given, and the exit code of the second run. Ends with the run that is not killed any more, or before the
+first path that holds UNTIL.
 """
 
 import io
@@ -14,16 +17,14 @@ import pathlib
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from oi_tfrecord.convert import convert
 from oi_tfrecord.run import import_beam_quietly
 
-CHANGES = ("replace", "unlink", "rmdir", "mkdir")
 
-
-def kill_before(point: int, channel: int) -> None:
+def kill_before(point: int, kinds: Sequence[str], channel: int) -> None:
     """Makes this process end before its change number `point`, and tell which one that is."""
     count = 0
 
@@ -38,7 +39,7 @@ def kill_before(point: int, channel: int) -> None:
 
         return run
 
-    for name in CHANGES:
+    for name in kinds:
         setattr(os, name, watched(name, getattr(os, name)))
 
 
@@ -58,7 +59,7 @@ def in_child(run: Callable[[int], int]) -> tuple[int, bytes]:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
 
 
-def main(template: str, folder: str, first: str, second: str) -> None:
+def main(kinds: str, template: str, folder: str, until: str, first: str, second: str) -> None:
     import_beam_quietly()
     for point in range(1, 10_000):
         output_dir = pathlib.Path(folder) / str(point)
@@ -68,14 +69,17 @@ def main(template: str, folder: str, first: str, second: str) -> None:
             return convert([flag.replace("{output_dir}", str(output_dir)) for flag in json.loads(flags)], io.StringIO())
 
         def killed(channel: int, point: int = point, run: Callable[[str], int] = run) -> int:
-            kill_before(point, channel)
+            kill_before(point, kinds.split(","), channel)
             return run(first)
 
         code, told = in_child(killed)
         if code != -signal.SIGKILL:
             print(json.dumps(["end", "", code]))
             return
-        print(json.dumps([*json.loads(told), in_child(lambda channel, run=run: run(second))[0]]), flush=True)
+        call, path = json.loads(told)
+        if until and until in path:
+            return
+        print(json.dumps([call, path, in_child(lambda channel, run=run: run(second))[0]]), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,12 @@ MIDS = ("/m/01g317", "/m/09j2d", "/m/0bt9lr", "/m/0cmf2")
 UNLISTED = "/m/05s2s"
 UNKNOWN = "/m/none"
 TABLES = {"metadata": "images.csv", "boxes": "annotations-human-bbox.csv", "human_labels": "annotations-human.csv"}
+HEADERS = (
+    "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,"
+    "OriginalSize,OriginalMD5,Thumbnail300KURL",
+    "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax",
+    "ImageID,Source,LabelName,Confidence",
+)
 
 Rows = list[list[str]]
 
@@ -158,12 +164,7 @@ def _write_tables(
     faults: bool,
 ) -> Expected:
     filler = 'so "it" is,\nline after line; '
-    metadata = [
-        "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,"
-        "OriginalSize,OriginalMD5,Thumbnail300KURL".split(",")
-    ]
-    box_rows = ["ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax".split(",")]
-    labels = ["ImageID,Source,LabelName,Confidence".split(",")]
+    metadata, box_rows, labels = ([header.split(",")] for header in HEADERS)
     for image_id in ids:
         title = f"Title of {image_id}, " + filler * (title_bytes // len(filler))
         url = f"https://example.org/{image_id}.jpg"
@@ -171,9 +172,10 @@ def _write_tables(
         # Coordinates grow along a table, so that no two rows are equal but the duplicates below.
         for number in range(boxes):
             xmin = f"{(number + 1) / (boxes + 2):.6f}"
-            mid = chosen.choice((*MIDS, UNLISTED))
+            mid = chosen.choice((*MIDS, UNLISTED) if number else MIDS)
             box_rows.append([image_id, "xclick", mid, "1", xmin, "0.999", "0.1", f"{chosen.uniform(0.2, 1):.6f}"])
-        for mid in chosen.sample((*MIDS, UNLISTED), 2):
+        # The first annotation of an image has a listed class, as a repetition of it must not be dropped before.
+        for mid in sorted(chosen.sample((*MIDS, UNLISTED), 2), key=UNLISTED.__eq__):
             labels.append([image_id, "verification", mid, chosen.choice("01")])
     if not faults:
         for table, rows in zip(TABLES, (metadata, box_rows, labels), strict=True):

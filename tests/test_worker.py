@@ -1,0 +1,58 @@
+import logging
+import subprocess
+import sys
+
+import pytest
+import small_release
+from processes import processes_of, wait_until
+
+from oi_tfrecord.errors import InputError
+from oi_tfrecord.worker import keep_input_errors_off_the_log
+
+PARENT = """
+import subprocess, sys, time
+worker = "import os; from oi_tfrecord import worker; worker._die_with_parent(os.getppid()); print('there', flush=True)"
+subprocess.Popen([sys.executable, "-c", worker + "; import time; time.sleep(600)"])
+time.sleep(600)
+"""
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+
+
+@linux
+def test_dies_with_its_parent() -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], env=small_release.environment(), cwd=small_release.ROOT,
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "there\n"
+    assert len(processes_of(parent.pid)) == 2
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not processes_of(parent.pid), "the child is gone")
+    parent.stdout.close()
+
+
+@linux
+def test_does_not_start_for_a_parent_that_is_gone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "oi_tfrecord.worker", "1"],
+        env=small_release.environment(), cwd=small_release.ROOT, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+
+
+def test_only_input_errors_are_kept_off_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("apache_beam.runners.common")
+    before = list(logger.filters)
+    keep_input_errors_off_the_log()
+    try:
+        for error in (InputError("a.csv", "is cut off", "Download it again"), ValueError("a fault")):
+            try:
+                raise error
+            except Exception:
+                logger.exception("while processing")
+    finally:
+        logger.filters[:] = before
+    assert [record.exc_info[1].args for record in caplog.records if record.exc_info] == [("a fault",)]
