@@ -17,8 +17,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import object_detection.protos  # type: ignore[import-not-found]
 import tensorflow.compat.v1 as tf
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.internal import api_implementation
+from google.protobuf import (  # type: ignore[import-untyped]
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+)
+from google.protobuf.internal import api_implementation  # type: ignore[import-untyped]
 
 _MODULE = "string_int_label_map_pb2"
 
@@ -31,7 +35,9 @@ def schema_of(source: str) -> bytes:
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.keyword) and node.arg == "serialized_pb" and isinstance(node.value, ast.Constant):
-            return bytes(node.value.value)
+            serialised = node.value.value
+            if isinstance(serialised, bytes):
+                return serialised
     raise ValueError("no serialized_pb")
 
 
