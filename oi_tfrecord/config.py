@@ -8,13 +8,11 @@ from typing import Any, get_args
 
 import yaml
 
-from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.label_map import Order
-from oi_tfrecord.record_keys import ExtraKeys
+from oi_tfrecord.record_keys import ExtraKeys, UrlKind
 from oi_tfrecord.sharding import MAX_SHARDS
 from oi_tfrecord.tables import FLAGS, Table
-from oi_tfrecord.url_images import UrlKind
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 SELECTIONS = ("boxed", "labelled", "all")
@@ -100,7 +98,7 @@ class ConvertConfig:
             raise ConfigError("images", f"{self.images!r} has no {{image_id}}, so every image would be the same file")
         if self.image_urls:
             _check_choice("image_urls", self.image_urls, tuple(UrlKind))
-        if self.image_cache and not storage.is_local(self.image_cache):
+        if self.image_cache and "://" in self.image_cache:
             raise ConfigError("image_cache", f"{self.image_cache!r} is not a folder of this machine")
         _check_range("fetch_connections", self.fetch_connections, 1, 1024)
         _check_range("fetch_per_host", self.fetch_per_host, 1, 1024)

@@ -25,11 +25,12 @@ from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.inputs import InputFile, open_table
 from oi_tfrecord.metadata_rows import MetadataRow, stream_metadata
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.record_keys import UrlKind
 from oi_tfrecord.shard_plan import count_images
 from oi_tfrecord.storage import is_local, read
 from oi_tfrecord.tables import Table
 from oi_tfrecord.url_folders import url_file
-from oi_tfrecord.url_images import ImageUrls, UrlKind, check_url_columns, load_image
+from oi_tfrecord.url_images import ImageUrls, check_url_columns, load_image
 from oi_tfrecord.url_source import fetch_settings
 
 LAYOUTS = ("image_id", "url")

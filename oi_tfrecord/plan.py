@@ -20,12 +20,12 @@ from oi_tfrecord.images import ImageOptions
 from oi_tfrecord.inputs import InputFile, find, is_there, open_table
 from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
 from oi_tfrecord.range_job import RangeJob
-from oi_tfrecord.record_keys import ExtraKeys, RecordLayout
+from oi_tfrecord.record_keys import ExtraKeys, RecordLayout, UrlKind
 from oi_tfrecord.releases import other_releases
 from oi_tfrecord.shard_job import ShardJob
 from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Table
 from oi_tfrecord.url_folders import UrlFolders
-from oi_tfrecord.url_images import UrlKind, check_url_columns
+from oi_tfrecord.url_images import check_url_columns
 from oi_tfrecord.url_source import UrlSource, fetch_settings
 from oi_tfrecord.work_folder import WorkFolder
 

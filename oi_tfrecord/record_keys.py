@@ -34,3 +34,10 @@ class RecordLayout:
     tables: frozenset[Table]
     flags: frozenset[str]
     extra_keys: frozenset[ExtraKeys] = frozenset()
+
+
+class UrlKind(enum.StrEnum):
+    """Which of an image's files is taken."""
+
+    ORIGINAL = "original"
+    THUMBNAIL = "thumbnail"

@@ -39,7 +39,7 @@ FLAGS = {
 ATTRIBUTION = {
     "license": "License",
     "author": "Author",
-    "author_profile_url": "AuthorProfileURL",
+    "profile_url": "AuthorProfileURL",
     "title": "Title",
     "landing_url": "OriginalLandingURL",
 }

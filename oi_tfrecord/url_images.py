@@ -1,7 +1,6 @@
 """One image by URL: its row of the metadata, and its way from cache, thumbnail or original to bytes."""
 
 import dataclasses
-import enum
 import functools
 import itertools
 import posixpath
@@ -16,6 +15,7 @@ from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.metadata_rows import stream_metadata
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.record_keys import UrlKind
 from oi_tfrecord.thumbnail import thumbnail_300k
 
 ORIGINAL_URL = "OriginalURL"
@@ -23,13 +23,6 @@ THUMBNAIL_URL = "Thumbnail300KURL"
 URL_COLUMNS = (ORIGINAL_URL, "OriginalSize", "OriginalMD5", THUMBNAIL_URL)
 
 _SAMPLED_ROWS = 256
-
-
-class UrlKind(enum.StrEnum):
-    """Which of an image's files is taken."""
-
-    ORIGINAL = "original"
-    THUMBNAIL = "thumbnail"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.url_images import URL_COLUMNS, UrlKind, joined_image_urls, load_image, sample_image_urls
+from oi_tfrecord.record_keys import UrlKind
+from oi_tfrecord.url_images import URL_COLUMNS, joined_image_urls, load_image, sample_image_urls
 
 AHEAD_BYTES = 64 << 20
 """Bound on the bytes of images of a shard that were fetched and not yet asked for."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata, FileSystem
+from apache_beam.options.pipeline_options import PipelineOptions
 
 
 class _Upload(io.RawIOBase):
@@ -31,6 +32,12 @@ class _Upload(io.RawIOBase):
 
 class MemoryFileSystem(FileSystem):
     files: ClassVar[dict[str, bytes]] = {}
+    options: ClassVar[PipelineOptions | None] = None
+    """Those that the last filesystem was made with."""
+
+    def __init__(self, pipeline_options: PipelineOptions | None):
+        super().__init__(pipeline_options)
+        MemoryFileSystem.options = pipeline_options
 
     @classmethod
     def scheme(cls) -> str:

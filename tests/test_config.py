@@ -94,6 +94,9 @@ def test_key_that_is_no_text(text: str) -> None:
         ("num_shards: 7.0", "num_shards"),
         ("num_shards: true", "num_shards"),
         ("num_shards:", "num_shards"),
+        ("sample: half", "sample"),
+        ("sample: true", "sample"),
+        ("sample:", "sample"),
         ("overwrite: 1", "overwrite"),
         ("overwrite: 'true'", "overwrite"),
         ("boxes: 1", "boxes"),
@@ -124,6 +127,8 @@ def test_text_that_holds_no_keys_names_the_file(text: str) -> None:
         ("label_order", "frequence", "frequency"),
         ("image_mode", "verifi", "verify"),
         ("extra_keys", ["attribution", "box_sources"], "box_source"),
+        ("exclude_flags", ["groupof"], "group_of"),
+        ("image_urls", "thumbnails", "thumbnail"),
     ],
 )
 def test_bad_choice_names_the_choices_and_the_nearest(field: str, value: Any, near: str) -> None:
@@ -142,17 +147,24 @@ def test_bad_choice_names_the_choices_and_the_nearest(field: str, value: Any, ne
         # An Example is a protocol buffer message, which may not reach 2 GiB.
         ("max_image_bytes", (1, (2 << 30) - (1 << 20)), (0, 2 << 30)),
         ("max_image_pixels", (1, 1 << 40), (0, -5)),
+        ("max_images", (0, 1), (-1,)),
+        ("fetch_connections", (1, 64), (0, -1)),
+        ("fetch_per_host", (1, 64), (0, -1)),
+        ("fetch_attempts", (1, 9), (0, -1)),
+        ("fetch_timeout", (1, 1.5), (0, -1)),
+        # Fractions: an interval that holds its ends, but no sample is empty.
+        ("min_confidence", (0, 0.5, 1), (-0.1, 1.1, 2)),
+        ("min_box_side", (0, 0.5, 1), (-0.1, 1.1)),
+        ("sample", (0.001, 1), (0, -0.5, 1.001)),
     ],
 )
-def test_ranges(field: str, good: tuple[int, ...], bad: tuple[int, ...]) -> None:
+def test_ranges(field: str, good: tuple[float, ...], bad: tuple[float, ...]) -> None:
     for value in good:
-        if field == "max_image_bytes":
-            value = min(value, (1 << 31) - (1 << 20))
         assert getattr(load_config("", "none", {field: value}), field) == value
     for value in bad:
         error = error_of(**{field: value})
         assert error.field == field
-        assert str(value) in error.problem
+        assert str(type(getattr(ConvertConfig, field))(value)) in error.problem
 
 
 def test_images_must_name_the_image() -> None:
@@ -201,6 +213,32 @@ def test_check_complete_names_what_is_missing(field: str) -> None:
         ConvertConfig(**{name: value for name, value in COMPLETE.items() if name != field}).check_complete()
     assert raised.value.field == field
     assert f"--{field}" in raised.value.problem
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"image_urls": "original"}, "image_urls"),
+        ({"url_folders": "/folders"}, "url_folders"),
+        ({"images": "", "image_urls": "original"}, "image_cache"),
+        ({"images": "", "url_folders": "/f", "metadata": (), "driver": "boxes", "boxes": ("b.csv",)}, "metadata"),
+    ],
+)
+def test_check_complete_wants_one_place_of_the_images_and_what_it_needs(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        ConvertConfig(**COMPLETE | change).check_complete()
+    assert raised.value.field == field
+
+
+@pytest.mark.parametrize(
+    "change", [{"image_urls": "thumbnail", "image_cache": "/cache"}, {"url_folders": "gs://bucket/folders"}]
+)
+def test_images_may_come_by_url(change: dict[str, Any]) -> None:
+    ConvertConfig(**COMPLETE | {"images": ""} | change).check_complete()
+
+
+def test_the_image_cache_is_local() -> None:
+    assert error_of(image_cache="gs://bucket/cache").field == "image_cache"
 
 
 def test_check_complete_needs_the_files_of_the_driver_only() -> None:

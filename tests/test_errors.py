@@ -17,7 +17,12 @@ def test_config_error_names_the_field() -> None:
 def test_input_error_names_file_line_and_remedy(line: int | None, where: str) -> None:
     error = InputError("a.csv", "the file is empty", "Download it again", line)
     assert str(error) == where + "the file is empty. Download it again."
-    assert (error.path, error.problem, error.remedy, error.line) == ("a.csv", "the file is empty", "Download it again", line)
+    assert (error.path, error.problem, error.remedy, error.line) == (
+        "a.csv",
+        "the file is empty",
+        "Download it again",
+        line,
+    )
 
 
 @pytest.mark.parametrize("error", [ConfigError("a", "b"), InputError("a", "b", "c"), InputError("a", "b", "c", 4)])

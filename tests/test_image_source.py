@@ -1,13 +1,18 @@
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 from memory_filesystem import MemoryFileSystem
 
+from oi_tfrecord import storage
 from oi_tfrecord.image_source import PatternSource
 from oi_tfrecord.images import ImageRejected
+from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.tables import Table
 
 IMAGE_ID = "000a1249af2bc5f0"
 
@@ -48,6 +53,33 @@ def test_other_braces_stand_for_themselves(folder: str) -> None:
 def test_reads_all_bytes(folder: str, data: bytes) -> None:
     put(folder, f"train/{IMAGE_ID}.jpg", data)
     assert PatternSource(folder + "/{split}/{image_id}.jpg", "train", 1 << 20).read(IMAGE_ID) == data
+
+
+def test_images_of_a_shard_are_read_by_their_place(folder: str) -> None:
+    ids = np.array([0xB, 0xA], np.uint64)
+    for image_id in ids:
+        put(folder, f"train/{image_id:016x}.jpg", b"%d" % image_id)
+    none: dict[Table, Any] = {}
+    joined = JoinedShard(ids, none, {}, [], none, none, 0, np.zeros(2, bool))
+    images = PatternSource(folder + "/{split}/{image_id}.jpg", "train", 99).of_shard(joined)
+    assert [images.read(index) for index in (0, 1)] == [b"11", b"10"]
+    assert images.path(1) == f"{folder}/train/000000000000000a.jpg"
+
+
+def test_size_and_sample(folder: str) -> None:
+    put(folder, f"[x] {IMAGE_ID}", b"12345")
+    source = PatternSource(folder + "/[x] {image_id}", "train", 99)
+    assert source.sample(IMAGE_ID) == b"12345"
+    assert PatternSource(folder + "/none-{image_id}", "train", 99).size(IMAGE_ID) is None
+    if storage.is_local(folder):
+        # Beam's patterns know no escape, so only local names may hold brackets here.
+        assert source.size(IMAGE_ID) == 5
+
+
+def test_remote_is_what_is_not_on_this_machine() -> None:
+    assert PatternSource("gs://b/{image_id}", "train", 9).is_remote
+    assert not PatternSource("/b/{image_id}", "train", 9).is_remote
+    assert PatternSource("/b/{image_id}", "train", 9).texts == frozenset()
 
 
 def test_missing_file(folder: str) -> None:

@@ -36,7 +36,7 @@ def variants(base: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 PAYLOADS: dict[Table, list[tuple[Any, ...]]] = {
-    Table.METADATA: [("one",), ("two",), ("a,\n",)],
+    Table.METADATA: [("one", 0), ("two", 0), ("a,\n", 0), ("other subset", 1)],
     Table.BOXES: variants(BASE_BOX),
     Table.HUMAN_LABELS: variants(BASE_LABEL),
     Table.MACHINE_LABELS: variants(BASE_LABEL),
@@ -49,7 +49,7 @@ FIELDS = {
 
 
 class Row(NamedTuple):
-    """A row as the reference sees it; `values` are the table's columns, or the metadata's text."""
+    """A row as the reference sees it; `values` are the table's columns, or the metadata's text and `excluded`."""
 
     key: RangeKey
     line: int
@@ -83,6 +83,7 @@ def make_batch(key: RangeKey, part: int, rows: Sequence[Row], names: Sequence[st
     array["image_id"] = [row.image_id for row in rows]
     array["line"] = [row.line for row in rows]
     if key.table is Table.METADATA:
+        array["excluded"] = [row.values[1] for row in rows]
         return Batch(key, part, (), array, {"Title": pa.array([row.values[0].encode() for row in rows], pa.binary())})
     for field, column in zip(FIELDS[key.table], zip(*(row.values for row in rows), strict=True), strict=True):
         array[field] = [names.index(value) for value in column] if field == "source" else column
@@ -111,6 +112,7 @@ class Outcome:
 
     image_ids: list[int]
     titles: list[bytes]
+    has_metadata: list[bool]
     annotations: dict[Table, list[list[tuple[int, int, tuple[Any, ...]]]]]
     faults: list[tuple[RangeKey, int, str, Reject]]
     rejected: dict[Table, Counter[Reject]]
@@ -161,7 +163,14 @@ def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
                 seen.add((row.image_id, row.values))
                 images[row.image_id][table].append(row)
     chosen = []
+    excluded = 0
     for image_id in sorted(images, key=fmix64):
+        if any(row.values[1] for row in images[image_id][Table.METADATA]):
+            excluded += 1
+            dropped[Table.METADATA][Drop.OTHER_SUBSET] += 1
+            for table in FIELDS:
+                dropped[table][Drop.IMAGE_NOT_SELECTED] += len(images[image_id][table])
+            continue
         has_box, has_label = bool(images[image_id][Table.BOXES]), bool(images[image_id][Table.HUMAN_LABELS])
         if {"all": True, "boxed": has_box, "labelled": has_box or has_label}[select]:
             chosen.append(image_id)
@@ -172,6 +181,7 @@ def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
     return Outcome(
         chosen,
         [title_of[image_id] for image_id in chosen],
+        [bool(images[image_id][Table.METADATA]) for image_id in chosen],
         {
             table: [[(row.image_id, row.line, row.values) for row in images[image_id][table]] for image_id in chosen]
             for table in FIELDS
@@ -179,7 +189,7 @@ def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
         sorted(faults),
         rejected,
         dropped,
-        len(images) - len(chosen),
+        len(images) - len(chosen) - excluded,
     )
 
 
@@ -210,6 +220,7 @@ def outcome_of(joined: JoinedShard, driver: Table) -> Outcome:
     return Outcome(
         image_ids,
         titles,
+        joined.has_metadata.tolist(),
         annotations,
         faults,
         every | joined.rejected,
@@ -235,9 +246,12 @@ def test_every_row_is_accounted_for_once(data: st.DataObject, tables: Tables, dr
         assert used + rejected.total() + dropped.total() == len(tables[table])
         faults = [(fault.key, fault.line) for fault in joined.faults if fault.key.table is table]
         assert len(set(faults)) == len(faults) == rejected.total()
-    if driver is Table.METADATA:
-        images = len(joined.image_ids) + joined.images_not_selected
-        assert images + joined.rejected.get(driver, Counter()).total() == len(tables[driver])
+    described = int(np.count_nonzero(joined.has_metadata))
+    rejected = joined.rejected.get(Table.METADATA, Counter())
+    left_out = joined.dropped.get(Table.METADATA, Counter())
+    assert described + rejected.total() + left_out.total() == len(tables[Table.METADATA])
+    ids = {row.image_id for row in tables[driver]}
+    assert len(joined.image_ids) + joined.images_not_selected + left_out[Drop.OTHER_SUBSET] == len(ids)
 
 
 @settings(max_examples=100, deadline=None)

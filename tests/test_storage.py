@@ -201,6 +201,20 @@ def test_object_does_not_appear_when_the_block_raises(monkeypatch: pytest.Monkey
     assert MemoryFileSystem.files == {}
 
 
+def test_options_reach_the_filesystem() -> None:
+    try:
+        storage.use_options(["--hdfs_host=one", "--hdfs_user=me"])
+        storage.use_options(["--hdfs_host=two"])
+        storage.exists(OBJECT)
+        options = MemoryFileSystem.options
+        assert options is not None
+        assert options.get_all_options()["hdfs_host"] == "two"
+        assert options.get_all_options()["hdfs_user"] is None
+    finally:
+        storage.use_options([])
+        storage.exists(OBJECT)
+
+
 def test_replace_over_an_existing_file(folder: str) -> None:
     source, target = storage.join(folder, "new"), storage.join(folder, "old")
     storage.write(source, b"new", folder)

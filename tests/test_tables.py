@@ -21,14 +21,35 @@ from oi_tfrecord.tables import (
 )
 
 # The column names of the published files (openimages/dataset READMEV3.md, "Data organization").
-BOX_HEADER = (
-    "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
-).split(",")
-LABEL_HEADER = "ImageID,Source,LabelName,Confidence".split(",")
-METADATA_HEADER = (
-    "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,"
-    "OriginalSize,OriginalMD5,Thumbnail300KURL"
-).split(",")
+BOX_HEADER = [
+    "ImageID",
+    "Source",
+    "LabelName",
+    "Confidence",
+    "XMin",
+    "XMax",
+    "YMin",
+    "YMax",
+    "IsOccluded",
+    "IsTruncated",
+    "IsGroupOf",
+    "IsDepiction",
+    "IsInside",
+]
+LABEL_HEADER = ["ImageID", "Source", "LabelName", "Confidence"]
+METADATA_HEADER = [
+    "ImageID",
+    "Subset",
+    "OriginalURL",
+    "OriginalLandingURL",
+    "License",
+    "AuthorProfileURL",
+    "Author",
+    "Title",
+    "OriginalSize",
+    "OriginalMD5",
+    "Thumbnail300KURL",
+]
 
 
 def test_columns_are_those_of_the_published_files() -> None:

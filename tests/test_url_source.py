@@ -21,8 +21,8 @@ from oi_tfrecord.inputs import open_table
 from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.prefetch import map_in_order
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.record_keys import UrlKind
 from oi_tfrecord.tables import Table
-from oi_tfrecord.url_images import UrlKind
 from oi_tfrecord.url_source import UrlSource, fetch_settings
 
 COUNT = 60

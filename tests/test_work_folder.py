@@ -5,6 +5,7 @@ import pytest
 from memory_filesystem import MemoryFileSystem
 
 from oi_tfrecord import storage
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.work_folder import WorkFolder
 
 
@@ -38,6 +39,44 @@ def test_results_are_given_back_by_shard(work: WorkFolder) -> None:
         work.write_result(shard, b"shard %d" % shard)
     work.write_result(2, b"shard 2 again")
     assert list(work.results()) == [b"shard 0", b"shard 2 again", b"shard 10"]
+
+
+def test_results_are_counted(work: WorkFolder) -> None:
+    work.create({})
+    assert work.count_results() == 0
+    for shard in (3, 1, 3):
+        work.write_result(shard, b"x")
+    assert work.count_results() == 2
+
+
+def test_limit_is_kept(work: WorkFolder) -> None:
+    work.create({})
+    work.write_limit((1 << 64) - 1)
+    assert work.limit() == (1 << 64) - 1
+
+
+@pytest.mark.parametrize("line", [None, 7])
+def test_an_input_error_is_handed_on_whole(work: WorkFolder, line: int | None) -> None:
+    work.create({})
+    assert work.error() is None
+    raised = InputError("é.csv", "is empty", "Download it again", line)
+    with pytest.raises(InputError), work.reported():
+        raise raised
+    error = work.error()
+    assert type(error) is InputError
+    assert vars(error) == vars(raised)
+    # A rerun starts without the error of the run before.
+    work.clear_temporary()
+    assert work.error() is None
+
+
+def test_other_exceptions_are_not_handed_on(work: WorkFolder) -> None:
+    work.create({})
+    with pytest.raises(ValueError, match="bug"), work.reported():
+        raise ValueError("bug")
+    with work.reported():
+        pass
+    assert work.error() is None
 
 
 def test_rejects_are_given_back_by_name(work: WorkFolder) -> None:

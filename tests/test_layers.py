@@ -1,0 +1,214 @@
+"""Holds the direction of imports between the layers, and that Beam and TensorFlow stay where they belong."""
+
+import ast
+import graphlib
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+LAYERS: dict[str, set[str]] = {
+    # Values: what every other module speaks of.
+    "values": {"", "errors", "reasons", "tables", "record_keys"},
+    # Pure: no file, no network, no clock.
+    "pure": {
+        "batches",
+        "boxes",
+        "classes",
+        "csv_header",
+        "csv_ranges",
+        "csv_rows",
+        "example",
+        "fetch_policy",
+        "filters",
+        "framing",
+        "images",
+        "join",
+        "jpeg",
+        "label_map",
+        "labels",
+        "manifest",
+        "protobuf_text",
+        "records",
+        "rejects",
+        "releases",
+        "results",
+        "sample_scenes",
+        "sharding",
+        "table_rows",
+        "thumbnail",
+    },
+    # Outside: files, network, threads, clocks.
+    "outside": {
+        "config",  # Checks paths, and names the kinds of URL.
+        "csv_input",
+        "download_line",
+        "fetch",
+        "fetch_request",
+        "finish",
+        "image_cache",
+        "image_source",
+        "inputs",
+        "metadata_rows",
+        "output_state",
+        "plan",
+        "prefetch",
+        "progress",
+        "range_job",
+        "sample",
+        "shard_file",
+        "shard_job",
+        "shard_plan",
+        "shuffle_files",
+        "storage",
+        "summary",
+        "url_folders",
+        "url_images",
+        "url_source",
+        "work_folder",
+    },
+    # Each wires functions of the layers below into Beam.
+    "transforms": {
+        "transforms",
+        "transforms.finish_dataset",
+        "transforms.group_batches",
+        "transforms.limit_images",
+        "transforms.read_tables",
+        "transforms.write_shards",
+    },
+    # What a command does, from its flags to its exit code.
+    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "worker"},
+}
+"""Modules of oi_tfrecord by layer, the lowest first; "" is the package itself. The highest layer is pipelines/."""
+
+ORDER = [*LAYERS, "commands"]
+BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.storage"}
+"""The modules below the transforms that reach Beam, and only within functions: for its filesystems."""
+TENSORFLOW_READERS: set[str] = set()
+"""The modules that import TensorFlow: those that read records for training."""
+
+
+def module_name(path: pathlib.Path, root: pathlib.Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def find_modules(root: pathlib.Path) -> dict[str, ast.Module]:
+    paths = [path for package in ("oi_tfrecord", "pipelines") for path in (root / package).rglob("*.py")]
+    return {module_name(path, root): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+
+
+MODULES = find_modules(REPOSITORY)
+LAYER_OF = {f"oi_tfrecord.{name}".rstrip("."): layer for layer, names in LAYERS.items() for name in names} | {
+    name: "commands" for name in MODULES if name.split(".")[0] == "pipelines"
+}
+
+
+def imported(tree: ast.AST, name: str) -> set[str]:
+    """Returns every name that a module imports, also within functions and for type checking only.
+
+    `from a import b` gives both `a` and `a.b`, as b may be a module.
+    """
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name} has a relative import"
+            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def own_imports(name: str) -> set[str]:
+    """Returns the modules of this repository that a module imports.
+
+    The package that is only the way to a module does not count as imported itself.
+    """
+    found = imported(MODULES[name], name) & set(MODULES)
+    return {module for module in found if not any(other.startswith(module + ".") for other in found)} - {name}
+
+
+def imports_package(tree: ast.AST, name: str, package: str) -> bool:
+    return any(module.split(".")[0] == package for module in imported(tree, name))
+
+
+def test_every_module_is_in_one_layer() -> None:
+    listed = [name for names in LAYERS.values() for name in names]
+    assert len(listed) == len(set(listed)), "a module is listed in two layers"
+    ours = {name for name in MODULES if name.split(".")[0] == "oi_tfrecord"}
+    assert {name for name in LAYER_OF if LAYER_OF[name] != "commands"} == ours, "list each module in LAYERS"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_go_down(name: str) -> None:
+    level = ORDER.index(LAYER_OF[name])
+    upward = {module for module in own_imports(name) if ORDER.index(LAYER_OF[module]) > level}
+    assert not upward, f"{name} ({LAYER_OF[name]}) imports from a higher layer: {sorted(upward)}"
+
+
+def test_imports_have_no_cycle() -> None:
+    graphlib.TopologicalSorter({name: own_imports(name) for name in MODULES}).prepare()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if LAYER_OF[name] in ("values", "pure", "outside")))
+def test_beam_is_not_imported_below_the_transforms(name: str) -> None:
+    if name not in BEAM_BELOW_TRANSFORMS:
+        assert not imports_package(MODULES[name], name, "apache_beam")
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_only_readers_import_tensorflow(name: str) -> None:
+    assert name.removeprefix("oi_tfrecord.") in TENSORFLOW_READERS or not imports_package(
+        MODULES[name], name, "tensorflow"
+    )
+
+
+@pytest.mark.parametrize("layer", ["values", "pure", "outside"])
+def test_a_fresh_interpreter_loads_neither_beam_nor_tensorflow(layer: str) -> None:
+    names = sorted(name for name in LAYER_OF if LAYER_OF[name] == layer)
+    program = (
+        "import importlib, json, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout))
+    assert set(names) <= loaded
+    assert not loaded & {"apache_beam", "tensorflow"}
+
+
+def test_imports_are_seen_wherever_they_stand() -> None:
+    # Without this, the tests above could pass because they see nothing.
+    source = """
+import a.b
+from c import d
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from e.f import g
+def function():
+    import apache_beam as beam
+    from tensorflow.io import gfile
+"""
+    tree = ast.parse(source)
+    assert imported(tree, "x") >= {"a.b", "c", "c.d", "e.f", "e.f.g", "apache_beam", "tensorflow.io"}
+    assert imports_package(tree, "x", "apache_beam")
+    assert imports_package(tree, "x", "tensorflow")
+    assert not imports_package(tree, "x", "tensor")
+    with pytest.raises(AssertionError, match="relative import"):
+        imported(ast.parse("from . import storage"), "x")
+
+
+def test_own_imports_are_found() -> None:
+    assert {"oi_tfrecord.storage", "oi_tfrecord.framing"} <= own_imports("oi_tfrecord.shard_file")
+    assert "oi_tfrecord.transforms.write_shards" in own_imports("oi_tfrecord.pipeline")
+    assert "oi_tfrecord" not in own_imports("oi_tfrecord.shard_file")
+    assert BEAM_BELOW_TRANSFORMS == {
+        name
+        for name in MODULES
+        if LAYER_OF[name] in ("values", "pure", "outside") and imports_package(MODULES[name], name, "apache_beam")
+    }
