@@ -66,7 +66,7 @@ class MemoryFileSystem(FileSystem):
         if path not in self.files:
             raise BeamIOError("no such file", {path: "missing"})
         assert self._get_compression_type(path, compression_type) == CompressionTypes.UNCOMPRESSED
-        return io.BufferedReader(io.BytesIO(self.files[path]))  # type: ignore[arg-type]
+        return io.BufferedReader(io.BytesIO(self.files[path]))
 
     def copy(self, source_file_names: list[str], destination_file_names: list[str]) -> None:
         for source, target in zip(source_file_names, destination_file_names, strict=True):
@@ -88,7 +88,7 @@ class MemoryFileSystem(FileSystem):
         return 0.0
 
     def metadata(self, path: str) -> FileMetadata:
-        return FileMetadata(path, len(self.files[path]), None)
+        return FileMetadata(path, len(self.files[path]), 0.0)
 
     def delete(self, paths: list[str]) -> None:
         for path in paths:

@@ -162,7 +162,8 @@ def test_ranges(field: str, good: tuple[float, ...], bad: tuple[float, ...]) -> 
     for value in good:
         assert getattr(load_config("", "none", {field: value}), field) == value
     for value in bad:
-        error = error_of(**{field: value})
+        given: dict[str, Any] = {field: value}
+        error = error_of(**given)
         assert error.field == field
         assert str(type(getattr(ConvertConfig, field))(value)) in error.problem
 

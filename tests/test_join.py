@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -24,8 +25,8 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "label": [0, 65535],
     "source": ["", "activemil"],
     "confidence": [0.0, 0.5],
-    **dict.fromkeys(COORDINATES, [0.0, 1.0]),
-    **dict.fromkeys(FLAGS, [-2, -1, 1]),
+    **{name: [0.0, 1.0] for name in COORDINATES},
+    **{name: [-2, -1, 1] for name in FLAGS},
 }
 
 
@@ -99,7 +100,7 @@ def batches_of(draw: st.DrawFn, tables: Tables) -> list[Batch]:
             ranged = [row for row in rows if row.key == key]
             cuts = draw(st.sets(st.integers(1, len(ranged)), max_size=2))
             borders = sorted({0, *cuts, len(ranged)})
-            for part, (start, end) in enumerate(zip(borders, borders[1:], strict=False)):
+            for part, (start, end) in enumerate(itertools.pairwise(borders)):
                 names = draw(st.permutations(["verification", "", "activemil", "unused"]))
                 batch = make_batch(key, part, ranged[start:end], names)
                 batches.append(decode(encode(batch)))
@@ -195,7 +196,7 @@ def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
 
 def outcome_of(joined: JoinedShard, driver: Table) -> Outcome:
     image_ids = [int(image_id) for image_id in joined.image_ids]
-    annotations = {}
+    annotations: dict[Table, list[list[tuple[int, int, tuple[Any, ...]]]]] = {}
     for table, fields in FIELDS.items():
         if table not in joined.annotations:
             annotations[table] = [[] for _ in image_ids]

@@ -1,3 +1,4 @@
+import concurrent.futures
 import gc
 import threading
 import time
@@ -56,7 +57,7 @@ def test_an_exception_comes_in_the_place_of_its_item(bad: int, threads: int) -> 
         return item
 
     before = set(threading.enumerate())
-    got = []
+    got: list[int] = []
     with pytest.raises(LookupError) as raised:
         got.extend(map_in_order(function, range(31), threads=threads, max_bytes=1 << 20, size_of=lambda _: 1))
     assert raised.value.args == (bad,)
@@ -116,16 +117,39 @@ def test_tasks_are_bounded_whatever_the_bytes() -> None:
 
 def test_threads_end_when_the_consumer_stops_early() -> None:
     before = set(threading.enumerate())
-    calls = []
-    results = map_in_order(
-        lambda item: calls.append(item) or item, range(10_000), threads=3, max_bytes=1 << 20, size_of=lambda _: 1
-    )
+    results = map_in_order(int, range(10_000), threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
     assert next(results) == 0
     assert set(threading.enumerate()) > before
     results.close()  # type: ignore[attr-defined]
     assert set(threading.enumerate()) <= before
-    # At most the window of tasks that had been handed out was computed.
-    assert len(calls) <= 2 * 3 * CHUNK
+
+
+def test_tasks_that_wait_are_not_begun_when_the_consumer_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = threading.Event()
+    shutdown = concurrent.futures.ThreadPoolExecutor.shutdown
+
+    def shutdown_and_tell(
+        self: concurrent.futures.ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False
+    ) -> None:
+        shutdown(self, wait=False, cancel_futures=cancel_futures)
+        stopped.set()
+        shutdown(self, wait=wait)
+
+    monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "shutdown", shutdown_and_tell)
+    calls = []
+
+    def function(item: int) -> int:
+        calls.append(item)
+        if item >= 2 * CHUNK:
+            assert stopped.wait(60)
+        return item
+
+    results = map_in_order(function, range(1000), threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
+    # The second task's first result: from here on more tasks are handed out than there are threads.
+    assert [next(results) for _ in range(CHUNK + 1)][-1] == CHUNK
+    results.close()  # type: ignore[attr-defined]
+    # Two tasks are done, and each of the three threads was in one more.
+    assert max(calls) < (2 + 3) * CHUNK
 
 
 def test_threads_end_when_the_consumer_forgets_the_iterator() -> None:

@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import itertools
 import os
 import pathlib
 import random
@@ -17,11 +18,11 @@ Writer = Callable[[list[Sequence[bytes]]], tuple[WrittenShard, bytes]]
 
 def sizes_to_pieces(sizes: Sequence[int], cuts: int = 2) -> list[Sequence[bytes]]:
     chosen = random.Random(5)
-    records = []
+    records: list[Sequence[bytes]] = []
     for size in sizes:
         data = chosen.randbytes(size)
         borders = sorted([0, *(chosen.randint(0, size) for _ in range(cuts)), size])
-        records.append(tuple(data[start:end] for start, end in zip(borders, borders[1:], strict=False)))
+        records.append(tuple(data[start:end] for start, end in itertools.pairwise(borders)))
     return records
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
+from oi_tfrecord.allocator import keep_freed_memory
 from oi_tfrecord.batches import decode
 from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.progress import WRITE, Reporter
@@ -37,6 +38,7 @@ class _WriteShard(beam.DoFn):
         self._job = job
 
     def setup(self) -> None:
+        keep_freed_memory()
         self._reporter = Reporter(self._job.work, WRITE)
 
     def process(self, element: tuple[int, Iterable[bytes]], label_map: LabelMap) -> Iterator[bytes]:
