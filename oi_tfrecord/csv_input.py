@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from oi_tfrecord import storage
-from oi_tfrecord.csv_ranges import BlockScan, line_range, resolve, scan_block, split_stream
+from oi_tfrecord.csv_ranges import BlockScan, check_closed, line_range, resolve, scan_block, split_stream
 from oi_tfrecord.inputs import InputFile, read_rows
 from oi_tfrecord.tables import QUOTED_LINE_BREAKS, RangeKey
 
@@ -68,11 +68,16 @@ def read_range(file: InputFile, file_range: FileRange, block_bytes: int) -> Iter
     if file.compressed:
         quoted = file.table in QUOTED_LINE_BREAKS
         for index, data in enumerate(split_stream(read_rows(file), block_bytes, quoted, file.path)):
+            if quoted:
+                check_closed(data, file.path)
             yield RangeKey(file.table, file.number, index), data
         return
     start, end = (file_range.start, file_range.end) if file_range.exact else _whole_lines(file, file_range)
     if start < end:
-        yield file_range.key, storage.read_range(file.path, start, end - start)
+        data = storage.read_range(file.path, start, end - start)
+        if file.table in QUOTED_LINE_BREAKS and end == file.size:
+            check_closed(data, file.path, start)
+        yield file_range.key, data
 
 
 def _whole_lines(file: InputFile, nominal: FileRange) -> tuple[int, int]:

@@ -117,6 +117,24 @@ def record_starts(data: bytes) -> tuple[Positions, bool]:
     return starts[: np.searchsorted(starts, len(data))], inside
 
 
+def check_closed(data: bytes, path: str, start: int = 0) -> None:
+    """Checks that the end of a file's records is not swallowed by a quoted field that is never closed.
+
+    Args:
+      data: the last records of the file; the first byte starts a record.
+      path: the file, for the error.
+      start: file offset of the first byte.
+
+    Raises:
+      InputError: the last record is inside quotes and longer than MAX_LINE_BYTES. A shorter one is
+        a row like any other, and malformed.
+    """
+    if len(data) > MAX_LINE_BYTES and b'"' in data:
+        starts, inside = record_starts(data)
+        if inside and len(data) - int(starts[-1]) > MAX_LINE_BYTES:
+            raise _unclosed(path, start + int(starts[-1]))
+
+
 def align_to_line(read: Callable[[int, int], bytes], size: int, offset: int, path: str) -> int:
     """Returns the start of the first line at or after a byte offset.
 

@@ -101,7 +101,7 @@ def read_split(output_dir: str, split: str) -> dict[str, Any]:
 
 def _shard_sizes(plan: ConvertPlan) -> dict[str, int]:
     split = plan.config.split
-    found = storage.match(storage.join(plan.config.output_dir, f"{split}.tfrecord-*"))
+    found = storage.match(storage.join(storage.escape(plan.config.output_dir), f"{split}.tfrecord-*"))
     sizes = {posixpath.basename(info.path): info.size for info in found}
     return {name: size for name, size in sizes.items() if (parse_shard_file(name) or ("",))[0] == split}
 

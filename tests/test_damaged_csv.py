@@ -291,3 +291,22 @@ def test_no_traceback_from_a_process_of_its_own(data: pathlib.Path, tmp_path: pa
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
+def test_a_quote_that_is_never_closed_swallows_no_images(
+    run: Callable[..., Converted], data: pathlib.Path, tmp_path: pathlib.Path, packed: bool
+) -> None:
+    import gzip
+
+    path = table(data, IMAGES)
+    rows = "".join(f"{number:016x},train,,,,,A,T,1,,\n" for number in range(60_000))
+    text = path.read_text() + '00000000000fffff,train,,,,,A,"T,1,,\n' + rows
+    path.write_text(text)
+    if packed:
+        path.with_suffix(".csv.gz").write_bytes(gzip.compress(text.encode(), 1))
+        path.unlink()
+    result = run(data, tmp_path / "out", "--select=all")
+    assert result.code == 1
+    assert "a quoted field is not closed" in result.err
+    assert "Traceback" not in result.err

@@ -20,6 +20,7 @@ LAYERS: dict[str, set[str]] = {
         "batches",
         "boxes",
         "classes",
+        "config",  # But for find_config, which looks where a configuration file is.
         "csv_header",
         "csv_ranges",
         "csv_rows",
@@ -28,6 +29,7 @@ LAYERS: dict[str, set[str]] = {
         "fetch_policy",
         "filters",
         "framing",
+        "gzip_index",
         "images",
         "join",
         "jpeg",
@@ -46,8 +48,6 @@ LAYERS: dict[str, set[str]] = {
     },
     # Outside: files, network, threads, clocks.
     "outside": {
-        "allocator",
-        "config",
         "csv_input",
         "download_line",
         "fetch",
