@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from oi_tfrecord.sharding import hash_ids, shard_of
 from oi_tfrecord.table_rows import TableRows
@@ -18,7 +19,7 @@ from oi_tfrecord.tables import ROW_TYPES, RangeKey, Table
 MAX_BATCH_BYTES = 4 << 20
 """Keeps a batch well under the 10 MB that Flink takes in one element."""
 
-_HEADER = struct.Struct("<BIIIIH")
+_HEADER = struct.Struct("<BIIIII")
 _TABLES = tuple(Table)
 
 
@@ -54,14 +55,14 @@ def decode(data: bytes) -> Batch:
     table = _TABLES[table_index]
     start = _HEADER.size + source_bytes
     sources = data[_HEADER.size : start].decode()
-    row_type = ROW_TYPES[table]
-    rows = np.frombuffer(data, row_type, count, start)
-    end = start + count * row_type.itemsize
+    rows = np.frombuffer(data, ROW_TYPES[table], count, start)
+    end = start + count * rows.itemsize
+    names = tuple(sources.split("\n")) if "source" in (rows.dtype.names or ()) else ()
     texts: dict[str, pa.Array] = {}
     if end < len(data):
         stored = pa.ipc.open_stream(pa.BufferReader(data).read_buffer()[end:]).read_all()
         texts = {name: stored[name].combine_chunks() for name in stored.column_names}
-    return Batch(RangeKey(table, file, index), part, tuple(sources.split("\n")) if sources else (), rows, texts)
+    return Batch(RangeKey(table, file, index), part, names, rows, texts)
 
 
 def partition(
@@ -86,14 +87,23 @@ def partition(
     rows = np.take(table_rows.rows, order)
     shards = shards[order]
     starts = np.flatnonzero(np.diff(shards, prepend=np.array([-1], np.int64)))
-    ends = np.append(starts[1:], len(rows))
+    ends = np.append(starts, len(rows))[1:]
     texts = {name: column.take(pa.array(order)) for name, column in table_rows.texts.items()}
-    row_bytes = rows.dtype.itemsize + sum(column.nbytes for column in texts.values()) // max(len(rows), 1)
-    limit = max(MAX_BATCH_BYTES // row_bytes, 1)
+    row_ends = np.arange(len(rows) + 1) * rows.dtype.itemsize
+    for column in texts.values():
+        row_ends[1:] += np.cumsum(pc.binary_length(column).fill_null(0).to_numpy(), dtype=np.int64)
     for shard, start, end in zip(shards[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
         if shard in skipped_shards:
             continue
-        for part, begin in enumerate(range(start, end, limit)):
-            stop = min(begin + limit, end)
+        for part, (begin, stop) in enumerate(_cut(row_ends, start, end)):
             sliced = {name: column.slice(begin, stop - begin) for name, column in texts.items()}
             yield shard, encode(Batch(key, part, table_rows.sources, rows[begin:stop], sliced))
+
+
+def _cut(row_ends: np.ndarray, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cuts rows `start` to `end` in runs of at most MAX_BATCH_BYTES; a longer row is a run of its own."""
+    while start < end:
+        fitting = int(np.searchsorted(row_ends, row_ends[start] + MAX_BATCH_BYTES, side="right")) - 1
+        stop = min(max(fitting, start + 1), end)
+        yield start, stop
+        start = stop

@@ -41,5 +41,7 @@ def find_bad_boxes(rows: np.ndarray) -> list[tuple[Reject, np.ndarray]]:
 def describe(row: np.void, reason: Reject) -> str:
     """Returns the values of a rejected box row that show why, for the rejects file."""
     if reason is Reject.BAD_FLAG:
-        return ", ".join(f"{column}={row[name]}" for name, column in FLAGS.items() if row[name] not in (UNKNOWN, 0, 1))
-    return ", ".join(f"{column}={row[name]:.7g}" for name, column in COORDINATES.items())
+        valid = (NO_COLUMN, UNKNOWN, 0, 1)
+        return ", ".join(f"{column}={row[name]}" for name, column in FLAGS.items() if row[name] not in valid)
+    # Unlike any fixed number of digits, str tells a float32 just above 1 from 1, and writes no digit more.
+    return ", ".join(f"{column}={row[name]!s}" for name, column in COORDINATES.items())

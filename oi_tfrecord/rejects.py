@@ -45,9 +45,9 @@ def format_piece(rejected: Iterable[Rejected]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for item in rejected:
-        detail = item.detail[:MAX_DETAIL]
+        detail = _printable(item.detail)[:MAX_DETAIL]
         where = (item.file_index, item.range_index, item.line)
-        writer.writerow((*where, item.table, item.file, item.image_id, str(item.reason), detail))
+        writer.writerow((*where, item.table, _printable(item.file), item.image_id, str(item.reason), detail))
     return out.getvalue()
 
 
@@ -73,3 +73,10 @@ def absolute_lines(piece: str, first_lines: dict[tuple[str, int, int], int]) -> 
 def format_header() -> str:
     """Returns the header line of the rejects file."""
     return ",".join(COLUMNS) + "\n"
+
+
+def _printable(text: str) -> str:
+    # A carriage return, which the csv module writes unquoted, would end the line when it is read again.
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

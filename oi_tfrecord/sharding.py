@@ -16,7 +16,7 @@ _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
 _SHIFT_33 = np.uint64(33)
 _SHIFT_32 = np.uint64(32)
 _LOW_32 = np.uint64(0xFFFFFFFF)
-_SHARD_FILE = re.compile(r"^(?P<split>.+)\.tfrecord-(?P<shard>\d{5})-of-(?P<count>\d{5})$")
+_SHARD_FILE = re.compile(r"(?P<split>.+)\.tfrecord-(?P<shard>[0-9]{5})-of-(?P<count>[0-9]{5}|1[0-9]{5})")
 
 
 def hash_ids(image_ids: np.ndarray) -> np.ndarray:
@@ -64,5 +64,5 @@ def shard_file(split: str, shard: int, num_shards: int) -> str:
 
 def parse_shard_file(name: str) -> tuple[str, int, int] | None:
     """Returns (split, shard, number of shards) of a shard's file name, or None for another name."""
-    match = _SHARD_FILE.match(name)
+    match = _SHARD_FILE.fullmatch(name)
     return (match["split"], int(match["shard"]), int(match["count"])) if match else None

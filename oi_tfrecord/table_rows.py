@@ -123,14 +123,22 @@ def make_rows(
     label_names = columns["LabelName"]
     codes = vocabulary.codes(label_names.values)[label_names.codes] if len(rows) else np.zeros(0, np.int32)
     rows["label"] = np.maximum(codes, 0)
-    rows["confidence"] = columns.get("Confidence", 1.0)
     sources = _fill_source(rows, columns.get("Source"))
+    # A value beyond float32 becomes infinite, which the checks find.
+    with np.errstate(over="ignore"):
+        rows["confidence"] = columns.get("Confidence", 1.0)
+        if table is Table.BOXES:
+            for field, column in COORDINATES.items():
+                rows[field] = columns[column]
     if table is Table.BOXES:
-        for field, column in COORDINATES.items():
-            rows[field] = columns[column]
         for field, column in FLAGS.items():
-            # Clipping keeps a wild value wrong instead of letting it wrap into a valid one.
-            rows[field] = np.clip(columns[column], NO_COLUMN - 1, 2) if column in columns else NO_COLUMN
+            if column not in columns:
+                rows[field] = NO_COLUMN
+                continue
+            # A wild value stays wrong: it may neither wrap into a valid one nor pass for an absent column.
+            flags = np.clip(columns[column], -128, 127)
+            flags[flags == NO_COLUMN] = NO_COLUMN - 1
+            rows[field] = flags
 
     usable = codes >= 0
     for index in np.flatnonzero(~usable):
@@ -141,7 +149,7 @@ def make_rows(
     for reason, indices in checks:
         for index in indices[usable[indices]]:
             row = rows[index]
-            detail = f"Confidence={row['confidence']:.7g}" if reason is Reject.BAD_CONFIDENCE else ""
+            detail = f"Confidence={row['confidence']!s}" if reason is Reject.BAD_CONFIDENCE else ""
             faults.append(_fault(row, reason, detail or boxes.describe(row, reason)))
         usable[indices] = False
     faults.sort(key=lambda fault: fault.line)

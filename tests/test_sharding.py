@@ -44,6 +44,24 @@ def test_names() -> None:
     assert parse_shard_file("train.tfrecord-00003-of-00100") == ("train", 3, 100)
 
 
-@pytest.mark.parametrize("name", ["train.tfrecord", "train.tfrecord-3-of-100", "train.tfrecord-00003-of-00100.tmp"])
+@given(shard=st.integers(0, MAX_SHARDS - 1), split=st.text("a-z0_", min_size=1, max_size=9))
+@pytest.mark.parametrize("num_shards", [1, 99_999, MAX_SHARDS])
+def test_every_name_is_parsed(split: str, shard: int, num_shards: int) -> None:
+    shard %= num_shards
+    assert parse_shard_file(shard_file(split, shard, num_shards)) == (split, shard, num_shards)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train.tfrecord",
+        "train.tfrecord-3-of-100",
+        "train.tfrecord-00003-of-00100.tmp",
+        "train.tfrecord-00003-of-00100\n",
+        "train.tfrecord-00003-of-000100",
+        "train.tfrecord-0000٣-of-00100",
+        ".tfrecord-00003-of-00100",
+    ],
+)
 def test_other_names_are_no_shards(name: str) -> None:
     assert parse_shard_file(name) is None

@@ -1,0 +1,90 @@
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.rejects import COLUMNS, MAX_DETAIL, Rejected, absolute_lines, format_header, format_piece
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+ROWS = st.builds(
+    Rejected,
+    table=st.sampled_from(["metadata", "boxes", "human_labels"]),
+    file=TEXT,
+    line=st.integers(0, 2**32 - 1),
+    image_id=st.sampled_from(["", "0000033073932c2e"]),
+    reason=st.sampled_from(Reject),
+    detail=TEXT,
+    range_index=st.integers(0, 3),
+    file_index=st.integers(0, 2),
+)
+IMAGES = st.builds(
+    Rejected,
+    table=st.just("images"),
+    file=TEXT,
+    line=st.just(-1),
+    image_id=st.just("0000033073932c2e"),
+    reason=st.sampled_from(Reject),
+    detail=TEXT,
+)
+FIRST_LINES = {
+    (table, file, index): 2 + 1000 * index + 7 * file
+    for table in ("metadata", "boxes", "human_labels")
+    for file in range(3)
+    for index in range(4)
+}
+
+
+def read(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+@given(rejected=st.lists(ROWS | IMAGES, max_size=8))
+def test_every_reject_is_one_line_with_its_line_in_the_file(rejected: list[Rejected]) -> None:
+    text = absolute_lines(format_piece(rejected), FIRST_LINES)
+    # Each on a line of its own, whatever a label or path holds: so the file can be searched and counted by line.
+    assert len(text.splitlines()) == len(rejected)
+    for row, item in zip(read(text), rejected, strict=True):
+        place = FIRST_LINES.get((item.table, item.file_index, item.range_index))
+        line = "" if item.table == "images" else str(place + item.line if place else None)
+        assert [row[0], *row[2:5]] == [item.table, line, item.image_id, item.reason.value]
+        for written, given_text in ((row[1], item.file), (row[5], item.detail)):
+            assert written.isprintable()
+            if given_text.isprintable():
+                assert written == given_text
+
+
+@pytest.mark.parametrize("detail", ["a\rb", "a\nb", "a\r\nb", "\0", "\x85", "\u2028"])
+def test_control_characters_are_spelled_out(detail: str) -> None:
+    piece = format_piece([Rejected("boxes", "boxes.csv", 0, "", Reject.UNKNOWN_CLASS, detail, 0, 0)])
+    [row] = read(absolute_lines(piece, FIRST_LINES))
+    assert row[5].encode().decode("unicode_escape") == detail
+    assert "\\" in row[5]
+
+
+def test_text_that_csv_must_quote_survives() -> None:
+    detail = 'Zoë, "the cat"; it\'s'
+    piece = format_piece([Rejected("boxes", "a,b.csv", 5, "0000033073932c2e", Reject.UNKNOWN_CLASS, detail, 1, 2)])
+    line = FIRST_LINES["boxes", 2, 1] + 5
+    expected = ["boxes", "a,b.csv", str(line), "0000033073932c2e", "unknown_class", detail]
+    assert read(absolute_lines(piece, FIRST_LINES)) == [expected]
+
+
+def test_a_long_detail_is_cut() -> None:
+    piece = format_piece([Rejected("boxes", "b.csv", 0, "", Reject.MALFORMED_ROW, "\r" * 10_000, 0, 0)])
+    assert len(read(absolute_lines(piece, FIRST_LINES))[0][5]) == MAX_DETAIL
+
+
+def test_a_range_whose_first_line_is_unknown_is_an_error() -> None:
+    piece = format_piece([Rejected("boxes", "b.csv", 0, "", Reject.MALFORMED_ROW, "", 9, 0)])
+    with pytest.raises(KeyError):
+        absolute_lines(piece, FIRST_LINES)
+
+
+def test_the_header_names_the_columns() -> None:
+    assert read(format_header()) == [list(COLUMNS)]
+    assert format_piece([]) == ""
+    piece = format_piece([Rejected("boxes", "b.csv", 0, "", Reject.MALFORMED_ROW, "", 0, 0)])
+    assert len(read(absolute_lines(piece, FIRST_LINES))[0]) == len(COLUMNS)
