@@ -42,13 +42,12 @@ def format_piece(rejected: Iterable[Rejected]) -> str:
     The number of the first line of a range is known once all ranges before it were read, so
     pieces carry (file index, range, line) until `absolute_lines` resolves them.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    lines = []
     for item in rejected:
-        detail = _printable(item.detail)[:MAX_DETAIL]
+        detail = item.detail[:MAX_DETAIL]
         where = (item.file_index, item.range_index, item.line)
-        writer.writerow((*where, item.table, _printable(item.file), item.image_id, str(item.reason), detail))
-    return out.getvalue()
+        lines.append(_csv_line((*where, item.table, item.file, item.image_id, str(item.reason), detail)))
+    return "".join(lines)
 
 
 def absolute_lines(piece: str, first_lines: dict[tuple[str, int, int], int]) -> str:
@@ -61,13 +60,12 @@ def absolute_lines(piece: str, first_lines: dict[tuple[str, int, int], int]) -> 
     Returns:
       CSV lines with COLUMNS; Line is empty for images.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    lines = []
     for file_index, index, line, table, file, image_id, reason, detail in csv.reader(io.StringIO(piece, newline="")):
         key = (table, int(file_index), int(index))
         number = first_lines[key] + int(line) if int(index) >= 0 else ""
-        writer.writerow((table, file, number, image_id, reason, detail))
-    return out.getvalue()
+        lines.append(_csv_line((table, file, number, image_id, reason, detail)))
+    return "".join(lines)
 
 
 def format_header() -> str:
@@ -75,8 +73,9 @@ def format_header() -> str:
     return ",".join(COLUMNS) + "\n"
 
 
-def _printable(text: str) -> str:
-    # A carriage return, which the csv module writes unquoted, would end the line when it is read again.
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+def _csv_line(fields: Iterable[object]) -> str:
+    # The csv module quotes a lone carriage return only where it is part of the line end; unquoted, it would end the
+    # line when it is read again.
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerow(fields)
+    return out.getvalue().removesuffix("\r\n") + "\n"

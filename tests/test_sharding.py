@@ -38,6 +38,13 @@ def test_a_shard_is_a_range_of_the_hash(hashes: list[int], shards: int) -> None:
     assert (found[0], found[-1]) == (0, shards - 1)
 
 
+@given(shards=st.integers(2, MAX_SHARDS), shard=st.integers(1, MAX_SHARDS - 1))
+def test_the_borders_of_the_shards_are_exact(shards: int, shard: int) -> None:
+    shard = shard % (shards - 1) + 1
+    first = -(-(shard << 64) // shards)
+    assert shard_of(np.array([first - 1, first], np.uint64), shards).tolist() == [shard - 1, shard]
+
+
 def test_names() -> None:
     assert format_id(0x60E3121C7305) == "000060e3121c7305"
     assert shard_file("train", 3, 100) == "train.tfrecord-00003-of-00100"
