@@ -176,7 +176,8 @@ def _filter(
     kept, dropped = kept.copy(), dict(dropped)
     for reason, indices in filters.find_dropped(table, rows, sources):
         if count := int(np.count_nonzero(kept[indices])):
-            dropped[reason] = count
+            # Several flags share one reason.
+            dropped[reason] = dropped.get(reason, 0) + count
         kept[indices] = False
     return kept, dropped
 

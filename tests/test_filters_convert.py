@@ -52,6 +52,24 @@ def test_boxes_are_filtered_and_counted(
     assert image_ids(result, split) == {row["ImageID"] for row in kept}
 
 
+def test_several_flags_are_counted_together(
+    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    flags = ("group_of", "occluded", "truncated")
+    columns = ("IsGroupOf", "IsOccluded", "IsTruncated")
+    result = run(
+        sample, tmp_path / "out", f"--exclude_flags={','.join(flags)}", "--class_list=classes-bbox.txt",
+        split="validation",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    rows = box_rows(sample, "validation")
+    left_out = {column: sum(row[column] == "1" for row in rows) for column in columns}
+    assert min(left_out.values()) > 0
+    kept = [row for row in rows if all(row[column] != "1" for column in columns)]
+    counted = result.manifest("validation")["tables"]["boxes"]
+    assert (counted["written"], counted["dropped"]["excluded_flag"]) == (len(kept), len(rows) - len(kept))
+
+
 def test_a_filter_may_leave_nothing(
     run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
