@@ -156,6 +156,14 @@ def parse_max_rejects(text: str) -> tuple[float, bool]:
     return limit, bool(match[2])
 
 
+def read_config(name: str | None, overrides: Mapping[str, Any]) -> ConvertConfig:
+    """Makes the configuration from `--config` and flags; see `find_config` and `load_config`."""
+    if name is None:
+        return load_config("", "flags", overrides)
+    found = find_config(name)
+    return load_config(found.read_text(encoding="utf-8"), str(found), overrides)
+
+
 def load_config(text: str, path: str, overrides: Mapping[str, Any]) -> ConvertConfig:
     """Makes the configuration from a YAML file and flags.
 

@@ -121,8 +121,7 @@ def _choose_workers(plan: ConvertPlan) -> int:
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:
     inputs = tuple(
-        TableInput(str(file.table), file.number, file.path, file.size, file.modified, file.header_lines)
-        for file in plan.files
+        TableInput(str(file.table), file.number, file.path, file.size, file.header_lines) for file in plan.files
     )
     about = {
         "oi_tfrecord": __version__,

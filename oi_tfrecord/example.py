@@ -6,8 +6,6 @@ order of their keys, as `SerializeToString(deterministic=True)` does.
 
 from collections.abc import Sequence
 
-import numpy as np
-
 _SMALL_VARINTS = tuple(
     bytes((value,)) if value < 0x80 else bytes((value & 0x7F | 0x80, value >> 7)) for value in range(1 << 14)
 )
@@ -116,8 +114,3 @@ def encode_example(features: dict[str, bytes]) -> bytes:
     """
     entries = b"".join(EntryEncoder(key).encode(features[key]) for key in sorted(features))
     return b"\x0a" + varint(len(entries)) + entries
-
-
-def varint_table(values: np.ndarray) -> list[bytes]:
-    """Returns the varint of each of `values` (non-negative integers)."""
-    return [varint(int(value)) for value in values]

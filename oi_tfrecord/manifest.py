@@ -22,7 +22,6 @@ class TableInput:
     number: int
     path: str
     size: int
-    modified: float
     header_lines: int
 
 

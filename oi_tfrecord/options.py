@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import flags
 
-from oi_tfrecord.config import ConvertConfig, find_config, load_config
+from oi_tfrecord.config import ConvertConfig, read_config
 from oi_tfrecord.errors import ConfigError, nearest
 
 
@@ -65,11 +65,8 @@ def parse_convert(arguments: Sequence[str]) -> Command:
     check_beam_arguments(rest, list(values))
     fields = [field.name for field in dataclasses.fields(ConvertConfig)]
     overrides: dict[str, Any] = {name: values[name].value for name in fields if values[name].value is not None}
-    text, path = "", "flags"
-    if values["config"].value is not None:
-        found = find_config(values["config"].value)
-        text, path = found.read_text(encoding="utf-8"), str(found)
-    return Command(load_config(text, path, overrides), int(values["workers"].value or 0), tuple(rest))
+    config = read_config(values["config"].value, overrides)
+    return Command(config, int(values["workers"].value or 0), tuple(rest))
 
 
 def describe_convert_flags() -> str:

@@ -178,9 +178,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
 
     def load(names: tuple[str, ...], wanted: str) -> tuple[bytes, str]:
         path = find(names, config.data_dir, config.split, wanted)[0].path
-        data = storage.read(path)
-        class_files[path] = hashlib.sha256(data).hexdigest()
-        return data, path
+        return _read_hashed(path, class_files), path
 
     descriptions = read_descriptions(*load(config.class_descriptions, "class_descriptions"))
     listed = read_class_list(*load(config.class_list, "class_list")) if config.class_list else list(descriptions)
@@ -242,6 +240,10 @@ def _read_given(field: str, path: str, class_files: dict[str, str]) -> bytes:
     """Returns the bytes of a file that a flag names, and adds its SHA-256 to `class_files`."""
     if not storage.exists(path):
         raise ConfigError(field, f"there is no file {path}")
+    return _read_hashed(path, class_files)
+
+
+def _read_hashed(path: str, class_files: dict[str, str]) -> bytes:
     data = storage.read(path)
     class_files[path] = hashlib.sha256(data).hexdigest()
     return data

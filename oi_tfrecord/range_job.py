@@ -13,7 +13,7 @@ from oi_tfrecord.csv_input import FileRange, read_range
 from oi_tfrecord.csv_rows import parse_rows
 from oi_tfrecord.filters import RowFilters
 from oi_tfrecord.inputs import InputFile
-from oi_tfrecord.rejects import Rejected, format_piece
+from oi_tfrecord.rejects import format_piece, reject_row
 from oi_tfrecord.results import RangeResult
 from oi_tfrecord.table_rows import TableRows, make_rows, wanted_columns
 from oi_tfrecord.tables import QUOTED_LINE_BREAKS, RangeKey
@@ -67,20 +67,8 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
 
 
 def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: TableRows) -> None:
-    rejects = [
-        Rejected(
-            table=key.table,
-            file=file.path,
-            line=fault.line,
-            image_id=fault.image_id,
-            reason=fault.reason,
-            detail=fault.detail,
-            range_index=key.index,
-            file_index=key.file,
-        )
-        for fault in rows.faults
-    ]
-    work.write_rejects(f"range-{key.table}-{key.file:05d}-{key.index:06d}", format_piece(rejects))
+    piece = format_piece(reject_row(key, file.path, fault) for fault in rows.faults)
+    work.write_rejects(f"range-{key.table}-{key.file:05d}-{key.index:06d}", piece)
 
 
 def _result(vocabulary: Vocabulary, key: RangeKey, data: bytes, rows: TableRows) -> RangeResult:

@@ -4,8 +4,10 @@ import csv
 import dataclasses
 import io
 from collections.abc import Iterable
+from typing import Protocol
 
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.tables import RangeKey
 
 COLUMNS = ("Table", "File", "Line", "ImageID", "Reason", "Detail")
 MAX_DETAIL = 200
@@ -34,6 +36,39 @@ class Rejected:
     detail: str
     range_index: int = -1
     file_index: int = -1
+
+
+class Fault(Protocol):
+    """What is wrong with a row: `line` counts from 0 within its range."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def image_id(self) -> str: ...
+    @property
+    def reason(self) -> Reject: ...
+    @property
+    def detail(self) -> str: ...
+
+
+def reject_row(key: RangeKey, path: str, fault: Fault) -> Rejected:
+    """Returns the reject of a row.
+
+    Args:
+      key: the range that the fault's line counts from.
+      path: the range's file.
+      fault: what is wrong with the row.
+    """
+    return Rejected(
+        table=key.table,
+        file=path,
+        line=fault.line,
+        image_id=fault.image_id,
+        reason=fault.reason,
+        detail=fault.detail,
+        range_index=key.index,
+        file_index=key.file,
+    )
 
 
 def format_piece(rejected: Iterable[Rejected]) -> str:

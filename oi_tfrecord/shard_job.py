@@ -17,7 +17,7 @@ from oi_tfrecord.prefetch import map_in_order
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.record_keys import RecordLayout
 from oi_tfrecord.records import RecordEncoder
-from oi_tfrecord.rejects import Rejected, format_piece
+from oi_tfrecord.rejects import Rejected, format_piece, reject_row
 from oi_tfrecord.results import ShardResult, TableCount, to_json
 from oi_tfrecord.shard_file import WrittenShard, write_shard
 from oi_tfrecord.sharding import format_id, shard_file
@@ -114,19 +114,7 @@ def convert_shard(
         written = WrittenShard(images.records, 0, "")
     else:
         written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
-    rejects = [
-        Rejected(
-            table=fault.key.table,
-            file=job.files[fault.key.table][fault.key.file],
-            line=fault.line,
-            image_id=fault.image_id,
-            reason=fault.reason,
-            detail=fault.detail,
-            range_index=fault.key.index,
-            file_index=fault.key.file,
-        )
-        for fault in joined.faults
-    ]
+    rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in joined.faults]
     job.work.write_rejects(f"shard-{shard:05d}", format_piece(rejects + images.rejects))
     result = _count(shard, name, joined, images, written, label_ids)
     if not job.dry_run:

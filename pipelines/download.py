@@ -42,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.config import ConvertConfig, find_config, load_config
+    from oi_tfrecord.config import ConvertConfig, read_config
     from oi_tfrecord.download import LAYOUTS, download, make_job
 
     parser = _Parser(
@@ -67,11 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed = vars(parser.parse_args(arguments))
         overrides = {name: parsed[name] for name in _FIELDS if parsed[name] is not None}
-        text, path = "", "flags"
-        if parsed["config"] is not None:
-            found = find_config(parsed["config"])
-            text, path = found.read_text(encoding="utf-8"), str(found)
-        config = load_config(text, path, overrides)
+        config = read_config(parsed["config"], overrides)
         return download(make_job(config, parsed["layout"]), config.max_rejects, sys.stdout, sys.stderr)
     except (OiTfrecordError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

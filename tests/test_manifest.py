@@ -16,9 +16,9 @@ from oi_tfrecord.manifest import (
 )
 from oi_tfrecord.results import RangeResult, ShardResult, TableCount
 
-BOXES = TableInput("boxes", 0, "/data/boxes-a.csv", 1000, 5.0, header_lines=1)
-MORE_BOXES = TableInput("boxes", 1, "/data/boxes-b.csv", 400, 5.0, header_lines=1)
-IMAGES = TableInput("metadata", 0, "/data/images.csv", 2000, 5.0, header_lines=2)
+BOXES = TableInput("boxes", 0, "/data/boxes-a.csv", 1000, header_lines=1)
+MORE_BOXES = TableInput("boxes", 1, "/data/boxes-b.csv", 400, header_lines=1)
+IMAGES = TableInput("metadata", 0, "/data/images.csv", 2000, header_lines=2)
 LABEL_MAP = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(5, "/m/b", "B")))
 
 
