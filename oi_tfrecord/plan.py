@@ -182,7 +182,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
 
     descriptions = read_descriptions(*load(config.class_descriptions, "class_descriptions"))
     listed = read_class_list(*load(config.class_list, "class_list")) if config.class_list else list(descriptions)
-    chosen = _choose_classes(config, listed, descriptions)
+    chosen = _choose_classes(config, listed, descriptions, class_files)
     label_map = _label_map(config, chosen, descriptions, class_files)
     vocabulary = Vocabulary.of(descriptions, listed)
     plan = ConvertPlan(
@@ -249,13 +249,15 @@ def _read_hashed(path: str, class_files: dict[str, str]) -> bytes:
     return data
 
 
-def _choose_classes(config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str]) -> list[str]:
+def _choose_classes(
+    config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str], class_files: dict[str, str]
+) -> list[str]:
     """Returns the classes of the list that `--classes` names, in list order."""
     if not config.classes:
         return listed
     wanted = config.classes
     if len(wanted) == 1 and storage.exists(wanted[0]):
-        lines = storage.read(wanted[0]).decode().splitlines()
+        lines = _read_hashed(wanted[0], class_files).decode().splitlines()
         wanted = tuple(line.strip() for line in lines if line.strip())
     named = {mid: descriptions.get(mid, mid) for mid in listed}
     mids = {find_class(name, named) for name in wanted}

@@ -109,6 +109,20 @@ def test_max_images_is_exact(
     assert found[0] <= every
 
 
+def test_an_edited_list_of_classes_is_another_conversion(
+    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("Ball\n")
+    assert run(sample, tmp_path / "out", f"--classes={path}").code == 0
+    again = run(sample, tmp_path / "out", f"--classes={path}")
+    assert (again.code, "Nothing to do" in again.out) == (0, True)
+    path.write_text("Ball\nTree\n")
+    result = run(sample, tmp_path / "out", f"--classes={path}")
+    assert result.code == 1
+    assert "--overwrite" in result.err
+
+
 def test_a_list_of_images(run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path) -> None:
     wanted = sorted(image_ids(run(sample, tmp_path / "all")))[:5]
     path = tmp_path / "ids.txt"
