@@ -10,8 +10,19 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.p
 
 READERS = ["tensorflow>=2.16"]
 DOWNLOAD = ["aiohttp>=3.10,<4"]
+ARCHIVES = ["indexed-gzip>=1.9,<2"]
 STORES = ["apache-beam[gcp,aws]", "gcp-storage-emulator", "moto[server]>=5"]
-TEST = [*READERS, *DOWNLOAD, *STORES, "duckdb>=1", "hypothesis>=6", "pandas>=2", "pytest>=8", "pytest-xdist>=3"]
+TEST = [
+    *READERS,
+    *DOWNLOAD,
+    *STORES,
+    *ARCHIVES,
+    "duckdb>=1",
+    "hypothesis>=6",
+    "pandas>=2",
+    "pytest>=8",
+    "pytest-xdist>=3",
+]
 LINT = ["mypy>=1.11", "ruff>=0.6", "types-PyYAML"]
 
 setup(
@@ -38,6 +49,7 @@ setup(
     extras_require={
         "tensorflow": READERS,
         "download": DOWNLOAD,
+        "archives": ARCHIVES,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
         "test": TEST,

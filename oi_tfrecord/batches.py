@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 
 from oi_tfrecord.sharding import hash_ids, shard_of
 from oi_tfrecord.table_rows import TableRows
-from oi_tfrecord.tables import ROW_TYPES, RangeKey, Table
+from oi_tfrecord.tables import Listing, RangeKey, Table, row_type
 
 MAX_BATCH_BYTES = 4 << 20
 """Keeps a batch well under the 10 MB that Flink takes in one element."""
 
 _HEADER = struct.Struct("<BIIIII")
-_TABLES = tuple(Table)
+_TABLES: tuple[Table | Listing, ...] = (*Table, *Listing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def decode(data: bytes) -> Batch:
     table = _TABLES[table_index]
     start = _HEADER.size + source_bytes
     sources = data[_HEADER.size : start].decode()
-    rows = np.frombuffer(data, ROW_TYPES[table], count, start)
+    rows = np.frombuffer(data, row_type(table), count, start)
     end = start + count * rows.itemsize
     names = tuple(sources.split("\n")) if "source" in (rows.dtype.names or ()) else ()
     texts: dict[str, pa.Array] = {}

@@ -172,13 +172,38 @@ def find_class(name_or_mid: str, descriptions: Mapping[str, str]) -> str:
     raise ConfigError("classes", f"no class {name_or_mid!r} in the class descriptions{guess}")
 
 
+def is_class(name_or_mid: str, descriptions: Mapping[str, str]) -> bool:
+    """Returns whether one or several classes have this MID, or this display name in any case."""
+    return name_or_mid in descriptions or name_or_mid.strip().casefold() in map(str.casefold, descriptions.values())
+
+
+def find_listed(name_or_mid: str, listed: Mapping[str, str], descriptions: Mapping[str, str]) -> str:
+    """Finds the class of a list that a user means; a name that it shares with others outside is not ambiguous.
+
+    Args:
+        name_or_mid: as in `find_class`.
+        listed: MID -> display name of the classes of the list.
+        descriptions: MID -> display name of all classes.
+
+    Returns:
+        The MID.
+
+    Raises:
+        ConfigError: as `find_class`, and if only a class outside of the list has this name.
+    """
+    if not is_class(name_or_mid, listed) and is_class(name_or_mid, descriptions):
+        problem = f"{name_or_mid!r} is not in the class list, which makes the label map; give another --class_list"
+        raise ConfigError("classes", problem)
+    return find_class(name_or_mid, listed)
+
+
 def _is_mid(text: str) -> bool:
     return text.startswith("/")
 
 
 def _class_rows(data: bytes, path: str) -> list[_Row]:
     """Returns the rows that hold a class, each with a first field: no blank rows and no header."""
-    rows = [row for row in _csv_rows(_decode(data, path), path) if "".join(row.fields).strip()]
+    rows = [row for row in _csv_rows(decode_text(data, path), path) if "".join(row.fields).strip()]
     if rows and _is_header(rows[0], rows[1:2]):
         rows = rows[1:]
     if not rows:
@@ -210,7 +235,16 @@ def _csv_rows(text: str, path: str) -> list[_Row]:
     return rows
 
 
-def _decode(data: bytes, path: str) -> str:
+def decode_text(data: bytes, path: str) -> str:
+    """Returns the text of a small file of classes, without a byte order mark.
+
+    Args:
+      data: its bytes.
+      path: the file, for error messages.
+
+    Raises:
+      InputError: the text is not UTF-8 or holds a NUL byte.
+    """
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode("utf-8")

@@ -17,7 +17,7 @@ from oi_tfrecord.tables import FLAGS, Table
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 SELECTIONS = ("boxed", "labelled", "all")
 IMAGE_MODES = ("copy", "verify")
-IMAGE_SOURCES = ("images", "image_urls", "url_folders")
+IMAGE_SOURCES = ("images", "archives", "image_urls", "url_folders")
 
 
 def _setting(default: Any, description: str, *, shapes_output: bool = True) -> Any:
@@ -38,6 +38,7 @@ class ConvertConfig:
     data_dir: str = _setting("", "Folder of the CSV and class files.", shapes_output=False)
     output_dir: str = _setting("", "Folder for records, label map, manifest and rejects.", shapes_output=False)
     images: str = _setting("", "Path of an image, with {image_id} and, if needed, {split}.")
+    archives: tuple[str, ...] = _setting((), "Archives of the images (tar, tar.gz, zip), patterns with {split}.")
     image_urls: str = _setting("", "Download the images from the metadata's URLs: original or thumbnail.")
     image_cache: str = _setting("", "Local folder that keeps what image_urls downloads.", shapes_output=False)
     url_folders: str = _setting("", "Folder of images stored as <first 3 characters>/<base name of OriginalURL>.")
@@ -161,14 +162,14 @@ def read_config(name: str | None, overrides: Mapping[str, Any]) -> ConvertConfig
     if name is None:
         return load_config("", "flags", overrides)
     found = find_config(name)
-    return load_config(found.read_text(encoding="utf-8"), str(found), overrides)
+    return load_config(found.read_bytes(), str(found), overrides)
 
 
-def load_config(text: str, path: str, overrides: Mapping[str, Any]) -> ConvertConfig:
+def load_config(text: str | bytes, path: str, overrides: Mapping[str, Any]) -> ConvertConfig:
     """Makes the configuration from a YAML file and flags.
 
     Args:
-      text: contents of the YAML file; empty for none.
+      text: contents of the YAML file, in UTF-8 if bytes; empty for none.
       path: its name, for errors.
       overrides: field name to value, from flags; they win.
 
@@ -181,7 +182,7 @@ def load_config(text: str, path: str, overrides: Mapping[str, Any]) -> ConvertCo
     try:
         loaded = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise ConfigError(path, f"is not YAML: {error}") from error
+        raise ConfigError(path, f"is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(path, "must hold keys and values at the top level")
     fields = {field.name: field for field in dataclasses.fields(ConvertConfig)}

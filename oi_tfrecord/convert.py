@@ -65,7 +65,7 @@ def _plan_shards(plan: ConvertPlan, out: TextIO) -> tuple[ConvertPlan, ShardPlan
         return plan.with_shards(num_shards), None
     job = plan.shard_job()
     shard_plan = plan_shards(
-        plan.files, job.driver, job.select, plan.filters, job.source, job.image_options, config.max_images
+        plan.range_job(frozenset()), job.driver, job.select, job.source, job.image_options, config.max_images
     )
     num_shards = config.num_shards or shard_plan.num_shards
     print_shard_plan(shard_plan, num_shards, out)

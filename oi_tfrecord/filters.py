@@ -11,6 +11,8 @@ from oi_tfrecord.tables import FLAGS, HUMAN_SOURCES, LABEL_TABLES, MACHINE_SOURC
 
 EVERY_IMAGE = 1 << 64
 _SAMPLE_SALT = np.uint64(0x9E3779B97F4A7C15)
+_HALF_DECIMAL = np.float32(5e-7)
+"""Half of the last decimal of a published coordinate: a side of just the least length is kept, rounded or not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +81,12 @@ class RowFilters:
             if self.box_sources:
                 kept = np.array([source in self.box_sources for source in sources], bool)
                 checks.append((Drop.BOX_SOURCE, kept[rows["source"]]))
-            for flag in self.exclude_flags:
-                checks.append((Drop.EXCLUDED_FLAG, rows[flag] != 1))
+            if self.exclude_flags:
+                unset = [rows[flag] != 1 for flag in self.exclude_flags]
+                checks.append((Drop.EXCLUDED_FLAG, np.logical_and.reduce(unset)))
             if self.min_box_side > 0:
                 shorter = np.minimum(rows["xmax"] - rows["xmin"], rows["ymax"] - rows["ymin"])
-                checks.append((Drop.SMALL_BOX, shorter >= np.float32(self.min_box_side)))
+                checks.append((Drop.SMALL_BOX, shorter >= np.float32(self.min_box_side) - _HALF_DECIMAL))
         free = np.ones(len(rows), bool)
         dropped = []
         for reason, passed in checks:
@@ -142,7 +145,7 @@ def parse_image_ids(data: bytes, path: str) -> np.ndarray:
       InputError: naming the first line that is no ImageID.
     """
     ids = []
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
         text = line.split(",")[0].strip().strip('"')
         if not text or (number == 1 and text.lower() == "imageid"):
             continue

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.batches import Batch
+from oi_tfrecord.image_files import ImageFiles, locate_images
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.sharding import format_id, hash_ids
-from oi_tfrecord.tables import LABEL_TABLES, ROW_TYPES, RangeKey, Table
+from oi_tfrecord.tables import LABEL_TABLES, ROW_TYPES, WINDOW, Listing, RangeKey, Table
 
 _SHIFT = np.uint64(32)
 
@@ -79,21 +80,23 @@ class JoinedShard:
       dropped: dropped rows per table and reason.
       images_not_selected: images left out by `images`.
       has_metadata: bool array [n], whether the metadata table names the image.
+      image_files: where the images are in archives; None if no archive was listed.
     """
 
     image_ids: np.ndarray
     annotations: Mapping[Table, Annotations]
     texts: Mapping[str, pa.Array]
     faults: list[JoinFault]
-    rejected: dict[Table, Counter[Reject]]
-    dropped: dict[Table, Counter[Drop]]
+    rejected: dict[Table | Listing, Counter[Reject]]
+    dropped: dict[Table | Listing, Counter[Drop]]
     images_not_selected: int
     has_metadata: np.ndarray
+    image_files: ImageFiles | None = None
 
 
-def stack(batches: Iterable[Batch]) -> dict[Table, Stacked]:
+def stack(batches: Iterable[Batch]) -> dict[Table | Listing, Stacked]:
     """Returns the rows of each table, in file order whatever the order of the batches."""
-    by_table: dict[Table, list[Batch]] = {}
+    by_table: dict[Table | Listing, list[Batch]] = {}
     for batch in batches:
         by_table.setdefault(batch.key.table, []).append(batch)
     stacked = {}
@@ -111,9 +114,9 @@ def stack(batches: Iterable[Batch]) -> dict[Table, Stacked]:
             arrays.append(rows)
         keys = tuple(batch.key for batch in parts)
         range_of = np.repeat(np.arange(len(parts)), [len(batch.rows) for batch in parts])
-        texts = {
-            name: pa.concat_arrays([batch.texts[name] for batch in parts]) for name in parts[0].texts if len(parts)
-        }
+        # Only some archives have windows.
+        columns = dict.fromkeys(name for batch in parts for name in batch.texts)
+        texts = {name: pa.concat_arrays([_text_of(batch, name) for batch in parts]) for name in columns}
         stacked[table] = Stacked(np.concatenate(arrays), tuple(names), keys, range_of, texts)
     return stacked
 
@@ -133,10 +136,10 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
     """
     tables = stack(batches)
     faults: list[JoinFault] = []
-    rejected: dict[Table, Counter[Reject]] = {table: Counter() for table in tables}
-    dropped: dict[Table, Counter[Drop]] = {table: Counter() for table in tables}
+    rejected: dict[Table | Listing, Counter[Reject]] = {table: Counter() for table in tables}
+    dropped: dict[Table | Listing, Counter[Drop]] = {table: Counter() for table in tables}
 
-    def reject(table: Table, indices: np.ndarray, reason: Reject, detail: str) -> None:
+    def reject(table: Table | Listing, indices: np.ndarray, reason: Reject, detail: str) -> None:
         rejected[table][reason] += len(indices)
         faults.extend(tables[table].fault(index, reason, detail) for index in indices.tolist())
 
@@ -165,7 +168,7 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
 
     found: dict[Table, tuple[Stacked, np.ndarray]] = {}
     for table, rows in tables.items():
-        if table is Table.METADATA:
+        if not isinstance(table, Table) or table is Table.METADATA:
             continue
         image_of, known = _find(hashes, rows.rows)
         if unknown := int(np.count_nonzero(~known)):
@@ -203,10 +206,28 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
                 rows, image_of = rows.select(kept), image_of[kept]
         offsets = np.searchsorted(image_of, np.append(np.flatnonzero(selected), len(hashes)))
         annotations[table] = Annotations(rows.rows, offsets, rows.sources)
+    image_files = None
+    if (listed := tables.get(Listing.IMAGE_FILES)) is not None:
+        image_files, repeated, others = locate_images(
+            *_find(hashes[selected], listed.rows),
+            count=int(np.count_nonzero(selected)),
+            archives=np.array([key.file for key in listed.keys], np.int64)[listed.range_of],
+            rows=listed.rows,
+            windows=listed.texts.get(WINDOW),
+        )
+        reject(Listing.IMAGE_FILES, repeated, Reject.DUPLICATE, "the image occurs before in the archives")
+        if others:
+            dropped[Listing.IMAGE_FILES][Drop.IMAGE_NOT_SELECTED] += others
     if not selected.all():
         image_ids, has_metadata = image_ids[selected], has_metadata[selected]
         texts = {name: column.filter(pa.array(selected)) for name, column in texts.items()}
-    return JoinedShard(image_ids, annotations, texts, faults, rejected, dropped, not_selected, has_metadata)
+    return JoinedShard(
+        image_ids, annotations, texts, faults, rejected, dropped, not_selected, has_metadata, image_files
+    )
+
+
+def _text_of(batch: Batch, name: str) -> pa.Array:
+    return batch.texts[name] if name in batch.texts else pa.array([b""] * len(batch.rows), pa.binary())
 
 
 def _find(hashes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

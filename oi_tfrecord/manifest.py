@@ -188,4 +188,5 @@ def _warnings(inputs: Sequence[TableInput], ranges: Sequence[RangeResult]) -> li
         own = [result for result in ranges if (result.table, result.file) == (item.table, item.number)]
         if own and own[-1].ends_open:
             warnings.append(f"{item.path}: its last line has no line end; the file may be cut off")
+        warnings += [f"{item.path}: {result.damage}" for result in own if result.damage]
     return warnings

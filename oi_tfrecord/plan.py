@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.classes import Vocabulary, find_class, read_class_list, read_descriptions
+from oi_tfrecord.archive_job import open_archives
+from oi_tfrecord.archive_source import ArchiveSource
+from oi_tfrecord.classes import Vocabulary, decode_text, find_listed, is_class, read_class_list, read_descriptions
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.fetch import check_installed
+from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
@@ -23,7 +26,7 @@ from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout, UrlKind
 from oi_tfrecord.releases import other_releases
 from oi_tfrecord.shard_job import ShardJob
-from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Table
+from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Listing, Table
 from oi_tfrecord.url_folders import UrlFolders
 from oi_tfrecord.url_images import check_url_columns
 from oi_tfrecord.url_source import UrlSource, fetch_settings
@@ -95,6 +98,9 @@ class ConvertPlan:
             )
         if self.config.url_folders:
             return UrlFolders(self.config.url_folders, self.config.split, self.config.max_image_bytes, metadata)
+        if self.config.archives:
+            listed = tuple(file for file in self.files if isinstance(file.table, Listing))
+            return ArchiveSource(listed, self.config.max_image_bytes)
         return PatternSource(self.config.images, self.config.split, self.config.max_image_bytes)
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
@@ -106,7 +112,12 @@ class ConvertPlan:
             texts |= frozenset(ATTRIBUTION.values())
         return RangeJob(
             filters=self.filters,
-            files={(file.table, file.number): file for file in self.files},
+            # A dry run looks for no image, so it need not list archives, which takes as long as to read them.
+            files={
+                (file.table, file.number): file
+                for file in self.files
+                if not (self.config.dry_run and isinstance(file.table, Listing))
+            },
             vocabulary=self.vocabulary,
             kept_codes=kept_codes,
             texts=texts,
@@ -169,7 +180,11 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
             # Workers may run in another folder than this process.
             absolute: dict[str, Any] = {field: storage.join(storage.working_folder(), path)}
             config = dataclasses.replace(config, **absolute)
+    archives = tuple(storage.join(storage.working_folder(), name) for name in config.archives)
+    config = dataclasses.replace(config, archives=archives)
     files, warnings = _open_tables(config)
+    if config.archives:
+        files = (*files, *open_archives(config.archives, config.split))
     if config.image_urls or config.url_folders:
         check_url_columns([file for file in files if file.table is Table.METADATA])
     if config.image_urls:
@@ -222,7 +237,7 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
                 problem = f"its header is that of {' or '.join(others)}, not of {config.release}"
                 raise InputError(file.path, problem, f"Give --config={others[0]}", 1)
         files += opened
-    return tuple(files), warnings
+    return tuple(files), warnings + check_filter_columns(config, files)
 
 
 def _label_map(
@@ -230,7 +245,7 @@ def _label_map(
 ) -> LabelMap | None:
     if config.label_map:
         data = _read_given("label_map", config.label_map, class_files)
-        return reuse(parse_pbtxt(data.decode(), config.label_map), listed, descriptions)
+        return reuse(parse_pbtxt(decode_text(data, config.label_map), config.label_map), listed, descriptions)
     if config.label_order == "frequency":
         return None
     return build(listed, descriptions, "mid" if config.label_order == "mid" else "list")
@@ -256,11 +271,12 @@ def _choose_classes(
     if not config.classes:
         return listed
     wanted = config.classes
-    if len(wanted) == 1 and storage.exists(wanted[0]):
-        lines = _read_hashed(wanted[0], class_files).decode().splitlines()
+    # A folder of images may be called as a class is.
+    if len(wanted) == 1 and not is_class(wanted[0], descriptions) and storage.exists(wanted[0]):
+        lines = decode_text(_read_hashed(wanted[0], class_files), wanted[0]).splitlines()
         wanted = tuple(line.strip() for line in lines if line.strip())
     named = {mid: descriptions.get(mid, mid) for mid in listed}
-    mids = {find_class(name, named) for name in wanted}
+    mids = {find_listed(name, named, descriptions) for name in wanted}
     return [mid for mid in listed if mid in mids]
 
 

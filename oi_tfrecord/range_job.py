@@ -16,7 +16,7 @@ from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.rejects import format_piece, reject_row
 from oi_tfrecord.results import RangeResult
 from oi_tfrecord.table_rows import TableRows, make_rows, wanted_columns
-from oi_tfrecord.tables import QUOTED_LINE_BREAKS, RangeKey
+from oi_tfrecord.tables import QUOTED_LINE_BREAKS, RangeKey, Table
 from oi_tfrecord.work_folder import WorkFolder
 
 
@@ -72,7 +72,8 @@ def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: Table
 
 
 def _result(vocabulary: Vocabulary, key: RangeKey, data: bytes, rows: TableRows) -> RangeResult:
-    codes = np.flatnonzero(rows.class_rows)
+    # Only boxes decide an order by frequency; the thousands of classes of labels would fill the results.
+    codes = np.flatnonzero(rows.class_rows) if key.table is Table.BOXES else np.zeros(0, np.int64)
     return RangeResult(
         table=key.table,
         file=key.file,

@@ -47,3 +47,4 @@ class Drop(enum.StrEnum):
     OTHER_KIND_OF_LABEL = "other_kind_of_label"
     OTHER_SUBSET = "other_subset"
     IMAGE_NOT_SELECTED = "image_not_selected"
+    NO_IMAGE_NAME = "no_image_name"

@@ -19,8 +19,9 @@ class RangeResult:
       rows_read: rows in it.
       rejected: rejected rows by reason.
       dropped: dropped rows by reason.
-      class_rows: MID to usable rows.
+      class_rows: MID to usable rows of the box table; empty for the others.
       ends_open: whether its last line lacks a line end.
+      damage: what is wrong with the archive that the range is of; empty if nothing is.
     """
 
     table: str
@@ -34,6 +35,7 @@ class RangeResult:
     dropped: dict[str, int]
     class_rows: dict[str, int]
     ends_open: bool
+    damage: str = ""
 
     @property
     def rows_passed(self) -> int:

@@ -21,7 +21,7 @@ from oi_tfrecord.rejects import Rejected, format_piece, reject_row
 from oi_tfrecord.results import ShardResult, TableCount, to_json
 from oi_tfrecord.shard_file import WrittenShard, write_shard
 from oi_tfrecord.sharding import format_id, shard_file
-from oi_tfrecord.tables import FLAGS, UNKNOWN, Table
+from oi_tfrecord.tables import FLAGS, UNKNOWN, Listing, Table
 from oi_tfrecord.work_folder import WorkFolder
 
 PREFETCH_BYTES = 64 << 20
@@ -42,7 +42,7 @@ class ShardJob:
       work: folder of what is unfinished.
       driver: table whose ImageIDs are the images.
       select: which of them are written (`join_shard`).
-      files: table to the paths of its files.
+      files: table or listing to the paths of its files.
       mids: MID of each vocabulary code.
       layout: keys of the records.
       source: where image bytes come from.
@@ -57,7 +57,7 @@ class ShardJob:
     work: WorkFolder
     driver: Table
     select: str
-    files: dict[Table, tuple[str, ...]]
+    files: dict[Table | Listing, tuple[str, ...]]
     mids: tuple[str, ...]
     layout: RecordLayout
     source: ImageSource
@@ -176,6 +176,13 @@ def _count(
     for table in joined.rejected:
         rejected = Counter({str(reason): count for reason, count in joined.rejected[table].items()})
         dropped = {str(reason): count for reason, count in joined.dropped[table].items()}
+        if isinstance(table, Listing):
+            held = joined.image_files.archives >= 0 if joined.image_files else np.zeros(selected, bool)
+            read = int(np.count_nonzero(held & images.has_record))
+            if lost := int(np.count_nonzero(held)) - read:
+                rejected[Reject.IMAGE_REJECTED] += lost
+            tables[table] = TableCount(read, dict(rejected), dropped)
+            continue
         if table not in joined.annotations:
             described = int(np.count_nonzero(joined.has_metadata & images.has_record))
             if lost := int(np.count_nonzero(joined.has_metadata)) - described:

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import math
 import re
 import time
 from collections.abc import Sequence
@@ -10,12 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.filters import EVERY_IMAGE, RowFilters, is_in, sample_hash
+from oi_tfrecord.csv_rows import parse_rows
+from oi_tfrecord.filters import EVERY_IMAGE, is_in, sample_hash
 from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, prepare
 from oi_tfrecord.inputs import InputFile, open_decompressed
+from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.sharding import MAX_SHARDS, format_id, hash_ids
-from oi_tfrecord.tables import Table
+from oi_tfrecord.table_rows import make_rows, wanted_columns
+from oi_tfrecord.tables import QUOTED_LINE_BREAKS, Table
 
 SHARD_BYTES = 150_000_000
 """Shards of 100 to 200 MB: many enough to shuffle by file, few enough to list (FORMAT.md, "Shards")."""
@@ -24,6 +26,9 @@ _SAMPLED_PLACES = 8
 _PLACE_BYTES = 1 << 19
 _SAMPLED_IMAGES = 256
 _TIMED_IMAGES = 32
+_UNSEEN_IMAGE_BYTES = 300_000
+"""Assumed where no image is there yet: the train images of V4 to V7, 1.74 million, have 513 GB
+(storage.googleapis.com/openimages, "Download")."""
 _ROW_START = re.compile(rb'(?:^|\n)"?([0-9a-f]{16})"?,')
 
 
@@ -52,10 +57,9 @@ class ShardPlan:
 
 
 def plan_shards(
-    files: Sequence[InputFile],
+    ranges: RangeJob,
     driver: Table,
     select: str,
-    filters: RowFilters,
     source: ImageSource,
     options: ImageOptions,
     max_images: int = 0,
@@ -65,15 +69,21 @@ def plan_shards(
     The estimate depends on the inputs only, so the same inputs give the same number.
 
     Args:
-      files: the CSV files.
+      ranges: the CSV files, and what is left out of them.
       driver, select: as in `join_shard`.
-      filters: what is left out.
       source: where images come from.
       options: how they are checked.
       max_images: bound on the number of images; 0 is none.
     """
     tables = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}.get(select, (driver,))
-    counted = [count_images([file for file in files if file.table == table]) for table in tables]
+    filters = ranges.filters
+    # What filters leave of the images is known better than a small sample of rows could tell.
+    of_rows = dataclasses.replace(
+        ranges, filters=dataclasses.replace(filters, sample_below=EVERY_IMAGE, image_ids=None)
+    )
+    counted = [
+        count_images([file for file in ranges.files.values() if file.table == table], of_rows) for table in tables
+    ]
     images, ids = max(counted, key=lambda item: item[0])
     images = int(images * filters.sample_below / EVERY_IMAGE)
     if filters.sample_below < EVERY_IMAGE:
@@ -88,9 +98,8 @@ def plan_shards(
         sizes = [size for size in executor.map(source.size, chosen) if size is not None]
     found = len(sizes) / len(chosen) if chosen else 0.0
     image_bytes = sum(sizes) / len(sizes) if sizes else 0.0
-    shards = math.ceil(images * found * image_bytes / SHARD_BYTES)
     return ShardPlan(
-        num_shards=min(max(shards, 1), MAX_SHARDS),
+        num_shards=choose_num_shards(images * (found * image_bytes or _UNSEEN_IMAGE_BYTES)),
         images=images,
         image_bytes=image_bytes,
         found=found,
@@ -98,24 +107,43 @@ def plan_shards(
     )
 
 
-def count_images(files: Sequence[InputFile]) -> tuple[int, np.ndarray]:
+def choose_num_shards(output_bytes: float) -> int:
+    """Returns the number of shards nearest to SHARD_BYTES each, within two thirds and four thirds of it if possible."""
+    shards = max(round(output_bytes / SHARD_BYTES), 1)
+    shards += output_bytes / shards > SHARD_BYTES * 4 / 3
+    return min(shards, MAX_SHARDS)
+
+
+def count_images(files: Sequence[InputFile], ranges: RangeJob | None = None) -> tuple[int, np.ndarray]:
     """Estimates the number of images in a table from samples at evenly spaced places.
 
     Args:
       files: of one table; the rows of an image lie together.
+      ranges: what is left out of them; without it nothing is.
 
     Returns:
-      (images, uint64 array of the ImageIDs in the samples).
+      (images with a row that is not left out, uint64 array of those in the samples).
     """
     images = 0.0
     sampled = []
     for file in files:
         pieces, size = _sample_bytes(file)
-        found = [np.array([int(text, 16) for text in _ROW_START.findall(piece)], np.uint64) for piece in pieces]
+        found = [_kept_image_ids(file, piece, ranges) for piece in pieces]
         distinct = sum(len(np.unique(ids)) for ids in found)
         images += distinct * size / max(sum(map(len, pieces)), 1)
         sampled += found
     return round(images), np.unique(np.concatenate(sampled)) if sampled else np.zeros(0, np.uint64)
+
+
+def _kept_image_ids(file: InputFile, piece: bytes, ranges: RangeJob | None) -> np.ndarray:
+    """Returns the ImageIDs of the rows of a sampled piece that are not left out, in file order."""
+    if ranges is None or file.table in QUOTED_LINE_BREAKS:
+        # Where its records start is not known, but for those that start as a row does.
+        return np.array([int(text, 16) for text in _ROW_START.findall(piece)], np.uint64)
+    # The first line may be the end of one, and the last one the start; neither matters among thousands.
+    lines = piece[: piece.rfind(b"\n") + 1]
+    parsed = parse_rows(lines, file.names, wanted_columns(file.table, file.names), quoted_line_breaks=False)
+    return make_rows(file.table, parsed, ranges.vocabulary, ranges.kept_codes, ranges.filters).rows["image_id"]
 
 
 def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:

@@ -9,7 +9,7 @@ from oi_tfrecord.manifest import MANIFEST_FILE
 from oi_tfrecord.output_state import first_shard
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.shard_plan import ShardPlan
-from oi_tfrecord.tables import Table
+from oi_tfrecord.tables import Listing, Table
 
 
 def print_shard_plan(shard_plan: ShardPlan, num_shards: int, out: TextIO) -> None:
@@ -71,7 +71,7 @@ def print_summary(plan: ConvertPlan, split: Mapping[str, Any], seconds: float, o
         f"images     {images['selected']:,} selected, {images['not_selected']:,} not selected, "
         f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}"
     )
-    for table in Table:
+    for table in (*Table, *Listing):
         if (count := split["tables"].get(table)) is not None:
             lines.append(
                 f"{table:<14} {count['rows_read']:,} rows read, {count['written']:,} written, "

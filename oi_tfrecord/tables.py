@@ -18,6 +18,12 @@ class Table(enum.StrEnum):
     MACHINE_LABELS = "machine_labels"
 
 
+class Listing(enum.StrEnum):
+    """What is joined as the tables are, but comes from no CSV file."""
+
+    IMAGE_FILES = "image_files"
+
+
 LABEL_TABLES = (Table.HUMAN_LABELS, Table.MACHINE_LABELS)
 
 MACHINE_SOURCE = "machine"
@@ -62,6 +68,24 @@ ROW_TYPES = {
 `source` indexes the batch's source names; coordinates are normalised to [0, 1]; `excluded` is 1 for an
 image that is left out but known, so that its annotations are left out too and are no orphans."""
 
+IMAGE_FILE_ROW = np.dtype(
+    [
+        *_ROW,
+        ("offset", "<u8"),
+        ("stored", "<u4"),
+        ("size", "<u4"),
+        ("crc32", "<u4"),
+        ("skip", "<u4"),
+        ("bits", "u1"),
+        ("storing", "u1"),
+    ]
+)
+"""dtype of where an image is in an archive, whose number is that of the row's file: `stored` bytes from `offset`
+hold the `size` bytes of the image in the way `storing` says (archive_index.Storing); `skip` and `bits`, and the
+text WINDOW (bytes) beside the row, say how to inflate it from the middle of a tar.gz (gzip_index.Extract)."""
+
+WINDOW = "window"
+
 REQUIRED_COLUMNS = {
     Table.METADATA: ("ImageID",),
     Table.BOXES: ("ImageID", "LabelName", *COORDINATES.values()),
@@ -77,6 +101,11 @@ QUOTED_LINE_BREAKS = {Table.METADATA}
 class RangeKey:
     """Names one range of one CSV file; the order of keys is the order of the rows."""
 
-    table: Table
+    table: Table | Listing
     file: int
     index: int
+
+
+def row_type(table: Table | Listing) -> np.dtype:
+    """Returns the dtype of the rows of a table or listing."""
+    return ROW_TYPES[table] if isinstance(table, Table) else IMAGE_FILE_ROW

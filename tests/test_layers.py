@@ -21,6 +21,7 @@ LAYERS: dict[str, set[str]] = {
         "boxes",
         "classes",
         "config",  # But for find_config, which looks where a configuration file is.
+        "csv_faults",
         "csv_header",
         "csv_ranges",
         "csv_rows",
@@ -30,6 +31,7 @@ LAYERS: dict[str, set[str]] = {
         "filters",
         "framing",
         "gzip_index",
+        "image_files",
         "images",
         "join",
         "jpeg",
@@ -48,10 +50,13 @@ LAYERS: dict[str, set[str]] = {
     },
     # Outside: files, network, threads, clocks.
     "outside": {
+        "archive_job",
+        "archive_source",
         "csv_input",
         "download_line",
         "fetch",
         "fetch_request",
+        "filter_columns",
         "finish",
         "image_cache",
         "image_source",

@@ -1,23 +1,26 @@
-"""CSV files to batches of rows by shard."""
+"""CSV files, and lists of what archives hold, to batches of rows by shard."""
 
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 from apache_beam.typehints import KV
 
+from oi_tfrecord.archive_job import read_archive
 from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.csv_ranges import BlockScan
+from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.progress import READ, SCAN, Reporter
 from oi_tfrecord.range_job import RangeJob, read_table_range
 from oi_tfrecord.results import RangeResult, to_json
 from oi_tfrecord.shuffle_files import write_batches
+from oi_tfrecord.tables import Listing
 
 RESULTS = "results"
 BATCHES = "batches"
 
 
 class ReadTables(beam.PTransform):
-    """Reads the CSV files of a split.
+    """Reads the CSV files of a split, and lists the images of its archives.
 
     Output: `batches` of (shard, batch of rows), unless they go to files, and `results`, one JSON
     per range.
@@ -29,7 +32,9 @@ class ReadTables(beam.PTransform):
 
     def expand(self, root):  # type: ignore[no-untyped-def]
         job = self._job
-        nominal = [item for file in job.files.values() for item in plan_ranges(file, job.block_bytes)]
+        archives = [file for file in job.files.values() if isinstance(file.table, Listing)]
+        tables = [file for file in job.files.values() if not isinstance(file.table, Listing)]
+        nominal = [item for file in tables for item in plan_ranges(file, job.block_bytes)]
         exact = (
             root
             # FileRange
@@ -44,8 +49,12 @@ class ReadTables(beam.PTransform):
         lines = root | "CreateLineRanges" >> beam.Create(
             [item for item in nominal if not needs_scan(item)], reshuffle=True
         )
+        ranges = [exact, lines]
+        if archives:
+            # InputFile
+            ranges.append(root | "CreateArchives" >> beam.Create(archives, reshuffle=True))
         return (
-            (exact, lines)
+            ranges
             | "FlattenRanges" >> beam.Flatten()
             | "ReadRanges" >> beam.ParDo(_ReadRange(job)).with_outputs(RESULTS, main=BATCHES)
         )
@@ -83,19 +92,26 @@ class _ReadRange(beam.DoFn):
     def setup(self) -> None:
         self._reporter = Reporter(self._job.work, READ)
 
-    def process(self, file_range: FileRange) -> Iterator[object]:
+    def process(self, item: FileRange | InputFile) -> Iterator[object]:
         with self._job.work.reported():
-            yield from self._read(file_range)
+            if isinstance(item, InputFile):
+                yield from self._hand_on(read_archive(self._job, item, self._pass_bytes), in_archive=True)
+            else:
+                yield from self._hand_on(read_table_range(self._job, item))
 
-    def _read(self, file_range: FileRange) -> Iterator[object]:
+    def _pass_bytes(self, size: int) -> None:
+        # An archive takes long; what is passed of it counts at once.
+        self._reporter.add_range(0, size, 0)
+
+    def _hand_on(self, items: Iterable[tuple[int, bytes] | RangeResult], in_archive: bool = False) -> Iterator[object]:
         folder = self._job.shuffle_folder
         to_file: list[tuple[int, bytes]] = []
-        for item in read_table_range(self._job, file_range):
+        for item in items:
             if isinstance(item, RangeResult):
                 if folder:
                     write_batches(folder, f"{item.table}-{item.file}-{item.index}", to_file)
                     to_file = []
-                self._reporter.add_range(item.rows_read, item.size, sum(item.rejected.values()))
+                self._reporter.add_range(item.rows_read, 0 if in_archive else item.size, sum(item.rejected.values()))
                 yield beam.pvalue.TaggedOutput(RESULTS, to_json(item))
             elif folder:
                 to_file.append(item)

@@ -1,0 +1,257 @@
+"""Lists the images of one archive as rows, by shard: the rows say where the bytes are, and the bytes stay there."""
+
+import contextlib
+import io
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple, cast
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+
+from oi_tfrecord import storage
+from oi_tfrecord.archive_index import (
+    HEAD_BYTES,
+    ArchiveDamaged,
+    ArchiveKind,
+    Member,
+    Storing,
+    find_image_id,
+    find_kind,
+    list_tar,
+    list_zip,
+)
+from oi_tfrecord.batches import partition
+from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.gzip_index import Extract, ForwardStream, GzipIndexer, load_library
+from oi_tfrecord.inputs import InputFile
+from oi_tfrecord.range_job import RangeJob
+from oi_tfrecord.reasons import Drop
+from oi_tfrecord.results import RangeResult
+from oi_tfrecord.table_rows import TableRows
+from oi_tfrecord.tables import IMAGE_FILE_ROW, WINDOW, Listing, RangeKey, Table
+
+BLOCK_MEMBERS = 1 << 18
+"""Images of an archive that are handed on together: some 12 MB of rows, and with windows some 100 MB."""
+
+_REMOTE_BUFFER = 8 << 20
+_LARGEST = (1 << 32) - 1
+
+
+class Found(NamedTuple):
+    """An image in an archive; `extract` says how to inflate it where the archive itself is compressed."""
+
+    image_id: int
+    number: int
+    member: Member
+    extract: Extract | None = None
+
+
+def open_archives(names: Sequence[str], split: str) -> list[InputFile]:
+    """Finds archives and checks that they can be read in place.
+
+    Args:
+      names: glob patterns with `{split}`; of an image that is in several archives, the first is taken.
+      split: name for `{split}`.
+
+    Raises:
+      ConfigError: if a pattern matches nothing, or a package is missing.
+      InputError: if a file is no tar, tar.gz or zip.
+    """
+    found: dict[str, storage.FileInfo] = {}
+    for name in names:
+        infos = storage.match(name.replace("{split}", split))
+        if not infos:
+            raise ConfigError("archives", f"no file matches {name.replace('{split}', split)}")
+        for info in infos:
+            found.setdefault(info.path, info)
+    files = []
+    for number, info in enumerate(found.values()):
+        if read_kind(info.path) is ArchiveKind.TAR_GZ:
+            load_library()
+        # `InputFile` is typed for the tables of a release; to the plan an archive is an input like them.
+        table = cast(Table, Listing.IMAGE_FILES)
+        files.append(InputFile(table, number, info.path, info.size, info.modified, (), 0, 0))
+    return files
+
+
+def read_kind(path: str) -> ArchiveKind:
+    """Returns the kind of the archive at `path`.
+
+    Raises:
+      InputError: if it is none that is read in place.
+    """
+    try:
+        return find_kind(storage.read_range(path, 0, HEAD_BYTES))
+    except ValueError as error:
+        remedy = "Give tar, tar.gz or zip: unpack or recompress it, or leave it out of --archives"
+        raise InputError(path, str(error), remedy) from None
+
+
+def read_archive(
+    job: RangeJob, file: InputFile, on_progress: Callable[[int], None] = lambda size: None
+) -> Iterator[tuple[int, bytes] | RangeResult]:
+    """Yields the (shard, batch) pairs of an archive's images, then the result of each block of them.
+
+    Args:
+      job: the conversion.
+      file: the archive.
+      on_progress: called with the bytes of the archive that were passed since the last call.
+    """
+    listing = ArchiveListing(file, on_progress)
+    images = listing.images()
+    index = first = 0
+    while True:
+        block = list(itertools.islice(images, BLOCK_MEMBERS))
+        ends = len(block) < BLOCK_MEMBERS
+        members = listing.members if ends else block[-1].number + 1
+        rows = make_file_rows(block, first, members - first, job)
+        key = RangeKey(Listing.IMAGE_FILES, file.number, index)
+        yield from partition(key, rows, job.num_shards, job.finished_shards)
+        yield RangeResult(
+            table=str(Listing.IMAGE_FILES),
+            file=file.number,
+            index=index,
+            size=file.size if ends else 0,
+            # Of the listing: the archive as a whole may be too large to sum.
+            crc32c=google_crc32c.value(rows.rows.tobytes()),
+            line_count=members - first,
+            rows_read=rows.rows_read,
+            rejected={},
+            dropped={str(reason): count for reason, count in rows.dropped.items()},
+            class_rows={},
+            ends_open=False,
+            damage=listing.damage if ends else "",
+        )
+        if ends:
+            return
+        index, first = index + 1, members
+
+
+def make_file_rows(block: Sequence[Found], first: int, members: int, job: RangeJob) -> TableRows:
+    """Returns images of an archive as rows.
+
+    Args:
+      block: the images, in the order of the archive.
+      first: number of the block's first member.
+      members: of the block, images or not.
+      job: the conversion, for what it leaves out.
+    """
+    rows = np.zeros(len(block), IMAGE_FILE_ROW)
+    rows["image_id"] = np.array([found.image_id for found in block], np.uint64)
+    rows["line"] = [found.number - first for found in block]
+    rows["size"] = [min(found.member.size, _LARGEST) for found in block]
+    rows["crc32"] = [found.member.crc32 for found in block]
+    # A member that is compressed as part of its archive is where the extract says.
+    rows["storing"] = [Storing.GZIP if found.extract else found.member.storing for found in block]
+    places = [found.extract or found.member for found in block]
+    rows["offset"] = [place.offset for place in places]
+    rows["stored"] = [min(place.stored, _LARGEST) for place in places]
+    extracts = [found.extract for found in block if found.extract]
+    texts = {}
+    if extracts:
+        gzipped = rows["storing"] == Storing.GZIP
+        rows["skip"][gzipped] = [min(extract.skip, _LARGEST) for extract in extracts]
+        rows["bits"][gzipped] = [extract.bits for extract in extracts]
+        windows = [found.extract.packed_window if found.extract else b"" for found in block]
+        texts[WINDOW] = pa.array(windows, pa.binary())
+    kept = np.ones(len(rows), bool)
+    dropped = {Drop.NO_IMAGE_NAME: members - len(block)} if members > len(block) else {}
+    # The filters of images are those of the metadata.
+    for reason, indices in job.filters.find_dropped(Table.METADATA, rows, ()):
+        dropped[reason] = len(indices)
+        kept[indices] = False
+    if not kept.all():
+        rows, texts = rows[kept], {name: column.filter(pa.array(kept)) for name, column in texts.items()}
+    return TableRows(rows, (), texts, [], dropped, np.zeros(0, np.int64), members, members)
+
+
+class ArchiveListing:
+    """The images of an archive, found in one pass.
+
+    Attributes:
+      members: files seen so far, images or not.
+      damage: what is wrong with the archive, known at its end.
+    """
+
+    def __init__(self, file: InputFile, on_progress: Callable[[int], None] = lambda size: None):
+        """Args:
+        file: the archive.
+        on_progress: as in `read_archive`.
+        """
+        self._file = file
+        self._on_progress = on_progress
+        self._passed = 0
+        self.members = 0
+        self.damage = ""
+
+    def images(self) -> Iterator[Found]:
+        """Yields the images; one that the end of the archive cuts off is among them.
+
+        Raises:
+          InputError: if a tar.gz holds no tar.
+        """
+        kind = read_kind(self._file.path)
+        with _open_buffered(self._file.path) as stream:
+            try:
+                if kind is ArchiveKind.TAR_GZ:
+                    yield from self._images_of_tar_gz(stream)
+                else:
+                    yield from self._select(list_zip(stream) if kind is ArchiveKind.ZIP else list_tar(stream))
+            except ArchiveDamaged as damage:
+                self._take_damage(damage)
+        self._pass(self._file.size)
+
+    def _images_of_tar_gz(self, stream: BinaryIO) -> Iterator[Found]:
+        indexer = GzipIndexer(stream, self._file.size)
+        tar = cast(BinaryIO, ForwardStream(indexer.chunks()))
+        waiting: deque[Found] = deque()
+        try:
+            for found in self._select(list_tar(tar)):
+                waiting.append(found)
+                # Until the places behind an image are known, it waits; then those before it are in the past.
+                while waiting and (extract := _extract(indexer, waiting[0])):
+                    yield waiting.popleft()._replace(extract=extract)
+                indexer.forget(waiting[0].member.offset if waiting else found.member.offset)
+        except ArchiveDamaged as damage:
+            self._take_damage(damage)
+        indexer.finish()
+        for found in waiting:
+            yield found._replace(extract=_extract(indexer, found))
+
+    def _select(self, members: Iterable[Member]) -> Iterator[Found]:
+        for number, member in enumerate(members):
+            self.members = number + 1
+            image_id = find_image_id(member.name)
+            if image_id is not None:
+                self._pass(member.offset)
+                yield Found(image_id, number, member)
+
+    def _take_damage(self, damage: ArchiveDamaged) -> None:
+        if not self.members:
+            remedy = "Download it again, and check its size"
+            raise InputError(self._file.path, str(damage), remedy) from None
+        self.damage = str(damage)
+
+    def _pass(self, offset: int) -> None:
+        # In a tar.gz, the offsets of members are not those of the file.
+        if self._passed < offset <= self._file.size:
+            self._on_progress(offset - self._passed)
+            self._passed = offset
+
+
+def _extract(indexer: GzipIndexer, found: Found) -> Extract | None:
+    return indexer.extract(found.member.offset, found.member.offset + found.member.size)
+
+
+@contextlib.contextmanager
+def _open_buffered(path: str) -> Iterator[BinaryIO]:
+    """Opens an archive for jumps from header to header."""
+    with storage.open_read(path) as stream:
+        if storage.is_local(path):
+            yield stream
+        else:
+            # A request costs more than to read over an image.
+            yield cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stream), _REMOTE_BUFFER))
