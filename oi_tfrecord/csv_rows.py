@@ -6,9 +6,6 @@ fast way, and the records of the others are judged one by one. What remains is p
 fast way again, so that both ways give the same arrays.
 """
 
-import enum
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,32 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from oi_tfrecord.csv_faults import Kind, find_fault
 from oi_tfrecord.csv_ranges import record_starts, scan_block
 from oi_tfrecord.reasons import Reject
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _FEW_RECORDS = 256
 _PARTS = 16
-_MAX_DETAIL = 200
-_IMAGE_ID = re.compile(rb"[0-9a-f]{16}")
-# What pyarrow and Python both read as a finite float, blanks around it included.
-_NUMBER = re.compile(rb"[ \t]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
-# The digits are limited because Python refuses to read integers of thousands of digits.
-_INTEGER = re.compile(rb"-?0*[0-9]{1,19}")
-# A quoted field and what follows its closing quote, or an unquoted field. Not the csv module: its
-# limit of 128 KiB on a field is a setting of the whole process, and it reads an unclosed quote silently.
-_FIELD = re.compile(rb'"((?:[^"]++|"")*+)"([^,]*+),|((?:[^",][^,]*+)?),')
-
-
-class Kind(enum.Enum):
-    """What the fields of a column are, and what array they become."""
-
-    IMAGE_ID = "16 lower-case hex digits; uint64 array"
-    CATEGORY = "UTF-8 text with few distinct values; Category"
-    NUMBER = "finite decimal number; float64 array"
-    INTEGER = "decimal integer; int64 array"
-    OPTIONAL_INTEGER = "decimal integer, -1 where empty; int64 array"
-    TEXT = "any bytes; pyarrow BinaryArray"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,23 +204,6 @@ class _Parser:
         full = np.flatnonzero(~_blank(data, _line_starts(data)))
         return full.astype(np.uint32) if len(full) == rows else None
 
-    def fault(self, record: bytes) -> tuple[Reject, str] | None:
-        """Returns why a record is no valid row, or None."""
-        if b"\0" in record:
-            return Reject.MALFORMED_ROW, _detail("NUL byte", record)
-        try:
-            fields = _split_fields(record)
-        except ValueError as error:
-            return Reject.MALFORMED_ROW, _detail(str(error), record)
-        if len(fields) != len(self.names):
-            return Reject.MALFORMED_ROW, _detail(f"{len(self.names)} fields expected, {len(fields)} found", record)
-        by_name = dict(zip(self.names, fields, strict=True))
-        for name, kind in self.wanted.items():
-            if not _is_valid(by_name[name], kind):
-                reason = Reject.BAD_IMAGE_ID if kind is Kind.IMAGE_ID else Reject.MALFORMED_ROW
-                return reason, _detail(name, by_name[name])
-        return None
-
 
 def _convert(chunked: pa.ChunkedArray, kind: Kind) -> Any:
     """Returns a parsed column as its Kind says, or None if any value is at fault."""
@@ -312,7 +273,7 @@ def _parse_carefully(parser: _Parser, data: bytes, line_count: int) -> Rows:
             record = data[borders[index] : borders[index + 1]]
             if not record.strip(b"\r\n"):
                 continue
-            fault = parser.fault(record.removesuffix(b"\n").removesuffix(b"\r"))
+            fault = find_fault(record.removesuffix(b"\n").removesuffix(b"\r"), parser.names, parser.wanted)
             if fault is None:
                 keep(index, index + 1)
             else:
@@ -364,52 +325,3 @@ def _last_line(data: bytes) -> bytes:
     while end and data[end - 1] in b"\r\n":
         end -= 1
     return data[data.rfind(b"\n", 0, end) + 1 : end]
-
-
-def _split_fields(record: bytes) -> list[bytes]:
-    """Splits a record without line end; raises ValueError saying what is wrong with it."""
-    if b'"' not in record:
-        if b"\r" in record:
-            raise ValueError("carriage return in an unquoted field")
-        return record.split(b",")
-    fields = []
-    at = 0
-    text = record + b","
-    while at < len(text):
-        match = _FIELD.match(text, at)
-        if match is None:
-            raise ValueError("a quoted field is not closed")
-        quoted, rest, unquoted = match.groups()
-        if b"\r" in (rest if unquoted is None else unquoted):
-            raise ValueError("carriage return in an unquoted field")
-        fields.append(unquoted if quoted is None else quoted.replace(b'""', b'"') + rest)
-        at = match.end()
-    return fields
-
-
-def _is_valid(value: bytes, kind: Kind) -> bool:
-    match kind:
-        case Kind.IMAGE_ID:
-            return _IMAGE_ID.fullmatch(value) is not None
-        case Kind.CATEGORY:
-            return _is_utf8(value)
-        case Kind.NUMBER:
-            return _NUMBER.fullmatch(value) is not None and math.isfinite(float(value))
-        case Kind.OPTIONAL_INTEGER if not value:
-            return True
-        case Kind.INTEGER | Kind.OPTIONAL_INTEGER:
-            return _INTEGER.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
-        case Kind.TEXT:
-            return True
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _detail(what: str, value: bytes) -> str:
-    return f"{what}: {value[:_MAX_DETAIL].decode('utf-8', 'backslashreplace')!r}"[:_MAX_DETAIL]

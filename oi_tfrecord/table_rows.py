@@ -176,8 +176,7 @@ def _filter(
     kept, dropped = kept.copy(), dict(dropped)
     for reason, indices in filters.find_dropped(table, rows, sources):
         if count := int(np.count_nonzero(kept[indices])):
-            # Several flags share one reason.
-            dropped[reason] = dropped.get(reason, 0) + count
+            dropped[reason] = count
         kept[indices] = False
     return kept, dropped
 

@@ -35,6 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OiTfrecordError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        # What a user gave may be a folder, closed to them, or on a full disk.
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"error: {told}. Check the path, its permissions and the space that is left.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("error: interrupted; a job that was handed to a remote runner goes on there", file=sys.stderr)
         return 130

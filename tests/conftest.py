@@ -49,24 +49,28 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder
 
 
+def convert_arguments(data: pathlib.Path, output_dir: pathlib.Path, *flags: str, split: str = "train") -> list[str]:
+    """Returns the flags of `convert` for a folder in the sample's layout; `flags` are added or replace."""
+    arguments = {
+        "--config": str(REPOSITORY / "configs" / "v3.yaml"),
+        "--split": split,
+        "--data_dir": str(data / "2017_11"),
+        "--images": str(data / "images" / "{split}" / "{image_id}.jpg"),
+        "--output_dir": str(output_dir),
+        "--num_shards": "3",
+        "--workers": "1",
+    }
+    arguments |= {name: value for name, _, value in (flag.partition("=") for flag in flags)}
+    return [f"{name}={value}" if value else name for name, value in arguments.items()]
+
+
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Converted]:
     """Runs `convert` in this process on a folder in the sample's layout."""
 
     def run_convert(data: pathlib.Path, output_dir: pathlib.Path, *flags: str, split: str = "train") -> Converted:
-        arguments = {
-            "--config": str(REPOSITORY / "configs" / "v3.yaml"),
-            "--split": split,
-            "--data_dir": str(data / "2017_11"),
-            "--images": str(data / "images" / "{split}" / "{image_id}.jpg"),
-            "--output_dir": str(output_dir),
-            "--num_shards": "3",
-            "--workers": "1",
-        }
-        arguments |= {name: value for name, _, value in (flag.partition("=") for flag in flags)}
-        given = [f"{name}={value}" if value else name for name, value in arguments.items()]
         capfd.readouterr()
-        code = convert.main(given)
+        code = convert.main(convert_arguments(data, output_dir, *flags, split=split))
         out, err = capfd.readouterr()
         return Converted(code, output_dir, out, err)
 

@@ -272,3 +272,15 @@ def test_find_config_lists_what_is_shipped() -> None:
     assert "did you mean 'v3'?" in raised.value.problem
     for path in CONFIGS:
         assert path.stem in raised.value.problem
+
+
+@pytest.mark.parametrize("text", [b"release: caf\xe9", "release: é".encode("utf-16-le"), b"release: \0", "classes: [a"])
+def test_what_is_no_yaml_is_told_in_one_line_with_the_file(text: str | bytes) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(text, "my.yaml", {})
+    assert raised.value.field == "my.yaml"
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_is_read_as_utf8() -> None:
+    assert load_config("release: é".encode(), "my.yaml", {}).release == "é"

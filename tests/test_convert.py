@@ -185,6 +185,10 @@ def test_what_does_not_balance_is_the_worst_that_can_be(
         ({"label_map": "/not/there.pbtxt"}, "/not/there.pbtxt"),
         ({"image_ids": "/not/there.txt"}, "/not/there.txt"),
         ({"classes": "Nam, 317"}, "Nam"),
+        # A folder in place of a file.
+        ({"label_map": "/"}, "/: Is a directory"),
+        ({"image_ids": "/"}, "/: Is a directory"),
+        ({"classes": "/"}, "/: Is a directory"),
     ],
 )
 def test_what_is_missing_ends_with_1_and_one_line(
@@ -196,6 +200,18 @@ def test_what_is_missing_ends_with_1_and_one_line(
     assert named in told
     assert told.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("below", ["", "records"])
+def test_a_file_in_place_of_the_output_folder_is_one_line(
+    below: str, clean: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_bytes(b"mine")
+    assert command.main(clean.flags(tmp_path / "out" / below)) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {tmp_path / 'out' / below}: ")
+    assert told.count("\n") == 1
+    assert (tmp_path / "out").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -207,3 +207,12 @@ def test_a_file_that_a_flag_names_must_be_there(field: str, name: str, release: 
     with pytest.raises(ConfigError, match=f"there is no file /not/{name}") as caught:
         plan_of(release, **{field: f"/not/{name}"})
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("field", ["label_map", "classes", "image_ids"])
+def test_a_file_that_a_flag_names_must_be_text(field: str, release: Release, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "given"
+    path.write_bytes(b"\n\ncaf\xe9\n")
+    with pytest.raises(InputError) as raised:
+        plan_of(release, **{field: path})
+    assert (raised.value.path, raised.value.line) == (str(path), 3)
