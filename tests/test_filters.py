@@ -148,6 +148,7 @@ def test_every_filter_removes_what_a_row_by_row_reading_removes(table: Table, ro
         failed = violations(table, row, values)
         assert reason_of.get(index) in (failed or {None})
     assert all(len(indices) for _, indices in found)
+    assert len({reason for reason, _ in found}) == len(found), "a reason occurs twice"
 
 
 @settings(max_examples=50, deadline=None)
@@ -174,6 +175,18 @@ def test_a_row_of_an_image_that_is_unknown_to_a_flag_is_kept() -> None:
     rows = [Row(1, 0, 0, 10, (0, 1, 0, 1), (flag,) * 5) for flag in (-2, -1, 0, 1)]
     found = RowFilters(exclude_flags=("group_of",)).find_dropped(Table.BOXES, as_array(Table.BOXES, rows), SOURCES)
     assert [(reason, indices.tolist()) for reason, indices in found] == [(Drop.EXCLUDED_FLAG, [3])]
+
+
+@pytest.mark.parametrize("tenths", range(1, 9))
+def test_a_side_of_just_the_least_length_is_kept_wherever_the_box_is(tenths: int) -> None:
+    """In 32 bits 0.9 - 0.8 is less than 0.1, and 0.8 - 0.7 is more."""
+    side = tenths * MICRO // 10
+    boxes = [(low, low + side, 0, MICRO) for low in range(0, MICRO - side + 1, MICRO // 100)]
+    rows = [Row(1, 0, 0, 10, box, (0,) * 5) for box in boxes]
+    short = [Row(1, 0, 0, 10, (xmin, xmax - 1, ymin, ymax), (0,) * 5) for xmin, xmax, ymin, ymax in boxes]
+    found = RowFilters(min_box_side=tenths / 10).find_dropped(Table.BOXES, as_array(Table.BOXES, rows + short), SOURCES)
+    expected = list(range(len(rows), 2 * len(rows)))
+    assert [(reason, indices.tolist()) for reason, indices in found] == [(Drop.SMALL_BOX, expected)]
 
 
 @pytest.mark.parametrize(
@@ -236,12 +249,18 @@ def test_the_limit_keeps_just_the_wanted_number_whatever_the_pieces(hashes: list
     assert sorted(value for value in hashes if value < limit) == sorted(hashes)[:count]
 
 
-@given(st.lists(IDS), st.booleans(), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", ",train", ',"a, b"']))
+@given(
+    st.lists(IDS),
+    st.booleans(),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["", ",train", ',"a, b"']),
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
+)
 def test_a_list_of_images_is_read_with_and_without_header_and_columns(
-    ids: list[int], header: bool, end: str, rest: str
+    ids: list[int], header: bool, end: str, rest: str, mark: bytes
 ) -> None:
     lines = ["ImageID" + rest] * header + [format_id(image_id) + rest for image_id in ids]
-    assert parse_image_ids(end.join(lines).encode(), "ids.txt").tolist() == sorted(set(ids))
+    assert parse_image_ids(mark + end.join(lines).encode(), "ids.txt").tolist() == sorted(set(ids))
 
 
 @pytest.mark.parametrize(

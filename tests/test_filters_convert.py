@@ -1,157 +1,478 @@
-"""Filters end to end on the generated sample: what they keep, what they count, and that the balance holds."""
+"""The filters of whole conversions, against a reading of the sample that goes row by row."""
 
-import csv
+import dataclasses
+import os
 import pathlib
+import shutil
+from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
 
+import numpy as np
 import pytest
-import tensorflow as tf
+import small_release
+from conftest import Converted
+from dataset_rows import read_list, read_rows
 
-from tests.conftest import Converted
-
-
-def image_ids(result: Converted, split: str = "train") -> set[str]:
-    found = set()
-    for data in tf.data.TFRecordDataset([str(path) for path in result.shards(split)]):
-        feature = tf.train.Example.FromString(data.numpy()).features.feature["image/source_id"]
-        found.add(feature.bytes_list.value[0].decode())
-    return found
-
-
-def box_rows(sample: pathlib.Path, split: str) -> list[dict[str, str]]:
-    with (sample / "2017_11" / split / "annotations-human-bbox.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+TOY_KITE, BIRD_KITE = "/m/02zt3", "/m/01cjsf"
+TREE, BALL, STARFISH = "/m/07j7r", "/m/018xm", "/m/01h8tj"
+TABLES = {
+    "metadata": "images.csv",
+    "boxes": "annotations-human-bbox.csv",
+    "human_labels": "annotations-human.csv",
+    "machine_labels": "annotations-machine.csv",
+}
+COORDINATES = ("XMin", "XMax", "YMin", "YMax")
+Run = Callable[..., Converted]
 
 
-CASES: dict[str, tuple[str, str, Callable[[dict[str, str]], bool]]] = {
-    "source": ("--box_sources=xclick", "box_source", lambda row: row["Source"] == "xclick"),
-    "flag": ("--exclude_flags=group_of", "excluded_flag", lambda row: row["IsGroupOf"] != "1"),
-    "side": (
-        "--min_box_side=0.2555",
-        "small_box",
-        lambda row: min(float(row["XMax"]) - float(row["XMin"]), float(row["YMax"]) - float(row["YMin"])) >= 0.2555,
-    ),
-    "class": ("--classes=Ball", "class_not_chosen", lambda row: row["LabelName"] == "/m/018xm"),
+def mix(value: int) -> int:
+    """fmix64 of MurmurHash3 on Python's integers."""
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        value ^= value >> 33
+        value = value * factor % 2**64
+    return value ^ value >> 33
+
+
+def sample_hash(image_id: str) -> int:
+    return mix((mix(int(image_id, 16)) + 0x9E3779B97F4A7C15) % 2**64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What a user asks for, as the reading row by row understands it; by default everything."""
+
+    subset: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    box_sources: tuple[str, ...] = ()
+    min_confidence: str = "0"
+    exclude_flags: tuple[str, ...] = ()
+    min_box_side: str = "0"
+    max_images: int = 0
+    sample: float = 1.0
+    image_ids: tuple[str, ...] | None = None
+    select: str = "boxed"
+
+    def flags(self, folder: pathlib.Path) -> list[str]:
+        """Returns the flags of `convert`; a list of ImageIDs goes to a file in `folder`."""
+        flags = [f"--select={self.select}", "--extra_keys=machine_labels"]
+        for name in ("subset", "classes", "box_sources", "exclude_flags"):
+            if value := getattr(self, name):
+                flags.append(f"--{name}={','.join(value)}")
+        for name, default in (("min_confidence", "0"), ("min_box_side", "0"), ("max_images", 0), ("sample", 1.0)):
+            if (number := getattr(self, name)) != default:
+                flags.append(f"--{name}={number}")
+        if self.image_ids is not None:
+            path = folder / "ids.txt"
+            path.write_text("".join(f"{image_id}\n" for image_id in self.image_ids))
+            flags.append(f"--image_ids={path}")
+        return flags
+
+    def fails(self, table: str, row: dict[str, str]) -> set[str]:
+        """Returns the reason of each filter that a row fails."""
+        columns = {
+            "group_of": "IsGroupOf",
+            "depiction": "IsDepiction",
+            "inside": "IsInside",
+            "occluded": "IsOccluded",
+            "truncated": "IsTruncated",
+        }
+        side = Decimal(1)
+        if table == "boxes":
+            xmin, xmax, ymin, ymax = (Decimal(row[name]) for name in COORDINATES)
+            side = min(xmax - xmin, ymax - ymin)
+        is_box = table == "boxes"
+        return {
+            reason
+            for reason, failed in {
+                "not_in_image_list": self.image_ids is not None and row["ImageID"] not in self.image_ids,
+                "not_sampled": sample_hash(row["ImageID"]) >= self.sample * 2**64,
+                "class_not_chosen": table != "metadata" and self.classes and row["LabelName"] not in self.classes,
+                "box_source": is_box and self.box_sources and row["Source"] not in self.box_sources,
+                "low_confidence": table in ("boxes", "machine_labels")
+                and Decimal(row["Confidence"]) < Decimal(self.min_confidence),
+                "excluded_flag": is_box and any(row.get(columns[flag]) == "1" for flag in self.exclude_flags),
+                "small_box": is_box and side < Decimal(self.min_box_side),
+            }.items()
+            if failed
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What must come of a conversion: the annotations of each image, and the rows that fail each filter."""
+
+    images: dict[str, tuple[list, list]]
+    failing: dict[str, Counter[str]]
+    removed: dict[str, int]
+
+
+def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
+    """Reads a split without faults as `convert` must."""
+    listed = read_list(data / "2017_11" / "classes-bbox-trainable.txt")
+    failing: dict[str, Counter[str]] = {table: Counter() for table in TABLES}
+    removed = dict.fromkeys(TABLES, 0)
+    kept: dict[str, list[dict[str, str]]] = {table: [] for table in TABLES}
+    for table, name in TABLES.items():
+        for row in read_rows(data / "2017_11" / split / name):
+            failed = wanted.fails(table, row)
+            if table != "metadata" and row["LabelName"] not in listed:
+                failed.add("class_not_in_label_map")
+            failing[table].update(failed)
+            removed[table] += bool(failed)
+            if not failed:
+                kept[table].append(row)
+    right_subset = {row["ImageID"] for row in kept["metadata"] if not wanted.subset or row["Subset"] in wanted.subset}
+    by_image = {
+        table: {image_id: [row for row in kept[table] if row["ImageID"] == image_id] for image_id in right_subset}
+        for table in ("boxes", "human_labels")
+    }
+    selected = [
+        image_id
+        for image_id in right_subset
+        if wanted.select == "all"
+        or by_image["boxes"][image_id]
+        or (wanted.select == "labelled" and by_image["human_labels"][image_id])
+    ]
+    if wanted.max_images:
+        selected = sorted(selected, key=sample_hash)[: wanted.max_images]
+    images = {}
+    for image_id in selected:
+        boxes = [
+            (row["LabelName"], *(float(np.float32(row[name])) for name in COORDINATES))
+            for row in by_image["boxes"][image_id]
+        ]
+        labels = [(row["LabelName"], float(row["Confidence"])) for row in by_image["human_labels"][image_id]]
+        images[image_id] = (boxes, labels)
+    return Expected(images, failing, removed)
+
+
+def read_records(output_dir: pathlib.Path, split: str) -> dict[str, tuple[list, list]]:
+    import tensorflow as tf
+
+    images = {}
+    for record in small_release.records(output_dir, split):
+        feature = tf.train.Example.FromString(record).features.feature
+        mids = [mid.decode() for mid in feature["image/object/class/text"].bytes_list.value]
+        edges = [
+            list(feature[f"image/object/bbox/{name.lower()}"].float_list.value) for name in ("xmin", "xmax", "ymin")
+        ]
+        edges.append(list(feature["image/object/bbox/ymax"].float_list.value))
+        labels = zip(
+            [mid.decode() for mid in feature["image/class/text"].bytes_list.value],
+            feature["image/class/confidence"].float_list.value,
+            strict=True,
+        )
+        [image_id] = feature["image/source_id"].bytes_list.value
+        images[image_id.decode()] = (list(zip(mids, *edges, strict=True)), list(labels))
+    return images
+
+
+def ids_of(data: pathlib.Path, split: str = "train") -> tuple[str, ...]:
+    return tuple(row["ImageID"] for row in read_rows(data / "2017_11" / split / "images.csv"))
+
+
+CASES = {
+    "nothing": {},
+    "subset": {"subset": ("train",)},
+    "no such subset": {"subset": ("test", "challenge")},
+    "classes": {"classes": (TREE, BALL)},
+    "classes and all images": {"classes": (STARFISH,), "select": "all"},
+    "labelled": {"classes": (STARFISH,), "select": "labelled"},
+    "one source": {"box_sources": ("xclick",)},
+    "two sources": {"box_sources": ("activemil", "freeform")},
+    "confidence": {"min_confidence": "0.7"},
+    "full confidence": {"min_confidence": "1", "select": "all"},
+    "group of": {"exclude_flags": ("group_of",)},
+    "depiction": {"exclude_flags": ("depiction",)},
+    "inside": {"exclude_flags": ("inside",)},
+    "several flags": {"exclude_flags": ("group_of", "depiction", "truncated")},
+    "side": {"min_box_side": "0.25"},
+    "most images": {"max_images": 5},
+    "more images than there are": {"max_images": 10_000},
+    "sample": {"sample": 0.5},
+    "sample and most images": {"sample": 0.5, "max_images": 4},
+    "image list": {"image_ids": ...},
+    "no image": {"image_ids": ()},
+    "all at once": {
+        "classes": (TREE, BALL, TOY_KITE),
+        "box_sources": ("xclick", "freeform"),
+        "min_box_side": "0.15",
+        "exclude_flags": ("depiction",),
+        "sample": 0.9,
+        "min_confidence": "0.6",
+        "max_images": 6,
+        "select": "labelled",
+    },
 }
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
 @pytest.mark.parametrize("case", CASES)
-def test_boxes_are_filtered_and_counted(
-    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path, case: str
+def test_a_filter_leaves_what_a_reading_row_by_row_leaves(
+    case: str, split: str, sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
 ) -> None:
-    flag, reason, keep = CASES[case]
-    split = "validation" if case == "flag" else "train"
-    result = run(sample, tmp_path / "out", flag, "--class_list=classes-bbox.txt", split=split)
-    assert result.code == 0, result.err
-    rows = box_rows(sample, split)
-    kept = [row for row in rows if keep(row)]
-    counted = result.manifest(split)["tables"]["boxes"]
-    assert len(kept) > 0
-    assert (counted["written"], counted["dropped"].get(reason, 0)) == (len(kept), len(rows) - len(kept))
-    assert counted["balanced"]
-    assert image_ids(result, split) == {row["ImageID"] for row in kept}
+    values = dict(CASES[case])
+    if values.get("image_ids") is ...:
+        values["image_ids"] = ids_of(sample, split)[2::3]
+    wanted = Wanted(**values)
+    expected = read_by_row(sample, split, wanted)
+    done = run(sample, tmp_path / "out", *wanted.flags(tmp_path), split=split)
+    assert done.code == 0, done.err
+    assert read_records(tmp_path / "out", split) == expected.images
+
+    manifest = done.manifest(split)
+    assert manifest["balanced"] is True
+    assert manifest["images"]["selected"] == len(expected.images)
+    selection = {"image_not_selected", "other_subset"}
+    for table, count in manifest["tables"].items():
+        assert count["rejected"] == {}
+        dropped = {reason: n for reason, n in count["dropped"].items() if reason not in selection}
+        if wanted.max_images:
+            # Of the rows of images beyond the limit some are counted as not sampled that fail another filter, too.
+            assert sum(count["dropped"].values()) == count["rows_read"] - count["written"]
+            continue
+        # A row that fails several filters is counted for one of them.
+        assert sum(dropped.values()) == expected.removed[table]
+        assert all(n <= expected.failing[table][reason] for reason, n in dropped.items())
+        if len(expected.failing[table]) == 1:
+            assert dropped == expected.failing[table]
+    boxes, labels = (sum(len(image[place]) for image in expected.images.values()) for place in (0, 1))
+    assert manifest["tables"]["boxes"]["written"] == boxes
+    assert manifest["tables"]["human_labels"]["written"] == labels
 
 
-def test_several_flags_are_counted_together(
-    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path
+@pytest.mark.parametrize("case", CASES)
+def test_the_cases_leave_something_out_and_something_in(case: str, sample: pathlib.Path) -> None:
+    values = dict(CASES[case])
+    if values.get("image_ids") is ...:
+        values["image_ids"] = ids_of(sample)[2::3]
+    wanted = Wanted(**values)
+    left, whole = (
+        [read_by_row(sample, split, chosen).images for split in ("train", "validation")]
+        for chosen in (wanted, Wanted(select=wanted.select))
+    )
+    # Only machine labels have a confidence between 0 and 1, and nothing in the sample is an inside.
+    keeps_all = ("nothing", "more images than there are", "confidence", "full confidence", "inside")
+    assert (left == whole) is (case in keeps_all)
+    assert any(left) is (case not in ("no image", "no such subset"))
+
+
+@pytest.mark.parametrize("case", ["sample", "most images", "sample and most images", "all at once"])
+@pytest.mark.parametrize(("num_shards", "workers"), [(1, 1), (7, 1), (4, 2)])
+def test_images_are_the_same_for_any_number_of_shards_and_workers(
+    case: str, num_shards: int, workers: int, sample: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    flags = ("group_of", "occluded", "truncated")
-    columns = ("IsGroupOf", "IsOccluded", "IsTruncated")
-    result = run(
-        sample, tmp_path / "out", f"--exclude_flags={','.join(flags)}", "--class_list=classes-bbox.txt",
-        split="validation",
-    )  # fmt: skip
-    assert result.code == 0, result.err
-    rows = box_rows(sample, "validation")
-    left_out = {column: sum(row[column] == "1" for row in rows) for column in columns}
-    assert min(left_out.values()) > 0
-    kept = [row for row in rows if all(row[column] != "1" for column in columns)]
-    counted = result.manifest("validation")["tables"]["boxes"]
-    assert (counted["written"], counted["dropped"]["excluded_flag"]) == (len(kept), len(rows) - len(kept))
+    wanted = Wanted(**CASES[case])
+    flags = [
+        "--config=v3", "--split=train", f"--data_dir={sample / '2017_11'}", f"--output_dir={tmp_path / 'out'}",
+        f"--images={sample}/images/train/{{image_id}}.jpg", f"--num_shards={num_shards}", f"--workers={workers}",
+    ]  # fmt: skip
+    done = small_release.run_command([*flags, *wanted.flags(tmp_path)])
+    assert done.returncode == 0, done.stderr
+    assert read_records(tmp_path / "out", "train") == read_by_row(sample, "train", wanted).images
 
 
-def test_a_filter_may_leave_nothing(
-    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_exactly_so_many_images_are_selected_and_fewer_are_part_of_more(
+    count: int, sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
 ) -> None:
-    result = run(sample, tmp_path / "out", "--box_sources=nobody")
-    assert result.code == 0, result.err
-    manifest = result.manifest()
-    assert manifest["images"]["records"] == 0
-    assert manifest["balanced"]
-    assert len(result.shards()) == 3
+    flags = [f"--classes={TREE},{BALL}", "--sample=0.95"]
+    some = run(sample, tmp_path / "some", f"--max_images={count}", *flags)
+    more = run(sample, tmp_path / "more", f"--max_images={count + 1}", *flags)
+    assert some.manifest()["images"]["selected"] == count
+    assert more.manifest()["images"]["selected"] == count + 1
+    assert read_records(tmp_path / "some", "train").items() <= read_records(tmp_path / "more", "train").items()
 
 
-def test_samples_are_nested_and_do_not_depend_on_shards_or_workers(
-    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path
+def test_a_sample_of_half_is_part_of_a_larger_one_and_always_the_same(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
 ) -> None:
-    def ids(name: str, *flags: str) -> set[str]:
-        result = run(sample, tmp_path / name, "--select=all", *flags)
-        assert result.code == 0, result.err
-        assert result.manifest()["balanced"]
-        return image_ids(result)
-
-    half, most = ids("half", "--sample=0.5"), ids("most", "--sample=0.8")
-    assert half < most < ids("all")
-    assert ids("again", "--sample=0.5", "--num_shards=7", "--workers=2") == half
+    found = {}
+    for name, share in (("half", 0.5), ("again", 0.5), ("more", 0.8), ("all", 1.0)):
+        assert run(sample, tmp_path / name, f"--sample={share}").code == 0
+        found[name] = read_records(tmp_path / name, "train")
+    assert small_release.shards(tmp_path / "half") == small_release.shards(tmp_path / "again")
+    assert set(found["half"]) < set(found["more"]) < set(found["all"])
 
 
-@pytest.mark.parametrize("wanted", [1, 10, 1000])
-def test_max_images_is_exact(
-    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path, wanted: int
+@pytest.mark.parametrize("given", ["mids", "names", "file of mids", "file of names"])
+def test_classes_may_be_given_as_mids_or_names_in_the_command_or_a_file(
+    given: str, sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
 ) -> None:
-    every = image_ids(run(sample, tmp_path / "all"))
-    found = [
-        image_ids(run(sample, tmp_path / f"out{shards}", f"--max_images={wanted}", f"--num_shards={shards}"))
-        for shards in (1, 5)
-    ]
-    assert len(found[0]) == min(wanted, len(every))
-    assert found[0] == found[1]
-    assert found[0] <= every
+    named = ["tree", " Ball "] if "names" in given else [TREE, BALL]
+    value = ",".join(named)
+    if given.startswith("file"):
+        value = str(tmp_path / "wanted.txt")
+        pathlib.Path(value).write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*named, ""]).encode())
+    assert run(sample, tmp_path / "out", f"--classes={value}").code == 0
+    assert read_records(tmp_path / "out", "train") == read_by_row(sample, "train", Wanted(classes=(TREE, BALL))).images
+    label_map = (tmp_path / "out" / "label_map.pbtxt").read_text()
+    # Ids count from 1 in the order of the class list, in which Tree comes before Ball.
+    assert label_map.count("item {") == 2
+    assert label_map.index(f'name: "{TREE}"\n  id: 1') < label_map.index(f'name: "{BALL}"\n  id: 2')
 
 
-def test_an_edited_list_of_classes_is_another_conversion(
-    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path
+def test_a_name_that_several_classes_of_the_list_share_is_an_error_that_lists_their_mids(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
 ) -> None:
-    path = tmp_path / "classes.txt"
-    path.write_text("Ball\n")
-    assert run(sample, tmp_path / "out", f"--classes={path}").code == 0
-    again = run(sample, tmp_path / "out", f"--classes={path}")
-    assert (again.code, "Nothing to do" in again.out) == (0, True)
-    path.write_text("Ball\nTree\n")
-    result = run(sample, tmp_path / "out", f"--classes={path}")
-    assert result.code == 1
-    assert "--overwrite" in result.err
+    done = run(sample, tmp_path / "out", "--classes=Kite", "--class_list=classes.txt")
+    assert done.code == 1
+    assert TOY_KITE in done.err
+    assert BIRD_KITE in done.err
+    assert run(sample, tmp_path / "out", f"--classes={BIRD_KITE}", "--class_list=classes.txt", "--select=all").code == 0
 
 
-def test_a_list_of_images(run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    wanted = sorted(image_ids(run(sample, tmp_path / "all")))[:5]
+def test_a_name_that_is_shared_only_outside_of_the_class_list_is_not_ambiguous(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    """The bird has no boxes, so nobody who asks for boxes of kites means it."""
+    assert run(sample, tmp_path / "out", "--classes=kite").code == 0
+    expected = read_by_row(sample, "train", Wanted(classes=(TOY_KITE,)))
+    assert read_records(tmp_path / "out", "train") == expected.images
+
+
+@pytest.mark.parametrize("name", ["Hammer", "/m/03l9g", "Cloud"])
+def test_a_class_outside_of_the_list_is_not_called_unknown(
+    name: str, sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    done = run(sample, tmp_path / "out", f"--classes={name}")
+    assert done.code == 1
+    assert f"classes: '{name}' is not in the class list" in done.err
+    assert "--class_list" in done.err
+
+
+def test_an_unknown_class_is_an_error_with_the_nearest_name(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    done = run(sample, tmp_path / "out", "--classes=Trea")
+    assert done.code == 1
+    assert "no class 'Trea'" in done.err
+    assert "tree" in done.err.casefold()
+
+
+def test_a_folder_with_the_name_of_a_class_is_no_file_of_classes(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Tree").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run(sample, tmp_path / "out", "--classes=Tree").code == 0
+    assert read_records(tmp_path / "out", "train") == read_by_row(sample, "train", Wanted(classes=(TREE,))).images
+
+
+@pytest.mark.parametrize("flag", ["classes", "image_ids"])
+def test_another_content_of_a_list_is_another_conversion(
+    flag: str, sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    first, second = ([TREE], [BALL]) if flag == "classes" else (ids_of(sample)[:8], ids_of(sample)[8:16])
+    path = tmp_path / "list.txt"
+    path.write_text("\n".join(first))
+    assert run(sample, tmp_path / "out", f"--{flag}={path}").code == 0
+    assert "Nothing to do" in run(sample, tmp_path / "out", f"--{flag}={path}").out
+    path.write_text("\n".join(second))
+    refused = run(sample, tmp_path / "out", f"--{flag}={path}")
+    assert refused.code == 1
+    assert "--overwrite" in refused.err
+
+
+@pytest.mark.parametrize("wrong", ["0000000000000000x", "not an id", "04DBBAA3763CD275"])
+def test_a_line_that_is_no_image_id_is_named(
+    wrong: str, sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
     path = tmp_path / "ids.txt"
-    path.write_text("\n".join(wanted))
-    assert image_ids(run(sample, tmp_path / "some", f"--image_ids={path}")) == set(wanted)
-    path.write_text("\n".join([*wanted, "no image"]))
-    result = run(sample, tmp_path / "bad", f"--image_ids={path}")
-    assert (result.code, f"{path}, line 6" in result.err) == (1, True)
+    path.write_text("\n".join(["ImageID", *ids_of(sample)[:3], wrong]))
+    done = run(sample, tmp_path / "out", f"--image_ids={path}")
+    assert done.code == 1
+    assert f"{path}, line 5: {wrong!r}" in done.err
 
 
-def test_another_subset_is_left_out_with_its_annotations(
-    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path
+def test_a_list_that_is_not_there_is_an_error_of_the_flag(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
 ) -> None:
-    result = run(sample, tmp_path / "out", "--subset=validation")
-    assert result.code == 0, result.err
-    manifest = result.manifest()
-    assert manifest["images"]["records"] == 0
-    assert manifest["tables"]["metadata"]["dropped"] == {"other_subset": 48}
-    assert manifest["balanced"]
+    done = run(sample, tmp_path / "out", f"--image_ids={tmp_path / 'ids.txt'}")
+    assert done.code == 1
+    assert done.err.startswith("error: image_ids:")
 
 
-def test_a_dry_run_reads_no_image_and_leaves_the_output_alone(
-    run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path
+def test_a_filter_in_the_manifest_is_as_it_was_given(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:
+    run(sample, tmp_path / "out", "--sample=0.75", "--min_box_side=0.1", f"--classes={TREE}", "--max_images=9")
+    config = run(sample, tmp_path / "out", "--sample=0.75", "--min_box_side=0.1", f"--classes={TREE}", "--max_images=9")
+    assert "Nothing to do" in config.out
+    stored = config.manifest()["config"]
+    assert [stored[name] for name in ("sample", "min_box_side", "classes", "max_images")] == [0.75, 0.1, [TREE], 9]
+
+
+@pytest.mark.parametrize(
+    ("flag", "table", "column"), [("subset=train", "metadata", "Subset"), ("box_sources=xclick", "boxes", "Source")]
+)
+def test_a_filter_by_a_column_that_is_not_there_is_an_error(
+    flag: str, table: str, column: str, sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
 ) -> None:
-    real = run(sample, tmp_path / "out")
-    before = {path.name: path.read_bytes() for path in real.output_dir.iterdir() if path.is_file()}
-    dry = run(sample, tmp_path / "out", "--dry_run", "--select=all")
-    assert dry.code == 0, dry.err
-    assert "48 records expected" in dry.out
-    assert "plan " in dry.out
-    assert "time " in dry.out
-    assert {path.name: path.read_bytes() for path in real.output_dir.iterdir() if path.is_file()} == before
+    shutil.copytree(sample / "2017_11", tmp_path / "2017_11")
+    path = tmp_path / "2017_11" / "train" / TABLES[table]
+    path.write_text(path.read_text().replace(f",{column},", ",Renamed,", 1))
+    done = run(tmp_path, tmp_path / "out", f"--{flag}")
+    assert done.code == 1
+    assert f"no column {column} in {path}" in done.err
+
+
+def test_flags_that_the_boxes_do_not_have_are_warned_of(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:
+    train = run(sample, tmp_path / "train", "--exclude_flags=group_of")
+    assert (train.code, "IsGroupOf" in train.out) == (0, True)
+    validation = run(sample, tmp_path / "validation", "--exclude_flags=group_of", split="validation")
+    assert (validation.code, "IsGroupOf" in validation.out) == (0, False)
+
+
+def test_no_filter_hides_a_faulty_row(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:
+    """Whatever a filter leaves out, a fault that its row shows by itself is found."""
+    data = tmp_path / "data"
+    shutil.copytree(sample / "2017_11", data / "2017_11")
+    os.symlink(sample / "images", data / "images")
+    own = ids_of(sample)[0]
+    for name, rows in {
+        "annotations-human-bbox.csv": [
+            f"{own},xclick,{TREE},1,0.5,0.4,0.1,0.2",
+            f"{own},xclick,{TREE},1,0.1,1.5,0.1,0.2",
+            f"{own},xclick,/m/nothing,1,0.1,0.2,0.1,0.2",
+            f"{own},xclick,{TREE},2,0.1,0.2,0.1,0.2",
+            f"{own},xclick",
+            f"{own[:-1]}x,xclick,{TREE},1,0.1,0.2,0.1,0.2",
+        ],
+        "annotations-human.csv": [f"{own},verification,{TREE},-1"],
+        "images.csv": ["not,a,row"],
+    }.items():
+        with (data / "2017_11" / "train" / name).open("a") as file:
+            file.write("".join(row + "\n" for row in rows))
+    other = [image_id for image_id in ids_of(sample) if sample_hash(image_id) < sample_hash(own)]
+    (tmp_path / "ids.txt").write_text("\n".join(other))
+    plain = run(data, tmp_path / "plain", "--max_rejects=100%").rejects()
+    assert len(plain) == 8
+    for number, flags in enumerate(
+        [
+            [f"--sample={sample_hash(own) / 2**64}"],
+            [f"--image_ids={tmp_path / 'ids.txt'}"],
+            ["--subset=test"],
+            [f"--classes={STARFISH}", "--box_sources=activemil", "--min_box_side=0.3", "--min_confidence=1"],
+            [f"--max_images={len(other) // 2}"],
+        ]
+    ):
+        done = run(data, tmp_path / str(number), "--max_rejects=100%", *flags)
+        assert done.code == 0, done.err
+        assert done.rejects() == plain, flags
+        assert done.manifest()["balanced"] is True
+
+
+def test_a_repeated_row_that_passes_the_filters_is_still_found(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(sample / "2017_11", data / "2017_11")
+    os.symlink(sample / "images", data / "images")
+    path = data / "2017_11" / "train" / TABLES["boxes"]
+    lines = path.read_text().splitlines()
+    again = next(line for line in lines if f",{TREE}," in line)
+    path.write_text("\n".join([*lines, again, ""]))
+    done = run(data, tmp_path / "out", f"--classes={TREE}", "--max_rejects=100%")
+    assert len(done.rejects()) == 1
+    assert done.manifest()["tables"]["boxes"]["rejected"] == {"duplicate": 1}
+    assert done.manifest()["balanced"] is True
