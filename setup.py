@@ -23,7 +23,7 @@ TEST = [
     "pytest>=8",
     "pytest-xdist>=3",
 ]
-LINT = ["mypy>=1.11", "ruff>=0.6", "types-PyYAML"]
+LINT = ["mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-protobuf"]
 
 setup(
     name="oi_tfrecord",
@@ -43,6 +43,7 @@ setup(
         "google-crc32c>=1.5",
         "numpy>=1.26",
         "pillow>=10.3",
+        "protobuf>=4.25",
         "pyarrow>=15",
         "PyYAML>=6",
     ],

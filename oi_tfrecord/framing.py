@@ -17,6 +17,8 @@ _MASK_DELTA = 0xA282EAD8
 
 HEADER_BYTES = _HEADER.size
 FOOTER_BYTES = _CRC.size
+MAX_LENGTH = (1 << 31) - 1
+"""Protobuf messages are not larger (protobuf.dev, "Proto Limits"), so a longer record is no Example."""
 
 
 class FramingError(ValueError):
@@ -60,6 +62,26 @@ def frame(pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
     return packed + _CRC.pack(mask_crc(google_crc32c.value(packed))), _CRC.pack(mask_crc(crc))
 
 
+def read_header(header: bytes, record: int, offset: int) -> int:
+    """Returns the length of a record's data, from the 12 bytes before it.
+
+    Args:
+      header: fewer than 12 bytes if the file ends there.
+      record, offset: number and place of the record, for the error.
+
+    Raises:
+      FramingError: if the header is cut off its CRC does not match, or no Example is so long.
+    """
+    if len(header) < HEADER_BYTES:
+        raise FramingError(record, offset, f"header cut off after {len(header)} of {HEADER_BYTES} bytes")
+    length, length_crc = _HEADER.unpack(header)
+    if mask_crc(google_crc32c.value(header[:8])) != length_crc:
+        raise FramingError(record, offset, "CRC of the length does not match")
+    if length > MAX_LENGTH:
+        raise FramingError(record, offset, f"the length is {length} bytes, more than an Example can have")
+    return int(length)
+
+
 def read_records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yields each record of a TFRecord file, its CRCs checked.
 
@@ -75,11 +97,7 @@ def read_records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     record = 0
     offset = 0
     while header := stream.read(HEADER_BYTES):
-        if len(header) < HEADER_BYTES:
-            raise FramingError(record, offset, f"header cut off after {len(header)} of {HEADER_BYTES} bytes")
-        length, length_crc = _HEADER.unpack(header)
-        if mask_crc(google_crc32c.value(header[:8])) != length_crc:
-            raise FramingError(record, offset, "CRC of the length does not match")
+        length = read_header(header, record, offset)
         body = stream.read(length + FOOTER_BYTES)
         if len(body) < length + FOOTER_BYTES:
             raise FramingError(record, offset, f"data cut off after {len(body)} of {length + FOOTER_BYTES} bytes")

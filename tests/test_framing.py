@@ -1,6 +1,7 @@
 import io
 import pathlib
 
+import google_crc32c
 import pytest
 import tensorflow as tf
 from hypothesis import given
@@ -71,3 +72,10 @@ def test_mask_is_that_of_crc32c_h() -> None:
     # ((crc >> 15) | (crc << 17)) + 0xa282ead8, modulo 2**32.
     assert mask_crc(0) == 0xA282EAD8
     assert mask_crc(0xFFFFFFFF) == 0xA282EAD7
+
+
+def test_a_length_that_no_example_has_is_an_error_and_takes_no_memory() -> None:
+    packed = (1 << 62).to_bytes(8, "little")
+    header = packed + mask_crc(google_crc32c.value(packed)).to_bytes(4, "little")
+    with pytest.raises(FramingError, match="more than an Example can have"):
+        list(read_records(io.BytesIO(header + b"data")))
