@@ -5,12 +5,15 @@ duplicates left out, conflicts resolved and an order that does not change.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from oi_tfrecord.hierarchy import Hierarchy
-from oi_tfrecord.join import Annotations
+from oi_tfrecord.join import Annotations, JoinedShard
+from oi_tfrecord.reasons import Drop
+from oi_tfrecord.tables import Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,19 @@ class Expansion:
         return Expansion(
             Relatives.of(mids, hierarchy.ancestors, label_ids), Relatives.of(mids, hierarchy.descendants, label_ids)
         )
+
+
+def expand_shard(shard: JoinedShard, expansion: Expansion) -> JoinedShard:
+    """Expands the boxes and human-verified labels of a shard; machine labels stay as they are."""
+    annotations = dict(shard.annotations)
+    dropped = dict(shard.dropped)
+    if Table.BOXES in annotations:
+        annotations[Table.BOXES] = expand_boxes(annotations[Table.BOXES], expansion)
+    if (table := Table.HUMAN_LABELS) in annotations:
+        annotations[table], conflicts = expand_labels(annotations[table], expansion)
+        if conflicts:
+            dropped[table] = dropped[table] + Counter({Drop.PRESENT_BY_HIERARCHY: conflicts})
+    return dataclasses.replace(shard, annotations=annotations, dropped=dropped)
 
 
 def expand_boxes(boxes: Annotations, expansion: Expansion) -> Annotations:

@@ -9,6 +9,8 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.batches import Batch
+from oi_tfrecord.expansion import Expansion, expand_shard
+from oi_tfrecord.hierarchy import Hierarchy
 from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
 from oi_tfrecord.join import JoinedShard, join_shard
@@ -48,6 +50,7 @@ class ShardJob:
       source: where image bytes come from.
       image_options: how they are checked and encoded.
       read_threads: images read at once; 0 chooses by storage.
+      hierarchy: by which boxes and labels are expanded; None if they are not.
       dry_run: whether to join and count only, as if every image were there.
     """
 
@@ -63,6 +66,7 @@ class ShardJob:
     source: ImageSource
     image_options: ImageOptions
     read_threads: int
+    hierarchy: Hierarchy | None = None
     dry_run: bool = False
 
     @functools.cached_property
@@ -98,6 +102,8 @@ def convert_shard(
     """
     joined = join_shard(batches, driver=job.driver, images=job.select)
     label_ids = job.label_ids(label_map)
+    if job.hierarchy is not None:
+        joined = expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))
     images = _Images(job, joined)
 
     def examples() -> Iterator[Sequence[bytes]]:
@@ -191,10 +197,13 @@ def _count(
             continue
         annotations = joined.annotations[table]
         per_image = np.diff(annotations.offsets)
-        rows = annotations.rows[np.repeat(images.has_record, per_image)]
-        if lost := len(annotations.rows) - len(rows):
+        in_record = np.repeat(images.has_record, per_image)
+        rows = annotations.rows[in_record]
+        is_added = np.zeros(len(in_record), bool) if annotations.added is None else annotations.added
+        if lost := int(np.count_nonzero(~in_record & ~is_added)):
             rejected[Reject.IMAGE_REJECTED] += lost
-        tables[table] = TableCount(len(rows), dict(rejected), dropped)
+        added = int(np.count_nonzero(in_record & is_added))
+        tables[table] = TableCount(len(rows) - added, dict(rejected), dropped, added)
         per_source = np.bincount(rows["source"], minlength=len(annotations.sources)).tolist()
         sources[table] = {source: n for source, n in zip(annotations.sources, per_source, strict=True) if n}
         ids = label_ids[rows["label"]]

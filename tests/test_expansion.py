@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import DATA, REPOSITORY
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from oi_tfrecord.expansion import Expansion, expand_boxes, expand_labels
 from oi_tfrecord.hierarchy import Hierarchy, parse_hierarchy
 from oi_tfrecord.join import Annotations
 from oi_tfrecord.tables import BOX_ROW, LABEL_ROW
-from tests.conftest import DATA, REPOSITORY
 
 # Two classes above /c, one of which is above the other; /e is outside of the label map.
 MIDS = ("/a", "/b", "/c", "/d", "/e")
@@ -136,7 +136,7 @@ def test_boxes_of_every_class_are_expanded_to_what_the_api_makes_of_them(tmp_pat
     sides = ("XMin", "XMax", "YMin", "YMax")
     with (DATA / "real" / "v4" / "train-annotations-bbox.sysaster-subset.csv").open(newline="") as file:
         rows = [{name: row[name] for name in ("ImageID", "LabelName", *sides)} for row in csv.DictReader(file)]
-    # Its six classes have no ancestors: every class takes its turn, and some boxes have been drawn for an ancestor, too.
+    # Its six classes have no ancestors: every class takes its turn, and some boxes are drawn for an ancestor, too.
     for place, row in enumerate(rows):
         row["LabelName"] = mids[place % len(mids)]
     for row in rows[::50]:

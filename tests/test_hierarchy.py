@@ -1,11 +1,11 @@
 import json
 
 import pytest
+from conftest import DATA
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.hierarchy import Hierarchy, parse_hierarchy, with_relatives
 from oi_tfrecord.label_map import build, format_pbtxt, parse_pbtxt
-from tests.conftest import DATA
 
 TREE = {
     "LabelName": "/root",

@@ -55,6 +55,7 @@ LAYERS: dict[str, set[str]] = {
     "outside": {
         "archive_job",
         "archive_source",
+        "class_plan",
         "csv_input",
         "dataset",
         "download_line",
