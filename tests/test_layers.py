@@ -47,6 +47,7 @@ LAYERS: dict[str, set[str]] = {
         "releases",
         "results",
         "sample_scenes",
+        "sample_values",
         "sharding",
         "table_rows",
         "thumbnail",
@@ -72,6 +73,7 @@ LAYERS: dict[str, set[str]] = {
         "prefetch",
         "progress",
         "range_job",
+        "record_dataset",
         "sample",
         "shard_file",
         "shard_job",
@@ -79,6 +81,7 @@ LAYERS: dict[str, set[str]] = {
         "shuffle_files",
         "storage",
         "summary",
+        "tf_dataset",
         "url_folders",
         "url_images",
         "url_source",
@@ -102,7 +105,7 @@ ORDER = [*LAYERS, "commands"]
 BELOW_TRANSFORMS = ("values", "pure", "outside")
 BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.storage"}
 """The modules below the transforms that reach Beam, and only within functions: for its filesystems."""
-TENSORFLOW_READERS: set[str] = set()
+TENSORFLOW_READERS = {"tf_dataset"}
 """The modules that import TensorFlow: those that read records for training."""
 
 
