@@ -51,6 +51,7 @@ LAYERS: dict[str, set[str]] = {
         "sharding",
         "table_rows",
         "thumbnail",
+        "training_config",
     },
     # Outside: files, network, threads, clocks.
     "outside": {
