@@ -3,6 +3,8 @@
   oi-tfrecord convert ...    converts a split
   oi-tfrecord download ...   downloads the images of a split by URL
   oi-tfrecord sample ...     generates a small dataset to try it on
+  oi-tfrecord show ...       prints a record, draws its boxes
+  oi-tfrecord verify ...     checks a dataset
 
 `oi-tfrecord COMMAND --help` prints the flags and full examples.
 """
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 
 from oi_tfrecord.errors import nearest
 
-COMMANDS = ("convert", "download", "sample")
+COMMANDS = ("convert", "download", "sample", "show", "verify")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
