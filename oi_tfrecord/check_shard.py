@@ -1,25 +1,23 @@
 """Reads one shard back and checks everything that can be told from it alone."""
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import json
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.check_record import RecordRules, check_record, image_id_of
 from oi_tfrecord.faults import Fault, FaultKind, fault_of_file
+from oi_tfrecord.hashing_stream import HashingStream
 from oi_tfrecord.parse_example import ExampleError, parse_example
 from oi_tfrecord.record_scan import scan_records
 from oi_tfrecord.shard_counts import RecordCounts
-from oi_tfrecord.sharding import format_id, hash_ids, shard_of
-
-_HASH_BYTES = 1 << 20
+from oi_tfrecord.sharding import hash_ids, shard_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +128,7 @@ def check_shard(
     size = 0
     try:
         with storage.open_read(task.path) as file:
-            stream = _HashingStream(file, wanted=task.expected is not None)
+            stream = HashingStream(file, wanted=task.expected is not None)
             for scanned in scan_records(stream):
                 checker.add(scanned.record, scanned.offset, scanned.data, scanned.problem)
                 on_progress(checker.counts.records, stream.size, faults.counts.total())
@@ -257,45 +255,3 @@ class _ShardChecker:
 
 def _name(image_id: bytes) -> str:
     return image_id[:80].decode("utf-8", "backslashreplace")
-
-
-class _HashingStream:
-    """Reads a file and hashes what it reads on a thread of its own, as hashing leaves the interpreter lock alone."""
-
-    def __init__(self, file: BinaryIO, wanted: bool):
-        self._file = file
-        self._digest = hashlib.sha256()
-        self._executor = concurrent.futures.ThreadPoolExecutor(1) if wanted else None
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
-        self._hashing: concurrent.futures.Future[None] | None = None
-        self.size = 0
-
-    def read(self, size: int, /) -> bytes:
-        """Returns the next bytes of the file, as many as there are."""
-        data = self._file.read(size)
-        self.size += len(data)
-        if self._executor is not None:
-            self._pending.append(data)
-            self._pending_bytes += len(data)
-            if self._pending_bytes >= _HASH_BYTES:
-                self._flush(self._executor)
-        return data
-
-    def sha256(self) -> str:
-        """Returns the digest of all that was read, and ends the thread; empty if it was not wanted."""
-        if self._executor is None:
-            return ""
-        self._flush(self._executor)
-        self._executor.shutdown(wait=True)
-        return self._digest.hexdigest()
-
-    def _flush(self, executor: concurrent.futures.Executor) -> None:
-        if self._hashing is not None:
-            self._hashing.result()
-        pieces, self._pending, self._pending_bytes = self._pending, [], 0
-        self._hashing = executor.submit(self._hash, pieces)
-
-    def _hash(self, pieces: list[bytes]) -> None:
-        for piece in pieces:
-            self._digest.update(piece)

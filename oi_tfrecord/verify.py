@@ -20,8 +20,8 @@ from oi_tfrecord.verify_plan import check_side_files, load_label_map, plan_shard
 from oi_tfrecord.verify_progress import VerifyProgress
 from oi_tfrecord.work_folder import WorkFolder
 
-SMALL_BYTES = 256 << 20
-"""Below this a second process costs more time to start than it saves."""
+SMALL_BYTES = 4 << 30
+"""Below this (some seven seconds) further processes cost more time to start than they save."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,4 +128,3 @@ def _work_folder(beam_arguments: Sequence[str]) -> str:
             folder = value if equals else beam_arguments[index + 1]
             return storage.join(folder, f"oi_tfrecord-verify-{os.urandom(8).hex()}")
     raise ConfigError("temp_location", "must name a folder that the workers reach, as the verdict comes through it")
-

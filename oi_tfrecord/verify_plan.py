@@ -69,9 +69,7 @@ def plan_shards(
             entry = split.manifest["shards"][index] if split.manifest is not None else None
             place = parse_shard_name(name)
             shard, num_shards = place[1:] if ours and place else (-1, -1)
-            tasks.append(
-                ShardTask(split.name, len(tasks), path, shard, num_shards, rules, entry, max_faults)
-            )
+            tasks.append(ShardTask(split.name, len(tasks), path, shard, num_shards, rules, entry, max_faults))
     return tuple(tasks), faults
 
 

@@ -73,8 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             beam_arguments=tuple(rest),
         )
         return run_verify(options, parsed.format, sys.stdout)
-    except (OiTfrecordError, OSError) as error:
+    except OiTfrecordError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"error: {told}. Check the path, its permissions and the space that is left.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

@@ -13,12 +13,15 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 LAYERS: dict[str, set[str]] = {
     # Values: what every other module speaks of.
-    "values": {"", "allocator", "errors", "reasons", "tables", "record_keys"},
+    "values": {"", "allocator", "errors", "faults", "known_keys", "reasons", "tables", "record_keys"},
     # Pure: no file, no network, no clock.
     "pure": {
         "archive_index",
         "batches",
         "boxes",
+        "check_image",
+        "check_manifest",
+        "check_record",
         "classes",
         "config",  # But for find_config, which looks where a configuration file is.
         "csv_faults",
@@ -26,6 +29,7 @@ LAYERS: dict[str, set[str]] = {
         "csv_ranges",
         "csv_rows",
         "deflate",
+        "draw_boxes",
         "example",
         "fetch_policy",
         "filters",
@@ -40,11 +44,14 @@ LAYERS: dict[str, set[str]] = {
         "manifest",
         "parse_example",
         "protobuf_text",
+        "record_scan",
+        "record_text",
         "records",
         "rejects",
         "releases",
         "results",
         "sample_scenes",
+        "shard_counts",
         "sharding",
         "table_rows",
         "thumbnail",
@@ -53,13 +60,16 @@ LAYERS: dict[str, set[str]] = {
     "outside": {
         "archive_job",
         "archive_source",
+        "check_shard",
         "csv_input",
         "dataset",
         "download_line",
+        "duplicates",
         "fetch",
         "fetch_request",
         "filter_columns",
         "finish",
+        "hashing_stream",
         "image_cache",
         "image_source",
         "inputs",
@@ -73,12 +83,16 @@ LAYERS: dict[str, set[str]] = {
         "shard_file",
         "shard_job",
         "shard_plan",
+        "show",
         "shuffle_files",
         "storage",
         "summary",
         "url_folders",
         "url_images",
         "url_source",
+        "verdict",
+        "verify_plan",
+        "verify_progress",
         "work_folder",
     },
     # Each wires functions of the layers below into Beam.
@@ -88,10 +102,11 @@ LAYERS: dict[str, set[str]] = {
         "transforms.group_batches",
         "transforms.limit_images",
         "transforms.read_tables",
+        "transforms.verify_shards",
         "transforms.write_shards",
     },
     # What a command does, from its flags to its exit code.
-    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "worker"},
+    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "verify", "worker"},
 }
 """Modules of oi_tfrecord by layer, the lowest first; "" is the package itself. The highest layer is pipelines/."""
 

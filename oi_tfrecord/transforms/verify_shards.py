@@ -108,5 +108,3 @@ def _store(grouped: tuple[None, Iterable[bytes]], work: WorkFolder, max_faults: 
     path = storage.join(work.path, VERDICT_FILE)
     storage.write(path, collect(grouped[1], max_faults), work.temporary)
     return path
-
-
