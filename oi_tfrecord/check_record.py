@@ -77,7 +77,7 @@ def check_record(features: Mapping[str, Values], rules: RecordRules) -> list[Fin
       rules: what it is held to.
 
     Returns:
-      What is wrong; empty if nothing is.
+      What is wrong; empty if nothing is. A key is told once of each kind.
     """
     findings = [
         Finding(FaultKind.KEY_MISSING, key, "every record must have it")
@@ -91,7 +91,10 @@ def check_record(features: Mapping[str, Values], rules: RecordRules) -> list[Fin
     _check_encoded(usable, rules, findings)
     if rules.ours:
         _check_id(usable, findings)
-    return findings
+    first: dict[tuple[FaultKind, str], Finding] = {}
+    for finding in findings:
+        first.setdefault((finding.kind, finding.key), finding)
+    return list(first.values())
 
 
 def _check_values(features: Mapping[str, Values], findings: list[Finding]) -> dict[str, list]:

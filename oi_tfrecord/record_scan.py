@@ -5,6 +5,7 @@ the length cannot be trusted, and the bytes are searched for the next header who
 """
 
 import dataclasses
+import re
 import struct
 from collections.abc import Iterator
 from typing import Protocol
@@ -16,6 +17,7 @@ from oi_tfrecord.framing import FOOTER_BYTES, HEADER_BYTES, FramingError, mask_c
 _CRC = struct.Struct("<I")
 _HIGH_HALF = b"\0\0\0\0"
 """No Example has 2**32 bytes, so the upper half of every length is zero."""
+_NOT_ZERO = re.compile(rb"[^\0]")
 _SEARCH_BYTES = 1 << 20
 
 
@@ -141,6 +143,11 @@ def _find_header(ahead: _ReadAhead, offset: int, skip: int) -> tuple[int, bytes]
                 ahead.put_back(window[start + HEADER_BYTES :])
                 return offset + start, window[start : start + HEADER_BYTES]
             position = start + 1
+            if window.startswith(bytes(HEADER_BYTES), start):
+                # Of a long run of zeros, only the end can be part of a header.
+                nonzero = _NOT_ZERO.search(window, start)
+                run_end = nonzero.start() if nonzero else len(window)
+                position = max(position, run_end - HEADER_BYTES)
             continue
         more = ahead.read(_SEARCH_BYTES)
         if not more:
