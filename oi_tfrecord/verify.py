@@ -22,6 +22,8 @@ from oi_tfrecord.work_folder import WorkFolder
 
 SMALL_BYTES = 4 << 30
 """Below this (some seven seconds) further processes cost more time to start than they save."""
+_DECODING_COSTS = 20
+"""Times the work per byte of a verification that reads headers only."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +98,8 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...]) -> Verdi
     from oi_tfrecord.transforms.verify_shards import VERDICT_FILE, VerifyShards
 
     size = sum(_size(task) for task in tasks)
-    workers = options.workers or (1 if size < SMALL_BYTES else min(os.cpu_count() or 1, len(tasks)))
+    is_small = size * (_DECODING_COSTS if options.decode else 1) < SMALL_BYTES
+    workers = options.workers or (1 if is_small else min(os.cpu_count() or 1, len(tasks)))
     work = WorkFolder(_work_folder(options.beam_arguments))
     try:
         for name in ("progress", "temporary"):
