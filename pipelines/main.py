@@ -3,6 +3,8 @@
   oi-tfrecord convert ...    converts a split
   oi-tfrecord download ...   downloads the images of a split by URL
   oi-tfrecord sample ...     generates a small dataset to try it on
+  oi-tfrecord show ...       prints a record, draws its boxes
+  oi-tfrecord verify ...     checks a dataset
   oi-tfrecord training-config ...   writes what a pipeline.config needs to know of the records
 
 `oi-tfrecord COMMAND --help` prints the flags and full examples.
@@ -14,7 +16,14 @@ from collections.abc import Sequence
 
 from oi_tfrecord.errors import nearest
 
-COMMANDS = ("convert", "download", "sample", "training-config")
+COMMANDS = (
+    "convert",
+    "download",
+    "sample",
+    "show",
+    "verify",
+    "training-config",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

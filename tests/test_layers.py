@@ -13,12 +13,15 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 LAYERS: dict[str, set[str]] = {
     # Values: what every other module speaks of.
-    "values": {"", "allocator", "errors", "reasons", "tables", "record_keys"},
+    "values": {"", "allocator", "errors", "faults", "known_keys", "reasons", "tables", "record_keys"},
     # Pure: no file, no network, no clock.
     "pure": {
         "archive_index",
         "batches",
         "boxes",
+        "check_image",
+        "check_manifest",
+        "check_record",
         "classes",
         "config",  # But for find_config, which looks where a configuration file is.
         "csv_faults",
@@ -26,6 +29,7 @@ LAYERS: dict[str, set[str]] = {
         "csv_ranges",
         "csv_rows",
         "deflate",
+        "draw_boxes",
         "example",
         "expansion",
         "fetch_policy",
@@ -42,12 +46,15 @@ LAYERS: dict[str, set[str]] = {
         "manifest",
         "parse_example",
         "protobuf_text",
+        "record_scan",
+        "record_text",
         "records",
         "rejects",
         "releases",
         "results",
         "sample_scenes",
         "sample_values",
+        "shard_counts",
         "sharding",
         "table_rows",
         "thumbnail",
@@ -58,13 +65,16 @@ LAYERS: dict[str, set[str]] = {
         "archive_job",
         "archive_source",
         "class_plan",
+        "check_shard",
         "csv_input",
         "dataset",
         "download_line",
+        "duplicates",
         "fetch",
         "fetch_request",
         "filter_columns",
         "finish",
+        "hashing_stream",
         "image_cache",
         "image_source",
         "inputs",
@@ -79,6 +89,7 @@ LAYERS: dict[str, set[str]] = {
         "shard_file",
         "shard_job",
         "shard_plan",
+        "show",
         "shuffle_files",
         "storage",
         "summary",
@@ -86,6 +97,9 @@ LAYERS: dict[str, set[str]] = {
         "url_folders",
         "url_images",
         "url_source",
+        "verdict",
+        "verify_plan",
+        "verify_progress",
         "work_folder",
     },
     # Each wires functions of the layers below into Beam.
@@ -95,10 +109,11 @@ LAYERS: dict[str, set[str]] = {
         "transforms.group_batches",
         "transforms.limit_images",
         "transforms.read_tables",
+        "transforms.verify_shards",
         "transforms.write_shards",
     },
     # What a command does, from its flags to its exit code.
-    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "worker"},
+    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "verify", "worker"},
 }
 """Modules of oi_tfrecord by layer, the lowest first; "" is the package itself. The highest layer is pipelines/."""
 

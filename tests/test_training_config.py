@@ -180,7 +180,9 @@ def test_known_errors_score_what_they_score_by_hand(
     assert scored == pytest.approx(expected, abs=1e-6)
 
 
-def test_relatives_are_used_only_with_confidences(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable[..., Converted]) -> None:
+def test_relatives_are_used_only_with_confidences(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable[..., Converted]
+) -> None:
     """Without verified labels nothing is expanded when reading, as the API would need their confidences."""
     (tmp_path / "hierarchy.json").write_text(
         json.dumps(
