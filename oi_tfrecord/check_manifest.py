@@ -71,7 +71,10 @@ def _differences(manifest: Mapping[str, Any], counts: RecordCounts, size: int) -
     held = [(Table.BOXES, counts.boxes), (Table.HUMAN_LABELS, counts.labels)]
     if counts.keys["image/machine_class/label"]:
         held.append((Table.MACHINE_LABELS, counts.machine_labels))
-    pairs += [(f"tables.{table}.written", tables[table]["written"], found) for table, found in held if table in tables]
+    for table, found in held:
+        if table in tables:
+            added = tables[table].get("added_by_hierarchy", 0)
+            pairs.append((f"tables.{table}.written", tables[table]["written"] + added, found))
     for table, key in SOURCE_KEYS.items():
         if counts.keys[key] and table in tables:
             stated, found_sources = manifest["sources"].get(table, {}), counts.sources.get(table, Counter())
