@@ -71,15 +71,15 @@ def _differences(manifest: Mapping[str, Any], counts: RecordCounts, size: int) -
     held = [(Table.BOXES, counts.boxes), (Table.HUMAN_LABELS, counts.labels)]
     if counts.keys["image/machine_class/label"]:
         held.append((Table.MACHINE_LABELS, counts.machine_labels))
-    for table, found in held:
-        if table in tables:
-            added = tables[table].get("added_by_hierarchy", 0)
-            pairs.append((f"tables.{table}.written", tables[table]["written"] + added, found))
+    for annotations, found in held:
+        if stated := tables.get(annotations):
+            rows = stated["written"] + stated.get("added_by_hierarchy", 0)
+            pairs.append((f"tables.{annotations}.written", rows, found))
     for table, key in SOURCE_KEYS.items():
         if counts.keys[key] and table in tables:
-            stated, found_sources = manifest["sources"].get(table, {}), counts.sources.get(table, Counter())
-            for source in sorted(stated.keys() | found_sources.keys()):
-                pairs.append((f"sources.{table}.{source}", stated.get(source, 0), found_sources[source]))
+            stated_sources, found_sources = manifest["sources"].get(table, {}), counts.sources.get(table, Counter())
+            for source in sorted(stated_sources.keys() | found_sources.keys()):
+                pairs.append((f"sources.{table}.{source}", stated_sources.get(source, 0), found_sources[source]))
     for name, per_class in (
         ("boxes", counts.boxes_per_class),
         ("positive_labels", counts.positive_per_class),
