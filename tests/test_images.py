@@ -648,5 +648,3 @@ def test_turned_by_the_angle_of_the_release_and_by_no_other(image_format: str, d
 def test_a_longer_picture_than_a_jpeg_can_be_is_scaled_down() -> None:
     prepared = prepare(encoded_as(Image.new("L", (65_501, 10)), "PNG"), ImageOptions(mode="resize", max_side=1000))
     assert (prepared.width, prepared.height) == (1000, 1)
-
-

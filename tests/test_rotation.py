@@ -83,7 +83,10 @@ def test_boxes_stay_on_what_they_show(degrees: int) -> None:
     height, width = turned.shape[:2]
     assert (width, height) == ((80, 60) if degrees % 180 == 0 else (60, 80))
     for row, color in zip(turn_boxes(rows, np.full(len(rows), degrees)), blocks.values(), strict=True):
-        sides = [round(float(row[name]) * side) for name, side in zip(COORDINATES, (width, width, height, height))]
+        sides = [
+            round(float(row[name]) * side)
+            for name, side in zip(COORDINATES, [width, width, height, height], strict=True)
+        ]
         mask = (turned == color).all(axis=2)
         ys, xs = np.nonzero(mask)
         assert sides == [xs.min(), xs.max() + 1, ys.min(), ys.max() + 1]

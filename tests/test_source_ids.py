@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -23,7 +24,7 @@ def number_all(hashes: np.ndarray, num_shards: int) -> tuple[list[int], int]:
 def test_numbers_are_unique_in_order_and_in_range(hashes: set[int], num_shards: int) -> None:
     numbers, _ = number_all(np.array(sorted(hashes), np.uint64), num_shards)
     assert len(numbers) == len(hashes)
-    assert all(first < second for first, second in zip(numbers, numbers[1:], strict=False))
+    assert all(first < second for first, second in itertools.pairwise(numbers))
     assert all(0 <= number < MAX_SOURCE_ID for number in numbers)
 
 
