@@ -42,7 +42,7 @@ def turn_boxes(rows: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     Args:
       rows: BOX_ROW array [n]; xmin, xmax, ymin, ymax are fractions of the width and height of the
         stored image, origin top left, x to the right and y down.
-      degrees: int array [n], counter-clockwise; values that are no multiple of 90 above 0 turn nothing.
+      degrees: int array [n], counter-clockwise; values other than 90, 180 and 270 turn nothing.
 
     Returns:
       BOX_ROW array [n] with fractions of the turned image's sides; xmin <= xmax and ymin <= ymax

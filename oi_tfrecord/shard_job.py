@@ -145,6 +145,7 @@ class _Images:
         self._job = job
         self._facts = facts
         self._rotations = facts.rotations.tolist()
+        self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
         self._ids = joined.image_ids.tolist()
         self._stored = job.source.of_shard(joined)
         self.has_record = np.zeros(len(self._ids), bool)
@@ -158,7 +159,9 @@ class _Images:
         rotation = self._rotations[index]
         try:
             if rotation == NO_ANGLE:
-                raise ImageRejected(Reject.BAD_ROTATION, f"{ROTATION_COLUMN} in the metadata is none of {ANGLES}")
+                given = self._rotation_texts[index].as_py().decode("utf-8", "replace")
+                detail = f"{ROTATION_COLUMN}={given!r} in the metadata; valid are empty and {ANGLES}"
+                raise ImageRejected(Reject.BAD_ROTATION, detail)
             degrees = rotation if self._job.turn_images and rotation > 0 else 0
             return prepare(self._stored.read(index), self._job.image_options, degrees)
         except ImageRejected as rejected:
