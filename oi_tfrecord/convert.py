@@ -23,6 +23,9 @@ from oi_tfrecord.summary import print_expected_time, print_shard_plan, print_sum
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
 
+SMALL_DECODED_BYTES = 256 << 10
+"""The same (some 600 images) where every image is decoded."""
+
 
 def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     """Runs the `convert` command.
@@ -116,7 +119,8 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
 
 def _choose_workers(plan: ConvertPlan) -> int:
     driver_bytes = sum(file.size for file in plan.files if file.table == plan.config.driver)
-    return 1 if driver_bytes < SMALL_METADATA_BYTES else min(os.cpu_count() or 1, plan.num_shards)
+    small = SMALL_METADATA_BYTES if plan.config.image_mode == "copy" else SMALL_DECODED_BYTES
+    return 1 if driver_bytes < small else min(os.cpu_count() or 1, plan.num_shards)
 
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:

@@ -77,6 +77,7 @@ KNOWN_KEYS: dict[str, KnownKey] = {
     "image/source_id": KnownKey(Kind.BYTES, Length.ONE, readers=(_OD, _OFF, _MG)),
     "image/height": KnownKey(Kind.INT64, Length.ONE, Range.POSITIVE, (_OD, _MG)),
     "image/width": KnownKey(Kind.INT64, Length.ONE, Range.POSITIVE, (_OD, _MG)),
+    "image/rotation": KnownKey(Kind.INT64, Length.ANY, Range.NOT_NEGATIVE, (_OURS,)),
     "image/key/sha256": KnownKey(Kind.BYTES, Length.ONE, readers=(_OD,)),
     **{key: KnownKey(Kind.FLOAT, Length.BOXES, Range.FRACTION, (_OD, _OFF, _MG)) for key in BBOX_KEYS},
     "image/object/class/text": KnownKey(Kind.BYTES, Length.BOXES, readers=(_OD, _MG)),

@@ -112,6 +112,7 @@ def build_split(
             "records": images["records"],
             "bytes": sum(shard.size for shard in shards),
             "image_bytes": sum(shard.image_bytes for shard in shards),
+            "image_counts": sum_counts(shard.image_counts for shard in shards),
             "images_reencoded": sum_counts(shard.images_reencoded for shard in shards),
             "unknown_flags_written_as_0": sum(shard.unknown_flags for shard in shards),
             "most_boxes_in_an_image": max((shard.most_boxes for shard in shards), default=0),

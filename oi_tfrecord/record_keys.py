@@ -19,6 +19,7 @@ class ExtraKeys(enum.StrEnum):
     LABEL_SOURCE = "label_source"
     MACHINE_LABELS = "machine_labels"
     ATTRIBUTION = "attribution"
+    ROTATION = "rotation"
 
 
 @dataclasses.dataclass(frozen=True)

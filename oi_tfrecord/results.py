@@ -75,6 +75,8 @@ class ShardResult:
       unknown_flags: flags of -1 that were written as 0.
       most_boxes: boxes of the image that has most.
       images_over_100_boxes: images with more boxes than the Object Detection API reads by default.
+      image_counts: images in the records that were `stripped` of metadata, `resized`, `turned`, whose
+        `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
     """
 
     shard: int
@@ -94,6 +96,7 @@ class ShardResult:
     unknown_flags: int
     most_boxes: int
     images_over_100_boxes: int
+    image_counts: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def listed_rejects(self) -> int:

@@ -11,16 +11,18 @@ from oi_tfrecord import storage
 from oi_tfrecord.batches import Batch
 from oi_tfrecord.expansion import Expansion, expand_shard
 from oi_tfrecord.hierarchy import Hierarchy
+from oi_tfrecord.image_facts import ImageFacts, turn_shard
 from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
 from oi_tfrecord.join import JoinedShard, join_shard
 from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.prefetch import map_in_order
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.record_keys import RecordLayout
+from oi_tfrecord.record_keys import ExtraKeys, RecordLayout
 from oi_tfrecord.records import RecordEncoder
 from oi_tfrecord.rejects import Rejected, format_piece, reject_row
 from oi_tfrecord.results import ShardResult, TableCount, to_json
+from oi_tfrecord.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
 from oi_tfrecord.shard_file import WrittenShard, write_shard
 from oi_tfrecord.sharding import format_id, shard_file
 from oi_tfrecord.tables import FLAGS, UNKNOWN, Listing, Table
@@ -49,6 +51,8 @@ class ShardJob:
       layout: keys of the records.
       source: where image bytes come from.
       image_options: how they are checked and encoded.
+      source_id: `hex` or `numeric`.
+      turn_images: whether images and boxes are turned by the metadata's Rotation.
       read_threads: images read at once; 0 chooses by storage.
       hierarchy: by which boxes and labels are expanded; None if they are not.
       dry_run: whether to join and count only, as if every image were there.
@@ -68,6 +72,8 @@ class ShardJob:
     read_threads: int
     hierarchy: Hierarchy | None = None
     dry_run: bool = False
+    source_id: str = "hex"
+    turn_images: bool = False
 
     @functools.cached_property
     def _code_of(self) -> dict[str, int]:
@@ -104,10 +110,20 @@ def convert_shard(
     label_ids = job.label_ids(label_map)
     if job.hierarchy is not None:
         joined = expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))
-    images = _Images(job, joined)
+    facts = ImageFacts.of(
+        joined,
+        shard,
+        job.num_shards,
+        with_rotation=job.turn_images or ExtraKeys.ROTATION in job.layout.extra_keys,
+        turn=job.turn_images,
+        numeric_ids=job.source_id == "numeric",
+    )
+    images = _Images(job, joined, facts)
+    if job.turn_images:
+        joined = turn_shard(joined, facts.rotations)
 
     def examples() -> Iterator[Sequence[bytes]]:
-        encoder = RecordEncoder(joined, job.mids, label_ids, job.layout)
+        encoder = RecordEncoder(joined, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
         for index, image in images:
             yield encoder.encode(index, image)
             rejects = len(joined.faults) + len(images.rejects)
@@ -131,19 +147,29 @@ def convert_shard(
 class _Images:
     """Iterates over the readable images of a shard; keeps count of the others."""
 
-    def __init__(self, job: ShardJob, joined: JoinedShard):
+    def __init__(self, job: ShardJob, joined: JoinedShard, facts: ImageFacts):
         self._job = job
+        self._facts = facts
+        self._rotations = facts.rotations.tolist()
+        self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
         self._ids = joined.image_ids.tolist()
         self._stored = job.source.of_shard(joined)
         self.has_record = np.zeros(len(self._ids), bool)
         self.rejects: list[Rejected] = []
         self.reencoded: Counter[str] = Counter()
+        self._changes: Counter[str] = Counter()
         self.records = 0
         self.image_bytes = 0
 
     def _load(self, index: int) -> PreparedImage | ImageRejected:
+        rotation = self._rotations[index]
         try:
-            return prepare(self._stored.read(index), self._job.image_options)
+            if rotation == NO_ANGLE:
+                given = self._rotation_texts[index].as_py().decode("utf-8", "replace")
+                detail = f"{ROTATION_COLUMN}={given!r} in the metadata; valid are empty and {ANGLES}"
+                raise ImageRejected(Reject.BAD_ROTATION, detail)
+            degrees = rotation if self._job.turn_images and rotation > 0 else 0
+            return prepare(self._stored.read(index), self._job.image_options, degrees)
         except ImageRejected as rejected:
             return rejected
 
@@ -165,9 +191,17 @@ class _Images:
             self.has_record[index] = True
             self.records += 1
             self.image_bytes += len(image.encoded)
-            if image.action != "copied":
+            if image.action == "reencoded":
                 self.reencoded[image.source_format] += 1
+            self._changes["stripped"] += image.action == "stripped"
+            self._changes["resized"] += image.resized
+            self._changes["turned"] += image.turned
             yield index, image
+
+    def counts(self) -> dict[str, int]:
+        """Returns ShardResult.image_counts."""
+        facts = {name: int(np.count_nonzero(of & self.has_record)) for name, of in self._facts.counted.items()}
+        return {name: count for name, count in (self._changes | facts).items() if count}
 
 
 def _count(
@@ -236,6 +270,7 @@ def _count(
         unknown_flags=unknown_flags,
         most_boxes=most_boxes,
         images_over_100_boxes=over_100,
+        image_counts=images.counts(),
     )
 
 

@@ -282,6 +282,16 @@ def test_small_inputs_take_one_process_and_large_ones_all_cores(
         assert convert_module._choose_workers(plan) == workers
 
 
+@pytest.mark.parametrize(("mode", "workers"), [("copy", 1), ("verify", 3)])
+def test_decoding_takes_all_cores_sooner(
+    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, mode: str, workers: int
+) -> None:
+    monkeypatch.setattr(convert_module.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(convert_module, "SMALL_DECODED_BYTES", 1)
+    plan = make_plan(parse_convert(clean.flags(tmp_path, image_mode=mode)).config)
+    assert convert_module._choose_workers(plan) == workers
+
+
 def test_a_runner_of_beam_may_be_named(release: Release, output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     runner = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
     assert convert([*release.flags(tmp_path), runner], io.StringIO()) == 0

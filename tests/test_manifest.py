@@ -49,6 +49,7 @@ RANGES = [
 SHARDS = [
     shard_result(
         1,
+        image_counts={"resized": 1, "stripped": 1},
         tables={
             "boxes": TableCount(7, {"image_rejected": 1, "duplicate": 1}, {}),
             "metadata": TableCount(4, {"image_rejected": 1}, {"image_not_selected": 1}),
@@ -71,6 +72,7 @@ SHARDS = [
         sources={"boxes": {"xclick": 5, "freeform": 3}},
         most_boxes=120,
         images_over_100_boxes=1,
+        image_counts={"resized": 2, "turned": 2},
     ),
 ]
 
@@ -137,6 +139,7 @@ def test_a_split_tells_all_in_an_order_of_its_own() -> None:
         "records": 8,
         "bytes": 100,
         "image_bytes": 80,
+        "image_counts": {"resized": 3, "turned": 2, "stripped": 1},
         "images_reencoded": {"png": 1},
         "unknown_flags_written_as_0": 2,
         "most_boxes_in_an_image": 120,
