@@ -12,6 +12,7 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.archive_job import open_archives
 from oi_tfrecord.archive_source import ArchiveSource
+from oi_tfrecord.attribution import warn_of_lacking
 from oi_tfrecord.classes import Vocabulary, decode_text, find_listed, is_class, read_class_list, read_descriptions
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.errors import ConfigError, InputError
@@ -108,7 +109,7 @@ class ConvertPlan:
         mids = set(self.class_list)
         kept_codes = np.array([mid in mids for mid in self.vocabulary.mids], bool)
         texts = self.source.texts
-        if ExtraKeys.ATTRIBUTION in self.config.extra_keys:
+        if ExtraKeys.ATTRIBUTION in self.config.extra_keys or self.config.attribution_csv:
             texts |= frozenset(ATTRIBUTION.values())
         return RangeJob(
             filters=self.filters,
@@ -154,6 +155,7 @@ class ConvertPlan:
             ),
             read_threads=config.read_threads,
             dry_run=config.dry_run,
+            attribution_csv=config.attribution_csv,
         )
 
     def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
@@ -221,6 +223,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
 def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str]]:
     """Returns the files of the tables that are there, and a warning for each that is not."""
     needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed |= {Table.METADATA} if config.attribution_csv else set()
     files: list[InputFile] = []
     warnings = []
     for table in Table:
@@ -237,6 +240,8 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
                 problem = f"its header is that of {' or '.join(others)}, not of {config.release}"
                 raise InputError(file.path, problem, f"Give --config={others[0]}", 1)
         files += opened
+    if config.attribution_csv:
+        warnings += warn_of_lacking({file.path: file.names for file in files if file.table is Table.METADATA})
     return tuple(files), warnings + check_filter_columns(config, files)
 
 

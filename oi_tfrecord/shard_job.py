@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.attribution import format_attribution
 from oi_tfrecord.batches import Batch
 from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
@@ -49,6 +50,7 @@ class ShardJob:
       image_options: how they are checked and encoded.
       read_threads: images read at once; 0 chooses by storage.
       dry_run: whether to join and count only, as if every image were there.
+      attribution_csv: whether to list whom each record's image is by.
     """
 
     split: str
@@ -64,6 +66,7 @@ class ShardJob:
     image_options: ImageOptions
     read_threads: int
     dry_run: bool = False
+    attribution_csv: bool = False
 
     @functools.cached_property
     def _code_of(self) -> dict[str, int]:
@@ -115,6 +118,8 @@ def convert_shard(
     else:
         written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
     rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in joined.faults]
+    if job.attribution_csv and not job.dry_run:
+        job.work.write_attribution(shard, format_attribution(joined, images.has_record))
     job.work.write_rejects(f"shard-{shard:05d}", format_piece(rejects + images.rejects))
     result = _count(shard, name, joined, images, written, label_ids)
     if not job.dry_run:

@@ -17,6 +17,7 @@ LAYERS: dict[str, set[str]] = {
     # Pure: no file, no network, no clock.
     "pure": {
         "archive_index",
+        "attribution",
         "batches",
         "boxes",
         "classes",
