@@ -28,6 +28,7 @@ LAYERS: dict[str, set[str]] = {
         "csv_rows",
         "deflate",
         "example",
+        "export_rows",
         "fetch_policy",
         "filters",
         "framing",
@@ -66,7 +67,9 @@ LAYERS: dict[str, set[str]] = {
         "inputs",
         "metadata_rows",
         "output_state",
+        "parquet_target",
         "plan",
+        "postgres_target",
         "prefetch",
         "progress",
         "range_job",
@@ -92,7 +95,7 @@ LAYERS: dict[str, set[str]] = {
         "transforms.write_shards",
     },
     # What a command does, from its flags to its exit code.
-    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "worker"},
+    "assembly": {"convert", "download", "export", "local_runner", "options", "pipeline", "run", "worker"},
 }
 """Modules of oi_tfrecord by layer, the lowest first; "" is the package itself. The highest layer is pipelines/."""
 
