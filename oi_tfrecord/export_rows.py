@@ -169,7 +169,7 @@ class _Record:
             raise RecordError(self.number, f"{key} is {found_kind} instead of {kind}")
         if isinstance(found, list):
             return found
-        if kind == "int64" and np.abs(found).max() > _MAX_INT32:
+        if kind == "int64" and not -_MAX_INT32 <= found.min() <= found.max() <= _MAX_INT32:
             raise RecordError(self.number, f"{key} has a value beyond 32 bits")
         return list(found.tolist())
 

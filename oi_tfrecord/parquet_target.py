@@ -1,27 +1,36 @@
 """Writes exported tables as Parquet: `<folder>/<table>/<split>.parquet` and `<folder>/classes.parquet`."""
 
 import contextlib
+import dataclasses
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
 from types import TracebackType
+from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oi_tfrecord import storage
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.export_rows import CLASSES, SCHEMAS, ShardRows, make_classes
 from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.sorted_runs import SortedRuns
 
 CLASSES_FILE = "classes.parquet"
 ROW_GROUP_ROWS = 1 << 17
 """Rows of a row group: what a writer holds beside one shard, and what DuckDB hands to one thread (122,880)."""
 
 _WORK_FOLDER = ".oi_tfrecord-export"
+_ORDER = ("image_id", "number")
 
 
 class ParquetTarget:
     """The files of an export; they appear all at the end, and not at all if the block raises.
 
-    Rows are in the order they are given, whatever the shards, so that the bytes depend on the rows (and the version
-    of pyarrow) alone.
+    Rows are sorted by ImageID and number, so that the bytes depend on the rows (and the version of pyarrow) alone,
+    and a reader finds an image by the statistics of the row groups.
     """
 
     def __init__(self, folder: str, label_map: LabelMap | None):
@@ -29,7 +38,7 @@ class ParquetTarget:
         self._label_map = label_map
         self._temporary = storage.join(folder, _WORK_FOLDER)
         self._files = contextlib.ExitStack()
-        self._writers: dict[str, _TableWriter] = {}
+        self._tables: list[_SortedTable] = []
         self._splits: set[str] = set()
         self._found: dict[str, int | None] = {}
 
@@ -37,6 +46,9 @@ class ParquetTarget:
         storage.delete_folder(self._temporary)
         for name in (*SCHEMAS, _WORK_FOLDER):
             storage.make_folder(storage.join(self._folder, name))
+        # Beside the output, where there is room for as much; remote storage cannot be sorted on.
+        beside = self._temporary if storage.is_local(self._folder) else None
+        self._sorting = self._files.enter_context(tempfile.TemporaryDirectory(prefix="oi_tfrecord-", dir=beside))
         return self
 
     def start_split(self, split: str) -> None:
@@ -45,18 +57,21 @@ class ParquetTarget:
         self._splits.add(split)
         for table, schema in SCHEMAS.items():
             stream = self._files.enter_context(storage.create(self._path(table, split), self._temporary))
-            self._writers[table] = _TableWriter(pq.ParquetWriter(stream, schema, compression="zstd"), schema)
+            runs = SortedRuns(
+                os.path.join(self._sorting, table), schema, [name for name in _ORDER if name in schema.names]
+            )
+            self._tables.append(_SortedTable(table, schema, stream, runs))
 
     def add(self, rows: ShardRows) -> None:
         """Adds the rows of the next shard of the split."""
-        for table, writer in self._writers.items():
-            writer.add(rows.tables[table])
+        for table in self._tables:
+            table.runs.add(rows.tables[table.name])
         self._found |= {mid: class_id for mid, class_id in rows.classes.items() if self._found.get(mid) is None}
 
     def _end_split(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        self._writers = {}
+        tables, self._tables = self._tables, []
+        for table in tables:
+            table.write()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -92,24 +107,42 @@ class ParquetTarget:
         return storage.join(self._folder, table, f"{split}.parquet")
 
 
-class _TableWriter:
-    """Writes row groups of ROW_GROUP_ROWS rows, from tables of any length."""
+@dataclasses.dataclass(frozen=True)
+class _SortedTable:
+    """The file of one table and split, and its rows until all are there."""
 
-    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema):
-        self._writer = writer
-        self._pending = schema.empty_table()
+    name: str
+    schema: pa.Schema
+    stream: BinaryIO
+    runs: SortedRuns
 
-    def add(self, table: pa.Table) -> None:
-        self._pending = pa.concat_tables([self._pending, table])
-        while self._pending.num_rows >= ROW_GROUP_ROWS:
-            self._write(ROW_GROUP_ROWS)
+    def write(self) -> None:
+        with pq.ParquetWriter(self.stream, self.schema, compression="zstd") as writer:
+            for rows in _regroup(self._checked(), self.schema):
+                writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
 
-    def _write(self, count: int) -> None:
-        # Joined to one piece, as the pages would begin where the pieces of the shards do.
-        self._writer.write_table(self._pending.slice(0, count).combine_chunks(), row_group_size=ROW_GROUP_ROWS)
-        self._pending = self._pending.slice(count)
+    def _checked(self) -> Iterator[pa.Table]:
+        for piece in self.runs.merge(ROW_GROUP_ROWS):
+            if self.name == "images":
+                ids = piece["image_id"]
+                repeated = ids.slice(1).filter(pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1)))
+                if len(repeated):
+                    raise _repeated_image(repeated[0].as_py())
+            yield piece
 
-    def close(self) -> None:
-        if self._pending.num_rows:
-            self._write(self._pending.num_rows)
-        self._writer.close()
+
+def _repeated_image(image_id: str) -> InputError:
+    """Returns the error of an image that a split has twice, which no key allows."""
+    return InputError("records", f"the image {image_id} is there twice", "`oi-tfrecord verify` lists such images")
+
+
+def _regroup(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yields the same rows in tables of ROW_GROUP_ROWS, as the bytes depend on how rows are grouped."""
+    pending = schema.empty_table()
+    for piece in pieces:
+        pending = pa.concat_tables([pending, piece])
+        while pending.num_rows >= ROW_GROUP_ROWS:
+            yield pending.slice(0, ROW_GROUP_ROWS).combine_chunks()
+            pending = pending.slice(ROW_GROUP_ROWS)
+    if pending.num_rows:
+        yield pending.combine_chunks()

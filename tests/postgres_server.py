@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from processes import wait_until
 
-REMEDY = "no PostgreSQL server is installed: apt-get install postgresql"
+REMEDY = "no PostgreSQL server is installed: run tests/install_postgres.sh, or apt-get install postgresql"
 
 
 def find_programs() -> pathlib.Path | None:

@@ -12,7 +12,7 @@ import pytest
 import small_release
 import tensorflow as tf
 from dataset_rows import read_rows
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_resume import kill_everywhere
 
@@ -40,6 +40,7 @@ def record_ids(output_dir: pathlib.Path, split: str = "train") -> list[str]:
     return [example["image/source_id"].numpy().decode() for example in dataset]
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.tuples(

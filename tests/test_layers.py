@@ -78,6 +78,7 @@ LAYERS: dict[str, set[str]] = {
         "shard_job",
         "shard_plan",
         "shuffle_files",
+        "sorted_runs",
         "storage",
         "summary",
         "url_folders",
