@@ -18,6 +18,7 @@ sample: $(VENV)/installed
 	  $(BIN)/oi-tfrecord convert --config=configs/sample.yaml --split=$$split || exit 1; \
 	done
 
+# Tests on PostgreSQL are skipped where there is none; tests/install_postgres.sh installs it.
 test: $(VENV)/installed-dev .venv-peers/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 

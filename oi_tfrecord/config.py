@@ -75,6 +75,7 @@ class ConvertConfig:
     sample: float = _setting(1.0, "Share of the images to keep, chosen by hash, above 0 to 1.")
     max_images: int = _setting(0, "Keep at most this many images, chosen by hash; 0 keeps all.")
     extra_keys: tuple[str, ...] = _setting((), "Groups of further keys: " + ", ".join(ExtraKeys) + ".")
+    attribution_csv: bool = _setting(False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.")
     num_shards: int = _setting(0, "Number of shards; 0 plans shards of about 150 MB.")
     dry_run: bool = _setting(False, "Join and count, but read no image and write no record.", shapes_output=False)
     image_mode: str = _setting(
@@ -166,6 +167,8 @@ class ConvertConfig:
             raise ConfigError("image_cache", "is needed with image_urls, so that no image is downloaded twice")
         if (self.image_urls or self.url_folders) and not self.metadata:
             raise ConfigError("metadata", f"is needed with {given[0]}, as the URLs are in it; give --metadata")
+        if self.attribution_csv and not self.metadata:
+            raise ConfigError("metadata", "is needed with attribution_csv, as authors are in it; give --metadata")
         if not getattr(self, self.driver):
             raise ConfigError(self.driver, f"is needed, as it is the driver; give --{self.driver} or another --driver")
 

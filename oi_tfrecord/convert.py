@@ -134,7 +134,9 @@ def _finish_job(plan: ConvertPlan) -> FinishJob:
         "fingerprint": plan.fingerprint,
         "warnings": plan.warnings,
     }
-    return FinishJob(plan.config.split, plan.config.output_dir, plan.work, inputs, about)
+    config = plan.config
+    attribution_csv = config.attribution_csv and not config.dry_run
+    return FinishJob(config.split, config.output_dir, plan.work, inputs, about, attribution_csv)
 
 
 def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.archive_job import open_archives
 from oi_tfrecord.archive_source import ArchiveSource
+from oi_tfrecord.attribution import warn_of_lacking
 from oi_tfrecord.class_plan import ClassPlan, read_classes, read_given
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.errors import ConfigError, InputError
@@ -99,7 +100,7 @@ class ConvertPlan:
         mids = set(self.classes.listed)
         kept_codes = np.array([mid in mids for mid in self.classes.vocabulary.mids], bool)
         texts = self.source.texts
-        if ExtraKeys.ATTRIBUTION in self.config.extra_keys:
+        if ExtraKeys.ATTRIBUTION in self.config.extra_keys or self.config.attribution_csv:
             texts |= frozenset(ATTRIBUTION.values())
         if self.config.rotation == "apply" or ExtraKeys.ROTATION in self.config.extra_keys:
             texts |= {ROTATION_COLUMN}
@@ -157,6 +158,7 @@ class ConvertPlan:
             read_threads=config.read_threads,
             hierarchy=self.classes.expanded_by,
             dry_run=config.dry_run,
+            attribution_csv=config.attribution_csv,
         )
 
 
@@ -208,6 +210,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
 def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str]]:
     """Returns the files of the tables that are there, and a warning for each that is not."""
     needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed |= {Table.METADATA} if config.attribution_csv else set()
     files: list[InputFile] = []
     warnings = []
     for table in Table:
@@ -224,6 +227,8 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
                 problem = f"its header is that of {' or '.join(others)}, not of {config.release}"
                 raise InputError(file.path, problem, f"Give --config={others[0]}", 1)
         files += opened
+    if config.attribution_csv:
+        warnings += warn_of_lacking({file.path: file.names for file in files if file.table is Table.METADATA})
     return tuple(files), warnings + check_filter_columns(config, files)
 
 

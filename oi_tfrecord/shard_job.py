@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.attribution import format_attribution
 from oi_tfrecord.batches import Batch
 from oi_tfrecord.expansion import Expansion, expand_shard
 from oi_tfrecord.hierarchy import Hierarchy
@@ -56,6 +57,7 @@ class ShardJob:
       read_threads: images read at once; 0 chooses by storage.
       hierarchy: by which boxes and labels are expanded; None if they are not.
       dry_run: whether to join and count only, as if every image were there.
+      attribution_csv: whether to list whom each record's image is by.
     """
 
     split: str
@@ -74,6 +76,7 @@ class ShardJob:
     dry_run: bool = False
     source_id: str = "hex"
     turn_images: bool = False
+    attribution_csv: bool = False
 
     @functools.cached_property
     def _code_of(self) -> dict[str, int]:
@@ -137,6 +140,8 @@ def convert_shard(
     else:
         written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
     rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in joined.faults]
+    if job.attribution_csv and not job.dry_run:
+        job.work.write_attribution(shard, format_attribution(joined, images.has_record))
     job.work.write_rejects(f"shard-{shard:05d}", format_piece(rejects + images.rejects))
     result = _count(shard, name, joined, images, written, label_ids)
     if not job.dry_run:

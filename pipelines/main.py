@@ -2,6 +2,7 @@
 
   oi-tfrecord convert ...    converts a split
   oi-tfrecord download ...   downloads the images of a split by URL
+  oi-tfrecord export ...     exports records as Parquet or into PostgreSQL
   oi-tfrecord sample ...     generates a small dataset to try it on
   oi-tfrecord show ...       prints a record, draws its boxes
   oi-tfrecord verify ...     checks a dataset
@@ -19,6 +20,7 @@ from oi_tfrecord.errors import nearest
 COMMANDS = (
     "convert",
     "download",
+    "export",
     "sample",
     "show",
     "verify",

@@ -27,6 +27,7 @@ LAYERS: dict[str, set[str]] = {
     # Pure: no file, no network, no clock.
     "pure": {
         "archive_index",
+        "attribution",
         "batches",
         "boxes",
         "check_image",
@@ -43,6 +44,7 @@ LAYERS: dict[str, set[str]] = {
         "draw_boxes",
         "example",
         "expansion",
+        "export_rows",
         "fetch_policy",
         "filters",
         "framing",
@@ -98,7 +100,9 @@ LAYERS: dict[str, set[str]] = {
         "inputs",
         "metadata_rows",
         "output_state",
+        "parquet_target",
         "plan",
+        "postgres_target",
         "prefetch",
         "progress",
         "range_job",
@@ -109,6 +113,7 @@ LAYERS: dict[str, set[str]] = {
         "shard_plan",
         "show",
         "shuffle_files",
+        "sorted_runs",
         "storage",
         "summary",
         "tf_dataset",
@@ -131,7 +136,17 @@ LAYERS: dict[str, set[str]] = {
         "transforms.write_shards",
     },
     # What a command does, from its flags to its exit code.
-    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "verify", "worker"},
+    "assembly": {
+        "convert",
+        "download",
+        "export",
+        "local_runner",
+        "options",
+        "pipeline",
+        "run",
+        "verify",
+        "worker",
+    },
 }
 """Modules of oi_tfrecord by layer, the lowest first; "" is the package itself. The highest layer is pipelines/."""
 
