@@ -19,9 +19,13 @@ from oi_tfrecord.progress import ProgressLine
 from oi_tfrecord.run import import_beam_quietly, is_local, run_pipeline
 from oi_tfrecord.shard_plan import ShardPlan, plan_shards
 from oi_tfrecord.summary import print_expected_time, print_shard_plan, print_summary
+from oi_tfrecord.tables import Table
 
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
+
+SMALL_TABLES_BYTES = 1 << 30
+"""The same of a dry run, which has no images to read: of all its tables."""
 
 
 def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
@@ -115,8 +119,11 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
 
 
 def _choose_workers(plan: ConvertPlan) -> int:
-    driver_bytes = sum(file.size for file in plan.files if file.table == plan.config.driver)
-    return 1 if driver_bytes < SMALL_METADATA_BYTES else min(os.cpu_count() or 1, plan.num_shards)
+    if plan.config.dry_run:
+        is_small = sum(file.size for file in plan.files if isinstance(file.table, Table)) < SMALL_TABLES_BYTES
+    else:
+        is_small = sum(file.size for file in plan.files if file.table == plan.config.driver) < SMALL_METADATA_BYTES
+    return 1 if is_small else min(os.cpu_count() or 1, plan.num_shards)
 
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:
