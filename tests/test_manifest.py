@@ -34,7 +34,8 @@ def shard_result(shard: int, **values: Any) -> ShardResult:
     given = {
         "file": f"train.tfrecord-{shard:05d}-of-00002", "size": 50, "sha256": f"{shard:064x}", "records": 4,
         "images_selected": 5, "images_not_selected": 1, "images_rejected": {"image_missing": 1}, "image_bytes": 40,
-        "images_reencoded": {}, "tables": {}, "boxes_per_class": {}, "positive_per_class": {}, "negative_per_class": {}, "sources": {},
+        "images_reencoded": {}, "tables": {}, "boxes_per_class": {},
+        "positive_per_class": {}, "negative_per_class": {}, "sources": {},
         "unknown_flags": 0, "most_boxes": 0, "images_over_100_boxes": 0,
     }  # fmt: skip
     return ShardResult(shard=shard, **given | values)
