@@ -4,10 +4,11 @@ Run it with the Python that tests/peers/install_peer.sh makes for tfds:
 
     python write_tfds.py writer --release=DIR --split=train --output_dir=DIR --num_shards=8
 
-`writer` is what a builder runs by default, in one process: serialise, put into the order of a hash through temporary
-files, write TFRecords. `beam_writer` does it as a Beam pipeline on the local runner. The features are like those of the
-Open Images builder that TFDS has; an image is handed over as its path, which TFDS reads and stores as it is. The tables
-are read before the clock starts. Prints the seconds from the first example to the last file, as JSON.
+`writer` is what a builder runs by default, in one process: serialise, put into the order of a hash (in memory up to 1
+GB, through temporary files above), write TFRecords. `beam_writer` does it as a Beam pipeline on the local runner. The
+features are like those of the Open Images builder that TFDS has; an image is handed over as its path, which TFDS
+reads and stores as it is. The tables are read before the clock starts. Prints the seconds from the first example to
+the last file, as JSON.
 """
 
 import argparse
