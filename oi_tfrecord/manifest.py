@@ -100,8 +100,8 @@ def build_split(
     ranges = sorted(ranges, key=lambda item: (item.table, item.file, item.index))
     images, tables = balance_images(shards), balance_tables(ranges, shards)
     boxes = sum_counts(shard.boxes_per_class for shard in shards)
-    positive = sum_counts({label: n[0] for label, n in shard.labels_per_class.items()} for shard in shards)
-    negative = sum_counts({label: n[1] for label, n in shard.labels_per_class.items()} for shard in shards)
+    positive = sum_counts(shard.positive_per_class for shard in shards)
+    negative = sum_counts(shard.negative_per_class for shard in shards)
     return {
         **about,
         "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),

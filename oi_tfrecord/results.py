@@ -70,7 +70,8 @@ class ShardResult:
       images_reencoded: images not copied as they were, by source format.
       tables: by table name.
       boxes_per_class: label map id (as text) to boxes.
-      labels_per_class: label map id (as text) to [positive, negative] human labels.
+      positive_per_class: label map id (as text) to human labels that say the class is there.
+      negative_per_class: label map id (as text) to human labels that say it is not.
       sources: table name to source to rows.
       unknown_flags: flags of -1 that were written as 0.
       most_boxes: boxes of the image that has most.
@@ -91,7 +92,8 @@ class ShardResult:
     images_reencoded: dict[str, int]
     tables: dict[str, TableCount]
     boxes_per_class: dict[str, int]
-    labels_per_class: dict[str, list[int]]
+    positive_per_class: dict[str, int]
+    negative_per_class: dict[str, int]
     sources: dict[str, dict[str, int]]
     unknown_flags: int
     most_boxes: int

@@ -82,11 +82,19 @@ class ShardJob:
     def _code_of(self) -> dict[str, int]:
         return {mid: code for code, mid in enumerate(self.mids)}
 
+    @functools.cached_property
+    def _last_label_ids(self) -> list[tuple[LabelMap | None, np.ndarray]]:
+        return [(None, np.zeros(0, np.int64))]
+
     def label_ids(self, label_map: LabelMap) -> np.ndarray:
         """Returns the label map id of each vocabulary code, 0 for those not in the label map."""
-        ids = np.zeros(len(self.mids), np.int64)
-        for item in label_map.items:
-            ids[self._code_of[item.name]] = item.id
+        # One worker does thousands of shards with one label map, which may have 20,000 classes.
+        known, ids = self._last_label_ids[-1]
+        if known is not label_map:
+            ids = np.zeros(len(self.mids), np.int64)
+            codes = [self._code_of[item.name] for item in label_map.items]
+            ids[codes] = [item.id for item in label_map.items]
+            self._last_label_ids[:] = [(label_map, ids)]
         return ids
 
 
@@ -216,7 +224,8 @@ def _count(
     tables: dict[str, TableCount] = {}
     sources: dict[str, dict[str, int]] = {}
     boxes_per_class: dict[str, int] = {}
-    labels_per_class: dict[str, list[int]] = {}
+    positive_per_class: dict[str, int] = {}
+    negative_per_class: dict[str, int] = {}
     unknown_flags = most_boxes = over_100 = 0
     for table in joined.rejected:
         rejected = Counter({str(reason): count for reason, count in joined.rejected[table].items()})
@@ -253,10 +262,8 @@ def _count(
             most_boxes = int(per_record.max(initial=0))
             over_100 = int(np.count_nonzero(per_record > 100))
         elif table is Table.HUMAN_LABELS:
-            positive = _per_value(ids[rows["confidence"] > 0])
-            negative = _per_value(ids[rows["confidence"] == 0])
-            classes = sorted(positive.keys() | negative.keys(), key=int)
-            labels_per_class = {label: [positive.get(label, 0), negative.get(label, 0)] for label in classes}
+            positive_per_class = _per_value(ids[rows["confidence"] > 0])
+            negative_per_class = _per_value(ids[rows["confidence"] == 0])
     return ShardResult(
         shard=shard,
         file=name,
@@ -270,7 +277,8 @@ def _count(
         images_reencoded=dict(images.reencoded),
         tables=tables,
         boxes_per_class=boxes_per_class,
-        labels_per_class=labels_per_class,
+        positive_per_class=positive_per_class,
+        negative_per_class=negative_per_class,
         sources=sources,
         unknown_flags=unknown_flags,
         most_boxes=most_boxes,
