@@ -120,6 +120,7 @@ class ConvertPlan:
             block_bytes=self.config.csv_block_mb << 20,
             work=self.work,
             shuffle_folder=self.shuffle_folder,
+            counted=Table.BOXES if self.config.task == "detection" else Table.HUMAN_LABELS,
         )
 
     def shard_job(self) -> ShardJob:
@@ -130,6 +131,7 @@ class ConvertPlan:
             tables=frozenset(file.table for file in self.files),
             flags=frozenset(field for field, column in FLAGS.items() if column in columns),
             extra_keys=frozenset(map(ExtraKeys, config.extra_keys)),
+            has_boxes=config.task == "detection",
         )
         tables = dict.fromkeys(file.table for file in self.files)
         return ShardJob(
@@ -215,7 +217,9 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
     warnings = []
     for table in Table:
         names = getattr(config, table, ())
-        unwanted = table is Table.MACHINE_LABELS and ExtraKeys.MACHINE_LABELS not in config.extra_keys
+        unwanted = (table is Table.MACHINE_LABELS and ExtraKeys.MACHINE_LABELS not in config.extra_keys) or (
+            table is Table.BOXES and config.task == "classification"
+        )
         if not names or unwanted:
             continue
         if table not in needed and not is_there(names, config.data_dir, config.split):

@@ -53,7 +53,9 @@ class RecordEncoder:
         self._rotations = None
         if ExtraKeys.ROTATION in extra_keys:
             self._rotations = [-1] * len(self._image_ids) if rotations is None else rotations
-        self._boxes = _BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout)
+        self._boxes = None
+        if layout.has_boxes:
+            self._boxes = _BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout)
         self._labels = []
         if Table.HUMAN_LABELS in layout.tables:
             human = _annotations(shard, Table.HUMAN_LABELS, LABEL_ROW)
@@ -89,7 +91,8 @@ class RecordEncoder:
             "image/source_id": bytes_feature((self._source_id(index) or image_id,)),
             "image/width": int64_feature((image.width,)),
         }
-        self._boxes.add(features, index, image, self._mid_values, self._id_values)
+        if self._boxes is not None:
+            self._boxes.add(features, index, image, self._mid_values, self._id_values)
         for labels in self._labels:
             labels.add(features, index, self._mid_values, self._id_values)
         for key, column in self._texts.items():

@@ -34,7 +34,8 @@ LAYERS: dict[str, set[str]] = {
         "check_manifest",
         "check_record",
         "classes",
-        "config",  # But for find_config, which looks where a configuration file is.
+        "config",
+        "config_file",  # But for find_config, which looks where a configuration file is.
         "csv_faults",
         "csv_header",
         "csv_ranges",
