@@ -22,6 +22,7 @@ TEST = [
     "pandas>=2",
     "pytest>=8",
     "pytest-xdist>=3",
+    "selenium>=4.20",
 ]
 LINT = ["mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-protobuf"]
 
@@ -36,7 +37,7 @@ setup(
     packages=[*find_packages(include=["oi_tfrecord", "oi_tfrecord.*", "pipelines"]), "oi_tfrecord.configs"],
     # The configurations stand at the top of the repository, where users look, and travel in the package.
     package_dir={"oi_tfrecord.configs": "configs"},
-    package_data={"oi_tfrecord": ["py.typed"], "oi_tfrecord.configs": ["*.yaml"]},
+    package_data={"oi_tfrecord": ["py.typed", "web/*", "web/vendor/*/*"], "oi_tfrecord.configs": ["*.yaml"]},
     install_requires=[
         "absl-py>=2",
         "apache-beam>=2.65,<3",

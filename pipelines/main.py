@@ -2,6 +2,7 @@
 
   oi-tfrecord convert ...    converts a split
   oi-tfrecord download ...   downloads the images of a split by URL
+  oi-tfrecord report ...     writes a page of charts and counts of a dataset
   oi-tfrecord sample ...     generates a small dataset to try it on
 
 `oi-tfrecord COMMAND --help` prints the flags and full examples.
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from oi_tfrecord.errors import nearest
 
-COMMANDS = ("convert", "download", "sample")
+COMMANDS = ("convert", "download", "report", "sample")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

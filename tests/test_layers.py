@@ -40,9 +40,14 @@ LAYERS: dict[str, set[str]] = {
         "manifest",
         "parse_example",
         "protobuf_text",
+        "published_counts",
+        "record_stats",
         "records",
+        "reject_examples",
         "rejects",
         "releases",
+        "report_data",
+        "report_page",
         "results",
         "sample_scenes",
         "sharding",
@@ -79,6 +84,7 @@ LAYERS: dict[str, set[str]] = {
         "url_folders",
         "url_images",
         "url_source",
+        "web_assets",
         "work_folder",
     },
     # Each wires functions of the layers below into Beam.
@@ -91,7 +97,7 @@ LAYERS: dict[str, set[str]] = {
         "transforms.write_shards",
     },
     # What a command does, from its flags to its exit code.
-    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "worker"},
+    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "report", "run", "worker"},
 }
 """Modules of oi_tfrecord by layer, the lowest first; "" is the package itself. The highest layer is pipelines/."""
 
