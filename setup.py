@@ -52,6 +52,7 @@ setup(
         "tensorflow": READERS,
         "download": DOWNLOAD,
         "archives": ARCHIVES,
+        "browse": DOWNLOAD,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
         "test": TEST,

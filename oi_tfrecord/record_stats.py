@@ -6,6 +6,15 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from oi_tfrecord.example_values import (
+    check_lengths,
+    decode,
+    get_bytes,
+    get_classes,
+    get_integer,
+    get_numbers,
+    get_strings,
+)
 from oi_tfrecord.parse_example import Values, parse_example
 from oi_tfrecord.record_keys import ENCODED_KEY
 from oi_tfrecord.tables import FLAGS
@@ -29,10 +38,6 @@ COCO_AREAS = (32**2, 96**2)
 
 SOURCE_KEYS = {"boxes": "image/object/source", "human_labels": "image/class/source"}
 LICENSE_KEY = "image/attribution/license"
-
-
-class RecordFault(ValueError):
-    """A record that cannot be counted: its lists do not fit together, or a key is of another kind."""
 
 
 def _histogram(bins: int) -> np.ndarray:
@@ -125,15 +130,15 @@ def merge_stats(parts: Iterable[RecordStats]) -> RecordStats:
 
 
 def _add_image(stats: RecordStats, example: Mapping[str, Values]) -> tuple[int, int]:
-    width, height = (_integer(example, f"image/{side}") for side in ("width", "height"))
-    encoded = len(_first(example, ENCODED_KEY))
+    width, height = (get_integer(example, f"image/{side}") for side in ("width", "height"))
+    encoded = len(get_bytes(example, ENCODED_KEY))
     stats.image_bytes += encoded
     stats.image_sizes[width, height] += 1
     stats.long_sides[max(width, height) // LONG_SIDE_STEP] += 1
     if encoded:
         stats.encoded_sizes[int(np.floor(SIZES_PER_OCTAVE * np.log2(encoded)))] += 1
     if LICENSE_KEY in example:
-        stats.licenses[_text(_first(example, LICENSE_KEY))] += 1
+        stats.licenses[decode(get_bytes(example, LICENSE_KEY))] += 1
     return width, height
 
 
@@ -142,16 +147,14 @@ def _add_boxes(
 ) -> np.ndarray:
     """Counts the boxes of a record; returns (width, height, image width, image height) of each, in pixels."""
     ymin, xmin, ymax, xmax = (
-        _numbers(example, f"image/object/bbox/{side}") for side in ("ymin", "xmin", "ymax", "xmax")
+        get_numbers(example, f"image/object/bbox/{side}") for side in ("ymin", "xmin", "ymax", "xmax")
     )
-    classes = _classes(example, "image/object/class", mid_of)
+    classes = get_classes(example, "image/object/class", mid_of)
     count = len(xmin)
-    flags = {name: _numbers(example, f"image/object/{name}") for name in FLAGS if f"image/object/{name}" in example}
+    flags = {name: get_numbers(example, f"image/object/{name}") for name in FLAGS if f"image/object/{name}" in example}
     lengths = {"ymin": len(ymin), "ymax": len(ymax), "xmax": len(xmax), "class": len(classes)}
     lengths |= {name: len(values) for name, values in flags.items()}
-    for name, length in lengths.items():
-        if length != count:
-            raise RecordFault(f"it has {count} values of xmin, {length} of {name}")
+    check_lengths(lengths, count)
     stats.boxes += count
     stats.boxes_per_image[count] += 1
     _add_classes(stats, classes, CLASS_COUNTS.index("boxes"))
@@ -181,15 +184,14 @@ def _add_box_shapes(stats: RecordStats, shapes: np.ndarray) -> None:
 
 
 def _add_labels(stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
-    classes = _classes(example, "image/class", mid_of)
+    classes = get_classes(example, "image/class", mid_of)
     # Records of others may have labels without confidence; those are all verified as present.
     key = "image/class/confidence"
-    confidence = _numbers(example, key) if key in example else np.ones(len(classes), np.float32)
-    if len(confidence) != len(classes):
-        raise RecordFault(f"it has {len(classes)} image labels, {len(confidence)} of their confidences")
+    confidence = get_numbers(example, key) if key in example else np.ones(len(classes), np.float32)
+    check_lengths({"confidence": len(confidence)}, len(classes))
     positive = [mid for mid, value in zip(classes, confidence.tolist(), strict=True) if value > 0]
     negative = [mid for mid, value in zip(classes, confidence.tolist(), strict=True) if not value > 0]
-    machine = _classes(example, "image/machine_class", mid_of)
+    machine = get_classes(example, "image/machine_class", mid_of)
     stats.positive_labels += len(positive)
     stats.negative_labels += len(negative)
     stats.machine_labels += len(machine)
@@ -208,45 +210,4 @@ def _add_classes(stats: RecordStats, classes: Iterable[str], column: int) -> Non
 
 def _add_sources(stats: RecordStats, example: Mapping[str, Values], of: str) -> None:
     if (key := SOURCE_KEYS[of]) in example:
-        stats.sources.setdefault(of, Counter()).update(map(_text, _strings(example, key)))
-
-
-def _classes(example: Mapping[str, Values], prefix: str, mid_of: Mapping[int, str]) -> list[str]:
-    if texts := _strings(example, f"{prefix}/text"):
-        return [_text(text) for text in texts]
-    return [mid_of.get(number, f"id {number}") for number in _numbers(example, f"{prefix}/label").astype(int).tolist()]
-
-
-def _numbers(example: Mapping[str, Values], key: str) -> np.ndarray:
-    values = example.get(key)
-    if values is None:
-        return np.zeros(0, np.float32)
-    # An empty list of bytes stands where some writers had nothing to say.
-    if isinstance(values, list):
-        if values:
-            raise RecordFault(f"{key} holds bytes")
-        return np.zeros(0, np.float32)
-    return values
-
-
-def _strings(example: Mapping[str, Values], key: str) -> list[bytes]:
-    values = example.get(key)
-    if values is None or len(values) == 0:
-        return []
-    if not isinstance(values, list):
-        raise RecordFault(f"{key} holds numbers")
-    return values
-
-
-def _integer(example: Mapping[str, Values], key: str) -> int:
-    values = _numbers(example, key)
-    return int(values[0]) if len(values) else 0
-
-
-def _first(example: Mapping[str, Values], key: str) -> bytes:
-    values = _strings(example, key)
-    return values[0] if values else b""
-
-
-def _text(value: bytes) -> str:
-    return value.decode(errors="replace")
+        stats.sources.setdefault(of, Counter()).update(map(decode, get_strings(example, key)))

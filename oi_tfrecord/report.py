@@ -1,30 +1,24 @@
 """Reports on a dataset: reads every record, in worker processes, and writes what they hold in numbers."""
 
-import concurrent.futures
 import io
-import multiprocessing
-import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset import Split, find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset import Split, find_splits, read_label_map
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.finish import rejects_file
-from oi_tfrecord.framing import FramingError
 from oi_tfrecord.label_map import LabelMapItem
-from oi_tfrecord.parse_example import ExampleError
-from oi_tfrecord.record_stats import RecordFault, RecordStats, measure_records, merge_stats
+from oi_tfrecord.record_stats import RecordStats, measure_records, merge_stats
 from oi_tfrecord.reject_examples import RejectGroup, group_rejects
 from oi_tfrecord.report_data import describe_split
 from oi_tfrecord.report_page import PageAssets, format_csv, format_html, format_json
+from oi_tfrecord.shard_map import map_shards
 from oi_tfrecord.web_assets import read_asset
 
 FORMATS = ("html", "json", "csv")
 EXAMPLES_PER_REASON = 5
-SHARDS_PER_WORKER = 4
-"""A process takes longer to start than a few small shards take to read."""
 
 
 def report(output_dir: str, output: str, format: str, wanted: Sequence[str], workers: int, out: TextIO) -> None:
@@ -82,36 +76,11 @@ def measure_shards(shards: Sequence[str], mid_of: Mapping[int, str], workers: in
     Raises:
       InputError: at a record that cannot be read.
     """
-    workers = min(workers or os.cpu_count() or 1, max(1, len(shards) // SHARDS_PER_WORKER))
-    if workers == 1:
-        return merge_stats(measure_shard(shard, mid_of) for shard in shards)
-    # A forked process would share the locks of threads that Beam's filesystems start.
-    with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        return merge_stats(pool.map(measure_shard, shards, [mid_of] * len(shards)))
+    return merge_stats(map_shards(_measure, shards, mid_of, workers))
 
 
-def measure_shard(path: str, mid_of: Mapping[int, str]) -> RecordStats:
-    """Counts what one shard holds, see `measure_records`.
-
-    Raises:
-      InputError: naming the shard and its record.
-    """
-    last = -1
-
-    def records() -> Iterator[bytes]:
-        nonlocal last
-        for last, (_, data) in enumerate(read_shard(path)):  # noqa: B007
-            yield data
-
-    remedy = "`oi-tfrecord verify` lists all faults of the records"
-    try:
-        return measure_records(records(), mid_of)
-    except FramingError as error:
-        raise InputError(path, str(error), remedy) from error
-    except (ExampleError, RecordFault) as error:
-        raise InputError(path, f"record {last}: {error}", remedy) from error
-    except FileNotFoundError as error:
-        raise InputError(path, "the shard is gone", "Convert again: finished shards are kept") from error
+def _measure(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, str]) -> RecordStats:
+    return measure_records((data for _, data in records), mid_of)
 
 
 def _read_rejects(output_dir: str, split: str) -> list[RejectGroup] | None:

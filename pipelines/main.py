@@ -1,5 +1,6 @@
 """oi-tfrecord: Open Images to TensorFlow training records.
 
+  oi-tfrecord browse ...     shows a dataset in a web browser
   oi-tfrecord convert ...    converts a split
   oi-tfrecord download ...   downloads the images of a split by URL
   oi-tfrecord report ...     writes a page of charts and counts of a dataset
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 from oi_tfrecord.errors import nearest
 
-COMMANDS = ("convert", "download", "report", "sample")
+COMMANDS = ("browse", "convert", "download", "report", "sample")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,8 +17,12 @@ LAYERS: dict[str, set[str]] = {
     # Pure: no file, no network, no clock.
     "pure": {
         "archive_index",
+        "attribution_rows",
         "batches",
         "boxes",
+        "browse_index",
+        "browse_query",
+        "browse_rows",
         "classes",
         "config",  # But for find_config, which looks where a configuration file is.
         "csv_faults",
@@ -27,10 +31,13 @@ LAYERS: dict[str, set[str]] = {
         "csv_rows",
         "deflate",
         "example",
+        "example_text",
+        "example_values",
         "fetch_policy",
         "filters",
         "framing",
         "gzip_index",
+        "image_facts",
         "image_files",
         "images",
         "join",
@@ -67,6 +74,7 @@ LAYERS: dict[str, set[str]] = {
         "finish",
         "image_cache",
         "image_source",
+        "index_files",
         "inputs",
         "metadata_rows",
         "output_state",
@@ -77,6 +85,7 @@ LAYERS: dict[str, set[str]] = {
         "sample",
         "shard_file",
         "shard_job",
+        "shard_map",
         "shard_plan",
         "shuffle_files",
         "storage",
@@ -97,7 +106,7 @@ LAYERS: dict[str, set[str]] = {
         "transforms.write_shards",
     },
     # What a command does, from its flags to its exit code.
-    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "report", "run", "worker"},
+    "assembly": {"browse", "convert", "download", "local_runner", "options", "pipeline", "report", "run", "worker"},
 }
 """Modules of oi_tfrecord by layer, the lowest first; "" is the package itself. The highest layer is pipelines/."""
 

@@ -3,47 +3,21 @@ import math
 import numpy as np
 import pytest
 
-from oi_tfrecord.example import EntryEncoder, bytes_feature, float_feature, int64_feature, varint
+from oi_tfrecord.example import bytes_feature, int64_feature
+from oi_tfrecord.example_values import RecordFault
 from oi_tfrecord.parse_example import ExampleError
 from oi_tfrecord.record_stats import (
     ASPECT_BINS,
     CLASS_COUNTS,
     LONG_SIDE_STEP,
-    RecordFault,
     RecordStats,
     measure_records,
     merge_stats,
 )
+from tests.few_records import boxes, floats, image
+from tests.few_records import make_example as example
 
 DOG, CAT = "/m/0bt9lr", "/m/01yrx"
-
-
-def example(**features: bytes) -> bytes:
-    """Returns an Example; names have `__` for the slash and no `image/`."""
-    named = {f"image/{name.replace('__', '/')}": feature for name, feature in features.items()}
-    body = b"".join(EntryEncoder(key).encode(named[key]) for key in sorted(named))
-    return b"\x0a" + varint(len(body)) + body
-
-
-def floats(*values: float) -> bytes:
-    return float_feature(np.array(values, "<f4").tobytes())
-
-
-def boxes(*corners: tuple[float, float, float, float], mids: tuple[str, ...]) -> dict[str, bytes]:
-    """Returns the features of boxes (ymin, xmin, ymax, xmax)."""
-    sides = zip(*corners, strict=True) if corners else [()] * 4
-    names = ("ymin", "xmin", "ymax", "xmax")
-    return {f"object__bbox__{name}": floats(*side) for name, side in zip(names, sides, strict=True)} | {
-        "object__class__text": bytes_feature([mid.encode() for mid in mids])
-    }
-
-
-def image(width: int = 640, height: int = 480, encoded: bytes = b"jpeg") -> dict[str, bytes]:
-    return {
-        "width": int64_feature((width,)),
-        "height": int64_feature((height,)),
-        "encoded": bytes_feature((encoded,)),
-    }
 
 
 RICH = example(
@@ -149,12 +123,12 @@ def _ordered(stats: RecordStats) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("features", "problem"),
     [
-        (boxes((0, 0, 1, 1), mids=(DOG, CAT)), "1 values of xmin, 2 of class"),
-        (boxes((0, 0, 1, 1), mids=(DOG,)) | {"object__bbox__ymax": floats()}, "1 values of xmin, 0 of ymax"),
-        (boxes((0, 0, 1, 1), mids=(DOG,)) | {"object__group_of": int64_feature((0, 1))}, "2 of group_of"),
+        (boxes((0, 0, 1, 1), mids=(DOG, CAT)), "2 values of class for 1 "),
+        (boxes((0, 0, 1, 1), mids=(DOG,)) | {"object__bbox__ymax": floats()}, "0 values of ymax for 1 "),
+        (boxes((0, 0, 1, 1), mids=(DOG,)) | {"object__group_of": int64_feature((0, 1))}, "2 values of group_of for 1 "),
         (
             {"class__text": bytes_feature((b"/m/1",)), "class__confidence": floats(1, 1)},
-            "1 image labels, 2 of their confidences",
+            "2 values of confidence for 1 ",
         ),
         ({"object__bbox__xmin": bytes_feature((b"0.5",))}, "image/object/bbox/xmin holds bytes"),
         ({"object__class__text": int64_feature((5,))}, "image/object/class/text holds numbers"),

@@ -21,7 +21,13 @@ SIZES = ((640, 480), (480, 640), (1024, 683), (1024, 768), (683, 1024))
 
 
 def write_dataset(
-    output_dir: pathlib.Path, records: int, shards: int = 8, classes: int = 600, split: str = "train", seed: int = 1
+    output_dir: pathlib.Path,
+    records: int,
+    shards: int = 8,
+    classes: int = 600,
+    split: str = "train",
+    seed: int = 1,
+    noise: float = 0,
 ) -> None:
     """Writes shards and a label map; classes follow Zipf's law, as those of Open Images nearly do.
 
@@ -30,12 +36,13 @@ def write_dataset(
       records, shards, classes: their numbers.
       split: name of the split.
       seed: the same seed gives the same bytes.
+      noise: share of noise in the pictures, which makes their files larger.
     """
     random = np.random.default_rng(seed)
     output_dir.mkdir(parents=True, exist_ok=True)
     items = [LabelMapItem(id, f"/m/0{id:05x}", f"Class {id}") for id in range(1, classes + 1)]
     (output_dir / "label_map.pbtxt").write_text(format_pbtxt(LabelMap(tuple(items))))
-    pictures = [_picture(random, *SIZES[index % len(SIZES)]) for index in range(40)]
+    pictures = [_picture(random, *SIZES[index % len(SIZES)], noise) for index in range(40)]
     weights = 1 / np.arange(1, classes + 1)
     weights /= weights.sum()
     encoders: dict[str, EntryEncoder] = {}
@@ -52,7 +59,7 @@ def write_dataset(
                 file.write(header + data + footer)
 
 
-def _picture(random: np.random.Generator, width: int, height: int) -> tuple[int, int, bytes]:
+def _picture(random: np.random.Generator, width: int, height: int, noise: float) -> tuple[int, int, bytes]:
     colours = [tuple(map(int, colour)) for colour in random.integers(0, 255, (9, 3))]
     image = Image.new("RGB", (width, height), colours[0])
     draw = ImageDraw.Draw(image)
@@ -60,6 +67,9 @@ def _picture(random: np.random.Generator, width: int, height: int) -> tuple[int,
         x, y = int(random.integers(0, width)), int(random.integers(0, height))
         draw.ellipse((x - 90, y - 60, x + 90, y + 60), fill=colour)
     out = io.BytesIO()
+    if noise:
+        speckles = Image.fromarray(random.integers(0, 255, (height, width, 3)).astype(np.uint8))
+        image = Image.blend(image, speckles, noise)
     image.save(out, "JPEG", quality=80)
     return width, height, out.getvalue()
 
@@ -112,8 +122,9 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=40_000)
     parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--classes", type=int, default=600)
+    parser.add_argument("--noise", type=float, default=0, help="0.25 makes files of some 150 KB.")
     parsed = parser.parse_args()
-    write_dataset(parsed.output_dir, parsed.records, parsed.shards, parsed.classes)
+    write_dataset(parsed.output_dir, parsed.records, parsed.shards, parsed.classes, noise=parsed.noise)
 
 
 if __name__ == "__main__":
