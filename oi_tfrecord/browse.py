@@ -18,6 +18,7 @@ from oi_tfrecord.browse_index import BrowseIndex
 from oi_tfrecord.browse_query import Query, find_classes, find_images, parse_query
 from oi_tfrecord.browse_rows import FLAG_NAMES, flag_bits
 from oi_tfrecord.dataset import read_label_map, read_record
+from oi_tfrecord.embedded_json import embed
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.example_values import RecordFault, get_bytes
 from oi_tfrecord.image_facts import describe_image, media_type
@@ -28,6 +29,9 @@ from oi_tfrecord.web_assets import read_asset
 HOST = "127.0.0.1"
 MOST_IMAGES = 500
 """Images that one answer lists."""
+FIRST_IMAGES = 100
+"""Images that the page comes with; as many as browse.js asks for at once."""
+PLACEHOLDER = "{FIRST}"
 MOST_CLASSES = 20
 THUMBNAIL = (256, 192)
 """Pixels; a quarter of the common 1024 x 768, to which a JPEG is decoded without scaling."""
@@ -42,8 +46,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-PAGES = {
-    "/": ("browse.html", "text/html"),
+FILES = {
     "/browse.js": ("browse.js", "text/javascript"),
     "/browse.css": ("browse.css", "text/css"),
     "/theme.css": ("theme.css", "text/css"),
@@ -178,8 +181,9 @@ class Dataset:
 def make_application(dataset: Dataset) -> web.Application:
     """Returns the server: what it shows are the pages of the package and records by number, never a file by name."""
     application = web.Application(middlewares=[_guard])
-    for path, (name, kind) in PAGES.items():
-        application.router.add_get(path, functools.partial(_send_page, read_asset(name), kind))
+    application.router.add_get("/", functools.partial(_send_page, dataset, read_asset("browse.html")))
+    for path, (name, kind) in FILES.items():
+        application.router.add_get(path, functools.partial(_send_file, read_asset(name), kind))
     application.router.add_get("/api/dataset", functools.partial(_send_json, lambda values: dataset.describe()))
     application.router.add_get(
         "/api/classes", functools.partial(_send_json, lambda values: dataset.list_classes(values.get("q", "")))
@@ -234,7 +238,19 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     return response
 
 
-async def _send_page(text: str, kind: str, request: web.Request) -> web.Response:
+async def _send_page(dataset: Dataset, page: str, request: web.Request) -> web.Response:
+    """Sends the page with what it would ask for first, which saves it two ways."""
+    try:
+        images = await asyncio.to_thread(dataset.list_images, parse_query(request.query), 0, FIRST_IMAGES)
+        first = {"images": images, "dataset": dataset.describe()}
+    except ConfigError:
+        # The page asks, and tells what is wrong.
+        first = {}
+    text = page.replace(PLACEHOLDER, embed(first))
+    return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+async def _send_file(text: str, kind: str, request: web.Request) -> web.Response:
     return web.Response(text=text, content_type=kind, headers={"Cache-Control": "no-cache"})
 
 

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from oi_tfrecord.embedded_json import embed
+
 
 @dataclasses.dataclass(frozen=True)
 class PageAssets:
@@ -53,7 +55,7 @@ def format_html(title: str, splits: Sequence[Mapping[str, Any]], assets: PageAss
             f"<title>{html.escape(title)}</title>",
             *(f"<style>{style}</style>" for style in assets.styles),
             f"</head>\n<body>\n{assets.body}",
-            f'<script type="application/json" id="data">{_embed({"title": title, "splits": splits})}</script>',
+            f'<script type="application/json" id="data">{embed({"title": title, "splits": splits})}</script>',
             *(f"<script>{script}</script>" for script in assets.scripts),
             "</body>\n</html>\n",
         ]
@@ -98,12 +100,6 @@ def _rows(split: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     yield from (("keys", row["key"], "", "records", row["records"]) for row in split["keys"])
     for section in ("rejects", "left_out"):
         yield from ((section, row["reason"], row["table"], "count", row["count"]) for row in split[section] or ())
-
-
-def _embed(value: Any) -> str:
-    """Returns JSON that ends no script element, whatever it holds."""
-    text = json.dumps(value, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _hash(text: str) -> str:

@@ -30,6 +30,7 @@ LAYERS: dict[str, set[str]] = {
         "csv_ranges",
         "csv_rows",
         "deflate",
+        "embedded_json",
         "example",
         "example_text",
         "example_values",

@@ -13,6 +13,7 @@
 
   const PAGE = 100; // images per request
   const MOST_PIXELS = 8e6; // browsers cut off elements that are higher than some 17 million
+  const first = JSON.parse(byId("first").textContent); // what the page came with, for its own address
   const FILTERS = ["class", "kind", "id", "split", "group_of", "occluded", "truncated", "depiction", "inside", "source", "min_boxes", "max_boxes"];
 
   let state = {}; // the parameters of the address: those of FILTERS, and `image`
@@ -69,17 +70,17 @@
     }
   }
 
-  async function apply(first = false) {
+  async function apply(start = false) {
     const before = JSON.stringify(filters());
     state = Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => name === "image" || FILTERS.includes(name)));
     const changed = JSON.stringify(filters()) !== before;
     fillForm();
     const others = Object.keys(filters()).filter((name) => !["class", "id"].includes(name)).length;
     byId("filters").firstElementChild.textContent = others ? `Filters (${others})` : "Filters";
-    if (changed || first) {
+    if (changed || start) {
       if (document.activeElement !== search) search.value = state.id || state.class || "";
       if (state.class) nameClasses();
-      await find();
+      await find(start && first.images);
     }
     if (state.image) await open(state.image);
     else if (!viewer.hidden) hide();
@@ -95,14 +96,14 @@
 
   // --- the grid ---
 
-  async function find() {
+  async function find(known) {
     const mine = (generation += 1);
     pages = new Map();
     for (const tile of tiles.values()) tile.remove();
     tiles.clear();
     selected = -1;
     try {
-      const answer = await ask("/api/images", { ...filters(), start: 0, count: PAGE });
+      const answer = known || (await ask("/api/images", { ...filters(), start: 0, count: PAGE }));
       if (mine !== generation) return;
       total = answer.total;
       version = answer.version;
@@ -511,7 +512,7 @@
   picture.addEventListener("load", drawBoxes);
 
   async function start() {
-    const [dataset] = await Promise.all([ask("/api/dataset", {}), apply(true)]);
+    const [dataset] = await Promise.all([first.dataset || ask("/api/dataset", {}), apply(true)]);
     for (const split of dataset.splits) byId("form").elements.split.append(el("option", { value: split.name }, `${split.name} (${show(split.records)})`));
     for (const source of dataset.sources) byId("form").elements.source.append(el("option", { value: source }, source));
     for (const flag of dataset.flags) {
