@@ -367,6 +367,14 @@ def test_open_next_and_close(page: Page) -> None:
     page.press(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
     page.wait(lambda: page.shown() == image_id(2))
     assert page.text("#place") == f"3 of {IMAGES}"
+    # Keys that come before the image is there are not lost.
+    page.browser.execute_script(
+        "for (const key of ['ArrowRight', 'ArrowRight', 'ArrowRight', 'ArrowRight', 'ArrowLeft'])"
+        "document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}))"
+    )
+    page.wait(lambda: page.shown() == image_id(5))
+    page.press(Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    page.wait(lambda: page.shown() == image_id(2))
     page.press(Keys.ESCAPE)
     page.wait(lambda: not page.one("#viewer").is_displayed())
     assert page.query() == {}
