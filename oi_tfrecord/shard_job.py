@@ -13,13 +13,16 @@ from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
 from oi_tfrecord.join import JoinedShard, join_shard
 from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.mask_source import MaskSource
+from oi_tfrecord.masks import ImageMasks
 from oi_tfrecord.prefetch import map_in_order
-from oi_tfrecord.reasons import Reject
+from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.record_keys import RecordLayout
 from oi_tfrecord.records import RecordEncoder
 from oi_tfrecord.rejects import Rejected, format_piece, reject_row
 from oi_tfrecord.results import ShardResult, TableCount, to_json
 from oi_tfrecord.shard_file import WrittenShard, write_shard
+from oi_tfrecord.shard_masks import LoadedMasks, ShardMasks
 from oi_tfrecord.sharding import format_id, shard_file
 from oi_tfrecord.tables import FLAGS, UNKNOWN, Listing, Table
 from oi_tfrecord.work_folder import WorkFolder
@@ -49,6 +52,7 @@ class ShardJob:
       image_options: how they are checked and encoded.
       read_threads: images read at once; 0 chooses by storage.
       dry_run: whether to join and count only, as if every image were there.
+      masks: where the masks of boxes come from; None for records without masks.
     """
 
     split: str
@@ -64,10 +68,16 @@ class ShardJob:
     image_options: ImageOptions
     read_threads: int
     dry_run: bool = False
+    masks: MaskSource | None = None
 
     @functools.cached_property
     def _code_of(self) -> dict[str, int]:
         return {mid: code for code, mid in enumerate(self.mids)}
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether images or masks are not on this machine."""
+        return self.source.is_remote or (self.masks is not None and self.masks.is_remote)
 
     def label_ids(self, label_map: LabelMap) -> np.ndarray:
         """Returns the label map id of each vocabulary code, 0 for those not in the label map."""
@@ -96,25 +106,28 @@ def convert_shard(
     Returns:
       The result, which is also stored, so that a rerun need not do the shard again.
     """
-    joined = join_shard(batches, driver=job.driver, images=job.select)
+    mask_rules = job.masks.rules if job.masks else None
+    joined = join_shard(batches, driver=job.driver, images=job.select, mask_rules=mask_rules)
     label_ids = job.label_ids(label_map)
     images = _Images(job, joined)
 
     def examples() -> Iterator[Sequence[bytes]]:
         encoder = RecordEncoder(joined, job.mids, label_ids, job.layout)
-        for index, image in images:
-            yield encoder.encode(index, image)
-            rejects = len(joined.faults) + len(images.rejects)
+        for index, image, masks in images:
+            yield encoder.encode(index, image, masks)
+            rejects = len(joined.faults) + len(images.rejects) + len(images.masks.faults)
             on_progress(images.records, images.image_bytes, rejects, (index + 1) / len(joined.image_ids))
 
     name = shard_file(job.split, shard, job.num_shards)
     if job.dry_run:
         images.has_record[:] = True
+        images.masks.written[:] = True
         images.records = len(images.has_record)
         written = WrittenShard(images.records, 0, "")
     else:
         written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
-    rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in joined.faults]
+    faults = joined.faults + images.masks.faults
+    rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in faults]
     job.work.write_rejects(f"shard-{shard:05d}", format_piece(rejects + images.rejects))
     result = _count(shard, name, joined, images, written, label_ids)
     if not job.dry_run:
@@ -129,39 +142,42 @@ class _Images:
         self._job = job
         self._ids = joined.image_ids.tolist()
         self._stored = job.source.of_shard(joined)
+        self.masks = ShardMasks(job.masks, joined)
         self.has_record = np.zeros(len(self._ids), bool)
         self.rejects: list[Rejected] = []
         self.reencoded: Counter[str] = Counter()
         self.records = 0
         self.image_bytes = 0
 
-    def _load(self, index: int) -> PreparedImage | ImageRejected:
+    def _load(self, index: int) -> tuple[PreparedImage, LoadedMasks] | ImageRejected:
         try:
-            return prepare(self._stored.read(index), self._job.image_options)
+            image = prepare(self._stored.read(index), self._job.image_options)
         except ImageRejected as rejected:
             return rejected
+        return image, self.masks.load(index, image.width, image.height)
 
-    def __iter__(self) -> Iterator[tuple[int, PreparedImage]]:
+    def __iter__(self) -> Iterator[tuple[int, PreparedImage, ImageMasks | None]]:
         job = self._job
         loaded = map_in_order(
             self._load,
             range(len(self._ids)),
-            threads=job.read_threads or (_REMOTE_THREADS if job.source.is_remote else _LOCAL_THREADS),
+            threads=job.read_threads or (_REMOTE_THREADS if job.is_remote else _LOCAL_THREADS),
             max_bytes=PREFETCH_BYTES,
-            size_of=lambda image: 0 if isinstance(image, ImageRejected) else len(image.encoded),
+            size_of=lambda item: 0 if isinstance(item, ImageRejected) else len(item[0].encoded) + item[1].size,
         )
-        for index, image in enumerate(loaded):
-            if isinstance(image, ImageRejected):
+        for index, item in enumerate(loaded):
+            if isinstance(item, ImageRejected):
                 image_id = format_id(self._ids[index])
                 path = self._stored.path(index)
-                self.rejects.append(Rejected("images", path, -1, image_id, image.reason, image.detail))
+                self.rejects.append(Rejected("images", path, -1, image_id, item.reason, item.detail))
                 continue
+            image, loaded_masks = item
             self.has_record[index] = True
             self.records += 1
             self.image_bytes += len(image.encoded)
             if image.action != "copied":
                 self.reencoded[image.source_format] += 1
-            yield index, image
+            yield index, image, self.masks.take(index, loaded_masks)
 
 
 def _count(
@@ -176,6 +192,9 @@ def _count(
     for table in joined.rejected:
         rejected = Counter({str(reason): count for reason, count in joined.rejected[table].items()})
         dropped = {str(reason): count for reason, count in joined.dropped[table].items()}
+        if table in (Table.MASKS, Listing.MASK_FILES):
+            tables[table] = images.masks.count(table, rejected, dropped)
+            continue
         if isinstance(table, Listing):
             held = joined.image_files.archives >= 0 if joined.image_files else np.zeros(selected, bool)
             read = int(np.count_nonzero(held & images.has_record))
@@ -191,9 +210,13 @@ def _count(
             continue
         annotations = joined.annotations[table]
         per_image = np.diff(annotations.offsets)
-        rows = annotations.rows[np.repeat(images.has_record, per_image)]
-        if lost := len(annotations.rows) - len(rows):
+        written_rows = np.repeat(images.has_record, per_image)
+        if lost := len(annotations.rows) - int(np.count_nonzero(written_rows)):
             rejected[Reject.IMAGE_REJECTED] += lost
+        if table is Table.BOXES and (unmasked := images.masks.boxes_left_out):
+            written_rows[unmasked] = False
+            dropped[Drop.NO_MASK] = dropped.get(Drop.NO_MASK, 0) + len(unmasked)
+        rows = annotations.rows[written_rows]
         tables[table] = TableCount(len(rows), dict(rejected), dropped)
         per_source = np.bincount(rows["source"], minlength=len(annotations.sources)).tolist()
         sources[table] = {source: n for source, n in zip(annotations.sources, per_source, strict=True) if n}
@@ -201,7 +224,8 @@ def _count(
         if table is Table.BOXES:
             boxes_per_class = _per_value(ids)
             unknown_flags = sum(int(np.count_nonzero(rows[flag] == UNKNOWN)) for flag in FLAGS)
-            per_record = per_image[images.has_record]
+            until = np.append(0, np.cumsum(written_rows))
+            per_record = np.diff(until[annotations.offsets])[images.has_record]
             most_boxes = int(per_record.max(initial=0))
             over_100 = int(np.count_nonzero(per_record > 100))
         elif table is Table.HUMAN_LABELS:
