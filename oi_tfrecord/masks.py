@@ -10,6 +10,8 @@ import functools
 import io
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.reasons import Reject
 
@@ -49,7 +51,8 @@ def prepare_mask(png: bytes, width: int, height: int, angle: int = 0, max_pixels
 
     Returns:
       PNG of `width` times `height` pixels with one bit each and a palette of the values 0 and 1. If it had
-      another size, each pixel is the nearest of the file. The same bytes and Pillow build give the same result.
+      another size, each pixel is that of the file in which its middle lies. The same bytes and Pillow build give
+      the same result.
 
     Raises:
       ImageRejected: the bytes are no PNG, too large, cut off or broken.
@@ -68,7 +71,7 @@ def prepare_mask(png: bytes, width: int, height: int, angle: int = 0, max_pixels
         turns = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
         mask = mask.transpose(turns[angle])
     if mask.size != (width, height):
-        mask = mask.resize((width, height), Image.Resampling.NEAREST)
+        mask = _sample(mask, width, height)
     return _encode(mask)
 
 
@@ -78,6 +81,15 @@ def empty_mask(width: int, height: int) -> bytes:
     from PIL import Image
 
     return _encode(Image.new("L", (width, height)))
+
+
+def _sample(mask: "Image.Image", width: int, height: int) -> "Image.Image":
+    from PIL import Image
+
+    # Pillow adds up a rounded step from pixel to pixel, which is off where a middle lies between two pixels.
+    rows = (2 * np.arange(height) + 1) * mask.height // (2 * height)
+    columns = (2 * np.arange(width) + 1) * mask.width // (2 * width)
+    return Image.fromarray(np.asarray(mask)[rows].take(columns, axis=1))
 
 
 def _lighter(first: "Image.Image", second: "Image.Image") -> "Image.Image":

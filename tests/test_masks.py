@@ -77,7 +77,8 @@ def test_a_mask_is_stored_with_one_bit_per_pixel() -> None:
 
 def header_of(width: int, height: int) -> bytes:
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return start + struct.pack(">I", 100) + b"IDAT"
 
 
 GOOD = png_of(np.random.default_rng(2).random((32, 32)) < 0.5)
