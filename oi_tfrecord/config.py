@@ -19,6 +19,7 @@ SELECTIONS = ("boxed", "labelled", "all")
 IMAGE_MODES = ("copy", "verify")
 MASK_SOURCES = ("mask_files", "mask_archives")
 BOXES_WITHOUT_MASK = ("drop", "empty")
+HIERARCHY_USES = ("expand", "label_map")
 IMAGE_SOURCES = ("images", "archives", "image_urls", "url_folders")
 
 
@@ -64,6 +65,11 @@ class ConvertConfig:
     select: str = _setting("boxed", "Images to write: boxed (with a box), labelled (with a box or human label), all.")
     label_order: str = _setting("list", "Order of label map ids: list, mid or frequency.")
     label_map: str = _setting("", "Existing label map (.pbtxt) whose ids are kept.")
+    append_classes: bool = _setting(False, "Give classes that label_map lacks the ids after its highest.")
+    hierarchy: tuple[str, ...] = _setting((), "Names of the class hierarchy (bbox_labels_600_hierarchy.json).")
+    hierarchy_use: str = _setting(
+        "expand", "expand boxes and labels by the hierarchy, or name relatives in the label_map."
+    )
     subset: tuple[str, ...] = _setting((), "Values of the metadata's Subset column to keep; all by default.")
     classes: tuple[str, ...] = _setting((), "Classes to keep: MIDs, names, or one file with a MID or name per line.")
     box_sources: tuple[str, ...] = _setting((), "Values of the boxes' Source column to keep; all by default.")
@@ -91,6 +97,7 @@ class ConvertConfig:
         _check_choice("boxes_without_mask", self.boxes_without_mask, BOXES_WITHOUT_MASK)
         if self.mask_files and "{mask_path}" not in self.mask_files:
             raise ConfigError("mask_files", f"{self.mask_files!r} has no {{mask_path}}, so all masks would be one")
+        _check_choice("hierarchy_use", self.hierarchy_use, HIERARCHY_USES)
         _check_choice("image_mode", self.image_mode, IMAGE_MODES)
         for flag in self.exclude_flags:
             _check_choice("exclude_flags", flag, tuple(FLAGS))
@@ -118,6 +125,8 @@ class ConvertConfig:
         _check_range("fetch_timeout", self.fetch_timeout, 1, 86_400)
         if self.split and not re.fullmatch(r"[A-Za-z0-9_-]+", self.split):
             raise ConfigError("split", f"{self.split!r} may hold only letters, digits, - and _")
+        if self.append_classes and not self.label_map:
+            raise ConfigError("append_classes", "is of use with label_map only, the map to append to")
         parse_max_rejects(self.max_rejects)
 
     def check_complete(self) -> None:

@@ -21,11 +21,15 @@ _SHIFT = np.uint64(32)
 
 @dataclasses.dataclass(frozen=True)
 class Annotations:
-    """Rows of one annotation table by image: those of image `i` are `rows[offsets[i]:offsets[i + 1]]`."""
+    """Rows of one annotation table by image: those of image `i` are `rows[offsets[i]:offsets[i + 1]]`.
+
+    `added`, if there, marks the rows that are no rows of the table but follow from them.
+    """
 
     rows: np.ndarray
     offsets: np.ndarray
     sources: tuple[str, ...]
+    added: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)

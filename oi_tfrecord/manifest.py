@@ -57,6 +57,7 @@ def balance_tables(ranges: Iterable[RangeResult], shards: Iterable[ShardResult])
         balance[table] = {
             "rows_read": rows_read,
             "written": written,
+            "added_by_hierarchy": sum(item.added for item in joined),
             "rejected": rejected,
             "dropped": dropped,
             "balanced": rows_read == written + sum(rejected.values()) + sum(dropped.values()),

@@ -135,7 +135,7 @@ def _check_label_map(plan: ConvertPlan, other_splits: set[str]) -> None:
     path = storage.join(plan.config.output_dir, LABEL_MAP_FILE)
     if not other_splits or not storage.exists(path):
         return
-    if plan.label_map is None or format_pbtxt(plan.label_map).encode() != storage.read(path):
+    if plan.classes.label_map is None or format_pbtxt(plan.classes.label_map).encode() != storage.read(path):
         raise ConfigError(
             "label_map",
             f"{path} belongs to {', '.join(sorted(other_splits))} and could differ from the one this run makes; "

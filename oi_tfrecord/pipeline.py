@@ -31,15 +31,15 @@ def build_pipeline(
       The manifest of the split, one dict.
     """
     tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset(finished)))
-    if plan.label_map is not None:
-        label_map = root | "CreateLabelMap" >> beam.Create([plan.label_map])
+    if plan.classes.label_map is not None:
+        label_map = root | "CreateLabelMap" >> beam.Create([plan.classes.label_map])
     else:
         label_map = (
             tables.results
             # MID to rows
             | "CountClasses" >> beam.CombineGlobally(sum_class_rows)
             # LabelMap
-            | "OrderByFrequency" >> beam.Map(plan.make_label_map).with_output_types(LabelMap)
+            | "OrderByFrequency" >> beam.Map(plan.classes.make_label_map).with_output_types(LabelMap)
         )
     label_map = beam.pvalue.AsSingleton(label_map)
     shards = [shard for shard in range(plan.num_shards) if shard not in finished]

@@ -1,7 +1,6 @@
 """What a conversion will do, worked out before it starts: files, classes, label map, fingerprint."""
 
 import dataclasses
-import hashlib
 import json
 import posixpath
 from collections.abc import Mapping
@@ -12,16 +11,15 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.archive_job import open_archives
 from oi_tfrecord.archive_source import ArchiveSource
-from oi_tfrecord.classes import Vocabulary, decode_text, find_listed, is_class, read_class_list, read_descriptions
+from oi_tfrecord.class_plan import ClassPlan, read_classes, read_given
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
-from oi_tfrecord.inputs import InputFile, find, is_there, open_table
-from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
+from oi_tfrecord.inputs import InputFile, is_there, open_table
 from oi_tfrecord.mask_join import MaskRules
 from oi_tfrecord.mask_source import MaskSource
 from oi_tfrecord.range_job import RangeJob
@@ -49,13 +47,9 @@ class ConvertPlan:
     Attributes:
       config: its configuration.
       files: the CSV files of all tables.
-      class_files: path to SHA-256 of the class files.
-      descriptions: MID to display name.
-      class_list: classes that the release lists for the label map.
-      label_mids: those of them that the label map has, in list order.
+      class_files: path to SHA-256 of the class files and lists.
+      classes: the classes.
       filters: what else is left out.
-      vocabulary: all known MIDs.
-      label_map: ids of the classes; None if they depend on counts (`label_order: frequency`).
       num_shards: number of shards; 0 until it is decided.
       work: folder of what is unfinished.
       shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's
@@ -67,12 +61,8 @@ class ConvertPlan:
     config: ConvertConfig
     files: tuple[InputFile, ...]
     class_files: Mapping[str, str]
-    descriptions: Mapping[str, str]
-    class_list: tuple[str, ...]
-    label_mids: tuple[str, ...]
+    classes: ClassPlan
     filters: RowFilters
-    vocabulary: Vocabulary
-    label_map: LabelMap | None
     num_shards: int
     work: WorkFolder
     fingerprint: dict[str, object]
@@ -125,8 +115,8 @@ class ConvertPlan:
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
         """Returns the job of the ranges; `finished_shards` take no rows any more."""
-        mids = set(self.class_list)
-        kept_codes = np.array([mid in mids for mid in self.vocabulary.mids], bool)
+        mids = set(self.classes.listed)
+        kept_codes = np.array([mid in mids for mid in self.classes.vocabulary.mids], bool)
         texts = self.source.texts
         if ExtraKeys.ATTRIBUTION in self.config.extra_keys:
             texts |= frozenset(ATTRIBUTION.values())
@@ -138,7 +128,7 @@ class ConvertPlan:
                 for file in self.files
                 if not (self.config.dry_run and isinstance(file.table, Listing))
             },
-            vocabulary=self.vocabulary,
+            vocabulary=self.classes.vocabulary,
             kept_codes=kept_codes,
             texts=texts,
             num_shards=self.num_shards,
@@ -166,7 +156,7 @@ class ConvertPlan:
             driver=Table(config.driver),
             select=config.select,
             files={table: tuple(file.path for file in self.files if file.table is table) for table in tables},
-            mids=self.vocabulary.mids,
+            mids=self.classes.vocabulary.mids,
             layout=layout,
             source=self.source,
             masks=self.masks,
@@ -174,12 +164,9 @@ class ConvertPlan:
                 mode=config.image_mode, max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
             ),
             read_threads=config.read_threads,
+            hierarchy=self.classes.expanded_by,
             dry_run=config.dry_run,
         )
-
-    def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
-        """Returns the label map, given the usable box rows of each MID."""
-        return self.label_map or build(self.label_mids, self.descriptions, "frequency", class_rows)
 
 
 def make_plan(config: ConvertConfig) -> ConvertPlan:
@@ -216,26 +203,13 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     if config.image_urls:
         check_installed()
     class_files: dict[str, str] = {}
-
-    def load(names: tuple[str, ...], wanted: str) -> tuple[bytes, str]:
-        path = find(names, config.data_dir, config.split, wanted)[0].path
-        return _read_hashed(path, class_files), path
-
-    descriptions = read_descriptions(*load(config.class_descriptions, "class_descriptions"))
-    listed = read_class_list(*load(config.class_list, "class_list")) if config.class_list else list(descriptions)
-    chosen = _choose_classes(config, listed, descriptions, class_files)
-    label_map = _label_map(config, chosen, descriptions, class_files)
-    vocabulary = Vocabulary.of(descriptions, listed)
+    classes = read_classes(config, class_files)
     plan = ConvertPlan(
         config=config,
         files=files,
         class_files=class_files,
-        descriptions=descriptions,
-        class_list=tuple(listed),
-        label_mids=tuple(chosen),
-        filters=_filters(config, vocabulary, chosen if config.classes else None, class_files),
-        vocabulary=vocabulary,
-        label_map=label_map,
+        classes=classes,
+        filters=_filters(config, classes, class_files),
         num_shards=config.num_shards,
         work=WorkFolder.of(config.output_dir, config.split),
         fingerprint=_fingerprint(config, files, class_files),
@@ -269,56 +243,14 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
     return tuple(files), warnings + check_filter_columns(config, files)
 
 
-def _label_map(
-    config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str], class_files: dict[str, str]
-) -> LabelMap | None:
-    if config.label_map:
-        data = _read_given("label_map", config.label_map, class_files)
-        return reuse(parse_pbtxt(decode_text(data, config.label_map), config.label_map), listed, descriptions)
-    if config.label_order == "frequency":
-        return None
-    return build(listed, descriptions, "mid" if config.label_order == "mid" else "list")
-
-
-def _read_given(field: str, path: str, class_files: dict[str, str]) -> bytes:
-    """Returns the bytes of a file that a flag names, and adds its SHA-256 to `class_files`."""
-    if not storage.exists(path):
-        raise ConfigError(field, f"there is no file {path}")
-    return _read_hashed(path, class_files)
-
-
-def _read_hashed(path: str, class_files: dict[str, str]) -> bytes:
-    data = storage.read(path)
-    class_files[path] = hashlib.sha256(data).hexdigest()
-    return data
-
-
-def _choose_classes(
-    config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str], class_files: dict[str, str]
-) -> list[str]:
-    """Returns the classes of the list that `--classes` names, in list order."""
-    if not config.classes:
-        return listed
-    wanted = config.classes
-    # A folder of images may be called as a class is.
-    if len(wanted) == 1 and not is_class(wanted[0], descriptions) and storage.exists(wanted[0]):
-        lines = decode_text(_read_hashed(wanted[0], class_files), wanted[0]).splitlines()
-        wanted = tuple(line.strip() for line in lines if line.strip())
-    named = {mid: descriptions.get(mid, mid) for mid in listed}
-    mids = {find_listed(name, named, descriptions) for name in wanted}
-    return [mid for mid in listed if mid in mids]
-
-
-def _filters(
-    config: ConvertConfig, vocabulary: Vocabulary, chosen: list[str] | None, class_files: dict[str, str]
-) -> RowFilters:
+def _filters(config: ConvertConfig, classes: ClassPlan, class_files: dict[str, str]) -> RowFilters:
     image_ids = None
     if config.image_ids:
-        image_ids = parse_image_ids(_read_given("image_ids", config.image_ids, class_files), config.image_ids)
+        image_ids = parse_image_ids(read_given("image_ids", config.image_ids, class_files), config.image_ids)
     chosen_codes = None
-    if chosen is not None:
-        kept = set(chosen)
-        chosen_codes = np.array([mid in kept for mid in vocabulary.mids], bool)
+    if config.classes:
+        kept = set(classes.label_mids)
+        chosen_codes = np.array([mid in kept for mid in classes.vocabulary.mids], bool)
     return RowFilters(
         box_sources=config.box_sources,
         exclude_flags=config.exclude_flags,

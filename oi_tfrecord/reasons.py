@@ -48,6 +48,7 @@ class Drop(enum.StrEnum):
     SMALL_BOX = "small_box"
     OTHER_KIND_OF_LABEL = "other_kind_of_label"
     OTHER_SUBSET = "other_subset"
+    PRESENT_BY_HIERARCHY = "present_by_hierarchy"
     IMAGE_NOT_SELECTED = "image_not_selected"
     NO_IMAGE_NAME = "no_image_name"
     NO_MASK = "no_mask"

@@ -45,11 +45,12 @@ class RangeResult:
 
 @dataclasses.dataclass(frozen=True)
 class TableCount:
-    """What became of a table's rows in one shard; `written` of them are in its records."""
+    """What became of a table's rows in one shard: `written` of them are in its records, with `added` that follow."""
 
     written: int
     rejected: dict[str, int]
     dropped: dict[str, int]
+    added: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,8 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.batches import Batch
+from oi_tfrecord.expansion import Expansion, expand_shard
+from oi_tfrecord.hierarchy import Hierarchy
 from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
 from oi_tfrecord.join import JoinedShard, join_shard
@@ -51,6 +53,7 @@ class ShardJob:
       source: where image bytes come from.
       image_options: how they are checked and encoded.
       read_threads: images read at once; 0 chooses by storage.
+      hierarchy: by which boxes and labels are expanded; None if they are not.
       dry_run: whether to join and count only, as if every image were there.
       masks: where the masks of boxes come from; None for records without masks.
     """
@@ -67,6 +70,7 @@ class ShardJob:
     source: ImageSource
     image_options: ImageOptions
     read_threads: int
+    hierarchy: Hierarchy | None = None
     dry_run: bool = False
     masks: MaskSource | None = None
 
@@ -109,6 +113,8 @@ def convert_shard(
     mask_rules = job.masks.rules if job.masks else None
     joined = join_shard(batches, driver=job.driver, images=job.select, mask_rules=mask_rules)
     label_ids = job.label_ids(label_map)
+    if job.hierarchy is not None:
+        joined = expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))
     images = _Images(job, joined)
 
     def examples() -> Iterator[Sequence[bytes]]:
@@ -210,21 +216,23 @@ def _count(
             continue
         annotations = joined.annotations[table]
         per_image = np.diff(annotations.offsets)
-        written_rows = np.repeat(images.has_record, per_image)
-        if lost := len(annotations.rows) - int(np.count_nonzero(written_rows)):
+        in_record = np.repeat(images.has_record, per_image)
+        is_added = np.zeros(len(in_record), bool) if annotations.added is None else annotations.added
+        if lost := int(np.count_nonzero(~in_record & ~is_added)):
             rejected[Reject.IMAGE_REJECTED] += lost
         if table is Table.BOXES and (unmasked := images.masks.boxes_left_out):
-            written_rows[unmasked] = False
-            dropped[Drop.NO_MASK] = dropped.get(Drop.NO_MASK, 0) + len(unmasked)
-        rows = annotations.rows[written_rows]
-        tables[table] = TableCount(len(rows), dict(rejected), dropped)
+            in_record[unmasked] = False
+            dropped[Drop.NO_MASK] = dropped.get(Drop.NO_MASK, 0) + int(np.count_nonzero(~is_added[unmasked]))
+        rows = annotations.rows[in_record]
+        added = int(np.count_nonzero(in_record & is_added))
+        tables[table] = TableCount(len(rows) - added, dict(rejected), dropped, added)
         per_source = np.bincount(rows["source"], minlength=len(annotations.sources)).tolist()
         sources[table] = {source: n for source, n in zip(annotations.sources, per_source, strict=True) if n}
         ids = label_ids[rows["label"]]
         if table is Table.BOXES:
             boxes_per_class = _per_value(ids)
             unknown_flags = sum(int(np.count_nonzero(rows[flag] == UNKNOWN)) for flag in FLAGS)
-            until = np.append(0, np.cumsum(written_rows))
+            until = np.append(0, np.cumsum(in_record))
             per_record = np.diff(until[annotations.offsets])[images.has_record]
             most_boxes = int(per_record.max(initial=0))
             over_100 = int(np.count_nonzero(per_record > 100))

@@ -5,13 +5,14 @@ from collections import Counter
 
 import numpy as np
 
+from oi_tfrecord.image_files import ImageFiles
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.mask_source import MaskSource
 from oi_tfrecord.masks import ImageMasks, empty_mask, prepare_mask
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.results import TableCount
-from oi_tfrecord.stacked import JoinFault
+from oi_tfrecord.stacked import JoinFault, Stacked
 from oi_tfrecord.tables import MASK_PATH, Listing, Table
 
 
@@ -56,9 +57,12 @@ class ShardMasks:
         if self._joined is None:
             self.written = np.zeros(0, bool)
             return
-        of_box = self._joined.of_box
+        boxes, of_box = joined.annotations[Table.BOXES], self._joined.of_box
+        if boxes.added is not None:
+            # What the hierarchy adds comes right after the box it follows from, and has its mask.
+            of_box = of_box[np.cumsum(~boxes.added) - 1]
         self._of_box = of_box.tolist()
-        self._offsets = joined.annotations[Table.BOXES].offsets.tolist()
+        self._offsets = boxes.offsets.tolist()
         self._wanted = np.zeros(len(self._joined.table.rows), bool)
         self._wanted[of_box[of_box >= 0]] = True
         self.written = np.zeros(len(self._wanted), bool)
@@ -75,25 +79,30 @@ class ShardMasks:
         if self._source is None or self._joined is None:
             return LoadedMasks(None)
         table, start, end = self._joined.table, self._offsets[index], self._offsets[index + 1]
-        boxes, encoded, weights, broken, left_out = [], [], [], [], []
-        for place, mask in enumerate(self._of_box[start:end]):
-            png = None
-            if mask >= 0:
-                try:
-                    path = table.texts[MASK_PATH][mask].as_py().decode("utf-8", "surrogateescape")
-                    data = self._source.read(path, mask, self._joined.files)
-                    png = prepare_mask(data, width, height, angle, self._source.max_pixels)
-                except ImageRejected as rejected:
-                    broken.append((mask, rejected))
-            if png is None and not self._source.rules.keep_boxes_without:
-                left_out.append(start + place)
-                continue
-            boxes.append(place)
-            encoded.append(empty_mask(width, height) if png is None else png)
-            weights.append(0.0 if png is None else 1.0)
-        keeps = self._source.rules.keep_boxes_without
-        masks = ImageMasks(tuple(boxes), tuple(encoded), tuple(weights) if keeps else None)
-        return LoadedMasks(masks, tuple(broken), tuple(left_out))
+        read: dict[int, bytes | ImageRejected] = {}
+        for mask in self._of_box[start:end]:
+            if mask >= 0 and mask not in read:
+                read[mask] = self._read(mask, table, self._joined.files, width, height, angle)
+        pngs = [found if isinstance(found := read.get(mask), bytes) else None for mask in self._of_box[start:end]]
+        broken = tuple((mask, found) for mask, found in read.items() if isinstance(found, ImageRejected))
+        if self._source.rules.keep_boxes_without:
+            encoded = tuple(png or empty_mask(width, height) for png in pngs)
+            weights = tuple(1.0 if png else 0.0 for png in pngs)
+            return LoadedMasks(ImageMasks(tuple(range(len(pngs))), encoded, weights), broken)
+        kept = tuple(place for place, png in enumerate(pngs) if png)
+        left_out = tuple(start + place for place, png in enumerate(pngs) if not png)
+        return LoadedMasks(ImageMasks(kept, tuple(png for png in pngs if png)), broken, left_out)
+
+    def _read(
+        self, mask: int, table: Stacked, files: ImageFiles | None, width: int, height: int, angle: int
+    ) -> bytes | ImageRejected:
+        assert self._source is not None
+        try:
+            path = table.texts[MASK_PATH][mask].as_py().decode("utf-8", "surrogateescape")
+            data = self._source.read(path, mask, files)
+            return prepare_mask(data, width, height, angle, self._source.max_pixels)
+        except ImageRejected as rejected:
+            return rejected
 
     def take(self, index: int, loaded: LoadedMasks) -> ImageMasks | None:
         """Counts what was loaded for the image at `index`, and returns what goes into its record."""

@@ -96,6 +96,7 @@ def test_tables_balance_when_every_row_is_written_rejected_or_dropped() -> None:
     assert balance["boxes"] == {
         "rows_read": 23,
         "written": 15,
+        "added_by_hierarchy": 0,
         "rejected": {"duplicate": 1, "image_rejected": 1, "malformed_row": 3},
         "dropped": {"low_confidence": 3},
         "balanced": True,

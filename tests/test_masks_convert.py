@@ -255,6 +255,34 @@ def test_filters_of_classes_and_images_are_those_of_the_mask_rows(release: MaskR
     assert count["written"] == len(kept) > 0
 
 
+def test_a_box_that_the_hierarchy_adds_has_the_mask_of_its_origin(release: MaskRelease, tmp_path: pathlib.Path) -> None:
+    parent, child, other = mask_release.MIDS
+    tree = {"LabelName": "/m/0bl9f", "Subcategory": [{"LabelName": parent, "Subcategory": [{"LabelName": child}]}]}
+    tree["Subcategory"].append({"LabelName": other})
+    (tmp_path / "tree.json").write_text(json.dumps(tree))
+    flags = {"hierarchy": tmp_path / "tree.json", "select": "all"}
+    for rule in ("drop", "empty"):
+        folder = tmp_path / rule
+        assert convert(release.flags(folder, boxes_without_mask=rule, **flags), io.StringIO()) == 0
+        records = decoded(folder)
+        for image_id, boxes in release.boxes.items():
+            expected = []
+            for place, row in enumerate(boxes):
+                mask = release.masks.get((image_id, place))
+                if mask is not None or rule == "empty":
+                    expected += [(mid, mask) for mid in ([child, parent] if row[2] == child else [row[2]])]
+            classes, masks, _ = records[image_id]
+            assert [mid.decode() for mid in classes] == [mid for mid, _ in expected]
+            for found, (_, mask) in zip(masks, expected, strict=True):
+                np.testing.assert_array_equal(found, np.zeros_like(found) if mask is None else mask)
+        count = manifest_of(folder)["tables"]["masks"]
+        assert (count["written"], count["rejected"]) == (len(release.masks), release.rejected)
+        # The broken mask of a box counts once, whatever follows from that box.
+        assert manifest_of(folder)["tables"]["boxes"]["dropped"] == (
+            {"no_mask": sum(map(len, release.boxes.values())) - len(release.masks)} if rule == "drop" else {}
+        )
+
+
 def test_max_images_counts_images_that_keep_a_box(release: MaskRelease, tmp_path: pathlib.Path) -> None:
     assert convert(release.flags(tmp_path, max_images=4), io.StringIO()) == 0
     assert len(decoded(tmp_path)) == 4

@@ -12,6 +12,7 @@ GIVEN = {bool: ("", True), int: ("=7", 7), float: ("=0.25", 0.25), tuple: ("=a,b
 SPECIAL = {
     "driver": ("=boxes", "boxes"),
     "select": ("=labelled", "labelled"),
+    "hierarchy_use": ("=label_map", "label_map"),
     "label_order": ("=mid", "mid"),
     "image_mode": ("=verify", "verify"),
     "images": ("=/a/{image_id}.jpg", "/a/{image_id}.jpg"),
@@ -26,10 +27,11 @@ SPECIAL = {
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_is_a_flag(name: str) -> None:
     text, value = SPECIAL.get(name) or GIVEN[type(FIELDS[name].default)]
-    config = parse_convert([f"--{name}{text}"]).config
+    needed = {"append_classes": {"label_map": "map.pbtxt"}}.get(name, {})
+    config = parse_convert([f"--{name}{text}", *(f"--{key}={other}" for key, other in needed.items())]).config
     assert getattr(config, name) == value
     assert value != FIELDS[name].default
-    assert config == dataclasses.replace(ConvertConfig(), **{name: value})
+    assert config == dataclasses.replace(ConvertConfig(), **needed, **{name: value})
 
 
 def test_a_flag_wins_over_the_configuration_file(tmp_path: pathlib.Path) -> None:
