@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from memory_filesystem import MemoryFileSystem
 
 from oi_tfrecord.convert import convert
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.storage import use_options
 from tests import mask_release, small_release
 from tests.mask_release import MaskRelease, pack_by_first_digit
-from tests.memory_filesystem import MemoryFileSystem
 
 Decoded = dict[str, tuple[list[bytes], list[np.ndarray], list[float] | None]]
 
