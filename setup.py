@@ -11,12 +11,14 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.p
 READERS = ["tensorflow>=2.16"]
 DOWNLOAD = ["aiohttp>=3.10,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
+POSTGRESQL = ["psycopg[binary]>=3.2,<4"]
 STORES = ["apache-beam[gcp,aws]", "gcp-storage-emulator", "moto[server]>=5"]
 TEST = [
     *READERS,
     *DOWNLOAD,
     *STORES,
     *ARCHIVES,
+    *POSTGRESQL,
     "duckdb>=1",
     "hypothesis>=6",
     "pandas>=2",
@@ -51,6 +53,7 @@ setup(
         "tensorflow": READERS,
         "download": DOWNLOAD,
         "archives": ARCHIVES,
+        "postgresql": POSTGRESQL,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
         "test": TEST,

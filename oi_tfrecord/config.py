@@ -9,6 +9,8 @@ from typing import Any, get_args
 import yaml
 
 from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.image_values import CHROMAS, MODES
+from oi_tfrecord.jpeg import MAX_SIDE
 from oi_tfrecord.label_map import Order
 from oi_tfrecord.record_keys import ExtraKeys, UrlKind
 from oi_tfrecord.sharding import MAX_SHARDS
@@ -16,10 +18,11 @@ from oi_tfrecord.tables import FLAGS, Table
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 SELECTIONS = ("boxed", "labelled", "all")
-IMAGE_MODES = ("copy", "verify")
 MASK_SOURCES = ("mask_files", "mask_archives")
 BOXES_WITHOUT_MASK = ("drop", "empty")
 HIERARCHY_USES = ("expand", "label_map")
+ROTATIONS = ("keep", "apply")
+SOURCE_IDS = ("hex", "numeric")
 IMAGE_SOURCES = ("images", "archives", "image_urls", "url_folders")
 
 
@@ -80,9 +83,19 @@ class ConvertConfig:
     sample: float = _setting(1.0, "Share of the images to keep, chosen by hash, above 0 to 1.")
     max_images: int = _setting(0, "Keep at most this many images, chosen by hash; 0 keeps all.")
     extra_keys: tuple[str, ...] = _setting((), "Groups of further keys: " + ", ".join(ExtraKeys) + ".")
+    attribution_csv: bool = _setting(False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.")
     num_shards: int = _setting(0, "Number of shards; 0 plans shards of about 150 MB.")
     dry_run: bool = _setting(False, "Join and count, but read no image and write no record.", shapes_output=False)
-    image_mode: str = _setting("copy", "copy (check headers, copy bytes) or verify (decode every image).")
+    image_mode: str = _setting(
+        "copy", "copy (check headers, copy bytes), verify (also decode every image) or resize (scale large ones down)."
+    )
+    max_side: int = _setting(0, "With resize: longest side of an image, in pixels; 0 is no bound.")
+    pixel_budget: int = _setting(0, "With resize: largest width x height of an image; 0 is no bound.")
+    jpeg_quality: int = _setting(95, "Quality of images that are encoded anew, 1 to 100.")
+    chroma: str = _setting("4:4:4", "Chroma of images that are encoded anew: 4:4:4, 4:2:2 or 4:2:0.")
+    strip_metadata: bool = _setting(False, "Remove EXIF and all other metadata from copied images, pixels untouched.")
+    rotation: str = _setting("keep", "keep images as stored, or apply the metadata's Rotation to images and boxes.")
+    source_id: str = _setting("hex", "image/source_id: hex (the ImageID) or numeric (below 2^24, for Model Garden).")
     max_image_bytes: int = _setting(64 << 20, "Largest image file taken, in bytes.")
     max_image_pixels: int = _setting(178_956_970, "Largest image taken, in pixels.")
     max_rejects: str = _setting("1%", "Rejects of a kind allowed: a count, or a percentage.", shapes_output=False)
@@ -98,7 +111,13 @@ class ConvertConfig:
         if self.mask_files and "{mask_path}" not in self.mask_files:
             raise ConfigError("mask_files", f"{self.mask_files!r} has no {{mask_path}}, so all masks would be one")
         _check_choice("hierarchy_use", self.hierarchy_use, HIERARCHY_USES)
-        _check_choice("image_mode", self.image_mode, IMAGE_MODES)
+        _check_choice("image_mode", self.image_mode, MODES)
+        _check_choice("chroma", self.chroma, CHROMAS)
+        _check_choice("rotation", self.rotation, ROTATIONS)
+        _check_choice("source_id", self.source_id, SOURCE_IDS)
+        _check_range("max_side", self.max_side, 0, MAX_SIDE)
+        _check_range("pixel_budget", self.pixel_budget, 0, 1 << 40)
+        _check_range("jpeg_quality", self.jpeg_quality, 1, 100)
         for flag in self.exclude_flags:
             _check_choice("exclude_flags", flag, tuple(FLAGS))
         _check_range("min_confidence", self.min_confidence, 0, 1)
@@ -144,10 +163,24 @@ class ConvertConfig:
         if len(given) > 1:
             raise ConfigError(given[1], f"is one place of the images too many, as {given[0]} is given too")
         self._check_masks()
+        bounds = {"max_side": self.max_side, "pixel_budget": self.pixel_budget}
+        if self.image_mode == "resize" and not any(bounds.values()):
+            raise ConfigError(
+                "max_side", "is needed with image_mode=resize; give --max_side=1024 or --pixel_budget=300000"
+            )
+        for field, bound in bounds.items():
+            if bound and self.image_mode != "resize":
+                raise ConfigError(field, f"scales no image with image_mode={self.image_mode}; give --image_mode=resize")
+        if self.rotation == "apply" and not self.metadata:
+            raise ConfigError(
+                "metadata", "is needed with rotation=apply, as Rotation is a column of it; give --metadata"
+            )
         if self.image_urls and not self.image_cache:
             raise ConfigError("image_cache", "is needed with image_urls, so that no image is downloaded twice")
         if (self.image_urls or self.url_folders) and not self.metadata:
             raise ConfigError("metadata", f"is needed with {given[0]}, as the URLs are in it; give --metadata")
+        if self.attribution_csv and not self.metadata:
+            raise ConfigError("metadata", "is needed with attribution_csv, as authors are in it; give --metadata")
         if not getattr(self, self.driver):
             raise ConfigError(self.driver, f"is needed, as it is the driver; give --{self.driver} or another --driver")
 

@@ -57,7 +57,7 @@ def balance_tables(ranges: Iterable[RangeResult], shards: Iterable[ShardResult])
         balance[table] = {
             "rows_read": rows_read,
             "written": written,
-            "added_by_hierarchy": sum(item.added for item in joined),
+            **({"added_by_hierarchy": added} if (added := sum(item.added for item in joined)) else {}),
             "rejected": rejected,
             "dropped": dropped,
             "balanced": rows_read == written + sum(rejected.values()) + sum(dropped.values()),
@@ -100,8 +100,8 @@ def build_split(
     ranges = sorted(ranges, key=lambda item: (item.table, item.file, item.index))
     images, tables = balance_images(shards), balance_tables(ranges, shards)
     boxes = sum_counts(shard.boxes_per_class for shard in shards)
-    positive = sum_counts({label: n[0] for label, n in shard.labels_per_class.items()} for shard in shards)
-    negative = sum_counts({label: n[1] for label, n in shard.labels_per_class.items()} for shard in shards)
+    positive = sum_counts(shard.positive_per_class for shard in shards)
+    negative = sum_counts(shard.negative_per_class for shard in shards)
     return {
         **about,
         "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),
@@ -112,6 +112,7 @@ def build_split(
             "records": images["records"],
             "bytes": sum(shard.size for shard in shards),
             "image_bytes": sum(shard.image_bytes for shard in shards),
+            "image_counts": sum_counts(shard.image_counts for shard in shards),
             "images_reencoded": sum_counts(shard.images_reencoded for shard in shards),
             "unknown_flags_written_as_0": sum(shard.unknown_flags for shard in shards),
             "most_boxes_in_an_image": max((shard.most_boxes for shard in shards), default=0),

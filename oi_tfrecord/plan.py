@@ -11,9 +11,10 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.archive_job import open_archives
 from oi_tfrecord.archive_source import ArchiveSource
+from oi_tfrecord.attribution import warn_of_lacking
 from oi_tfrecord.class_plan import ClassPlan, read_classes, read_given
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
@@ -25,6 +26,7 @@ from oi_tfrecord.mask_source import MaskSource
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout, UrlKind
 from oi_tfrecord.releases import other_releases
+from oi_tfrecord.rotation import ROTATION_COLUMN
 from oi_tfrecord.shard_job import ShardJob
 from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Listing, Table
 from oi_tfrecord.url_folders import UrlFolders
@@ -118,8 +120,10 @@ class ConvertPlan:
         mids = set(self.classes.listed)
         kept_codes = np.array([mid in mids for mid in self.classes.vocabulary.mids], bool)
         texts = self.source.texts
-        if ExtraKeys.ATTRIBUTION in self.config.extra_keys:
+        if ExtraKeys.ATTRIBUTION in self.config.extra_keys or self.config.attribution_csv:
             texts |= frozenset(ATTRIBUTION.values())
+        if self.config.rotation == "apply" or ExtraKeys.ROTATION in self.config.extra_keys:
+            texts |= {ROTATION_COLUMN}
         return RangeJob(
             filters=self.filters,
             # A dry run looks for no image, so it need not list archives, which takes as long as to read them.
@@ -161,11 +165,21 @@ class ConvertPlan:
             source=self.source,
             masks=self.masks,
             image_options=ImageOptions(
-                mode=config.image_mode, max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
+                mode=config.image_mode,
+                max_bytes=config.max_image_bytes,
+                max_pixels=config.max_image_pixels,
+                quality=config.jpeg_quality,
+                chroma=config.chroma,
+                max_side=config.max_side,
+                pixel_budget=config.pixel_budget,
+                strip_metadata=config.strip_metadata,
             ),
+            source_id=config.source_id,
+            turn_images=config.rotation == "apply",
             read_threads=config.read_threads,
             hierarchy=self.classes.expanded_by,
             dry_run=config.dry_run,
+            attribution_csv=config.attribution_csv,
         )
 
 
@@ -198,6 +212,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         files = (*files, *open_archives(config.archives, config.split))
     if config.mask_archives:
         files = (*files, *open_archives(config.mask_archives, config.split, Listing.MASK_FILES, "mask_archives"))
+    warnings += _check_rotation(config, files)
     if config.image_urls or config.url_folders:
         check_url_columns([file for file in files if file.table is Table.METADATA])
     if config.image_urls:
@@ -224,6 +239,7 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
     on_request = {Table.MACHINE_LABELS: ExtraKeys.MACHINE_LABELS, Table.MASKS: ExtraKeys.MASKS}
     if ExtraKeys.MASKS in config.extra_keys:
         needed |= {Table.BOXES, Table.MASKS}
+    needed |= {Table.METADATA} if config.attribution_csv else set()
     files: list[InputFile] = []
     warnings = []
     for table in Table:
@@ -240,7 +256,19 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
                 problem = f"its header is that of {' or '.join(others)}, not of {config.release}"
                 raise InputError(file.path, problem, f"Give --config={others[0]}", 1)
         files += opened
+    if config.attribution_csv:
+        warnings += warn_of_lacking({file.path: file.names for file in files if file.table is Table.METADATA})
     return tuple(files), warnings + check_filter_columns(config, files)
+
+
+def _check_rotation(config: ConvertConfig, files: tuple[InputFile, ...]) -> list[str]:
+    """Checks that what is to be done with the Rotation column can be."""
+    known = any(file.table is Table.METADATA and ROTATION_COLUMN in file.names for file in files)
+    if config.rotation == "apply" and not known:
+        problem = f"apply needs the column {ROTATION_COLUMN} in the metadata, which releases have from V4 on"
+        raise ConfigError("rotation", problem)
+    wanted = ExtraKeys.ROTATION in config.extra_keys
+    return [f"the metadata has no column {ROTATION_COLUMN}; image/rotation is empty"] if wanted and not known else []
 
 
 def _filters(config: ConvertConfig, classes: ClassPlan, class_files: dict[str, str]) -> RowFilters:

@@ -30,6 +30,7 @@ class Reject(enum.StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     IMAGE_BROKEN = "image_broken"
     IMAGE_TOO_LARGE = "image_too_large"
+    BAD_ROTATION = "bad_rotation"
     DOWNLOAD_FAILED = "download_failed"
     IMAGE_UNAVAILABLE = "image_unavailable"
     CHECKSUM_MISMATCH = "checksum_mismatch"

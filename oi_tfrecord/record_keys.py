@@ -22,6 +22,7 @@ class ExtraKeys(enum.StrEnum):
     MACHINE_LABELS = "machine_labels"
     ATTRIBUTION = "attribution"
     MASKS = "masks"
+    ROTATION = "rotation"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,15 +44,24 @@ class RecordEncoder:
         mids: tuple[str, ...],
         label_ids: np.ndarray,
         layout: RecordLayout,
+        source_ids: Sequence[int] | None = None,
+        rotations: Sequence[int] | None = None,
     ):
         """Args:
         shard: the images and their annotations.
         mids: MID of each vocabulary code.
         label_ids: int array, label map id of each vocabulary code, from 1.
         layout: the keys of the dataset.
+        source_ids: number of each image to write as its source id; the ImageID without them.
+        rotations: degrees by which each image is still to be turned, negative where that is not known;
+            for the key of ExtraKeys.ROTATION.
         """
         extra_keys = layout.extra_keys
         self._image_ids = shard.image_ids.tolist()
+        self._source_ids = source_ids
+        self._rotations = None
+        if ExtraKeys.ROTATION in extra_keys:
+            self._rotations = [-1] * len(self._image_ids) if rotations is None else rotations
         self._boxes = _BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout)
         self._labels = []
         if Table.HUMAN_LABELS in layout.tables:
@@ -87,7 +96,7 @@ class RecordEncoder:
             "image/format": b"\x0a\x06\x0a\x04jpeg",
             "image/height": int64_feature((image.height,)),
             "image/key/sha256": bytes_feature((image.sha256.encode(),)),
-            "image/source_id": bytes_feature((image_id,)),
+            "image/source_id": bytes_feature((self._source_id(index) or image_id,)),
             "image/width": int64_feature((image.width,)),
         }
         boxes = masks.boxes if masks and len(masks.boxes) < self._boxes.count(index) else None
@@ -100,6 +109,8 @@ class RecordEncoder:
             labels.add(features, index, self._mid_values, self._id_values)
         for key, column in self._texts.items():
             features[key] = bytes_feature((column[index].as_py(),))
+        if self._rotations is not None:
+            features["image/rotation"] = int64_feature([angle for angle in (self._rotations[index],) if angle >= 0])
 
         entries = self._entries
         before: list[bytes] = []
@@ -110,6 +121,9 @@ class RecordEncoder:
         entry = entries.get(ENCODED_KEY) or entries.setdefault(ENCODED_KEY, EntryEncoder(ENCODED_KEY))
         before.append(entry.encode_around(len(image.encoded)))
         return assemble(b"".join(before), image.encoded, b"".join(after))
+
+    def _source_id(self, index: int) -> bytes:
+        return b"" if self._source_ids is None else str(self._source_ids[index]).encode()
 
 
 def _annotations(shard: JoinedShard, table: Table, row_type: np.dtype) -> Annotations:

@@ -32,12 +32,14 @@ class MaskRelease:
       boxes: ImageID to its boxes in file order, each as its row.
       masks: (ImageID, number of the box) to the mask, bool [height, width] of the image's size; a box without
         a mask that can be read is not in it.
+      drawn: the same as they are in the files.
       rejected: rows of the mask table by reason of their rejection.
     """
 
     folder: pathlib.Path
     boxes: dict[str, list[list[str]]]
     masks: dict[tuple[str, int], np.ndarray]
+    drawn: dict[tuple[str, int], np.ndarray]
     rejected: dict[str, int]
 
     def flags(self, output_dir: pathlib.Path, **others: object) -> list[str]:
@@ -96,6 +98,7 @@ def write_release(folder: pathlib.Path, *, images: int = 12, faults: bool = True
     metadata, box_rows, mask_rows = ([header.split(",")] for header in (METADATA, BOXES, MASKS))
     boxes: dict[str, list[list[str]]] = {}
     masks: dict[tuple[str, int], np.ndarray] = {}
+    files: dict[tuple[str, int], np.ndarray] = {}
     for number, image_id in enumerate(ids):
         width, height = chosen.randint(20, 60), chosen.randint(20, 60)
         Image.effect_noise((width, height), 40).convert("RGB").save(folder / "images" / f"{image_id}.jpg")
@@ -118,6 +121,7 @@ def write_release(folder: pathlib.Path, *, images: int = 12, faults: bool = True
             size = (width, height) if number % 2 else (2 * width - 7, height // 2 + 3)
             drawn = draw(box, *size)
             (folder / "masks" / name).write_bytes(png_of(drawn))
+            files[image_id, place] = drawn
             masks[image_id, place] = nearest(drawn, width, height)
         box_rows += boxes[image_id]
     # Masks come in an order of their own.
@@ -130,7 +134,7 @@ def write_release(folder: pathlib.Path, *, images: int = 12, faults: bool = True
     ):
         with (folder / name).open("w", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerows(rows)
-    return MaskRelease(folder, boxes, masks, rejected)
+    return MaskRelease(folder, boxes, masks, {key: files[key] for key in masks}, rejected)
 
 
 def _add_faults(

@@ -11,6 +11,7 @@ from dataset_rows import read_rows
 
 from oi_tfrecord.dataset import find_splits, read_label_map, read_shard
 from oi_tfrecord.parse_example import parse_example
+from pipelines import main
 
 TREE, CHRISTMAS_TREE, BALL, KITE = "/m/07j7r", "/m/025nd", "/m/018xm", "/m/02zt3"
 # A ball is a toy as a kite is; there is no class for toys, so its parent is the kite here.
@@ -85,6 +86,7 @@ def test_boxes_and_labels_are_expanded(
     assert manifest["balanced"] is True
     assert [tables[table]["added_by_hierarchy"] for table in ("boxes", "human_labels")] == [added_boxes, added_labels]
     assert tables["human_labels"]["dropped"].get("present_by_hierarchy", 0) == conflicts
+    assert main.main(["verify", str(tmp_path / "out")]) == 0
     in_records = Counter(mid for boxes, _ in expanded.values() for mid, *_ in boxes.elements())
     assert {item["mid"]: item["boxes"] for item in manifest["classes"] if item["boxes"]} == in_records
 

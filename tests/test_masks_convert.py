@@ -16,8 +16,9 @@ from memory_filesystem import MemoryFileSystem
 from oi_tfrecord.convert import convert
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.storage import use_options
+from pipelines import verify
 from tests import mask_release, small_release
-from tests.mask_release import MaskRelease, pack_by_first_digit
+from tests.mask_release import MaskRelease, nearest, pack_by_first_digit
 
 Decoded = dict[str, tuple[list[bytes], list[np.ndarray], list[float] | None]]
 
@@ -311,6 +312,27 @@ def test_a_rejected_image_takes_its_masks_along(tmp_path: pathlib.Path) -> None:
     for table in ("masks", "mask_files"):
         assert tables[table]["rejected"] == {"image_rejected": own}
         assert tables[table]["written"] == len(release.masks) - own
+
+
+@pytest.mark.parametrize("angle", [90, 180, 270])
+def test_masks_are_turned_and_scaled_with_their_image(angle: int, tmp_path: pathlib.Path) -> None:
+    release = mask_release.write_release(tmp_path / "data", faults=False)
+    path = release.folder / "train-images-boxable-with-rotation.csv"
+    path.write_text(path.read_text().replace(",0.0\n", f",{angle}.0\n"))
+    flags = {"rotation": "apply", "image_mode": "resize", "max_side": 24}
+    assert convert(release.flags(tmp_path / "out", **flags), io.StringIO()) == 0
+    records = decoded(tmp_path / "out")
+    assert records.keys() == release.boxes.keys()
+    for image_id, boxes in release.boxes.items():
+        drawn = [release.drawn[image_id, place] for place in range(len(boxes)) if (image_id, place) in release.drawn]
+        for found, mask in zip(records[image_id][1], drawn, strict=True):
+            assert max(found.shape) <= 24
+            np.testing.assert_array_equal(found, nearest(np.rot90(mask, angle // 90), *found.shape[::-1]))
+
+
+@pytest.mark.parametrize("folder", ["plain", "kept"])
+def test_verify_finds_no_fault(folder: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify.main([str(request.getfixturevalue(folder))]) == 0, capsys.readouterr()
 
 
 def test_a_dry_run_reads_no_mask(release: MaskRelease, tmp_path: pathlib.Path) -> None:

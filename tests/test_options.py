@@ -23,6 +23,9 @@ SPECIAL = {
     "extra_keys": ("=attribution", ("attribution",)),
     "max_rejects": ("=5%", "5%"),
     "fetch_timeout": ("=7", 7.0),
+    "chroma": ("=4:2:0", "4:2:0"),
+    "rotation": ("=apply", "apply"),
+    "source_id": ("=numeric", "numeric"),
 }
 
 
