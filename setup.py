@@ -24,6 +24,7 @@ TEST = [
     "pandas>=2",
     "pytest>=8",
     "pytest-xdist>=3",
+    "selenium>=4.20",
 ]
 LINT = ["mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-protobuf"]
 
@@ -38,7 +39,7 @@ setup(
     packages=[*find_packages(include=["oi_tfrecord", "oi_tfrecord.*", "pipelines"]), "oi_tfrecord.configs"],
     # The configurations stand at the top of the repository, where users look, and travel in the package.
     package_dir={"oi_tfrecord.configs": "configs"},
-    package_data={"oi_tfrecord": ["py.typed"], "oi_tfrecord.configs": ["*.yaml"]},
+    package_data={"oi_tfrecord": ["py.typed", "web/*", "web/vendor/*/*"], "oi_tfrecord.configs": ["*.yaml"]},
     install_requires=[
         "absl-py>=2",
         "apache-beam>=2.65,<3",
@@ -54,6 +55,7 @@ setup(
         "download": DOWNLOAD,
         "archives": ARCHIVES,
         "postgresql": POSTGRESQL,
+        "browse": DOWNLOAD,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
         "test": TEST,

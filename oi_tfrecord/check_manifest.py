@@ -30,6 +30,8 @@ _LABEL_KEYS = ("image/class/text", "image/class/label", "image/class/confidence"
 def required_keys(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the keys that every record of a split must have, by its manifest."""
     keys = list(ALWAYS_WRITTEN)
+    if manifest.get("config", {}).get("task") == "classification":
+        keys = [key for key in keys if not key.startswith("image/object/")]
     has_labels = Table.HUMAN_LABELS in manifest.get("tables", {})
     if has_labels:
         keys += _LABEL_KEYS

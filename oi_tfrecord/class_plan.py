@@ -36,7 +36,7 @@ class ClassPlan:
     related_by: Hierarchy | None = None
 
     def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
-        """Returns the label map, given the usable box rows of each MID."""
+        """Returns the label map, given the usable rows of each MID in the counted table."""
         label_map = self.label_map or build(self.label_mids, self.descriptions, "frequency", class_rows)
         return with_relatives(label_map, self.related_by) if self.related_by else label_map
 

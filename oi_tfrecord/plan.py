@@ -140,6 +140,7 @@ class ConvertPlan:
             block_bytes=self.config.csv_block_mb << 20,
             work=self.work,
             shuffle_folder=self.shuffle_folder,
+            counted=Table.BOXES if self.config.task == "detection" else Table.HUMAN_LABELS,
         )
 
     def shard_job(self) -> ShardJob:
@@ -150,6 +151,7 @@ class ConvertPlan:
             tables=frozenset(file.table for file in self.files),
             flags=frozenset(field for field, column in FLAGS.items() if column in columns),
             extra_keys=frozenset(map(ExtraKeys, config.extra_keys)),
+            has_boxes=config.task == "detection",
         )
         tables = dict.fromkeys(file.table for file in self.files)
         return ShardJob(
@@ -244,7 +246,9 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
     warnings = []
     for table in Table:
         names = getattr(config, table, ())
-        unwanted = table in on_request and on_request[table] not in config.extra_keys
+        unwanted = (table in on_request and on_request[table] not in config.extra_keys) or (
+            table is Table.BOXES and config.task == "classification"
+        )
         if not names or unwanted:
             continue
         if table not in needed and not is_there(names, config.data_dir, config.split):

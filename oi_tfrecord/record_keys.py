@@ -33,11 +33,13 @@ class RecordLayout:
       tables: tables of the dataset; image-level keys are there only if their table is.
       flags: fields of BOX_ROW whose column the box files have.
       extra_keys: groups of keys to add.
+      has_boxes: whether there are the keys of boxes, if only empty.
     """
 
     tables: frozenset[Table]
     flags: frozenset[str]
     extra_keys: frozenset[ExtraKeys] = frozenset()
+    has_boxes: bool = True
 
 
 class UrlKind(enum.StrEnum):

@@ -62,7 +62,9 @@ class RecordEncoder:
         self._rotations = None
         if ExtraKeys.ROTATION in extra_keys:
             self._rotations = [-1] * len(self._image_ids) if rotations is None else rotations
-        self._boxes = _BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout)
+        self._boxes = None
+        if layout.has_boxes:
+            self._boxes = _BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout)
         self._labels = []
         if Table.HUMAN_LABELS in layout.tables:
             human = _annotations(shard, Table.HUMAN_LABELS, LABEL_ROW)
@@ -99,8 +101,9 @@ class RecordEncoder:
             "image/source_id": bytes_feature((self._source_id(index) or image_id,)),
             "image/width": int64_feature((image.width,)),
         }
-        boxes = masks.boxes if masks and len(masks.boxes) < self._boxes.count(index) else None
-        self._boxes.add(features, index, image, self._mid_values, self._id_values, boxes)
+        if self._boxes is not None:
+            boxes = masks.boxes if masks and len(masks.boxes) < self._boxes.count(index) else None
+            self._boxes.add(features, index, image, self._mid_values, self._id_values, boxes)
         if masks is not None:
             features[MASK_KEY] = bytes_feature(masks.encoded)
             if masks.weights is not None:

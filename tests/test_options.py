@@ -12,6 +12,7 @@ GIVEN = {bool: ("", True), int: ("=7", 7), float: ("=0.25", 0.25), tuple: ("=a,b
 SPECIAL = {
     "driver": ("=boxes", "boxes"),
     "select": ("=labelled", "labelled"),
+    "task": ("=classification", "classification"),
     "hierarchy_use": ("=label_map", "label_map"),
     "label_order": ("=mid", "mid"),
     "image_mode": ("=verify", "verify"),
