@@ -20,6 +20,7 @@ _EXTRA_KEYS = {
     ExtraKeys.BOX_SOURCE: ("image/object/source",),
     ExtraKeys.BOX_CONFIDENCE: ("image/object/bbox/confidence",),
     ExtraKeys.LABEL_SOURCE: ("image/class/source",),
+    ExtraKeys.MASKS: ("image/object/mask",),
     ExtraKeys.MACHINE_LABELS: tuple(key for key, known in KNOWN_KEYS.items() if known.length is Length.MACHINE_LABELS),
 }
 """Keys that a group adds to every record; what `inside`, `label_source` and `attribution` add depends on the tables."""

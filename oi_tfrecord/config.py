@@ -14,6 +14,8 @@ from oi_tfrecord.tables import FLAGS, Table
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 SELECTIONS = ("boxed", "labelled", "all")
+MASK_SOURCES = ("mask_files", "mask_archives")
+BOXES_WITHOUT_MASK = ("drop", "empty")
 TASKS = ("detection", "classification")
 HIERARCHY_USES = ("expand", "label_map")
 ROTATIONS = ("keep", "apply")
@@ -52,6 +54,12 @@ class ConvertConfig:
     boxes: tuple[str, ...] = _setting((), "Names of the box CSV.")
     human_labels: tuple[str, ...] = _setting((), "Names of the CSV of human-verified image labels.")
     machine_labels: tuple[str, ...] = _setting((), "Names of the CSV of machine-generated image labels.")
+    masks: tuple[str, ...] = _setting((), "Names of the CSV of segmentation masks; read with extra_keys masks.")
+    mask_files: str = _setting("", "Path of a mask, with {mask_path} and, if needed, {split} and {digit}.")
+    mask_archives: tuple[str, ...] = _setting((), "Archives of the masks, patterns with {split}.")
+    boxes_without_mask: str = _setting(
+        "drop", "With extra_keys masks: drop boxes without a mask, or give an empty one."
+    )
     class_descriptions: tuple[str, ...] = _setting((), "Names of the CSV of MIDs and display names.")
     class_list: tuple[str, ...] = _setting((), "Names of the list of classes that make the label map.")
     driver: str = _setting("metadata", "Table whose ImageIDs are the images: metadata, boxes or human_labels.")
@@ -98,6 +106,9 @@ class ConvertConfig:
         _check_choice("driver", self.driver, DRIVERS)
         _check_choice("select", self.select, SELECTIONS)
         _check_choice("label_order", self.label_order, get_args(Order))
+        _check_choice("boxes_without_mask", self.boxes_without_mask, BOXES_WITHOUT_MASK)
+        if self.mask_files and "{mask_path}" not in self.mask_files:
+            raise ConfigError("mask_files", f"{self.mask_files!r} has no {{mask_path}}, so all masks would be one")
         _check_choice("hierarchy_use", self.hierarchy_use, HIERARCHY_USES)
         _check_choice("image_mode", self.image_mode, MODES)
         _check_choice("chroma", self.chroma, CHROMAS)
@@ -150,6 +161,7 @@ class ConvertConfig:
             raise ConfigError("images", f"is needed; give --images or one of {', '.join(IMAGE_SOURCES[1:])}")
         if len(given) > 1:
             raise ConfigError(given[1], f"is one place of the images too many, as {given[0]} is given too")
+        self._check_masks()
         bounds = {"max_side": self.max_side, "pixel_budget": self.pixel_budget}
         if self.image_mode == "resize" and not any(bounds.values()):
             raise ConfigError(
@@ -173,6 +185,22 @@ class ConvertConfig:
             raise ConfigError(field, "asks for boxes, which task=classification does not read; give --select=labelled")
         if not getattr(self, self.driver):
             raise ConfigError(self.driver, f"is needed, as it is the driver; give --{self.driver} or another --driver")
+
+    def _check_masks(self) -> None:
+        given = [field for field in MASK_SOURCES if getattr(self, field)]
+        if ExtraKeys.MASKS not in self.extra_keys:
+            if given:
+                raise ConfigError(
+                    given[0], f"is given, but masks are not asked for; add --extra_keys={ExtraKeys.MASKS}"
+                )
+            return
+        if self.task == "classification":
+            raise ConfigError("extra_keys", f"{ExtraKeys.MASKS} are of boxes, which task=classification leaves out")
+        for field in ("masks", "boxes"):
+            if not getattr(self, field):
+                raise ConfigError(field, f"is needed with extra_keys {ExtraKeys.MASKS}; give --{field}")
+        if len(given) != 1:
+            raise ConfigError(MASK_SOURCES[0], f"give either it or {MASK_SOURCES[1]}, the place of the PNG files")
 
     def shaping(self) -> dict[str, Any]:
         """Returns the fields that decide the bytes of the output, for the fingerprint and the manifest."""

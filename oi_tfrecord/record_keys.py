@@ -7,6 +7,8 @@ from oi_tfrecord.tables import Table
 
 ENCODED_KEY = "image/encoded"
 IS_CROWD_KEY = "image/object/is_crowd"
+MASK_KEY = "image/object/mask"
+MASK_WEIGHT_KEY = "image/object/mask/weight"
 READER_FLAGS = ("occluded", "truncated", "group_of", "depiction")
 
 
@@ -19,6 +21,7 @@ class ExtraKeys(enum.StrEnum):
     LABEL_SOURCE = "label_source"
     MACHINE_LABELS = "machine_labels"
     ATTRIBUTION = "attribution"
+    MASKS = "masks"
     ROTATION = "rotation"
 
 

@@ -17,14 +17,17 @@ from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
 from oi_tfrecord.join import JoinedShard, join_shard
 from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.mask_source import MaskSource
+from oi_tfrecord.masks import ImageMasks
 from oi_tfrecord.prefetch import map_in_order
-from oi_tfrecord.reasons import Reject
+from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout
 from oi_tfrecord.records import RecordEncoder
 from oi_tfrecord.rejects import Rejected, format_piece, reject_row
 from oi_tfrecord.results import ShardResult, TableCount, to_json
 from oi_tfrecord.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
 from oi_tfrecord.shard_file import WrittenShard, write_shard
+from oi_tfrecord.shard_masks import LoadedMasks, ShardMasks
 from oi_tfrecord.sharding import format_id, shard_file
 from oi_tfrecord.tables import FLAGS, UNKNOWN, Listing, Table
 from oi_tfrecord.work_folder import WorkFolder
@@ -57,6 +60,7 @@ class ShardJob:
       read_threads: images read at once; 0 chooses by storage.
       hierarchy: by which boxes and labels are expanded; None if they are not.
       dry_run: whether to join and count only, as if every image were there.
+      masks: where the masks of boxes come from; None for records without masks.
       attribution_csv: whether to list whom each record's image is by.
     """
 
@@ -74,6 +78,7 @@ class ShardJob:
     read_threads: int
     hierarchy: Hierarchy | None = None
     dry_run: bool = False
+    masks: MaskSource | None = None
     source_id: str = "hex"
     turn_images: bool = False
     attribution_csv: bool = False
@@ -81,6 +86,11 @@ class ShardJob:
     @functools.cached_property
     def _code_of(self) -> dict[str, int]:
         return {mid: code for code, mid in enumerate(self.mids)}
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether images or masks are not on this machine."""
+        return self.source.is_remote or (self.masks is not None and self.masks.is_remote)
 
     @functools.cached_property
     def _last_label_ids(self) -> list[tuple[LabelMap | None, np.ndarray]]:
@@ -117,7 +127,8 @@ def convert_shard(
     Returns:
       The result, which is also stored, so that a rerun need not do the shard again.
     """
-    joined = join_shard(batches, driver=job.driver, images=job.select)
+    mask_rules = job.masks.rules if job.masks else None
+    joined = join_shard(batches, driver=job.driver, images=job.select, mask_rules=mask_rules)
     label_ids = job.label_ids(label_map)
     if job.hierarchy is not None:
         joined = expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))
@@ -135,19 +146,21 @@ def convert_shard(
 
     def examples() -> Iterator[Sequence[bytes]]:
         encoder = RecordEncoder(joined, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
-        for index, image in images:
-            yield encoder.encode(index, image)
-            rejects = len(joined.faults) + len(images.rejects)
+        for index, image, masks in images:
+            yield encoder.encode(index, image, masks)
+            rejects = len(joined.faults) + len(images.rejects) + len(images.masks.faults)
             on_progress(images.records, images.image_bytes, rejects, (index + 1) / len(joined.image_ids))
 
     name = shard_file(job.split, shard, job.num_shards)
     if job.dry_run:
         images.has_record[:] = True
+        images.masks.written[:] = True
         images.records = len(images.has_record)
         written = WrittenShard(images.records, 0, "")
     else:
         written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
-    rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in joined.faults]
+    faults = joined.faults + images.masks.faults
+    rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in faults]
     if job.attribution_csv and not job.dry_run:
         job.work.write_attribution(shard, format_attribution(joined, images.has_record))
     job.work.write_rejects(f"shard-{shard:05d}", format_piece(rejects + images.rejects))
@@ -167,6 +180,7 @@ class _Images:
         self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
         self._ids = joined.image_ids.tolist()
         self._stored = job.source.of_shard(joined)
+        self.masks = ShardMasks(job.masks, joined)
         self.has_record = np.zeros(len(self._ids), bool)
         self.rejects: list[Rejected] = []
         self.reencoded: Counter[str] = Counter()
@@ -174,7 +188,7 @@ class _Images:
         self.records = 0
         self.image_bytes = 0
 
-    def _load(self, index: int) -> PreparedImage | ImageRejected:
+    def _load(self, index: int) -> tuple[PreparedImage, LoadedMasks] | ImageRejected:
         rotation = self._rotations[index]
         try:
             if rotation == NO_ANGLE:
@@ -182,25 +196,27 @@ class _Images:
                 detail = f"{ROTATION_COLUMN}={given!r} in the metadata; valid are empty and {ANGLES}"
                 raise ImageRejected(Reject.BAD_ROTATION, detail)
             degrees = rotation if self._job.turn_images and rotation > 0 else 0
-            return prepare(self._stored.read(index), self._job.image_options, degrees)
+            image = prepare(self._stored.read(index), self._job.image_options, degrees)
         except ImageRejected as rejected:
             return rejected
+        return image, self.masks.load(index, image.width, image.height, degrees)
 
-    def __iter__(self) -> Iterator[tuple[int, PreparedImage]]:
+    def __iter__(self) -> Iterator[tuple[int, PreparedImage, ImageMasks | None]]:
         job = self._job
         loaded = map_in_order(
             self._load,
             range(len(self._ids)),
-            threads=job.read_threads or (_REMOTE_THREADS if job.source.is_remote else _LOCAL_THREADS),
+            threads=job.read_threads or (_REMOTE_THREADS if job.is_remote else _LOCAL_THREADS),
             max_bytes=PREFETCH_BYTES,
-            size_of=lambda image: 0 if isinstance(image, ImageRejected) else len(image.encoded),
+            size_of=lambda item: 0 if isinstance(item, ImageRejected) else len(item[0].encoded) + item[1].size,
         )
-        for index, image in enumerate(loaded):
-            if isinstance(image, ImageRejected):
+        for index, item in enumerate(loaded):
+            if isinstance(item, ImageRejected):
                 image_id = format_id(self._ids[index])
                 path = self._stored.path(index)
-                self.rejects.append(Rejected("images", path, -1, image_id, image.reason, image.detail))
+                self.rejects.append(Rejected("images", path, -1, image_id, item.reason, item.detail))
                 continue
+            image, loaded_masks = item
             self.has_record[index] = True
             self.records += 1
             self.image_bytes += len(image.encoded)
@@ -209,7 +225,7 @@ class _Images:
             self._changes["stripped"] += image.action == "stripped"
             self._changes["resized"] += image.resized
             self._changes["turned"] += image.turned
-            yield index, image
+            yield index, image, self.masks.take(index, loaded_masks)
 
     def counts(self) -> dict[str, int]:
         """Returns ShardResult.image_counts."""
@@ -230,6 +246,9 @@ def _count(
     for table in joined.rejected:
         rejected = Counter({str(reason): count for reason, count in joined.rejected[table].items()})
         dropped = {str(reason): count for reason, count in joined.dropped[table].items()}
+        if table in (Table.MASKS, Listing.MASK_FILES):
+            tables[table] = images.masks.count(table, rejected, dropped)
+            continue
         if isinstance(table, Listing):
             held = joined.image_files.archives >= 0 if joined.image_files else np.zeros(selected, bool)
             read = int(np.count_nonzero(held & images.has_record))
@@ -246,10 +265,13 @@ def _count(
         annotations = joined.annotations[table]
         per_image = np.diff(annotations.offsets)
         in_record = np.repeat(images.has_record, per_image)
-        rows = annotations.rows[in_record]
         is_added = np.zeros(len(in_record), bool) if annotations.added is None else annotations.added
         if lost := int(np.count_nonzero(~in_record & ~is_added)):
             rejected[Reject.IMAGE_REJECTED] += lost
+        if table is Table.BOXES and (unmasked := images.masks.boxes_left_out):
+            in_record[unmasked] = False
+            dropped[Drop.NO_MASK] = dropped.get(Drop.NO_MASK, 0) + int(np.count_nonzero(~is_added[unmasked]))
+        rows = annotations.rows[in_record]
         added = int(np.count_nonzero(in_record & is_added))
         tables[table] = TableCount(len(rows) - added, dict(rejected), dropped, added)
         per_source = np.bincount(rows["source"], minlength=len(annotations.sources)).tolist()
@@ -258,7 +280,8 @@ def _count(
         if table is Table.BOXES:
             boxes_per_class = _per_value(ids)
             unknown_flags = sum(int(np.count_nonzero(rows[flag] == UNKNOWN)) for flag in FLAGS)
-            per_record = per_image[images.has_record]
+            until = np.append(0, np.cumsum(in_record))
+            per_record = np.diff(until[annotations.offsets])[images.has_record]
             most_boxes = int(per_record.max(initial=0))
             over_100 = int(np.count_nonzero(per_record > 100))
         elif table is Table.HUMAN_LABELS:
