@@ -14,13 +14,13 @@ from oi_tfrecord.archive_job import open_archives
 from oi_tfrecord.archive_source import ArchiveSource
 from oi_tfrecord.classes import Vocabulary, decode_text, find_listed, is_class, read_class_list, read_descriptions
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
 from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
-from oi_tfrecord.inputs import InputFile, find, is_there, open_table
+from oi_tfrecord.inputs import InputFile, find, open_table
 from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout, UrlKind
@@ -228,10 +228,13 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
         unwanted = table is Table.MACHINE_LABELS and ExtraKeys.MACHINE_LABELS not in config.extra_keys
         if not names or unwanted:
             continue
-        if table not in needed and not is_there(names, config.data_dir, config.split):
+        try:
+            opened = open_table(table, names, config.data_dir, config.split)
+        except NotFoundError:
+            if table in needed:
+                raise
             warnings.append(f"no file for {table} ({names[0]}); the records are without its keys")
             continue
-        opened = open_table(table, names, config.data_dir, config.split)
         for file in opened:
             if others := other_releases(config.release, table, file.names):
                 problem = f"its header is that of {' or '.join(others)}, not of {config.release}"

@@ -13,7 +13,7 @@ from oi_tfrecord.image_source import ImageSource
 from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepare
 from oi_tfrecord.join import JoinedShard, join_shard
 from oi_tfrecord.label_map import LabelMap
-from oi_tfrecord.prefetch import map_in_order
+from oi_tfrecord.prefetch import CHUNK, map_in_order
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.record_keys import RecordLayout
 from oi_tfrecord.records import RecordEncoder
@@ -28,7 +28,7 @@ PREFETCH_BYTES = 64 << 20
 """Bound on the image bytes that a worker holds ahead of the record it writes."""
 
 _LOCAL_THREADS = 2
-_REMOTE_THREADS = 32
+_REMOTE_THREADS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +148,8 @@ class _Images:
             range(len(self._ids)),
             threads=job.read_threads or (_REMOTE_THREADS if job.source.is_remote else _LOCAL_THREADS),
             max_bytes=PREFETCH_BYTES,
+            # What waits for a network costs more than to hand over a task.
+            chunk=1 if job.source.is_remote else CHUNK,
             size_of=lambda image: 0 if isinstance(image, ImageRejected) else len(image.encoded),
         )
         for index, image in enumerate(loaded):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from oi_tfrecord.csv_rows import Category, Kind, Rows
 from oi_tfrecord.filters import RowFilters
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.sharding import format_id
-from oi_tfrecord.tables import COORDINATES, FLAGS, NO_COLUMN, REQUIRED_COLUMNS, ROW_TYPES, Table
+from oi_tfrecord.tables import COORDINATES, FLAGS, MACHINE_SOURCE, NO_COLUMN, REQUIRED_COLUMNS, ROW_TYPES, Table
 
 _OPTIONAL_KINDS = {
     "Source": Kind.CATEGORY,
@@ -143,14 +144,14 @@ def make_rows(
     usable = codes >= 0
     for index in np.flatnonzero(~usable):
         faults.append(_fault(rows[index], Reject.UNKNOWN_CLASS, label_names.values[label_names.codes[index]]))
-    checks = [(Reject.BAD_CONFIDENCE, labels.find_bad_confidence(rows))]
+    # V1 has both kinds of label in one file, which is read as both tables.
+    verified = table is Table.HUMAN_LABELS and np.array([name != MACHINE_SOURCE for name in sources])[rows["source"]]
+    checks = [(Reject.BAD_CONFIDENCE, labels.find_bad_confidence(rows, verified))]
     if table is Table.BOXES:
         checks += boxes.find_bad_boxes(rows)
     for reason, indices in checks:
         for index in indices[usable[indices]]:
-            row = rows[index]
-            detail = f"Confidence={row['confidence']!s}" if reason is Reject.BAD_CONFIDENCE else ""
-            faults.append(_fault(row, reason, detail or boxes.describe(row, reason)))
+            faults.append(_fault(rows[index], reason, _describe(rows[index], reason, columns, int(index))))
         usable[indices] = False
     faults.sort(key=lambda fault: fault.line)
 
@@ -188,6 +189,15 @@ def _fill_source(rows: np.ndarray, source: Category | None) -> tuple[str, ...]:
     names = tuple(source.values[:255]) + ("other",) * (len(source.values) > 255)
     rows["source"] = np.minimum(source.codes, 255)
     return names
+
+
+def _describe(row: np.void, reason: Reject, columns: Mapping[str, Any], index: int) -> str:
+    if reason is Reject.BAD_CONFIDENCE:
+        return f"Confidence={row['confidence']!s}"
+    if reason is Reject.BAD_FLAG:
+        # The row holds them in a byte each, so a wild one is not as the file has it.
+        return boxes.describe_flags({name: int(columns[name][index]) for name in FLAGS.values() if name in columns})
+    return boxes.describe(row)
 
 
 def _fault(row: np.void, reason: Reject, detail: str) -> RowFault:

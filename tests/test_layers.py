@@ -64,6 +64,7 @@ LAYERS: dict[str, set[str]] = {
         "image_source",
         "inputs",
         "metadata_rows",
+        "object_store",
         "output_state",
         "plan",
         "prefetch",
@@ -75,6 +76,7 @@ LAYERS: dict[str, set[str]] = {
         "shard_plan",
         "shuffle_files",
         "storage",
+        "storage_faults",
         "summary",
         "url_folders",
         "url_images",
@@ -97,7 +99,7 @@ LAYERS: dict[str, set[str]] = {
 
 ORDER = [*LAYERS, "commands"]
 BELOW_TRANSFORMS = ("values", "pure", "outside")
-BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.storage"}
+BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.storage", "oi_tfrecord.object_store"}
 """The modules below the transforms that reach Beam, and only within functions: for its filesystems."""
 TENSORFLOW_READERS: set[str] = set()
 """The modules that import TensorFlow: those that read records for training."""
