@@ -18,7 +18,7 @@ sample: $(VENV)/installed
 	  $(BIN)/oi-tfrecord convert --config=configs/sample.yaml --split=$$split || exit 1; \
 	done
 
-test: $(VENV)/installed-dev .venv-peers/installed
+test: $(VENV)/installed-dev .venv-peers/installed .hadoop
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-dev
@@ -43,5 +43,9 @@ $(VENV)/installed-dev: $(PACKAGE) | $(VENV)/bin/python
 	tests/peers/install.sh .venv-peers $(BIN)/python
 	touch $@
 
+.hadoop: tests/hdfs/install.sh tests/hdfs/pom.xml
+	tests/hdfs/install.sh .hadoop
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-peers $(SAMPLE) build *.egg-info
+	rm -rf $(VENV) .venv-peers .hadoop $(SAMPLE) build *.egg-info

@@ -11,7 +11,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.p
 READERS = ["tensorflow>=2.16"]
 DOWNLOAD = ["aiohttp>=3.10,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
-STORES = ["apache-beam[gcp,aws]", "gcp-storage-emulator", "moto[server]>=5"]
+STORES = ["apache-beam[gcp,aws,hadoop]", "gcp-storage-emulator", "moto[server]>=5"]
 TEST = [
     *READERS,
     *DOWNLOAD,
@@ -53,6 +53,7 @@ setup(
         "archives": ARCHIVES,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
+        "hadoop": ["apache-beam[hadoop]"],
         "test": TEST,
         "dev": [*TEST, *LINT],
     },

@@ -64,7 +64,14 @@ def match(pattern: str) -> list[FileInfo]:
         found = [(name, os.stat(name)) for name in sorted(names) if os.path.isfile(name)]
         return [FileInfo(name, stat.st_size, stat.st_mtime) for name, stat in found]
     with unreachable(pattern):
-        entries = retried(lambda: _filesystems().match([pattern])[0].metadata_list, pattern)
+        try:
+            entries = retried(lambda: _filesystems().match([pattern])[0].metadata_list, pattern)
+        except OSError:
+            # A storage with folders may take a folder that is not there for a fault.
+            folder = posixpath.dirname(re.split(r"[*?[]", pattern)[0])
+            if pattern.startswith(ATOMIC_CREATE) or _filesystems().exists(folder):
+                raise
+            return []
     infos = [FileInfo(entry.path, entry.size_in_bytes, entry.last_updated_in_seconds or 0) for entry in entries]
     return sorted(infos, key=lambda info: info.path)
 
@@ -249,7 +256,7 @@ def make_folder(path: str) -> None:
 
 
 def delete(path: str) -> None:
-    """Deletes a file; one that is not there is fine."""
+    """Deletes a file (away from local disks also a folder); one that is not there is fine."""
     if is_local(path):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -264,6 +271,8 @@ def delete_folder(path: str) -> None:
         import shutil
 
         shutil.rmtree(path, ignore_errors=True)
+    elif not path.startswith(ATOMIC_CREATE):
+        delete(path)
     elif files := match(join(path, "**")):
         with unreachable(path):
             _filesystems().delete([info.path for info in files])

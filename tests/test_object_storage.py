@@ -80,9 +80,9 @@ def test_as_many_objects_are_read_at_once_as_there_are_readers(
     assert list(read) == [image_id.encode() for image_id in ids]
     counts = slow.counts()
     assert counts["most"] >= readers, counts
-    # One request for each, and no connection thrown away between them.
+    # One request for each, and no connection thrown away between them. The Google client looks at the bucket once.
     assert [count for target, count in counts["requests"].items() if ".jpg" in target] == [1] * len(ids)
-    assert counts["connections"] <= readers + 1
+    assert counts["connections"] <= readers + 2
 
 
 def test_each_table_is_listed_once(store: Store, slow: SlowStore, sample: pathlib.Path, monkeypatch: Any) -> None:
@@ -94,7 +94,8 @@ def test_each_table_is_listed_once(store: Store, slow: SlowStore, sample: pathli
     slow.set()
     [found] = find(["{split}/annotations-human-bbox.csv"], f"{store.root}/2017_11", "train", "boxes")
     assert found.path == f"{store.root}/2017_11/train/annotations-human-bbox.csv"
-    assert sum(slow.counts()["requests"].values()) == 1
+    asked = {target: count for target, count in slow.counts()["requests"].items() if "human-bbox" in target}
+    assert list(asked.values()) == [1]
 
 
 def test_a_store_that_fails_for_a_while_is_asked_again(store: Store, slow: SlowStore, monkeypatch: Any) -> None:
@@ -119,7 +120,9 @@ def test_a_store_that_goes_away_ends_in_one_line_and_a_rerun_goes_on(
     slow.set(broken=".jpg")
     done = convert_on(store, slow.port, "--workers=1")
     assert done.returncode == 1
-    [line] = [line for line in done.stderr.splitlines() if not line.startswith(("[", "WARNING"))]
+    # Beam warns at length that it found no credentials of Google.
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "StorageError" not in done.stderr
     assert line.startswith(f"error: {store.root}/images/train/")
     assert "run the same command again" in line
     assert not list(tmp_path.glob("oi_tfrecord-*"))
