@@ -6,13 +6,15 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from oi_tfrecord.sample import generate
 from pipelines import convert
+from tests.object_servers import Store, free_port, serve
+from tests.slow_store import SlowStore
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -97,3 +99,22 @@ def od_read() -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]:
         return lines[:-1], lines[-1]
 
     return read
+
+
+@pytest.fixture(params=["s3", "gs"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty object store on the loopback."""
+    pytest.importorskip("boto3", reason="the S3 tests need pip install '.[aws]'")
+    pytest.importorskip("moto", reason="the S3 tests need pip install 'moto[server]'")
+    pytest.importorskip("google.cloud.storage", reason="the GCS tests need pip install '.[gcp]'")
+    pytest.importorskip("gcp_storage_emulator", reason="the GCS tests need pip install gcp-storage-emulator")
+    with serve(request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def slow(store: Store) -> Iterator[SlowStore]:
+    """The proxy before `store`."""
+    proxy = SlowStore(free_port(), store.port)
+    yield proxy
+    proxy.stop()
