@@ -12,7 +12,7 @@ READERS = ["tensorflow>=2.16"]
 DOWNLOAD = ["aiohttp>=3.10,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
 POSTGRESQL = ["psycopg[binary]>=3.2,<4"]
-STORES = ["apache-beam[gcp,aws]", "gcp-storage-emulator", "moto[server]>=5"]
+STORES = ["apache-beam[gcp,aws,hadoop]", "gcp-storage-emulator", "moto[server]>=5"]
 TEST = [
     *READERS,
     *DOWNLOAD,
@@ -58,6 +58,7 @@ setup(
         "browse": DOWNLOAD,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
+        "hadoop": ["apache-beam[hadoop]"],
         "test": TEST,
         "dev": [*TEST, *LINT],
     },

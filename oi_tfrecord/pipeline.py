@@ -45,7 +45,7 @@ def build_pipeline(
     written = (
         (tables.batches, tables.results)
         # (shard, batches)
-        | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder)
+        | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder, plan.work)
         # JSON of a ShardResult
         | "WriteShards" >> WriteShards(plan.shard_job(), label_map)
     )
@@ -63,7 +63,7 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     return (
         (tables.batches, tables.results)
         # (shard, batches)
-        | "GroupBatches" >> GroupBatches(range(plan.num_shards), plan.shuffle_folder)
+        | "GroupBatches" >> GroupBatches(range(plan.num_shards), plan.shuffle_folder, plan.work)
         | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
     )
 

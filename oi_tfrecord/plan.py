@@ -14,13 +14,13 @@ from oi_tfrecord.archive_source import ArchiveSource
 from oi_tfrecord.attribution import warn_of_lacking
 from oi_tfrecord.class_plan import ClassPlan, read_classes, read_given
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
 from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
-from oi_tfrecord.inputs import InputFile, is_there, open_table
+from oi_tfrecord.inputs import InputFile, open_table
 from oi_tfrecord.mask_join import MaskRules
 from oi_tfrecord.mask_source import MaskSource
 from oi_tfrecord.range_job import RangeJob
@@ -251,10 +251,13 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
         )
         if not names or unwanted:
             continue
-        if table not in needed and not is_there(names, config.data_dir, config.split):
+        try:
+            opened = open_table(table, names, config.data_dir, config.split)
+        except NotFoundError:
+            if table in needed:
+                raise
             warnings.append(f"no file for {table} ({names[0]}); the records are without its keys")
             continue
-        opened = open_table(table, names, config.data_dir, config.split)
         for file in opened:
             if others := other_releases(config.release, table, file.names):
                 problem = f"its header is that of {' or '.join(others)}, not of {config.release}"

@@ -11,7 +11,7 @@ from oi_tfrecord.images import ImageOptions, ImageRejected, PreparedImage, prepa
 from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.mask_source import MaskSource
 from oi_tfrecord.masks import ImageMasks
-from oi_tfrecord.prefetch import map_in_order
+from oi_tfrecord.prefetch import CHUNK, map_in_order
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.rejects import Rejected
 from oi_tfrecord.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
@@ -22,7 +22,7 @@ PREFETCH_BYTES = 64 << 20
 """Bound on the image bytes that a worker holds ahead of the record it writes."""
 
 _LOCAL_THREADS = 2
-_REMOTE_THREADS = 32
+_REMOTE_THREADS = 64
 
 
 class ShardImages:
@@ -50,8 +50,8 @@ class ShardImages:
         self._facts = facts
         self._options = options
         self._turn = turn
-        is_remote = source.is_remote or (masks is not None and masks.is_remote)
-        self._threads = threads or (_REMOTE_THREADS if is_remote else _LOCAL_THREADS)
+        self._is_remote = source.is_remote or (masks is not None and masks.is_remote)
+        self._threads = threads or (_REMOTE_THREADS if self._is_remote else _LOCAL_THREADS)
         self._rotations = facts.rotations.tolist()
         self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
         self._ids = joined.image_ids.tolist()
@@ -83,6 +83,8 @@ class ShardImages:
             range(len(self._ids)),
             threads=self._threads,
             max_bytes=PREFETCH_BYTES,
+            # What waits for a network costs more than to hand over a task.
+            chunk=1 if self._is_remote else CHUNK,
             size_of=lambda item: 0 if isinstance(item, ImageRejected) else len(item[0].encoded) + item[1].size,
         )
         for index, item in enumerate(loaded):

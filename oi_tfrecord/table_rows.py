@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from oi_tfrecord.sharding import format_id
 from oi_tfrecord.tables import (
     COORDINATES,
     FLAGS,
+    MACHINE_SOURCE,
     MASK_COORDINATES,
     MASK_PATH,
     NO_COLUMN,
@@ -158,19 +160,19 @@ def make_rows(
     if table is Table.MASKS:
         checks = [(Reject.BAD_MASK_PATH, find_bad_paths(texts[MASK_PATH]))]
     else:
-        checks = [(Reject.BAD_CONFIDENCE, labels.find_bad_confidence(rows))]
+        # V1 has both kinds of label in one file, which is read as both tables.
+        is_human = np.array([name != MACHINE_SOURCE for name in sources or ("",)])[rows["source"]]
+        verified = is_human if table is Table.HUMAN_LABELS else False
+        checks = [(Reject.BAD_CONFIDENCE, labels.find_bad_confidence(rows, verified))]
     if table is Table.BOXES:
         checks += boxes.find_bad_boxes(rows)
     for reason, indices in checks:
         for index in indices[usable[indices]]:
-            row = rows[index]
-            if reason is Reject.BAD_CONFIDENCE:
-                detail = f"Confidence={row['confidence']!s}"
-            elif reason is Reject.BAD_MASK_PATH:
+            if reason is Reject.BAD_MASK_PATH:
                 detail = f"{MASK_PATH}={texts[MASK_PATH][index].as_py()!r}"
             else:
-                detail = boxes.describe(row, reason)
-            faults.append(_fault(row, reason, detail))
+                detail = _describe(rows[index], reason, columns, int(index))
+            faults.append(_fault(rows[index], reason, detail))
         usable[indices] = False
     faults.sort(key=lambda fault: fault.line)
 
@@ -208,6 +210,15 @@ def _fill_source(rows: np.ndarray, source: Category | None) -> tuple[str, ...]:
     names = tuple(source.values[:255]) + ("other",) * (len(source.values) > 255)
     rows["source"] = np.minimum(source.codes, 255)
     return names
+
+
+def _describe(row: np.void, reason: Reject, columns: Mapping[str, Any], index: int) -> str:
+    if reason is Reject.BAD_CONFIDENCE:
+        return f"Confidence={row['confidence']!s}"
+    if reason is Reject.BAD_FLAG:
+        # The row holds them in a byte each, so a wild one is not as the file has it.
+        return boxes.describe_flags({name: int(columns[name][index]) for name in FLAGS.values() if name in columns})
+    return boxes.describe(row)
 
 
 def _fault(row: np.void, reason: Reject, detail: str) -> RowFault:

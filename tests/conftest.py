@@ -15,6 +15,8 @@ import pytest
 from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.sample import generate
 from pipelines import convert
+from tests.object_servers import Store, free_port, serve
+from tests.slow_store import SlowStore
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -120,3 +122,22 @@ def exportable(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -
     for split in ("train", "validation"):
         assert convert.main(convert_arguments(sample, folder, extra, split=split)) == 0
     return folder
+
+
+@pytest.fixture(params=["s3", "gs"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty object store on the loopback."""
+    pytest.importorskip("boto3", reason="the S3 tests need pip install '.[aws]'")
+    pytest.importorskip("moto", reason="the S3 tests need pip install 'moto[server]'")
+    pytest.importorskip("google.cloud.storage", reason="the GCS tests need pip install '.[gcp]'")
+    pytest.importorskip("gcp_storage_emulator", reason="the GCS tests need pip install gcp-storage-emulator")
+    with serve(request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def slow(store: Store) -> Iterator[SlowStore]:
+    """The proxy before `store`."""
+    proxy = SlowStore(free_port(), store.port)
+    yield proxy
+    proxy.stop()

@@ -9,8 +9,8 @@ import pytest
 from memory_filesystem import MemoryFileSystem
 
 from oi_tfrecord import storage
-from oi_tfrecord.errors import InputError
-from oi_tfrecord.inputs import find, is_there, open_decompressed, open_table, read_rows
+from oi_tfrecord.errors import InputError, NotFoundError
+from oi_tfrecord.inputs import find, open_decompressed, open_table, read_rows
 from oi_tfrecord.tables import Table
 
 LABELS = b"ImageID,Source,LabelName,Confidence\n" + b"000a1249af2bc5f0,verification,/m/01g317,1\n" * 3000
@@ -79,8 +79,7 @@ def test_size_is_that_of_the_stored_bytes(folder: str) -> None:
 def test_missing_file_tells_what_was_tried_and_what_to_do(folder: str) -> None:
     put(folder, "other.csv")
     names = ["{split}/a.csv", "*/b.csv"]
-    assert not is_there(names, folder, "test")
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(NotFoundError) as raised:
         find(names, folder, "test", "machine_labels")
     assert raised.value.path == folder
     assert "no file for machine_labels" in raised.value.problem
@@ -88,12 +87,6 @@ def test_missing_file_tells_what_was_tried_and_what_to_do(folder: str) -> None:
         assert tried in raised.value.problem
     for flag in ("--data_dir", "--split", "--machine_labels"):
         assert flag in raised.value.remedy
-
-
-def test_is_there(folder: str) -> None:
-    put(folder, "train/a.csv.gz")
-    assert is_there(["{split}/a.csv"], folder, "train")
-    assert not is_there([], folder, "train")
 
 
 @pytest.mark.parametrize("ending", COMPRESS)

@@ -119,6 +119,7 @@ LAYERS: dict[str, set[str]] = {
         "inputs",
         "mask_source",
         "metadata_rows",
+        "object_store",
         "output_state",
         "parquet_target",
         "plan",
@@ -139,6 +140,7 @@ LAYERS: dict[str, set[str]] = {
         "shuffle_files",
         "sorted_runs",
         "storage",
+        "storage_faults",
         "summary",
         "tf_dataset",
         "url_folders",
@@ -179,7 +181,7 @@ LAYERS: dict[str, set[str]] = {
 
 ORDER = [*LAYERS, "commands"]
 BELOW_TRANSFORMS = ("values", "pure", "outside")
-BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.storage"}
+BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.storage", "oi_tfrecord.object_store"}
 """The modules below the transforms that reach Beam, and only within functions: for its filesystems."""
 TENSORFLOW_READERS = {"tf_dataset"}
 """The modules that import TensorFlow: those that read records for training."""
