@@ -14,17 +14,17 @@ from oi_tfrecord.archive_job import open_archives
 from oi_tfrecord.archive_source import ArchiveSource
 from oi_tfrecord.classes import Vocabulary, decode_text, find_listed, is_class, read_class_list, read_descriptions
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
-from oi_tfrecord.inputs import InputFile, find, is_there, open_table
+from oi_tfrecord.inputs import InputFile, find, is_there, open_table, read_whole
 from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout, UrlKind
-from oi_tfrecord.releases import other_releases
+from oi_tfrecord.release_check import check_release, naming_the_release, needed_tables
 from oi_tfrecord.shard_job import ShardJob
 from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Listing, Table
 from oi_tfrecord.url_folders import UrlFolders
@@ -182,7 +182,8 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
             config = dataclasses.replace(config, **absolute)
     archives = tuple(storage.join(storage.working_folder(), name) for name in config.archives)
     config = dataclasses.replace(config, archives=archives)
-    files, warnings = _open_tables(config)
+    with naming_the_release(config):
+        files, warnings = _open_tables(config)
     if config.archives:
         files = (*files, *open_archives(config.archives, config.split))
     if config.image_urls or config.url_folders:
@@ -192,7 +193,8 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     class_files: dict[str, str] = {}
 
     def load(names: tuple[str, ...], wanted: str) -> tuple[bytes, str]:
-        path = find(names, config.data_dir, config.split, wanted)[0].path
+        with naming_the_release(config):
+            path = find(names, config.data_dir, config.split, wanted)[0].path
         return _read_hashed(path, class_files), path
 
     descriptions = read_descriptions(*load(config.class_descriptions, "class_descriptions"))
@@ -220,7 +222,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
 
 def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str]]:
     """Returns the files of the tables that are there, and a warning for each that is not."""
-    needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed = needed_tables(config)
     files: list[InputFile] = []
     warnings = []
     for table in Table:
@@ -233,9 +235,7 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
             continue
         opened = open_table(table, names, config.data_dir, config.split)
         for file in opened:
-            if others := other_releases(config.release, table, file.names):
-                problem = f"its header is that of {' or '.join(others)}, not of {config.release}"
-                raise InputError(file.path, problem, f"Give --config={others[0]}", 1)
+            check_release(config, file)
         files += opened
     return tuple(files), warnings + check_filter_columns(config, files)
 
@@ -259,7 +259,7 @@ def _read_given(field: str, path: str, class_files: dict[str, str]) -> bytes:
 
 
 def _read_hashed(path: str, class_files: dict[str, str]) -> bytes:
-    data = storage.read(path)
+    data = read_whole(path)
     class_files[path] = hashlib.sha256(data).hexdigest()
     return data
 

@@ -43,9 +43,7 @@ def seeds() -> list[bytes]:
     row = '0123456789abcdef,/m/01g317,0.25,-1,1024,"Two lines:\nand ""quotes"", commas"{}'
     plain = "0123456789abcdef,/m/01g317,1e-3,0,,Café{}"
     bad = "0123456789abcdeF,/m/0bt9lr,x,1.5,-,a\rb{}short,row{}"
-    wide = [
-        "".join(line.replace("{}", end) for line in (row, plain, bad, plain, "{}", row)) for end in ("\n", "\r\n")
-    ]
+    wide = ["".join(line.replace("{}", end) for line in (row, plain, bad, plain, "{}", row)) for end in ("\n", "\r\n")]
     wide += [plain.replace("{}", "\r\n") + row.replace("{}", "\n") + 'a,"never closed\n' + plain.replace("{}", "")]
     narrow = ['a,b\n"c,\n",d\r\n\r\n"e""f",g', '"\n\n\n",\n,"\r\n"\n', 'x" y,5" disk\n"a"b,c\n', "é,\n", '"', ""]
     # Enough records for a fault to be looked for in parts of them.

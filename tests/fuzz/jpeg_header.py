@@ -15,7 +15,6 @@ from PIL import Image, JpegImagePlugin
 from oi_tfrecord import jpeg
 from oi_tfrecord.images import ImageOptions, ImageRejected, prepare
 from oi_tfrecord.jpeg import JpegKind
-from oi_tfrecord.reasons import Reject
 
 MAX_BYTES = 8192
 _MARKERS = (*range(0xC0, 0xD0), 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE, 0xFF, 0x00)
@@ -92,8 +91,7 @@ def _compare(header: jpeg.JpegHeader, seen: Image.Image | None) -> None:
 def _check_prepared(data: bytes, mode: str, options: ImageOptions) -> None:
     try:
         prepared = prepare(data, options)
-    except ImageRejected as rejected:
-        assert isinstance(rejected.reason, Reject)
+    except ImageRejected:
         return
     with Image.open(io.BytesIO(prepared.encoded)) as picture:
         assert picture.format == "JPEG"
