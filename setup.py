@@ -12,11 +12,14 @@ READERS = ["tensorflow>=2.16"]
 DOWNLOAD = ["aiohttp>=3.10,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
 STORES = ["apache-beam[gcp,aws]", "gcp-storage-emulator", "moto[server]>=5"]
+# Builds of atheris are there for Linux.
+FUZZ = ["atheris>=3,<4; sys_platform == 'linux' and platform_machine == 'x86_64'"]
 TEST = [
     *READERS,
     *DOWNLOAD,
     *STORES,
     *ARCHIVES,
+    *FUZZ,
     "duckdb>=1",
     "hypothesis>=6",
     "pandas>=2",

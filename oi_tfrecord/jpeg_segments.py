@@ -35,10 +35,9 @@ def segment_fault(data: bytes, marker: int, start: int, end: int) -> str:
 
 def _has_whole_quantization_tables(data: bytes, start: int, end: int) -> bool:
     while start < end:
-        precision, number = divmod(data[start], 16)
-        if precision > 1 or number > 3:
+        if data[start] & 15 > 3:
             return False
-        start += 65 + 64 * precision
+        start += 129 if data[start] > 15 else 65
     return start == end
 
 
