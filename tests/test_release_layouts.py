@@ -18,7 +18,7 @@ from pipelines import convert
 from tests.conftest import Converted
 
 SEED = 20171116
-COUNTS = {"train": 24, "validation": 12}
+COUNTS = {"train": 12, "validation": 12}
 SIDES = {"ymin": "YMin", "xmin": "XMin", "ymax": "YMax", "xmax": "XMax"}
 FLAGS = {"group_of": "IsGroupOf", "occluded": "IsOccluded", "truncated": "IsTruncated", "depiction": "IsDepiction"}
 
