@@ -1,3 +1,13 @@
 """Converts the Open Images dataset to TensorFlow training records."""
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Gives `load` and `RecordDataset` when they are asked for: the package itself stays light to import."""
+    import importlib
+
+    homes = {"load": "oi_tfrecord.tf_dataset", "RecordDataset": "oi_tfrecord.record_dataset"}
+    if name in homes:
+        return getattr(importlib.import_module(homes[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

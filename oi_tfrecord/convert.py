@@ -19,9 +19,16 @@ from oi_tfrecord.progress import ProgressLine
 from oi_tfrecord.run import import_beam_quietly, is_local, run_pipeline
 from oi_tfrecord.shard_plan import ShardPlan, plan_shards
 from oi_tfrecord.summary import print_expected_time, print_shard_plan, print_summary
+from oi_tfrecord.tables import Table
 
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
+
+SMALL_DECODED_BYTES = 256 << 10
+"""The same (some 600 images) where every image is decoded."""
+
+SMALL_TABLES_BYTES = 1 << 30
+"""The same of a dry run, which has no images to read: of all its tables."""
 
 
 def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
@@ -115,8 +122,13 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
 
 
 def _choose_workers(plan: ConvertPlan) -> int:
-    driver_bytes = sum(file.size for file in plan.files if file.table == plan.config.driver)
-    return 1 if driver_bytes < SMALL_METADATA_BYTES else min(os.cpu_count() or 1, plan.num_shards)
+    if plan.config.dry_run:
+        size = sum(file.size for file in plan.files if isinstance(file.table, Table))
+        small = SMALL_TABLES_BYTES
+    else:
+        size = sum(file.size for file in plan.files if file.table == plan.config.driver)
+        small = SMALL_METADATA_BYTES if plan.config.image_mode == "copy" else SMALL_DECODED_BYTES
+    return 1 if size < small else min(os.cpu_count() or 1, plan.num_shards)
 
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:
@@ -130,7 +142,9 @@ def _finish_job(plan: ConvertPlan) -> FinishJob:
         "fingerprint": plan.fingerprint,
         "warnings": plan.warnings,
     }
-    return FinishJob(plan.config.split, plan.config.output_dir, plan.work, inputs, about)
+    config = plan.config
+    attribution_csv = config.attribution_csv and not config.dry_run
+    return FinishJob(config.split, config.output_dir, plan.work, inputs, about, attribution_csv)
 
 
 def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:

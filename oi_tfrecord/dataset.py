@@ -52,10 +52,8 @@ def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]
     path = storage.join(output_dir, MANIFEST_FILE)
     splits: dict[str, Split] = {}
     if storage.exists(path):
-        for name, entry in _read_manifest(path)["splits"].items():
-            splits[name] = Split(
-                name, tuple(storage.join(output_dir, shard["file"]) for shard in entry["shards"]), entry
-            )
+        for name, entry, files in _read_manifest(path):
+            splits[name] = Split(name, tuple(storage.join(output_dir, file) for file in files), entry)
     found: dict[str, list[str]] = {}
     for info in storage.match(storage.join(storage.escape(output_dir), "*-of-*")):
         if named := _SHARD_NAME.match(posixpath.basename(info.path)):
@@ -117,12 +115,21 @@ def read_record(path: str, offset: int, length: int) -> bytes:
     return storage.read_range(path, offset, length)
 
 
-def _read_manifest(path: str) -> dict[str, Any]:
+def parse_shard_name(name: str) -> tuple[str, int, int] | None:
+    """Returns (split, shard, number of shards) of the base name of a shard, ours or not; None for another name."""
+    named = _SHARD_NAME.match(name)
+    return (named["split"], int(named["shard"]), int(named["shards"])) if named else None
+
+
+def _read_manifest(path: str) -> list[tuple[str, dict[str, Any], list[str]]]:
+    """Returns name, entry and shard files of each split."""
     try:
         manifest = json.loads(storage.read(path))
-        manifest["splits"].items()
+        return [
+            (name, dict(entry), [str(shard["file"]) for shard in entry["shards"]])
+            for name, entry in manifest["splits"].items()
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             path, f"is not a manifest of oi-tfrecord: {error!r}", "Convert again with --overwrite"
         ) from error
-    return dict(manifest)

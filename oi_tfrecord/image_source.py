@@ -94,7 +94,10 @@ class PatternSource:
           ImageRejected: if there is no such file, or it is too large or cannot be read. Faults of
             remote storage are raised as they are, for the runner to retry.
         """
-        path = self.path(image_id)
+        return self.read_path(self.path(image_id))
+
+    def read_path(self, path: str) -> bytes:
+        """Returns the bytes of a file; raises as `read`."""
         if storage.is_local(path):
             return self._read_local(path)
         try:

@@ -35,6 +35,9 @@ def _roles() -> tuple[int, ...]:
 
 
 _ROLES = _roles()
+SEGMENT_MARKERS = frozenset(code for code, role in enumerate(_ROLES) if role != _ODD)
+"""Second bytes of the markers that a length follows in a header; others stand alone, or are odd."""
+
 _FRAME_FIELDS = struct.Struct(">BHHB")
 # Vertical and horizontal sampling of luma when both chroma components are 1x1, the only
 # layouts that every decoder takes; at most ten blocks fit in one coded unit (T.81, B.2.3).

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oi_tfrecord import storage
+from oi_tfrecord.attribution import attribution_file
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.finish import LABEL_MAP_FILE, rejects_file
 from oi_tfrecord.label_map import format_pbtxt
@@ -126,7 +127,7 @@ def _remove(plan: ConvertPlan, shards: dict[str, int], in_manifest: bool) -> Non
         data = merge_split(storage.read(path), config.split, None)
         storage.make_folder(plan.work.temporary)
         storage.write(path, data, plan.work.temporary)
-    for name in [*shards, rejects_file(config.split)]:
+    for name in [*shards, rejects_file(config.split), attribution_file(config.split)]:
         storage.delete(storage.join(config.output_dir, name))
     plan.work.delete()
 
@@ -135,7 +136,7 @@ def _check_label_map(plan: ConvertPlan, other_splits: set[str]) -> None:
     path = storage.join(plan.config.output_dir, LABEL_MAP_FILE)
     if not other_splits or not storage.exists(path):
         return
-    if plan.label_map is None or format_pbtxt(plan.label_map).encode() != storage.read(path):
+    if plan.classes.label_map is None or format_pbtxt(plan.classes.label_map).encode() != storage.read(path):
         raise ConfigError(
             "label_map",
             f"{path} belongs to {', '.join(sorted(other_splits))} and could differ from the one this run makes; "

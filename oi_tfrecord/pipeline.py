@@ -8,7 +8,6 @@ import apache_beam as beam
 from oi_tfrecord.finish import FinishJob
 from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.plan import ConvertPlan
-from oi_tfrecord.tables import Table
 from oi_tfrecord.transforms.finish_dataset import FinishDataset
 from oi_tfrecord.transforms.group_batches import GroupBatches
 from oi_tfrecord.transforms.limit_images import LimitImages
@@ -31,15 +30,15 @@ def build_pipeline(
       The manifest of the split, one dict.
     """
     tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset(finished)))
-    if plan.label_map is not None:
-        label_map = root | "CreateLabelMap" >> beam.Create([plan.label_map])
+    if plan.classes.label_map is not None:
+        label_map = root | "CreateLabelMap" >> beam.Create([plan.classes.label_map])
     else:
         label_map = (
             tables.results
             # MID to rows
             | "CountClasses" >> beam.CombineGlobally(sum_class_rows)
             # LabelMap
-            | "OrderByFrequency" >> beam.Map(plan.make_label_map).with_output_types(LabelMap)
+            | "OrderByFrequency" >> beam.Map(plan.classes.make_label_map).with_output_types(LabelMap)
         )
     label_map = beam.pvalue.AsSingleton(label_map)
     shards = [shard for shard in range(plan.num_shards) if shard not in finished]
@@ -70,12 +69,11 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
 
 
 def sum_class_rows(values: Iterable[bytes | dict[str, int]]) -> dict[str, int]:
-    """Adds up the usable box rows of each MID, from results of ranges or sums of them."""
+    """Adds up the usable rows of each MID in the counted table, from results of ranges or sums of them."""
     total: dict[str, int] = {}
     for value in values:
         if isinstance(value, bytes):
-            result = json.loads(value)
-            value = result["class_rows"] if result["table"] == Table.BOXES else {}
+            value = json.loads(value)["class_rows"]
         for mid, count in value.items():
             total[mid] = total.get(mid, 0) + count
     return total

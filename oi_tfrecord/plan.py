@@ -1,7 +1,6 @@
 """What a conversion will do, worked out before it starts: files, classes, label map, fingerprint."""
 
 import dataclasses
-import hashlib
 import json
 import posixpath
 from collections.abc import Mapping
@@ -12,7 +11,8 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.archive_job import open_archives
 from oi_tfrecord.archive_source import ArchiveSource
-from oi_tfrecord.classes import Vocabulary, decode_text, find_listed, is_class, read_class_list, read_descriptions
+from oi_tfrecord.attribution import warn_of_lacking
+from oi_tfrecord.class_plan import ClassPlan, read_classes, read_given
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.fetch import check_installed
@@ -20,11 +20,13 @@ from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
-from oi_tfrecord.inputs import InputFile, find, is_there, open_table, read_whole
-from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
+from oi_tfrecord.inputs import InputFile, is_there, open_table
+from oi_tfrecord.mask_join import MaskRules
+from oi_tfrecord.mask_source import MaskSource
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout, UrlKind
 from oi_tfrecord.release_check import check_release, naming_the_release, needed_tables
+from oi_tfrecord.rotation import ROTATION_COLUMN
 from oi_tfrecord.shard_job import ShardJob
 from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Listing, Table
 from oi_tfrecord.url_folders import UrlFolders
@@ -47,13 +49,9 @@ class ConvertPlan:
     Attributes:
       config: its configuration.
       files: the CSV files of all tables.
-      class_files: path to SHA-256 of the class files.
-      descriptions: MID to display name.
-      class_list: classes that the release lists for the label map.
-      label_mids: those of them that the label map has, in list order.
+      class_files: path to SHA-256 of the class files and lists.
+      classes: the classes.
       filters: what else is left out.
-      vocabulary: all known MIDs.
-      label_map: ids of the classes; None if they depend on counts (`label_order: frequency`).
       num_shards: number of shards; 0 until it is decided.
       work: folder of what is unfinished.
       shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's
@@ -65,12 +63,8 @@ class ConvertPlan:
     config: ConvertConfig
     files: tuple[InputFile, ...]
     class_files: Mapping[str, str]
-    descriptions: Mapping[str, str]
-    class_list: tuple[str, ...]
-    label_mids: tuple[str, ...]
+    classes: ClassPlan
     filters: RowFilters
-    vocabulary: Vocabulary
-    label_map: LabelMap | None
     num_shards: int
     work: WorkFolder
     fingerprint: dict[str, object]
@@ -99,17 +93,37 @@ class ConvertPlan:
         if self.config.url_folders:
             return UrlFolders(self.config.url_folders, self.config.split, self.config.max_image_bytes, metadata)
         if self.config.archives:
-            listed = tuple(file for file in self.files if isinstance(file.table, Listing))
-            return ArchiveSource(listed, self.config.max_image_bytes)
+            return ArchiveSource(self._archives(Listing.IMAGE_FILES), self.config.max_image_bytes)
         return PatternSource(self.config.images, self.config.split, self.config.max_image_bytes)
+
+    @property
+    def masks(self) -> MaskSource | None:
+        """Where the masks are, and what becomes of boxes without one; None if they are not asked for."""
+        config = self.config
+        if ExtraKeys.MASKS not in config.extra_keys:
+            return None
+        return MaskSource(
+            rules=MaskRules(
+                keep_boxes_without=config.boxes_without_mask == "empty",
+                boxes_filtered=self.filters.leaves_out_boxes,
+            ),
+            files=PatternSource(config.mask_files, config.split, config.max_image_bytes),
+            archives=ArchiveSource(self._archives(Listing.MASK_FILES), config.max_image_bytes),
+            max_pixels=config.max_image_pixels,
+        )
+
+    def _archives(self, listing: Listing) -> tuple[InputFile, ...]:
+        return tuple(file for file in self.files if file.table == listing)
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
         """Returns the job of the ranges; `finished_shards` take no rows any more."""
-        mids = set(self.class_list)
-        kept_codes = np.array([mid in mids for mid in self.vocabulary.mids], bool)
+        mids = set(self.classes.listed)
+        kept_codes = np.array([mid in mids for mid in self.classes.vocabulary.mids], bool)
         texts = self.source.texts
-        if ExtraKeys.ATTRIBUTION in self.config.extra_keys:
+        if ExtraKeys.ATTRIBUTION in self.config.extra_keys or self.config.attribution_csv:
             texts |= frozenset(ATTRIBUTION.values())
+        if self.config.rotation == "apply" or ExtraKeys.ROTATION in self.config.extra_keys:
+            texts |= {ROTATION_COLUMN}
         return RangeJob(
             filters=self.filters,
             # A dry run looks for no image, so it need not list archives, which takes as long as to read them.
@@ -118,7 +132,7 @@ class ConvertPlan:
                 for file in self.files
                 if not (self.config.dry_run and isinstance(file.table, Listing))
             },
-            vocabulary=self.vocabulary,
+            vocabulary=self.classes.vocabulary,
             kept_codes=kept_codes,
             texts=texts,
             num_shards=self.num_shards,
@@ -126,6 +140,7 @@ class ConvertPlan:
             block_bytes=self.config.csv_block_mb << 20,
             work=self.work,
             shuffle_folder=self.shuffle_folder,
+            counted=Table.BOXES if self.config.task == "detection" else Table.HUMAN_LABELS,
         )
 
     def shard_job(self) -> ShardJob:
@@ -136,6 +151,7 @@ class ConvertPlan:
             tables=frozenset(file.table for file in self.files),
             flags=frozenset(field for field, column in FLAGS.items() if column in columns),
             extra_keys=frozenset(map(ExtraKeys, config.extra_keys)),
+            has_boxes=config.task == "detection",
         )
         tables = dict.fromkeys(file.table for file in self.files)
         return ShardJob(
@@ -146,19 +162,27 @@ class ConvertPlan:
             driver=Table(config.driver),
             select=config.select,
             files={table: tuple(file.path for file in self.files if file.table is table) for table in tables},
-            mids=self.vocabulary.mids,
+            mids=self.classes.vocabulary.mids,
             layout=layout,
             source=self.source,
+            masks=self.masks,
             image_options=ImageOptions(
-                mode=config.image_mode, max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
+                mode=config.image_mode,
+                max_bytes=config.max_image_bytes,
+                max_pixels=config.max_image_pixels,
+                quality=config.jpeg_quality,
+                chroma=config.chroma,
+                max_side=config.max_side,
+                pixel_budget=config.pixel_budget,
+                strip_metadata=config.strip_metadata,
             ),
+            source_id=config.source_id,
+            turn_images=config.rotation == "apply",
             read_threads=config.read_threads,
+            hierarchy=self.classes.expanded_by,
             dry_run=config.dry_run,
+            attribution_csv=config.attribution_csv,
         )
-
-    def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
-        """Returns the label map, given the usable box rows of each MID."""
-        return self.label_map or build(self.label_mids, self.descriptions, "frequency", class_rows)
 
 
 def make_plan(config: ConvertConfig) -> ConvertPlan:
@@ -174,44 +198,37 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     if config.dry_run:
         folder = storage.join(config.output_dir, DRY_RUN_FOLDER)
         config = dataclasses.replace(config, output_dir=folder, overwrite=True)
-    for field in ("images", "image_cache", "url_folders"):
+    for field in ("images", "image_cache", "url_folders", "mask_files"):
         path = getattr(config, field)
         if path and storage.is_local(path) and not path.startswith("/"):
             # Workers may run in another folder than this process.
             absolute: dict[str, Any] = {field: storage.join(storage.working_folder(), path)}
             config = dataclasses.replace(config, **absolute)
-    archives = tuple(storage.join(storage.working_folder(), name) for name in config.archives)
-    config = dataclasses.replace(config, archives=archives)
+    archives, mask_archives = (
+        tuple(storage.join(storage.working_folder(), name) for name in names)
+        for names in (config.archives, config.mask_archives)
+    )
+    config = dataclasses.replace(config, archives=archives, mask_archives=mask_archives)
     with naming_the_release(config):
         files, warnings = _open_tables(config)
     if config.archives:
         files = (*files, *open_archives(config.archives, config.split))
+    if config.mask_archives:
+        files = (*files, *open_archives(config.mask_archives, config.split, Listing.MASK_FILES, "mask_archives"))
+    warnings += _check_rotation(config, files)
     if config.image_urls or config.url_folders:
         check_url_columns([file for file in files if file.table is Table.METADATA])
     if config.image_urls:
         check_installed()
     class_files: dict[str, str] = {}
-
-    def load(names: tuple[str, ...], wanted: str) -> tuple[bytes, str]:
-        with naming_the_release(config):
-            path = find(names, config.data_dir, config.split, wanted)[0].path
-        return _read_hashed(path, class_files), path
-
-    descriptions = read_descriptions(*load(config.class_descriptions, "class_descriptions"))
-    listed = read_class_list(*load(config.class_list, "class_list")) if config.class_list else list(descriptions)
-    chosen = _choose_classes(config, listed, descriptions, class_files)
-    label_map = _label_map(config, chosen, descriptions, class_files)
-    vocabulary = Vocabulary.of(descriptions, listed)
+    with naming_the_release(config):
+        classes = read_classes(config, class_files)
     plan = ConvertPlan(
         config=config,
         files=files,
         class_files=class_files,
-        descriptions=descriptions,
-        class_list=tuple(listed),
-        label_mids=tuple(chosen),
-        filters=_filters(config, vocabulary, chosen if config.classes else None, class_files),
-        vocabulary=vocabulary,
-        label_map=label_map,
+        classes=classes,
+        filters=_filters(config, classes, class_files),
         num_shards=config.num_shards,
         work=WorkFolder.of(config.output_dir, config.split),
         fingerprint=_fingerprint(config, files, class_files),
@@ -223,11 +240,14 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
 def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str]]:
     """Returns the files of the tables that are there, and a warning for each that is not."""
     needed = needed_tables(config)
+    on_request = {Table.MACHINE_LABELS: ExtraKeys.MACHINE_LABELS, Table.MASKS: ExtraKeys.MASKS}
     files: list[InputFile] = []
     warnings = []
     for table in Table:
         names = getattr(config, table, ())
-        unwanted = table is Table.MACHINE_LABELS and ExtraKeys.MACHINE_LABELS not in config.extra_keys
+        unwanted = (table in on_request and on_request[table] not in config.extra_keys) or (
+            table is Table.BOXES and config.task == "classification"
+        )
         if not names or unwanted:
             continue
         if table not in needed and not is_there(names, config.data_dir, config.split):
@@ -237,59 +257,29 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
         for file in opened:
             check_release(config, file)
         files += opened
+    if config.attribution_csv:
+        warnings += warn_of_lacking({file.path: file.names for file in files if file.table is Table.METADATA})
     return tuple(files), warnings + check_filter_columns(config, files)
 
 
-def _label_map(
-    config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str], class_files: dict[str, str]
-) -> LabelMap | None:
-    if config.label_map:
-        data = _read_given("label_map", config.label_map, class_files)
-        return reuse(parse_pbtxt(decode_text(data, config.label_map), config.label_map), listed, descriptions)
-    if config.label_order == "frequency":
-        return None
-    return build(listed, descriptions, "mid" if config.label_order == "mid" else "list")
+def _check_rotation(config: ConvertConfig, files: tuple[InputFile, ...]) -> list[str]:
+    """Checks that what is to be done with the Rotation column can be."""
+    known = any(file.table is Table.METADATA and ROTATION_COLUMN in file.names for file in files)
+    if config.rotation == "apply" and not known:
+        problem = f"apply needs the column {ROTATION_COLUMN} in the metadata, which releases have from V4 on"
+        raise ConfigError("rotation", problem)
+    wanted = ExtraKeys.ROTATION in config.extra_keys
+    return [f"the metadata has no column {ROTATION_COLUMN}; image/rotation is empty"] if wanted and not known else []
 
 
-def _read_given(field: str, path: str, class_files: dict[str, str]) -> bytes:
-    """Returns the bytes of a file that a flag names, and adds its SHA-256 to `class_files`."""
-    if not storage.exists(path):
-        raise ConfigError(field, f"there is no file {path}")
-    return _read_hashed(path, class_files)
-
-
-def _read_hashed(path: str, class_files: dict[str, str]) -> bytes:
-    data = read_whole(path)
-    class_files[path] = hashlib.sha256(data).hexdigest()
-    return data
-
-
-def _choose_classes(
-    config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str], class_files: dict[str, str]
-) -> list[str]:
-    """Returns the classes of the list that `--classes` names, in list order."""
-    if not config.classes:
-        return listed
-    wanted = config.classes
-    # A folder of images may be called as a class is.
-    if len(wanted) == 1 and not is_class(wanted[0], descriptions) and storage.exists(wanted[0]):
-        lines = decode_text(_read_hashed(wanted[0], class_files), wanted[0]).splitlines()
-        wanted = tuple(line.strip() for line in lines if line.strip())
-    named = {mid: descriptions.get(mid, mid) for mid in listed}
-    mids = {find_listed(name, named, descriptions) for name in wanted}
-    return [mid for mid in listed if mid in mids]
-
-
-def _filters(
-    config: ConvertConfig, vocabulary: Vocabulary, chosen: list[str] | None, class_files: dict[str, str]
-) -> RowFilters:
+def _filters(config: ConvertConfig, classes: ClassPlan, class_files: dict[str, str]) -> RowFilters:
     image_ids = None
     if config.image_ids:
-        image_ids = parse_image_ids(_read_given("image_ids", config.image_ids, class_files), config.image_ids)
+        image_ids = parse_image_ids(read_given("image_ids", config.image_ids, class_files), config.image_ids)
     chosen_codes = None
-    if chosen is not None:
-        kept = set(chosen)
-        chosen_codes = np.array([mid in kept for mid in vocabulary.mids], bool)
+    if config.classes:
+        kept = set(classes.label_mids)
+        chosen_codes = np.array([mid in kept for mid in classes.vocabulary.mids], bool)
     return RowFilters(
         box_sources=config.box_sources,
         exclude_flags=config.exclude_flags,

@@ -3,16 +3,20 @@
 import contextlib
 from collections.abc import Iterator
 
-from oi_tfrecord.config import ConvertConfig, find_config, load_config
+from oi_tfrecord.config import ConvertConfig
+from oi_tfrecord.config_file import read_config
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.inputs import InputFile, MissingInputError, find, is_there, open_table
+from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.releases import RELEASES, other_releases
 from oi_tfrecord.tables import Table
 
 
 def needed_tables(config: ConvertConfig) -> set[Table]:
     """Returns the tables that a conversion cannot do without."""
-    return {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed |= {Table.BOXES, Table.MASKS} if ExtraKeys.MASKS in config.extra_keys else set()
+    return needed | ({Table.METADATA} if config.attribution_csv else set())
 
 
 def check_release(config: ConvertConfig, file: InputFile) -> None:
@@ -42,11 +46,12 @@ def naming_the_release(config: ConvertConfig) -> Iterator[None]:
 
 def fitting_releases(config: ConvertConfig) -> list[str]:
     """Returns the releases whose own configuration finds all its files, with its headers, in `data_dir`."""
-    return [name for name in RELEASES if _fits(name, config.data_dir, config.split)]
+    given = {"data_dir": config.data_dir, "split": config.split, "task": config.task}
+    return [name for name in RELEASES if _fits(read_config(name, given))]
 
 
-def _fits(release: str, data_dir: str, split: str) -> bool:
-    config = load_config(find_config(release).read_bytes(), release, {"data_dir": data_dir, "split": split})
+def _fits(config: ConvertConfig) -> bool:
+    data_dir, split = config.data_dir, config.split
     try:
         for names in filter(None, (config.class_descriptions, config.class_list)):
             find(names, data_dir, split, "classes")
@@ -57,4 +62,4 @@ def _fits(release: str, data_dir: str, split: str) -> bool:
         opened = [file for table in found for file in open_table(table, getattr(config, table), data_dir, split)]
     except InputError:
         return False
-    return not any(other_releases(release, file.table, file.names, split) for file in opened)
+    return not any(other_releases(config.release, file.table, file.names, split) for file in opened)

@@ -175,15 +175,16 @@ def class_files(
     ends = [end] * len(boxable)
     if release in ("v5", "v6"):
         ends[-1] = "\n"
-    prefix = "oidv7-" if release == "v7" else ""
-    full = {"v6": "oidv6-class-descriptions.csv", "v7": "oidv7-class-descriptions.csv"}
+    boxable_prefix = "oidv7-" if release == "v7" else ""
+    prefix = {"v6": "oidv6-", "v7": "oidv7-"}.get(release, "")
     full_end = "\n" if release in ("v4", "v6") else "\r\n"
     header = f"LabelName,DisplayName{full_end}".encode()
     return {
-        f"{prefix}class-descriptions-boxable.csv": (header if release == "v7" else b"")
+        f"{boxable_prefix}class-descriptions-boxable.csv": (header if boxable_prefix else b"")
         + _descriptions(boxable, names, ends),
-        full.get(release, "class-descriptions.csv"): (header if release in full else b"")
+        f"{prefix}class-descriptions.csv": (header if prefix else b"")
         + _descriptions(names, names, [full_end] * len(names)),
+        f"{prefix}classes-trainable.txt": "".join(f"{mid}\n" for mid in trainable).encode(),
     }
 
 

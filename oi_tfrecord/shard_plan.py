@@ -39,7 +39,7 @@ class ShardPlan:
     Attributes:
       num_shards: number of shards.
       images: images that the configuration selects.
-      image_bytes: mean bytes of an image that is there.
+      image_bytes: mean bytes of an image that is there, as it is written.
       found: share of the sampled images that are there.
       seconds_per_image: to read and check one on one core; 0 where none was there.
     """
@@ -98,12 +98,14 @@ def plan_shards(
         sizes = [size for size in executor.map(source.size, chosen) if size is not None]
     found = len(sizes) / len(chosen) if chosen else 0.0
     image_bytes = sum(sizes) / len(sizes) if sizes else 0.0
+    seconds_per_image, share = _try_images(chosen, source, options)
+    image_bytes *= share
     return ShardPlan(
         num_shards=choose_num_shards(images * (found * image_bytes or _UNSEEN_IMAGE_BYTES)),
         images=images,
         image_bytes=image_bytes,
         found=found,
-        seconds_per_image=_time_images(chosen, source, options),
+        seconds_per_image=seconds_per_image,
     )
 
 
@@ -162,13 +164,16 @@ def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:
     return [storage.read_range(file.path, start, _PLACE_BYTES) for start in starts], size
 
 
-def _time_images(image_ids: Sequence[str], source: ImageSource, options: ImageOptions) -> float:
-    done = 0
+def _try_images(image_ids: Sequence[str], source: ImageSource, options: ImageOptions) -> tuple[float, float]:
+    """Returns the seconds that an image takes, and which share of its bytes is written."""
+    done = size = written = 0
     started = time.perf_counter()
     for image_id in image_ids[:_TIMED_IMAGES]:
         try:
-            prepare(source.sample(image_id), options)
+            data = source.sample(image_id)
+            written += len(prepare(data, options).encoded)
         except ImageRejected:
             continue
         done += 1
-    return (time.perf_counter() - started) / done if done else 0.0
+        size += len(data)
+    return ((time.perf_counter() - started) / done, written / size) if done else (0.0, 1.0)

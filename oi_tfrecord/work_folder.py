@@ -1,7 +1,7 @@
 """The folder of an unfinished conversion: its fingerprint, finished shards' results, rejects, progress.
 
 It lies beside the output, so that a rerun finds it and a rename stays on one storage:
-`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,progress/,shuffle/,temporary/}`.
+`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,attribution/,progress/,shuffle/,temporary/}`.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from oi_tfrecord.errors import InputError
 
 _ERROR_FILE = "error.json"
 _LIMIT_FILE = "sample_below.json"
-_FOLDERS = ("results", "rejects", "progress", "shuffle", "temporary")
+_FOLDERS = ("results", "rejects", "attribution", "progress", "shuffle", "temporary")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +83,15 @@ class WorkFolder:
         """Yields the pieces of the rejects file by name: ranges in file order, then shards."""
         for info in storage.match(storage.join(storage.escape(self.path), "rejects", "*.csv")):
             yield storage.read(info.path).decode()
+
+    def write_attribution(self, shard: int, piece: bytes) -> None:
+        """Stores a shard's part of the attribution file."""
+        storage.write(storage.join(self.path, "attribution", f"part-{shard:05d}.csv"), piece, self.temporary)
+
+    def attribution(self) -> Iterator[bytes]:
+        """Yields the parts of the attribution file, by shard."""
+        for info in storage.match(storage.join(storage.escape(self.path), "attribution", "part-*.csv")):
+            yield storage.read(info.path)
 
     def write_progress(self, worker: str, data: bytes) -> None:
         """Replaces a worker's progress."""

@@ -1,8 +1,14 @@
 """oi-tfrecord: Open Images to TensorFlow training records.
 
+  oi-tfrecord browse ...     shows a dataset in a web browser
   oi-tfrecord convert ...    converts a split
   oi-tfrecord download ...   downloads the images of a split by URL
+  oi-tfrecord export ...     exports records as Parquet or into PostgreSQL
+  oi-tfrecord report ...     writes a page of charts and counts of a dataset
   oi-tfrecord sample ...     generates a small dataset to try it on
+  oi-tfrecord show ...       prints a record, draws its boxes
+  oi-tfrecord verify ...     checks a dataset
+  oi-tfrecord training-config ...   writes what a pipeline.config needs to know of the records
 
 `oi-tfrecord COMMAND --help` prints the flags and full examples.
 """
@@ -13,7 +19,17 @@ from collections.abc import Sequence
 
 from oi_tfrecord.errors import nearest
 
-COMMANDS = ("convert", "download", "sample")
+COMMANDS = (
+    "browse",
+    "convert",
+    "download",
+    "export",
+    "report",
+    "sample",
+    "show",
+    "verify",
+    "training-config",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"error: no command {command!r}{nearest(command, COMMANDS)}", file=sys.stderr)
         return 1
-    return int(importlib.import_module(f"pipelines.{command}").main(rest))
+    return int(importlib.import_module(f"pipelines.{command.replace('-', '_')}").main(rest))
 
 
 if __name__ == "__main__":

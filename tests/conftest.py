@@ -6,11 +6,13 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import postgres_server
 import pytest
 
+from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.sample import generate
 from pipelines import convert
 
@@ -97,3 +99,24 @@ def od_read() -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]:
         return lines[:-1], lines[-1]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server that runs as long as the tests."""
+    programs = postgres_server.find_programs()
+    if programs is None:
+        postgres_server.skip_or_fail(postgres_server.REMEDY)
+    else:
+        with postgres_server.serve(programs) as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def exportable(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Both splits of the sample, converted with every group of extra keys. Not to be changed: copy it."""
+    folder = tmp_path_factory.mktemp("exportable")
+    extra = "--extra_keys=" + ",".join(ExtraKeys)
+    for split in ("train", "validation"):
+        assert convert.main(convert_arguments(sample, folder, extra, split=split)) == 0
+    return folder

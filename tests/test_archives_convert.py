@@ -282,7 +282,7 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
         )
         if not isinstance(item, RangeResult) and item[0] == 2
     ]
-    convert_shard(plan.shard_job(), 2, batches, plan.make_label_map({}))
+    convert_shard(plan.shard_job(), 2, batches, plan.classes.make_label_map({}))
     shard = next((tmp_path / "out").glob("train.tfrecord-*"))
     written = shard.stat().st_mtime_ns
     assert convert(flags, io.StringIO()) == 0

@@ -40,6 +40,9 @@ def make_rows(table: Table) -> list[list[str]]:
             header,
             *([image_id, "xclick", "/m/0", "1", "0", n, "0", n] for image_id, n in zip(ids, numbers, strict=True)),
         ]
+    if table is Table.MASKS:
+        header = ["MaskPath", "ImageID", "LabelName", "BoxXMin", "BoxXMax", "BoxYMin", "BoxYMax"]
+        return [header, *([f"{image_id}.png", image_id, "/m/0", "0", "0.5", "0", "1"] for image_id in ids)]
     header = ["ImageID", "Source", "LabelName", "Confidence"]
     return [header, *([image_id, "verification", f"/m/0{chosen.randint(0, 9999)}", "1"] for image_id in ids)]
 

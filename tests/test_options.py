@@ -12,24 +12,32 @@ GIVEN = {bool: ("", True), int: ("=7", 7), float: ("=0.25", 0.25), tuple: ("=a,b
 SPECIAL = {
     "driver": ("=boxes", "boxes"),
     "select": ("=labelled", "labelled"),
+    "task": ("=classification", "classification"),
+    "hierarchy_use": ("=label_map", "label_map"),
     "label_order": ("=mid", "mid"),
     "image_mode": ("=verify", "verify"),
     "images": ("=/a/{image_id}.jpg", "/a/{image_id}.jpg"),
     "image_urls": ("=thumbnail", "thumbnail"),
+    "mask_files": ("=/a/{mask_path}", "/a/{mask_path}"),
+    "boxes_without_mask": ("=empty", "empty"),
     "exclude_flags": ("=occluded,inside", ("occluded", "inside")),
     "extra_keys": ("=attribution", ("attribution",)),
     "max_rejects": ("=5%", "5%"),
     "fetch_timeout": ("=7", 7.0),
+    "chroma": ("=4:2:0", "4:2:0"),
+    "rotation": ("=apply", "apply"),
+    "source_id": ("=numeric", "numeric"),
 }
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_is_a_flag(name: str) -> None:
     text, value = SPECIAL.get(name) or GIVEN[type(FIELDS[name].default)]
-    config = parse_convert([f"--{name}{text}"]).config
+    needed = {"append_classes": {"label_map": "map.pbtxt"}}.get(name, {})
+    config = parse_convert([f"--{name}{text}", *(f"--{key}={other}" for key, other in needed.items())]).config
     assert getattr(config, name) == value
     assert value != FIELDS[name].default
-    assert config == dataclasses.replace(ConvertConfig(), **{name: value})
+    assert config == dataclasses.replace(ConvertConfig(), **needed, **{name: value})
 
 
 def test_a_flag_wins_over_the_configuration_file(tmp_path: pathlib.Path) -> None:

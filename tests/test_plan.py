@@ -33,7 +33,7 @@ def plan_of(release: Release, output_dir: pathlib.Path | str = "/out", **flags: 
 
 
 def ids(plan: ConvertPlan) -> dict[str, int]:
-    label_map = plan.make_label_map({})
+    label_map = plan.classes.make_label_map({})
     return {item.name: item.id for item in label_map.items}
 
 
@@ -55,9 +55,9 @@ def test_ids_follow_the_order_that_is_asked_for(own: Release) -> None:
     assert ids(plan_of(own)) == {mid: number for number, mid in enumerate(in_list, 1)}
     assert ids(plan_of(own, label_order="mid")) == {mid: number for number, mid in enumerate(sorted(MIDS), 1)}
     by_frequency = plan_of(own, label_order="frequency")
-    assert by_frequency.label_map is None
+    assert by_frequency.classes.label_map is None
     counts = {MIDS[0]: 5, MIDS[1]: 50, MIDS[2]: 1, UNLISTED: 1000}
-    items = by_frequency.make_label_map(counts).items
+    items = by_frequency.classes.make_label_map(counts).items
     assert [item.name for item in items] == [MIDS[1], MIDS[0], MIDS[2], MIDS[3]]
     assert [item.id for item in items] == [1, 2, 3, 4]
 
@@ -75,10 +75,10 @@ def test_an_existing_label_map_keeps_its_ids(own: Release, tmp_path: pathlib.Pat
 
 def test_a_complete_label_map_is_its_own_result(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, label_order="mid")
-    assert plan.label_map is not None
+    assert plan.classes.label_map is not None
     path = tmp_path / "map.pbtxt"
-    path.write_text(format_pbtxt(plan.label_map))
-    assert plan_of(release, label_map=path).label_map == plan.label_map
+    path.write_text(format_pbtxt(plan.classes.label_map))
+    assert plan_of(release, label_map=path).classes.label_map == plan.classes.label_map
 
 
 def test_chosen_classes_restrict_the_label_map_in_list_order(release: Release, tmp_path: pathlib.Path) -> None:
@@ -86,7 +86,7 @@ def test_chosen_classes_restrict_the_label_map_in_list_order(release: Release, t
     for classes in (",".join(wanted), f"{wanted[0]},{wanted[1]}"):
         plan = plan_of(release, classes=classes)
         assert ids(plan) == {MIDS[0]: 1, MIDS[2]: 2}
-        codes = {mid: code for code, mid in enumerate(plan.vocabulary.mids)}
+        codes = {mid: code for code, mid in enumerate(plan.classes.vocabulary.mids)}
         chosen = plan.filters.chosen_codes
         assert chosen is not None
         assert {mid for mid, code in codes.items() if chosen[code]} == set(wanted)

@@ -6,7 +6,8 @@ import pathlib
 import pytest
 
 from oi_tfrecord import sample
-from oi_tfrecord.config import ConvertConfig, read_config
+from oi_tfrecord.config import ConvertConfig
+from oi_tfrecord.config_file import read_config
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.inputs import MissingInputError, open_table
 from oi_tfrecord.release_check import check_release, fitting_releases, naming_the_release, needed_tables

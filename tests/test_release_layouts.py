@@ -239,3 +239,20 @@ def test_v1_with_the_metadata_of_its_first_edition(
     refused = run_release(copied, "v3", "validation", metadata, "--select=all")
     assert refused.code == 1
     assert "Give --config=v1" in refused.err
+
+
+@pytest.mark.parametrize("split", COUNTS)
+@pytest.mark.parametrize("release", RELEASES[3:], indirect=True)
+def test_a_release_is_converted_for_classification(
+    release: str, split: str, folders: dict[str, pathlib.Path], run_release: Callable[..., Converted]
+) -> None:
+    converted = run_release(folders[release], release, split, "--task=classification")
+    assert converted.code == 0, converted.err
+    trainable = set(sample._BOX_NAMES | sample._IMAGE_NAMES) - sample._NOT_TRAINABLE
+    expected = {}
+    for index in range(COUNTS[split]):
+        picture = sample._picture(split, index, SEED)
+        labels = [row["LabelName"] for row in sample._rows(split, picture)["human"] if row["LabelName"] in trainable]
+        expected[picture.image_id] = labels
+    found = {image_id: texts(record["image/class/text"]) for image_id, record in records(converted, split).items()}
+    assert found == {image_id: labels for image_id, labels in expected.items() if labels}

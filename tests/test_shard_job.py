@@ -53,7 +53,7 @@ def rejects_of(plan: ConvertPlan, shard: int) -> list[list[str]]:
 
 def test_the_result_is_that_of_the_file_and_is_stored(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    label_map = plan.make_label_map({})
+    label_map = plan.classes.make_label_map({})
     results = [convert_shard(plan.shard_job(), n, rows, label_map) for n, rows in batches_of(plan).items()]
     assert [from_json(data) for data in plan.work.results()] == results
     for result in results:
@@ -66,7 +66,7 @@ def test_the_result_is_that_of_the_file_and_is_stored(release: Release, tmp_path
 
 def test_counts_are_those_of_the_records(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    label_map = plan.make_label_map({})
+    label_map = plan.classes.make_label_map({})
     for shard, rows in batches_of(plan).items():
         result = convert_shard(plan.shard_job(), shard, rows, label_map)
         ids = set()
@@ -76,14 +76,15 @@ def test_counts_are_those_of_the_records(release: Release, tmp_path: pathlib.Pat
         boxes = result.tables["boxes"]
         assert sum(result.boxes_per_class.values()) == boxes.written == sum(result.sources["boxes"].values())
         labels = result.tables["human_labels"]
-        assert sum(map(sum, result.labels_per_class.values())) == labels.written
+        classified = (result.positive_per_class, result.negative_per_class)
+        assert sum(sum(counts.values()) for counts in classified) == labels.written
         assert result.tables["metadata"].written == result.records
         assert 0 < result.most_boxes <= 4
 
 
 def test_image_bytes_are_those_of_the_files_in_the_records(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, num_shards=1)
-    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.make_label_map({}))
+    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     whole = [image_id for image_id in release.image_ids if image_id not in release.broken.values()]
     sizes = [(release.folder / "images" / f"{image_id}.jpg").stat().st_size for image_id in whole]
     assert result.image_bytes == sum(sizes)
@@ -93,7 +94,7 @@ def test_image_bytes_are_those_of_the_files_in_the_records(release: Release, tmp
 
 def test_every_reject_is_listed_with_its_place(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, num_shards=1)
-    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.make_label_map({}))
+    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     listed = rejects_of(plan, 0)
     assert len(listed) == result.listed_rejects
     expected = release.expected
@@ -116,13 +117,13 @@ def test_the_rows_may_come_in_any_order(release: Release, tmp_path: pathlib.Path
     found = []
     for name, order in (("a", 1), ("b", -1)):
         plan = plan_of(release, tmp_path / name, num_shards=1)
-        found.append(convert_shard(plan.shard_job(), 0, batches_of(plan)[0][::order], plan.make_label_map({})))
+        found.append(convert_shard(plan.shard_job(), 0, batches_of(plan)[0][::order], plan.classes.make_label_map({})))
     assert found[0] == found[1]
 
 
 def test_a_shard_without_rows_is_an_empty_file(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    result = convert_shard(plan.shard_job(), 1, [], plan.make_label_map({}))
+    result = convert_shard(plan.shard_job(), 1, [], plan.classes.make_label_map({}))
     assert (tmp_path / "train.tfrecord-00001-of-00002").read_bytes() == b""
     assert (result.records, result.images_selected, result.size) == (0, 0, 0)
     assert result.sha256 == hashlib.sha256().hexdigest()
@@ -131,9 +132,9 @@ def test_a_shard_without_rows_is_an_empty_file(release: Release, tmp_path: pathl
 def test_a_second_try_gives_the_same(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
     rows = batches_of(plan)[0]
-    first = convert_shard(plan.shard_job(), 0, rows, plan.make_label_map({}))
+    first = convert_shard(plan.shard_job(), 0, rows, plan.classes.make_label_map({}))
     before = small_release.dataset(tmp_path)
-    assert convert_shard(plan.shard_job(), 0, rows, plan.make_label_map({})) == first
+    assert convert_shard(plan.shard_job(), 0, rows, plan.classes.make_label_map({})) == first
     assert small_release.dataset(tmp_path) == before
 
 
@@ -141,7 +142,7 @@ def test_progress_rises_to_the_counts_of_the_result(release: Release, tmp_path: 
     plan = plan_of(release, tmp_path, num_shards=1)
     told: list[tuple[int, int, int, float]] = []
     result = convert_shard(
-        plan.shard_job(), 0, batches_of(plan)[0], plan.make_label_map({}), lambda *counts: told.append(counts)
+        plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}), lambda *counts: told.append(counts)
     )
     assert [records for records, *_ in told] == list(range(1, result.records + 1))
     assert told == sorted(told)
@@ -169,7 +170,7 @@ def test_a_fault_that_may_pass_leaves_no_shard_and_no_result(release: Release, t
     assert isinstance(source, PatternSource)
     failing: ShardJob = dataclasses.replace(job, source=Unreachable(source.pattern, source.split, source.max_bytes))
     with pytest.raises(ConnectionError, match="storage is away"):
-        convert_shard(failing, 0, batches_of(plan)[0], plan.make_label_map({}))
+        convert_shard(failing, 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     assert list(tmp_path.glob("train.*")) == []
     assert list(plan.work.results()) == []
     assert os.listdir(plan.work.temporary) == []
@@ -177,7 +178,7 @@ def test_a_fault_that_may_pass_leaves_no_shard_and_no_result(release: Release, t
 
 def test_a_dry_run_counts_as_if_every_image_were_there(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, dry_run="true", images="/not/there/{image_id}.jpg", num_shards=1)
-    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.make_label_map({}))
+    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     assert result.records == result.images_selected == len(release.image_ids)
     assert result.images_rejected == {}
     assert list(plan.work.results()) == []
@@ -192,7 +193,7 @@ def test_only_selected_images_are_read(select: str, tmp_path: pathlib.Path) -> N
         rows = small_release.read_table(release.folder, table)
         small_release.write_table(release.folder, table, [row for row in rows if row[0] not in without])
     plan = plan_of(release, tmp_path / "out", select=select, num_shards=1)
-    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.make_label_map({}))
+    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     left_out = {"boxed": 2, "labelled": 1, "all": 0}[select]
     # An image may have nothing but boxes or labels of classes that are not in the label map.
     assert result.images_not_selected >= left_out
@@ -207,6 +208,18 @@ def test_only_selected_images_are_read(select: str, tmp_path: pathlib.Path) -> N
 def test_label_ids_are_0_for_classes_outside_the_label_map(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
     job = plan.shard_job()
-    ids = dict(zip(job.mids, job.label_ids(plan.make_label_map({})).tolist(), strict=True))
+    ids = dict(zip(job.mids, job.label_ids(plan.classes.make_label_map({})).tolist(), strict=True))
     assert ids == {mid: number for number, mid in enumerate(small_release.MIDS, 1)} | {small_release.UNLISTED: 0}
     assert job.driver is Table.METADATA
+
+
+def test_label_ids_follow_the_label_map_that_is_given(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path)
+    job = plan.shard_job()
+    whole = plan.classes.make_label_map({})
+    last = dataclasses.replace(whole, items=whole.items[-1:])
+    for label_map in (whole, last, whole):
+        ids = dict(zip(job.mids, job.label_ids(label_map).tolist(), strict=True))
+        assert {mid: number for mid, number in ids.items() if number} == {
+            item.name: item.id for item in label_map.items
+        }

@@ -130,3 +130,10 @@ def test_delete_takes_only_this_split(work: WorkFolder) -> None:
     assert list(work.results()) == []
     assert other.fingerprint() == {"path": other.path}
     assert list(other.results()) == [b"x"]
+
+
+def test_parts_of_the_attribution_come_in_order_of_the_shards(work: WorkFolder) -> None:
+    work.create({})
+    for shard in (10, 0, 2):
+        work.write_attribution(shard, str(shard).encode())
+    assert list(work.attribution()) == [b"0", b"2", b"10"]

@@ -34,7 +34,12 @@ class LimitImages(beam.PTransform):
 
 
 def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:
-    joined = join_shard([decode(batch) for batch in grouped[1] if batch], driver=job.driver, images=job.select)
+    joined = join_shard(
+        [decode(batch) for batch in grouped[1] if batch],
+        driver=job.driver,
+        images=job.select,
+        mask_rules=job.masks.rules if job.masks else None,
+    )
     return None, lowest_hashes(sample_hash(joined.image_ids), max_images).tobytes()
 
 

@@ -1,8 +1,9 @@
-"""Measures what a second worker is worth on the image stage, and how long a conversion takes to its first record.
+"""Measures what the second core and a second worker are worth, and how long a conversion takes to its first record.
 
     python -m tests.benchmarks.scaling --work_dir=/tmp/scaling --images=10000
 
-Converts images of `make_images` with 1 and with more workers in turn, start-up included, after one unmeasured round.
+Converts images of `make_images` with one worker that is kept to one core, with one worker, and with more of them, in
+turn, start-up included, after one unmeasured round. A worker is a process, whose threads may use every core.
 The first record is there when the first shard file, under its temporary name, has a byte. Prints one table in Markdown.
 """
 
@@ -31,7 +32,9 @@ class Timed:
     end: float
 
 
-def convert(release: pathlib.Path, workers: int, flags: Sequence[str], work_dir: pathlib.Path) -> Timed:
+def convert(
+    release: pathlib.Path, workers: int, flags: Sequence[str], work_dir: pathlib.Path, cores: frozenset[int]
+) -> Timed:
     """Runs `oi-tfrecord convert` on a release of `make_images`.
 
     Args:
@@ -39,6 +42,7 @@ def convert(release: pathlib.Path, workers: int, flags: Sequence[str], work_dir:
       workers: processes.
       flags: further flags.
       work_dir: where the output and the log go.
+      cores: numbers of the processors that it may run on.
 
     Raises:
       RuntimeError: if it fails.
@@ -52,7 +56,9 @@ def convert(release: pathlib.Path, workers: int, flags: Sequence[str], work_dir:
     first_record = 0.0
     with (work_dir / "run.log").open("wb") as log:
         started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, stdout=log, stderr=log, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+        )
         while process.poll() is None:
             if not first_record and _has_record(output_dir):
                 first_record = time.perf_counter() - started
@@ -81,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work_dir", type=pathlib.Path, required=True, help="Keeps the input; output goes there, too.")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--release", type=pathlib.Path, help="Images of make_images that are there already.")
-    parser.add_argument("--workers", default="1,2", help="Numbers of workers to compare; the first is the base.")
+    parser.add_argument("--workers", default="1,2", help="Numbers of workers to compare with one on one core.")
     parser.add_argument("--modes", default="copy,verify", help="Values of --image_mode.")
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args(arguments)
@@ -91,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     make_release(release, options.images)
     paths = list((release / "images" / SPLIT).iterdir())
     size = sum(len(path.read_bytes()) for path in paths)
-    workers = [int(text) for text in options.workers.split(",")]
+    every_core = frozenset(os.sched_getaffinity(0))
+    runs_of = {"1, on one core": (1, frozenset({min(every_core)}))}
+    runs_of |= {text: (int(text), every_core) for text in options.workers.split(",")}
 
     def clear() -> None:
         # What the run before wrote must not be written to the disk in the time of the next one.
@@ -99,16 +107,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.sync()
 
     print(
-        f"{len(paths):,} JPEGs, {size / 1e6:,.0f} MB, page cache warm, {os.cpu_count()} processors, "
+        f"{len(paths):,} JPEGs, {size / 1e6:,.0f} MB, page cache warm, {len(every_core)} processors, "
         f"{options.pairs} rounds in turn\n\n"
         "| image_mode | workers | seconds: median (range) | images/s | first record, s: median (range) | "
-        f"times as fast as with {workers[0]}: median of pairs (range) |\n|---|---|---|---|---|---|",
+        "times as fast as on one core: median of pairs (range) |\n|---|---|---|---|---|---|",
         flush=True,
     )
     for mode in options.modes.split(","):
         programs = {
-            str(count): lambda mode=mode, count=count: convert(release, count, [f"--image_mode={mode}"], work_dir)
-            for count in workers
+            name: lambda mode=mode, count=count, cores=cores: convert(
+                release, count, [f"--image_mode={mode}"], work_dir, cores
+            )
+            for name, (count, cores) in runs_of.items()
         }
         run_in_turn(programs, 1, clear)
         results = run_in_turn(programs, options.pairs, clear)

@@ -1,0 +1,65 @@
+"""A record as text: every key, its kind, how many values it has, and the values, long ones shortened."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from oi_tfrecord.known_keys import LABEL_PAIRS, Kind
+from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.parse_example import Values
+
+MAX_VALUES = 20
+MAX_TEXT = 100
+_KINDS = {"f": Kind.FLOAT, "i": Kind.INT64}
+_LABEL_KEYS = frozenset(key for pair in LABEL_PAIRS for key in pair)
+
+
+def describe_record(features: Mapping[str, Values], label_map: LabelMap | None) -> Iterator[str]:
+    """Yields a line for each key.
+
+    Args:
+      features: what `parse_example` made of the record.
+      label_map: for the names of classes.
+    """
+    names: dict[bytes | int, str] = {}
+    if label_map is not None:
+        names = {item.name.encode(): item.display_name for item in label_map.items}
+        names |= {item.id: item.display_name for item in label_map.items}
+    width = max(map(len, features), default=0)
+    for key, values in features.items():
+        if values is None:
+            yield f"{key:<{width}}  no kind"
+            continue
+        kind = Kind.BYTES if isinstance(values, list) else _KINDS[values.dtype.kind]
+        # Of a float32, str gives the digits that tell it from others; of the same number as a float, 17.
+        listed: Sequence = values if isinstance(values, list) else list(values)
+        shown = [_value(value, names.get(_lookup(value)) if key in _LABEL_KEYS else None) for value in listed]
+        more = f", ... {len(listed) - MAX_VALUES:,} more" if len(listed) > MAX_VALUES else ""
+        yield f"{key:<{width}}  {kind:<5} {len(listed):>3}  {', '.join(shown[:MAX_VALUES])}{more}".rstrip()
+
+
+def class_names(features: Mapping[str, Values], label_map: LabelMap | None) -> list[str]:
+    """Returns the name of the class of each box: that of the label map, else what the record says."""
+    texts, labels = features.get("image/object/class/text"), features.get("image/object/class/label")
+    by_mid = {} if label_map is None else {item.name: item.display_name for item in label_map.items}
+    by_id = {} if label_map is None else {item.id: item.display_name for item in label_map.items}
+    if isinstance(texts, list) and texts:
+        decoded = [text.decode("utf-8", "replace") for text in texts]
+        return [by_mid.get(text, text) for text in decoded]
+    return [] if labels is None else [by_id.get(int(label), str(label)) for label in labels]
+
+
+def _lookup(value: Any) -> bytes | int:
+    return value if isinstance(value, bytes) else int(value)
+
+
+def _value(value: object, name: str | None) -> str:
+    named = f" ({name})" if name else ""
+    if not isinstance(value, bytes):
+        return str(value) + named
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text.isprintable() or (value and not text):
+        return f"{len(value):,} bytes {value[:8].hex(' ')} ..." if len(value) > 8 else repr(value)
+    return (f"{text[:MAX_TEXT]}... ({len(value):,} bytes)" if len(text) > MAX_TEXT else text or "''") + named

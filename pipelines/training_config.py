@@ -1,0 +1,70 @@
+"""Writes the parts of an Object Detection API pipeline.config that follow from the records.
+
+  oi-tfrecord training-config records --model=ssd > parts.config
+  oi-tfrecord training-config records --model=faster_rcnn --metrics=oid_challenge_detection_metrics \\
+    --train=train --eval=validation --output=parts.config
+
+Where the records are for training, if elsewhere than here:
+
+  oi-tfrecord training-config records --model=ssd --folder=gs://BUCKET/records
+
+It writes `model` (its num_classes), `train_input_reader`, `eval_config` and `eval_input_reader`; put them into
+the pipeline.config of the model in the place of those that it has.
+"""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from oi_tfrecord import storage
+from oi_tfrecord.dataset import find_splits, read_label_map
+from oi_tfrecord.errors import InputError, OiTfrecordError
+from oi_tfrecord.finish import LABEL_MAP_FILE
+from oi_tfrecord.training_config import METRICS, MODELS, format_training_config, training_input
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="oi-tfrecord training-config", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("output_dir", help="Folder that `oi-tfrecord convert` wrote.")
+    parser.add_argument("--model", required=True, help="Kind of the model: " + ", ".join(MODELS) + ".")
+    parser.add_argument("--metrics", default=METRICS[0], help="One of " + ", ".join(METRICS) + ".")
+    parser.add_argument("--train", default="train", help="Split to train with.")
+    parser.add_argument("--eval", default="validation", help="Split to evaluate with.")
+    parser.add_argument("--folder", help="Folder of the records where the training runs; by default output_dir.")
+    parser.add_argument("--output", help="File to write; by default the parts are printed.")
+    options = parser.parse_args(arguments)
+    try:
+        text = _format(options)
+        if options.output:
+            pathlib.Path(options.output).write_text(text, encoding="utf-8")
+        else:
+            sys.stdout.write(text)
+    except (OiTfrecordError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _format(options: argparse.Namespace) -> str:
+    splits = find_splits(options.output_dir, [options.train, options.eval])
+    folder = options.folder or storage.join(storage.working_folder(), options.output_dir)
+    inputs = []
+    for name in (options.train, options.eval):
+        manifest = splits[name].manifest
+        if manifest is None:
+            raise InputError(options.output_dir, f"no manifest tells of the split {name!r}", "Convert it")
+        inputs.append(training_input(folder, name, manifest))
+    label_map = read_label_map(options.output_dir)
+    if label_map is None:
+        raise InputError(options.output_dir, f"there is no {LABEL_MAP_FILE}", "Convert a split again with --overwrite")
+    path = storage.join(folder, LABEL_MAP_FILE)
+    return format_training_config(inputs[0], inputs[1], label_map, path, options.model, options.metrics)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

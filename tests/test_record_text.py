@@ -1,0 +1,41 @@
+import numpy as np
+
+from oi_tfrecord.label_map import LabelMap, LabelMapItem
+from oi_tfrecord.record_text import class_names, describe_record
+
+LABEL_MAP = LabelMap((LabelMapItem(1, "/m/01", "Tree"), LabelMapItem(2, "/m/02", "Ball")))
+
+
+def test_every_key_is_a_line() -> None:
+    features = {
+        "image/class/label": np.array([2, 9]),
+        "image/encoded": [b"\xff\xd8\xff" + bytes(3000)],
+        "image/height": np.array([30]),
+        "image/none": None,
+        "image/object/area": np.array([0.1, 2.5], np.float32),
+        "image/object/class/text": [b"/m/01", b"/m/09"],
+        "image/object/source": [],
+        "image/title": ["Zürich".encode(), b"", b"\x00", b"x" * 300],
+        "many": np.arange(1000),
+    }
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in describe_record(features, LABEL_MAP)}
+    assert list(lines) == list(features)
+    assert lines["image/class/label"] == "int64 2 2 (Ball), 9"
+    assert lines["image/encoded"] == "bytes 1 3,003 bytes ff d8 ff 00 00 00 00 00 ..."
+    assert lines["image/height"] == "int64 1 30"
+    assert lines["image/none"] == "no kind"
+    assert lines["image/object/area"] == "float 2 0.1, 2.5"
+    assert lines["image/object/class/text"] == "bytes 2 /m/01 (Tree), /m/09"
+    assert lines["image/object/source"] == "bytes 0"
+    assert lines["image/title"].startswith("bytes 4 Zürich, '', b'\\x00', xxx")
+    assert lines["image/title"].endswith("x... (300 bytes)")
+    assert lines["many"].endswith("18, 19, ... 980 more")
+    assert list(describe_record({}, None)) == []
+
+
+def test_boxes_are_named_by_text_or_by_label() -> None:
+    labels = {"image/object/class/label": np.array([2, 9])}
+    assert class_names(labels, LABEL_MAP) == ["Ball", "9"]
+    assert class_names(labels, None) == ["2", "9"]
+    assert class_names(labels | {"image/object/class/text": [b"/m/01", b"x"]}, LABEL_MAP) == ["Tree", "x"]
+    assert class_names({}, LABEL_MAP) == []
