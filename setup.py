@@ -13,11 +13,14 @@ DOWNLOAD = ["aiohttp>=3.10,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
 POSTGRESQL = ["psycopg[binary]>=3.2,<4"]
 STORES = ["apache-beam[gcp,aws,hadoop]", "gcp-storage-emulator", "moto[server]>=5"]
+# Builds of atheris are there for Linux.
+FUZZ = ["atheris>=3,<4; sys_platform == 'linux' and platform_machine == 'x86_64'"]
 TEST = [
     *READERS,
     *DOWNLOAD,
     *STORES,
     *ARCHIVES,
+    *FUZZ,
     *POSTGRESQL,
     "duckdb>=1",
     "hypothesis>=6",

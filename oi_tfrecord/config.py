@@ -32,8 +32,9 @@ class ConvertConfig:
     """Everything that decides what a conversion reads and writes.
 
     Every field is a key of the YAML file and a flag of the same name; a flag wins. File names may
-    hold `{split}` and are relative to `data_dir` unless they are absolute or have a scheme; of the
-    names given for one file, the first that exists is read, also with `.gz` or `.bz2` added.
+    hold `{split}` or `{short_split}` (`val` for validation) and are relative to `data_dir` unless they
+    are absolute or have a scheme; of the names given for one file, the first that exists is read, also
+    with `.gz` or `.bz2` added.
     """
 
     release: str = _setting("", "Name of the release, kept in the manifest.")

@@ -15,6 +15,7 @@ from oi_tfrecord.storage import FileInfo
 from oi_tfrecord.tables import REQUIRED_COLUMNS, Table
 
 _COMPRESSED_ENDINGS = (".gz", ".bz2")
+_SHORT_SPLITS = {"validation": "val"}
 _HEADER_BYTES = 1 << 16
 _CHUNK_BYTES = 4 << 20
 
@@ -53,7 +54,8 @@ def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[F
     """Returns the files of the first of `names` that matches any.
 
     Args:
-      names: glob patterns relative to `data_dir`, with `{split}`.
+      names: glob patterns relative to `data_dir`, with `{split}` or `{short_split}` (`val` for validation, as V7
+        has it).
       data_dir: folder of the data.
       split: name for `{split}`.
       wanted: what the file is, for the error.
@@ -63,13 +65,22 @@ def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[F
     """
     tried = []
     for name in names:
-        name = name.replace("{split}", split)
+        name = name.replace("{split}", split).replace("{short_split}", _SHORT_SPLITS.get(split, split))
         tried.append(storage.join(data_dir, name))
         pattern = storage.join(storage.escape(data_dir), name)
         if found := storage.match_first(pattern, ("", *_COMPRESSED_ENDINGS)):
             return found
     remedy = f"Check --data_dir and --split, or name the file with --{wanted}"
     raise NotFoundError(data_dir, f"no file for {wanted}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
+
+
+def is_there(names: Sequence[str], data_dir: str, split: str) -> bool:
+    """Returns whether any of `names` matches a file; see `find`."""
+    try:
+        find(names, data_dir, split, "")
+    except NotFoundError:
+        return False
+    return True
 
 
 def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) -> list[InputFile]:
@@ -104,6 +115,16 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
                 yield cast(BinaryIO, unpacked)
         else:
             yield stored
+
+
+def read_whole(path: str) -> bytes:
+    """Returns the bytes of a small file, decompressed if its name ends in .gz or .bz2.
+
+    Raises:
+      InputError: if the file is compressed and damaged or cut off.
+    """
+    with open_decompressed(path) as stream:
+        return _read_some(stream, path, -1)
 
 
 def read_rows(file: InputFile, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from oi_tfrecord.archive_source import ArchiveSource
 from oi_tfrecord.attribution import warn_of_lacking
 from oi_tfrecord.class_plan import ClassPlan, read_classes, read_given
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
+from oi_tfrecord.errors import ConfigError, NotFoundError
 from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
@@ -25,7 +25,7 @@ from oi_tfrecord.mask_join import MaskRules
 from oi_tfrecord.mask_source import MaskSource
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout, UrlKind
-from oi_tfrecord.releases import other_releases
+from oi_tfrecord.release_check import check_release, naming_the_release, needed_tables
 from oi_tfrecord.rotation import ROTATION_COLUMN
 from oi_tfrecord.shard_job import ShardJob
 from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Listing, Table
@@ -209,7 +209,8 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         for names in (config.archives, config.mask_archives)
     )
     config = dataclasses.replace(config, archives=archives, mask_archives=mask_archives)
-    files, warnings = _open_tables(config)
+    with naming_the_release(config):
+        files, warnings = _open_tables(config)
     if config.archives:
         files = (*files, *open_archives(config.archives, config.split))
     if config.mask_archives:
@@ -220,7 +221,8 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     if config.image_urls:
         check_installed()
     class_files: dict[str, str] = {}
-    classes = read_classes(config, class_files)
+    with naming_the_release(config):
+        classes = read_classes(config, class_files)
     plan = ConvertPlan(
         config=config,
         files=files,
@@ -237,11 +239,8 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
 
 def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str]]:
     """Returns the files of the tables that are there, and a warning for each that is not."""
-    needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed = needed_tables(config)
     on_request = {Table.MACHINE_LABELS: ExtraKeys.MACHINE_LABELS, Table.MASKS: ExtraKeys.MASKS}
-    if ExtraKeys.MASKS in config.extra_keys:
-        needed |= {Table.BOXES, Table.MASKS}
-    needed |= {Table.METADATA} if config.attribution_csv else set()
     files: list[InputFile] = []
     warnings = []
     for table in Table:
@@ -259,9 +258,7 @@ def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str
             warnings.append(f"no file for {table} ({names[0]}); the records are without its keys")
             continue
         for file in opened:
-            if others := other_releases(config.release, table, file.names):
-                problem = f"its header is that of {' or '.join(others)}, not of {config.release}"
-                raise InputError(file.path, problem, f"Give --config={others[0]}", 1)
+            check_release(config, file)
         files += opened
     if config.attribution_csv:
         warnings += warn_of_lacking({file.path: file.names for file in files if file.table is Table.METADATA})
