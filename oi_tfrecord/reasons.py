@@ -50,3 +50,7 @@ class Drop(enum.StrEnum):
     PRESENT_BY_HIERARCHY = "present_by_hierarchy"
     IMAGE_NOT_SELECTED = "image_not_selected"
     NO_IMAGE_NAME = "no_image_name"
+    NOT_IN_SUBSET = "not_in_subset"
+    OVER_CAP = "over_cap"
+    OTHER_FOLD = "other_fold"
+    IN_EARLIER_INPUT = "in_earlier_input"

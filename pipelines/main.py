@@ -3,6 +3,8 @@
   oi-tfrecord convert ...    converts a split
   oi-tfrecord download ...   downloads the images of a split by URL
   oi-tfrecord export ...     exports records as Parquet or into PostgreSQL
+  oi-tfrecord merge ...      merges datasets under one label map
+  oi-tfrecord resample ...   makes a subset or a fold of a split, or weights for it
   oi-tfrecord sample ...     generates a small dataset to try it on
   oi-tfrecord show ...       prints a record, draws its boxes
   oi-tfrecord verify ...     checks a dataset
@@ -21,6 +23,8 @@ COMMANDS = (
     "convert",
     "download",
     "export",
+    "merge",
+    "resample",
     "sample",
     "show",
     "verify",

@@ -1,0 +1,320 @@
+"""Makes a split of records that other splits have, all of it or nothing, and goes on after an interruption."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
+
+from oi_tfrecord import __version__, storage
+from oi_tfrecord.dataset import Split, find_splits, read_label_map, read_shard
+from oi_tfrecord.derived_manifest import DerivedFrom, build_derived_split
+from oi_tfrecord.derived_shard import DerivedJob
+from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.finish import LABEL_MAP_CSV, LABEL_MAP_FILE, rejects_file
+from oi_tfrecord.framing import FOOTER_BYTES, HEADER_BYTES, FramingError
+from oi_tfrecord.label_map import LabelMap, format_csv, format_pbtxt
+from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
+from oi_tfrecord.output_state import prepare_output
+from oi_tfrecord.parse_example import ExampleError, parse_example
+from oi_tfrecord.plan import RECORD_FORMAT
+from oi_tfrecord.rejects import format_header
+from oi_tfrecord.results import ShardResult, from_json
+from oi_tfrecord.run import import_beam_quietly, run_pipeline
+from oi_tfrecord.shard_counts import RecordCounts
+from oi_tfrecord.shard_plan import choose_num_shards
+from oi_tfrecord.sharding import MAX_SHARDS
+from oi_tfrecord.verify_progress import VerifyProgress
+from oi_tfrecord.work_folder import WorkFolder
+
+SMALL_BYTES = 2 << 30
+"""Below this (some seconds) further processes cost more time to start than they save."""
+_SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A split of ours that records are taken from: its folder as given, itself, its entry in the manifest."""
+
+    path: str
+    split: Split
+    manifest: Mapping[str, Any]
+    label_map: LabelMap
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Hex digest of the entry, which names every shard by its own."""
+        return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
+
+    def read_keys(self) -> frozenset[str]:
+        """Returns the keys of its first record, which all of a split of ours have; empty if it has none."""
+        for path, shard in zip(self.split.shards, self.manifest["shards"], strict=True):
+            if shard["records"]:
+                try:
+                    return frozenset(parse_example(next(read_shard(path))[1]))
+                except (FramingError, ExampleError, StopIteration) as error:
+                    raise InputError(path, str(error), "Run `oi-tfrecord verify` on its folder") from error
+        return frozenset()
+
+    @property
+    def size(self) -> int:
+        """Bytes of its shards."""
+        return int(self.manifest["totals"]["bytes"])
+
+
+@dataclasses.dataclass(frozen=True)
+class DerivedConfig:
+    """Where a derived split is written, and how.
+
+    Attributes:
+      output_dir: folder of the split.
+      split: its name.
+      overwrite: whether one that is there is replaced.
+      num_shards: number of shards; 0 chooses by the size.
+      workers: local worker processes; 0 chooses by the size.
+      beam_arguments: flags that Beam owns.
+    """
+
+    output_dir: str
+    split: str
+    overwrite: bool = False
+    num_shards: int = 0
+    workers: int = 0
+    beam_arguments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _SPLIT_NAME.fullmatch(self.split):
+            raise ConfigError("as", f"{self.split!r} is no name for a split: letters, digits, '_', '-', '+', '.'")
+        for field, most in (("num_shards", MAX_SHARDS), ("workers", 1 << 10)):
+            if not 0 <= getattr(self, field) <= most:
+                raise ConfigError(field, f"{getattr(self, field)} is not within 0 to {most}")
+
+
+@dataclasses.dataclass(frozen=True)
+class DerivedClasses:
+    """The label map of a derived split."""
+
+    label_map: LabelMap
+
+
+@dataclasses.dataclass(frozen=True)
+class DerivedPlan:
+    """What a derived split will be; an `OutputPlan`.
+
+    Attributes:
+      config: where and how.
+      sources: what it is made of.
+      classes: its label map.
+      record_config: configuration of the records, as the manifest has it.
+      options: what decides its bytes, for the manifest; `command` is the command.
+      job: what its shards have in common.
+      fingerprint: what must be equal for a rerun to go on.
+    """
+
+    config: DerivedConfig
+    sources: tuple[Source, ...]
+    classes: DerivedClasses
+    record_config: Mapping[str, Any]
+    options: Mapping[str, Any]
+    job: DerivedJob
+    fingerprint: dict[str, Any]
+
+    @property
+    def work(self) -> WorkFolder:
+        """Folder of what is unfinished."""
+        return self.job.work
+
+    @property
+    def input_shards(self) -> list[tuple[int, int]]:
+        """(source, shard) of each shard that is read."""
+        sizes = [len(paths) for paths in self.job.sources]
+        return [(source, shard) for source, size in enumerate(sizes) for shard in range(size)]
+
+
+def find_sources(output_dir: str, splits: Sequence[str] = ()) -> dict[str, Source]:
+    """Finds splits that records are to be taken from.
+
+    Args:
+      output_dir: folder of the records.
+      splits: names; all by default.
+
+    Returns:
+      Source by name.
+
+    Raises:
+      InputError: if one is not there, or not of ours.
+    """
+    found = find_splits(output_dir, splits)
+    label_map = read_label_map(output_dir)
+    sources = {}
+    for name, split in found.items():
+        if split.manifest is None or "fingerprint" not in split.manifest or label_map is None:
+            lacking = f"no manifest tells of the split {name!r}" if label_map else f"there is no {LABEL_MAP_FILE}"
+            raise InputError(output_dir, lacking, "Give the folder of records that `oi-tfrecord convert` finished")
+        sources[name] = Source(output_dir, split, split.manifest, label_map)
+    return sources
+
+
+def make_fingerprint(sources: Sequence[Source], options: Mapping[str, Any], label_map: LabelMap) -> dict[str, Any]:
+    """Returns what must be equal for a rerun to go on, shaped as that of a conversion, with which it is compared."""
+    values = {
+        "record_format": RECORD_FORMAT,
+        "config": {**options, "label_map_sha256": hashlib.sha256(format_pbtxt(label_map).encode()).hexdigest()},
+        "inputs": [("records", source.path, source.size, source.manifest_sha256) for source in sources],
+        "class_files": [],
+        "num_shards": max(int(options["num_shards"]), 1),
+    }
+    return dict(json.loads(json.dumps(values)))
+
+
+def derive(
+    plan: DerivedPlan,
+    select: Callable[[DerivedPlan], None],
+    finish: Callable[[DerivedPlan], dict[str, Any]],
+    out: TextIO,
+) -> dict[str, Any]:
+    """Writes a derived split.
+
+    Args:
+      plan: what it will be.
+      select: called with the plan when all sources are indexed; stores which records are taken, or raises.
+      finish: called with the plan when all shards are written; writes further files, returns more for the manifest.
+      out: where the summary goes.
+
+    Returns:
+      Its manifest.
+
+    Raises:
+      ConfigError, InputError: naming what to mend.
+    """
+    state = prepare_output(plan)
+    if state.complete is not None:
+        print("Nothing to do: this split is complete.", file=out)
+        return state.complete
+    try:
+        index_sources(plan)
+        select(plan)
+        plan = _with_num_shards(plan)
+        _write_shards(plan, set(state.finished))
+    except Exception as error:
+        # Beam rewords the exceptions of its workers; the stored one names the file as it is.
+        raise plan.work.error() or error from None
+    entry = _finish(plan, finish(plan))
+    plan.work.delete()
+    images = entry["images"]
+    reasons = "".join(f", {count:,} left out ({reason})" for reason, count in images["left_out"].items())
+    print(
+        f"{plan.config.split}: {images['records']:,} of {images['read']:,} records in {len(entry['shards']):,} shards"
+        f"{reasons}; {storage.join(plan.config.output_dir, MANIFEST_FILE)}",
+        file=out,
+    )
+    if not entry["balanced"]:
+        print("error: records were lost; this is a fault of oi_tfrecord, please report it", file=sys.stderr)
+    return entry
+
+
+def index_sources(plan: DerivedPlan) -> None:
+    """Indexes the shards of the sources that are not indexed yet.
+
+    Raises:
+      InputError: if a shard does not hold what the manifest of its split says.
+    """
+    import_beam_quietly()
+    from oi_tfrecord.transforms.derive_shards import IndexShards
+
+    storage.make_folder(plan.job.index.path)
+    todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
+    if todo:
+        run_pipeline(
+            plan.config.beam_arguments,
+            _choose_workers(plan, len(todo)),
+            VerifyProgress(plan.work, len(todo), "indexed"),
+            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo),
+        )
+    for source, shard in plan.input_shards:
+        counted = plan.job.index.read_counts(source, shard).records
+        stated = plan.sources[source].manifest["shards"][shard]["records"]
+        if counted != stated:
+            problem = f"has {counted} records, and the manifest {stated}"
+            raise InputError(plan.job.sources[source][shard], problem, "Run `oi-tfrecord verify` on its folder")
+
+
+def _with_num_shards(plan: DerivedPlan) -> DerivedPlan:
+    num_shards = plan.config.num_shards
+    if not num_shards:
+        size = 0
+        for source, shard in plan.input_shards:
+            index = plan.job.index.read(source, shard)
+            kept = plan.job.index.read_selection(source, shard, len(index.image_ids))
+            size += int((index.lengths[kept] + HEADER_BYTES + FOOTER_BYTES).sum())
+        num_shards = choose_num_shards(size)
+    return dataclasses.replace(plan, job=dataclasses.replace(plan.job, num_shards=num_shards))
+
+
+def _write_shards(plan: DerivedPlan, finished: set[int]) -> None:
+    from oi_tfrecord.transforms.derive_shards import WriteDerivedShards
+
+    todo = [shard for shard in range(plan.job.num_shards) if shard not in finished]
+    if finished:
+        print(f"Going on: {len(finished)} of {plan.job.num_shards} shards are finished.", file=sys.stderr)
+    if todo:
+        run_pipeline(
+            plan.config.beam_arguments,
+            _choose_workers(plan, len(todo)),
+            VerifyProgress(plan.work, len(todo), "written"),
+            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo),
+        )
+
+
+def _choose_workers(plan: DerivedPlan, shards: int) -> int:
+    size = sum(source.size for source in plan.sources)
+    return plan.config.workers or (1 if size < SMALL_BYTES else min(os.cpu_count() or 1, shards))
+
+
+def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes what makes the shards a dataset; the manifest marks it complete."""
+    output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
+    label_map = plan.classes.label_map
+    texts = {
+        LABEL_MAP_FILE: format_pbtxt(label_map),
+        LABEL_MAP_CSV: format_csv(label_map),
+        rejects_file(split): format_header(),
+    }
+    for name, text in texts.items():
+        storage.write(storage.join(output_dir, name), text.encode(), temporary)
+    results = [from_json(data) for data in plan.work.results()]
+    about = {
+        "oi_tfrecord": __version__,
+        "config": plan.record_config,
+        "class_files": {},
+        "fingerprint": plan.fingerprint,
+    }
+    entry = build_derived_split(
+        [
+            DerivedFrom(
+                source.path, source.split.name, source.manifest, source.manifest_sha256, _source_counts(plan, number)
+            )
+            for number, source in enumerate(plan.sources)
+        ],
+        [result for result in results if isinstance(result, ShardResult)],
+        label_map,
+        about,
+        plan.options,
+        plan.job.reason,
+        plan.job.keys,
+    )
+    entry |= more
+    path = storage.join(output_dir, MANIFEST_FILE)
+    existing = storage.read(path) if storage.exists(path) else None
+    storage.write(path, merge_split(existing, split, entry), temporary)
+    return entry
+
+
+def _source_counts(plan: DerivedPlan, source: int) -> RecordCounts:
+    counts = RecordCounts()
+    for shard in range(len(plan.job.sources[source])):
+        counts.merge(plan.job.index.read_counts(source, shard))
+    return counts
