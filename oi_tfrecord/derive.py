@@ -1,12 +1,13 @@
 """Makes a split of records that other splits have, all of it or nothing, and goes on after an interruption."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
@@ -171,49 +172,71 @@ def make_fingerprint(sources: Sequence[Source], options: Mapping[str, Any], labe
 
 
 def derive(
-    plan: DerivedPlan,
-    select: Callable[[DerivedPlan], None],
+    plans: Sequence[DerivedPlan],
+    select: Callable[[Sequence[DerivedPlan]], None],
     finish: Callable[[DerivedPlan], dict[str, Any]],
     out: TextIO,
-) -> dict[str, Any]:
-    """Writes a derived split.
+) -> dict[str, dict[str, Any]]:
+    """Writes derived splits; none is complete before the shards of all are written.
 
     Args:
-      plan: what it will be.
-      select: called with the plan when all sources are indexed; stores which records are taken, or raises.
-      finish: called with the plan when all shards are written; writes further files, returns more for the manifest.
+      plans: what they will be, all in one folder under one label map.
+      select: called with the plans that are not complete yet when all their sources are indexed; stores which records
+        are taken, or raises.
+      finish: called with a plan when all shards are written; writes further files, returns more for the manifest.
       out: where the summary goes.
 
     Returns:
-      Its manifest.
+      Manifest by split.
 
     Raises:
       ConfigError, InputError: naming what to mend.
     """
-    state = prepare_output(plan)
-    if state.complete is not None:
-        print("Nothing to do: this split is complete.", file=out)
-        return state.complete
+    states = [prepare_output(plan) for plan in plans]
+    entries = {
+        plan.config.split: state.complete
+        for plan, state in zip(plans, states, strict=True)
+        if state.complete is not None
+    }
+    for split in entries:
+        print(f"{split}: nothing to do, it is complete.", file=out)
+    todo = [(plan, set(state.finished)) for plan, state in zip(plans, states, strict=True) if state.complete is None]
+    for plan, _ in todo:
+        with _named_errors(plan):
+            index_sources(plan)
+    if todo:
+        select([plan for plan, _ in todo])
+    sized = [(_with_num_shards(plan), finished) for plan, finished in todo]
+    for plan, finished in sized:
+        with _named_errors(plan):
+            _write_shards(plan, finished)
+    for plan, _ in sized:
+        entry = entries[plan.config.split] = _finish(plan, finish(plan))
+        plan.work.delete()
+        _print_summary(plan, entry, out)
+    return entries
+
+
+@contextlib.contextmanager
+def _named_errors(plan: DerivedPlan) -> Iterator[None]:
+    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one names the file as it is."""
     try:
-        index_sources(plan)
-        select(plan)
-        plan = _with_num_shards(plan)
-        _write_shards(plan, set(state.finished))
+        yield
     except Exception as error:
-        # Beam rewords the exceptions of its workers; the stored one names the file as it is.
         raise plan.work.error() or error from None
-    entry = _finish(plan, finish(plan))
-    plan.work.delete()
+
+
+def _print_summary(plan: DerivedPlan, entry: Mapping[str, Any], out: TextIO) -> None:
     images = entry["images"]
     reasons = "".join(f", {count:,} left out ({reason})" for reason, count in images["left_out"].items())
+    shards = f"{len(entry['shards']):,} shard" + ("s" if len(entry["shards"]) > 1 else "")
+    path = storage.join(plan.config.output_dir, MANIFEST_FILE)
     print(
-        f"{plan.config.split}: {images['records']:,} of {images['read']:,} records in {len(entry['shards']):,} shards"
-        f"{reasons}; {storage.join(plan.config.output_dir, MANIFEST_FILE)}",
+        f"{plan.config.split}: {images['records']:,} of {images['read']:,} records in {shards}{reasons}; {path}",
         file=out,
     )
     if not entry["balanced"]:
         print("error: records were lost; this is a fault of oi_tfrecord, please report it", file=sys.stderr)
-    return entry
 
 
 def index_sources(plan: DerivedPlan) -> None:
@@ -234,6 +257,8 @@ def index_sources(plan: DerivedPlan) -> None:
             VerifyProgress(plan.work, len(todo), "indexed"),
             lambda root: root | "IndexShards" >> IndexShards(plan.job, todo),
         )
+        # What was reported while indexing is not of the shards that are written.
+        plan.work.clear_temporary()
     for source, shard in plan.input_shards:
         counted = plan.job.index.read_counts(source, shard).records
         stated = plan.sources[source].manifest["shards"][shard]["records"]

@@ -11,12 +11,12 @@ from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.framing import FramingError, read_records
 from oi_tfrecord.parse_example import Values, parse_example
-from oi_tfrecord.record_index import COUNTED, IndexFolder, ShardIndex
+from oi_tfrecord.record_index import COUNTED, IndexFolder
 from oi_tfrecord.relabel import encode_values, is_same, relabel
 from oi_tfrecord.results import ShardResult, TableCount, to_json
 from oi_tfrecord.shard_counts import RecordCounts
 from oi_tfrecord.shard_file import write_shard
-from oi_tfrecord.sharding import shard_file, shard_of
+from oi_tfrecord.sharding import overlapping_shards, shard_file, shard_of
 from oi_tfrecord.source_ids import number_images
 from oi_tfrecord.tables import Table
 from oi_tfrecord.work_folder import WorkFolder
@@ -57,11 +57,6 @@ class DerivedJob:
         """The indexes of the sources' shards."""
         return IndexFolder(storage.join(self.work.path, "index"), self.work.temporary)
 
-    def overlapping(self, source: int, shard: int) -> range:
-        """Returns the numbers of a source's shards whose hashes reach into a shard of the output."""
-        theirs, ours = len(self.sources[source]), self.num_shards
-        return range(shard * theirs // ours, -(-(shard + 1) * theirs // ours))
-
 
 @dataclasses.dataclass(frozen=True)
 class ShardPlaces:
@@ -81,57 +76,22 @@ class ShardPlaces:
 
 
 def find_places(job: DerivedJob, shard: int) -> ShardPlaces:
-    """Returns where the records of an output shard are; of an image in several sources that of the first."""
+    """Returns where the records of an output shard are; no image is taken from two sources."""
     columns: list[tuple[np.ndarray, ...]] = []
     left_out = np.zeros(1 + len(COUNTED), np.int64)
-    rows = []
-    for source in range(len(job.sources)):
-        for their_shard in job.overlapping(source, shard):
-            index, hashes, own = _of_shard(job, source, their_shard, shard)
+    for source, paths in enumerate(job.sources):
+        for their_shard in overlapping_shards(shard, job.num_shards, len(paths)):
+            index = job.index.read(source, their_shard)
+            hashes = index.hashes
+            own = shard_of(hashes, job.num_shards) == shard
             kept = own & job.index.read_selection(source, their_shard, len(own))
-            left_out += _sum_rows(index.rows[own & ~kept])
+            rows = index.rows[own & ~kept]
+            left_out += np.concatenate([[len(rows)], rows.sum(axis=0)])
             count = int(kept.sum())
-            places = (np.full(count, source), np.full(count, their_shard), index.offsets[kept])
-            columns.append((hashes[kept], *places))
-            rows.append(index.rows[kept])
+            columns.append((hashes[kept], np.full(count, source), np.full(count, their_shard), index.offsets[kept]))
     hashes, sources, shards, offsets = (np.concatenate(column) for column in zip(*columns, strict=True))
     order = np.argsort(hashes, kind="stable")
-    # Hashes are a bijection of ImageIDs, and the sort is stable: the first of equal ones is the first source's.
-    ordered = hashes[order]
-    is_first = np.ones(len(order), bool)
-    is_first[1:] = ordered[1:] != ordered[:-1]
-    left_out += _sum_rows(np.concatenate(rows)[order[~is_first]])
-    chosen = order[is_first]
-    return ShardPlaces(hashes[chosen], sources[chosen], shards[chosen], offsets[chosen], left_out)
-
-
-def _of_shard(job: DerivedJob, source: int, their_shard: int, shard: int) -> tuple[ShardIndex, np.ndarray, np.ndarray]:
-    """Returns the index of a source's shard, its hashes, and which of its records are of an output shard."""
-    index = job.index.read(source, their_shard)
-    hashes = index.hashes
-    return index, hashes, shard_of(hashes, job.num_shards) == shard
-
-
-def _sum_rows(rows: np.ndarray) -> np.ndarray:
-    return np.concatenate([[len(rows)], rows.sum(axis=0)])
-
-
-def find_duplicate(job: DerivedJob, shard: int) -> tuple[int, str, str] | None:
-    """Returns (hash, path, path) of the first image of an output shard that is in two sources; None if none is."""
-    seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for source in range(len(job.sources)):
-        for their_shard in job.overlapping(source, shard):
-            index, _, own = _of_shard(job, source, their_shard, shard)
-            own &= job.index.read_selection(source, their_shard, len(own))
-            seen.append((index.image_ids[own], np.full(int(own.sum()), source), np.full(int(own.sum()), their_shard)))
-    image_ids, sources, shards = (np.concatenate(column) for column in zip(*seen, strict=True))
-    order = np.argsort(image_ids, kind="stable")
-    again = np.flatnonzero(image_ids[order][1:] == image_ids[order][:-1])
-    if not len(again):
-        return None
-    first, second = order[again[0]], order[again[0] + 1]
-    paths = [job.sources[sources[place]][shards[place]] for place in (first, second)]
-    return int(image_ids[first]), paths[0], paths[1]
+    return ShardPlaces(hashes[order], sources[order], shards[order], offsets[order], left_out)
 
 
 def write_derived_shard(

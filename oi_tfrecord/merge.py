@@ -16,12 +16,13 @@ from oi_tfrecord.derive import (
     make_fingerprint,
 )
 from oi_tfrecord.derived_manifest import shared_config
-from oi_tfrecord.derived_shard import DerivedJob, find_duplicate
+from oi_tfrecord.derived_shard import DerivedJob
 from oi_tfrecord.errors import ConfigError, InputError, nearest
 from oi_tfrecord.label_map import LabelMap, parse_pbtxt
 from oi_tfrecord.manifest import MANIFEST_FILE
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.relabel import merge_label_maps
+from oi_tfrecord.repeated_images import find_repeated
 from oi_tfrecord.sharding import format_id
 from oi_tfrecord.work_folder import WorkFolder
 
@@ -97,11 +98,7 @@ def merge(options: MergeOptions, out: TextIO) -> dict[str, dict[str, Any]]:
     if options.overwrite:
         _forget_replaced(options.output_dir, {plan.config.split for plan in plans})
 
-    def check(plan: DerivedPlan) -> None:
-        if options.on_duplicate == "error":
-            _check_duplicates(plan)
-
-    return {plan.config.split: derive(plan, check, lambda written: {}, out) for plan in plans}
+    return derive(plans, lambda indexed: _resolve_duplicates(options, indexed), lambda written: {}, out)
 
 
 def _forget_replaced(output_dir: str, splits: set[str]) -> None:
@@ -174,15 +171,26 @@ def _common_keys(split: str, sources: Sequence[Source], wanted: bool) -> tuple[s
     return common, left_out
 
 
-def _check_duplicates(plan: DerivedPlan) -> None:
-    # Places in hash order, a part of them at a time; how many parts is free, as nothing is written yet.
-    parts = max(len(paths) for paths in plan.job.sources)
-    job = dataclasses.replace(plan.job, num_shards=parts)
+def _resolve_duplicates(options: MergeOptions, plans: Sequence[DerivedPlan]) -> None:
+    """Keeps images that are there more than once, also in different splits, from the first input only, or raises."""
+    # The earlier input first; of one that has an image in two splits, the first split by name.
+    places = sorted(
+        (options.inputs.index(source.path), number, source_number)
+        for number, plan in enumerate(plans)
+        for source_number, source in enumerate(plan.sources)
+    )
+    sources = [(plans[number].job, source_number) for _, number, source_number in places]
+    # A part of the hashes at a time; how many parts is free.
+    parts = max(len(job.sources[source]) for job, source in sources)
     for part in range(parts):
-        if duplicate := find_duplicate(job, part):
-            image_id, first, second = duplicate
-            raise InputError(
-                second,
-                f"has the image {format_id(image_id)}, which is also in {first}",
-                "Give --on_duplicate=first to keep the one of the first input",
-            )
+        for again in find_repeated(sources, part, parts):
+            if options.on_duplicate == "error":
+                raise InputError(
+                    again.path,
+                    f"has the image {format_id(again.image_id)}, which is also in {again.first_path}",
+                    "Give --on_duplicate=first to keep the one of the first input",
+                )
+            job, source = sources[again.source]
+            kept = job.index.read_selection(source, again.shard, job.index.read_counts(source, again.shard).records)
+            kept[again.records] = False
+            job.index.write_selection(source, again.shard, kept)

@@ -108,8 +108,8 @@ def resample(
       ConfigError, InputError: naming what to mend.
     """
     [source] = find_sources(input_dir, [split]).values()
-    if storage.join(config.output_dir, "") == storage.join(input_dir, "") and config.split == split:
-        raise ConfigError("as", "is missing: the split would be written over itself")
+    if storage.join(config.output_dir, "") == storage.join(input_dir, ""):
+        raise ConfigError("to", f"{input_dir} would have images in two splits; give another folder")
     plan = _make_plan(source, config, options)
 
     def finish(written: DerivedPlan) -> dict[str, Any]:
@@ -117,7 +117,8 @@ def resample(
             return {}
         return {"weights": _write_weights(written, options, config.output_dir, config.split)}
 
-    return derive(plan, lambda indexed: _select(indexed, options), finish, out)
+    [entry] = derive([plan], lambda indexed: _select(indexed[0], options), finish, out).values()
+    return entry
 
 
 def add_weights(input_dir: str, split: str, config: DerivedConfig, options: ResampleOptions, out: TextIO) -> None:

@@ -4,9 +4,9 @@ A tenth of each class, at least one image of each class that has one:
 
   oi-tfrecord resample records --split=train --to=small --fraction=0.1
 
-The first 1,000 images of each class, and the third of five folds:
+The first 1,000 images of each class; the third of five folds, and the rest:
 
-  oi-tfrecord resample records --split=train --to=records --as=train_1000 --cap=1000
+  oi-tfrecord resample records --split=train --to=capped --cap=1000
   oi-tfrecord resample records --split=train --to=folds --as=train_2 --folds=5 --fold=2 --part=train
   oi-tfrecord resample records --split=train --to=folds --as=test_2 --folds=5 --fold=2 --part=test
 
@@ -19,6 +19,9 @@ On Dataflow:
   oi-tfrecord resample gs://BUCKET/records --split=train --to=gs://BUCKET/small --fraction=0.1 \\
     --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp \\
     --setup_file=./setup.py
+
+Of each class the same images are taken whatever the number of shards. Splits of one folder must not share images
+(`oi-tfrecord verify` tells of it), so give subsets that overlap folders of their own.
 
 The same records and options give the same bytes, whatever the number of workers. A run that was interrupted goes on
 when the same command is run again. Exit code 0: done; 1: a flag or file is to blame; 3: records were lost.

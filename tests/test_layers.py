@@ -114,6 +114,7 @@ LAYERS: dict[str, set[str]] = {
         "range_job",
         "record_dataset",
         "record_index",
+        "repeated_images",
         "sample",
         "shard_file",
         "shard_job",
