@@ -6,16 +6,9 @@ from typing import Any, TextIO
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset import find_splits
-from oi_tfrecord.derive import (
-    DerivedClasses,
-    DerivedConfig,
-    DerivedPlan,
-    Source,
-    derive,
-    find_sources,
-    make_fingerprint,
-)
+from oi_tfrecord.derive import derive
 from oi_tfrecord.derived_manifest import shared_config
+from oi_tfrecord.derived_plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
 from oi_tfrecord.derived_shard import DerivedJob
 from oi_tfrecord.errors import ConfigError, InputError, nearest
 from oi_tfrecord.label_map import LabelMap, parse_pbtxt

@@ -8,16 +8,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.derive import (
-    DerivedClasses,
-    DerivedConfig,
-    DerivedPlan,
-    Source,
-    derive,
-    find_sources,
-    index_sources,
-    make_fingerprint,
-)
+from oi_tfrecord.derive import derive, index_sources
+from oi_tfrecord.derived_plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
 from oi_tfrecord.derived_shard import DerivedJob
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.manifest import MANIFEST_FILE, merge_split

@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace, beam_arguments: tuple[str, ...]) -> int:
     from oi_tfrecord import storage
-    from oi_tfrecord.derive import DerivedConfig
+    from oi_tfrecord.derived_plan import DerivedConfig
     from oi_tfrecord.resample import ResampleOptions, add_weights, resample
 
     for name in ("cap", "folds", "repeat_threshold"):

@@ -92,6 +92,7 @@ LAYERS: dict[str, set[str]] = {
         "check_shard",
         "csv_input",
         "dataset",
+        "derived_plan",
         "derived_shard",
         "download_line",
         "duplicates",

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from oi_tfrecord import derive, derived_shard
 from oi_tfrecord.dataset import find_splits, read_label_map, read_shard
+from oi_tfrecord.derived_plan import DerivedPlan
 from oi_tfrecord.label_map import LabelMap, format_pbtxt
 from oi_tfrecord.parse_example import parse_example
 from oi_tfrecord.relabel import encode_values
@@ -108,8 +110,6 @@ def test_ids_are_those_of_the_first_map_with_the_others_appended(
 def test_records_whose_ids_stay_are_copied(
     parts: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oi_tfrecord import derived_shard
-
     encoded: list[bytes] = []
 
     def encode(features: Example) -> bytes:
@@ -212,11 +212,9 @@ def test_both_splits_of_the_sample_with_every_key_are_merged(
 def test_a_run_that_stops_between_splits_goes_on(
     exportable: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oi_tfrecord import derive
-
     finish = derive._finish
 
-    def stop_at_validation(plan: derive.DerivedPlan, more: dict[str, Any]) -> dict[str, Any]:
+    def stop_at_validation(plan: DerivedPlan, more: dict[str, Any]) -> dict[str, Any]:
         if plan.config.split == "validation":
             raise OSError(28, "No space left on device")
         return finish(plan, more)
