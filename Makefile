@@ -20,7 +20,7 @@ sample: $(VENV)/installed
 	done
 
 # Tests on PostgreSQL are skipped where there is none; tests/install_postgres.sh installs it.
-test: $(VENV)/installed-dev .venv-peers/installed $(PEERS:%=.venv-%/installed)
+test: $(VENV)/installed-dev .venv-peers/installed $(PEERS:%=.venv-%/installed) .hadoop
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-dev
@@ -49,5 +49,9 @@ $(PEERS:%=.venv-%/installed): .venv-%/installed: tests/peers/install_peer.sh $(V
 	tests/peers/install_peer.sh $* .venv-$* $(BIN)/python
 	touch $@
 
+.hadoop: tests/hdfs/install.sh tests/hdfs/pom.xml
+	tests/hdfs/install.sh .hadoop
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-peers $(PEERS:%=.venv-%) $(SAMPLE) build *.egg-info
+	rm -rf $(VENV) .venv-peers $(PEERS:%=.venv-%) .hadoop $(SAMPLE) build *.egg-info

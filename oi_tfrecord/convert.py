@@ -1,9 +1,9 @@
 """Runs a conversion from its command line to its exit code."""
 
+import contextlib
 import dataclasses
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -92,33 +92,40 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
 
     workers = command.workers or _choose_workers(plan)
     work = plan.work
-    if is_local(command.beam_arguments):
-        # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
-        remote_output = not storage.is_local(plan.work.path)
-        folder = tempfile.mkdtemp(prefix="oi_tfrecord-") if remote_output else plan.work.shuffle
-        plan = dataclasses.replace(plan, shuffle_folder=folder)
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
     try:
-        if plan.config.max_images:
-            run_pipeline(command.beam_arguments, workers, progress(0), lambda root: build_limit_pipeline(root, plan))
-            plan = plan.with_sample_below(plan.work.limit())
-            plan.work.clear_temporary()
-            if plan.shuffle_folder:
-                storage.delete_folder(plan.shuffle_folder)
-                storage.make_folder(plan.shuffle_folder)
-        run_pipeline(
-            command.beam_arguments,
-            workers,
-            progress(len(state.finished)),
-            lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
-        )
+        with _shuffle_folder(command, plan) as folder:
+            plan = dataclasses.replace(plan, shuffle_folder=folder)
+            if plan.config.max_images:
+                run_pipeline(
+                    command.beam_arguments, workers, progress(0), lambda root: build_limit_pipeline(root, plan)
+                )
+                plan = plan.with_sample_below(plan.work.limit())
+                plan.work.clear_temporary()
+                if folder:
+                    storage.delete_folder(folder)
+                    storage.make_folder(folder)
+            run_pipeline(
+                command.beam_arguments,
+                workers,
+                progress(len(state.finished)),
+                lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
+            )
     except Exception as error:
         # Beam rewords the exceptions of its workers; the stored one names the file as it is.
-        raise work.error() or error from None
+        raise work.error(error) or error from None
     plan.work.delete()
-    if plan.shuffle_folder:
-        storage.delete_folder(plan.shuffle_folder)
+
+
+def _shuffle_folder(command: Command, plan: ConvertPlan) -> contextlib.AbstractContextManager[str]:
+    """Returns the folder of a local run's shuffle, "" for a run elsewhere."""
+    from oi_tfrecord.local_runner import temporary_folder
+
+    if not is_local(command.beam_arguments):
+        return contextlib.nullcontext("")
+    # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
+    return temporary_folder(plan.work.shuffle if storage.is_local(plan.work.path) else "")
 
 
 def _choose_workers(plan: ConvertPlan) -> int:

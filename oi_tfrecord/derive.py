@@ -79,7 +79,7 @@ def _named_errors(plan: DerivedPlan) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise plan.work.error() or error from None
+        raise plan.work.error(error) or error from None
 
 
 def _print_summary(plan: DerivedPlan, entry: Mapping[str, Any], out: TextIO) -> None:

@@ -90,6 +90,8 @@ KNOWN_KEYS: dict[str, KnownKey] = {
     "image/object/depiction": KnownKey(Kind.INT64, Length.BOXES, Range.FLAG),
     "image/object/area": KnownKey(Kind.FLOAT, Length.BOXES, Range.NOT_NEGATIVE, (_OD, _MG)),
     "image/object/weight": KnownKey(Kind.FLOAT, Length.BOXES, Range.NOT_NEGATIVE, (_OD,)),
+    "image/object/mask": KnownKey(Kind.BYTES, Length.BOXES, readers=(_OD, _MG)),
+    "image/object/mask/weight": KnownKey(Kind.FLOAT, Length.BOXES, Range.FRACTION, (_OD,)),
     "image/object/bbox/confidence": KnownKey(Kind.FLOAT, Length.BOXES, Range.FRACTION, (_OURS,)),
     "image/object/source": KnownKey(Kind.BYTES, Length.BOXES, readers=(_OURS,)),
     "image/object/inside": KnownKey(Kind.INT64, Length.BOXES, Range.FLAG, (_OURS,)),

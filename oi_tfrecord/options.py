@@ -7,7 +7,8 @@ from typing import Any
 
 from absl import flags
 
-from oi_tfrecord.config import ConvertConfig, read_config
+from oi_tfrecord.config import ConvertConfig
+from oi_tfrecord.config_file import read_config
 from oi_tfrecord.errors import ConfigError, nearest
 
 

@@ -18,7 +18,16 @@ from oi_tfrecord.example import (
 )
 from oi_tfrecord.images import PreparedImage
 from oi_tfrecord.join import Annotations, JoinedShard
-from oi_tfrecord.record_keys import ENCODED_KEY, IS_CROWD_KEY, READER_FLAGS, ExtraKeys, RecordLayout
+from oi_tfrecord.masks import ImageMasks
+from oi_tfrecord.record_keys import (
+    ENCODED_KEY,
+    IS_CROWD_KEY,
+    MASK_KEY,
+    MASK_WEIGHT_KEY,
+    READER_FLAGS,
+    ExtraKeys,
+    RecordLayout,
+)
 from oi_tfrecord.sharding import format_id
 from oi_tfrecord.tables import ATTRIBUTION, BOX_ROW, FLAGS, LABEL_ROW, Table
 
@@ -53,7 +62,9 @@ class RecordEncoder:
         self._rotations = None
         if ExtraKeys.ROTATION in extra_keys:
             self._rotations = [-1] * len(self._image_ids) if rotations is None else rotations
-        self._boxes = _BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout)
+        self._boxes = None
+        if layout.has_boxes:
+            self._boxes = _BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout)
         self._labels = []
         if Table.HUMAN_LABELS in layout.tables:
             human = _annotations(shard, Table.HUMAN_LABELS, LABEL_ROW)
@@ -73,12 +84,13 @@ class RecordEncoder:
             }
         self._entries: dict[str, EntryEncoder] = {}
 
-    def encode(self, index: int, image: PreparedImage) -> tuple[bytes, bytes, bytes]:
+    def encode(self, index: int, image: PreparedImage, masks: ImageMasks | None = None) -> tuple[bytes, bytes, bytes]:
         """Returns the Example of one image as three pieces; the middle one is the image's bytes.
 
         Args:
           index: number of the image in the shard.
           image: its bytes and size in pixels.
+          masks: of its boxes; None writes no key of masks.
         """
         image_id = format_id(self._image_ids[index]).encode()
         features = {
@@ -89,7 +101,13 @@ class RecordEncoder:
             "image/source_id": bytes_feature((self._source_id(index) or image_id,)),
             "image/width": int64_feature((image.width,)),
         }
-        self._boxes.add(features, index, image, self._mid_values, self._id_values)
+        if self._boxes is not None:
+            boxes = masks.boxes if masks and len(masks.boxes) < self._boxes.count(index) else None
+            self._boxes.add(features, index, image, self._mid_values, self._id_values, boxes)
+        if masks is not None:
+            features[MASK_KEY] = bytes_feature(masks.encoded)
+            if masks.weights is not None:
+                features[MASK_WEIGHT_KEY] = float_feature(np.array(masks.weights, "<f4").tobytes())
         for labels in self._labels:
             labels.add(features, index, self._mid_values, self._id_values)
         for key, column in self._texts.items():
@@ -140,6 +158,9 @@ class _BoxColumns:
             self._flags[IS_CROWD_KEY] = group_of
         self._sources = _source_values(boxes) if ExtraKeys.BOX_SOURCE in extra_keys else None
 
+    def count(self, index: int) -> int:
+        return self._offsets[index + 1] - self._offsets[index]
+
     def add(
         self,
         features: dict[str, bytes],
@@ -147,19 +168,27 @@ class _BoxColumns:
         image: PreparedImage,
         mids: Mapping[int, bytes],
         ids: Mapping[int, bytes],
+        chosen: Sequence[int] | None = None,
     ) -> None:
+        """Adds the keys of the boxes of one image, or of the `chosen` of them."""
         start, end = self._offsets[index], self._offsets[index + 1]
         for key, values in self._floats.items():
-            features[key] = float_feature(values[4 * start : 4 * end])
-        area = self._area[start:end] * (image.height * image.width)
-        features["image/object/area"] = float_feature(area.astype("<f4").tobytes())
+            features[key] = float_feature(_take(values[4 * start : 4 * end], 4, chosen))
+        area = (self._area[start:end] * (image.height * image.width)).astype("<f4").tobytes()
+        features["image/object/area"] = float_feature(_take(area, 4, chosen))
         for key, values in self._flags.items():
-            features[key] = joined_int64_feature(values[start:end])
-        codes = self._codes[start:end]
+            features[key] = joined_int64_feature(_take(values[start:end], 1, chosen))
+        codes = self._codes[start:end] if chosen is None else [self._codes[start + place] for place in chosen]
         features["image/object/class/text"] = joined_bytes_feature(b"".join([mids[code] for code in codes]))
         features["image/object/class/label"] = joined_int64_feature(b"".join([ids[code] for code in codes]))
         if self._sources is not None:
-            features["image/object/source"] = joined_bytes_feature(b"".join(self._sources[start:end]))
+            sources = self._sources[start:end] if chosen is None else [self._sources[start + place] for place in chosen]
+            features["image/object/source"] = joined_bytes_feature(b"".join(sources))
+
+
+def _take(values: bytes, width: int, chosen: Sequence[int] | None) -> bytes:
+    """Returns the `chosen` of values of `width` bytes each."""
+    return values if chosen is None else b"".join([values[width * place : width * (place + 1)] for place in chosen])
 
 
 class _LabelColumns:

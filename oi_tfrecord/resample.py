@@ -138,7 +138,7 @@ def add_weights(input_dir: str, split: str, config: DerivedConfig, options: Resa
         try:
             index_sources(plan)
         except Exception as error:
-            raise work.error() or error from None
+            raise work.error(error) or error from None
         entry = {**source.manifest, "weights": _write_weights(plan, options, input_dir, split)}
         path = storage.join(input_dir, MANIFEST_FILE)
         storage.write(path, merge_split(storage.read(path), split, entry), work.temporary)

@@ -19,7 +19,7 @@ class RangeResult:
       rows_read: rows in it.
       rejected: rejected rows by reason.
       dropped: dropped rows by reason.
-      class_rows: MID to usable rows of the box table; empty for the others.
+      class_rows: MID to usable rows, of the table whose classes are counted; empty for the others.
       ends_open: whether its last line lacks a line end.
       damage: what is wrong with the archive that the range is of; empty if nothing is.
     """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oi_tfrecord.progress import ProgressLine
-from oi_tfrecord.worker import keep_input_errors_off_the_log
+from oi_tfrecord.worker import keep_told_errors_off_the_log
 
 
 def import_beam_quietly() -> None:
@@ -16,7 +16,7 @@ def import_beam_quietly() -> None:
     import apache_beam  # noqa: F401
 
     logging.getLogger().setLevel(level)
-    keep_input_errors_off_the_log()
+    keep_told_errors_off_the_log()
 
 
 def is_local(beam_arguments: Sequence[str]) -> bool:

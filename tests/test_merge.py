@@ -16,6 +16,7 @@ from oi_tfrecord.parse_example import parse_example
 from oi_tfrecord.relabel import encode_values
 from oi_tfrecord.verify import VerifyOptions, verify
 from pipelines import convert, main
+from tests import mask_release
 from tests.conftest import Converted
 from tests.power_law import MIDS, write_power_law
 from tests.small_release import dataset
@@ -279,3 +280,18 @@ def test_a_conversion_into_a_merged_split_is_refused(
     converted = run(sample, tmp_path / "merged")
     assert converted.code == 1
     assert "give --overwrite" in converted.err
+
+
+def test_masks_stay_with_their_boxes(tmp_path: pathlib.Path) -> None:
+    release = mask_release.write_release(tmp_path / "release", faults=False)
+    assert convert.main(release.flags(tmp_path / "whole")) == 0
+    for part in ("train", "test"):
+        flags = ["--split=train", "--folds=2", "--fold=0", f"--part={part}", "--as=train", f"--to={tmp_path / part}"]
+        assert main.main(["resample", str(tmp_path / "whole"), *flags]) == 0
+        assert_whole(tmp_path / part)
+    assert merge(tmp_path / "train", tmp_path / "test", f"--to={tmp_path / 'merged'}") == 0
+    assert_whole(tmp_path / "merged")
+    shards = [find_splits(str(tmp_path / name))["train"].shards for name in ("whole", "merged")]
+    whole, merged = ([data for shard in paths for _, data in read_shard(shard)] for paths in shards)
+    assert whole == merged
+    assert any(example["image/object/mask"] for example in read(tmp_path / "merged").values())

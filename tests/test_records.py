@@ -17,6 +17,7 @@ from oi_tfrecord.classes import Vocabulary
 from oi_tfrecord.csv_rows import parse_rows
 from oi_tfrecord.images import PreparedImage
 from oi_tfrecord.join import Annotations, JoinedShard, join_shard
+from oi_tfrecord.masks import ImageMasks
 from oi_tfrecord.record_keys import IS_CROWD_KEY, READER_FLAGS, ExtraKeys, RecordLayout
 from oi_tfrecord.records import RecordEncoder
 from oi_tfrecord.table_rows import make_rows, wanted_columns
@@ -94,9 +95,17 @@ def shard_of_images(
 
 
 def encode(shard: JoinedShard, layout: RecordLayout, index: int = 0, image: PreparedImage | None = None) -> bytes:
+    masks = masks_of(shard, index) if ExtraKeys.MASKS in layout.extra_keys else None
     rotations = [ROTATION] * len(shard.image_ids)
     encoder = RecordEncoder(shard, MIDS, LABEL_IDS, layout, rotations=rotations)
-    return b"".join(encoder.encode(index, image or image_of()))
+    return b"".join(encoder.encode(index, image or image_of(), masks))
+
+
+def masks_of(shard: JoinedShard, index: int) -> ImageMasks:
+    """Returns bytes that stand for the masks of the boxes of an image."""
+    boxes = shard.annotations.get(Table.BOXES)
+    places = tuple(range(int(np.diff(boxes.offsets)[index]))) if boxes else ()
+    return ImageMasks(places, tuple(f"mask {place}".encode() for place in places))
 
 
 def parse(record: bytes) -> Features:
@@ -166,6 +175,7 @@ EXTRA: dict[ExtraKeys, Features] = {
         "image/machine_class/label": ("int64", [1, 20_000]),
         "image/machine_class/text": ("bytes", [b"/m/09j2d", b"/m/0bt9lr"]),
     },
+    ExtraKeys.MASKS: {"image/object/mask": ("bytes", [b"mask 0", b"mask 1"])},
     ExtraKeys.ROTATION: {"image/rotation": ("int64", [270])},
     ExtraKeys.ATTRIBUTION: {
         "image/attribution/author": ("bytes", ["Zoë, \"the cat\"".encode()]),
@@ -221,6 +231,23 @@ def test_an_image_without_box_and_label_has_empty_lists_of_the_right_kind(tables
         assert parse(encode(shard, FULL, index)) == expected
     if tables_are_there:
         assert parse(encode(shard, FULL, 1)).keys() == parse(encode(full, FULL)).keys()
+
+
+def test_boxes_without_mask_are_left_out_of_every_list() -> None:
+    boxes = [
+        BOX | {"label": label, "xmin": label / 8, "occluded": label % 2, "source": label % 2} for label in range(4)
+    ]
+    groups = frozenset(ExtraKeys) - {ExtraKeys.MASKS, ExtraKeys.ROTATION}
+    labels, layout = [[LABEL]] * 3, RecordLayout(ALL_TABLES, frozenset(FLAGS), groups)
+    shard = shard_of_images([7, 8, 9], [[BOX], boxes, [BOX]], labels, texts={name: v * 3 for name, v in TEXTS.items()})
+    masks = ImageMasks((1, 3), (b"one", b"three"), (1.0, 0.0))
+    record = b"".join(RecordEncoder(shard, MIDS, LABEL_IDS, layout).encode(1, image_of(), masks))
+    chosen = shard_of_images([8], [[boxes[1], boxes[3]]], labels[:1], texts=TEXTS)
+    expected = parse(encode(chosen, layout)) | {
+        "image/object/mask": ("bytes", [b"one", b"three"]),
+        "image/object/mask/weight": ("float", [1.0, 0.0]),
+    }
+    assert parse(record) == expected
 
 
 def test_image_level_keys_are_there_only_if_the_table_is() -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from PIL import Image
 
 from oi_tfrecord.batches import decode
-from oi_tfrecord.config import find_config, load_config
+from oi_tfrecord.config_file import find_config, load_config
 from oi_tfrecord.image_size import fit_size
 from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.plan import make_plan
@@ -56,7 +56,7 @@ def make_stage(release: pathlib.Path, output_dir: pathlib.Path, settings: Settin
     flags = convert_flags(release, output_dir, 4 * parts) | {"num_shards": 4 * parts, "image_mode": "resize"}
     config = load_config(config_file.read_text(encoding="utf-8"), str(config_file), flags | vars(settings))
     plan = make_plan(config)
-    batches, label_map, job = batches_by_shard(plan), plan.make_label_map({}), plan.shard_job()
+    batches, label_map, job = batches_by_shard(plan), plan.classes.make_label_map({}), plan.shard_job()
 
     def run() -> None:
         for shard in range(part, job.num_shards, parts):
