@@ -1,5 +1,6 @@
 # make sample   makes the environment, generates a small dataset and converts it
 # make test     runs every test
+# make engines  installs Prism, Flink and Spark, which `make test` runs conversions on where they are installed
 # make lint     format, lint and types
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ SAMPLE ?= sample
 BIN := $(VENV)/bin
 PACKAGE := setup.py pyproject.toml
 
-.PHONY: sample test lint clean
+.PHONY: sample test engines lint clean
 .DELETE_ON_ERROR:
 
 sample: $(VENV)/installed
@@ -20,6 +21,9 @@ sample: $(VENV)/installed
 
 test: $(VENV)/installed-dev .venv-peers/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+engines: $(VENV)/installed-dev
+	tests/engines/install.sh .venv-engines $(BIN)/python
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -44,4 +48,4 @@ $(VENV)/installed-dev: $(PACKAGE) | $(VENV)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers $(SAMPLE) build *.egg-info
+	rm -rf $(VENV) .venv-peers .venv-engines $(SAMPLE) build *.egg-info

@@ -113,7 +113,17 @@ LAYERS: dict[str, set[str]] = {
         "transforms.write_shards",
     },
     # What a command does, from its flags to its exit code.
-    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "verify", "worker"},
+    "assembly": {
+        "boot_worker",
+        "convert",
+        "download",
+        "local_runner",
+        "options",
+        "pipeline",
+        "run",
+        "verify",
+        "worker",
+    },
 }
 """Modules of oi_tfrecord by layer, the lowest first; "" is the package itself. The highest layer is pipelines/."""
 
