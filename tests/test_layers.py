@@ -188,6 +188,7 @@ LAYERS: dict[str, set[str]] = {
         "pipeline",
         "resample",
         "report",
+        "boot_worker",
         "run",
         "verify",
         "worker",
