@@ -8,7 +8,7 @@ VENV ?= .venv
 SAMPLE ?= sample
 BIN := $(VENV)/bin
 PACKAGE := setup.py pyproject.toml
-PEERS := datumaro tfds tables
+PEERS := datumaro tfds tables garden
 
 .PHONY: sample test engines lint clean
 .DELETE_ON_ERROR:

@@ -81,6 +81,21 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Converted]:
     return run_convert
 
 
+def in_api(*arguments: str, text: str = "") -> str:
+    """Runs a Python program with the Object Detection API."""
+    installed = subprocess.run(
+        [REPOSITORY / "tests" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    done = subprocess.run(
+        [installed.stdout.strip().splitlines()[-1], *arguments],
+        input=text, capture_output=True, text=True, check=False,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
 @pytest.fixture(scope="session")
 def od_read() -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]:
     """Reads shards with the Object Detection API, installed into an environment of its own."""

@@ -1,14 +1,11 @@
 import json
-import os
 import pathlib
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, Converted
+from conftest import REPOSITORY, Converted, in_api
 
 from oi_tfrecord.dataset import find_splits, read_label_map, read_shard
 from oi_tfrecord.errors import ConfigError
@@ -30,21 +27,6 @@ print(json.dumps(MessageToDict(config, preserving_proto_field_name=True)))
 CLASSES = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(7, "/m/b", "B")))
 TRAIN = TrainingInput("/records/train.tfrecord-?????-of-00100", 100, 250, False, True)
 EVALUATION = TrainingInput("/records/validation.tfrecord-?????-of-00004", 4, 0, False, True)
-
-
-def in_api(*arguments: str, text: str = "") -> str:
-    """Runs a Python program with the Object Detection API."""
-    installed = subprocess.run(
-        [REPOSITORY / "tests" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    done = subprocess.run(
-        [installed.stdout.strip().splitlines()[-1], *arguments],
-        input=text, capture_output=True, text=True, check=False,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

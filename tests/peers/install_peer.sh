@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes the virtual environment of one peer that the benchmark compares with (tests/benchmarks/peers.py).
+# Makes the virtual environment of one peer: of those that the benchmark compares with (tests/benchmarks/peers.py), or of
+# Model Garden, whose decoder the tests read records with.
 #
 # Usage: install_peer.sh NAME [VENV [PYTHON_WITH_TENSORFLOW]]
-#   NAME                    datumaro, tfds or tables (DuckDB and Polars)
+#   NAME                    datumaro, tfds, tables (DuckDB and Polars) or garden (TensorFlow Model Garden)
 #   VENV                    where to make it (default: .venv-NAME in the repository root)
 #   PYTHON_WITH_TENSORFLOW  a Python 3.11-3.13 whose tensorflow and apache_beam are shared instead of downloaded again
 #
@@ -22,6 +23,7 @@ fail() {
 }
 
 shared=()
+bare=()
 case "$name" in
   # Datumaro's exporter to tf_detection_api needs TensorFlow, which its extra `tf` names.
   datumaro) pinned=('datumaro==1.13.12') modules='datumaro tensorflow' shared=('tensorflow==2.21.*') ;;
@@ -30,7 +32,17 @@ case "$name" in
     shared=('tensorflow==2.21.*' 'apache-beam==2.77.*')
     ;;
   tables) pinned=('duckdb==2.0.0' 'polars==2.1.0') modules='duckdb polars' ;;
-  *) fail "no such peer: '$name' (datumaro, tfds, tables)" ;;
+  garden)
+    # Its own list asks for tensorflow 2.20 and, beside what `import official.vision` imports, for much that it does not:
+    # tensorflow-text, tensorflow-hub, model optimization, Kaggle, SentencePiece and more.
+    bare=('tf-models-official==2.20.0')
+    pinned=(
+      'tf-keras==2.21.*' 'tensorflow-datasets==4.9.10' 'gin-config==0.5.0' 'immutabledict==4.3.1' 'matplotlib==3.11.2'
+      'opencv-python-headless==5.0.0.93' 'pycocotools==2.0.11' 'scipy==1.17.1'
+    )
+    modules='official.vision tensorflow' shared=('tensorflow==2.21.*')
+    ;;
+  *) fail "no such peer: '$name' (datumaro, tfds, tables, garden)" ;;
 esac
 
 command -v "$python" >/dev/null || fail "no such python: $python"
@@ -72,6 +84,9 @@ if [ -n "$shared_site" ]; then
   shared=()
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${pinned[@]}" ${shared[@]+"${shared[@]}"} >&2
+if [ "${#bare[@]}" -gt 0 ]; then
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "${bare[@]}" >&2
+fi
 for module in $modules; do
   TF_CPP_MIN_LOG_LEVEL=3 "$venv/bin/python" -c "import $module" || fail "$module does not import in $venv"
 done
