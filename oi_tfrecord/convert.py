@@ -9,19 +9,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
+from oi_tfrecord.beam_flags import is_local, value_of
 from oi_tfrecord.config import ConvertConfig, parse_max_rejects
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.estimate import Workload, describe
 from oi_tfrecord.finish import FinishJob, rejects_file
 from oi_tfrecord.manifest import TableInput, too_many_rejects
 from oi_tfrecord.options import Command, parse_convert
 from oi_tfrecord.output_state import OutputState, planned_before, prepare_output, read_split
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.progress import ProgressLine
-from oi_tfrecord.run import import_beam_quietly, is_local, run_pipeline
+from oi_tfrecord.run import import_beam_quietly, run_pipeline
+from oi_tfrecord.sample_shard import time_sample
 from oi_tfrecord.shard_plan import ShardPlan, plan_shards
-from oi_tfrecord.summary import print_expected_time, print_shard_plan, print_summary
+from oi_tfrecord.summary import print_shard_plan, print_summary
 
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
+
+_PROCESSES_PER_CORE = 2
+"""A dry run does not start more than these, as it would learn nothing but that they wait for each other."""
 
 
 def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
@@ -39,20 +46,34 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
       ConfigError, InputError: naming what to mend.
     """
     out = out or sys.stdout
+    began = time.monotonic()
     command = parse_convert(arguments)
     storage.use_options(command.beam_arguments)
     plan, shard_plan = _plan_shards(make_plan(command.config), out)
+    if command.beam_dry_run:
+        _build_job(command, plan, out)
+        return 0
+    is_template = bool(value_of(command.beam_arguments, "--template_location"))
+    if is_template and plan.config.max_images:
+        raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
     state = prepare_output(plan)
     started = time.monotonic()
     if state.complete is not None:
         print("Nothing to do: this conversion is complete.", file=out)
     else:
         _run(command, plan, state)
+    if is_template and state.complete is None:
+        # The service runs the job after this process has ended.
+        print(f"The job was built; it writes to {plan.config.output_dir}.", file=out)
+        return 0
     seconds = time.monotonic() - started
     split = read_split(plan.config.output_dir, plan.config.split)
     print_summary(plan, split, seconds, out)
     if plan.config.dry_run and shard_plan is not None:
-        print_expected_time(shard_plan, seconds, command.workers or _choose_workers(plan), out)
+        work = _workload(plan, shard_plan, split["estimate"], time.monotonic() - began, _choose_workers(command, plan))
+        workers = command.workers or _choose_workers(command, plan)
+        for line in describe(work, workers, os.cpu_count() or 1, command.prices):
+            print(line, file=out)
     return _exit_code(plan.config, split)
 
 
@@ -64,12 +85,20 @@ def _plan_shards(plan: ConvertPlan, out: TextIO) -> tuple[ConvertPlan, ShardPlan
     if not config.overwrite and (num_shards := planned_before(plan)):
         return plan.with_shards(num_shards), None
     job = plan.shard_job()
-    shard_plan = plan_shards(
-        plan.range_job(frozenset()), job.driver, job.select, job.source, job.image_options, config.max_images
-    )
+    shard_plan = plan_shards(plan.range_job(frozenset()), job.driver, job.select, job.source, config.max_images)
     num_shards = config.num_shards or shard_plan.num_shards
     print_shard_plan(shard_plan, num_shards, out)
     return plan.with_shards(num_shards), shard_plan
+
+
+def _build_job(command: Command, plan: ConvertPlan, out: TextIO) -> None:
+    """Builds the job as the runner would get it, and tells of it; nothing is written or run."""
+    import_beam_quietly()
+    from oi_tfrecord.pipeline import build_pipeline
+    from oi_tfrecord.run import build_job
+
+    job = build_job(command.beam_arguments, lambda root: build_pipeline(root, plan, _finish_job(plan), {}))
+    print(f"job        {job.steps:,} steps, {job.size:,} bytes; staged: {', '.join(job.staged) or 'nothing'}", file=out)
 
 
 def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
@@ -83,7 +112,7 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
             plan.work, total_bytes=total_bytes, num_shards=plan.num_shards, finished_shards=finished_shards
         )
 
-    workers = command.workers or _choose_workers(plan)
+    workers = _choose_workers(command, plan)
     work = plan.work
     if is_local(command.beam_arguments):
         # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
@@ -109,14 +138,38 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
     except Exception as error:
         # Beam rewords the exceptions of its workers; the stored one names the file as it is.
         raise work.error() or error from None
+    if value_of(command.beam_arguments, "--template_location"):
+        return
     plan.work.delete()
     if plan.shuffle_folder:
         storage.delete_folder(plan.shuffle_folder)
 
 
-def _choose_workers(plan: ConvertPlan) -> int:
+def _workload(
+    plan: ConvertPlan, shard_plan: ShardPlan, counted: Mapping[str, Any], seconds: float, workers: int
+) -> Workload:
+    return Workload(
+        table_seconds=seconds,
+        table_workers=workers,
+        table_cpu_seconds=counted["cpu_seconds"],
+        ranges=max(counted["ranges"], 1),
+        shards=plan.num_shards,
+        images=shard_plan.images * shard_plan.found,
+        image_bytes=shard_plan.image_bytes,
+        shuffled_bytes=counted["shuffled_bytes"],
+        timing=time_sample(plan.shard_job(), shard_plan.sample),
+    )
+
+
+def _choose_workers(command: Command, plan: ConvertPlan) -> int:
+    """Returns the number of local processes; a dry run that asks for those of a cluster gets what this machine has."""
+    cores = os.cpu_count() or 1
+    if command.workers and not (plan.config.dry_run and command.workers > _PROCESSES_PER_CORE * cores):
+        return command.workers
+    if command.workers:
+        return cores
     driver_bytes = sum(file.size for file in plan.files if file.table == plan.config.driver)
-    return 1 if driver_bytes < SMALL_METADATA_BYTES else min(os.cpu_count() or 1, plan.num_shards)
+    return 1 if driver_bytes < SMALL_METADATA_BYTES else min(cores, plan.num_shards)
 
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:
@@ -130,7 +183,7 @@ def _finish_job(plan: ConvertPlan) -> FinishJob:
         "fingerprint": plan.fingerprint,
         "warnings": plan.warnings,
     }
-    return FinishJob(plan.config.split, plan.config.output_dir, plan.work, inputs, about)
+    return FinishJob(plan.config.split, plan.config.output_dir, plan.work, inputs, about, plan.config.dry_run)
 
 
 def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:

@@ -25,6 +25,7 @@ class FinishJob:
       work: folder of the results and rejects; it is deleted at the end.
       inputs: the CSV files.
       about: entries that the manifest takes over.
+      dry_run: whether the manifest is to hold what an estimate needs.
     """
 
     split: str
@@ -32,6 +33,7 @@ class FinishJob:
     work: WorkFolder
     inputs: tuple[TableInput, ...]
     about: Mapping[str, Any]
+    dry_run: bool = False
 
 
 def rejects_file(split: str) -> str:
@@ -62,6 +64,12 @@ def finish_dataset(job: FinishJob, results: Iterable[bytes], label_map: LabelMap
         for piece in job.work.rejects():
             stream.write(absolute_lines(piece, lines).encode())
     split = build_split(job.inputs, ranges, shards, label_map, job.about)
+    if job.dry_run:
+        split["estimate"] = {
+            "ranges": len(ranges),
+            "shuffled_bytes": sum(result.shuffled_bytes for result in ranges),
+            "cpu_seconds": sum(result.cpu_seconds for result in parsed),
+        }
     path = storage.join(job.output_dir, MANIFEST_FILE)
     existing = storage.read(path) if storage.exists(path) else None
     storage.write(path, merge_split(existing, job.split, split), temporary)

@@ -22,6 +22,8 @@ class RangeResult:
       class_rows: MID to usable rows of the box table; empty for the others.
       ends_open: whether its last line lacks a line end.
       damage: what is wrong with the archive that the range is of; empty if nothing is.
+      shuffled_bytes: of its rows as they were handed on; for estimates only, as a rerun hands on fewer.
+      cpu_seconds: that it took; for estimates only.
     """
 
     table: str
@@ -36,6 +38,8 @@ class RangeResult:
     class_rows: dict[str, int]
     ends_open: bool
     damage: str = ""
+    shuffled_bytes: int = 0
+    cpu_seconds: float = 0.0
 
     @property
     def rows_passed(self) -> int:
@@ -75,6 +79,7 @@ class ShardResult:
       unknown_flags: flags of -1 that were written as 0.
       most_boxes: boxes of the image that has most.
       images_over_100_boxes: images with more boxes than the Object Detection API reads by default.
+      cpu_seconds: that it took; for estimates only.
     """
 
     shard: int
@@ -94,6 +99,7 @@ class ShardResult:
     unknown_flags: int
     most_boxes: int
     images_over_100_boxes: int
+    cpu_seconds: float = 0.0
 
     @property
     def listed_rejects(self) -> int:

@@ -3,7 +3,6 @@
 import concurrent.futures
 import dataclasses
 import re
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +11,6 @@ from oi_tfrecord import storage
 from oi_tfrecord.csv_rows import parse_rows
 from oi_tfrecord.filters import EVERY_IMAGE, is_in, sample_hash
 from oi_tfrecord.image_source import ImageSource
-from oi_tfrecord.images import ImageOptions, ImageRejected, prepare
 from oi_tfrecord.inputs import InputFile, open_decompressed
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.sharding import MAX_SHARDS, format_id, hash_ids
@@ -25,7 +23,6 @@ SHARD_BYTES = 150_000_000
 _SAMPLED_PLACES = 8
 _PLACE_BYTES = 1 << 19
 _SAMPLED_IMAGES = 256
-_TIMED_IMAGES = 32
 _UNSEEN_IMAGE_BYTES = 300_000
 """Assumed where no image is there yet: the train images of V4 to V7, 1.74 million, have 513 GB
 (storage.googleapis.com/openimages, "Download")."""
@@ -41,14 +38,14 @@ class ShardPlan:
       images: images that the configuration selects.
       image_bytes: mean bytes of an image that is there.
       found: share of the sampled images that are there.
-      seconds_per_image: to read and check one on one core; 0 where none was there.
+      sample: ImageIDs of the sampled images that are there.
     """
 
     num_shards: int
     images: int
     image_bytes: float
     found: float
-    seconds_per_image: float
+    sample: tuple[str, ...]
 
     @property
     def output_bytes(self) -> int:
@@ -61,7 +58,6 @@ def plan_shards(
     driver: Table,
     select: str,
     source: ImageSource,
-    options: ImageOptions,
     max_images: int = 0,
 ) -> ShardPlan:
     """Estimates the size of the output and plans the number of shards.
@@ -72,7 +68,6 @@ def plan_shards(
       ranges: the CSV files, and what is left out of them.
       driver, select: as in `join_shard`.
       source: where images come from.
-      options: how they are checked.
       max_images: bound on the number of images; 0 is none.
     """
     tables = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}.get(select, (driver,))
@@ -95,7 +90,8 @@ def plan_shards(
         images = min(images, max_images)
     chosen = [format_id(image_id) for image_id in ids[np.argsort(hash_ids(ids))][:_SAMPLED_IMAGES].tolist()]
     with concurrent.futures.ThreadPoolExecutor(16) as executor:
-        sizes = [size for size in executor.map(source.size, chosen) if size is not None]
+        known = dict(zip(chosen, executor.map(source.size, chosen), strict=True))
+    sizes = [size for size in known.values() if size is not None]
     found = len(sizes) / len(chosen) if chosen else 0.0
     image_bytes = sum(sizes) / len(sizes) if sizes else 0.0
     return ShardPlan(
@@ -103,7 +99,7 @@ def plan_shards(
         images=images,
         image_bytes=image_bytes,
         found=found,
-        seconds_per_image=_time_images(chosen, source, options),
+        sample=tuple(image_id for image_id, size in known.items() if size is not None),
     )
 
 
@@ -160,15 +156,3 @@ def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:
     step = (size - _PLACE_BYTES) // (_SAMPLED_PLACES - 1)
     starts = [file.rows_start + place * step for place in range(_SAMPLED_PLACES)]
     return [storage.read_range(file.path, start, _PLACE_BYTES) for start in starts], size
-
-
-def _time_images(image_ids: Sequence[str], source: ImageSource, options: ImageOptions) -> float:
-    done = 0
-    started = time.perf_counter()
-    for image_id in image_ids[:_TIMED_IMAGES]:
-        try:
-            prepare(source.sample(image_id), options)
-        except ImageRejected:
-            continue
-        done += 1
-    return (time.perf_counter() - started) / done if done else 0.0

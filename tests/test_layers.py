@@ -30,6 +30,7 @@ LAYERS: dict[str, set[str]] = {
         "csv_rows",
         "deflate",
         "draw_boxes",
+        "estimate",
         "example",
         "expansion",
         "fetch_policy",
@@ -86,6 +87,7 @@ LAYERS: dict[str, set[str]] = {
         "range_job",
         "record_dataset",
         "sample",
+        "sample_shard",
         "shard_file",
         "shard_job",
         "shard_plan",
@@ -113,7 +115,19 @@ LAYERS: dict[str, set[str]] = {
         "transforms.write_shards",
     },
     # What a command does, from its flags to its exit code.
-    "assembly": {"convert", "download", "local_runner", "options", "pipeline", "run", "verify", "worker"},
+    "assembly": {
+        "beam_flags",
+        "convert",
+        "download",
+        "local_runner",
+        "options",
+        "pipeline",
+        "run",
+        "runner_config",
+        "template",
+        "verify",
+        "worker",
+    },
 }
 """Modules of oi_tfrecord by layer, the lowest first; "" is the package itself. The highest layer is pipelines/."""
 
