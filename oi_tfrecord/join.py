@@ -99,12 +99,14 @@ class JoinedShard:
 
 
 def stack(batches: Iterable[Batch]) -> dict[Table | Listing, Stacked]:
-    """Returns the rows of each table, in file order whatever the order of the batches."""
+    """Returns the rows of each table by name, in file order whatever the order of the batches."""
     by_table: dict[Table | Listing, list[Batch]] = {}
     for batch in batches:
         by_table.setdefault(batch.key.table, []).append(batch)
     stacked = {}
-    for table, parts in by_table.items():
+    # The order of the tables is that of the rejects.
+    for table in sorted(by_table):
+        parts = by_table[table]
         parts.sort(key=lambda batch: (batch.key.file, batch.key.index, batch.part))
         names: dict[str, int] = {}
         arrays = []

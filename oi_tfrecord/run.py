@@ -49,7 +49,8 @@ def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job
 
     pipeline = Pipeline(options=PipelineOptions(list(beam_arguments)))
     build(pipeline)
-    graph = pipeline.run().job.proto_pipeline
+    result: Any = pipeline.run()
+    graph = result.job.proto_pipeline
     staged = [
         beam_runner_api_pb2.ArtifactStagingToRolePayload.FromString(dependency.role_payload).staged_name
         for environment in graph.components.environments.values()

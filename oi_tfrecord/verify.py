@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from oi_tfrecord import storage
+from oi_tfrecord.beam_flags import is_local
 from oi_tfrecord.check_manifest import compare_manifest
 from oi_tfrecord.check_shard import ShardTask
 from oi_tfrecord.dataset import find_splits

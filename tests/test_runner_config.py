@@ -1,4 +1,5 @@
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -67,9 +68,8 @@ def test_values_become_flags() -> None:
     ],
 )
 def test_what_the_command_line_would_not_take_is_refused(text: str, named: str) -> None:
-    with pytest.raises(ConfigError, match=".") as raised:
+    with pytest.raises(ConfigError, match=re.escape(named)):
         parse_runner_config(text, "own.yaml")
-    assert named in str(raised.value)
 
 
 def test_an_unknown_name_lists_the_shipped_ones() -> None:

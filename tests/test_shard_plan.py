@@ -289,7 +289,16 @@ def test_a_dry_run_prints_plan_size_and_time_and_leaves_the_output_alone(
     size = re.search(r"output about ([\d.,]+) GB", text)
     assert size is not None
     assert float(size[1]) * 1e9 == pytest.approx(written, rel=0.1, abs=5e6)
-    assert re.search(r"^time +about [\d,]+ s on this machine with 1 workers: \d+ s for the tables, \d+ s", text, re.M)
+    assert re.search(
+        r"^time +about [\d,]+ s on this machine .* with 1 workers: \d+ s for the tables, \d+ s", text, re.M
+    )
+    # 13 bytes for each of the 500 images, 40 for each box and 19 for each label that is kept, and some for each batch.
+    shuffled = re.search(r"^shuffle .*\(([\d,]+) bytes\)", text, re.M)
+    counted = {name: int(n.replace(",", "")) for name, n in re.findall(r"^(\w+) +([\d,]+) rows read", text, re.M)}
+    left = sum(int(n) for n in re.findall(r"class_not_listed (\d+)", text))
+    assert shuffled is not None
+    most = 13 * counted["metadata"] + 40 * counted["boxes"] + 19 * counted["human_labels"]
+    assert most - 40 * left <= int(shuffled[1].replace(",", "")) <= most + 10_000
     assert "500 records expected" in text
 
 
