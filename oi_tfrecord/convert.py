@@ -31,12 +31,13 @@ _PROCESSES_PER_CORE = 2
 """A dry run does not start more than these, as it would learn nothing but that they wait for each other."""
 
 
-def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
+def convert(arguments: Sequence[str], out: TextIO | None = None, began: float | None = None) -> int:
     """Runs the `convert` command.
 
     Args:
       arguments: its flags.
       out: where the summary goes; standard output by default.
+      began: when the program did, on the monotonic clock; now by default.
 
     Returns:
       Exit code: 0 if everything balances and the rejects are within bounds, 2 if they are not,
@@ -46,7 +47,7 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
       ConfigError, InputError: naming what to mend.
     """
     out = out or sys.stdout
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     command = parse_convert(arguments)
     storage.use_options(command.beam_arguments)
     plan, shard_plan = _plan_shards(make_plan(command.config), out)

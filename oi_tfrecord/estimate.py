@@ -18,6 +18,9 @@ class Prices:
     shuffle_gb: float | None = None
 
 
+NO_PRICES = Prices()
+
+
 @dataclasses.dataclass(frozen=True)
 class ImageTiming:
     """What a sample of the images took in one process that had nothing else to do.

@@ -11,7 +11,6 @@ from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sharding import format_id
 
-
 _OF_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 
 

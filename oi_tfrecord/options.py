@@ -9,7 +9,7 @@ from absl import flags
 from oi_tfrecord.beam_flags import check_beam_arguments, value_of
 from oi_tfrecord.config import ConvertConfig, read_config
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.estimate import Prices
+from oi_tfrecord.estimate import NO_PRICES, Prices
 from oi_tfrecord.runner_config import read_runner_config
 
 
@@ -29,7 +29,7 @@ class Command:
     workers: int
     beam_arguments: tuple[str, ...]
     beam_dry_run: bool = False
-    prices: Prices = Prices()
+    prices: Prices = NO_PRICES
 
 
 def define_command_flags() -> flags.FlagValues:

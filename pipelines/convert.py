@@ -14,6 +14,7 @@ On Dataflow:
 """
 
 import sys
+import time
 from collections.abc import Sequence
 
 from oi_tfrecord.errors import OiTfrecordError
@@ -21,6 +22,7 @@ from oi_tfrecord.errors import OiTfrecordError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    began = time.monotonic()
     arguments = sys.argv[1:] if arguments is None else arguments
     if any(argument in ("-h", "--help", "-help") for argument in arguments):
         from oi_tfrecord.options import describe_convert_flags
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from oi_tfrecord.convert import convert
 
     try:
-        return convert(arguments)
+        return convert(arguments, began=began)
     except OiTfrecordError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
