@@ -7,6 +7,7 @@ VENV ?= .venv
 SAMPLE ?= sample
 BIN := $(VENV)/bin
 PACKAGE := setup.py pyproject.toml
+PEERS := datumaro tfds tables
 
 .PHONY: sample test lint clean
 .DELETE_ON_ERROR:
@@ -18,7 +19,8 @@ sample: $(VENV)/installed
 	  $(BIN)/oi-tfrecord convert --config=configs/sample.yaml --split=$$split || exit 1; \
 	done
 
-test: $(VENV)/installed-dev .venv-peers/installed
+# Tests on PostgreSQL are skipped where there is none; tests/install_postgres.sh installs it.
+test: $(VENV)/installed-dev .venv-peers/installed $(PEERS:%=.venv-%/installed) .hadoop
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-dev
@@ -43,5 +45,13 @@ $(VENV)/installed-dev: $(PACKAGE) | $(VENV)/bin/python
 	tests/peers/install.sh .venv-peers $(BIN)/python
 	touch $@
 
+$(PEERS:%=.venv-%/installed): .venv-%/installed: tests/peers/install_peer.sh $(VENV)/installed-dev
+	tests/peers/install_peer.sh $* .venv-$* $(BIN)/python
+	touch $@
+
+.hadoop: tests/hdfs/install.sh tests/hdfs/pom.xml
+	tests/hdfs/install.sh .hadoop
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-peers $(SAMPLE) build *.egg-info
+	rm -rf $(VENV) .venv-peers $(PEERS:%=.venv-%) .hadoop $(SAMPLE) build *.egg-info

@@ -11,17 +11,23 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.p
 READERS = ["tensorflow>=2.16"]
 DOWNLOAD = ["aiohttp>=3.10,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
-STORES = ["apache-beam[gcp,aws]", "gcp-storage-emulator", "moto[server]>=5"]
+POSTGRESQL = ["psycopg[binary]>=3.2,<4"]
+STORES = ["apache-beam[gcp,aws,hadoop]", "gcp-storage-emulator", "moto[server]>=5"]
+# Builds of atheris are there for Linux.
+FUZZ = ["atheris>=3,<4; sys_platform == 'linux' and platform_machine == 'x86_64'"]
 TEST = [
     *READERS,
     *DOWNLOAD,
     *STORES,
     *ARCHIVES,
+    *FUZZ,
+    *POSTGRESQL,
     "duckdb>=1",
     "hypothesis>=6",
     "pandas>=2",
     "pytest>=8",
     "pytest-xdist>=3",
+    "selenium>=4.20",
 ]
 LINT = ["mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-protobuf"]
 
@@ -36,7 +42,10 @@ setup(
     packages=[*find_packages(include=["oi_tfrecord", "oi_tfrecord.*", "pipelines"]), "oi_tfrecord.configs"],
     # The configurations stand at the top of the repository, where users look, and travel in the package.
     package_dir={"oi_tfrecord.configs": "configs"},
-    package_data={"oi_tfrecord": ["py.typed"], "oi_tfrecord.configs": ["*.yaml", "runners/*.yaml"]},
+    package_data={
+        "oi_tfrecord": ["py.typed", "web/*", "web/vendor/*/*"],
+        "oi_tfrecord.configs": ["*.yaml", "runners/*.yaml"],
+    },
     install_requires=[
         "absl-py>=2",
         "apache-beam>=2.65,<3",
@@ -51,8 +60,11 @@ setup(
         "tensorflow": READERS,
         "download": DOWNLOAD,
         "archives": ARCHIVES,
+        "postgresql": POSTGRESQL,
+        "browse": DOWNLOAD,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
+        "hadoop": ["apache-beam[hadoop]"],
         "test": TEST,
         "dev": [*TEST, *LINT],
     },

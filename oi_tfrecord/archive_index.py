@@ -18,6 +18,7 @@ compressed size, size, length of the name, length of the extra field."""
 LOCAL_SIGNATURE = b"PK\x03\x04"
 
 _IMAGE_NAME = re.compile(r"([0-9a-f]{16})\.(?i:jpe?g|png|gif|webp|bmp)")
+_MASK_NAME = re.compile(r"([0-9a-f]{16})_.*\.(?i:png)")
 _ENCRYPTED = 1
 _SIZES_FOLLOW = 8
 _IS_UTF8 = 0x800
@@ -98,6 +99,15 @@ def find_kind(head: bytes) -> ArchiveKind:
 def find_image_id(name: str) -> int | None:
     """Returns the ImageID that a member's base name gives, None if it is no image name."""
     found = _IMAGE_NAME.fullmatch(name.rpartition("/")[2])
+    return int(found[1], 16) if found else None
+
+
+def find_mask_image(name: str) -> int | None:
+    """Returns the ImageID that a member's base name gives as that of a mask, None if it is no mask's name.
+
+    Published masks are called `<ImageID>_<MID without slashes>_<BoxID>.png`.
+    """
+    found = _MASK_NAME.fullmatch(name.rpartition("/")[2])
     return int(found[1], 16) if found else None
 
 

@@ -20,6 +20,7 @@ from oi_tfrecord.archive_index import (
     Storing,
     find_image_id,
     find_kind,
+    find_mask_image,
     list_tar,
     list_zip,
 )
@@ -31,7 +32,7 @@ from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.results import RangeResult
 from oi_tfrecord.table_rows import TableRows
-from oi_tfrecord.tables import IMAGE_FILE_ROW, WINDOW, Listing, RangeKey, Table
+from oi_tfrecord.tables import FILE_NAME, IMAGE_FILE_ROW, WINDOW, Listing, RangeKey, Table
 
 BLOCK_MEMBERS = 1 << 18
 """Images of an archive that are handed on together: some 12 MB of rows, and with windows some 100 MB."""
@@ -49,12 +50,16 @@ class Found(NamedTuple):
     extract: Extract | None = None
 
 
-def open_archives(names: Sequence[str], split: str) -> list[InputFile]:
+def open_archives(
+    names: Sequence[str], split: str, listing: Listing = Listing.IMAGE_FILES, field: str = "archives"
+) -> list[InputFile]:
     """Finds archives and checks that they can be read in place.
 
     Args:
       names: glob patterns with `{split}`; of an image that is in several archives, the first is taken.
       split: name for `{split}`.
+      listing: what is to be found in them.
+      field: of the configuration, for the error.
 
     Raises:
       ConfigError: if a pattern matches nothing, or a package is missing.
@@ -64,7 +69,7 @@ def open_archives(names: Sequence[str], split: str) -> list[InputFile]:
     for name in names:
         infos = storage.match(name.replace("{split}", split))
         if not infos:
-            raise ConfigError("archives", f"no file matches {name.replace('{split}', split)}")
+            raise ConfigError(field, f"no file matches {name.replace('{split}', split)}")
         for info in infos:
             found.setdefault(info.path, info)
     files = []
@@ -72,7 +77,7 @@ def open_archives(names: Sequence[str], split: str) -> list[InputFile]:
         if read_kind(info.path) is ArchiveKind.TAR_GZ:
             load_library()
         # `InputFile` is typed for the tables of a release; to the plan an archive is an input like them.
-        table = cast(Table, Listing.IMAGE_FILES)
+        table = cast(Table, listing)
         files.append(InputFile(table, number, info.path, info.size, info.modified, (), 0, 0))
     return files
 
@@ -107,11 +112,11 @@ def read_archive(
         block = list(itertools.islice(images, BLOCK_MEMBERS))
         ends = len(block) < BLOCK_MEMBERS
         members = listing.members if ends else block[-1].number + 1
-        rows = make_file_rows(block, first, members - first, job)
-        key = RangeKey(Listing.IMAGE_FILES, file.number, index)
+        rows = make_file_rows(block, first, members - first, job, with_names=file.table == Listing.MASK_FILES)
+        key = RangeKey(file.table, file.number, index)
         yield from partition(key, rows, job.num_shards, job.finished_shards)
         yield RangeResult(
-            table=str(Listing.IMAGE_FILES),
+            table=str(file.table),
             file=file.number,
             index=index,
             size=file.size if ends else 0,
@@ -130,7 +135,9 @@ def read_archive(
         index, first = index + 1, members
 
 
-def make_file_rows(block: Sequence[Found], first: int, members: int, job: RangeJob) -> TableRows:
+def make_file_rows(
+    block: Sequence[Found], first: int, members: int, job: RangeJob, *, with_names: bool = False
+) -> TableRows:
     """Returns images of an archive as rows.
 
     Args:
@@ -138,6 +145,7 @@ def make_file_rows(block: Sequence[Found], first: int, members: int, job: RangeJ
       first: number of the block's first member.
       members: of the block, images or not.
       job: the conversion, for what it leaves out.
+      with_names: whether to keep FILE_NAME beside the rows, as an image has many masks.
     """
     rows = np.zeros(len(block), IMAGE_FILE_ROW)
     rows["image_id"] = np.array([found.image_id for found in block], np.uint64)
@@ -151,6 +159,9 @@ def make_file_rows(block: Sequence[Found], first: int, members: int, job: RangeJ
     rows["stored"] = [min(place.stored, _LARGEST) for place in places]
     extracts = [found.extract for found in block if found.extract]
     texts = {}
+    if with_names:
+        names = [found.member.name.rpartition("/")[2].encode("utf-8", "surrogateescape") for found in block]
+        texts[FILE_NAME] = pa.array(names, pa.binary())
     if extracts:
         gzipped = rows["storing"] == Storing.GZIP
         rows["skip"][gzipped] = [min(extract.skip, _LARGEST) for extract in extracts]
@@ -182,6 +193,7 @@ class ArchiveListing:
         on_progress: as in `read_archive`.
         """
         self._file = file
+        self._image_of = find_mask_image if file.table == Listing.MASK_FILES else find_image_id
         self._on_progress = on_progress
         self._passed = 0
         self.members = 0
@@ -224,7 +236,7 @@ class ArchiveListing:
     def _select(self, members: Iterable[Member]) -> Iterator[Found]:
         for number, member in enumerate(members):
             self.members = number + 1
-            image_id = find_image_id(member.name)
+            image_id = self._image_of(member.name)
             if image_id is not None:
                 self._pass(member.offset)
                 yield Found(image_id, number, member)

@@ -9,7 +9,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -108,10 +108,10 @@ class ArchiveSource:
         if not size:
             return b""
         if storing is Storing.PLAIN:
-            return _read_range(path, offset, size)
+            return storage.read_range(path, offset, size)
         if storing is Storing.GZIP:
             extract = Extract(offset, stored, int(row["bits"]), window, int(row["skip"]))
-            return extract.inflate(_read_range(path, offset, stored), size)
+            return extract.inflate(storage.read_range(path, offset, stored), size)
         data = _read_member(path, offset, stored)
         # One byte more than there should be is enough to tell that it is not that file.
         return (
@@ -168,7 +168,7 @@ def _read_first(path: str, max_bytes: int) -> Iterator[bytes]:
 
 def _read_member(path: str, offset: int, stored: int) -> bytes:
     """Returns the stored bytes of a zip's member, given where its local header is."""
-    data = _read_range(path, offset, LOCAL_HEADER.size + _NAME_BYTES + stored)
+    data = storage.read_range(path, offset, LOCAL_HEADER.size + _NAME_BYTES + stored)
     if len(data) < LOCAL_HEADER.size:
         return b""
     signature, *_, name_bytes, extra_bytes = LOCAL_HEADER.unpack_from(data)
@@ -176,22 +176,5 @@ def _read_member(path: str, offset: int, stored: int) -> bytes:
         raise zlib.error(f"no member of the zip at byte {offset}")
     start = LOCAL_HEADER.size + name_bytes + extra_bytes
     if name_bytes + extra_bytes > _NAME_BYTES:
-        return _read_range(path, offset + start, stored)
+        return storage.read_range(path, offset + start, stored)
     return data[start : start + stored]
-
-
-def _read_range(path: str, offset: int, length: int) -> bytes:
-    if storage.is_local(path):
-        return storage.read_range(path, offset, length)
-    with storage.open_read(path) as opened:
-        # The streams of object stores fetch 16 MiB ahead, most of it other images: S3's wraps one that fetches
-        # what is asked, and that of GCS takes its size as an attribute.
-        stream: Any = getattr(opened, "raw", opened)
-        if hasattr(stream, "_chunk_size"):
-            stream._chunk_size = length
-        stream.seek(offset)
-        pieces = []
-        while length > 0 and (piece := stream.read(length)):
-            pieces.append(piece)
-            length -= len(piece)
-        return b"".join(pieces)

@@ -1,5 +1,7 @@
 """The checks a box row must pass."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from oi_tfrecord.reasons import Reject
@@ -38,10 +40,12 @@ def find_bad_boxes(rows: np.ndarray) -> list[tuple[Reject, np.ndarray]]:
     return bad
 
 
-def describe(row: np.void, reason: Reject) -> str:
-    """Returns the values of a rejected box row that show why, for the rejects file."""
-    if reason is Reject.BAD_FLAG:
-        valid = (NO_COLUMN, UNKNOWN, 0, 1)
-        return ", ".join(f"{column}={row[name]}" for name, column in FLAGS.items() if row[name] not in valid)
+def describe(row: np.void) -> str:
+    """Returns the coordinates of a rejected box row, for the rejects file."""
     # Unlike any fixed number of digits, str tells a float32 just above 1 from 1, and writes no digit more.
     return ", ".join(f"{column}={row[name]!s}" for name, column in COORDINATES.items())
+
+
+def describe_flags(values: Mapping[str, int]) -> str:
+    """Returns those flags of a rejected box row that are none, by column and as the file has them."""
+    return ", ".join(f"{column}={value}" for column, value in values.items() if value not in (UNKNOWN, 0, 1))

@@ -20,6 +20,7 @@ _EXTRA_KEYS = {
     ExtraKeys.BOX_SOURCE: ("image/object/source",),
     ExtraKeys.BOX_CONFIDENCE: ("image/object/bbox/confidence",),
     ExtraKeys.LABEL_SOURCE: ("image/class/source",),
+    ExtraKeys.MASKS: ("image/object/mask",),
     ExtraKeys.MACHINE_LABELS: tuple(key for key, known in KNOWN_KEYS.items() if known.length is Length.MACHINE_LABELS),
 }
 """Keys that a group adds to every record; what `inside`, `label_source` and `attribution` add depends on the tables."""
@@ -29,6 +30,8 @@ _LABEL_KEYS = ("image/class/text", "image/class/label", "image/class/confidence"
 def required_keys(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the keys that every record of a split must have, by its manifest."""
     keys = list(ALWAYS_WRITTEN)
+    if manifest.get("config", {}).get("task") == "classification":
+        keys = [key for key in keys if not key.startswith("image/object/")]
     has_labels = Table.HUMAN_LABELS in manifest.get("tables", {})
     if has_labels:
         keys += _LABEL_KEYS

@@ -41,21 +41,30 @@ class RecordRules:
       label_ids: MID to id in the label map; for records of others also display name to id, as the Object Detection
         API looks names up. None where there is no label map.
       decode: whether to decode images.
+      numeric_ids: whether source ids are numbers, and only the file name tells the ImageID.
     """
 
     ours: bool
     required: tuple[str, ...] = (ENCODED_KEY,)
     label_ids: Mapping[bytes, int] | None = None
     decode: bool = False
+    numeric_ids: bool = False
 
     @classmethod
-    def of(cls, ours: bool, required: tuple[str, ...], label_map: LabelMap | None, decode: bool) -> "RecordRules":
+    def of(
+        cls,
+        ours: bool,
+        required: tuple[str, ...],
+        label_map: LabelMap | None,
+        decode: bool,
+        numeric_ids: bool = False,
+    ) -> "RecordRules":
         """Returns the rules under a label map."""
         ids: dict[bytes, int] | None = None
         if label_map is not None:
             displayed = {} if ours else {item.display_name: item.id for item in label_map.items}
             ids = {name.encode(): label_id for name, label_id in (displayed | label_map.id_of).items()}
-        return cls(ours, required, ids, decode)
+        return cls(ours, required, ids, decode, numeric_ids)
 
 
 def image_id_of(features: Mapping[str, Values], ours: bool) -> bytes:
@@ -90,7 +99,7 @@ def check_record(features: Mapping[str, Values], rules: RecordRules) -> list[Fin
         _check_labels(usable.get(text_key), usable.get(label_key), text_key, label_key, rules, findings)
     _check_encoded(usable, rules, findings)
     if rules.ours:
-        _check_id(usable, findings)
+        _check_id(usable, rules, findings)
     first: dict[tuple[FaultKind, str], Finding] = {}
     for finding in findings:
         first.setdefault((finding.kind, finding.key), finding)
@@ -252,13 +261,16 @@ def _check_encoded(usable: Mapping[str, list], rules: RecordRules, findings: lis
         findings.append(Finding(FaultKind.BAD_VALUE, "image/format", f"{_text(name[0])} instead of jpeg"))
 
 
-def _check_id(usable: Mapping[str, list], findings: list[Finding]) -> None:
+def _check_id(usable: Mapping[str, list], rules: RecordRules, findings: list[Finding]) -> None:
     for key in ("image/filename", "image/source_id"):
         if key not in usable:
             return
     name, source_id = usable["image/filename"][0], usable["image/source_id"][0]
     if not _HEX_ID.fullmatch(name.removesuffix(b".jpg")):
         findings.append(Finding(FaultKind.BAD_IMAGE_ID, "image/filename", f"{_text(name)} is no <ImageID>.jpg"))
+    elif rules.numeric_ids:
+        if not source_id.isdigit():
+            findings.append(Finding(FaultKind.BAD_IMAGE_ID, "image/source_id", f"{_text(source_id)} is no number"))
     elif source_id + b".jpg" != name:
         detail = f"{_text(source_id)}, and image/filename is {_text(name)}"
         findings.append(Finding(FaultKind.BAD_IMAGE_ID, "image/source_id", detail))

@@ -9,7 +9,7 @@ from oi_tfrecord.classes import Vocabulary, decode_text, find_listed, is_class, 
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.hierarchy import Hierarchy, parse_hierarchy, with_relatives
-from oi_tfrecord.inputs import find
+from oi_tfrecord.inputs import find, read_whole
 from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
 
 
@@ -36,7 +36,7 @@ class ClassPlan:
     related_by: Hierarchy | None = None
 
     def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
-        """Returns the label map, given the usable box rows of each MID."""
+        """Returns the label map, given the usable rows of each MID in the counted table."""
         label_map = self.label_map or build(self.label_mids, self.descriptions, "frequency", class_rows)
         return with_relatives(label_map, self.related_by) if self.related_by else label_map
 
@@ -85,7 +85,7 @@ def read_given(field: str, path: str, class_files: dict[str, str]) -> bytes:
 
 
 def _read_hashed(path: str, class_files: dict[str, str]) -> bytes:
-    data = storage.read(path)
+    data = read_whole(path)
     class_files[path] = hashlib.sha256(data).hexdigest()
     return data
 

@@ -1,14 +1,12 @@
 """The configuration of a conversion: one typed value, from a YAML file and flags."""
 
 import dataclasses
-import pathlib
 import re
-from collections.abc import Mapping
 from typing import Any, get_args
 
-import yaml
-
 from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.image_values import CHROMAS, MODES
+from oi_tfrecord.jpeg import MAX_SIDE
 from oi_tfrecord.label_map import Order
 from oi_tfrecord.record_keys import ExtraKeys, UrlKind
 from oi_tfrecord.sharding import MAX_SHARDS
@@ -16,8 +14,12 @@ from oi_tfrecord.tables import FLAGS, Table
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 SELECTIONS = ("boxed", "labelled", "all")
-IMAGE_MODES = ("copy", "verify")
+MASK_SOURCES = ("mask_files", "mask_archives")
+BOXES_WITHOUT_MASK = ("drop", "empty")
+TASKS = ("detection", "classification")
 HIERARCHY_USES = ("expand", "label_map")
+ROTATIONS = ("keep", "apply")
+SOURCE_IDS = ("hex", "numeric")
 IMAGE_SOURCES = ("images", "archives", "image_urls", "url_folders")
 
 
@@ -30,14 +32,16 @@ class ConvertConfig:
     """Everything that decides what a conversion reads and writes.
 
     Every field is a key of the YAML file and a flag of the same name; a flag wins. File names may
-    hold `{split}` and are relative to `data_dir` unless they are absolute or have a scheme; of the
-    names given for one file, the first that exists is read, also with `.gz` or `.bz2` added.
+    hold `{split}` or `{short_split}` (`val` for validation) and are relative to `data_dir` unless they
+    are absolute or have a scheme; of the names given for one file, the first that exists is read, also
+    with `.gz` or `.bz2` added.
     """
 
     release: str = _setting("", "Name of the release, kept in the manifest.")
     split: str = _setting("", "Split to convert: train, validation or test.")
     data_dir: str = _setting("", "Folder of the CSV and class files.", shapes_output=False)
     output_dir: str = _setting("", "Folder for records, label map, manifest and rejects.", shapes_output=False)
+    task: str = _setting("detection", "detection (boxes and labels) or classification (image-level labels only).")
     images: str = _setting("", "Path of an image, with {image_id} and, if needed, {split}.")
     archives: tuple[str, ...] = _setting((), "Archives of the images (tar, tar.gz, zip), patterns with {split}.")
     image_urls: str = _setting("", "Download the images from the metadata's URLs: original or thumbnail.")
@@ -51,6 +55,12 @@ class ConvertConfig:
     boxes: tuple[str, ...] = _setting((), "Names of the box CSV.")
     human_labels: tuple[str, ...] = _setting((), "Names of the CSV of human-verified image labels.")
     machine_labels: tuple[str, ...] = _setting((), "Names of the CSV of machine-generated image labels.")
+    masks: tuple[str, ...] = _setting((), "Names of the CSV of segmentation masks; read with extra_keys masks.")
+    mask_files: str = _setting("", "Path of a mask, with {mask_path} and, if needed, {split} and {digit}.")
+    mask_archives: tuple[str, ...] = _setting((), "Archives of the masks, patterns with {split}.")
+    boxes_without_mask: str = _setting(
+        "drop", "With extra_keys masks: drop boxes without a mask, or give an empty one."
+    )
     class_descriptions: tuple[str, ...] = _setting((), "Names of the CSV of MIDs and display names.")
     class_list: tuple[str, ...] = _setting((), "Names of the list of classes that make the label map.")
     driver: str = _setting("metadata", "Table whose ImageIDs are the images: metadata, boxes or human_labels.")
@@ -72,9 +82,19 @@ class ConvertConfig:
     sample: float = _setting(1.0, "Share of the images to keep, chosen by hash, above 0 to 1.")
     max_images: int = _setting(0, "Keep at most this many images, chosen by hash; 0 keeps all.")
     extra_keys: tuple[str, ...] = _setting((), "Groups of further keys: " + ", ".join(ExtraKeys) + ".")
+    attribution_csv: bool = _setting(False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.")
     num_shards: int = _setting(0, "Number of shards; 0 plans shards of about 150 MB.")
     dry_run: bool = _setting(False, "Join and count, but read no image and write no record.", shapes_output=False)
-    image_mode: str = _setting("copy", "copy (check headers, copy bytes) or verify (decode every image).")
+    image_mode: str = _setting(
+        "copy", "copy (check headers, copy bytes), verify (also decode every image) or resize (scale large ones down)."
+    )
+    max_side: int = _setting(0, "With resize: longest side of an image, in pixels; 0 is no bound.")
+    pixel_budget: int = _setting(0, "With resize: largest width x height of an image; 0 is no bound.")
+    jpeg_quality: int = _setting(95, "Quality of images that are encoded anew, 1 to 100.")
+    chroma: str = _setting("4:4:4", "Chroma of images that are encoded anew: 4:4:4, 4:2:2 or 4:2:0.")
+    strip_metadata: bool = _setting(False, "Remove EXIF and all other metadata from copied images, pixels untouched.")
+    rotation: str = _setting("keep", "keep images as stored, or apply the metadata's Rotation to images and boxes.")
+    source_id: str = _setting("hex", "image/source_id: hex (the ImageID) or numeric (below 2^24, for Model Garden).")
     max_image_bytes: int = _setting(64 << 20, "Largest image file taken, in bytes.")
     max_image_pixels: int = _setting(178_956_970, "Largest image taken, in pixels.")
     max_rejects: str = _setting("1%", "Rejects of a kind allowed: a count, or a percentage.", shapes_output=False)
@@ -83,11 +103,21 @@ class ConvertConfig:
     overwrite: bool = _setting(False, "Replace what is in output_dir for this split.", shapes_output=False)
 
     def __post_init__(self) -> None:
+        _check_choice("task", self.task, TASKS)
         _check_choice("driver", self.driver, DRIVERS)
         _check_choice("select", self.select, SELECTIONS)
         _check_choice("label_order", self.label_order, get_args(Order))
+        _check_choice("boxes_without_mask", self.boxes_without_mask, BOXES_WITHOUT_MASK)
+        if self.mask_files and "{mask_path}" not in self.mask_files:
+            raise ConfigError("mask_files", f"{self.mask_files!r} has no {{mask_path}}, so all masks would be one")
         _check_choice("hierarchy_use", self.hierarchy_use, HIERARCHY_USES)
-        _check_choice("image_mode", self.image_mode, IMAGE_MODES)
+        _check_choice("image_mode", self.image_mode, MODES)
+        _check_choice("chroma", self.chroma, CHROMAS)
+        _check_choice("rotation", self.rotation, ROTATIONS)
+        _check_choice("source_id", self.source_id, SOURCE_IDS)
+        _check_range("max_side", self.max_side, 0, MAX_SIDE)
+        _check_range("pixel_budget", self.pixel_budget, 0, 1 << 40)
+        _check_range("jpeg_quality", self.jpeg_quality, 1, 100)
         for flag in self.exclude_flags:
             _check_choice("exclude_flags", flag, tuple(FLAGS))
         _check_range("min_confidence", self.min_confidence, 0, 1)
@@ -132,12 +162,46 @@ class ConvertConfig:
             raise ConfigError("images", f"is needed; give --images or one of {', '.join(IMAGE_SOURCES[1:])}")
         if len(given) > 1:
             raise ConfigError(given[1], f"is one place of the images too many, as {given[0]} is given too")
+        self._check_masks()
+        bounds = {"max_side": self.max_side, "pixel_budget": self.pixel_budget}
+        if self.image_mode == "resize" and not any(bounds.values()):
+            raise ConfigError(
+                "max_side", "is needed with image_mode=resize; give --max_side=1024 or --pixel_budget=300000"
+            )
+        for field, bound in bounds.items():
+            if bound and self.image_mode != "resize":
+                raise ConfigError(field, f"scales no image with image_mode={self.image_mode}; give --image_mode=resize")
+        if self.rotation == "apply" and not self.metadata:
+            raise ConfigError(
+                "metadata", "is needed with rotation=apply, as Rotation is a column of it; give --metadata"
+            )
         if self.image_urls and not self.image_cache:
             raise ConfigError("image_cache", "is needed with image_urls, so that no image is downloaded twice")
         if (self.image_urls or self.url_folders) and not self.metadata:
             raise ConfigError("metadata", f"is needed with {given[0]}, as the URLs are in it; give --metadata")
+        if self.attribution_csv and not self.metadata:
+            raise ConfigError("metadata", "is needed with attribution_csv, as authors are in it; give --metadata")
+        if self.task == "classification" and "boxes" in (self.driver, self.select.replace("boxed", "boxes")):
+            field = "driver" if self.driver == "boxes" else "select"
+            raise ConfigError(field, "asks for boxes, which task=classification does not read; give --select=labelled")
         if not getattr(self, self.driver):
             raise ConfigError(self.driver, f"is needed, as it is the driver; give --{self.driver} or another --driver")
+
+    def _check_masks(self) -> None:
+        given = [field for field in MASK_SOURCES if getattr(self, field)]
+        if ExtraKeys.MASKS not in self.extra_keys:
+            if given:
+                raise ConfigError(
+                    given[0], f"is given, but masks are not asked for; add --extra_keys={ExtraKeys.MASKS}"
+                )
+            return
+        if self.task == "classification":
+            raise ConfigError("extra_keys", f"{ExtraKeys.MASKS} are of boxes, which task=classification leaves out")
+        for field in ("masks", "boxes"):
+            if not getattr(self, field):
+                raise ConfigError(field, f"is needed with extra_keys {ExtraKeys.MASKS}; give --{field}")
+        if len(given) != 1:
+            raise ConfigError(MASK_SOURCES[0], f"give either it or {MASK_SOURCES[1]}, the place of the PNG files")
 
     def shaping(self) -> dict[str, Any]:
         """Returns the fields that decide the bytes of the output, for the fingerprint and the manifest."""
@@ -164,91 +228,6 @@ def parse_max_rejects(text: str) -> tuple[float, bool]:
     if match[2] and limit > 100:
         raise ConfigError("max_rejects", f"{text!r} is over 100%")
     return limit, bool(match[2])
-
-
-def read_config(name: str | None, overrides: Mapping[str, Any]) -> ConvertConfig:
-    """Makes the configuration from `--config` and flags; see `find_config` and `load_config`."""
-    if name is None:
-        return load_config("", "flags", overrides)
-    found = find_config(name)
-    return load_config(found.read_bytes(), str(found), overrides)
-
-
-def load_config(text: str | bytes, path: str, overrides: Mapping[str, Any]) -> ConvertConfig:
-    """Makes the configuration from a YAML file and flags.
-
-    Args:
-      text: contents of the YAML file, in UTF-8 if bytes; empty for none.
-      path: its name, for errors.
-      overrides: field name to value, from flags; they win.
-
-    Returns:
-      The configuration, checked.
-
-    Raises:
-      ConfigError: naming the key, and the nearest known one if it is unknown.
-    """
-    try:
-        loaded = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(path, f"is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError(path, "must hold keys and values at the top level")
-    fields = {field.name: field for field in dataclasses.fields(ConvertConfig)}
-    values: dict[str, Any] = {}
-    for key, value in loaded.items():
-        if key not in fields:
-            raise ConfigError(str(key), f"is no configuration key ({path}){nearest(str(key), fields)}")
-        values[key] = _typed(key, value, fields[key].default)
-    values.update({key: _typed(key, value, fields[key].default) for key, value in overrides.items()})
-    return ConvertConfig(**values)
-
-
-def find_config(name: str, kind: str = "") -> pathlib.Path:
-    """Returns the file of `--config`: a path, or the name of a configuration shipped with the package.
-
-    Args:
-      name: as given.
-      kind: folder of the shipped ones within `configs`, empty for those of releases.
-
-    Raises:
-      ConfigError: when there is no such file.
-    """
-    given = pathlib.Path(name)
-    if given.is_file():
-        return given
-    here = pathlib.Path(__file__).parent
-    shipped = [folder / kind for folder in (here / "configs", here.parent / "configs") if folder.is_dir()]
-    for folder in shipped:
-        candidate = folder / (given.name if given.suffix else given.name + ".yaml")
-        if candidate.is_file():
-            return candidate
-    known = sorted(path.stem for folder in shipped for path in folder.glob("*.yaml"))
-    field = "runner_config" if kind else "config"
-    raise ConfigError(field, f"no file {name!r}; shipped are {', '.join(known)}{nearest(given.stem, known)}")
-
-
-def _typed(key: str, value: Any, default: Any) -> Any:
-    if isinstance(default, bool):
-        if isinstance(value, bool):
-            return value
-        raise ConfigError(key, f"{value!r} is not true or false")
-    if isinstance(default, int):
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        raise ConfigError(key, f"{value!r} is not a whole number")
-    if isinstance(default, float):
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-        raise ConfigError(key, f"{value!r} is not a number")
-    if isinstance(default, tuple):
-        items = [value] if isinstance(value, str) else value
-        if isinstance(items, (list, tuple)) and all(isinstance(item, str) for item in items):
-            return tuple(items)
-        raise ConfigError(key, f"{value!r} is not a list of texts")
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return str(value)
-    raise ConfigError(key, f"{value!r} is not a text")
 
 
 def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:

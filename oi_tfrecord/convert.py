@@ -1,9 +1,9 @@
 """Runs a conversion from its command line to its exit code."""
 
+import contextlib
 import dataclasses
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -23,12 +23,18 @@ from oi_tfrecord.run import import_beam_quietly, run_pipeline
 from oi_tfrecord.sample_shard import time_sample
 from oi_tfrecord.shard_plan import ShardPlan, plan_shards
 from oi_tfrecord.summary import print_shard_plan, print_summary
+from oi_tfrecord.tables import Table
 
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
 
 _PROCESSES_PER_CORE = 2
 """A dry run does not start more than these, as it would learn nothing but that they wait for each other."""
+SMALL_DECODED_BYTES = 256 << 10
+"""The same (some 600 images) where every image is decoded."""
+
+SMALL_TABLES_BYTES = 1 << 30
+"""The same of a dry run, which has no images to read: of all its tables."""
 
 
 def convert(arguments: Sequence[str], out: TextIO | None = None, began: float | None = None) -> int:
@@ -86,7 +92,9 @@ def _plan_shards(plan: ConvertPlan, out: TextIO) -> tuple[ConvertPlan, ShardPlan
     if not config.overwrite and (num_shards := planned_before(plan)):
         return plan.with_shards(num_shards), None
     job = plan.shard_job()
-    shard_plan = plan_shards(plan.range_job(frozenset()), job.driver, job.select, job.source, config.max_images)
+    shard_plan = plan_shards(
+        plan.range_job(frozenset()), job.driver, job.select, job.source, job.image_options, config.max_images
+    )
     num_shards = config.num_shards or shard_plan.num_shards
     print_shard_plan(shard_plan, num_shards, out)
     return plan.with_shards(num_shards), shard_plan
@@ -115,35 +123,42 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
 
     workers = _choose_workers(command, plan)
     work = plan.work
-    if is_local(command.beam_arguments):
-        # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
-        remote_output = not storage.is_local(plan.work.path)
-        folder = tempfile.mkdtemp(prefix="oi_tfrecord-") if remote_output else plan.work.shuffle
-        plan = dataclasses.replace(plan, shuffle_folder=folder)
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
     try:
-        if plan.config.max_images:
-            run_pipeline(command.beam_arguments, workers, progress(0), lambda root: build_limit_pipeline(root, plan))
-            plan = plan.with_sample_below(plan.work.limit())
-            plan.work.clear_temporary()
-            if plan.shuffle_folder:
-                storage.delete_folder(plan.shuffle_folder)
-                storage.make_folder(plan.shuffle_folder)
-        run_pipeline(
-            command.beam_arguments,
-            workers,
-            progress(len(state.finished)),
-            lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
-        )
+        with _shuffle_folder(command, plan) as folder:
+            plan = dataclasses.replace(plan, shuffle_folder=folder)
+            if plan.config.max_images:
+                run_pipeline(
+                    command.beam_arguments, workers, progress(0), lambda root: build_limit_pipeline(root, plan)
+                )
+                plan = plan.with_sample_below(plan.work.limit())
+                plan.work.clear_temporary()
+                if folder:
+                    storage.delete_folder(folder)
+                    storage.make_folder(folder)
+            run_pipeline(
+                command.beam_arguments,
+                workers,
+                progress(len(state.finished)),
+                lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
+            )
     except Exception as error:
         # Beam rewords the exceptions of its workers; the stored one names the file as it is.
-        raise work.error() or error from None
+        raise work.error(error) or error from None
     if value_of(command.beam_arguments, "--template_location"):
         return
     plan.work.delete()
-    if plan.shuffle_folder:
-        storage.delete_folder(plan.shuffle_folder)
+
+
+def _shuffle_folder(command: Command, plan: ConvertPlan) -> contextlib.AbstractContextManager[str]:
+    """Returns the folder of a local run's shuffle, "" for a run elsewhere."""
+    from oi_tfrecord.local_runner import temporary_folder
+
+    if not is_local(command.beam_arguments):
+        return contextlib.nullcontext("")
+    # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
+    return temporary_folder(plan.work.shuffle if storage.is_local(plan.work.path) else "")
 
 
 def _workload(
@@ -169,8 +184,13 @@ def _choose_workers(command: Command, plan: ConvertPlan) -> int:
         return command.workers
     if command.workers:
         return cores
-    driver_bytes = sum(file.size for file in plan.files if file.table == plan.config.driver)
-    return 1 if driver_bytes < SMALL_METADATA_BYTES else min(cores, plan.num_shards)
+    if plan.config.dry_run:
+        size = sum(file.size for file in plan.files if isinstance(file.table, Table))
+        small = SMALL_TABLES_BYTES
+    else:
+        size = sum(file.size for file in plan.files if file.table == plan.config.driver)
+        small = SMALL_METADATA_BYTES if plan.config.image_mode == "copy" else SMALL_DECODED_BYTES
+    return 1 if size < small else min(cores, plan.num_shards)
 
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:
@@ -184,7 +204,9 @@ def _finish_job(plan: ConvertPlan) -> FinishJob:
         "fingerprint": plan.fingerprint,
         "warnings": plan.warnings,
     }
-    return FinishJob(plan.config.split, plan.config.output_dir, plan.work, inputs, about, plan.config.dry_run)
+    config = plan.config
+    attribution_csv = config.attribution_csv and not config.dry_run
+    return FinishJob(config.split, config.output_dir, plan.work, inputs, about, attribution_csv, config.dry_run)
 
 
 def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:

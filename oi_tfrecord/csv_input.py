@@ -67,7 +67,7 @@ def read_range(file: InputFile, file_range: FileRange, block_bytes: int) -> Iter
     """
     if file.compressed:
         quoted = file.table in QUOTED_LINE_BREAKS
-        for index, data in enumerate(split_stream(read_rows(file), block_bytes, quoted, file.path)):
+        for index, data in enumerate(split_stream(read_rows(file, block_bytes), block_bytes, quoted, file.path)):
             if quoted:
                 check_closed(data, file.path)
             yield RangeKey(file.table, file.number, index), data

@@ -250,13 +250,11 @@ def _parse_carefully(parser: _Parser, data: bytes, line_count: int) -> Rows:
     good_lines: list[range] = [range(0)]
     rejects: list[RowReject] = []
 
-    def keep(begin: int, end: int) -> None:
-        piece = data[borders[begin] : borders[end]]
+    def keep(piece: bytes, begin: int, end: int) -> None:
         good.append(piece if piece.endswith(b"\n") else piece + b"\n")
         good_lines.append(range(record_lines[begin], record_lines[end]))
 
-    def is_good(begin: int, end: int) -> bool:
-        piece = data[borders[begin] : borders[end]]
+    def is_good(piece: bytes, begin: int, end: int) -> bool:
         return not _is_suspicious(piece) and parser.parse(piece, record_lines[end] - record_lines[begin]) is not None
 
     def sift(begin: int, end: int) -> None:
@@ -264,18 +262,20 @@ def _parse_carefully(parser: _Parser, data: bytes, line_count: int) -> Rows:
             step = -(-(end - begin) // _PARTS)
             for first in range(begin, end, step):
                 last = min(first + step, end)
-                if is_good(first, last):
-                    keep(first, last)
+                piece = data[borders[first] : borders[last]]
+                if is_good(piece, first, last):
+                    keep(piece, first, last)
                 else:
                     sift(first, last)
             return
         for index in range(begin, end):
-            record = data[borders[index] : borders[index + 1]]
-            if not record.strip(b"\r\n"):
+            # Two carriage returns come of writing CRLF in text mode; the csv module takes any number of them.
+            record = data[borders[index] : borders[index + 1]].removesuffix(b"\n").rstrip(b"\r")
+            if not record:
                 continue
-            fault = find_fault(record.removesuffix(b"\n").removesuffix(b"\r"), parser.names, parser.wanted)
+            fault = find_fault(record, parser.names, parser.wanted)
             if fault is None:
-                keep(index, index + 1)
+                keep(record, index, index + 1)
             else:
                 rejects.append(RowReject(record_lines[index], *fault))
 

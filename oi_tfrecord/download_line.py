@@ -1,11 +1,10 @@
 """How far a download is: one line, written over on a terminal."""
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
-from oi_tfrecord.progress import LOG_SECONDS, REPORT_SECONDS
+from oi_tfrecord.progress import StatusLine
 
 
 class Counts(Protocol):
@@ -20,7 +19,7 @@ class Counts(Protocol):
         """Images that failed."""
 
 
-class DownloadLine(threading.Thread):
+class DownloadLine(StatusLine):
     """Prints the line until it is stopped; in a log, a line every half minute."""
 
     def __init__(
@@ -36,27 +35,11 @@ class DownloadLine(threading.Thread):
         out: where to print.
         clock: seconds.
         """
-        super().__init__(daemon=True)
+        super().__init__(out, framed=False)
         self._counts = counts
         self._total = total
-        self._out = out
         self._clock = clock
         self._begun = clock()
-        self._stop_event = threading.Event()
-        self._live = out.isatty()
-
-    def run(self) -> None:
-        while not self._stop_event.wait(REPORT_SECONDS if self._live else LOG_SECONDS):
-            self._out.write(f"\r\x1b[2K{self.text()}" if self._live else self.text() + "\n")
-            self._out.flush()
-
-    def stop(self) -> None:
-        """Ends the line."""
-        self._stop_event.set()
-        self.join()
-        if self._live:
-            self._out.write("\r\x1b[2K")
-            self._out.flush()
 
     def text(self) -> str:
         """Returns the line for now."""

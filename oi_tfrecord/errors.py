@@ -24,8 +24,8 @@ class ConfigError(OiTfrecordError):
         return f"{self.field}: {self.problem}"
 
 
-class InputError(OiTfrecordError):
-    """An input file that cannot be used as a whole (a single bad row is a counted reject)."""
+class FileError(OiTfrecordError):
+    """A file that stops a command."""
 
     def __init__(self, path: str, problem: str, remedy: str, line: int | None = None):
         """Args:
@@ -43,6 +43,22 @@ class InputError(OiTfrecordError):
     def __str__(self) -> str:
         where = self.path if self.line is None else f"{self.path}, line {self.line}"
         return f"{where}: {self.problem}. {self.remedy}."
+
+
+class InputError(FileError):
+    """An input file that cannot be used as a whole (a single bad row is a counted reject)."""
+
+
+class NotFoundError(InputError):
+    """An input file that is not there."""
+
+
+class StorageError(FileError):
+    """A file that cannot be read or written now: the disk is full, it was removed, its store cannot be reached."""
+
+
+class HandedOn(OiTfrecordError):
+    """The text of a FileError on its way through a runner that hands on no more than the text of an exception."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -50,6 +50,11 @@ class RowFilters:
         if not 0 <= self.sample_below <= EVERY_IMAGE:
             raise ConfigError("sample", f"{self.sample_below} is not within 0 to 2**64")
 
+    @property
+    def leaves_out_boxes(self) -> bool:
+        """Whether boxes are left out by what is not in other tables: source, flags, confidence or size."""
+        return bool(self.box_sources or self.exclude_flags or self.min_confidence or self.min_box_side)
+
     def find_dropped(self, table: Table, rows: np.ndarray, sources: tuple[str, ...]) -> list[tuple[Drop, np.ndarray]]:
         """Finds the rows that are left out.
 

@@ -1,10 +1,13 @@
 """Ends a conversion: label map, list of rejects, and last of all the manifest."""
 
 import dataclasses
+import hashlib
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oi_tfrecord import storage
+from oi_tfrecord.attribution import attribution_file, format_attribution_header
 from oi_tfrecord.label_map import LabelMap, format_csv, format_pbtxt
 from oi_tfrecord.manifest import MANIFEST_FILE, TableInput, build_split, first_lines, merge_split
 from oi_tfrecord.rejects import absolute_lines, format_header
@@ -25,6 +28,7 @@ class FinishJob:
       work: folder of the results and rejects; it is deleted at the end.
       inputs: the CSV files.
       about: entries that the manifest takes over.
+      attribution_csv: whether the shards left parts of an attribution file.
       dry_run: whether the manifest is to hold what an estimate needs.
     """
 
@@ -33,6 +37,7 @@ class FinishJob:
     work: WorkFolder
     inputs: tuple[TableInput, ...]
     about: Mapping[str, Any]
+    attribution_csv: bool = False
     dry_run: bool = False
 
 
@@ -63,7 +68,10 @@ def finish_dataset(job: FinishJob, results: Iterable[bytes], label_map: LabelMap
         stream.write(format_header().encode())
         for piece in job.work.rejects():
             stream.write(absolute_lines(piece, lines).encode())
-    split = build_split(job.inputs, ranges, shards, label_map, job.about)
+    about = dict(job.about)
+    if job.attribution_csv:
+        about["attribution"] = _write_attribution(job)
+    split = build_split(job.inputs, ranges, shards, label_map, about)
     if job.dry_run:
         split["estimate"] = {
             "ranges": len(ranges),
@@ -74,3 +82,16 @@ def finish_dataset(job: FinishJob, results: Iterable[bytes], label_map: LabelMap
     existing = storage.read(path) if storage.exists(path) else None
     storage.write(path, merge_split(existing, job.split, split), temporary)
     return split
+
+
+def _write_attribution(job: FinishJob) -> dict[str, Any]:
+    """Puts the parts of the shards together; returns what the manifest says of the file."""
+    name = attribution_file(job.split)
+    digest = hashlib.sha256()
+    size = 0
+    with storage.create(storage.join(job.output_dir, name), job.work.temporary) as stream:
+        for piece in itertools.chain((format_attribution_header(),), job.work.attribution()):
+            stream.write(piece)
+            digest.update(piece)
+            size += len(piece)
+    return {"file": name, "bytes": size, "sha256": digest.hexdigest()}

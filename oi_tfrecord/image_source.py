@@ -94,20 +94,20 @@ class PatternSource:
         """Returns the bytes of an image.
 
         Raises:
-          ImageRejected: if there is no such file, or it is too large or cannot be read. Faults of
-            remote storage and of the machine are raised as they are, for the runner to retry.
+          ImageRejected: if there is no such file, or it is too large or cannot be read.
+          OSError: if the machine fails, which says nothing of the image.
+          StorageError: if remote storage does.
         """
-        path = self.path(image_id)
+        return self.read_path(self.path(image_id))
+
+    def read_path(self, path: str) -> bytes:
+        """Returns the bytes of a file; raises as `read`."""
         if storage.is_local(path):
             return self._read_local(path)
         try:
-            with storage.open_read(path) as stream:
-                data = stream.read(self.max_bytes + 1)
-        except Exception:
-            # Asking first whether it is there would double the requests.
-            if not storage.match(path):
-                raise ImageRejected(Reject.IMAGE_MISSING, path) from None
-            raise
+            data = storage.read_range(path, 0, self.max_bytes + 1)
+        except FileNotFoundError:
+            raise ImageRejected(Reject.IMAGE_MISSING, path) from None
         if len(data) > self.max_bytes:
             raise ImageRejected(Reject.IMAGE_TOO_LARGE, f"{path} has more than {self.max_bytes} bytes")
         return data

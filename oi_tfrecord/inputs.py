@@ -10,11 +10,12 @@ from typing import BinaryIO, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.csv_header import check_columns, read_header
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.storage import FileInfo
 from oi_tfrecord.tables import REQUIRED_COLUMNS, Table
 
 _COMPRESSED_ENDINGS = (".gz", ".bz2")
+_SHORT_SPLITS = {"validation": "val"}
 _HEADER_BYTES = 1 << 16
 _CHUNK_BYTES = 4 << 20
 
@@ -53,31 +54,31 @@ def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[F
     """Returns the files of the first of `names` that matches any.
 
     Args:
-      names: glob patterns relative to `data_dir`, with `{split}`.
+      names: glob patterns relative to `data_dir`, with `{split}` or `{short_split}` (`val` for validation, as V7
+        has it).
       data_dir: folder of the data.
       split: name for `{split}`.
       wanted: what the file is, for the error.
 
     Raises:
-      InputError: if none matches; it lists what was tried.
+      NotFoundError: if none matches; it lists what was tried.
     """
     tried = []
     for name in names:
-        name = name.replace("{split}", split)
+        name = name.replace("{split}", split).replace("{short_split}", _SHORT_SPLITS.get(split, split))
         tried.append(storage.join(data_dir, name))
         pattern = storage.join(storage.escape(data_dir), name)
-        for ending in ("", *_COMPRESSED_ENDINGS):
-            if found := storage.match(pattern + ending):
-                return found
+        if found := storage.match_first(pattern, ("", *_COMPRESSED_ENDINGS)):
+            return found
     remedy = f"Check --data_dir and --split, or name the file with --{wanted}"
-    raise InputError(data_dir, f"no file for {wanted}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
+    raise NotFoundError(data_dir, f"no file for {wanted}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
 
 
 def is_there(names: Sequence[str], data_dir: str, split: str) -> bool:
     """Returns whether any of `names` matches a file; see `find`."""
     try:
         find(names, data_dir, split, "")
-    except InputError:
+    except NotFoundError:
         return False
     return True
 
@@ -86,7 +87,8 @@ def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) ->
     """Finds the files of a table and checks that they have its columns.
 
     Raises:
-      InputError: if there is none, or one cannot be read as this table.
+      NotFoundError: if there is none.
+      InputError: if one cannot be read as this table.
     """
     files = []
     for number, info in enumerate(find(names, data_dir, split, str(table))):
@@ -115,15 +117,25 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
             yield stored
 
 
-def read_rows(file: InputFile) -> Iterator[bytes]:
-    """Yields the bytes of a file from its first row on, in chunks.
+def read_whole(path: str) -> bytes:
+    """Returns the bytes of a small file, decompressed if its name ends in .gz or .bz2.
+
+    Raises:
+      InputError: if the file is compressed and damaged or cut off.
+    """
+    with open_decompressed(path) as stream:
+        return _read_some(stream, path, -1)
+
+
+def read_rows(file: InputFile, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[bytes]:
+    """Yields the bytes of a file from its first row on, in chunks of at most `chunk_bytes`.
 
     Raises:
       InputError: if the file is compressed and damaged or cut off.
     """
     skip = file.rows_start
     with open_decompressed(file.path) as stream:
-        while chunk := _read_some(stream, file.path, _CHUNK_BYTES):
+        while chunk := _read_some(stream, file.path, min(chunk_bytes, _CHUNK_BYTES)):
             yield chunk[skip:] if skip else chunk
             skip = max(skip - len(chunk), 0)
 

@@ -9,53 +9,14 @@ import pyarrow as pa
 
 from oi_tfrecord.batches import Batch
 from oi_tfrecord.image_files import ImageFiles, locate_images
+from oi_tfrecord.mask_join import MaskRules, Masks, locate_masks, nothing, pair_masks
+from oi_tfrecord.mask_match import find_repeated
 from oi_tfrecord.reasons import Drop, Reject
-from oi_tfrecord.sharding import format_id, hash_ids
-from oi_tfrecord.tables import LABEL_TABLES, ROW_TYPES, WINDOW, Listing, RangeKey, Table
+from oi_tfrecord.sharding import hash_ids
+from oi_tfrecord.stacked import JoinFault, Stacked, stack
+from oi_tfrecord.tables import LABEL_TABLES, MASK_PATH, ROW_TYPES, WINDOW, Listing, Table
 
 _SHIFT = np.uint64(32)
-
-
-@dataclasses.dataclass(frozen=True)
-class JoinFault:
-    """A row rejected by the join: `line` counts from 0 within the range `key`."""
-
-    key: RangeKey
-    line: int
-    image_id: str
-    reason: Reject
-    detail: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Stacked:
-    """All rows of one table in a shard, in file order.
-
-    Attributes:
-      rows: ROW_TYPES array [n].
-      sources: names that the rows' `source` field indexes.
-      keys: the ranges the rows come from.
-      range_of: int array [n], index into `keys`.
-      texts: text columns [n].
-    """
-
-    rows: np.ndarray
-    sources: tuple[str, ...]
-    keys: tuple[RangeKey, ...]
-    range_of: np.ndarray
-    texts: Mapping[str, pa.Array]
-
-    def select(self, chosen: np.ndarray) -> "Stacked":
-        """Returns the rows at `chosen` (indices or a mask)."""
-        indices = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        texts = {name: column.take(pa.array(indices)) for name, column in self.texts.items()}
-        return Stacked(self.rows[indices], self.sources, self.keys, self.range_of[indices], texts)
-
-    def fault(self, index: int, reason: Reject, detail: str) -> JoinFault:
-        """Returns the fault of the row at `index`."""
-        row = self.rows[index]
-        key = self.keys[self.range_of[index]]
-        return JoinFault(key, int(row["line"]), format_id(int(row["image_id"])), reason, detail)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +46,7 @@ class JoinedShard:
       images_not_selected: images left out by `images`.
       has_metadata: bool array [n], whether the metadata table names the image.
       image_files: where the images are in archives; None if no archive was listed.
+      masks: of the boxes; None if they were not asked for.
     """
 
     image_ids: np.ndarray
@@ -96,44 +58,19 @@ class JoinedShard:
     images_not_selected: int
     has_metadata: np.ndarray
     image_files: ImageFiles | None = None
+    masks: Masks | None = None
 
 
-def stack(batches: Iterable[Batch]) -> dict[Table | Listing, Stacked]:
-    """Returns the rows of each table by name, in file order whatever the order of the batches."""
-    by_table: dict[Table | Listing, list[Batch]] = {}
-    for batch in batches:
-        by_table.setdefault(batch.key.table, []).append(batch)
-    stacked = {}
-    # The order of the tables is that of the rejects.
-    for table in sorted(by_table):
-        parts = by_table[table]
-        parts.sort(key=lambda batch: (batch.key.file, batch.key.index, batch.part))
-        names: dict[str, int] = {}
-        arrays = []
-        for batch in parts:
-            rows = batch.rows
-            has_source = "source" in (rows.dtype.names or ())
-            codes = np.array([_source_code(name, names) for name in (batch.sources or ("",)) if has_source], np.uint8)
-            if not np.array_equal(codes, np.arange(len(codes))):
-                rows = rows.copy()
-                rows["source"] = codes[rows["source"]]
-            arrays.append(rows)
-        keys = tuple(batch.key for batch in parts)
-        range_of = np.repeat(np.arange(len(parts)), [len(batch.rows) for batch in parts])
-        # Only some archives have windows.
-        columns = dict.fromkeys(name for batch in parts for name in batch.texts)
-        texts = {name: pa.concat_arrays([_text_of(batch, name) for batch in parts]) for name in columns}
-        stacked[table] = Stacked(np.concatenate(arrays), tuple(names), keys, range_of, texts)
-    return stacked
-
-
-def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> JoinedShard:
+def join_shard(
+    batches: Iterable[Batch], *, driver: Table, images: str, mask_rules: MaskRules | None = None
+) -> JoinedShard:
     """Joins the tables of one shard.
 
     Args:
       batches: all batches of the shard, in any order.
       driver: the table whose ImageIDs are the images of the split.
       images: `boxed` keeps images with a box, `labelled` those with a box or a human label, `all` all.
+      mask_rules: what becomes of boxes and masks that have no partner; None joins no masks.
 
     Returns:
       The images in hash order. A row that repeats another of its table in every column is a
@@ -184,7 +121,7 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
             else:
                 # Only the metadata names all images; another driver chooses among them.
                 dropped[table][Drop.IMAGE_NOT_SELECTED] += unknown
-        repeated = find_duplicates(rows.rows)
+        repeated = find_repeated(rows.texts[MASK_PATH]) if table is Table.MASKS else find_duplicates(rows.rows)
         if len(repeated := repeated[known[repeated]]):
             reject(table, repeated, Reject.DUPLICATE, "repeats an earlier row of this table")
             known[repeated] = False
@@ -192,6 +129,20 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
             rows, image_of = rows.select(known), image_of[known]
         order = np.argsort(_narrow(image_of, len(hashes)), kind="stable")
         found[table] = rows.select(order), image_of[order]
+
+    pairs = None
+    if mask_rules is not None:
+        none = np.zeros(0, np.int64)
+        pairs = pair_masks(
+            mask_rules,
+            *found.get(Table.BOXES, (nothing(Table.BOXES), none)),
+            *found.get(Table.MASKS, (nothing(Table.MASKS), none)),
+        )
+        found |= {Table.BOXES: (pairs.boxes, pairs.box_image), Table.MASKS: (pairs.masks, pairs.mask_image)}
+        faults += pairs.faults
+        for table, counts in ((Table.BOXES, pairs.boxes_dropped), (Table.MASKS, pairs.masks_dropped)):
+            dropped.setdefault(table, Counter()).update(counts)
+        rejected.setdefault(Table.MASKS, Counter()).update(fault.reason for fault in pairs.faults)
 
     selected = _select_images(len(hashes), {table: image_of for table, (_, image_of) in found.items()}, images)
     not_excluded = np.ones(len(hashes), bool)
@@ -203,13 +154,17 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
             dropped[Table.METADATA][Drop.IMAGE_NOT_SELECTED] += left_out
     not_selected = int(np.count_nonzero(~selected & not_excluded))
     selected &= not_excluded
-    annotations = {}
+    annotations: dict[Table, Annotations] = {}
     for table, (rows, image_of) in found.items():
         if not selected.all() and len(image_of):
             kept = selected[image_of]
             if left_out := int(np.count_nonzero(~kept)):
                 dropped[table][Drop.IMAGE_NOT_SELECTED] += left_out
                 rows, image_of = rows.select(kept), image_of[kept]
+                if table is Table.BOXES and pairs is not None:
+                    pairs = dataclasses.replace(pairs, mask_of=pairs.mask_of[kept])
+        if table is Table.MASKS:
+            continue
         offsets = np.searchsorted(image_of, np.append(np.flatnonzero(selected), len(hashes)))
         annotations[table] = Annotations(rows.rows, offsets, rows.sources)
     image_files = None
@@ -224,16 +179,21 @@ def join_shard(batches: Iterable[Batch], *, driver: Table, images: str) -> Joine
         reject(Listing.IMAGE_FILES, repeated, Reject.DUPLICATE, "the image occurs before in the archives")
         if others:
             dropped[Listing.IMAGE_FILES][Drop.IMAGE_NOT_SELECTED] += others
+    masks = None
+    if pairs is not None:
+        mask_files = None
+        if (listed := tables.get(Listing.MASK_FILES)) is not None:
+            mask_files, repeated, others = locate_masks(pairs, listed)
+            reject(Listing.MASK_FILES, repeated, Reject.DUPLICATE, "the mask occurs before in the archives")
+            if others:
+                dropped[Listing.MASK_FILES][Drop.MASK_NOT_SELECTED] += others
+        masks = Masks(pairs.masks, pairs.mask_of, mask_files)
     if not selected.all():
         image_ids, has_metadata = image_ids[selected], has_metadata[selected]
         texts = {name: column.filter(pa.array(selected)) for name, column in texts.items()}
     return JoinedShard(
-        image_ids, annotations, texts, faults, rejected, dropped, not_selected, has_metadata, image_files
+        image_ids, annotations, texts, faults, rejected, dropped, not_selected, has_metadata, image_files, masks
     )
-
-
-def _text_of(batch: Batch, name: str) -> pa.Array:
-    return batch.texts[name] if name in batch.texts else pa.array([b""] * len(batch.rows), pa.binary())
 
 
 def _find(hashes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -280,12 +240,6 @@ def find_duplicates(rows: np.ndarray) -> np.ndarray:
             repeated.append(index)
         seen.add(values)
     return np.array(repeated, np.int64)
-
-
-def _source_code(name: str, names: dict[str, int]) -> int:
-    # The field holds one byte; ranges of at most 256 names each may add up to more.
-    kept = name if name in names or len(names) < 255 else "other"
-    return names.setdefault(kept, len(names))
 
 
 def _bits(column: np.ndarray) -> np.ndarray:

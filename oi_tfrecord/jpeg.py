@@ -9,6 +9,8 @@ import re
 import struct
 from typing import NamedTuple
 
+from oi_tfrecord.jpeg_segments import CHECKED, segment_fault
+
 MAX_MARKERS = 10_000
 """Markers looked at before the image data. Real files have tens; a decoder handed millions of
 empty segments would keep each of them in memory."""
@@ -16,7 +18,7 @@ empty segments would keep each of them in memory."""
 MAX_SIDE = 65_500
 """Largest width or height libjpeg decodes or writes (JPEG_MAX_DIMENSION in jmorecfg.h)."""
 
-_SKIP, _APP2, _FRAME, _SCAN, _ODD = range(5)
+_SKIP, _CHECKED, _FRAME, _SCAN, _ODD = range(5)
 
 
 def _roles() -> tuple[int, ...]:
@@ -26,12 +28,16 @@ def _roles() -> tuple[int, ...]:
     for marker in range(0xC0, 0xD0):
         if marker not in (0xC4, 0xC8, 0xCC):
             roles[marker] = _FRAME
-    roles[0xE2] = _APP2
+    for marker in CHECKED:
+        roles[marker] = _CHECKED
     roles[0xDA] = _SCAN
     return tuple(roles)
 
 
 _ROLES = _roles()
+SEGMENT_MARKERS = frozenset(code for code, role in enumerate(_ROLES) if role != _ODD)
+"""Second bytes of the markers that a length follows in a header; others stand alone, or are odd."""
+
 _FRAME_FIELDS = struct.Struct(">BHHB")
 # Vertical and horizontal sampling of luma when both chroma components are 1x1, the only
 # layouts that every decoder takes; at most ten blocks fit in one coded unit (T.81, B.2.3).
@@ -117,8 +123,9 @@ def read_header(data: bytes) -> JpegHeader | None:
                 position += 2
                 continue
             length = data[position + 2] << 8 | data[position + 3]
-            if role == _APP2:
-                multi_picture = multi_picture or data.startswith(b"MPF\0", position + 4)
+            if role == _CHECKED:
+                multi_picture = multi_picture or (code == 0xE2 and data.startswith(b"MPF\0", position + 4))
+                odd = odd or segment_fault(data, code, position + 4, position + 2 + length)
             elif role == _FRAME:
                 if components:
                     odd = odd or "two frame headers"

@@ -3,8 +3,10 @@
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from typing import NoReturn
@@ -74,6 +76,25 @@ def ended_by_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextlib.contextmanager
+def temporary_folder(folder: str = "") -> Iterator[str]:
+    """Yields a folder that is deleted however the run ends, but for a kill.
+
+    Args:
+      folder: which; empty makes one on this machine.
+    """
+    made = folder or tempfile.mkdtemp(prefix="oi_tfrecord-")
+    _folders.append(made)
+    try:
+        yield made
+    finally:
+        _folders.remove(made)
+        shutil.rmtree(made, ignore_errors=True)
+
+
+_folders: list[str] = []
+
+
 def _end_with_worker(arguments: threading.ExceptHookArgs) -> None:
     """Ends the process when a worker process died: Beam raises in the thread that waits for it, and hangs."""
     if arguments.thread is not None and arguments.thread.name == "run_worker":
@@ -93,4 +114,6 @@ def _end(problem: str, code: int) -> NoReturn:
     clear = "\r\x1b[2K" if sys.stderr.isatty() else ""
     sys.stderr.write(f"{clear}error: {problem}. Run the same command again to go on with what is finished.\n")
     sys.stderr.flush()
+    for folder in _folders:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(code)

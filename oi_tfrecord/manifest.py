@@ -80,6 +80,20 @@ def balance_images(shards: Iterable[ShardResult]) -> dict[str, Any]:
     }
 
 
+def class_weights(positive: Mapping[str, int]) -> dict[int, float]:
+    """Returns a weight for each class that is present somewhere, so that each counts as much in a loss.
+
+    Args:
+      positive: label map id (as text) to positive labels, none of them 0.
+
+    Returns:
+      id to labels / (classes * labels of the class), rounded to 6 digits; their mean over the labels is 1.
+      Source: `class_weight="balanced"` of scikit-learn (utils/class_weight.py).
+    """
+    total = sum(positive.values())
+    return {int(label): float(f"{total / (len(positive) * count):.6g}") for label, count in positive.items()}
+
+
 def build_split(
     inputs: Sequence[TableInput],
     ranges: Sequence[RangeResult],
@@ -100,8 +114,10 @@ def build_split(
     ranges = sorted(ranges, key=lambda item: (item.table, item.file, item.index))
     images, tables = balance_images(shards), balance_tables(ranges, shards)
     boxes = sum_counts(shard.boxes_per_class for shard in shards)
-    positive = sum_counts({label: n[0] for label, n in shard.labels_per_class.items()} for shard in shards)
-    negative = sum_counts({label: n[1] for label, n in shard.labels_per_class.items()} for shard in shards)
+    positive = sum_counts(shard.positive_per_class for shard in shards)
+    negative = sum_counts(shard.negative_per_class for shard in shards)
+    is_classification = about.get("config", {}).get("task") == "classification"
+    weights = class_weights(positive) if is_classification else {}
     return {
         **about,
         "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),
@@ -112,6 +128,7 @@ def build_split(
             "records": images["records"],
             "bytes": sum(shard.size for shard in shards),
             "image_bytes": sum(shard.image_bytes for shard in shards),
+            "image_counts": sum_counts(shard.image_counts for shard in shards),
             "images_reencoded": sum_counts(shard.images_reencoded for shard in shards),
             "unknown_flags_written_as_0": sum(shard.unknown_flags for shard in shards),
             "most_boxes_in_an_image": max((shard.most_boxes for shard in shards), default=0),
@@ -127,6 +144,7 @@ def build_split(
                 "boxes": boxes.get(str(item.id), 0),
                 "positive_labels": positive.get(str(item.id), 0),
                 "negative_labels": negative.get(str(item.id), 0),
+                **({"weight": weights[item.id]} if item.id in weights else {}),
             }
             for item in label_map.items
         ],

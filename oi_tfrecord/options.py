@@ -7,7 +7,8 @@ from typing import Any
 from absl import flags
 
 from oi_tfrecord.beam_flags import check_beam_arguments, value_of
-from oi_tfrecord.config import ConvertConfig, read_config
+from oi_tfrecord.config import ConvertConfig
+from oi_tfrecord.config_file import read_config
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.estimate import NO_PRICES, Prices
 from oi_tfrecord.runner_config import read_runner_config

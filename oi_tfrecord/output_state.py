@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oi_tfrecord import storage
+from oi_tfrecord.attribution import attribution_file
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.finish import LABEL_MAP_FILE, rejects_file
 from oi_tfrecord.label_map import format_pbtxt
@@ -126,7 +127,7 @@ def _remove(plan: ConvertPlan, shards: dict[str, int], in_manifest: bool) -> Non
         data = merge_split(storage.read(path), config.split, None)
         storage.make_folder(plan.work.temporary)
         storage.write(path, data, plan.work.temporary)
-    for name in [*shards, rejects_file(config.split)]:
+    for name in [*shards, rejects_file(config.split), attribution_file(config.split)]:
         storage.delete(storage.join(config.output_dir, name))
     plan.work.delete()
 

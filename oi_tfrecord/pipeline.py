@@ -8,7 +8,6 @@ import apache_beam as beam
 from oi_tfrecord.finish import FinishJob
 from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.plan import ConvertPlan
-from oi_tfrecord.tables import Table
 from oi_tfrecord.transforms.finish_dataset import FinishDataset
 from oi_tfrecord.transforms.group_batches import GroupBatches
 from oi_tfrecord.transforms.limit_images import LimitImages
@@ -46,7 +45,7 @@ def build_pipeline(
     written = (
         (tables.batches, tables.results)
         # (shard, batches)
-        | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder)
+        | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder, plan.work)
         # JSON of a ShardResult
         | "WriteShards" >> WriteShards(plan.shard_job(), label_map)
     )
@@ -71,18 +70,17 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     return (
         (tables.batches, tables.results)
         # (shard, batches)
-        | "GroupBatches" >> GroupBatches(range(plan.num_shards), plan.shuffle_folder)
+        | "GroupBatches" >> GroupBatches(range(plan.num_shards), plan.shuffle_folder, plan.work)
         | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
     )
 
 
 def sum_class_rows(values: Iterable[bytes | dict[str, int]]) -> dict[str, int]:
-    """Adds up the usable box rows of each MID, from results of ranges or sums of them."""
+    """Adds up the usable rows of each MID in the counted table, from results of ranges or sums of them."""
     total: dict[str, int] = {}
     for value in values:
         if isinstance(value, bytes):
-            result = json.loads(value)
-            value = result["class_rows"] if result["table"] == Table.BOXES else {}
+            value = json.loads(value)["class_rows"]
         for mid, count in value.items():
             total[mid] = total.get(mid, 0) + count
     return total

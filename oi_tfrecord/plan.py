@@ -11,18 +11,22 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.archive_job import open_archives
 from oi_tfrecord.archive_source import ArchiveSource
+from oi_tfrecord.attribution import warn_of_lacking
 from oi_tfrecord.class_plan import ClassPlan, read_classes, read_given
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.errors import ConfigError, NotFoundError
 from oi_tfrecord.fetch import check_installed
 from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
-from oi_tfrecord.inputs import InputFile, is_there, open_table
+from oi_tfrecord.inputs import InputFile, open_table
+from oi_tfrecord.mask_join import MaskRules
+from oi_tfrecord.mask_source import MaskSource
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout, UrlKind
-from oi_tfrecord.releases import other_releases
+from oi_tfrecord.release_check import check_release, naming_the_release, needed_tables
+from oi_tfrecord.rotation import ROTATION_COLUMN
 from oi_tfrecord.shard_job import ShardJob
 from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Listing, Table
 from oi_tfrecord.url_folders import UrlFolders
@@ -89,17 +93,37 @@ class ConvertPlan:
         if self.config.url_folders:
             return UrlFolders(self.config.url_folders, self.config.split, self.config.max_image_bytes, metadata)
         if self.config.archives:
-            listed = tuple(file for file in self.files if isinstance(file.table, Listing))
-            return ArchiveSource(listed, self.config.max_image_bytes)
+            return ArchiveSource(self._archives(Listing.IMAGE_FILES), self.config.max_image_bytes)
         return PatternSource(self.config.images, self.config.split, self.config.max_image_bytes)
+
+    @property
+    def masks(self) -> MaskSource | None:
+        """Where the masks are, and what becomes of boxes without one; None if they are not asked for."""
+        config = self.config
+        if ExtraKeys.MASKS not in config.extra_keys:
+            return None
+        return MaskSource(
+            rules=MaskRules(
+                keep_boxes_without=config.boxes_without_mask == "empty",
+                boxes_filtered=self.filters.leaves_out_boxes,
+            ),
+            files=PatternSource(config.mask_files, config.split, config.max_image_bytes),
+            archives=ArchiveSource(self._archives(Listing.MASK_FILES), config.max_image_bytes),
+            max_pixels=config.max_image_pixels,
+        )
+
+    def _archives(self, listing: Listing) -> tuple[InputFile, ...]:
+        return tuple(file for file in self.files if file.table == listing)
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
         """Returns the job of the ranges; `finished_shards` take no rows any more."""
         mids = set(self.classes.listed)
         kept_codes = np.array([mid in mids for mid in self.classes.vocabulary.mids], bool)
         texts = self.source.texts
-        if ExtraKeys.ATTRIBUTION in self.config.extra_keys:
+        if ExtraKeys.ATTRIBUTION in self.config.extra_keys or self.config.attribution_csv:
             texts |= frozenset(ATTRIBUTION.values())
+        if self.config.rotation == "apply" or ExtraKeys.ROTATION in self.config.extra_keys:
+            texts |= {ROTATION_COLUMN}
         return RangeJob(
             filters=self.filters,
             # A dry run looks for no image, so it need not list archives, which takes as long as to read them.
@@ -116,6 +140,7 @@ class ConvertPlan:
             block_bytes=self.config.csv_block_mb << 20,
             work=self.work,
             shuffle_folder=self.shuffle_folder,
+            counted=Table.BOXES if self.config.task == "detection" else Table.HUMAN_LABELS,
         )
 
     def shard_job(self) -> ShardJob:
@@ -126,6 +151,7 @@ class ConvertPlan:
             tables=frozenset(file.table for file in self.files),
             flags=frozenset(field for field, column in FLAGS.items() if column in columns),
             extra_keys=frozenset(map(ExtraKeys, config.extra_keys)),
+            has_boxes=config.task == "detection",
         )
         tables = dict.fromkeys(file.table for file in self.files)
         return ShardJob(
@@ -139,12 +165,23 @@ class ConvertPlan:
             mids=self.classes.vocabulary.mids,
             layout=layout,
             source=self.source,
+            masks=self.masks,
             image_options=ImageOptions(
-                mode=config.image_mode, max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
+                mode=config.image_mode,
+                max_bytes=config.max_image_bytes,
+                max_pixels=config.max_image_pixels,
+                quality=config.jpeg_quality,
+                chroma=config.chroma,
+                max_side=config.max_side,
+                pixel_budget=config.pixel_budget,
+                strip_metadata=config.strip_metadata,
             ),
+            source_id=config.source_id,
+            turn_images=config.rotation == "apply",
             read_threads=config.read_threads,
             hierarchy=self.classes.expanded_by,
             dry_run=config.dry_run,
+            attribution_csv=config.attribution_csv,
         )
 
 
@@ -161,23 +198,31 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     if config.dry_run:
         folder = storage.join(config.output_dir, DRY_RUN_FOLDER)
         config = dataclasses.replace(config, output_dir=folder, overwrite=True)
-    for field in ("images", "image_cache", "url_folders"):
+    for field in ("images", "image_cache", "url_folders", "mask_files"):
         path = getattr(config, field)
         if path and storage.is_local(path) and not path.startswith("/"):
             # Workers may run in another folder than this process.
             absolute: dict[str, Any] = {field: storage.join(storage.working_folder(), path)}
             config = dataclasses.replace(config, **absolute)
-    archives = tuple(storage.join(storage.working_folder(), name) for name in config.archives)
-    config = dataclasses.replace(config, archives=archives)
-    files, warnings = _open_tables(config)
+    archives, mask_archives = (
+        tuple(storage.join(storage.working_folder(), name) for name in names)
+        for names in (config.archives, config.mask_archives)
+    )
+    config = dataclasses.replace(config, archives=archives, mask_archives=mask_archives)
+    with naming_the_release(config):
+        files, warnings = _open_tables(config)
     if config.archives:
         files = (*files, *open_archives(config.archives, config.split))
+    if config.mask_archives:
+        files = (*files, *open_archives(config.mask_archives, config.split, Listing.MASK_FILES, "mask_archives"))
+    warnings += _check_rotation(config, files)
     if config.image_urls or config.url_folders:
         check_url_columns([file for file in files if file.table is Table.METADATA])
     if config.image_urls:
         check_installed()
     class_files: dict[str, str] = {}
-    classes = read_classes(config, class_files)
+    with naming_the_release(config):
+        classes = read_classes(config, class_files)
     plan = ConvertPlan(
         config=config,
         files=files,
@@ -194,24 +239,40 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
 
 def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str]]:
     """Returns the files of the tables that are there, and a warning for each that is not."""
-    needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed = needed_tables(config)
+    on_request = {Table.MACHINE_LABELS: ExtraKeys.MACHINE_LABELS, Table.MASKS: ExtraKeys.MASKS}
     files: list[InputFile] = []
     warnings = []
     for table in Table:
         names = getattr(config, table, ())
-        unwanted = table is Table.MACHINE_LABELS and ExtraKeys.MACHINE_LABELS not in config.extra_keys
+        unwanted = (table in on_request and on_request[table] not in config.extra_keys) or (
+            table is Table.BOXES and config.task == "classification"
+        )
         if not names or unwanted:
             continue
-        if table not in needed and not is_there(names, config.data_dir, config.split):
+        try:
+            opened = open_table(table, names, config.data_dir, config.split)
+        except NotFoundError:
+            if table in needed:
+                raise
             warnings.append(f"no file for {table} ({names[0]}); the records are without its keys")
             continue
-        opened = open_table(table, names, config.data_dir, config.split)
         for file in opened:
-            if others := other_releases(config.release, table, file.names):
-                problem = f"its header is that of {' or '.join(others)}, not of {config.release}"
-                raise InputError(file.path, problem, f"Give --config={others[0]}", 1)
+            check_release(config, file)
         files += opened
+    if config.attribution_csv:
+        warnings += warn_of_lacking({file.path: file.names for file in files if file.table is Table.METADATA})
     return tuple(files), warnings + check_filter_columns(config, files)
+
+
+def _check_rotation(config: ConvertConfig, files: tuple[InputFile, ...]) -> list[str]:
+    """Checks that what is to be done with the Rotation column can be."""
+    known = any(file.table is Table.METADATA and ROTATION_COLUMN in file.names for file in files)
+    if config.rotation == "apply" and not known:
+        problem = f"apply needs the column {ROTATION_COLUMN} in the metadata, which releases have from V4 on"
+        raise ConfigError("rotation", problem)
+    wanted = ExtraKeys.ROTATION in config.extra_keys
+    return [f"the metadata has no column {ROTATION_COLUMN}; image/rotation is empty"] if wanted and not known else []
 
 
 def _filters(config: ConvertConfig, classes: ClassPlan, class_files: dict[str, str]) -> RowFilters:

@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CHUNK = 4
-"""Items per task: handing a task to a thread costs about as much as reading a small file."""
+"""Items per task, unless said: handing a task to a thread costs about as much as reading a small file."""
 
 
 def map_in_order(
@@ -19,6 +19,7 @@ def map_in_order(
     threads: int,
     max_bytes: int,
     size_of: Callable[[Result], int],
+    chunk: int = CHUNK,
 ) -> Iterator[Result]:
     """Yields `function(item)` for each item, in order, computed ahead by threads.
 
@@ -29,6 +30,7 @@ def map_in_order(
       max_bytes: bound on the bytes of results computed ahead, estimated from the mean of the
         results so far; at least one task is always under way.
       size_of: bytes that a result holds.
+      chunk: items per task; with 1 as many items are under way as there are threads, however few remain.
 
     Yields:
       The results in the order of `items`. An exception of `function` is raised in its place.
@@ -36,7 +38,7 @@ def map_in_order(
 
     def run(start: int) -> tuple[list[Result], Exception | None]:
         results = []
-        for item in items[start : start + CHUNK]:
+        for item in items[start : start + chunk]:
             try:
                 results.append(function(item))
             except Exception as error:
@@ -49,11 +51,11 @@ def map_in_order(
     executor = concurrent.futures.ThreadPoolExecutor(threads)
     try:
         while pending or start < len(items):
-            chunk_bytes = CHUNK * total_bytes // done if done else 0
+            chunk_bytes = chunk * total_bytes // done if done else 0
             window = min(2 * threads, max(max_bytes // chunk_bytes, 1)) if chunk_bytes else threads
             while start < len(items) and len(pending) < window:
                 pending.append(executor.submit(run, start))
-                start += CHUNK
+                start += chunk
             results, error = pending.popleft().result()
             for result in results:
                 total_bytes += size_of(result)

@@ -75,12 +75,63 @@ class Reporter:
             self.flush()
 
 
-class ProgressLine(threading.Thread):
-    """Prints how far a conversion is until it is stopped.
+class StatusLine(threading.Thread):
+    """Prints a line until it is stopped: written over on a terminal, added every half minute elsewhere.
 
-    On a terminal one line is written over; elsewhere a line is added at the start, every half
-    minute and at the end, so that a log stays readable.
+    In a log there is also one at the start and at the end, if `framed`.
     """
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        *,
+        framed: bool,
+        live_seconds: float = REPORT_SECONDS,
+        log_seconds: float = LOG_SECONDS,
+    ):
+        """Args:
+        out: where to print; standard error by default.
+        framed: whether there is a line at the start, and one at the end of a log.
+        live_seconds: between lines on a terminal.
+        log_seconds: between lines elsewhere.
+        """
+        super().__init__(daemon=True)
+        self._out = out or sys.stderr
+        self._framed = framed
+        self._stop_event = threading.Event()
+        self._live = self._out.isatty()
+        self._seconds = live_seconds if self._live else log_seconds
+
+    def text(self) -> str:
+        """Returns the line for now."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """Prints until `stop` is called."""
+        if self._framed:
+            self._print()
+        while not self._stop_event.wait(self._seconds):
+            self._print()
+
+    def stop(self) -> None:
+        """Ends the line: clears it on a terminal, adds the last one elsewhere."""
+        self._stop_event.set()
+        self.join()
+        if self._live:
+            self._out.write("\r\x1b[2K")
+            self._out.flush()
+        elif self._framed:
+            self._print()
+
+    def _print(self) -> None:
+        text = self.text()
+        # A line that wraps could not be written over.
+        self._out.write(f"\r\x1b[2K{text[: _columns(self._out) - 1]}" if self._live else text + "\n")
+        self._out.flush()
+
+
+class ProgressLine(StatusLine):
+    """Prints how far a conversion is until it is stopped."""
 
     def __init__(
         self,
@@ -104,41 +155,15 @@ class ProgressLine(threading.Thread):
         live_seconds: between lines on a terminal.
         log_seconds: between lines elsewhere.
         """
-        super().__init__(daemon=True)
+        # To look at remote storage costs a request.
+        live_seconds = live_seconds if storage.is_local(work.path) else log_seconds
+        super().__init__(out, framed=True, live_seconds=live_seconds, log_seconds=log_seconds)
         self._work = work
         self._total_bytes = total_bytes
         self._num_shards = num_shards
         self._finished = finished_shards
-        self._out = out or sys.stderr
         self._clock = clock
         self._begun = clock()
-        self._stop_event = threading.Event()
-        self._live = self._out.isatty()
-        # To look at remote storage costs a request.
-        local = storage.is_local(work.path)
-        self._seconds = live_seconds if self._live and local else log_seconds
-
-    def run(self) -> None:
-        """Prints until `stop` is called."""
-        self._print()
-        while not self._stop_event.wait(self._seconds):
-            self._print()
-
-    def stop(self) -> None:
-        """Ends the line: clears it on a terminal, adds the last one elsewhere."""
-        self._stop_event.set()
-        self.join()
-        if self._live:
-            self._out.write("\r\x1b[2K")
-            self._out.flush()
-        else:
-            self._print()
-
-    def _print(self) -> None:
-        text = self.text()
-        # A line that wraps could not be written over.
-        self._out.write(f"\r\x1b[2K{text[: _columns(self._out) - 1]}" if self._live else text + "\n")
-        self._out.flush()
 
     def text(self) -> str:
         """Returns the line for now."""

@@ -35,6 +35,7 @@ class RangeJob:
       block_bytes: size of the blocks of a compressed file.
       work: folder of the lists of rejects.
       shuffle_folder: folder of files that batches go to; empty for the runner's shuffle.
+      counted: table whose rows of each class are counted.
     """
 
     files: dict[tuple[str, int], InputFile]
@@ -47,6 +48,7 @@ class RangeJob:
     block_bytes: int
     work: WorkFolder
     shuffle_folder: str = ""
+    counted: Table = Table.BOXES
 
 
 def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int, bytes] | RangeResult]:
@@ -63,7 +65,7 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
         rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
         yield from partition(key, rows, job.num_shards, job.finished_shards)
         _store_rejects(job.work, file, key, rows)
-        yield _result(job.vocabulary, key, data, rows)
+        yield _result(job, key, data, rows)
 
 
 def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: TableRows) -> None:
@@ -71,9 +73,9 @@ def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: Table
     work.write_rejects(f"range-{key.table}-{key.file:05d}-{key.index:06d}", piece)
 
 
-def _result(vocabulary: Vocabulary, key: RangeKey, data: bytes, rows: TableRows) -> RangeResult:
-    # Only boxes decide an order by frequency; the thousands of classes of labels would fill the results.
-    codes = np.flatnonzero(rows.class_rows) if key.table is Table.BOXES else np.zeros(0, np.int64)
+def _result(job: RangeJob, key: RangeKey, data: bytes, rows: TableRows) -> RangeResult:
+    # Only one table decides an order by frequency; the classes of all would fill the results.
+    codes = np.flatnonzero(rows.class_rows) if key.table is job.counted else np.zeros(0, np.int64)
     return RangeResult(
         table=key.table,
         file=key.file,
@@ -84,6 +86,6 @@ def _result(vocabulary: Vocabulary, key: RangeKey, data: bytes, rows: TableRows)
         rows_read=rows.rows_read,
         rejected=dict(Counter(str(fault.reason) for fault in rows.faults)),
         dropped={str(reason): count for reason, count in rows.dropped.items()},
-        class_rows={vocabulary.mids[code]: int(rows.class_rows[code]) for code in codes.tolist()},
+        class_rows={job.vocabulary.mids[code]: int(rows.class_rows[code]) for code in codes.tolist()},
         ends_open=not data.endswith(b"\n"),
     )

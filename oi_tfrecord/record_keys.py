@@ -7,6 +7,8 @@ from oi_tfrecord.tables import Table
 
 ENCODED_KEY = "image/encoded"
 IS_CROWD_KEY = "image/object/is_crowd"
+MASK_KEY = "image/object/mask"
+MASK_WEIGHT_KEY = "image/object/mask/weight"
 READER_FLAGS = ("occluded", "truncated", "group_of", "depiction")
 
 
@@ -19,6 +21,8 @@ class ExtraKeys(enum.StrEnum):
     LABEL_SOURCE = "label_source"
     MACHINE_LABELS = "machine_labels"
     ATTRIBUTION = "attribution"
+    MASKS = "masks"
+    ROTATION = "rotation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +33,13 @@ class RecordLayout:
       tables: tables of the dataset; image-level keys are there only if their table is.
       flags: fields of BOX_ROW whose column the box files have.
       extra_keys: groups of keys to add.
+      has_boxes: whether there are the keys of boxes, if only empty.
     """
 
     tables: frozenset[Table]
     flags: frozenset[str]
     extra_keys: frozenset[ExtraKeys] = frozenset()
+    has_boxes: bool = True
 
 
 class UrlKind(enum.StrEnum):

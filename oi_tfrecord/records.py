@@ -1,6 +1,6 @@
 """The record of an image: which keys it has and what they hold (DESIGN.md section 2)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,16 @@ from oi_tfrecord.example import (
 )
 from oi_tfrecord.images import PreparedImage
 from oi_tfrecord.join import Annotations, JoinedShard
-from oi_tfrecord.record_keys import ENCODED_KEY, IS_CROWD_KEY, READER_FLAGS, ExtraKeys, RecordLayout
+from oi_tfrecord.masks import ImageMasks
+from oi_tfrecord.record_keys import (
+    ENCODED_KEY,
+    IS_CROWD_KEY,
+    MASK_KEY,
+    MASK_WEIGHT_KEY,
+    READER_FLAGS,
+    ExtraKeys,
+    RecordLayout,
+)
 from oi_tfrecord.sharding import format_id
 from oi_tfrecord.tables import ATTRIBUTION, BOX_ROW, FLAGS, LABEL_ROW, Table
 
@@ -35,16 +44,27 @@ class RecordEncoder:
         mids: tuple[str, ...],
         label_ids: np.ndarray,
         layout: RecordLayout,
+        source_ids: Sequence[int] | None = None,
+        rotations: Sequence[int] | None = None,
     ):
         """Args:
         shard: the images and their annotations.
         mids: MID of each vocabulary code.
         label_ids: int array, label map id of each vocabulary code, from 1.
         layout: the keys of the dataset.
+        source_ids: number of each image to write as its source id; the ImageID without them.
+        rotations: degrees by which each image is still to be turned, negative where that is not known;
+            for the key of ExtraKeys.ROTATION.
         """
         extra_keys = layout.extra_keys
         self._image_ids = shard.image_ids.tolist()
-        self._boxes = _BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout)
+        self._source_ids = source_ids
+        self._rotations = None
+        if ExtraKeys.ROTATION in extra_keys:
+            self._rotations = [-1] * len(self._image_ids) if rotations is None else rotations
+        self._boxes = None
+        if layout.has_boxes:
+            self._boxes = _BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout)
         self._labels = []
         if Table.HUMAN_LABELS in layout.tables:
             human = _annotations(shard, Table.HUMAN_LABELS, LABEL_ROW)
@@ -64,12 +84,13 @@ class RecordEncoder:
             }
         self._entries: dict[str, EntryEncoder] = {}
 
-    def encode(self, index: int, image: PreparedImage) -> tuple[bytes, bytes, bytes]:
+    def encode(self, index: int, image: PreparedImage, masks: ImageMasks | None = None) -> tuple[bytes, bytes, bytes]:
         """Returns the Example of one image as three pieces; the middle one is the image's bytes.
 
         Args:
           index: number of the image in the shard.
           image: its bytes and size in pixels.
+          masks: of its boxes; None writes no key of masks.
         """
         image_id = format_id(self._image_ids[index]).encode()
         features = {
@@ -77,14 +98,22 @@ class RecordEncoder:
             "image/format": b"\x0a\x06\x0a\x04jpeg",
             "image/height": int64_feature((image.height,)),
             "image/key/sha256": bytes_feature((image.sha256.encode(),)),
-            "image/source_id": bytes_feature((image_id,)),
+            "image/source_id": bytes_feature((self._source_id(index) or image_id,)),
             "image/width": int64_feature((image.width,)),
         }
-        self._boxes.add(features, index, image, self._mid_values, self._id_values)
+        if self._boxes is not None:
+            boxes = masks.boxes if masks and len(masks.boxes) < self._boxes.count(index) else None
+            self._boxes.add(features, index, image, self._mid_values, self._id_values, boxes)
+        if masks is not None:
+            features[MASK_KEY] = bytes_feature(masks.encoded)
+            if masks.weights is not None:
+                features[MASK_WEIGHT_KEY] = float_feature(np.array(masks.weights, "<f4").tobytes())
         for labels in self._labels:
             labels.add(features, index, self._mid_values, self._id_values)
         for key, column in self._texts.items():
             features[key] = bytes_feature((column[index].as_py(),))
+        if self._rotations is not None:
+            features["image/rotation"] = int64_feature([angle for angle in (self._rotations[index],) if angle >= 0])
 
         entries = self._entries
         before: list[bytes] = []
@@ -95,6 +124,9 @@ class RecordEncoder:
         entry = entries.get(ENCODED_KEY) or entries.setdefault(ENCODED_KEY, EntryEncoder(ENCODED_KEY))
         before.append(entry.encode_around(len(image.encoded)))
         return assemble(b"".join(before), image.encoded, b"".join(after))
+
+    def _source_id(self, index: int) -> bytes:
+        return b"" if self._source_ids is None else str(self._source_ids[index]).encode()
 
 
 def _annotations(shard: JoinedShard, table: Table, row_type: np.dtype) -> Annotations:
@@ -126,6 +158,9 @@ class _BoxColumns:
             self._flags[IS_CROWD_KEY] = group_of
         self._sources = _source_values(boxes) if ExtraKeys.BOX_SOURCE in extra_keys else None
 
+    def count(self, index: int) -> int:
+        return self._offsets[index + 1] - self._offsets[index]
+
     def add(
         self,
         features: dict[str, bytes],
@@ -133,19 +168,27 @@ class _BoxColumns:
         image: PreparedImage,
         mids: Mapping[int, bytes],
         ids: Mapping[int, bytes],
+        chosen: Sequence[int] | None = None,
     ) -> None:
+        """Adds the keys of the boxes of one image, or of the `chosen` of them."""
         start, end = self._offsets[index], self._offsets[index + 1]
         for key, values in self._floats.items():
-            features[key] = float_feature(values[4 * start : 4 * end])
-        area = self._area[start:end] * (image.height * image.width)
-        features["image/object/area"] = float_feature(area.astype("<f4").tobytes())
+            features[key] = float_feature(_take(values[4 * start : 4 * end], 4, chosen))
+        area = (self._area[start:end] * (image.height * image.width)).astype("<f4").tobytes()
+        features["image/object/area"] = float_feature(_take(area, 4, chosen))
         for key, values in self._flags.items():
-            features[key] = joined_int64_feature(values[start:end])
-        codes = self._codes[start:end]
+            features[key] = joined_int64_feature(_take(values[start:end], 1, chosen))
+        codes = self._codes[start:end] if chosen is None else [self._codes[start + place] for place in chosen]
         features["image/object/class/text"] = joined_bytes_feature(b"".join([mids[code] for code in codes]))
         features["image/object/class/label"] = joined_int64_feature(b"".join([ids[code] for code in codes]))
         if self._sources is not None:
-            features["image/object/source"] = joined_bytes_feature(b"".join(self._sources[start:end]))
+            sources = self._sources[start:end] if chosen is None else [self._sources[start + place] for place in chosen]
+            features["image/object/source"] = joined_bytes_feature(b"".join(sources))
+
+
+def _take(values: bytes, width: int, chosen: Sequence[int] | None) -> bytes:
+    """Returns the `chosen` of values of `width` bytes each."""
+    return values if chosen is None else b"".join([values[width * place : width * (place + 1)] for place in chosen])
 
 
 class _LabelColumns:

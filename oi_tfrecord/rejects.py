@@ -81,7 +81,7 @@ def format_piece(rejected: Iterable[Rejected]) -> str:
     for item in rejected:
         detail = item.detail[:MAX_DETAIL]
         where = (item.file_index, item.range_index, item.line)
-        lines.append(_csv_line((*where, item.table, item.file, item.image_id, str(item.reason), detail)))
+        lines.append(format_csv_line((*where, item.table, item.file, item.image_id, str(item.reason), detail)))
     return "".join(lines)
 
 
@@ -99,7 +99,7 @@ def absolute_lines(piece: str, first_lines: dict[tuple[str, int, int], int]) -> 
     for file_index, index, line, table, file, image_id, reason, detail in csv.reader(io.StringIO(piece, newline="")):
         key = (table, int(file_index), int(index))
         number = first_lines[key] + int(line) if int(index) >= 0 else ""
-        lines.append(_csv_line((table, file, number, image_id, reason, detail)))
+        lines.append(format_csv_line((table, file, number, image_id, reason, detail)))
     return "".join(lines)
 
 
@@ -108,7 +108,8 @@ def format_header() -> str:
     return ",".join(COLUMNS) + "\n"
 
 
-def _csv_line(fields: Iterable[object]) -> str:
+def format_csv_line(fields: Iterable[object]) -> str:
+    """Returns one line of CSV, in which any text is read back as it was."""
     # The csv module quotes a lone carriage return only where it is part of the line end; unquoted, it would end the
     # line when it is read again.
     out = io.StringIO()

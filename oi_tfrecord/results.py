@@ -19,7 +19,7 @@ class RangeResult:
       rows_read: rows in it.
       rejected: rejected rows by reason.
       dropped: dropped rows by reason.
-      class_rows: MID to usable rows of the box table; empty for the others.
+      class_rows: MID to usable rows, of the table whose classes are counted; empty for the others.
       ends_open: whether its last line lacks a line end.
       damage: what is wrong with the archive that the range is of; empty if nothing is.
       shuffled_bytes: of its rows as they were handed on; for estimates only, as a rerun hands on fewer.
@@ -74,11 +74,14 @@ class ShardResult:
       images_reencoded: images not copied as they were, by source format.
       tables: by table name.
       boxes_per_class: label map id (as text) to boxes.
-      labels_per_class: label map id (as text) to [positive, negative] human labels.
+      positive_per_class: label map id (as text) to human labels that say the class is there.
+      negative_per_class: label map id (as text) to human labels that say it is not.
       sources: table name to source to rows.
       unknown_flags: flags of -1 that were written as 0.
       most_boxes: boxes of the image that has most.
       images_over_100_boxes: images with more boxes than the Object Detection API reads by default.
+      image_counts: images in the records that were `stripped` of metadata, `resized`, `turned`, whose
+        `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
       cpu_seconds: that it took; for estimates only.
     """
 
@@ -94,11 +97,13 @@ class ShardResult:
     images_reencoded: dict[str, int]
     tables: dict[str, TableCount]
     boxes_per_class: dict[str, int]
-    labels_per_class: dict[str, list[int]]
+    positive_per_class: dict[str, int]
+    negative_per_class: dict[str, int]
     sources: dict[str, dict[str, int]]
     unknown_flags: int
     most_boxes: int
     images_over_100_boxes: int
+    image_counts: dict[str, int] = dataclasses.field(default_factory=dict)
     cpu_seconds: float = 0.0
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from oi_tfrecord.beam_flags import is_local
 from oi_tfrecord.progress import ProgressLine
-from oi_tfrecord.worker import keep_input_errors_off_the_log
+from oi_tfrecord.worker import keep_told_errors_off_the_log
 
 
 def import_beam_quietly() -> None:
@@ -18,7 +18,7 @@ def import_beam_quietly() -> None:
     import apache_beam  # noqa: F401
 
     logging.getLogger().setLevel(level)
-    keep_input_errors_off_the_log()
+    keep_told_errors_off_the_log()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from oi_tfrecord.beam_flags import beam_flags, destination
-from oi_tfrecord.config import find_config
+from oi_tfrecord.config_file import find_config
 from oi_tfrecord.errors import ConfigError, nearest
 
 FOLDER = "runners"

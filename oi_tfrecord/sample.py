@@ -1,19 +1,32 @@
-"""A small invented dataset in the published layout of Open Images V3, for trying out and testing."""
+"""A small invented dataset in the published layout of an Open Images release, for trying out and testing."""
 
 import base64
 import dataclasses
 import hashlib
 import io
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.sample_layouts import (
+    CLICK_COLUMNS,
+    FLAG_COLUMNS,
+    FOLDERS,
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    RELEASES,
+    Kind,
+    class_files,
+    format_table,
+    table_files,
+    values_of,
+)
 from oi_tfrecord.sample_scenes import DRAWN_MIDS, Extent, Scene, SceneKind, compose_scene, extents, render
 
-RELEASE = "2017_11"
+Row = dict[str, str]
 
 # MIDs and names as in V3's class-descriptions.csv. Tree is the parent of Christmas tree; Hammer is boxable but not
 # trainable; two MIDs are called Kite (a toy, a bird).
@@ -67,13 +80,8 @@ _KINDS = {
 _GRAYSCALE_INDEX = 1
 _SPLITS = ("train", "validation")
 
-_IMAGE_COLUMNS = (
-    "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,"
-    "OriginalSize,OriginalMD5,Thumbnail300KURL"
-)
-_LABEL_COLUMNS = "ImageID,Source,LabelName,Confidence"
-_BOX_COLUMNS = f"{_LABEL_COLUMNS},XMin,XMax,YMin,YMax"
-_FLAG_COLUMNS = "IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+# Degrees as the metadata of V4 and later has them; empty where unknown.
+_ROTATIONS = ("0.0", "0.0", "0.0", "90.0", "0.0", "180.0", "", "270.0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,10 +105,6 @@ class _Picture:
     rng: np.random.Generator
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
 def _jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     # No chroma subsampling: it would smear colour beyond the boxes.
@@ -119,7 +123,7 @@ def _picture(split: str, index: int, seed: int) -> _Picture:
     return _Picture(image_id, index, scene, _jpeg(image), rng)
 
 
-def _image_row(split: str, picture: _Picture) -> str:
+def _image_row(split: str, picture: _Picture) -> Row:
     index, image_id = picture.index, picture.image_id
     author = index % len(_AUTHORS)
     title = _TITLES[index // 3 % len(_TITLES)] if index % 3 == 0 else f"Still life no. {index}"
@@ -131,50 +135,56 @@ def _image_row(split: str, picture: _Picture) -> str:
         f"https://example.com/photos/{author}/{image_id}",
         "https://creativecommons.org/licenses/by/2.0/",
         f"https://example.com/people/{author}/",
-        _quoted(_AUTHORS[author]),
-        _quoted(title),
+        _AUTHORS[author],
+        title,
         str(len(picture.jpeg)),
         base64.b64encode(hashlib.md5(picture.jpeg, usedforsecurity=False).digest()).decode("ascii"),
         thumbnail,
     )
-    return ",".join(fields)
+    return dict(zip(IMAGE_COLUMNS, fields, strict=True)) | {"Rotation": _ROTATIONS[index % len(_ROTATIONS)]}
 
 
-def _box_rows(split: str, picture: _Picture) -> list[str]:
+def _box_rows(split: str, picture: _Picture) -> list[Row]:
     height, width = picture.scene.background.shape[:2]
     sources = ("activemil", "verification", "xclick", "xclick") if split == "train" else ("freeform",)
     rows = []
     for thing, extent in zip(picture.scene.objects, extents(picture.scene), strict=True):
         source = sources[int(picture.rng.integers(len(sources)))]
-        row = f"{picture.image_id},{source},{thing.mid},1,{_normalised(extent, width, height)}"
-        if split != "train":
-            flags = (extent.is_occluded, extent.is_truncated, thing.is_group_of, thing.is_depiction, False)
-            row += "".join(f",{flag:d}" for flag in flags)
-        rows.append(row)
-    return sorted(rows)
+        flags = (extent.is_occluded, extent.is_truncated, thing.is_group_of, thing.is_depiction, False)
+        row = _label_row(picture.image_id, source, thing.mid, "1") | _edges(extent, width, height)
+        rows.append(row | {name: f"{flag:d}" for name, flag in zip(FLAG_COLUMNS, flags, strict=True)})
+    return sorted(rows, key=lambda row: tuple(row.values()))
 
 
-def _normalised(extent: Extent, width: int, height: int) -> str:
-    edges = (extent.xmin / width, extent.xmax / width, extent.ymin / height, extent.ymax / height)
-    return ",".join(f"{edge:.6f}" for edge in edges)
+def _label_row(image_id: str, source: str, mid: str, confidence: str) -> Row:
+    return dict(zip(LABEL_COLUMNS, (image_id, source, mid, confidence), strict=True))
 
 
-def _human_rows(picture: _Picture) -> list[str]:
+def _edges(extent: Extent, width: int, height: int) -> Row:
+    """Returns a box and its extreme points: the topmost, leftmost, bottommost and rightmost (the box tells no more)."""
+    left, right, top, bottom = extent.xmin / width, extent.xmax / width, extent.ymin / height, extent.ymax / height
+    across, down = (left + right) / 2, (top + bottom) / 2
+    names = ("XMin", "XMax", "YMin", "YMax", *CLICK_COLUMNS)
+    values = (left, right, top, bottom, across, left, across, right, top, down, bottom, down)
+    return {name: f"{value:.6f}" for name, value in zip(names, values, strict=True)}
+
+
+def _human_rows(picture: _Picture) -> list[Row]:
     """Returns the verified labels: present is what is drawn, absent is never that nor a parent of it."""
     drawn = {thing.mid for thing in picture.scene.objects}
     implied = drawn | {_PARENTS[mid] for mid in drawn if mid in _PARENTS}
     absent = [mid for mid in (*DRAWN_MIDS, *_NEVER_SHOWN) if mid not in implied]
     denied = picture.rng.choice(absent, size=int(picture.rng.integers(2, 5)), replace=False)
     general = picture.rng.choice(_TRUE_OF_EVERY_SCENE, size=1)
-    verdicts = {**dict.fromkeys([*drawn, *general.tolist()], 1), **dict.fromkeys(denied.tolist(), 0)}
+    verdicts = {**dict.fromkeys([*drawn, *general.tolist()], "1"), **dict.fromkeys(denied.tolist(), "0")}
     rows = []
     for mid, verdict in sorted(verdicts.items()):
         source = "crowdsource-verification" if picture.rng.random() < 0.15 else "verification"
-        rows.append(f"{picture.image_id},{source},{mid},{verdict}")
-    return sorted(rows)
+        rows.append(_label_row(picture.image_id, source, mid, verdict))
+    return sorted(rows, key=lambda row: tuple(row.values()))
 
 
-def _machine_rows(picture: _Picture) -> list[str]:
+def _machine_rows(picture: _Picture) -> list[Row]:
     """Returns machine labels, surest first: some of the truth and, as in the published file, some mistakes."""
     drawn = sorted({thing.mid for thing in picture.scene.objects})
     mistakes = [mid for mid in (*DRAWN_MIDS, *_NEVER_SHOWN) if mid not in drawn]
@@ -184,53 +194,35 @@ def _machine_rows(picture: _Picture) -> list[str]:
         (mistakes[int(picture.rng.integers(len(mistakes)))], picture.rng.integers(5, 8)),
     ]
     guesses.sort(key=lambda guess: (-guess[1], guess[0]))
-    return [f"{picture.image_id},machine,{mid},{tenths / 10:.1f}" for mid, tenths in guesses]
+    return [_label_row(picture.image_id, "machine", mid, f"{tenths / 10:.1f}") for mid, tenths in guesses]
 
 
-def _class_files() -> dict[str, list[str]]:
-    """Returns the lines (with their ends) of the five class files by name.
-
-    As in the published files the lists are in MID order (`_` ignored) but for the trainable box classes (there the
-    commonest comes first), and most lines of the descriptions end in CRLF, some in LF (there 121 of 19,995).
-    """
+def _class_files(release: str) -> dict[str, bytes]:
     names = {**_BOX_NAMES, **_IMAGE_NAMES}
     mids = sorted(names, key=lambda mid: mid.replace("_", ""))
-    descriptions = []
-    for number, mid in enumerate(mids):
-        name = _quoted(names[mid]) if set(names[mid]) & set(',"') else names[mid]
-        descriptions.append(f"{mid},{name}" + ("\n" if number % 8 == 5 else "\r\n"))
-    lists = {
-        "classes.txt": mids,
-        "classes-trainable.txt": [mid for mid in mids if mid not in _NOT_TRAINABLE],
-        "classes-bbox.txt": [mid for mid in mids if mid in _BOX_NAMES],
-        "classes-bbox-trainable.txt": [mid for mid in _BOX_NAMES if mid not in _NOT_TRAINABLE],
-    }
-    return {
-        "class-descriptions.csv": descriptions,
-        **{name: [f"{mid}\n" for mid in members] for name, members in lists.items()},
-    }
-
-
-def _header(split: str, name: str) -> str:
-    """Returns the header of a split's file; only the train boxes lack the flags."""
-    if name == "images.csv":
-        return _IMAGE_COLUMNS
-    if name == "annotations-human-bbox.csv":
-        return _BOX_COLUMNS if split == "train" else f"{_BOX_COLUMNS},{_FLAG_COLUMNS}"
-    return _LABEL_COLUMNS
-
-
-def _write_csv(path: pathlib.Path, header: str, rows: Iterable[str]) -> None:
-    path.write_bytes("".join(f"{line}\n" for line in (header, *rows)).encode())
+    return class_files(
+        release,
+        {mid: names[mid] for mid in mids},
+        boxable=[mid for mid in mids if mid in _BOX_NAMES],
+        trainable=[mid for mid in mids if mid not in _NOT_TRAINABLE],
+        box_trainable=[mid for mid in _BOX_NAMES if mid not in _NOT_TRAINABLE],
+    )
 
 
 def generate(
-    output_dir: pathlib.Path, *, train_images: int = 48, validation_images: int = 12, seed: int = 20171116
+    output_dir: pathlib.Path,
+    *,
+    release: str = "v3",
+    train_images: int = 48,
+    validation_images: int = 12,
+    seed: int = 20171116,
 ) -> SampleSummary:
-    """Writes an invented dataset of drawn scenes in the layout of Open Images V3.
+    """Writes an invented dataset of drawn scenes in the layout of an Open Images release.
 
     Args:
-        output_dir: where to write `2017_11/` (CSV and class files) and `images/<split>/<ImageID>.jpg`; made if absent.
+        output_dir: where to write the release's folder (CSV and class files; `2017_11/` of V3) and
+            `images/<split>/<ImageID>.jpg`; made if absent.
+        release: v1 to v7. The pictures and what is said of them are the same in each.
         train_images: pictures in the train split, at least 1; from 12 on a split shows every kind of scene.
         validation_images: the same for the validation split.
         seed: a whole number from 0; the same one gives the same bytes (with the same NumPy and Pillow).
@@ -239,10 +231,11 @@ def generate(
         The counts of what was written.
 
     Raises:
-        ConfigError: a count or the seed is too small, or `output_dir` already holds a dataset.
-
-    Source of the layout: README of Open Images V3, "Data Formats" (github.com/openimages/dataset, READMEV3.md).
+        ConfigError: there is no such release, a count or the seed is too small, or `output_dir` already holds a
+            dataset.
     """
+    if release not in RELEASES:
+        raise ConfigError("release", f"{release!r} is none of {', '.join(RELEASES)}{nearest(release, RELEASES)}")
     for field, value, least in (
         ("train_images", train_images, 1),
         ("validation_images", validation_images, 1),
@@ -250,32 +243,47 @@ def generate(
     ):
         if value < least:
             raise ConfigError(field, f"is {value}; it must be at least {least}")
-    release = output_dir / RELEASE
-    for taken in (release, output_dir / "images"):
+    folder = output_dir / FOLDERS[release]
+    for taken in (folder, output_dir / "images"):
         if taken.exists():
             raise ConfigError("output_dir", f"{taken} exists already; name another directory or remove it")
 
-    rows: dict[str, int] = {}
+    contents: dict[str, tuple[bytes, int]] = {}
     for split, count in zip(_SPLITS, (train_images, validation_images), strict=True):
         image_dir = output_dir / "images" / split
         image_dir.mkdir(parents=True)
-        (release / split).mkdir(parents=True)
-        lines: dict[str, list[tuple[str, list[str]]]] = {}
+        pictures = []
         for index in range(count):
             picture = _picture(split, index, seed)
             (image_dir / f"{picture.image_id}.jpg").write_bytes(picture.jpeg)
-            for name, new in (
-                ("images.csv", [_image_row(split, picture)]),
-                ("annotations-human-bbox.csv", _box_rows(split, picture)),
-                ("annotations-human.csv", _human_rows(picture)),
-                ("annotations-machine.csv", _machine_rows(picture)),
-            ):
-                lines.setdefault(name, []).append((picture.image_id, new))
-        for name, by_image in lines.items():
-            ordered = [row for _, new in sorted(by_image) for row in new]
-            _write_csv(release / split / name, _header(split, name), ordered)
-            rows[f"{RELEASE}/{split}/{name}"] = len(ordered)
-    for name, members in _class_files().items():
-        (release / name).write_bytes("".join(members).encode())
-        rows[f"{RELEASE}/{name}"] = len(members)
-    return SampleSummary(rows=rows, images=dict(zip(_SPLITS, (train_images, validation_images), strict=True)))
+            pictures.append((picture.image_id, _rows(split, picture)))
+        pictures.sort(key=lambda entry: entry[0])
+        for file in table_files(release, split):
+            rows = [
+                values_of(release, file.kind, row)
+                for _, by_kind in pictures
+                for row in by_kind[file.kind]
+                if not file.boxable_only or row["LabelName"] in _BOX_NAMES
+            ]
+            contents[file.path] = format_table(release, file, rows), len(rows)
+    for name, data in _class_files(release).items():
+        lines = data.splitlines()
+        contents[name] = data, len(lines) - (lines[0] == b"LabelName,DisplayName")
+    for name, (data, _) in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return SampleSummary(
+        rows={f"{FOLDERS[release]}/{name}": count for name, (_, count) in contents.items()},
+        images=dict(zip(_SPLITS, (train_images, validation_images), strict=True)),
+    )
+
+
+def _rows(split: str, picture: _Picture) -> dict[Kind, list[Row]]:
+    # In this order, as each takes from the picture's dice.
+    return {
+        "images": [_image_row(split, picture)],
+        "boxes": _box_rows(split, picture),
+        "human": _human_rows(picture),
+        "machine": _machine_rows(picture),
+    }

@@ -11,6 +11,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.csv_rows import parse_rows
 from oi_tfrecord.filters import EVERY_IMAGE, is_in, sample_hash
 from oi_tfrecord.image_source import ImageSource
+from oi_tfrecord.images import ImageOptions, ImageRejected, prepare
 from oi_tfrecord.inputs import InputFile, open_decompressed
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.sharding import MAX_SHARDS, format_id, hash_ids
@@ -23,6 +24,7 @@ SHARD_BYTES = 150_000_000
 _SAMPLED_PLACES = 8
 _PLACE_BYTES = 1 << 19
 _SAMPLED_IMAGES = 256
+_TRIED_IMAGES = 32
 _UNSEEN_IMAGE_BYTES = 300_000
 """Assumed where no image is there yet: the train images of V4 to V7, 1.74 million, have 513 GB
 (storage.googleapis.com/openimages, "Download")."""
@@ -36,7 +38,7 @@ class ShardPlan:
     Attributes:
       num_shards: number of shards.
       images: images that the configuration selects.
-      image_bytes: mean bytes of an image that is there.
+      image_bytes: mean bytes of an image that is there, as it is written.
       found: share of the sampled images that are there.
       sample: ImageIDs of the sampled images that are there.
     """
@@ -58,6 +60,7 @@ def plan_shards(
     driver: Table,
     select: str,
     source: ImageSource,
+    options: ImageOptions,
     max_images: int = 0,
 ) -> ShardPlan:
     """Estimates the size of the output and plans the number of shards.
@@ -68,6 +71,7 @@ def plan_shards(
       ranges: the CSV files, and what is left out of them.
       driver, select: as in `join_shard`.
       source: where images come from.
+      options: how they are encoded.
       max_images: bound on the number of images; 0 is none.
     """
     tables = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}.get(select, (driver,))
@@ -94,6 +98,7 @@ def plan_shards(
     sizes = [size for size in known.values() if size is not None]
     found = len(sizes) / len(chosen) if chosen else 0.0
     image_bytes = sum(sizes) / len(sizes) if sizes else 0.0
+    image_bytes *= _share_written(chosen, source, options)
     return ShardPlan(
         num_shards=choose_num_shards(images * (found * image_bytes or _UNSEEN_IMAGE_BYTES)),
         images=images,
@@ -156,3 +161,16 @@ def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:
     step = (size - _PLACE_BYTES) // (_SAMPLED_PLACES - 1)
     starts = [file.rows_start + place * step for place in range(_SAMPLED_PLACES)]
     return [storage.read_range(file.path, start, _PLACE_BYTES) for start in starts], size
+
+
+def _share_written(image_ids: Sequence[str], source: ImageSource, options: ImageOptions) -> float:
+    """Returns which share of its bytes an image keeps when it is written."""
+    size = written = 0
+    for image_id in image_ids[:_TRIED_IMAGES]:
+        try:
+            data = source.sample(image_id)
+            written += len(prepare(data, options).encoded)
+        except ImageRejected:
+            continue
+        size += len(data)
+    return written / size if size else 1.0

@@ -11,9 +11,13 @@ import os
 import pathlib
 import posixpath
 import re
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from oi_tfrecord import object_store
+from oi_tfrecord.storage_faults import named, retried, unreachable
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
 _COMPARED_BYTES = 8 << 20
@@ -60,14 +64,40 @@ def match(pattern: str) -> list[FileInfo]:
         names = glob.glob(pattern) if glob.has_magic(pattern) else [pattern] if os.path.exists(pattern) else []
         found = [(name, os.stat(name)) for name in sorted(names) if os.path.isfile(name)]
         return [FileInfo(name, stat.st_size, stat.st_mtime) for name, stat in found]
-    entries = _filesystems().match([pattern])[0].metadata_list
+    with unreachable(pattern):
+        try:
+            entries = retried(lambda: _filesystems().match([pattern])[0].metadata_list, pattern)
+        except OSError:
+            # A storage with folders may take a folder that is not there for a fault.
+            folder = posixpath.dirname(re.split(r"[*?[]", pattern)[0])
+            if pattern.startswith(ATOMIC_CREATE) or _filesystems().exists(folder):
+                raise
+            return []
     infos = [FileInfo(entry.path, entry.size_in_bytes, entry.last_updated_in_seconds or 0) for entry in entries]
     return sorted(infos, key=lambda info: info.path)
 
 
+def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
+    """Returns the files that match a pattern with the first of `endings` that any matches with, by name."""
+    if not pattern.startswith(ATOMIC_CREATE):
+        return next((found for ending in endings if (found := match(pattern + ending))), [])
+    # An object store lists all names that begin alike in one request; each question after one of them is another.
+    from apache_beam.io.filesystem import FileSystem
+
+    listed = match(pattern + "*")
+    for ending in endings:
+        wanted = re.compile(FileSystem.translate_pattern(pattern + ending))
+        if found := [info for info in listed if wanted.fullmatch(info.path)]:
+            return found
+    return []
+
+
 def exists(path: str) -> bool:
     """Returns whether a file or folder is there."""
-    return os.path.exists(path) if is_local(path) else bool(_filesystems().exists(path))
+    if is_local(path):
+        return os.path.exists(path)
+    with unreachable(path):
+        return bool(retried(lambda: _filesystems().exists(path), path))
 
 
 def open_read(path: str) -> BinaryIO:
@@ -81,21 +111,54 @@ def open_read(path: str) -> BinaryIO:
 
 def read(path: str) -> bytes:
     """Returns the bytes of a file."""
-    with open_read(path) as stream:
-        return stream.read()
+    if is_local(path):
+        with named(path), open(path, "rb") as stream:
+            return stream.read()
+    return _read_remote(path, 0, None)
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
-    """Returns up to `length` bytes from `offset`."""
+    """Returns up to `length` bytes from `offset`; on object stores in one request.
+
+    Raises:
+      OSError: of a local file; FileNotFoundError also where a remote one is not there.
+      StorageError: of remote storage that fails.
+    """
     if is_local(path):
-        descriptor = os.open(path, os.O_RDONLY)
+        with named(path):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                return _read_fully(descriptor, offset, length)
+            finally:
+                os.close(descriptor)
+    return _read_remote(path, offset, length)
+
+
+def _read_remote(path: str, offset: int, length: int | None) -> bytes:
+    with unreachable(path):
+        if path.startswith(object_store.SCHEMES):
+            return object_store.read(path, offset, length, _options_of_filesystems)
         try:
-            return _read_fully(descriptor, offset, length)
-        finally:
-            os.close(descriptor)
-    with open_read(path) as stream:
+            return retried(lambda: _read_stream(path, offset, length), path)
+        except Exception:
+            # Asking first whether it is there would double the requests.
+            if not exists(path):
+                raise FileNotFoundError(2, "no such file", path) from None
+            raise
+
+
+def _read_stream(path: str, offset: int, length: int | None) -> bytes:
+    with open_read(path) as opened:
+        if length is None:
+            return opened.read()
+        # The buffer of HDFS fetches 20 MiB ahead, most of which may not be wanted.
+        stream: Any = getattr(opened, "raw", opened)
         stream.seek(offset)
-        return stream.read(length)
+        pieces = []
+        while length > 0 and (piece := stream.read(length)):
+            pieces.append(piece)
+            length -= len(piece)
+        return b"".join(pieces)
 
 
 def _read_fully(descriptor: int, offset: int, length: int) -> bytes:
@@ -121,10 +184,15 @@ def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
       The stream. If the block raises, nothing appears under `path`.
     """
     if path.startswith(ATOMIC_CREATE):
-        with _create_object(path) as stream:
+        with unreachable(path), _create_object(path) as stream:
             yield stream
         return
     temporary = join(temporary_folder, f"{posixpath.basename(path)}.{uuid.uuid4().hex}.tmp")
+    with named(path) if is_local(path) else unreachable(path):
+        yield from _create_renamed(path, temporary)
+
+
+def _create_renamed(path: str, temporary: str) -> Iterator[BinaryIO]:
     try:
         with _open_write(temporary) as stream:
             yield stream
@@ -175,12 +243,13 @@ def replace(source: str, target: str) -> None:
         os.replace(source, target)
         return
     filesystems = _filesystems()
-    if filesystems.exists(target):
-        if _have_equal_bytes(source, target):
-            filesystems.delete([source])
-            return
-        filesystems.delete([target])
-    filesystems.rename([source], [target])
+    with unreachable(target):
+        if filesystems.exists(target):
+            if _have_equal_bytes(source, target):
+                filesystems.delete([source])
+                return
+            filesystems.delete([target])
+        filesystems.rename([source], [target])
 
 
 def _have_equal_bytes(one: str, other: str) -> bool:
@@ -203,12 +272,13 @@ def make_folder(path: str) -> None:
 
 
 def delete(path: str) -> None:
-    """Deletes a file; one that is not there is fine."""
+    """Deletes a file (away from local disks also a folder); one that is not there is fine."""
     if is_local(path):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     elif exists(path):
-        _filesystems().delete([path])
+        with unreachable(path):
+            _filesystems().delete([path])
 
 
 def delete_folder(path: str) -> None:
@@ -217,26 +287,41 @@ def delete_folder(path: str) -> None:
         import shutil
 
         shutil.rmtree(path, ignore_errors=True)
+    elif not path.startswith(ATOMIC_CREATE):
+        delete(path)
     elif files := match(join(path, "**")):
-        _filesystems().delete([info.path for info in files])
+        with unreachable(path):
+            _filesystems().delete([info.path for info in files])
 
 
 def use_options(beam_arguments: Sequence[str]) -> None:
     """Sets Beam's flags, among them those of filesystems, for this process; workers get them from the runner."""
     _options[:] = [list(beam_arguments)]
+    object_store.forget_clients()
 
 
 _options: list[list[str]] = []
+_options_lock = threading.Lock()
 
 
 def _filesystems():  # type: ignore[no-untyped-def]
     from apache_beam.io.filesystems import FileSystems
 
-    if _options:
-        from apache_beam.options.pipeline_options import PipelineOptions
+    with _options_lock:
+        if _options:
+            from apache_beam.options.pipeline_options import PipelineOptions
 
-        FileSystems.set_options(PipelineOptions(_options.pop()))
+            FileSystems.set_options(PipelineOptions(_options.pop()))
     return FileSystems
+
+
+def _options_of_filesystems() -> Any:
+    """Returns the options as Beam's filesystems get them (`FileSystems.get_filesystem`)."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.options.value_provider import RuntimeValueProvider
+
+    options = _filesystems()._pipeline_options or RuntimeValueProvider.runtime_options
+    return options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(options or {})
 
 
 def working_folder() -> str:

@@ -58,7 +58,13 @@ def print_summary(plan: ConvertPlan, split: Mapping[str, Any], seconds: float, o
                 f"{sum(count['rejected'].values()):,} rejected{_by_reason(count['rejected'])}, "
                 f"{sum(count['dropped'].values()):,} left out{_by_reason(count['dropped'])}"
             )
-    files = (("label map", LABEL_MAP_FILE), ("manifest", MANIFEST_FILE), ("rejects", rejects_file(config.split)))
+    files: tuple[tuple[str, str], ...] = (
+        ("label map", LABEL_MAP_FILE),
+        ("manifest", MANIFEST_FILE),
+        ("rejects", rejects_file(config.split)),
+    )
+    if attribution := split.get("attribution"):
+        files += (("credits", attribution["file"]),)
     lines += [f"{name:<10} {storage.join(config.output_dir, file)}" for name, file in files]
     lines += [f"warning    {warning}" for warning in split["warnings"]]
     print("\n".join(lines), file=out)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +11,20 @@ from oi_tfrecord import boxes, labels
 from oi_tfrecord.classes import Vocabulary
 from oi_tfrecord.csv_rows import Category, Kind, Rows
 from oi_tfrecord.filters import RowFilters
+from oi_tfrecord.mask_match import find_bad_paths
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.sharding import format_id
-from oi_tfrecord.tables import COORDINATES, FLAGS, NO_COLUMN, REQUIRED_COLUMNS, ROW_TYPES, Table
+from oi_tfrecord.tables import (
+    COORDINATES,
+    FLAGS,
+    MACHINE_SOURCE,
+    MASK_COORDINATES,
+    MASK_PATH,
+    NO_COLUMN,
+    REQUIRED_COLUMNS,
+    ROW_TYPES,
+    Table,
+)
 
 _OPTIONAL_KINDS = {
     "Source": Kind.CATEGORY,
@@ -23,8 +35,10 @@ _REQUIRED_KINDS = {
     "ImageID": Kind.IMAGE_ID,
     "LabelName": Kind.CATEGORY,
     "Confidence": Kind.NUMBER,
-    **dict.fromkeys(COORDINATES.values(), Kind.NUMBER),
+    MASK_PATH: Kind.TEXT,
+    **dict.fromkeys((*COORDINATES.values(), *MASK_COORDINATES.values()), Kind.NUMBER),
 }
+_COORDINATES_OF = {Table.BOXES: COORDINATES, Table.MASKS: MASK_COORDINATES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,13 +137,13 @@ def make_rows(
     label_names = columns["LabelName"]
     codes = vocabulary.codes(label_names.values)[label_names.codes] if len(rows) else np.zeros(0, np.int32)
     rows["label"] = np.maximum(codes, 0)
-    sources = _fill_source(rows, columns.get("Source"))
+    sources = _fill_source(rows, columns.get("Source")) if table is not Table.MASKS else ()
     # A value beyond float32 becomes infinite, which the checks find.
     with np.errstate(over="ignore"):
-        rows["confidence"] = columns.get("Confidence", 1.0)
-        if table is Table.BOXES:
-            for field, column in COORDINATES.items():
-                rows[field] = columns[column]
+        if table is not Table.MASKS:
+            rows["confidence"] = columns.get("Confidence", 1.0)
+        for field, column in _COORDINATES_OF.get(table, {}).items():
+            rows[field] = columns[column]
     if table is Table.BOXES:
         for field, column in FLAGS.items():
             if column not in columns:
@@ -143,14 +157,22 @@ def make_rows(
     usable = codes >= 0
     for index in np.flatnonzero(~usable):
         faults.append(_fault(rows[index], Reject.UNKNOWN_CLASS, label_names.values[label_names.codes[index]]))
-    checks = [(Reject.BAD_CONFIDENCE, labels.find_bad_confidence(rows))]
+    if table is Table.MASKS:
+        checks = [(Reject.BAD_MASK_PATH, find_bad_paths(texts[MASK_PATH]))]
+    else:
+        # V1 has both kinds of label in one file, which is read as both tables.
+        is_human = np.array([name != MACHINE_SOURCE for name in sources or ("",)])[rows["source"]]
+        verified = is_human if table is Table.HUMAN_LABELS else False
+        checks = [(Reject.BAD_CONFIDENCE, labels.find_bad_confidence(rows, verified))]
     if table is Table.BOXES:
         checks += boxes.find_bad_boxes(rows)
     for reason, indices in checks:
         for index in indices[usable[indices]]:
-            row = rows[index]
-            detail = f"Confidence={row['confidence']!s}" if reason is Reject.BAD_CONFIDENCE else ""
-            faults.append(_fault(row, reason, detail or boxes.describe(row, reason)))
+            if reason is Reject.BAD_MASK_PATH:
+                detail = f"{MASK_PATH}={texts[MASK_PATH][index].as_py()!r}"
+            else:
+                detail = _describe(rows[index], reason, columns, int(index))
+            faults.append(_fault(rows[index], reason, detail))
         usable[indices] = False
     faults.sort(key=lambda fault: fault.line)
 
@@ -161,8 +183,8 @@ def make_rows(
         table, rows, kept, sources, filters, {Drop.CLASS_NOT_IN_LABEL_MAP: outside} if outside else {}
     )
     if not kept.all():
-        rows = rows[kept]
-    return TableRows(rows, sources, {}, faults, dropped, class_rows, parsed.rows_read, parsed.line_count)
+        rows, texts = rows[kept], {name: column.filter(pa.array(kept)) for name, column in texts.items()}
+    return TableRows(rows, sources, texts, faults, dropped, class_rows, parsed.rows_read, parsed.line_count)
 
 
 def _filter(
@@ -188,6 +210,15 @@ def _fill_source(rows: np.ndarray, source: Category | None) -> tuple[str, ...]:
     names = tuple(source.values[:255]) + ("other",) * (len(source.values) > 255)
     rows["source"] = np.minimum(source.codes, 255)
     return names
+
+
+def _describe(row: np.void, reason: Reject, columns: Mapping[str, Any], index: int) -> str:
+    if reason is Reject.BAD_CONFIDENCE:
+        return f"Confidence={row['confidence']!s}"
+    if reason is Reject.BAD_FLAG:
+        # The row holds them in a byte each, so a wild one is not as the file has it.
+        return boxes.describe_flags({name: int(columns[name][index]) for name in FLAGS.values() if name in columns})
+    return boxes.describe(row)
 
 
 def _fault(row: np.void, reason: Reject, detail: str) -> RowFault:

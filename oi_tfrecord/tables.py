@@ -16,12 +16,14 @@ class Table(enum.StrEnum):
     BOXES = "boxes"
     HUMAN_LABELS = "human_labels"
     MACHINE_LABELS = "machine_labels"
+    MASKS = "masks"
 
 
 class Listing(enum.StrEnum):
     """What is joined as the tables are, but comes from no CSV file."""
 
     IMAGE_FILES = "image_files"
+    MASK_FILES = "mask_files"
 
 
 LABEL_TABLES = (Table.HUMAN_LABELS, Table.MACHINE_LABELS)
@@ -32,6 +34,12 @@ HUMAN_SOURCES = ("verification", "crowdsource-verification", "human")
 
 COORDINATES = {"xmin": "XMin", "xmax": "XMax", "ymin": "YMin", "ymax": "YMax"}
 """Field of a box row to its column; the CSV order is XMin, XMax, YMin, YMax."""
+
+MASK_COORDINATES = {"xmin": "BoxXMin", "xmax": "BoxXMax", "ymin": "BoxYMin", "ymax": "BoxYMax"}
+"""Field of a mask row to its column: the box that the mask is of."""
+
+MASK_PATH = "MaskPath"
+"""Text kept beside a mask row: the name of its PNG."""
 
 FLAGS = {
     "occluded": "IsOccluded",
@@ -57,12 +65,14 @@ _LABEL = [("label", "<u2"), ("source", "u1"), ("confidence", "<f4")]
 METADATA_ROW = np.dtype([*_ROW, ("excluded", "u1")])
 LABEL_ROW = np.dtype(_ROW + _LABEL)
 BOX_ROW = np.dtype(_ROW + _LABEL + [(name, "<f4") for name in COORDINATES] + [(name, "i1") for name in FLAGS])
+MASK_ROW = np.dtype([*_ROW, ("label", "<u2"), *((name, "<f4") for name in MASK_COORDINATES)])
 
 ROW_TYPES = {
     Table.METADATA: METADATA_ROW,
     Table.BOXES: BOX_ROW,
     Table.HUMAN_LABELS: LABEL_ROW,
     Table.MACHINE_LABELS: LABEL_ROW,
+    Table.MASKS: MASK_ROW,
 }
 """dtype of a table's rows. `line` counts from 0 within the row's range; `label` is a vocabulary code;
 `source` indexes the batch's source names; coordinates are normalised to [0, 1]; `excluded` is 1 for an
@@ -80,17 +90,21 @@ IMAGE_FILE_ROW = np.dtype(
         ("storing", "u1"),
     ]
 )
-"""dtype of where an image is in an archive, whose number is that of the row's file: `stored` bytes from `offset`
-hold the `size` bytes of the image in the way `storing` says (archive_index.Storing); `skip` and `bits`, and the
+"""dtype of where an image or a mask is in an archive, whose number is that of the row's file: `stored` bytes from
+`offset` hold the `size` bytes of it in the way `storing` says (archive_index.Storing); `skip` and `bits`, and the
 text WINDOW (bytes) beside the row, say how to inflate it from the middle of a tar.gz (gzip_index.Extract)."""
 
 WINDOW = "window"
+
+FILE_NAME = "file_name"
+"""Text beside the row of a mask in an archive: its name without folders."""
 
 REQUIRED_COLUMNS = {
     Table.METADATA: ("ImageID",),
     Table.BOXES: ("ImageID", "LabelName", *COORDINATES.values()),
     Table.HUMAN_LABELS: ("ImageID", "LabelName", "Confidence"),
     Table.MACHINE_LABELS: ("ImageID", "LabelName", "Confidence"),
+    Table.MASKS: (MASK_PATH, "ImageID", "LabelName", *MASK_COORDINATES.values()),
 }
 
 QUOTED_LINE_BREAKS = {Table.METADATA}

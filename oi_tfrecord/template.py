@@ -10,7 +10,17 @@ import re
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from oi_tfrecord.config import DRIVERS, HIERARCHY_USES, IMAGE_MODES, SELECTIONS, ConvertConfig
+from oi_tfrecord.config import (
+    BOXES_WITHOUT_MASK,
+    DRIVERS,
+    HIERARCHY_USES,
+    ROTATIONS,
+    SELECTIONS,
+    SOURCE_IDS,
+    TASKS,
+    ConvertConfig,
+)
+from oi_tfrecord.image_values import CHROMAS, MODES
 from oi_tfrecord.label_map import Order
 from oi_tfrecord.record_keys import ExtraKeys, UrlKind
 from oi_tfrecord.tables import FLAGS
@@ -22,7 +32,12 @@ _CHOICES: dict[str, Sequence[str]] = {
     "select": SELECTIONS,
     "label_order": get_args(Order),
     "hierarchy_use": HIERARCHY_USES,
-    "image_mode": IMAGE_MODES,
+    "image_mode": MODES,
+    "chroma": CHROMAS,
+    "task": TASKS,
+    "boxes_without_mask": BOXES_WITHOUT_MASK,
+    "rotation": ROTATIONS,
+    "source_id": SOURCE_IDS,
     "image_urls": tuple(UrlKind),
 }
 _LISTS_OF_CHOICES: dict[str, Sequence[str]] = {"exclude_flags": tuple(FLAGS), "extra_keys": tuple(ExtraKeys)}
@@ -33,6 +48,7 @@ _TEXTS = {
     "output_dir": (r"gs://.+", "gs://BUCKET/records"),
     "images": (r".*\{image_id\}.*", "gs://BUCKET/train/{image_id}.jpg"),
     "image_cache": (r"/.+", "/tmp/images"),
+    "mask_files": (r".*\{mask_path\}.*", "gs://BUCKET/masks/{mask_path}"),
     "url_folders": (r"gs://.+", "gs://BUCKET/images"),
     "max_rejects": (r"[0-9]+|[0-9]+(\.[0-9]+)?%", "1%"),
     "sdk_container_image": (r"\S+", "REGION-docker.pkg.dev/PROJECT/REPOSITORY/oi-tfrecord:0.1.0"),
@@ -45,6 +61,8 @@ _EXAMPLES = {
     "boxes": "{split}/annotations-human-bbox.csv",
     "human_labels": "{split}/annotations-human.csv",
     "machine_labels": "{split}/annotations-machine.csv",
+    "masks": "{split}-annotations-object-segmentation.csv",
+    "mask_archives": "gs://BUCKET/{split}-masks-*.zip",
     "class_descriptions": "class-descriptions.csv",
     "class_list": "classes-bbox-trainable.txt",
     "label_map": "gs://BUCKET/label_map.pbtxt",

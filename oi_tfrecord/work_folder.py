@@ -1,20 +1,24 @@
 """The folder of an unfinished conversion: its fingerprint, finished shards' results, rejects, progress.
 
 It lies beside the output, so that a rerun finds it and a rename stays on one storage:
-`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,progress/,shuffle/,temporary/}`.
+`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,attribution/,progress/,shuffle/,temporary/}`.
 """
 
+import base64
 import contextlib
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 
 from oi_tfrecord import storage
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.errors import FileError, HandedOn, InputError, OiTfrecordError, StorageError
+from oi_tfrecord.storage_faults import of_os_error
 
 _ERROR_FILE = "error.json"
+_MARK = "oi_tfrecord-error:"
 _LIMIT_FILE = "sample_below.json"
-_FOLDERS = ("results", "rejects", "progress", "shuffle", "temporary")
+_FOLDERS = ("results", "rejects", "attribution", "progress", "shuffle", "temporary")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +92,15 @@ class WorkFolder:
         for info in storage.match(storage.join(storage.escape(self.path), "rejects", "*.csv")):
             yield storage.read(info.path).decode()
 
+    def write_attribution(self, shard: int, piece: bytes) -> None:
+        """Stores a shard's part of the attribution file."""
+        storage.write(storage.join(self.path, "attribution", f"part-{shard:05d}.csv"), piece, self.temporary)
+
+    def attribution(self) -> Iterator[bytes]:
+        """Yields the parts of the attribution file, by shard."""
+        for info in storage.match(storage.join(storage.escape(self.path), "attribution", "part-*.csv")):
+            yield storage.read(info.path)
+
     def write_progress(self, worker: str, data: bytes) -> None:
         """Replaces a worker's progress."""
         storage.write(storage.join(self.path, "progress", worker + ".json"), data, self.temporary)
@@ -107,18 +120,44 @@ class WorkFolder:
 
     @contextlib.contextmanager
     def reported(self) -> Iterator[None]:
-        """Stores an InputError of the block, as runners hand on no more than the text of an exception."""
+        """Keeps a FileError of the block for the user, as runners hand on no more than the text of an exception.
+
+        An OSError becomes a StorageError. It is stored, or, as the storage may be what fails, told in the
+        text of the exception (`error`).
+        """
         try:
             yield
-        except InputError as error:
-            values = {"path": error.path, "problem": error.problem, "remedy": error.remedy, "line": error.line}
-            storage.write(storage.join(self.path, _ERROR_FILE), json.dumps(values).encode(), self.temporary)
-            raise
+        except OSError as error:
+            raise self._keep(of_os_error(error, self.path)) from error
+        except FileError as error:
+            raise self._keep(error) from error.__cause__
 
-    def error(self) -> InputError | None:
-        """Returns the error that ended this run, if a worker stored one."""
+    def _keep(self, error: FileError) -> OiTfrecordError:
+        values = [type(error) is StorageError, error.path, error.problem, error.remedy, error.line]
+        data = json.dumps(values)
+        try:
+            storage.write(storage.join(self.path, _ERROR_FILE), data.encode(), self.temporary)
+        except (OSError, FileError):
+            return HandedOn(f"{_MARK}{base64.b64encode(data.encode()).decode()}{_MARK}")
+        return error
+
+    def error(self, raised: BaseException) -> FileError | None:
+        """Returns the error that ended this run, if a worker told one.
+
+        Args:
+          raised: what the runner raised.
+        """
         path = storage.join(self.path, _ERROR_FILE)
-        return InputError(**json.loads(storage.read(path))) if storage.exists(path) else None
+        data = b""
+        if told := re.search(f"{_MARK}([A-Za-z0-9+/=]+){_MARK}", str(raised)):
+            data = base64.b64decode(told[1])
+        else:
+            with contextlib.suppress(OSError, FileError):
+                data = storage.read(path)
+        if not data:
+            return None
+        of_storage, *values = json.loads(data)
+        return (StorageError if of_storage else InputError)(*values)
 
     def delete(self) -> None:
         """Deletes the folder."""

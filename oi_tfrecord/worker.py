@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 
-from oi_tfrecord.errors import InputError
+from oi_tfrecord import errors
 
 _PR_SET_PDEATHSIG = 1
+_TOLD = (errors.InputError, errors.StorageError, errors.HandedOn)
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Beam's worker tells of its start on the root logger before it has read the log level.
     logging.disable(logging.WARNING)
-    keep_input_errors_off_the_log()
+    keep_told_errors_off_the_log()
     from apache_beam.runners.worker import sdk_worker_main
 
     # Beam prints what it also logs to the parent, and that the parent is gone.
@@ -27,15 +28,16 @@ def main() -> None:
         sdk_worker_main.main(sys.argv[:1])
 
 
-def keep_input_errors_off_the_log() -> None:
-    """Keeps Beam from logging the traceback of an InputError: it is the user's to mend, and told at the end."""
+def keep_told_errors_off_the_log() -> None:
+    """Keeps Beam from logging the traceback of an error that is the user's to mend, and told at the end."""
 
-    named = f"{InputError.__module__}.{InputError.__qualname__}: "
+    named = tuple(f"{kind.__module__}.{kind.__qualname__}: " for kind in _TOLD)
 
     def wanted(record: logging.LogRecord) -> bool:
         # Beam logs it as an exception in one place, as the text of a traceback in another.
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, InputError) and named not in record.getMessage()
+        text = record.getMessage()
+        return not isinstance(error, _TOLD) and not any(name in text for name in named)
 
     for name in ("runners.common", "runners.worker.sdk_worker", "runners.portability.local_job_service"):
         logging.getLogger(f"apache_beam.{name}").addFilter(wanted)

@@ -42,7 +42,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.config import ConvertConfig, read_config
+    from oi_tfrecord.config import ConvertConfig
+    from oi_tfrecord.config_file import read_config
     from oi_tfrecord.download import LAYOUTS, download, make_job
 
     parser = _Parser(

@@ -1,7 +1,10 @@
 """oi-tfrecord: Open Images to TensorFlow training records.
 
+  oi-tfrecord browse ...     shows a dataset in a web browser
   oi-tfrecord convert ...    converts a split
   oi-tfrecord download ...   downloads the images of a split by URL
+  oi-tfrecord export ...     exports records as Parquet or into PostgreSQL
+  oi-tfrecord report ...     writes a page of charts and counts of a dataset
   oi-tfrecord sample ...     generates a small dataset to try it on
   oi-tfrecord show ...       prints a record, draws its boxes
   oi-tfrecord verify ...     checks a dataset
@@ -17,8 +20,11 @@ from collections.abc import Sequence
 from oi_tfrecord.errors import nearest
 
 COMMANDS = (
+    "browse",
     "convert",
     "download",
+    "export",
+    "report",
     "sample",
     "show",
     "verify",

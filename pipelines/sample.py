@@ -1,6 +1,7 @@
-"""Generates the sample dataset, in the layout of Open Images V3.
+"""Generates the sample dataset, in the layout of any release of Open Images.
 
 oi-tfrecord sample --output_dir=sample
+oi-tfrecord sample --output_dir=sample_v6 --release=v6
 """
 
 import argparse
@@ -17,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="oi-tfrecord sample", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output_dir", type=pathlib.Path, required=True, help="Folder to write to.")
+    parser.add_argument("--release", default="v3", help="Layout of the files: v1 to v7.")
     parser.add_argument("--train_images", type=int, default=48, help="Images of the train split.")
     parser.add_argument("--validation_images", type=int, default=12, help="Images of the validation split.")
     parser.add_argument("--seed", type=int, default=20171116, help="The same seed gives the same bytes.")
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         summary = generate(
             parsed.output_dir,
+            release=parsed.release,
             train_images=parsed.train_images,
             validation_images=parsed.validation_images,
             seed=parsed.seed,

@@ -6,13 +6,17 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import postgres_server
 import pytest
 
+from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.sample import generate
 from pipelines import convert
+from tests.object_servers import Store, free_port, serve
+from tests.slow_store import SlowStore
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -97,3 +101,43 @@ def od_read() -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]:
         return lines[:-1], lines[-1]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server that runs as long as the tests."""
+    programs = postgres_server.find_programs()
+    if programs is None:
+        postgres_server.skip_or_fail(postgres_server.REMEDY)
+    else:
+        with postgres_server.serve(programs) as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def exportable(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Both splits of the sample, converted with every group of extra keys. Not to be changed: copy it."""
+    folder = tmp_path_factory.mktemp("exportable")
+    extra = "--extra_keys=" + ",".join(ExtraKeys)
+    for split in ("train", "validation"):
+        assert convert.main(convert_arguments(sample, folder, extra, split=split)) == 0
+    return folder
+
+
+@pytest.fixture(params=["s3", "gs"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty object store on the loopback."""
+    pytest.importorskip("boto3", reason="the S3 tests need pip install '.[aws]'")
+    pytest.importorskip("moto", reason="the S3 tests need pip install 'moto[server]'")
+    pytest.importorskip("google.cloud.storage", reason="the GCS tests need pip install '.[gcp]'")
+    pytest.importorskip("gcp_storage_emulator", reason="the GCS tests need pip install gcp-storage-emulator")
+    with serve(request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def slow(store: Store) -> Iterator[SlowStore]:
+    """The proxy before `store`."""
+    proxy = SlowStore(free_port(), store.port)
+    yield proxy
+    proxy.stop()

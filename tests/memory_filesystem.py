@@ -92,6 +92,8 @@ class MemoryFileSystem(FileSystem):
 
     def delete(self, paths: list[str]) -> None:
         for path in paths:
-            if path not in self.files:
+            inner = [name for name in self.files if name == path or name.startswith(path + "/")]
+            if not inner:
                 raise BeamIOError("no such file", {path: "missing"})
-            del self.files[path]
+            for name in inner:
+                del self.files[name]

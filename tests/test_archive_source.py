@@ -12,6 +12,7 @@ from memory_filesystem import MemoryFileSystem
 from oi_tfrecord.archive_index import ArchiveKind, Storing
 from oi_tfrecord.archive_job import ArchiveListing, Found, open_archives
 from oi_tfrecord.archive_source import ArchiveSource
+from oi_tfrecord.errors import StorageError
 from oi_tfrecord.image_files import ImageFiles, locate_images
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.join import JoinedShard
@@ -222,7 +223,8 @@ def test_faults_of_remote_storage_are_raised(monkeypatch: pytest.MonkeyPatch) ->
         raise ConnectionError("try again")
 
     monkeypatch.setattr(MemoryFileSystem, "open", fail)
-    with pytest.raises(ConnectionError):
+    monkeypatch.setattr("oi_tfrecord.storage_faults.ATTEMPTS", 1)
+    with pytest.raises(StorageError, match="try again"):
         source.read(0, row_of(first), b"")
     MemoryFileSystem.files.clear()
 

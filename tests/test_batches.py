@@ -37,6 +37,10 @@ def table_rows(draw: st.DrawFn) -> tuple[Table, TableRows]:
             values = draw(st.lists(st.binary(max_size=60), min_size=count, max_size=count))
             # A slice, as a column may be part of a larger one.
             texts[name] = pa.array([b"before", *values], pa.binary()).slice(1)
+    elif table is Table.MASKS:
+        texts["MaskPath"] = pa.array(
+            draw(st.lists(st.binary(max_size=40), min_size=count, max_size=count)), pa.binary()
+        )
     else:
         sources = tuple(draw(st.lists(SOURCE, min_size=1, max_size=4)))
     made = TableRows(rows, sources, texts, [], {}, np.zeros(0, np.int64), count, count)

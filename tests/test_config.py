@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.config import ConvertConfig, find_config, load_config, parse_max_rejects
+from oi_tfrecord.config import ConvertConfig, parse_max_rejects
+from oi_tfrecord.config_file import load_config
 from oi_tfrecord.errors import ConfigError
 
 CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.yaml"))
@@ -256,31 +257,3 @@ def test_shaping_leaves_out_what_does_not_reach_the_bytes() -> None:
     assert same.shaping() == ConvertConfig(**COMPLETE).shaping()
     for change in ({"select": "all"}, {"num_shards": 3}, {"split": "test"}, {"extra_keys": ("inside",)}):
         assert ConvertConfig(**COMPLETE | change).shaping() != ConvertConfig(**COMPLETE).shaping()
-
-
-def test_find_config_takes_a_path_or_a_shipped_name(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "mine.yaml").write_text("release: mine\n")
-    assert find_config(str(tmp_path / "mine.yaml")) == tmp_path / "mine.yaml"
-    for name in ("v3", "v3.yaml"):
-        assert find_config(name).name == "v3.yaml"
-
-
-def test_find_config_lists_what_is_shipped() -> None:
-    with pytest.raises(ConfigError) as raised:
-        find_config("v33")
-    assert raised.value.field == "config"
-    assert "did you mean 'v3'?" in raised.value.problem
-    for path in CONFIGS:
-        assert path.stem in raised.value.problem
-
-
-@pytest.mark.parametrize("text", [b"release: caf\xe9", "release: é".encode("utf-16-le"), b"release: \0", "classes: [a"])
-def test_what_is_no_yaml_is_told_in_one_line_with_the_file(text: str | bytes) -> None:
-    with pytest.raises(ConfigError) as raised:
-        load_config(text, "my.yaml", {})
-    assert raised.value.field == "my.yaml"
-    assert "\n" not in str(raised.value)
-
-
-def test_a_file_is_read_as_utf8() -> None:
-    assert load_config("release: é".encode(), "my.yaml", {}).release == "é"

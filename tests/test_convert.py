@@ -282,6 +282,28 @@ def test_small_inputs_take_one_process_and_large_ones_all_cores(
         assert convert_module._choose_workers(plan) == workers
 
 
+@pytest.mark.parametrize(("mode", "workers"), [("copy", 1), ("verify", 3)])
+def test_decoding_takes_all_cores_sooner(
+    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, mode: str, workers: int
+) -> None:
+    monkeypatch.setattr(convert_module.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(convert_module, "SMALL_DECODED_BYTES", 1)
+    plan = make_plan(parse_convert(clean.flags(tmp_path, image_mode=mode)).config)
+    assert convert_module._choose_workers(plan) == workers
+
+
+def test_a_dry_run_takes_one_process_unless_all_its_tables_are_large(
+    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert_module.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(convert_module, "SMALL_METADATA_BYTES", 1)
+    plan = make_plan(parse_convert([*clean.flags(tmp_path, num_shards=5), "--dry_run"]).config)
+    size = sum(file.size for file in plan.files)
+    for threshold, workers in ((size + 1, 1), (size, 3)):
+        monkeypatch.setattr(convert_module, "SMALL_TABLES_BYTES", threshold)
+        assert convert_module._choose_workers(plan) == workers
+
+
 def test_a_runner_of_beam_may_be_named(release: Release, output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     runner = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
     assert convert([*release.flags(tmp_path), runner], io.StringIO()) == 0

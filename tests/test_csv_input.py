@@ -40,6 +40,9 @@ def make_rows(table: Table) -> list[list[str]]:
             header,
             *([image_id, "xclick", "/m/0", "1", "0", n, "0", n] for image_id, n in zip(ids, numbers, strict=True)),
         ]
+    if table is Table.MASKS:
+        header = ["MaskPath", "ImageID", "LabelName", "BoxXMin", "BoxXMax", "BoxYMin", "BoxYMax"]
+        return [header, *([f"{image_id}.png", image_id, "/m/0", "0", "0.5", "0", "1"] for image_id in ids)]
     header = ["ImageID", "Source", "LabelName", "Confidence"]
     return [header, *([image_id, "verification", f"/m/0{chosen.randint(0, 9999)}", "1"] for image_id in ids)]
 
@@ -195,3 +198,15 @@ def test_a_cut_off_gzip_file_is_an_input_error(tmp_path: pathlib.Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="cannot be read"):
         read_all(file, 1000)
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2"])
+def test_blocks_of_a_compressed_file_are_as_large_as_asked(tmp_path: pathlib.Path, ending: str) -> None:
+    rows = make_rows(Table.BOXES)
+    file = open_file(str(tmp_path), Table.BOXES, to_csv(rows, "\n"), ending)
+    longest = max(len(to_csv([row], "\n")) for row in rows)
+    [whole] = plan_ranges(file, 1000)
+    sizes = [len(data) for _, data in read_range(file, whole, 1000)]
+    assert len(sizes) > 2
+    # What is left of the block before is less than a record, and a chunk is at most a block.
+    assert max(sizes) <= 2 * 1000 + longest

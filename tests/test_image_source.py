@@ -8,6 +8,7 @@ import pytest
 from memory_filesystem import MemoryFileSystem
 
 from oi_tfrecord import storage
+from oi_tfrecord.errors import StorageError
 from oi_tfrecord.image_source import PatternSource
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.join import JoinedShard
@@ -163,5 +164,6 @@ def test_faults_of_remote_storage_are_raised(monkeypatch: pytest.MonkeyPatch) ->
 
     put("memory://bucket", IMAGE_ID, b"x")
     monkeypatch.setattr(MemoryFileSystem, "open", fail)
-    with pytest.raises(ConnectionError):
+    monkeypatch.setattr("oi_tfrecord.storage_faults.ATTEMPTS", 1)
+    with pytest.raises(StorageError, match="try again"):
         PatternSource("memory://bucket/{image_id}", "train", 9).read(IMAGE_ID)

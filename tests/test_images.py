@@ -32,6 +32,10 @@ needs_nasty = pytest.mark.skipif(
 
 COPY = ImageOptions()
 VERIFY = ImageOptions(mode="verify")
+RESIZE = ImageOptions(mode="resize", max_side=200)
+BUDGET = ImageOptions(mode="resize", pixel_budget=640 * 480, quality=90, chroma="4:2:0")
+STRIP = ImageOptions(strip_metadata=True)
+NASTY_OPTIONS = {"copy": COPY, "verify": VERIFY, "max_side": RESIZE, "pixel_budget": BUDGET, "strip": STRIP}
 
 NASTY: dict[str, str | Reject] = {
     "bmp_disguised.jpg": "BMP",
@@ -70,6 +74,16 @@ NASTY: dict[str, str | Reject] = {
     "zero_bytes.jpg": Reject.IMAGE_EMPTY,
 }
 """What becomes of each file: copied, re-encoded from this format, or rejected."""
+NASTY_RESIZED = {
+    "max_side": {
+        "frozenpond.mpo", "hopper_bad_exif.jpg", "icc_profile_big.jpg", "jpeg_ff00_header.jpg", "junk_jpeg_header.jpg",
+        "sugarshack_bad_mpo_header.jpg", "truncated_exif_dpi.jpg", "xmp_test.jpg",
+    },
+    "pixel_budget": {"junk_jpeg_header.jpg", "xmp_test.jpg"},
+}  # fmt: skip
+"""Those of them that are scaled down, by mode; the sizes are in the folder's README."""
+NASTY_WITHOUT_METADATA = {"hopper_16bit_qtables.jpg"}
+"""Those of the copied ones that have nothing to strip."""
 
 
 def encoded_as(picture: Image.Image, image_format: str, **options: Any) -> bytes:
@@ -129,11 +143,19 @@ def test_every_nasty_file_has_its_verdict() -> None:
     assert names == set(NASTY)
 
 
+def nasty_action(name: str, mode: str) -> str:
+    """Returns what becomes of a file that is not rejected, told from the tables above."""
+    if NASTY[name] != "copied" or name in NASTY_RESIZED.get(mode, ()):
+        return "reencoded"
+    return "stripped" if mode == "strip" and name not in NASTY_WITHOUT_METADATA else "copied"
+
+
 @needs_nasty
-@pytest.mark.parametrize("options", [COPY, VERIFY], ids=["copy", "verify"])
+@pytest.mark.parametrize("mode", NASTY_OPTIONS)
 @pytest.mark.parametrize(("name", "verdict"), NASTY.items(), ids=NASTY.keys())
-def test_nasty_file(name: str, verdict: str | Reject, options: ImageOptions) -> None:
+def test_nasty_file(name: str, verdict: str | Reject, mode: str) -> None:
     data = (DATA / "nasty" / name).read_bytes()
+    options = NASTY_OPTIONS[mode]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         if isinstance(verdict, Reject):
@@ -141,14 +163,19 @@ def test_nasty_file(name: str, verdict: str | Reject, options: ImageOptions) -> 
             return
         prepared = prepare(data, options)
     with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as picture:
-        assert (prepared.width, prepared.height) == picture.size
-        gray = picture.mode == "L"
-    assert_decodes(prepared)
-    if verdict == "copied":
-        assert prepared.encoded is data
-        assert (prepared.action, prepared.source_format) == ("copied", "JPEG")
+        size, gray = picture.size, picture.mode == "L"
+    resized = name in NASTY_RESIZED.get(mode, ())
+    assert prepared.resized == resized
+    assert prepared.action == nasty_action(name, mode)
+    assert prepared.source_format == ("JPEG" if verdict == "copied" else verdict)
+    assert (prepared.encoded is data) == (prepared.action == "copied")
+    if resized:
+        assert max(prepared.width, prepared.height) == 200 or 0.98 < prepared.width * prepared.height / 307_200 <= 1
+        assert prepared.width / prepared.height == pytest.approx(size[0] / size[1], rel=0.02)
     else:
-        assert (prepared.action, prepared.source_format) == ("reencoded", verdict)
+        assert (prepared.width, prepared.height) == size
+    assert_decodes(prepared)
+    if prepared.action == "reencoded":
         header = jpeg.read_header(prepared.encoded)
         assert header is not None
         assert header.kind is jpeg.JpegKind.PLAIN
@@ -426,13 +453,19 @@ def test_endless_header_never_reaches_a_decoder(monkeypatch: pytest.MonkeyPatch)
 
 def test_verify_finds_what_a_header_does_not_show() -> None:
     data = encoded_as(smooth(), "JPEG")
-    huffman = data.find(b"\xff\xc4")
-    impossible = data[: huffman + 5] + b"\xff" * 16 + data[huffman + 21 :]
     stray = data[:-2] + b"\xff\xf5" + data[-2:]
     swallowed_end = data[:-2] + b"\xff\xe0" + data[-2:]
-    for broken in (impossible, stray, swallowed_end):
+    for broken in (stray, swallowed_end):
         assert prepare(broken, COPY).encoded is broken
         assert rejection(broken, VERIFY).reason is Reject.IMAGE_BROKEN
+
+
+def test_impossible_tables_in_the_header_are_found() -> None:
+    data = encoded_as(smooth(), "JPEG")
+    huffman = data.find(b"\xff\xc4")
+    broken = data[: huffman + 5] + b"\xff" * 16 + data[huffman + 21 :]
+    for options in (COPY, VERIFY):
+        assert rejection(broken, options).reason is Reject.IMAGE_BROKEN
 
 
 def test_broken_exif_warns_nobody() -> None:
@@ -526,6 +559,9 @@ def test_pillow_is_not_imported_to_copy(tmp_path: Path) -> None:
         ("quality", 0),
         ("quality", 101),
         ("quality", True),
+        ("chroma", "4:1:1"),
+        ("max_side", -1),
+        ("pixel_budget", 1.5),
     ],
 )
 def test_bad_options_name_the_field(field: str, value: Any) -> None:
@@ -544,3 +580,77 @@ def test_a_rejection_survives_pickling() -> None:
     rejected = ImageRejected(Reject.IMAGE_BROKEN, "why")
     copy = pickle.loads(pickle.dumps(rejected))
     assert (copy.reason, copy.detail, str(copy)) == (Reject.IMAGE_BROKEN, "why", "image_broken: why")
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])
+@pytest.mark.parametrize("size", [(640, 480), (97, 301)])
+def test_resized_pictures_show_the_same(image_format: str, size: tuple[int, int]) -> None:
+    """Judged by Pillow's own area average, which is another filter and another way."""
+    source = smooth(size)
+    prepared = prepare(encoded_as(source, image_format), ImageOptions(mode="resize", max_side=64))
+    expected = source.resize((prepared.width, prepared.height), Image.Resampling.BOX)
+    # GIF has 256 colours.
+    assert np.abs(samples(opened(prepared)) - samples(expected)).mean() < (12 if image_format == "GIF" else 4)
+    assert prepared.resized
+    assert max(prepared.width, prepared.height) == 64
+
+
+def test_a_jpeg_is_decoded_no_larger_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    load = ImageFile.ImageFile.load
+
+    def record(self: ImageFile.ImageFile) -> Any:
+        decoded.append(self.size)
+        return load(self)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", record)
+    prepare(encoded_as(smooth((1600, 1200)), "JPEG"), ImageOptions(mode="resize", max_side=390))
+    assert set(decoded) == {(400, 300)}
+
+
+def test_small_images_are_never_enlarged_and_plain_ones_copied() -> None:
+    options = ImageOptions(mode="resize", max_side=1000, pixel_budget=10**6)
+    data = encoded_as(smooth(), "JPEG")
+    assert prepare(data, options).encoded is data
+    prepared = prepare(encoded_as(smooth(), "PNG"), options)
+    assert (prepared.width, prepared.height, prepared.resized) == (64, 48, False)
+
+
+def test_a_damaged_image_is_found_when_resized() -> None:
+    data = encoded_as(smooth((640, 480)), "JPEG")
+    stray = data[:-40] + b"\xff\xf5" + data[-40:]
+    assert rejection(stray, RESIZE).reason is Reject.IMAGE_BROKEN
+    assert rejection(data[:-40], RESIZE).reason is Reject.IMAGE_CUT_OFF
+
+
+@pytest.mark.parametrize("chroma", ["4:4:4", "4:2:2", "4:2:0"])
+def test_quality_and_chroma_of_resized_images(chroma: str) -> None:
+    options = ImageOptions(mode="resize", max_side=64, quality=77, chroma=chroma)
+    actual = opened(prepare(encoded_as(smooth((640, 480)), "JPEG"), options))
+    expected = Image.open(io.BytesIO(encoded_as(smooth(), "JPEG", quality=77, subsampling=chroma)))
+    assert isinstance(actual, JpegImagePlugin.JpegImageFile)
+    assert isinstance(expected, JpegImagePlugin.JpegImageFile)
+    assert actual.quantization == expected.quantization
+    assert actual.layer == expected.layer
+
+
+@pytest.mark.parametrize("mode", ["copy", "verify", "resize"])
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_turned_by_the_angle_of_the_release_and_by_no_other(image_format: str, degrees: int, mode: str) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    source = smooth((96, 64))
+    options = ImageOptions(mode=mode, max_side=48 if mode == "resize" else 0)
+    prepared = prepare(encoded_as(source, image_format, exif=tags), options, degrees)
+    assert (prepared.action, prepared.turned) == ("reencoded", True)
+    expected = source.rotate(degrees, expand=True).resize((prepared.width, prepared.height), Image.Resampling.BOX)
+    assert np.abs(samples(opened(prepared)) - samples(expected)).mean() < 4
+    assert sorted((prepared.width, prepared.height)) == ([32, 48] if mode == "resize" else [64, 96])
+    assert (prepared.width < prepared.height) == (degrees != 180)
+    assert jpeg.exif_orientation(prepared.encoded) == 1
+
+
+def test_a_longer_picture_than_a_jpeg_can_be_is_scaled_down() -> None:
+    prepared = prepare(encoded_as(Image.new("L", (65_501, 10)), "PNG"), ImageOptions(mode="resize", max_side=1000))
+    assert (prepared.width, prepared.height) == (1000, 1)

@@ -9,8 +9,8 @@ import pytest
 from memory_filesystem import MemoryFileSystem
 
 from oi_tfrecord import storage
-from oi_tfrecord.errors import InputError
-from oi_tfrecord.inputs import find, is_there, open_decompressed, open_table, read_rows
+from oi_tfrecord.errors import InputError, NotFoundError
+from oi_tfrecord.inputs import find, open_decompressed, open_table, read_rows, read_whole
 from oi_tfrecord.tables import Table
 
 LABELS = b"ImageID,Source,LabelName,Confidence\n" + b"000a1249af2bc5f0,verification,/m/01g317,1\n" * 3000
@@ -79,8 +79,7 @@ def test_size_is_that_of_the_stored_bytes(folder: str) -> None:
 def test_missing_file_tells_what_was_tried_and_what_to_do(folder: str) -> None:
     put(folder, "other.csv")
     names = ["{split}/a.csv", "*/b.csv"]
-    assert not is_there(names, folder, "test")
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(NotFoundError) as raised:
         find(names, folder, "test", "machine_labels")
     assert raised.value.path == folder
     assert "no file for machine_labels" in raised.value.problem
@@ -88,12 +87,6 @@ def test_missing_file_tells_what_was_tried_and_what_to_do(folder: str) -> None:
         assert tried in raised.value.problem
     for flag in ("--data_dir", "--split", "--machine_labels"):
         assert flag in raised.value.remedy
-
-
-def test_is_there(folder: str) -> None:
-    put(folder, "train/a.csv.gz")
-    assert is_there(["{split}/a.csv"], folder, "train")
-    assert not is_there([], folder, "train")
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
@@ -208,3 +201,24 @@ def test_files_are_closed(tmp_path: pathlib.Path, ending: str) -> None:
         open_fds = [link.resolve() for link in pathlib.Path("/proc/self/fd").glob("*") if link.is_symlink()]
     assert stream.closed
     assert pathlib.Path(path) not in open_fds
+
+
+def test_a_name_may_hold_the_short_name_of_a_split(folder: str) -> None:
+    put(folder, "a-val.csv")
+    put(folder, "a-train.csv")
+    for split, name in (("validation", "a-val.csv"), ("train", "a-train.csv")):
+        [info] = find(["a-{short_split}.csv"], folder, split, "boxes")
+        assert info.path == f"{folder}/{name}"
+
+
+@pytest.mark.parametrize("ending", COMPRESS)
+def test_a_small_file_is_read_whole(folder: str, ending: str) -> None:
+    put(folder, f"a.csv{ending}", COMPRESS[ending](LABELS))
+    assert read_whole(f"{folder}/a.csv{ending}") == LABELS
+
+
+def test_a_small_file_that_is_damaged_is_an_input_error(folder: str) -> None:
+    put(folder, "a.csv.gz", gzip.compress(LABELS)[:-9])
+    with pytest.raises(InputError, match="cannot be read") as raised:
+        read_whole(f"{folder}/a.csv.gz")
+    assert raised.value.path == f"{folder}/a.csv.gz"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from oi_tfrecord import join
 from oi_tfrecord.batches import Batch, decode, encode
 from oi_tfrecord.config import DRIVERS, SELECTIONS
-from oi_tfrecord.join import JoinedShard, find_duplicates, join_shard, stack
+from oi_tfrecord.join import JoinedShard, find_duplicates, join_shard
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.tables import BOX_ROW, COORDINATES, FLAGS, LABEL_ROW, ROW_TYPES, RangeKey, Table
 
@@ -64,7 +64,7 @@ Tables = dict[Table, list[Row]]
 @st.composite
 def shard_tables(draw: st.DrawFn) -> Tables:
     tables: Tables = {}
-    for table in Table:
+    for table in PAYLOADS:
         row = st.tuples(st.sampled_from(IMAGE_IDS), st.sampled_from(PAYLOADS[table]))
         rows = draw(st.lists(row, max_size=14))
         breaks = sorted(draw(st.sets(st.integers(1, 13), max_size=3)))
@@ -217,7 +217,7 @@ def outcome_of(joined: JoinedShard, driver: Table) -> Outcome:
         ]
     titles = joined.texts["Title"].to_pylist() if joined.texts else [b""] * len(image_ids)
     faults = sorted((fault.key, fault.line, fault.image_id, fault.reason) for fault in joined.faults)
-    every: dict[Table, Counter[Any]] = {table: Counter() for table in Table}
+    every: dict[Table, Counter[Any]] = {table: Counter() for table in PAYLOADS}
     return Outcome(
         image_ids,
         titles,
@@ -295,28 +295,6 @@ def test_join_of_more_images_than_16_bits_count() -> None:
     np.testing.assert_array_equal(found.offsets, np.arange(count + 1) * 2)
     np.testing.assert_array_equal(found.rows["image_id"], np.repeat(joined.image_ids, 2))
     np.testing.assert_array_equal(found.rows["label"], np.tile([0, 1], count))
-
-
-def test_range_without_source_column_has_no_source() -> None:
-    key = RangeKey(Table.HUMAN_LABELS, 0, 0)
-    named = make_batch(key, 0, [Row(key, 0, 1, (1, "verification", 1.0))], ["verification"])
-    later = RangeKey(Table.HUMAN_LABELS, 1, 0)
-    unnamed = make_batch(later, 0, [Row(later, 0, 2, (1, "", 1.0))], [""])
-    stacked = stack([decode(encode(unnamed)), decode(encode(named))])[Table.HUMAN_LABELS]
-    assert [stacked.sources[code] for code in stacked.rows["source"]] == ["verification", ""]
-
-
-def test_more_sources_than_a_byte_counts_become_other() -> None:
-    batches = []
-    for index in range(3):
-        key = RangeKey(Table.HUMAN_LABELS, 0, index)
-        names = [f"{index}-{number}" for number in range(120)]
-        batches.append(
-            make_batch(key, 0, [Row(key, line, line, (0, name, 1.0)) for line, name in enumerate(names)], names)
-        )
-    stacked = stack(batches)[Table.HUMAN_LABELS]
-    expected = [name for batch in batches for name in batch.sources]
-    assert [stacked.sources[code] for code in stacked.rows["source"]] == expected[:255] + ["other"] * 105
 
 
 def naive_duplicates(rows: np.ndarray) -> list[int]:

@@ -14,7 +14,8 @@ import os
 os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
 import json
 from object_detection.data_decoders.tf_example_decoder import TfExampleDecoder
-decoder = TfExampleDecoder()
+from object_detection.protos import input_reader_pb2
+decoder = TfExampleDecoder(load_instance_masks=True, instance_mask_type=input_reader_pb2.PNG_MASKS)
 print(json.dumps({key: feature.dtype.name for key, feature in decoder.keys_to_features.items()}))
 """
 

@@ -15,7 +15,7 @@ from processes import HANG_SECONDS, processes_of, wait_until
 
 from oi_tfrecord import local_runner
 from oi_tfrecord.convert import convert
-from oi_tfrecord.local_runner import WORKER_DIED, ended_by_interrupt, make_local_runner
+from oi_tfrecord.local_runner import INTERRUPTED, WORKER_DIED, ended_by_interrupt, make_local_runner, temporary_folder
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +105,26 @@ def test_a_command_in_the_background_goes_on_ignoring_interrupts() -> None:
             assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_temporary_folder_is_gone_at_the_end(tmp_path: pathlib.Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "a").touch()
+    with pytest.raises(LookupError), temporary_folder(str(given)):
+        raise LookupError
+    assert not given.exists()
+    with temporary_folder() as made:
+        assert pathlib.Path(made).is_dir()
+    assert not pathlib.Path(made).exists()
+
+
+def test_an_interrupt_leaves_no_temporary_folder(tmp_path: pathlib.Path) -> None:
+    program = (
+        "import os, signal; from oi_tfrecord.local_runner import ended_by_interrupt, temporary_folder\n"
+        f"os.mkdir({str(tmp_path / 'a')!r})\n"
+        f"with temporary_folder({str(tmp_path / 'a')!r}), ended_by_interrupt(): os.kill(os.getpid(), signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == INTERRUPTED, done.stderr
+    assert not list(tmp_path.iterdir())

@@ -34,7 +34,8 @@ def shard_result(shard: int, **values: Any) -> ShardResult:
     given = {
         "file": f"train.tfrecord-{shard:05d}-of-00002", "size": 50, "sha256": f"{shard:064x}", "records": 4,
         "images_selected": 5, "images_not_selected": 1, "images_rejected": {"image_missing": 1}, "image_bytes": 40,
-        "images_reencoded": {}, "tables": {}, "boxes_per_class": {}, "labels_per_class": {}, "sources": {},
+        "images_reencoded": {}, "tables": {}, "boxes_per_class": {},
+        "positive_per_class": {}, "negative_per_class": {}, "sources": {},
         "unknown_flags": 0, "most_boxes": 0, "images_over_100_boxes": 0,
     }  # fmt: skip
     return ShardResult(shard=shard, **given | values)
@@ -49,12 +50,14 @@ RANGES = [
 SHARDS = [
     shard_result(
         1,
+        image_counts={"resized": 1, "stripped": 1},
         tables={
             "boxes": TableCount(7, {"image_rejected": 1, "duplicate": 1}, {}),
             "metadata": TableCount(4, {"image_rejected": 1}, {"image_not_selected": 1}),
         },
         boxes_per_class={"1": 5, "5": 2},
-        labels_per_class={"5": [3, 4]},
+        positive_per_class={"5": 3},
+        negative_per_class={"5": 4},
         sources={"boxes": {"xclick": 7}},
         most_boxes=3,
         unknown_flags=2,
@@ -67,10 +70,12 @@ SHARDS = [
             "metadata": TableCount(4, {"image_rejected": 1}, {"image_not_selected": 1}),
         },
         boxes_per_class={"1": 8},
-        labels_per_class={"1": [1, 0], "5": [0, 1]},
+        positive_per_class={"1": 1},
+        negative_per_class={"5": 1},
         sources={"boxes": {"xclick": 5, "freeform": 3}},
         most_boxes=120,
         images_over_100_boxes=1,
+        image_counts={"resized": 2, "turned": 2},
     ),
 ]
 
@@ -137,6 +142,7 @@ def test_a_split_tells_all_in_an_order_of_its_own() -> None:
         "records": 8,
         "bytes": 100,
         "image_bytes": 80,
+        "image_counts": {"resized": 3, "turned": 2, "stripped": 1},
         "images_reencoded": {"png": 1},
         "unknown_flags_written_as_0": 2,
         "most_boxes_in_an_image": 120,

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from oi_tfrecord.reasons import Reject
 from tests.conftest import DATA, Converted
-from tests.test_images import NASTY
+from tests.test_images import NASTY, NASTY_RESIZED, nasty_action
 
 FOLDER = DATA / "nasty"
 
@@ -45,7 +45,16 @@ def dataset(sample: pathlib.Path, tmp_path: pathlib.Path) -> tuple[pathlib.Path,
     return folder, file_of
 
 
-@pytest.mark.parametrize("mode", ["copy", "verify"])
+MODES = {
+    "copy": (),
+    "verify": ("--image_mode=verify",),
+    "max_side": ("--image_mode=resize", "--max_side=200"),
+    "pixel_budget": ("--image_mode=resize", f"--pixel_budget={640 * 480}", "--jpeg_quality=90", "--chroma=4:2:0"),
+    "strip": ("--strip_metadata",),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_each_file_has_its_verdict(
     run: Callable[..., Converted],
     dataset: tuple[pathlib.Path, dict[str, str]],
@@ -54,7 +63,7 @@ def test_each_file_has_its_verdict(
     mode: str,
 ) -> None:
     folder, file_of = dataset
-    result = run(folder, tmp_path / "out", "--max_rejects=100%", f"--image_mode={mode}")
+    result = run(folder, tmp_path / "out", "--max_rejects=100%", *MODES[mode])
     assert result.code == 0, result.err
     rejected = {file_of[row[3]]: row[4] for row in result.rejects() if row[0] == "images"}
     assert rejected == {name: str(verdict) for name, verdict in NASTY.items() if isinstance(verdict, Reject)}
@@ -66,13 +75,18 @@ def test_each_file_has_its_verdict(
         size = [features[f"image/{side}"].int64_list.value[0] for side in ("height", "width")]
         assert tf.io.decode_jpeg(encoded, channels=3).shape.as_list() == [*size, 3], name
         stored = (FOLDER / name).read_bytes()
-        assert (encoded == stored) == (NASTY[name] == "copied"), name
+        assert (encoded == stored) == (nasty_action(name, mode) == "copied"), name
         written[name] = size
     assert written.keys() | rejected.keys() == NASTY.keys()
     manifest = result.manifest()
     assert manifest["balanced"]
+    resized = NASTY_RESIZED.get(mode, set())
     reencoded = Counter(v for v in NASTY.values() if not isinstance(v, Reject) and v != "copied")
+    reencoded["JPEG"] += sum(NASTY[name] == "copied" for name in resized)
     assert manifest["totals"]["images_reencoded"] == dict(reencoded)
+    stripped = sum(nasty_action(name, mode) == "stripped" for name in written)
+    counts = {"resized": len(resized), "stripped": stripped}
+    assert manifest["totals"]["image_counts"] == {name: count for name, count in counts.items() if count}
     records, _ = od_read(result.output_dir / "label_map.pbtxt", result.shards())
     assert {file_of[record["source_id"]]: record["image_shape"][:2] for record in records} == written
 

@@ -12,15 +12,21 @@ GIVEN = {bool: ("", True), int: ("=7", 7), float: ("=0.25", 0.25), tuple: ("=a,b
 SPECIAL = {
     "driver": ("=boxes", "boxes"),
     "select": ("=labelled", "labelled"),
+    "task": ("=classification", "classification"),
     "hierarchy_use": ("=label_map", "label_map"),
     "label_order": ("=mid", "mid"),
     "image_mode": ("=verify", "verify"),
     "images": ("=/a/{image_id}.jpg", "/a/{image_id}.jpg"),
     "image_urls": ("=thumbnail", "thumbnail"),
+    "mask_files": ("=/a/{mask_path}", "/a/{mask_path}"),
+    "boxes_without_mask": ("=empty", "empty"),
     "exclude_flags": ("=occluded,inside", ("occluded", "inside")),
     "extra_keys": ("=attribution", ("attribution",)),
     "max_rejects": ("=5%", "5%"),
     "fetch_timeout": ("=7", 7.0),
+    "chroma": ("=4:2:0", "4:2:0"),
+    "rotation": ("=apply", "apply"),
+    "source_id": ("=numeric", "numeric"),
 }
 
 

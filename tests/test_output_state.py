@@ -19,6 +19,7 @@ from pipelines import convert as command
 
 OTHER_VALUES = {
     "num_shards": 4,
+    "attribution_csv": "true",
     "select": "boxed",
     "label_order": "mid",
     "classes": small_release.MIDS[0],

@@ -159,3 +159,11 @@ def test_threads_end_when_the_consumer_forgets_the_iterator() -> None:
             break
     gc.collect()
     assert set(threading.enumerate()) <= before
+
+
+def test_with_one_item_per_task_few_items_take_all_threads() -> None:
+    together = threading.Barrier(6)
+    results = map_in_order(
+        lambda item: together.wait(60) >= 0, range(6), threads=6, max_bytes=1, size_of=lambda _: 1, chunk=1
+    )
+    assert list(results) == [True] * 6

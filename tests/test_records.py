@@ -17,6 +17,7 @@ from oi_tfrecord.classes import Vocabulary
 from oi_tfrecord.csv_rows import parse_rows
 from oi_tfrecord.images import PreparedImage
 from oi_tfrecord.join import Annotations, JoinedShard, join_shard
+from oi_tfrecord.masks import ImageMasks
 from oi_tfrecord.record_keys import IS_CROWD_KEY, READER_FLAGS, ExtraKeys, RecordLayout
 from oi_tfrecord.records import RecordEncoder
 from oi_tfrecord.table_rows import make_rows, wanted_columns
@@ -38,6 +39,7 @@ MIDS = ("/m/01g317", "/m/09j2d", "/m/0bt9lr", "/m/0cnyhnx")
 # As in a label map: in no order, from 1, and some need two and three bytes.
 LABEL_IDS = np.array([300, 1, 20_000, 127])
 BOX_SOURCES = ("xclick", "activemil")
+ROTATION = 270
 LABEL_SOURCES = ("verification", "crowdsource-verification", "")
 
 Row = dict[str, Any]
@@ -93,7 +95,17 @@ def shard_of_images(
 
 
 def encode(shard: JoinedShard, layout: RecordLayout, index: int = 0, image: PreparedImage | None = None) -> bytes:
-    return b"".join(RecordEncoder(shard, MIDS, LABEL_IDS, layout).encode(index, image or image_of()))
+    masks = masks_of(shard, index) if ExtraKeys.MASKS in layout.extra_keys else None
+    rotations = [ROTATION] * len(shard.image_ids)
+    encoder = RecordEncoder(shard, MIDS, LABEL_IDS, layout, rotations=rotations)
+    return b"".join(encoder.encode(index, image or image_of(), masks))
+
+
+def masks_of(shard: JoinedShard, index: int) -> ImageMasks:
+    """Returns bytes that stand for the masks of the boxes of an image."""
+    boxes = shard.annotations.get(Table.BOXES)
+    places = tuple(range(int(np.diff(boxes.offsets)[index]))) if boxes else ()
+    return ImageMasks(places, tuple(f"mask {place}".encode() for place in places))
 
 
 def parse(record: bytes) -> Features:
@@ -163,6 +175,8 @@ EXTRA: dict[ExtraKeys, Features] = {
         "image/machine_class/label": ("int64", [1, 20_000]),
         "image/machine_class/text": ("bytes", [b"/m/09j2d", b"/m/0bt9lr"]),
     },
+    ExtraKeys.MASKS: {"image/object/mask": ("bytes", [b"mask 0", b"mask 1"])},
+    ExtraKeys.ROTATION: {"image/rotation": ("int64", [270])},
     ExtraKeys.ATTRIBUTION: {
         "image/attribution/author": ("bytes", ["Zoë, \"the cat\"".encode()]),
         "image/attribution/landing_url": ("bytes", [b"https://example.org/1"]),
@@ -209,13 +223,31 @@ def test_an_image_without_box_and_label_has_empty_lists_of_the_right_kind(tables
     texts = {name: values * 3 for name, values in TEXTS.items()}
     rows = [[[], rows, []] if tables_are_there else None for rows in (TWO_BOXES, THREE_LABELS, TWO_MACHINE_LABELS)]
     shard = shard_of_images([0x33073932C2E, 1, 0x33073932C2E], *rows, texts=texts)
-    expected = IMAGE_KEYS | emptied(ANNOTATION_KEYS) | EXTRA[ExtraKeys.ATTRIBUTION]
-    for group in set(ExtraKeys) - {ExtraKeys.ATTRIBUTION}:
+    of_image = (ExtraKeys.ATTRIBUTION, ExtraKeys.ROTATION)
+    expected = IMAGE_KEYS | emptied(ANNOTATION_KEYS) | EXTRA[of_image[0]] | EXTRA[of_image[1]]
+    for group in set(ExtraKeys) - set(of_image):
         expected = expected | emptied(EXTRA[group])
     for index in (0, 2):
         assert parse(encode(shard, FULL, index)) == expected
     if tables_are_there:
         assert parse(encode(shard, FULL, 1)).keys() == parse(encode(full, FULL)).keys()
+
+
+def test_boxes_without_mask_are_left_out_of_every_list() -> None:
+    boxes = [
+        BOX | {"label": label, "xmin": label / 8, "occluded": label % 2, "source": label % 2} for label in range(4)
+    ]
+    groups = frozenset(ExtraKeys) - {ExtraKeys.MASKS, ExtraKeys.ROTATION}
+    labels, layout = [[LABEL]] * 3, RecordLayout(ALL_TABLES, frozenset(FLAGS), groups)
+    shard = shard_of_images([7, 8, 9], [[BOX], boxes, [BOX]], labels, texts={name: v * 3 for name, v in TEXTS.items()})
+    masks = ImageMasks((1, 3), (b"one", b"three"), (1.0, 0.0))
+    record = b"".join(RecordEncoder(shard, MIDS, LABEL_IDS, layout).encode(1, image_of(), masks))
+    chosen = shard_of_images([8], [[boxes[1], boxes[3]]], labels[:1], texts=TEXTS)
+    expected = parse(encode(chosen, layout)) | {
+        "image/object/mask": ("bytes", [b"one", b"three"]),
+        "image/object/mask/weight": ("float", [1.0, 0.0]),
+    }
+    assert parse(record) == expected
 
 
 def test_image_level_keys_are_there_only_if_the_table_is() -> None:
@@ -254,6 +286,19 @@ def test_attribution_of_columns_the_metadata_lacks_is_left_out() -> None:
     shard = shard_of_images([1], texts={"Title": [b"t"], "License": [b"l"]})
     keys = {key for key in parse(encode(shard, layout)) if "attribution" in key}
     assert keys == {"image/attribution/title", "image/attribution/license"}
+
+
+@pytest.mark.parametrize(("rotations", "expected"), [([0], [0]), ([180], [180]), ([-1], []), (None, [])])
+def test_a_rotation_that_is_not_known_is_an_empty_list(rotations: list[int] | None, expected: list[int]) -> None:
+    record = RecordEncoder(full_shard(), MIDS, LABEL_IDS, FULL, rotations=rotations).encode(0, image_of())
+    assert parse(b"".join(record))["image/rotation"] == ("int64", expected)
+
+
+def test_numeric_source_ids_take_the_place_of_the_image_id_there_only() -> None:
+    record = RecordEncoder(full_shard(), MIDS, LABEL_IDS, PLAIN, source_ids=[16_777_215]).encode(0, image_of())
+    features = parse(b"".join(record))
+    assert features["image/source_id"] == ("bytes", [b"16777215"])
+    assert features | {"image/source_id": IMAGE_KEYS["image/source_id"]} == parse(encode(full_shard(), PLAIN))
 
 
 def test_the_bytes_of_the_image_are_passed_on_without_being_copied() -> None:
@@ -341,6 +386,8 @@ def features_of(image_id: int, drawn: dict[str, Any], image: PreparedImage, layo
         features |= labels_of("image/class", drawn["human"], ExtraKeys.LABEL_SOURCE in extra)
     if ExtraKeys.MACHINE_LABELS in extra:
         features |= labels_of("image/machine_class", drawn["machine"], False)
+    if ExtraKeys.ROTATION in extra:
+        features["image/rotation"] = ("int64", [])
     if ExtraKeys.ATTRIBUTION in extra:
         features |= {
             f"image/attribution/{name}": ("bytes", [text])

@@ -13,6 +13,7 @@ from PIL import Image
 
 from oi_tfrecord import sample
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.sample_layouts import FOLDERS, RELEASES
 from oi_tfrecord.sample_scenes import extents, render
 
 REAL = pathlib.Path(__file__).parents[2] / "shared" / "data" / "real"
@@ -306,3 +307,25 @@ def test_a_christmas_tree_is_a_tree_in_the_published_hierarchy() -> None:
     hierarchy = json.loads((REAL / "bbox_labels_600_hierarchy.json").read_text(encoding="utf-8"))
     for child, parent in sample._PARENTS.items():
         assert child in children(hierarchy, parent)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_pictures_are_the_same_in_each_release(release: str, root: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    summary = sample.generate(tmp_path, release=release, train_images=2, validation_images=2, seed=SEED)
+    assert {path.name for path in tmp_path.iterdir()} == {FOLDERS[release], "images"}
+    made = contents(tmp_path)
+    pictures = {path: data for path, data in made.items() if path.endswith(".jpg")}
+    assert len(pictures) == 4
+    assert pictures.items() <= contents(root).items()
+    assert set(summary.rows) == set(made) - set(pictures)
+    for path, count in summary.rows.items():
+        with (tmp_path / path).open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.reader(lines, strict=True))
+        assert count == len(rows) - (rows[0][0] in ("ImageID", "LabelName"))
+
+
+def test_refuses_a_release_that_there_is_not(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'v4'") as caught:
+        sample.generate(tmp_path, release="V4")
+    assert caught.value.field == "release"
+    assert not list(tmp_path.iterdir())

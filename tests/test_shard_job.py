@@ -76,7 +76,8 @@ def test_counts_are_those_of_the_records(release: Release, tmp_path: pathlib.Pat
         boxes = result.tables["boxes"]
         assert sum(result.boxes_per_class.values()) == boxes.written == sum(result.sources["boxes"].values())
         labels = result.tables["human_labels"]
-        assert sum(map(sum, result.labels_per_class.values())) == labels.written
+        classified = (result.positive_per_class, result.negative_per_class)
+        assert sum(sum(counts.values()) for counts in classified) == labels.written
         assert result.tables["metadata"].written == result.records
         assert 0 < result.most_boxes <= 4
 
@@ -210,3 +211,15 @@ def test_label_ids_are_0_for_classes_outside_the_label_map(release: Release, tmp
     ids = dict(zip(job.mids, job.label_ids(plan.classes.make_label_map({})).tolist(), strict=True))
     assert ids == {mid: number for number, mid in enumerate(small_release.MIDS, 1)} | {small_release.UNLISTED: 0}
     assert job.driver is Table.METADATA
+
+
+def test_label_ids_follow_the_label_map_that_is_given(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path)
+    job = plan.shard_job()
+    whole = plan.classes.make_label_map({})
+    last = dataclasses.replace(whole, items=whole.items[-1:])
+    for label_map in (whole, last, whole):
+        ids = dict(zip(job.mids, job.label_ids(label_map).tolist(), strict=True))
+        assert {mid: number for mid, number in ids.items() if number} == {
+            item.name: item.id for item in label_map.items
+        }

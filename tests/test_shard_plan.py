@@ -259,6 +259,18 @@ def test_the_shards_that_are_written_have_the_planned_size(
     assert all(image_bytes / 5 * 2 / 3 < size < image_bytes / 5 * 4 / 3 for size in sizes)
 
 
+def test_resized_images_are_planned_for_as_they_are_written(release: Release, tmp_path: pathlib.Path) -> None:
+    """The release's images are of noise, whose JPEGs shrink about as their pixels do, here to a sixteenth."""
+    estimates = []
+    for flags in ({}, {"image_mode": "resize", "max_side": 16, "jpeg_quality": 90, "chroma": "4:2:0"}):
+        plan = make_plan(parse_convert(release.flags(tmp_path, **flags)).config)
+        job = plan.shard_job()
+        ranges = plan.range_job(frozenset())
+        estimates.append(shard_plan_module.plan_shards(ranges, job.driver, job.select, job.source, job.image_options))
+    assert estimates[1].images == estimates[0].images
+    assert estimates[1].output_bytes < 0.8 * estimates[0].output_bytes
+
+
 def test_the_plan_is_printed_before_the_run(
     release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

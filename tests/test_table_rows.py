@@ -17,12 +17,13 @@ from oi_tfrecord.csv_rows import Kind, parse_rows
 from oi_tfrecord.filters import RowFilters
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.table_rows import TableRows, make_rows, wanted_columns
-from oi_tfrecord.tables import COORDINATES, FLAGS, NO_COLUMN, UNKNOWN, Table
+from oi_tfrecord.tables import COORDINATES, FLAGS, MASK_COORDINATES, NO_COLUMN, UNKNOWN, Table
 
 VOCABULARY = Vocabulary(("/m/01g317", "/m/09j2d", "/m/0bt9lr"))
 KEPT = np.array([True, False, True])
 
 BOX_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence", *COORDINATES.values(), *FLAGS.values())
+MASK_COLUMNS = ("MaskPath", "ImageID", "LabelName", "BoxID", *MASK_COORDINATES.values(), "PredictedIoU", "Clicks")
 LABEL_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence")
 OPTIONAL = {"Source", *FLAGS.values()}
 INT64_MAX = 2**63 - 1
@@ -105,7 +106,9 @@ def unreadable(row: dict[str, str]) -> Reject | None:
 def unusable(table: Table, row: dict[str, str]) -> Reject | None:
     if row["LabelName"] not in VOCABULARY.mids:
         return Reject.UNKNOWN_CLASS
-    if not 0 <= float32(row.get("Confidence", "1")) <= 1:
+    confidence = float32(row.get("Confidence", "1"))
+    verified = table is Table.HUMAN_LABELS and row.get("Source", "") != "machine"
+    if confidence not in (0, 1) if verified else not 0 <= confidence <= 1:
         return Reject.BAD_CONFIDENCE
     if table is not Table.BOXES:
         return None
@@ -240,7 +243,7 @@ def test_a_wild_flag_never_becomes_a_valid_one(flag: str, value: str) -> None:
     names = (*V2_COLUMNS, FLAGS[flag])
     made = parse(Table.BOXES, names, f"{GOOD_BOX},{value}\n{GOOD_BOX},1\n".encode())
     assert [(fault.line, fault.reason) for fault in made.faults] == [(0, Reject.BAD_FLAG)]
-    assert FLAGS[flag] in made.faults[0].detail
+    assert made.faults[0].detail == f"{FLAGS[flag]}={value}"
     assert made.rows["line"].tolist() == [1]
 
 
@@ -276,7 +279,7 @@ def test_a_file_of_many_sources_keeps_the_first_names() -> None:
 @pytest.mark.parametrize("table", Table)
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"broken\n"])
 def test_a_range_without_a_usable_row(table: Table, data: bytes) -> None:
-    names = BOX_COLUMNS if table is Table.BOXES else (*LABEL_COLUMNS, "Subset")
+    names = {Table.BOXES: BOX_COLUMNS, Table.MASKS: MASK_COLUMNS}.get(table, (*LABEL_COLUMNS, "Subset"))
     wanted = wanted_columns(table, names, subset=True)
     filters = RowFilters(subsets=("train",), box_sources=("xclick",), min_confidence=0.5)
     made = make_rows(table, parse_rows(data, names, wanted, quoted_line_breaks=True), VOCABULARY, KEPT, filters)

@@ -42,7 +42,7 @@ def test_a_small_jpeg_is_returned_as_it_is() -> None:
 def test_other_formats_become_jpeg(kind: str, mode: str, size: tuple[int, int]) -> None:
     data = picture(*size, kind=kind, mode=mode)
     result = Image.open(io.BytesIO(thumbnail_300k(data)))
-    assert (result.format, result.mode) == ("JPEG", "RGB") or (kind, size) == ("JPEG", (100, 80))
+    assert (result.format, result.mode) == ("JPEG", "L" if mode == "L" and kind == "PNG" else "RGB")
     assert result.width * result.height == pytest.approx(min(size[0] * size[1], THUMBNAIL_PIXELS), rel=0.02)
     left, right = (result.convert("L").getpixel((x, result.height // 2)) for x in (2, result.width - 3))
     assert isinstance(left, int)
@@ -64,15 +64,17 @@ def test_same_bytes_same_result() -> None:
     assert thumbnail_300k(data) == thumbnail_300k(bytes(bytearray(data)))
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", picture(900, 900)[:200], b"\xff\xd8\xff\xe0"])
-def test_what_is_no_image(data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reject.IMAGE_EMPTY),
+        (b"<html>", Reject.NOT_AN_IMAGE),
+        (picture(900, 900)[:200], Reject.IMAGE_CUT_OFF),
+        (b"\xff\xd8\xff\xe0", Reject.IMAGE_CUT_OFF),
+        (b"GIF89a\xff\xff\xff\xff\0\0\0;", Reject.IMAGE_TOO_LARGE),
+    ],
+)
+def test_what_is_no_image_or_a_bomb(data: bytes, reason: Reject) -> None:
     with pytest.raises(ImageRejected) as raised:
         thumbnail_300k(data)
-    assert raised.value.reason is Reject.IMAGE_BROKEN
-
-
-def test_bombs_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(ImageRejected) as raised:
-        thumbnail_300k(picture(100, 100))
-    assert raised.value.reason is Reject.IMAGE_TOO_LARGE
+    assert raised.value.reason is reason

@@ -222,5 +222,5 @@ def test_a_thumbnail_is_made_from_an_original_that_is_known(
 def test_an_original_that_makes_no_thumbnail_is_rejected(server: ImageServer, urls: ImageUrls) -> None:
     server.files["/o.jpg"] = b"BM no bitmap"
     broken = without(urls, "OriginalSize", "OriginalMD5", "Thumbnail300KURL")
-    assert reason(UrlKind.THUMBNAIL, broken) is Reject.IMAGE_BROKEN
+    assert reason(UrlKind.THUMBNAIL, broken) is Reject.NOT_AN_IMAGE
     assert server.counts["/o.jpg"] == 1

@@ -58,16 +58,16 @@ def test_limit_is_kept(work: WorkFolder) -> None:
 @pytest.mark.parametrize("line", [None, 7])
 def test_an_input_error_is_handed_on_whole(work: WorkFolder, line: int | None) -> None:
     work.create({})
-    assert work.error() is None
+    assert work.error(RuntimeError()) is None
     raised = InputError("é.csv", "is empty", "Download it again", line)
     with pytest.raises(InputError), work.reported():
         raise raised
-    error = work.error()
+    error = work.error(RuntimeError())
     assert type(error) is InputError
     assert vars(error) == vars(raised)
     # A rerun starts without the error of the run before.
     work.clear_temporary()
-    assert work.error() is None
+    assert work.error(RuntimeError()) is None
 
 
 def test_other_exceptions_are_not_handed_on(work: WorkFolder) -> None:
@@ -76,7 +76,7 @@ def test_other_exceptions_are_not_handed_on(work: WorkFolder) -> None:
         raise ValueError("bug")
     with work.reported():
         pass
-    assert work.error() is None
+    assert work.error(RuntimeError()) is None
 
 
 def test_rejects_are_given_back_by_name(work: WorkFolder) -> None:
@@ -130,3 +130,10 @@ def test_delete_takes_only_this_split(work: WorkFolder) -> None:
     assert list(work.results()) == []
     assert other.fingerprint() == {"path": other.path}
     assert list(other.results()) == [b"x"]
+
+
+def test_parts_of_the_attribution_come_in_order_of_the_shards(work: WorkFolder) -> None:
+    work.create({})
+    for shard in (10, 0, 2):
+        work.write_attribution(shard, str(shard).encode())
+    assert list(work.attribution()) == [b"0", b"2", b"10"]

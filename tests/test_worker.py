@@ -6,8 +6,8 @@ import pytest
 import small_release
 from processes import processes_of, wait_until
 
-from oi_tfrecord.errors import InputError
-from oi_tfrecord.worker import keep_input_errors_off_the_log
+from oi_tfrecord.errors import HandedOn, InputError, StorageError
+from oi_tfrecord.worker import keep_told_errors_off_the_log
 
 PARENT = """
 import subprocess, sys, time
@@ -43,12 +43,13 @@ def test_does_not_start_for_a_parent_that_is_gone() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 
 
-def test_only_input_errors_are_kept_off_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_errors_that_are_told_are_kept_off_the_log(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("apache_beam.runners.common")
     before = list(logger.filters)
-    keep_input_errors_off_the_log()
+    keep_told_errors_off_the_log()
     try:
-        for error in (InputError("a.csv", "is cut off", "Download it again"), ValueError("a fault")):
+        told = [InputError("a.csv", "is cut off", "Mend it"), StorageError("a", "is full", "Mend it"), HandedOn("x")]
+        for error in (*told, ValueError("a fault")):
             try:
                 raise error
             except Exception:

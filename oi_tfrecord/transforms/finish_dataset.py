@@ -31,4 +31,5 @@ class FinishDataset(beam.PTransform):
 
 
 def _finish(grouped: tuple[None, Iterable[bytes]], job: FinishJob, label_map: LabelMap) -> dict[str, object]:
-    return finish_dataset(job, grouped[1], label_map)
+    with job.work.reported():
+        return finish_dataset(job, grouped[1], label_map)

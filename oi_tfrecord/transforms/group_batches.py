@@ -6,6 +6,7 @@ import apache_beam as beam
 from apache_beam.typehints import KV
 
 from oi_tfrecord.shuffle_files import ShuffleIndex, read_index
+from oi_tfrecord.work_folder import WorkFolder
 
 
 class GroupBatches(beam.PTransform):
@@ -14,14 +15,16 @@ class GroupBatches(beam.PTransform):
     Input: `batches` and `results` of ReadTables. Output: (shard, iterable of batches).
     """
 
-    def __init__(self, shards: Iterable[int], shuffle_folder: str):
+    def __init__(self, shards: Iterable[int], shuffle_folder: str, work: WorkFolder):
         """Args:
         shards: the shards to group for.
         shuffle_folder: folder of the files that ReadTables wrote; empty uses the runner's shuffle.
+        work: where an error is told.
         """
         super().__init__()
         self._shards = tuple(shards)
         self._shuffle_folder = shuffle_folder
+        self._work = work
 
     def expand(self, tables):  # type: ignore[no-untyped-def]
         batches, results = tables
@@ -34,7 +37,7 @@ class GroupBatches(beam.PTransform):
                 shards
                 | "SpreadShards" >> beam.Reshuffle()
                 # (shard, batches)
-                | "ReadBatches" >> beam.ParDo(_ReadBatches(self._shuffle_folder), written)
+                | "ReadBatches" >> beam.ParDo(_ReadBatches(self._shuffle_folder, self._work), written)
             )
         # (shard, empty batch)
         seeds = shards | "SeedShards" >> beam.Map(lambda shard: (shard, b"")).with_output_types(KV[int, bytes])
@@ -48,11 +51,13 @@ class GroupBatches(beam.PTransform):
 
 
 class _ReadBatches(beam.DoFn):
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, work: WorkFolder):
         self._folder = folder
+        self._work = work
         self._index: ShuffleIndex | None = None
 
     def process(self, shard: int, written: int) -> Iterator[tuple[int, Iterable[bytes]]]:
         if self._index is None:
-            self._index = read_index(self._folder)
+            with self._work.reported():
+                self._index = read_index(self._folder)
         yield shard, self._index.batches(shard)

@@ -34,7 +34,10 @@ class LimitImages(beam.PTransform):
 
 
 def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:
-    joined = join_shard([decode(batch) for batch in grouped[1] if batch], driver=job.driver, images=job.select)
+    with job.work.reported():
+        batches = [decode(batch) for batch in grouped[1] if batch]
+    mask_rules = job.masks.rules if job.masks else None
+    joined = join_shard(batches, driver=job.driver, images=job.select, mask_rules=mask_rules)
     return None, lowest_hashes(sample_hash(joined.image_ids), max_images).tobytes()
 
 
@@ -43,5 +46,6 @@ def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_image
     for piece in grouped[1]:
         hashes = lowest_hashes(np.concatenate([hashes, np.frombuffer(piece, np.uint64)]), max_images)
     limit = sample_below_of(hashes, max_images)
-    job.work.write_limit(limit)
+    with job.work.reported():
+        job.work.write_limit(limit)
     return []

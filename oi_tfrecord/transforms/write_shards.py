@@ -46,9 +46,10 @@ class _WriteShard(beam.DoFn):
     def process(self, element: tuple[int, Iterable[bytes]], label_map: LabelMap) -> Iterator[bytes]:
         shard, batches = element
         began = time.process_time()
-        result = convert_shard(
-            self._job, shard, [decode(batch) for batch in batches if batch], label_map, self._reporter.set_shard
-        )
+        with self._job.work.reported():
+            result = convert_shard(
+                self._job, shard, [decode(batch) for batch in batches if batch], label_map, self._reporter.set_shard
+            )
         self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
         yield to_json(dataclasses.replace(result, cpu_seconds=time.process_time() - began))
 

@@ -21,7 +21,7 @@ import google_crc32c
 import numpy as np
 
 from oi_tfrecord.batches import decode
-from oi_tfrecord.config import find_config, load_config
+from oi_tfrecord.config_file import find_config, load_config
 from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.framing import mask_crc
 from oi_tfrecord.output_state import prepare_output
@@ -58,8 +58,8 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
     flags = convert_flags(release, output_dir, num_shards) | {"num_shards": num_shards}
     plan = make_plan(load_config(config_file.read_text(encoding="utf-8"), str(config_file), flags))
     prepare_output(plan)
-    batches = _batches(plan)
-    label_map = plan.make_label_map({})
+    batches = batches_by_shard(plan)
+    label_map = plan.classes.make_label_map({})
     job = plan.shard_job()
     reporter = Reporter(plan.work, WRITE)
     image_bytes = 0
@@ -72,7 +72,7 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
     return time.perf_counter() - started, image_bytes
 
 
-def _batches(plan: ConvertPlan) -> dict[int, list[bytes]]:
+def batches_by_shard(plan: ConvertPlan) -> dict[int, list[bytes]]:
     """Returns what the shuffle would hand to each shard."""
     job = plan.range_job(frozenset())
     batches: dict[int, list[bytes]] = collections.defaultdict(list)

@@ -31,6 +31,7 @@ from object_detection.data_decoders.tf_example_decoder import TfExampleDecoder  
 from object_detection.metrics.tf_example_parser import (  # type: ignore[import-not-found]
     TfExampleDetectionAndGTParser,
 )
+from object_detection.protos import input_reader_pb2  # type: ignore[import-not-found]
 from object_detection.utils import label_map_util  # type: ignore[import-not-found]
 from tensorflow.python.ops import control_flow_ops
 
@@ -66,7 +67,7 @@ def to_json(value: object) -> object:
     return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
-def api_decoder(label_map: str, decode_image: bool, expand_hierarchy: bool) -> TfExampleDecoder:
+def api_decoder(label_map: str, decode_image: bool, expand_hierarchy: bool, masks: bool = False) -> TfExampleDecoder:
     """Builds the API's training decoder, with handlers added for the stored image fields.
 
     Args:
@@ -74,11 +75,17 @@ def api_decoder(label_map: str, decode_image: bool, expand_hierarchy: bool) -> T
         decode_image: False puts an image of 0 x 0 pixels in the place of the decoded one.
         expand_hierarchy: True applies the label map's ancestor_ids and descendant_ids, as the input reader's option
             expand_labels_hierarchy does.
+        masks: True reads image/object/mask as PNG masks.
 
     Returns:
         A decoder whose `decode` takes one serialised Example.
     """
-    decoder = TfExampleDecoder(label_map_proto_file=label_map, expand_hierarchy_labels=expand_hierarchy)
+    decoder = TfExampleDecoder(
+        label_map_proto_file=label_map,
+        expand_hierarchy_labels=expand_hierarchy,
+        load_instance_masks=masks,
+        instance_mask_type=input_reader_pb2.PNG_MASKS,
+    )
     handlers = tf_slim.tfexample_decoder
     for name, key in _STORED.items():
         decoder.items_to_handlers[name] = handlers.Tensor(key)
@@ -98,6 +105,7 @@ def decoded_record(tensors: dict[str, np.ndarray], decode_image: bool) -> dict[s
 
     Returns:
         The API's fields by the API's names (boxes in rows of [ymin, xmin, ymax, xmax], normalised), but for the image:
+        a mask is its `shape` [height, width] and the `sha256` of its pixels as bytes 0 and 1, row by row;
         `image_shape` is [height, width, channels] after decoding or None, `encoded_bytes` and `encoded_sha256` describe
         the stored bytes, and `stored_height`, `stored_width` and `stored_format` are the record's own fields (or the
         decoder's defaults 1, 1 and jpeg).
@@ -106,7 +114,14 @@ def decoded_record(tensors: dict[str, np.ndarray], decode_image: bool) -> dict[s
     encoded = bytes(tensors.pop("stored_encoded"))
     image = tensors.pop(InputDataFields.image)
     tensors.pop(InputDataFields.original_image_spatial_shape)
+    masks = tensors.pop(InputDataFields.groundtruth_instance_masks, None)
     fields = {name: to_json(tensors[name]) for name in sorted(tensors)}
+    if masks is not None:
+        assert np.isin(masks, (0, 1)).all()
+        fields[InputDataFields.groundtruth_instance_masks] = [
+            {"shape": list(mask.shape), "sha256": hashlib.sha256(mask.astype(np.uint8).tobytes()).hexdigest()}
+            for mask in masks
+        ]
     return fields | {
         "image_shape": list(image.shape) if decode_image else None,
         "encoded_bytes": len(encoded),
@@ -209,11 +224,12 @@ def main(arguments: list[str] | None = None) -> None:
     flags.add_argument("--label_map", required=True, metavar="PATH", help="StringIntLabelMap in protobuf text")
     flags.add_argument("--no_decode_image", action="store_true", help="leave the image bytes undecoded")
     flags.add_argument("--expand_hierarchy", action="store_true", help="expand labels by the label map's hierarchy")
+    flags.add_argument("--masks", action="store_true", help="read instance masks, which are PNGs")
     flags.add_argument("--offline", action="store_true", help="add what the offline evaluation reads, as `offline`")
     options = flags.parse_args(arguments)
 
     paths = expand_globs(options.globs)
-    decoder = api_decoder(options.label_map, not options.no_decode_image, options.expand_hierarchy)
+    decoder = api_decoder(options.label_map, not options.no_decode_image, options.expand_hierarchy, options.masks)
     parser = TfExampleDetectionAndGTParser()
 
     records = 0

@@ -1,0 +1,88 @@
+"""Values of a parsed Example by key, of the kind that is expected there."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from oi_tfrecord.parse_example import Values
+
+
+class RecordFault(ValueError):
+    """A record that cannot be used: its lists do not fit together, or a key is of another kind."""
+
+
+def get_numbers(example: Mapping[str, Values], key: str) -> np.ndarray:
+    """Returns the float32 or int64 values of a key; an empty array where it is not there.
+
+    Raises:
+      RecordFault: if it holds bytes.
+    """
+    values = example.get(key)
+    if values is None:
+        return np.zeros(0, np.float32)
+    # An empty list of bytes stands where some writers had nothing to say.
+    if isinstance(values, list):
+        if values:
+            raise RecordFault(f"{key} holds bytes")
+        return np.zeros(0, np.float32)
+    return values
+
+
+def get_strings(example: Mapping[str, Values], key: str) -> list[bytes]:
+    """Returns the bytes values of a key; an empty list where it is not there.
+
+    Raises:
+      RecordFault: if it holds numbers.
+    """
+    values = example.get(key)
+    if values is None or len(values) == 0:
+        return []
+    if not isinstance(values, list):
+        raise RecordFault(f"{key} holds numbers")
+    return values
+
+
+def get_integer(example: Mapping[str, Values], key: str) -> int:
+    """Returns the first number of a key, 0 where there is none."""
+    values = get_numbers(example, key)
+    return int(values[0]) if len(values) else 0
+
+
+def get_bytes(example: Mapping[str, Values], key: str) -> bytes:
+    """Returns the first bytes value of a key, empty where there is none."""
+    values = get_strings(example, key)
+    return values[0] if values else b""
+
+
+def get_classes(example: Mapping[str, Values], prefix: str, mid_of: Mapping[int, str]) -> list[str]:
+    """Returns the MIDs of `<prefix>/text`, or by the ids of `<prefix>/label` where there are no texts.
+
+    Args:
+      example: a parsed Example.
+      prefix: `image/object/class`, `image/class` or `image/machine_class`.
+      mid_of: MID of each label map id; another id becomes `id N`.
+    """
+    if texts := get_strings(example, f"{prefix}/text"):
+        return [decode(text) for text in texts]
+    ids = get_numbers(example, f"{prefix}/label").astype(int).tolist()
+    return [mid_of.get(number, f"id {number}") for number in ids]
+
+
+def check_lengths(lengths: Mapping[str, int], count: int) -> None:
+    """Checks that lists belong to the same boxes or labels.
+
+    Args:
+      lengths: of the lists by what they hold.
+      count: what each must be.
+
+    Raises:
+      RecordFault: naming the first that is not.
+    """
+    for name, length in lengths.items():
+        if length != count:
+            raise RecordFault(f"it has {length} values of {name} for {count} boxes or labels")
+
+
+def decode(value: bytes) -> str:
+    """Returns text as it is shown; bytes that are no UTF-8 become a replacement character."""
+    return value.decode(errors="replace")

@@ -1,0 +1,61 @@
+"""Exports records as tables, as Parquet files or into PostgreSQL.
+
+  oi-tfrecord export records --to=tables
+  oi-tfrecord export records --to=postgresql://USER@HOST/DATABASE --schema=open_images
+  oi-tfrecord export gs://BUCKET/records --to=gs://BUCKET/tables --project=PROJECT
+
+writes images, boxes and image_labels of each split, and classes. A split that is there is replaced, so the same
+command may be run again. Records of others are taken too, as far as their keys go. PostgreSQL needs psycopg:
+pip install 'oi_tfrecord[postgresql]'; the password is best left to ~/.pgpass or PGPASSWORD.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from oi_tfrecord.errors import ConfigError, OiTfrecordError
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are like those of the other commands."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError("flags", message)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    from oi_tfrecord import storage
+    from oi_tfrecord.export import ExportJob, export
+    from oi_tfrecord.options import check_beam_arguments
+
+    parser = _Parser(
+        prog="oi-tfrecord export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Flags of Apache Beam for its filesystems are taken too.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("output_dir", help="Folder of the records.")
+    parser.add_argument("--to", required=True, help="Folder for Parquet files, or postgresql://USER@HOST/DATABASE.")
+    parser.add_argument("--schema", default="", help="Schema of the database (open_images).")
+    parser.add_argument("--splits", default="", help="Splits to export, separated by commas; all by default.")
+    own_flags = ("to", "schema", "splits")
+    try:
+        parsed, beam_arguments = parser.parse_known_args(arguments)
+        check_beam_arguments(beam_arguments, own_flags)
+        storage.use_options(beam_arguments)
+        splits = [name for name in parsed.splits.split(",") if name]
+        export(ExportJob(parsed.output_dir, parsed.to, parsed.schema, splits), sys.stdout)
+    except (OiTfrecordError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing was changed at the target", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
