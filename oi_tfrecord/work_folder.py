@@ -68,7 +68,8 @@ class WorkFolder:
 
     def read_result(self, shard: int) -> bytes:
         """Returns the stored result of a finished shard."""
-        return storage.read(storage.join(self.path, "results", f"shard-{shard:05d}.json"))
+        with self.reported():
+            return storage.read(storage.join(self.path, "results", f"shard-{shard:05d}.json"))
 
     def results(self) -> Iterator[bytes]:
         """Yields the stored results of finished shards."""

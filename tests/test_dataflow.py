@@ -4,9 +4,8 @@ import io
 import json
 import pathlib
 import re
-import subprocess
-import sys
 import tarfile
+from collections.abc import Iterator
 
 import pytest
 import small_release
@@ -20,7 +19,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.options import parse_convert
 from oi_tfrecord.pipeline import build_pipeline
 from oi_tfrecord.plan import make_plan
-from tests.test_object_storage import BUCKET, GcsStore, free_port, wait_for
+from tests.object_servers import BUCKET, Store, serve
 
 pytest.importorskip("google.cloud.dataflow_v1beta3", reason="Dataflow needs pip install '.[gcp]'")
 
@@ -95,23 +94,14 @@ def test_thousands_of_files_fit_the_graph(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    port = free_port()
-    script = (
-        "from gcp_storage_emulator.server import create_server; import time;"
-        f"s = create_server('127.0.0.1', {port}, in_memory=True); s.start(); time.sleep(600)"
-    )
-    server = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/", server)
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-        yield GcsStore(port)
-    finally:
-        server.kill()
-        server.wait()
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    with serve("gs") as store:
+        for name, value in store.environment().items():
+            monkeypatch.setenv(name, value)
+        yield store
 
 
-def test_a_template_stages_what_workers_need(bucket: GcsStore, release: Release, tmp_path: pathlib.Path) -> None:
+def test_a_template_stages_what_workers_need(bucket: Store, release: Release, tmp_path: pathlib.Path) -> None:
     """As the launcher of the flex template does: with --template_location the job is staged and not submitted."""
     flags = [flag for flag in CLOUD if not flag.startswith("--temp_location")]
     flags += [f"--temp_location={bucket.root}/tmp", f"--template_location={bucket.root}/template.json"]
