@@ -37,13 +37,12 @@ SMALL_TABLES_BYTES = 1 << 30
 """The same of a dry run, which has no images to read: of all its tables."""
 
 
-def convert(arguments: Sequence[str], out: TextIO | None = None, began: float | None = None) -> int:
+def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     """Runs the `convert` command.
 
     Args:
       arguments: its flags.
       out: where the summary goes; standard output by default.
-      began: when the program did, on the monotonic clock; now by default.
 
     Returns:
       Exit code: 0 if everything balances and the rejects are within bounds, 2 if they are not,
@@ -53,7 +52,7 @@ def convert(arguments: Sequence[str], out: TextIO | None = None, began: float | 
       ConfigError, InputError: naming what to mend.
     """
     out = out or sys.stdout
-    began = time.monotonic() if began is None else began
+    began = time.monotonic()
     command = parse_convert(arguments)
     storage.use_options(command.beam_arguments)
     plan, shard_plan = _plan_shards(make_plan(command.config), out)
@@ -77,8 +76,8 @@ def convert(arguments: Sequence[str], out: TextIO | None = None, began: float | 
     split = read_split(plan.config.output_dir, plan.config.split)
     print_summary(plan, split, seconds, out)
     if plan.config.dry_run and shard_plan is not None:
-        work = _workload(plan, shard_plan, split["estimate"], time.monotonic() - began, _choose_workers(command, plan))
-        workers = command.workers or _choose_workers(command, plan)
+        work = _workload(plan, shard_plan, split["estimate"], time.monotonic() - began, _count_workers(command, plan))
+        workers = command.workers or _count_workers(command, plan)
         for line in describe(work, workers, os.cpu_count() or 1, command.prices):
             print(line, file=out)
     return _exit_code(plan.config, split)
@@ -121,7 +120,7 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
             plan.work, total_bytes=total_bytes, num_shards=plan.num_shards, finished_shards=finished_shards
         )
 
-    workers = _choose_workers(command, plan)
+    workers = _count_workers(command, plan)
     work = plan.work
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
@@ -177,20 +176,22 @@ def _workload(
     )
 
 
-def _choose_workers(command: Command, plan: ConvertPlan) -> int:
+def _count_workers(command: Command, plan: ConvertPlan) -> int:
     """Returns the number of local processes; a dry run that asks for those of a cluster gets what this machine has."""
     cores = os.cpu_count() or 1
     if command.workers and not (plan.config.dry_run and command.workers > _PROCESSES_PER_CORE * cores):
         return command.workers
-    if command.workers:
-        return cores
+    return cores if command.workers else _choose_workers(plan)
+
+
+def _choose_workers(plan: ConvertPlan) -> int:
     if plan.config.dry_run:
         size = sum(file.size for file in plan.files if isinstance(file.table, Table))
         small = SMALL_TABLES_BYTES
     else:
         size = sum(file.size for file in plan.files if file.table == plan.config.driver)
         small = SMALL_METADATA_BYTES if plan.config.image_mode == "copy" else SMALL_DECODED_BYTES
-    return 1 if size < small else min(cores, plan.num_shards)
+    return 1 if size < small else min(os.cpu_count() or 1, plan.num_shards)
 
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:

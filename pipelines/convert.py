@@ -14,7 +14,6 @@ On Dataflow:
 """
 
 import sys
-import time
 from collections.abc import Sequence
 
 from oi_tfrecord.errors import OiTfrecordError
@@ -22,7 +21,6 @@ from oi_tfrecord.errors import OiTfrecordError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    began = time.monotonic()
     arguments = sys.argv[1:] if arguments is None else arguments
     if any(argument in ("-h", "--help", "-help") for argument in arguments):
         from oi_tfrecord.options import describe_convert_flags
@@ -33,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from oi_tfrecord.convert import convert
 
     try:
-        return convert(arguments, began=began)
+        return convert(arguments)
     except OiTfrecordError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
