@@ -1,5 +1,6 @@
 # make sample   makes the environment, generates a small dataset and converts it
 # make test     runs every test
+# make engines  installs Prism, Flink and Spark, which `make test` runs conversions on where they are installed
 # make lint     format, lint and types
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PACKAGE := setup.py pyproject.toml
 PEERS := datumaro tfds tables
 
-.PHONY: sample test lint clean
+.PHONY: sample test engines lint clean
 .DELETE_ON_ERROR:
 
 sample: $(VENV)/installed
@@ -22,6 +23,9 @@ sample: $(VENV)/installed
 # Tests on PostgreSQL are skipped where there is none; tests/install_postgres.sh installs it.
 test: $(VENV)/installed-dev .venv-peers/installed $(PEERS:%=.venv-%/installed) .hadoop
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+engines: $(VENV)/installed-dev
+	tests/engines/install.sh .venv-engines $(BIN)/python
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -54,4 +58,4 @@ $(PEERS:%=.venv-%/installed): .venv-%/installed: tests/peers/install_peer.sh $(V
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers $(PEERS:%=.venv-%) .hadoop $(SAMPLE) build *.egg-info
+	rm -rf $(VENV) .venv-peers $(PEERS:%=.venv-%) .hadoop .venv-engines $(SAMPLE) build *.egg-info

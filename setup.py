@@ -68,7 +68,12 @@ setup(
         "test": TEST,
         "dev": [*TEST, *LINT],
     },
-    entry_points={"console_scripts": ["oi-tfrecord = pipelines.main:main"]},
+    entry_points={
+        "console_scripts": [
+            "oi-tfrecord = pipelines.main:main",
+            "oi-tfrecord-worker = oi_tfrecord.boot_worker:main",
+        ]
+    },
     classifiers=[
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

@@ -100,6 +100,8 @@ def _imbalances(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     images = manifest["images"]
     if images["selected"] != images["records"] + sum(images["rejected"].values()):
         yield "images", "selected images are not records and rejected images"
+    if "read" in images and images["read"] != images["records"] + sum(images["left_out"].values()):
+        yield "images", "records that were read are not records and records left out"
     for name, table in manifest["tables"].items():
         accounted = table["written"] + sum(table["rejected"].values()) + sum(table["dropped"].values())
         if table["rows_read"] != accounted:

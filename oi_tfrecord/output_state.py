@@ -13,7 +13,9 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.finish import LABEL_MAP_FILE, rejects_file
 from oi_tfrecord.label_map import format_pbtxt
 from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
+from oi_tfrecord.output_plan import OutputPlan
 from oi_tfrecord.plan import ConvertPlan
+from oi_tfrecord.repeat_factors import weights_file
 from oi_tfrecord.results import ShardResult, from_json
 from oi_tfrecord.sharding import parse_shard_file, shard_file
 
@@ -31,7 +33,7 @@ class OutputState:
     complete: dict[str, Any] | None = None
 
 
-def prepare_output(plan: ConvertPlan) -> OutputState:
+def prepare_output(plan: OutputPlan) -> OutputState:
     """Looks at the output folder and makes it ready for a run.
 
     A finished conversion of the same inputs and configuration is left as it is, an interrupted
@@ -100,14 +102,14 @@ def read_split(output_dir: str, split: str) -> dict[str, Any]:
     return dict(json.loads(storage.read(storage.join(output_dir, MANIFEST_FILE)))["splits"][split])
 
 
-def _shard_sizes(plan: ConvertPlan) -> dict[str, int]:
+def _shard_sizes(plan: OutputPlan) -> dict[str, int]:
     split = plan.config.split
     found = storage.match(storage.join(storage.escape(plan.config.output_dir), f"{split}.tfrecord-*"))
     sizes = {posixpath.basename(info.path): info.size for info in found}
     return {name: size for name, size in sizes.items() if (parse_shard_file(name) or ("",))[0] == split}
 
 
-def _manifest(plan: ConvertPlan) -> dict[str, Any]:
+def _manifest(plan: OutputPlan) -> dict[str, Any]:
     path = storage.join(plan.config.output_dir, MANIFEST_FILE)
     if not storage.exists(path):
         return {}
@@ -118,7 +120,7 @@ def _manifest(plan: ConvertPlan) -> dict[str, Any]:
     raise ConfigError("output_dir", f"{path} is no manifest of oi_tfrecord; remove it, or give another folder")
 
 
-def _remove(plan: ConvertPlan, shards: dict[str, int], in_manifest: bool) -> None:
+def _remove(plan: OutputPlan, shards: dict[str, int], in_manifest: bool) -> None:
     # The manifest goes first: without it no half removed dataset looks complete. There is no fingerprint
     # of this run before all is gone, so a run that goes on does not take what is left for its own.
     config = plan.config
@@ -127,12 +129,12 @@ def _remove(plan: ConvertPlan, shards: dict[str, int], in_manifest: bool) -> Non
         data = merge_split(storage.read(path), config.split, None)
         storage.make_folder(plan.work.temporary)
         storage.write(path, data, plan.work.temporary)
-    for name in [*shards, rejects_file(config.split), attribution_file(config.split)]:
+    for name in [*shards, rejects_file(config.split), attribution_file(config.split), weights_file(config.split)]:
         storage.delete(storage.join(config.output_dir, name))
     plan.work.delete()
 
 
-def _check_label_map(plan: ConvertPlan, other_splits: set[str]) -> None:
+def _check_label_map(plan: OutputPlan, other_splits: set[str]) -> None:
     path = storage.join(plan.config.output_dir, LABEL_MAP_FILE)
     if not other_splits or not storage.exists(path):
         return
@@ -144,7 +146,7 @@ def _check_label_map(plan: ConvertPlan, other_splits: set[str]) -> None:
         )
 
 
-def _refused(plan: ConvertPlan, what: str, theirs: dict[str, Any]) -> ConfigError:
+def _refused(plan: OutputPlan, what: str, theirs: dict[str, Any]) -> ConfigError:
     return ConfigError(
         "output_dir",
         f"{plan.config.output_dir} holds {what} of {plan.config.split!r} that differs in: "

@@ -52,6 +52,11 @@ def shard_of(hashes: np.ndarray, num_shards: int) -> np.ndarray:
     return (((hashes >> _SHIFT_32) * count + low) >> _SHIFT_32).astype(np.uint32)
 
 
+def overlapping_shards(shard: int, num_shards: int, other_num_shards: int) -> range:
+    """Returns which of `other_num_shards` shards share hashes with shard `shard` of `num_shards`."""
+    return range(shard * other_num_shards // num_shards, -(-(shard + 1) * other_num_shards // num_shards))
+
+
 def format_id(image_id: int) -> str:
     """Returns an ImageID as Open Images writes it: 16 lower-case hex digits."""
     return f"{image_id:016x}"

@@ -55,13 +55,13 @@ class Stacked:
 
 
 def stack(batches: Iterable[Batch]) -> dict[Table | Listing, Stacked]:
-    """Returns the rows of each table by name, in file order whatever the order of the batches."""
+    """Returns the rows of each table, tables and rows in order whatever the order of the batches."""
     by_table: dict[Table | Listing, list[Batch]] = {}
     for batch in batches:
         by_table.setdefault(batch.key.table, []).append(batch)
     stacked = {}
-    # The order of the tables is that of the rejects.
-    for table in sorted(by_table):
+    # The order of the tables is that of the faults in the list of rejects.
+    for table in sorted(by_table, key=(*Table, *Listing).index):
         parts = by_table[table]
         parts.sort(key=lambda batch: (batch.key.file, batch.key.index, batch.part))
         names: dict[str, int] = {}

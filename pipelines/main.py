@@ -4,7 +4,9 @@
   oi-tfrecord convert ...    converts a split
   oi-tfrecord download ...   downloads the images of a split by URL
   oi-tfrecord export ...     exports records as Parquet or into PostgreSQL
+  oi-tfrecord merge ...      merges datasets under one label map
   oi-tfrecord report ...     writes a page of charts and counts of a dataset
+  oi-tfrecord resample ...   makes a subset or a fold of a split, or weights for it
   oi-tfrecord sample ...     generates a small dataset to try it on
   oi-tfrecord show ...       prints a record, draws its boxes
   oi-tfrecord verify ...     checks a dataset
@@ -24,7 +26,9 @@ COMMANDS = (
     "convert",
     "download",
     "export",
+    "merge",
     "report",
+    "resample",
     "sample",
     "show",
     "verify",

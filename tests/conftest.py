@@ -116,9 +116,9 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def exportable(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Both splits of the sample, converted with every group of extra keys. Not to be changed: copy it."""
+    """Both splits of the sample, converted with every group of extra keys that it has. Not to be changed: copy it."""
     folder = tmp_path_factory.mktemp("exportable")
-    extra = "--extra_keys=" + ",".join(ExtraKeys)
+    extra = "--extra_keys=" + ",".join(group for group in ExtraKeys if group is not ExtraKeys.MASKS)
     for split in ("train", "validation"):
         assert convert.main(convert_arguments(sample, folder, extra, split=split)) == 0
     return folder

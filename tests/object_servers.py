@@ -104,7 +104,8 @@ class GcsStore(Store):
         return ["--no_auth"]
 
     def environment(self, port: int = 0) -> dict[str, str]:
-        return {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port or self.port}"}
+        # There are no credentials; without the second, each process asks for the metadata server of a cloud machine.
+        return {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port or self.port}", "NO_GCE_CHECK": "true"}
 
     def put(self, name: str, data: bytes) -> None:
         self.bucket.blob(name).upload_from_string(data)

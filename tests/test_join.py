@@ -266,6 +266,17 @@ def test_order_and_cuts_of_batches_do_not_matter(
     assert one == other
 
 
+def test_faults_come_in_order_of_the_tables_whatever_batch_comes_first() -> None:
+    boxes, labels = np.zeros(1, BOX_ROW), np.zeros(1, LABEL_ROW)
+    batches = [
+        Batch(RangeKey(Table.BOXES, 0, 0), 0, ("verification",), boxes, {}),
+        Batch(RangeKey(Table.HUMAN_LABELS, 0, 0), 0, ("verification",), labels, {}),
+    ]
+    for order in itertools.permutations(batches):
+        faults = join_shard(order, driver=Table.METADATA, images="all").faults
+        assert [fault.key.table for fault in faults] == [Table.BOXES, Table.HUMAN_LABELS]
+
+
 def test_no_batches_at_all() -> None:
     joined = join_shard([], driver=Table.METADATA, images="boxed")
     assert len(joined.image_ids) == 0

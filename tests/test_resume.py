@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def test_killed_time_and_again_at_random_it_completes_to_the_same_bytes(
     kept: dict[str, tuple[int, int]] = {}
     counts = []
     # How many shards are finished when the signal comes; -1 is as soon as anything is there.
-    for shards in (-1, 0, 1, 4, 6, 8):
+    for shards in 3 * (-1, 0, 1, 4, 6, 8):
         process = start(flags, stderr=subprocess.DEVNULL)
 
         def reached(shards: int = shards, process: subprocess.Popen[str] = process) -> bool:
@@ -136,16 +137,21 @@ def test_killed_time_and_again_at_random_it_completes_to_the_same_bytes(
         process.wait()
         wait_until(lambda session=process.pid: not processes_of(session), "no orphan runs")
         if process.returncode == 0:
-            break
+            # It was faster than this test, on a machine with other work: from the start again.
+            shutil.rmtree(output_dir)
+            kept, counts = {}, []
+            continue
         assert process.returncode == -signal.SIGKILL
         now = finished()
         assert kept.items() <= now.items(), "a finished shard was done again"
         kept = now
         counts.append(len(kept))
+        if shards == 8:
+            break
     assert len([count for count in counts if 0 < count < 13]) >= 2
     done = small_release.run_command(flags)
     assert done.returncode == 0, done.stderr
-    assert f"Going on: {len(kept)} of 13 shards are finished" in done.stderr or process.returncode == 0
+    assert f"Going on: {len(kept)} of 13 shards are finished" in done.stderr
     assert kept.items() <= identities(output_dir.glob("train.tfrecord-*")).items(), "a finished shard was done again"
     assert small_release.dataset(output_dir) == undisturbed
     assert not [path for path in output_dir.iterdir() if path.is_dir()]

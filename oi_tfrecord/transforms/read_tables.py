@@ -46,18 +46,20 @@ class ReadTables(beam.PTransform):
             | "GroupByFile" >> beam.GroupByKey()
             # FileRange
             | "ResolveRanges" >> beam.FlatMap(_resolve, job)
-            | "SpreadRanges" >> beam.Reshuffle()
         )
         lines = root | "CreateLineRanges" >> beam.Create(
-            [item for item in nominal if not needs_scan(item)], reshuffle=True
+            [item for item in nominal if not needs_scan(item)], reshuffle=False
         )
         ranges = [exact, lines]
         if archives:
             # InputFile
-            ranges.append(root | "CreateArchives" >> beam.Create(archives, reshuffle=True))
+            ranges.append(root | "CreateArchives" >> beam.Create(archives, reshuffle=False))
         return (
             ranges
+            # Spread behind and not before, as Flink's and Spark's runners cannot flatten what a shuffle yields with
+            # what none does (https://github.com/apache/beam/issues/34647).
             | "FlattenRanges" >> beam.Flatten()
+            | "SpreadRanges" >> beam.Reshuffle()
             | "ReadRanges" >> beam.ParDo(_ReadRange(job)).with_outputs(RESULTS, main=BATCHES)
         )
 

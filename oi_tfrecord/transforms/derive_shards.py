@@ -1,0 +1,105 @@
+"""Shards of records to indexes, and indexes to shards of a derived split."""
+
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+
+from oi_tfrecord import storage
+from oi_tfrecord.allocator import keep_freed_memory
+from oi_tfrecord.derived_shard import DerivedJob, write_derived_shard
+from oi_tfrecord.progress import WRITE, Reporter
+from oi_tfrecord.record_index import index_shard
+
+
+class IndexShards(beam.PTransform):
+    """Indexes each shard of the sources, in the work folder.
+
+    Input: the root. Output: (source, shard) of each.
+    """
+
+    def __init__(self, job: DerivedJob, shards: Sequence[tuple[int, int]]):
+        """Args:
+        job: the derived split.
+        shards: (source, shard) of those to index.
+        """
+        super().__init__()
+        self._job = job
+        self._shards = tuple(shards)
+
+    def expand(self, root):  # type: ignore[no-untyped-def]
+        return (
+            root
+            # source, shard
+            | "CreateShards" >> beam.Create(self._shards, reshuffle=False)
+            | "SpreadShards" >> beam.Reshuffle()
+            | "IndexShard" >> beam.ParDo(_IndexShard(self._job))
+        )
+
+
+class WriteDerivedShards(beam.PTransform):
+    """Writes each shard of the output; images are read here, so their bytes never go through a shuffle.
+
+    Input: the root. Output: the number of each shard.
+    """
+
+    def __init__(self, job: DerivedJob, shards: Sequence[int]):
+        """Args:
+        job: the derived split.
+        shards: numbers of those to write.
+        """
+        super().__init__()
+        self._job = job
+        self._shards = tuple(shards)
+
+    def expand(self, root):  # type: ignore[no-untyped-def]
+        return (
+            root
+            # number of the shard
+            | "CreateShards" >> beam.Create(self._shards, reshuffle=False)
+            | "SpreadShards" >> beam.Reshuffle()
+            | "WriteShard" >> beam.ParDo(_WriteShard(self._job))
+        )
+
+
+class _IndexShard(beam.DoFn):
+    def __init__(self, job: DerivedJob):
+        self._job = job
+
+    def setup(self) -> None:
+        keep_freed_memory()
+        self._reporter = Reporter(self._job.work, WRITE)
+
+    def process(self, element: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        source, shard = element
+        path = self._job.sources[source][shard]
+        with self._job.work.reported():
+            index, counts = index_shard(
+                path, self._job.by, lambda records, size: self._reporter.set_shard(records, size, 0, 0)
+            )
+        self._job.index.write(source, shard, index, counts)
+        size = sum(info.size for info in storage.match(storage.escape(path)))
+        self._reporter.end_shard(counts.records, size, 0)
+        yield element
+
+    def teardown(self) -> None:
+        self._reporter.flush()
+
+
+class _WriteShard(beam.DoFn):
+    def __init__(self, job: DerivedJob):
+        self._job = job
+
+    def setup(self) -> None:
+        keep_freed_memory()
+        self._reporter = Reporter(self._job.work, WRITE)
+
+    def process(self, shard: int) -> Iterator[int]:
+        with self._job.work.reported():
+            result = write_derived_shard(
+                self._job, shard, lambda records, size, share: self._reporter.set_shard(records, size, 0, share)
+            )
+        self._reporter.end_shard(result.records, result.size, 0)
+        yield shard
+
+    def teardown(self) -> None:
+        self._reporter.flush()

@@ -1,0 +1,93 @@
+"""Merges datasets: splits of the same name become one, under one label map.
+
+  oi-tfrecord merge records_v3 records_more --to=merged
+  oi-tfrecord merge first second third --to=merged --split=train --label_map=label_map.pbtxt --on_duplicate=first
+
+On Dataflow:
+
+  oi-tfrecord merge gs://BUCKET/first gs://BUCKET/second --to=gs://BUCKET/merged \\
+    --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp \\
+    --setup_file=./setup.py
+
+Ids are those of the first folder's label map, and classes that it lacks get ids after its highest; every id in a
+record is made anew from its MID. The same records and options give the same bytes, whatever the number of workers. A
+run that was interrupted goes on when the same command is run again. Exit code 0: done; 1: a flag or file is to blame;
+3: records were lost.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from oi_tfrecord.errors import ConfigError, OiTfrecordError
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are like those of the other commands."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError("flags", message)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's own flags."""
+    parser = _Parser(
+        prog="oi-tfrecord merge",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        epilog="All flags of Apache Beam are taken too.",
+    )
+    add = parser.add_argument
+    add("inputs", metavar="DIR", nargs="+", help="Folders that `oi-tfrecord` wrote, on any Beam filesystem.")
+    add("--to", required=True, help="Folder to write to.")
+    add("--split", default="", help="Splits, separated by commas; all by default.")
+    add("--label_map", default="", help="Label map to use as it is; it must have every class of the inputs.")
+    add("--on_duplicate", default="error", help="Of an image that several have: error, or keep the first.")
+    add("--common_keys", action="store_true", help="Leave out keys of records that not all inputs have.")
+    add("--num_shards", type=int, default=0, help="Number of shards of each split; 0 chooses by the size.")
+    add("--workers", type=int, default=0, help="Local worker processes; 0 chooses by the size.")
+    add("--overwrite", action="store_true", help="Replace splits that are there.")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    from oi_tfrecord import storage
+    from oi_tfrecord.merge import MergeOptions, merge
+    from oi_tfrecord.options import check_beam_arguments
+
+    parser = make_parser()
+    try:
+        parsed, rest = parser.parse_known_args(arguments)
+        check_beam_arguments(rest, [name.lstrip("-") for action in parser._actions for name in action.option_strings])
+        storage.use_options(rest)
+        options = MergeOptions(
+            inputs=tuple(parsed.inputs),
+            output_dir=parsed.to,
+            splits=tuple(name for name in parsed.split.split(",") if name),
+            label_map=parsed.label_map,
+            on_duplicate=parsed.on_duplicate,
+            common_keys=parsed.common_keys,
+            num_shards=parsed.num_shards,
+            workers=parsed.workers,
+            overwrite=parsed.overwrite,
+            beam_arguments=tuple(rest),
+        )
+        entries = merge(options, sys.stdout)
+        return 0 if all(entry["balanced"] for entry in entries.values()) else 3
+    except OiTfrecordError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"error: {told}. Check the path, its permissions and the space that is left.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
