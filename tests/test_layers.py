@@ -193,7 +193,6 @@ LAYERS: dict[str, set[str]] = {
         "report",
         "boot_worker",
         "run",
-        "report",
         "runner_config",
         "template",
         "verify",
