@@ -42,7 +42,10 @@ setup(
     packages=[*find_packages(include=["oi_tfrecord", "oi_tfrecord.*", "pipelines"]), "oi_tfrecord.configs"],
     # The configurations stand at the top of the repository, where users look, and travel in the package.
     package_dir={"oi_tfrecord.configs": "configs"},
-    package_data={"oi_tfrecord": ["py.typed", "web/*", "web/vendor/*/*"], "oi_tfrecord.configs": ["*.yaml"]},
+    package_data={
+        "oi_tfrecord": ["py.typed", "web/*", "web/vendor/*/*"],
+        "oi_tfrecord.configs": ["*.yaml", "runners/*.yaml"],
+    },
     install_requires=[
         "absl-py>=2",
         "apache-beam>=2.65,<3",

@@ -61,8 +61,12 @@ def _values(loaded: Mapping[Any, Any], path: str) -> dict[str, Any]:
     return values
 
 
-def find_config(name: str) -> pathlib.Path:
+def find_config(name: str, kind: str = "") -> pathlib.Path:
     """Returns the file of `--config`: a path, or the name of a configuration shipped with the package.
+
+    Args:
+      name: as given.
+      kind: folder of the shipped ones within `configs`, empty for those of releases.
 
     Raises:
       ConfigError: when there is no such file.
@@ -71,13 +75,14 @@ def find_config(name: str) -> pathlib.Path:
     if given.is_file():
         return given
     here = pathlib.Path(__file__).parent
-    shipped = [folder for folder in (here / "configs", here.parent / "configs") if folder.is_dir()]
+    shipped = [folder / kind for folder in (here / "configs", here.parent / "configs") if folder.is_dir()]
     for folder in shipped:
         candidate = folder / (given.name if given.suffix else given.name + ".yaml")
         if candidate.is_file():
             return candidate
     known = sorted(path.stem for folder in shipped for path in folder.glob("*.yaml"))
-    raise ConfigError("config", f"no file {name!r}; shipped are {', '.join(known)}{nearest(given.stem, known)}")
+    field = "runner_config" if kind else "config"
+    raise ConfigError(field, f"no file {name!r}; shipped are {', '.join(known)}{nearest(given.stem, known)}")
 
 
 def _typed(key: str, value: Any, default: Any) -> Any:

@@ -9,21 +9,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
+from oi_tfrecord.beam_flags import is_local, value_of
 from oi_tfrecord.config import ConvertConfig, parse_max_rejects
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.estimate import Workload, describe
 from oi_tfrecord.finish import FinishJob, rejects_file
 from oi_tfrecord.manifest import TableInput, too_many_rejects
 from oi_tfrecord.options import Command, parse_convert
 from oi_tfrecord.output_state import OutputState, planned_before, prepare_output, read_split
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.progress import ProgressLine
-from oi_tfrecord.run import import_beam_quietly, is_local, run_pipeline
+from oi_tfrecord.run import import_beam_quietly, run_pipeline
+from oi_tfrecord.sample_shard import time_sample
 from oi_tfrecord.shard_plan import ShardPlan, plan_shards
-from oi_tfrecord.summary import print_expected_time, print_shard_plan, print_summary
+from oi_tfrecord.summary import print_shard_plan, print_summary
 from oi_tfrecord.tables import Table
 
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
 
+_PROCESSES_PER_CORE = 2
+"""A dry run does not start more than these, as it would learn nothing but that they wait for each other."""
 SMALL_DECODED_BYTES = 256 << 10
 """The same (some 600 images) where every image is decoded."""
 
@@ -46,20 +52,34 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
       ConfigError, InputError: naming what to mend.
     """
     out = out or sys.stdout
+    began = time.monotonic()
     command = parse_convert(arguments)
     storage.use_options(command.beam_arguments)
     plan, shard_plan = _plan_shards(make_plan(command.config), out)
+    if command.beam_dry_run:
+        _build_job(command, plan, out)
+        return 0
+    is_template = bool(value_of(command.beam_arguments, "--template_location"))
+    if is_template and plan.config.max_images:
+        raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
     state = prepare_output(plan)
     started = time.monotonic()
     if state.complete is not None:
         print("Nothing to do: this conversion is complete.", file=out)
     else:
         _run(command, plan, state)
+    if is_template and state.complete is None:
+        # The service runs the job after this process has ended.
+        print(f"The job was built; it writes to {plan.config.output_dir}.", file=out)
+        return 0
     seconds = time.monotonic() - started
     split = read_split(plan.config.output_dir, plan.config.split)
     print_summary(plan, split, seconds, out)
     if plan.config.dry_run and shard_plan is not None:
-        print_expected_time(shard_plan, seconds, command.workers or _choose_workers(plan), out)
+        work = _workload(plan, shard_plan, split["estimate"], time.monotonic() - began, _count_workers(command, plan))
+        workers = command.workers or _count_workers(command, plan)
+        for line in describe(work, workers, os.cpu_count() or 1, command.prices):
+            print(line, file=out)
     return _exit_code(plan.config, split)
 
 
@@ -79,6 +99,16 @@ def _plan_shards(plan: ConvertPlan, out: TextIO) -> tuple[ConvertPlan, ShardPlan
     return plan.with_shards(num_shards), shard_plan
 
 
+def _build_job(command: Command, plan: ConvertPlan, out: TextIO) -> None:
+    """Builds the job as the runner would get it, and tells of it; nothing is written or run."""
+    import_beam_quietly()
+    from oi_tfrecord.pipeline import build_pipeline
+    from oi_tfrecord.run import build_job
+
+    job = build_job(command.beam_arguments, lambda root: build_pipeline(root, plan, _finish_job(plan), {}))
+    print(f"job        {job.steps:,} steps, {job.size:,} bytes; staged: {', '.join(job.staged) or 'nothing'}", file=out)
+
+
 def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
     import_beam_quietly()
     from oi_tfrecord.pipeline import build_limit_pipeline, build_pipeline
@@ -90,7 +120,7 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
             plan.work, total_bytes=total_bytes, num_shards=plan.num_shards, finished_shards=finished_shards
         )
 
-    workers = command.workers or _choose_workers(plan)
+    workers = _count_workers(command, plan)
     work = plan.work
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
@@ -115,6 +145,8 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
     except Exception as error:
         # Beam rewords the exceptions of its workers; the stored one names the file as it is.
         raise work.error(error) or error from None
+    if value_of(command.beam_arguments, "--template_location"):
+        return
     plan.work.delete()
 
 
@@ -126,6 +158,30 @@ def _shuffle_folder(command: Command, plan: ConvertPlan) -> contextlib.AbstractC
         return contextlib.nullcontext("")
     # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
     return temporary_folder(plan.work.shuffle if storage.is_local(plan.work.path) else "")
+
+
+def _workload(
+    plan: ConvertPlan, shard_plan: ShardPlan, counted: Mapping[str, Any], seconds: float, workers: int
+) -> Workload:
+    return Workload(
+        table_seconds=seconds,
+        table_workers=workers,
+        table_cpu_seconds=counted["cpu_seconds"],
+        ranges=max(counted["ranges"], 1),
+        shards=plan.num_shards,
+        images=shard_plan.images * shard_plan.found,
+        image_bytes=shard_plan.image_bytes,
+        shuffled_bytes=counted["shuffled_bytes"],
+        timing=time_sample(plan.shard_job(), shard_plan.sample),
+    )
+
+
+def _count_workers(command: Command, plan: ConvertPlan) -> int:
+    """Returns the number of local processes; a dry run that asks for those of a cluster gets what this machine has."""
+    cores = os.cpu_count() or 1
+    if command.workers and not (plan.config.dry_run and command.workers > _PROCESSES_PER_CORE * cores):
+        return command.workers
+    return cores if command.workers else _choose_workers(plan)
 
 
 def _choose_workers(plan: ConvertPlan) -> int:
@@ -151,7 +207,7 @@ def _finish_job(plan: ConvertPlan) -> FinishJob:
     }
     config = plan.config
     attribution_csv = config.attribution_csv and not config.dry_run
-    return FinishJob(config.split, config.output_dir, plan.work, inputs, about, attribution_csv)
+    return FinishJob(config.split, config.output_dir, plan.work, inputs, about, attribution_csv, config.dry_run)
 
 
 def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:

@@ -29,6 +29,7 @@ class FinishJob:
       inputs: the CSV files.
       about: entries that the manifest takes over.
       attribution_csv: whether the shards left parts of an attribution file.
+      dry_run: whether the manifest is to hold what an estimate needs.
     """
 
     split: str
@@ -37,6 +38,7 @@ class FinishJob:
     inputs: tuple[TableInput, ...]
     about: Mapping[str, Any]
     attribution_csv: bool = False
+    dry_run: bool = False
 
 
 def rejects_file(split: str) -> str:
@@ -70,6 +72,12 @@ def finish_dataset(job: FinishJob, results: Iterable[bytes], label_map: LabelMap
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)
     split = build_split(job.inputs, ranges, shards, label_map, about)
+    if job.dry_run:
+        split["estimate"] = {
+            "ranges": len(ranges),
+            "shuffled_bytes": sum(result.shuffled_bytes for result in ranges),
+            "cpu_seconds": sum(result.cpu_seconds for result in parsed),
+        }
     path = storage.join(job.output_dir, MANIFEST_FILE)
     existing = storage.read(path) if storage.exists(path) else None
     storage.write(path, merge_split(existing, job.split, split), temporary)

@@ -1,6 +1,7 @@
 """Where the bytes of an image come from: the protocol, and files named by a pattern."""
 
 import dataclasses
+import errno
 import os
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sharding import format_id
+
+_OF_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 
 
 class ShardImages(Protocol):
@@ -92,7 +95,8 @@ class PatternSource:
 
         Raises:
           ImageRejected: if there is no such file, or it is too large or cannot be read.
-          StorageError: if remote storage fails, which says nothing of the image.
+          OSError: if the machine fails, which says nothing of the image.
+          StorageError: if remote storage does.
         """
         return self.read_path(self.path(image_id))
 
@@ -114,7 +118,7 @@ class PatternSource:
         except FileNotFoundError:
             raise ImageRejected(Reject.IMAGE_MISSING, path) from None
         except OSError as error:
-            raise ImageRejected(Reject.IMAGE_UNREADABLE, f"{path}: {error.strerror}") from None
+            raise _of_image(error, path) from None
         try:
             size = os.fstat(descriptor).st_size
             if size > self.max_bytes:
@@ -124,9 +128,17 @@ class PatternSource:
                 data += more
             return data
         except OSError as error:
-            raise ImageRejected(Reject.IMAGE_UNREADABLE, f"{path}: {error.strerror}") from None
+            raise _of_image(error, path) from None
         finally:
             os.close(descriptor)
+
+
+def _of_image(error: OSError, path: str) -> Exception:
+    """Returns what a failing local read is told as: a fault of this file, or one of the machine that may pass."""
+    if error.errno in _OF_MACHINE:
+        # Rejected, the image would be lost, and the same conversion would give other bytes another time.
+        return OSError(error.errno, error.strerror, path)
+    return ImageRejected(Reject.IMAGE_UNREADABLE, f"{path}: {error.strerror}")
 
 
 @dataclasses.dataclass(frozen=True)

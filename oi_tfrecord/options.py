@@ -1,15 +1,17 @@
 """Flags of the commands: ours, those that Beam owns, and an error for any other."""
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
+from oi_tfrecord.beam_flags import check_beam_arguments, value_of
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.config_file import read_config
-from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.estimate import NO_PRICES, Prices
+from oi_tfrecord.runner_config import read_runner_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,21 +21,43 @@ class Command:
     Attributes:
       config: of the conversion.
       workers: local worker processes; 0 chooses.
-      beam_arguments: flags that Beam owns, as given.
+      beam_arguments: flags that Beam owns, those of the runner configuration first.
+      beam_dry_run: whether to build the job only, as Beam's `--dry_run` does.
+      prices: what `--dry_run` counts with.
     """
 
     config: ConvertConfig
     workers: int
     beam_arguments: tuple[str, ...]
+    beam_dry_run: bool = False
+    prices: Prices = NO_PRICES
+
+
+def define_command_flags() -> flags.FlagValues:
+    """Returns the flags of `convert` that are no field of ConvertConfig, as they do not decide what is written."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("config", None, "Configuration file, or the name of a shipped one (v3).", flag_values=values)
+    flags.DEFINE_string(
+        "runner_config", None, "File of Beam's flags, or the name of a shipped one (dataflow).", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "beam_dry_run", False, "Build and check the job of a remote runner (Beam's --dry_run).", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "workers", 0, "Local worker processes; 0 chooses by the size of the input.", lower_bound=0, flag_values=values
+    )
+    flags.DEFINE_float(
+        "worker_hour_price", None, "Price of a worker's hour, for --dry_run to tell the cost.", 0, flag_values=values
+    )
+    flags.DEFINE_float(
+        "shuffle_gb_price", None, "Price of a shuffled GB, for --dry_run to tell the cost.", 0, flag_values=values
+    )
+    return values
 
 
 def define_convert_flags() -> flags.FlagValues:
     """Returns the flags of `convert`: one per field of ConvertConfig, and a few of the command's own."""
-    values = flags.FlagValues()
-    flags.DEFINE_string("config", None, "Configuration file, or the name of a shipped one (v3).", flag_values=values)
-    flags.DEFINE_integer(
-        "workers", 0, "Local worker processes; 0 chooses by the size of the input.", lower_bound=0, flag_values=values
-    )
+    values = define_command_flags()
     for field in dataclasses.fields(ConvertConfig):
         description = field.metadata["help"]
         if isinstance(field.default, bool):
@@ -64,10 +88,19 @@ def parse_convert(arguments: Sequence[str]) -> Command:
     except flags.Error as error:
         raise ConfigError("flags", str(error)) from error
     check_beam_arguments(rest, list(values))
+    if (runner_config := values["runner_config"].value) is not None:
+        rest = list(read_runner_config(runner_config, rest))
+    if values["beam_dry_run"].value:
+        # Beam calls it --dry_run, as this command calls something else.
+        rest.append("--dry_run=True")
+    beam_dry_run = value_of(rest, "--dry_run") == "True"
+    if beam_dry_run and "dataflow" not in value_of(rest, "--runner").lower():
+        raise ConfigError("beam_dry_run", "is of use with --runner=DataflowRunner only, as others would run the job")
     fields = [field.name for field in dataclasses.fields(ConvertConfig)]
     overrides: dict[str, Any] = {name: values[name].value for name in fields if values[name].value is not None}
     config = read_config(values["config"].value, overrides)
-    return Command(config, int(values["workers"].value or 0), tuple(rest))
+    prices = Prices(values["worker_hour_price"].value, values["shuffle_gb_price"].value)
+    return Command(config, int(values["workers"].value or 0), tuple(rest), beam_dry_run, prices)
 
 
 def describe_convert_flags() -> str:
@@ -79,49 +112,3 @@ def describe_convert_flags() -> str:
         if flag.name == name:
             lines.append(f"  --{name}: {flag.help}")
     return "\n".join(lines)
-
-
-def check_beam_arguments(arguments: Sequence[str], own_flags: Sequence[str]) -> None:
-    """Checks that Beam knows each flag; Beam itself only warns of unknown ones.
-
-    Args:
-      arguments: what is left of the command line.
-      own_flags: names of our flags, for the nearest known one.
-
-    Raises:
-      ConfigError: naming the first unknown flag.
-    """
-    if not arguments:
-        return
-    known = _beam_flags()
-    takes_value = False
-    for argument in arguments:
-        if not argument.startswith("-"):
-            if not takes_value:
-                raise ConfigError("flags", f"{argument!r} is no flag")
-            takes_value = False
-            continue
-        name, equals, _ = argument.partition("=")
-        if name not in known:
-            names = [*(f"--{flag}" for flag in own_flags), *known]
-            raise ConfigError(name.lstrip("-"), f"is no flag of this command or of Beam{nearest(name, names)}")
-        takes_value = not equals and known[name]
-
-
-def _beam_flags() -> dict[str, bool]:
-    """Returns Beam's flags, and whether each takes a value."""
-    from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
-
-    parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
-    pending = [PipelineOptions]
-    while pending:
-        options = pending.pop()
-        pending.extend(options.__subclasses__())
-        if options is not PipelineOptions and "_add_argparse_args" in vars(options):
-            try:
-                options._add_argparse_args(parser)
-            except argparse.ArgumentError:
-                continue
-    return {
-        name: action.nargs != 0 for action in parser._actions for name in action.option_strings if name.startswith("-")
-    }

@@ -49,7 +49,14 @@ def build_pipeline(
         # JSON of a ShardResult
         | "WriteShards" >> WriteShards(plan.shard_job(), label_map)
     )
-    kept = root | "CreateFinishedShards" >> beam.Create(list(finished.values()))
+    # Their results are many times as large as their numbers, and a job's graph is bounded (Dataflow: 10 MB).
+    kept = (
+        root
+        # shard
+        | "CreateFinishedShards" >> beam.Create(sorted(finished), reshuffle=False)
+        # JSON of a ShardResult
+        | "ReadResults" >> beam.Map(plan.work.read_result)
+    )
     return (
         (tables.results, written, kept)
         | "FlattenResults" >> beam.Flatten()

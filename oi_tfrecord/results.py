@@ -22,6 +22,8 @@ class RangeResult:
       class_rows: MID to usable rows, of the table whose classes are counted; empty for the others.
       ends_open: whether its last line lacks a line end.
       damage: what is wrong with the archive that the range is of; empty if nothing is.
+      shuffled_bytes: of its rows as they were handed on; for estimates only, as a rerun hands on fewer.
+      cpu_seconds: that it took; for estimates only.
     """
 
     table: str
@@ -36,6 +38,8 @@ class RangeResult:
     class_rows: dict[str, int]
     ends_open: bool
     damage: str = ""
+    shuffled_bytes: int = 0
+    cpu_seconds: float = 0.0
 
     @property
     def rows_passed(self) -> int:
@@ -78,6 +82,7 @@ class ShardResult:
       images_over_100_boxes: images with more boxes than the Object Detection API reads by default.
       image_counts: images in the records that were `stripped` of metadata, `resized`, `turned`, whose
         `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
+      cpu_seconds: that it took; for estimates only.
     """
 
     shard: int
@@ -99,6 +104,7 @@ class ShardResult:
     most_boxes: int
     images_over_100_boxes: int
     image_counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    cpu_seconds: float = 0.0
 
     @property
     def listed_rejects(self) -> int:

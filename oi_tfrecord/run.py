@@ -1,10 +1,12 @@
 """Runs a pipeline on the runner of the command line, or locally."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from oi_tfrecord.beam_flags import is_local
 from oi_tfrecord.progress import ProgressLine
 from oi_tfrecord.worker import keep_told_errors_off_the_log
 
@@ -19,9 +21,42 @@ def import_beam_quietly() -> None:
     keep_told_errors_off_the_log()
 
 
-def is_local(beam_arguments: Sequence[str]) -> bool:
-    """Returns whether a pipeline with these flags runs on this machine, as they name no runner."""
-    return not any(argument.partition("=")[0] == "--runner" for argument in beam_arguments)
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A job that was built, but not submitted.
+
+    Attributes:
+      steps: number of transforms, those of Beam's within ours included.
+      size: bytes of its graph.
+      staged: names of the files that workers get.
+    """
+
+    steps: int
+    size: int
+    staged: tuple[str, ...]
+
+
+def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job:
+    """Builds the job of a runner that honours Beam's `--dry_run`, which must be given.
+
+    Args:
+      beam_arguments: flags that Beam owns.
+      build: adds the steps to the pipeline it is given.
+    """
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.portability.api import beam_runner_api_pb2
+
+    pipeline = Pipeline(options=PipelineOptions(list(beam_arguments)))
+    build(pipeline)
+    result: Any = pipeline.run()
+    graph = result.job.proto_pipeline
+    staged = [
+        beam_runner_api_pb2.ArtifactStagingToRolePayload.FromString(dependency.role_payload).staged_name
+        for environment in graph.components.environments.values()
+        for dependency in environment.dependencies
+    ]
+    return Job(len(graph.components.transforms), graph.ByteSize(), tuple(sorted(set(staged))))
 
 
 def run_pipeline(

@@ -20,6 +20,7 @@ from oi_tfrecord import object_store
 from oi_tfrecord.storage_faults import named, retried, unreachable
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
+_COMPARED_BYTES = 8 << 20
 ATOMIC_CREATE = ("gs://", "s3://")
 """Schemes whose files appear whole when they are closed, so that no temporary name is needed."""
 
@@ -233,15 +234,30 @@ def write(path: str, data: bytes, temporary_folder: str) -> None:
 
 
 def replace(source: str, target: str) -> None:
-    """Renames a file over `target`."""
+    """Renames a file over `target`.
+
+    Where a rename does not replace, a target with the same bytes stays: a runner may try again what has ended,
+    and if that try is cut short between deleting and renaming, what the first one put there would be lost.
+    """
     if is_local(source):
         os.replace(source, target)
         return
     filesystems = _filesystems()
     with unreachable(target):
         if filesystems.exists(target):
+            if _have_equal_bytes(source, target):
+                filesystems.delete([source])
+                return
             filesystems.delete([target])
         filesystems.rename([source], [target])
+
+
+def _have_equal_bytes(one: str, other: str) -> bool:
+    with open_read(one) as first, open_read(other) as second:
+        while (piece := first.read(_COMPARED_BYTES)) == second.read(_COMPARED_BYTES):
+            if not piece:
+                return True
+    return False
 
 
 def make_folder(path: str) -> None:

@@ -29,26 +29,6 @@ def print_shard_plan(shard_plan: ShardPlan, num_shards: int, out: TextIO) -> Non
     )
 
 
-def print_expected_time(shard_plan: ShardPlan, table_seconds: float, workers: int, out: TextIO) -> None:
-    """Prints how long the conversion would take on this machine.
-
-    Args:
-      shard_plan: the estimate.
-      table_seconds: what the tables took in this dry run.
-      workers: processes.
-      out: where to.
-    """
-    if not shard_plan.seconds_per_image:
-        print("time       unknown: none of the sampled images was found", file=out)
-        return
-    image_seconds = shard_plan.images * shard_plan.found * shard_plan.seconds_per_image / workers
-    print(
-        f"time       about {table_seconds + image_seconds:,.0f} s on this machine with {workers} workers: "
-        f"{table_seconds:,.0f} s for the tables, {image_seconds:,.0f} s for the images",
-        file=out,
-    )
-
-
 def print_summary(plan: ConvertPlan, split: Mapping[str, Any], seconds: float, out: TextIO) -> None:
     """Prints the counts of a finished conversion and where its files are.
 

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from oi_tfrecord import storage
+from oi_tfrecord.beam_flags import is_local
 from oi_tfrecord.check_manifest import compare_manifest
 from oi_tfrecord.check_shard import ShardTask
 from oi_tfrecord.dataset import find_splits
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.finish import LABEL_MAP_FILE
-from oi_tfrecord.run import import_beam_quietly, is_local, run_pipeline
+from oi_tfrecord.run import import_beam_quietly, run_pipeline
 from oi_tfrecord.verdict import SplitSummary, Verdict, add_faults, read_verdict, to_report, to_text
 from oi_tfrecord.verify_plan import check_side_files, load_label_map, plan_shards
 from oi_tfrecord.verify_progress import VerifyProgress

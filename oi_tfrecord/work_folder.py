@@ -66,6 +66,11 @@ class WorkFolder:
         """Stores the result of a finished shard."""
         storage.write(storage.join(self.path, "results", f"shard-{shard:05d}.json"), data, self.temporary)
 
+    def read_result(self, shard: int) -> bytes:
+        """Returns the stored result of a finished shard."""
+        with self.reported():
+            return storage.read(storage.join(self.path, "results", f"shard-{shard:05d}.json"))
+
     def results(self) -> Iterator[bytes]:
         """Yields the stored results of finished shards."""
         for info in storage.match(storage.join(storage.escape(self.path), "results", "shard-*.json")):

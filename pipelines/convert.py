@@ -9,7 +9,7 @@ On Dataflow:
 
   oi-tfrecord convert --config=configs/v3.yaml --split=train --data_dir=gs://BUCKET/2017_11 \\
     --images='gs://BUCKET/train/{image_id}.jpg' --output_dir=gs://BUCKET/records --num_shards=2048 \\
-    --runner=DataflowRunner --project=PROJECT --region=REGION \\
+    --runner_config=dataflow --project=PROJECT --region=REGION \\
     --temp_location=gs://BUCKET/tmp --setup_file=./setup.py
 """
 

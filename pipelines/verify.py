@@ -53,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.options import check_beam_arguments
+    from oi_tfrecord.beam_flags import check_beam_arguments
     from oi_tfrecord.verify import VerifyOptions, run_verify
 
     parser = make_parser()

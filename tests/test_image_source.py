@@ -120,7 +120,7 @@ def test_a_file_without_permission_is_unreadable(tmp_path: pathlib.Path, monkeyp
     assert "Permission denied" in detail
 
 
-def test_a_fault_while_reading_is_unreadable_and_closes_the_file(
+def test_a_fault_of_the_disk_is_no_fault_of_the_image_and_closes_the_file(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / IMAGE_ID).write_bytes(b"data")
@@ -131,9 +131,9 @@ def test_a_fault_while_reading_is_unreadable_and_closes_the_file(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "read", fail)
-    reason, detail = reason_of(PatternSource(f"{tmp_path}/{{image_id}}", "train", 9))
-    assert reason is Reject.IMAGE_UNREADABLE
-    assert "Input/output error" in detail
+    with pytest.raises(OSError, match="Input/output error") as raised:
+        PatternSource(f"{tmp_path}/{{image_id}}", "train", 9).read(IMAGE_ID)
+    assert raised.value.filename == f"{tmp_path}/{IMAGE_ID}"
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptors[0])
 

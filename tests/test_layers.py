@@ -48,6 +48,7 @@ LAYERS: dict[str, set[str]] = {
         "deflate",
         "derived_manifest",
         "draw_boxes",
+        "estimate",
         "example",
         "expansion",
         "export_rows",
@@ -141,6 +142,7 @@ LAYERS: dict[str, set[str]] = {
         "record_index",
         "repeated_images",
         "sample",
+        "sample_shard",
         "shard_balance",
         "shard_file",
         "shard_images",
@@ -177,6 +179,7 @@ LAYERS: dict[str, set[str]] = {
     },
     # What a command does, from its flags to its exit code.
     "assembly": {
+        "beam_flags",
         "browse",
         "convert",
         "derive",
@@ -190,6 +193,8 @@ LAYERS: dict[str, set[str]] = {
         "report",
         "boot_worker",
         "run",
+        "runner_config",
+        "template",
         "verify",
         "worker",
     },

@@ -136,7 +136,7 @@ def test_help_lists_every_flag_and_shows_a_local_and_a_cloud_example(capsys: pyt
     told = capsys.readouterr().out
     for name in [*FIELDS, "config", "workers"]:
         assert f"--{name}: " in told
-    local, cloud = told.index("--data_dir=2017_11"), told.index("--runner=DataflowRunner")
+    local, cloud = told.index("--data_dir=2017_11"), told.index("--runner_config=dataflow")
     assert local < cloud < told.index(describe_convert_flags())
     for flag in ("--project=", "--region=", "--temp_location=gs://", "--setup_file="):
         assert flag in told[cloud : told.index("Flags")]

@@ -223,7 +223,7 @@ def test_without_any_image_the_rows_still_are_spread_over_shards(
     """A dry run before the images are there: one shard would hold the rows of the whole split."""
     _, shard_plan = planned(plan_of(tables, dry_run="true"), Images(0.0), monkeypatch)
     assert (shard_plan.found, shard_plan.image_bytes, shard_plan.output_bytes) == (0, 0, 0)
-    assert shard_plan.seconds_per_image == 0
+    assert shard_plan.sample == ()
     assert shard_plan.num_shards > 1
     # An image of Open Images has 30 KB as a small thumbnail and 3 MB as an original.
     assert 30_000 < SHARD_BYTES * shard_plan.num_shards / shard_plan.images < 3_000_000
@@ -301,7 +301,18 @@ def test_a_dry_run_prints_plan_size_and_time_and_leaves_the_output_alone(
     size = re.search(r"output about ([\d.,]+) GB", text)
     assert size is not None
     assert float(size[1]) * 1e9 == pytest.approx(written, rel=0.1, abs=5e6)
-    assert re.search(r"^time +about [\d,]+ s on this machine with 1 workers: \d+ s for the tables, \d+ s", text, re.M)
+    assert re.search(
+        r"^time +about [\d,]+ s on this machine .* with 1 workers: \d+ s for the tables, \d+ s", text, re.M
+    )
+    # 13 bytes for each of the 500 images, 40 for each box and 19 for each label that is kept, and some for each batch.
+    expected = 0
+    for table, width in {"metadata": 13, "boxes": 40, "human_labels": 19}.items():
+        [line] = re.findall(rf"^{table} +([\d,]+) rows read.*?(?:class_not_in_label_map ([\d,]+))?\)?$", text, re.M)
+        read, left = (int(count.replace(",", "") or 0) for count in line)
+        expected += width * (read - left)
+    shuffled = re.search(r"^shuffle .*\(([\d,]+) bytes\)", text, re.M)
+    assert shuffled is not None
+    assert expected < int(shuffled[1].replace(",", "")) < expected + 200
     assert "500 records expected" in text
 
 

@@ -9,9 +9,9 @@ import small_release
 from oi_tfrecord.options import parse_convert
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.shard_plan import ShardPlan
-from oi_tfrecord.summary import print_expected_time, print_shard_plan, print_summary
+from oi_tfrecord.summary import print_shard_plan, print_summary
 
-PLAN = ShardPlan(num_shards=40, images=24_000, image_bytes=250_000.0, found=0.5, seconds_per_image=0.01)
+PLAN = ShardPlan(num_shards=40, images=24_000, image_bytes=250_000.0, found=0.5, sample=())
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +56,6 @@ def test_the_plan_tells_the_shards_that_are_used_and_the_estimate() -> None:
         "plan 20 shards of about 150 MB: about 24,000 images, 50 % of them found, 250 KB each (sampled); "
         "output about 3.00 GB"
     )
-
-
-@pytest.mark.parametrize(("workers", "total", "images"), [(1, 150, 120), (2, 90, 60), (4, 60, 30)])
-def test_the_images_take_longer_with_fewer_workers_and_the_tables_as_long_as_now(
-    workers: int, total: int, images: int
-) -> None:
-    out = io.StringIO()
-    print_expected_time(PLAN, 30.0, workers, out)
-    assert " ".join(out.getvalue().split()) == (
-        f"time about {total} s on this machine with {workers} workers: 30 s for the tables, {images} s for the images"
-    )
-
-
-def test_without_a_sampled_image_the_time_is_not_made_up() -> None:
-    out = io.StringIO()
-    print_expected_time(dataclasses.replace(PLAN, seconds_per_image=0.0, found=0.0), 30.0, 2, out)
-    assert "unknown" in out.getvalue()
-    assert not any(character.isdigit() for character in out.getvalue())
 
 
 def test_counts_are_those_of_the_manifest(plan: ConvertPlan) -> None:

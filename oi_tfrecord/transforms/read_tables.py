@@ -1,5 +1,7 @@
 """CSV files, and lists of what archives hold, to batches of rows by shard."""
 
+import dataclasses
+import time
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -108,14 +110,20 @@ class _ReadRange(beam.DoFn):
     def _hand_on(self, items: Iterable[tuple[int, bytes] | RangeResult], in_archive: bool = False) -> Iterator[object]:
         folder = self._job.shuffle_folder
         to_file: list[tuple[int, bytes]] = []
+        shuffled_bytes, began = 0, time.process_time()
         for item in items:
             if isinstance(item, RangeResult):
+                seconds = time.process_time() - began
+                item = dataclasses.replace(item, shuffled_bytes=shuffled_bytes, cpu_seconds=seconds)
+                shuffled_bytes, began = 0, time.process_time()
                 if folder:
                     write_batches(folder, f"{item.table}-{item.file}-{item.index}", to_file)
                     to_file = []
                 self._reporter.add_range(item.rows_read, 0 if in_archive else item.size, sum(item.rejected.values()))
                 yield beam.pvalue.TaggedOutput(RESULTS, to_json(item))
-            elif folder:
+                continue
+            shuffled_bytes += len(item[1])
+            if folder:
                 to_file.append(item)
             else:
                 yield item

@@ -1,5 +1,7 @@
 """Batches of rows to shard files."""
 
+import dataclasses
+import time
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -43,12 +45,13 @@ class _WriteShard(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]], label_map: LabelMap) -> Iterator[bytes]:
         shard, batches = element
+        began = time.process_time()
         with self._job.work.reported():
             result = convert_shard(
                 self._job, shard, [decode(batch) for batch in batches if batch], label_map, self._reporter.set_shard
             )
         self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
-        yield to_json(result)
+        yield to_json(dataclasses.replace(result, cpu_seconds=time.process_time() - began))
 
     def teardown(self) -> None:
         self._reporter.flush()

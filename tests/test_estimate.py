@@ -1,0 +1,92 @@
+import dataclasses
+
+import pytest
+
+from oi_tfrecord.estimate import (
+    ImageTiming,
+    Prices,
+    Workload,
+    describe,
+    image_seconds,
+    predict_cluster,
+    predict_here,
+    worker_hours,
+)
+
+# A table phase of 10 s by 2 processes on 2 cores, of which 2 s are start and end, and 100,000 images of 1 ms alone
+# or 1.6 ms of all cores: one process keeps more than one core busy, two keep no more than two.
+WORK = Workload(
+    table_seconds=10.0,
+    table_workers=2,
+    table_cpu_seconds=16.0,
+    ranges=40,
+    shards=1000,
+    images=100_000,
+    image_bytes=250_000,
+    shuffled_bytes=2_000_000_000,
+    timing=ImageTiming(images=250, seconds=0.25, cpu_seconds=0.4),
+)
+NO_IMAGES = dataclasses.replace(WORK, timing=ImageTiming(0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(("workers", "seconds"), [(1, 100.0), (2, 80.0), (4, 80.0)])
+def test_processes_share_the_cores(workers: int, seconds: float) -> None:
+    assert image_seconds(WORK, workers, cores=2) == pytest.approx(seconds)
+
+
+def test_many_cores_are_used_by_many_processes() -> None:
+    assert image_seconds(WORK, 10, cores=64) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(("workers", "tables"), [(1, 16.0), (2, 8.0), (4, 8.0)])
+def test_tables_scale_but_for_start_and_end(workers: int, tables: float) -> None:
+    here = predict_here(WORK, workers, cores=2)
+    assert here.fixed == pytest.approx(2.0)
+    assert here.tables == pytest.approx(tables)
+    assert here.seconds == pytest.approx(2.0 + tables + image_seconds(WORK, workers, 2))
+
+
+@pytest.mark.parametrize(
+    ("workers", "shards", "images", "bottleneck"),
+    [
+        (1, 1000, 160.0, "images, by the number of workers"),
+        (100, 1000, 1.6, "start and end"),
+        # 3 shards keep 3 of 100 workers busy.
+        (100, 3, 160 / 3, "images, by the number of shards"),
+        # 2 workers do 3 shards in two rounds.
+        (2, 3, 160 / 3 * 2, "images, by the number of workers"),
+    ],
+)
+def test_workers_of_a_cluster_have_a_core_each(workers: int, shards: int, images: float, bottleneck: str) -> None:
+    there = predict_cluster(dataclasses.replace(WORK, shards=shards), workers, cores=2)
+    assert there.images == pytest.approx(images)
+    assert there.tables == pytest.approx(16.0 / min(workers, 40))
+    assert there.bottleneck.startswith(bottleneck)
+
+
+def test_the_work_does_not_depend_on_the_workers() -> None:
+    assert worker_hours(WORK) == pytest.approx((16 + 160) / 3600)
+
+
+def lines(work: Workload, prices: Prices) -> dict[str, str]:
+    return dict(line.split(maxsplit=1) for line in describe(work, 2, 2, prices))
+
+
+def test_a_user_reads_bytes_time_work_and_cost() -> None:
+    told = lines(WORK, Prices(worker_hour=9.0, shuffle_gb=0.5))
+    assert told["shuffle"].startswith("2.000 GB of rows (2,000,000,000 bytes)")
+    assert told["time"].startswith("about 90 s on this machine (2 cores) with 2 workers: 10 s for the tables, 80 s")
+    assert told["cluster"].startswith("about 90 s with 2 workers of one such core each")
+    # 25 GB in 80 s.
+    assert "312 MB/s" in told["cluster"]
+    assert told["work"].startswith("0.049 hours")
+    # 176 core-seconds at 9 an hour, and 2 GB at 0.5.
+    assert told["cost"] == "1.44: 0.44 for workers, 1.00 for the shuffle"
+
+
+def test_without_prices_or_images_nothing_is_made_up() -> None:
+    assert "--worker_hour_price" in lines(WORK, Prices())["cost"]
+    assert "--worker_hour_price" in lines(WORK, Prices(worker_hour=1.0))["cost"]
+    told = lines(NO_IMAGES, Prices(1.0, 1.0))
+    assert set(told) == {"shuffle", "time"}
+    assert not any(character.isdigit() for character in told["time"])

@@ -1,0 +1,94 @@
+import pathlib
+import re
+
+import pytest
+import yaml
+from apache_beam.options.pipeline_options import PipelineOptions, WorkerOptions
+
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.options import parse_convert
+from oi_tfrecord.runner_config import parse_runner_config, read_runner_config
+
+SHIPPED = sorted((pathlib.Path(__file__).parents[1] / "configs" / "runners").glob("*.yaml"))
+
+
+def test_there_is_one_for_each_runner() -> None:
+    assert [path.stem for path in SHIPPED] == ["dataflow", "direct", "flink", "prism", "spark"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_configuration_is_taken_by_beam_as_it_is_written(path: pathlib.Path) -> None:
+    arguments = parse_convert([f"--runner_config={path.stem}"]).beam_arguments
+    options = PipelineOptions(list(arguments)).get_all_options(drop_default=True)
+    for key, value in yaml.safe_load(path.read_text()).items():
+        name = {"no_save_main_session": "save_main_session"}.get(key, key)
+        # Beam keeps some numbers as texts.
+        assert str(options[name]) == str(not value if name != key else value)
+    # Each says what it costs to run on.
+    text = path.read_text()
+    assert all(word in text for word in ("Worker type", "isk", "utoscaling", "Cost"))
+
+
+def test_a_path_is_read_too(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "own.yaml").write_text("runner: FlinkRunner\nparallelism: 3\n")
+    command = parse_convert([f"--runner_config={tmp_path / 'own.yaml'}"])
+    assert command.beam_arguments == ("--runner=FlinkRunner", "--parallelism=3")
+
+
+def test_a_flag_wins_by_whatever_name_it_has(tmp_path: pathlib.Path) -> None:
+    given = ["--worker_machine_type=e2-standard-4", "--use_public_ips", "--experiments", "mine"]
+    path = tmp_path / "own.yaml"
+    path.write_text("machine_type: n1-standard-2\nno_use_public_ips: true\nexperiments: [a, b]\ndisk_size_gb: 30\n")
+    arguments = read_runner_config(str(path), given)
+    assert arguments == ("--disk_size_gb=30", *given)
+    options = PipelineOptions(list(arguments)).view_as(WorkerOptions)
+    assert (options.machine_type, options.use_public_ips, options.disk_size_gb) == ("e2-standard-4", True, 30)
+
+
+def test_values_become_flags() -> None:
+    text = "experiments: [a, b=1]\nlabels: [x=y]\nstreaming: false\nno_use_public_ips: true\nmax_num_workers: 9\n"
+    assert parse_runner_config(text, "own.yaml") == [
+        "--experiments=a", "--experiments=b=1", "--labels=x=y", "--no_use_public_ips", "--max_num_workers=9",
+    ]  # fmt: skip
+    assert parse_runner_config("# nothing\n", "own.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("max_num_worker: 3", "did you mean 'max_num_workers'"),
+        ("num_shards: 3", "num_shards"),
+        ("max_num_workers: many", "'many' is no int"),
+        ("environment_type: [a, b]", "takes one value"),
+        ("autoscaling_algorithm: SOMETIMES", "THROUGHPUT_BASED"),
+        ("streaming: 3", "takes no value"),
+        ("region:", "no single value"),
+        ("labels: [{a: b}]", "no single value"),
+        ("- runner", "keys and values"),
+        ("runner: [", "is not YAML"),
+    ],
+)
+def test_what_the_command_line_would_not_take_is_refused(text: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(named)):
+        parse_runner_config(text, "own.yaml")
+
+
+def test_an_unknown_name_lists_the_shipped_ones() -> None:
+    with pytest.raises(ConfigError, match=r"runner_config: no file 'dataflo'.*did you mean 'dataflow'"):
+        parse_convert(["--runner_config=dataflo"])
+    # A release is no runner.
+    with pytest.raises(ConfigError, match="no file 'v3'"):
+        parse_convert(["--runner_config=v3"])
+
+
+def test_both_dry_runs_can_be_had(tmp_path: pathlib.Path) -> None:
+    ours = parse_convert(["--runner=DataflowRunner", "--dry_run"])
+    assert (ours.config.dry_run, ours.beam_dry_run, ours.beam_arguments) == (True, False, ("--runner=DataflowRunner",))
+    beams = parse_convert(["--runner=DataflowRunner", "--beam_dry_run"])
+    assert (beams.config.dry_run, beams.beam_dry_run) == (False, True)
+    assert beams.beam_arguments == ("--runner=DataflowRunner", "--dry_run=True")
+    (tmp_path / "own.yaml").write_text("runner: DataflowRunner\ndry_run: true\n")
+    assert parse_convert([f"--runner_config={tmp_path / 'own.yaml'}"]).beam_dry_run
+    for flags in (["--beam_dry_run"], ["--runner=FlinkRunner", "--beam_dry_run"]):
+        with pytest.raises(ConfigError, match="beam_dry_run"):
+            parse_convert(flags)
