@@ -13,21 +13,14 @@ Needs aiohttp: pip install 'oi_tfrecord[browse]'.
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
+from oi_tfrecord.command_line import CommandParser
 from oi_tfrecord.errors import ConfigError, OiTfrecordError
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are like those of the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("flags", message)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="oi-tfrecord browse",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

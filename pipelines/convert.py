@@ -16,7 +16,7 @@ On Dataflow:
 import sys
 from collections.abc import Sequence
 
-from oi_tfrecord.errors import OiTfrecordError
+from oi_tfrecord.command_line import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,19 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     from oi_tfrecord.convert import convert
 
-    try:
-        return convert(arguments)
-    except OiTfrecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        # What a user gave may be a folder, closed to them, or on a full disk.
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"error: {told}. Check the path, its permissions and the space that is left.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; a job that was handed to a remote runner goes on there", file=sys.stderr)
-        return 130
+    return run_command(
+        lambda: convert(arguments), "interrupted; a job that was handed to a remote runner goes on there"
+    )
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from oi_tfrecord.errors import ConfigError, OiTfrecordError
+from oi_tfrecord.command_line import CommandParser
+from oi_tfrecord.errors import OiTfrecordError
 
 _FIELDS = (
     "split", "data_dir", "metadata", "image_urls", "output_dir", "image_cache", "image_ids", "fetch_connections",
@@ -33,20 +33,13 @@ _HELP = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are like those of the other commands; its own exit code means too many failures."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("flags", message)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     from oi_tfrecord.config import ConvertConfig
     from oi_tfrecord.config_file import read_config
     from oi_tfrecord.download import LAYOUTS, download, make_job
 
-    parser = _Parser(
+    parser = CommandParser(
         prog="oi-tfrecord download",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -12,25 +12,18 @@ pip install 'oi_tfrecord[postgresql]'; the password is best left to ~/.pgpass or
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from oi_tfrecord.errors import ConfigError, OiTfrecordError
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are like those of the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("flags", message)
+from oi_tfrecord.command_line import CommandParser
+from oi_tfrecord.errors import OiTfrecordError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     from oi_tfrecord import storage
+    from oi_tfrecord.beam_flags import check_beam_arguments
     from oi_tfrecord.export import ExportJob, export
-    from oi_tfrecord.options import check_beam_arguments
 
-    parser = _Parser(
+    parser = CommandParser(
         prog="oi-tfrecord export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

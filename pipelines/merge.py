@@ -18,21 +18,13 @@ run that was interrupted goes on when the same command is run again. Exit code 0
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from oi_tfrecord.errors import ConfigError, OiTfrecordError
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are like those of the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("flags", message)
+from oi_tfrecord.command_line import CommandParser, run_command
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command's own flags."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="oi-tfrecord merge",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -55,11 +47,12 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     from oi_tfrecord import storage
+    from oi_tfrecord.beam_flags import check_beam_arguments
     from oi_tfrecord.merge import MergeOptions, merge
-    from oi_tfrecord.options import check_beam_arguments
 
     parser = make_parser()
-    try:
+
+    def command() -> int:
         parsed, rest = parser.parse_known_args(arguments)
         check_beam_arguments(rest, [name.lstrip("-") for action in parser._actions for name in action.option_strings])
         storage.use_options(rest)
@@ -77,16 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         entries = merge(options, sys.stdout)
         return 0 if all(entry["balanced"] for entry in entries.values()) else 3
-    except OiTfrecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"error: {told}. Check the path, its permissions and the space that is left.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+
+    return run_command(command, "interrupted; run the same command again to go on")
 
 
 if __name__ == "__main__":

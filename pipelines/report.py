@@ -11,23 +11,16 @@ it is also in --format=json and --format=csv. All records are read, and their ch
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from oi_tfrecord.errors import ConfigError, OiTfrecordError
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are like those of the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("flags", message)
+from oi_tfrecord.command_line import CommandParser
+from oi_tfrecord.errors import OiTfrecordError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     from oi_tfrecord.report import FORMATS, report
 
-    parser = _Parser(
+    parser = CommandParser(
         prog="oi-tfrecord report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -30,21 +30,14 @@ when the same command is run again. Exit code 0: done; 1: a flag or file is to b
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from oi_tfrecord.errors import ConfigError, OiTfrecordError
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are like those of the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("flags", message)
+from oi_tfrecord.command_line import CommandParser, run_command
+from oi_tfrecord.errors import ConfigError
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command's own flags."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="oi-tfrecord resample",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -76,23 +69,16 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.options import check_beam_arguments
+    from oi_tfrecord.beam_flags import check_beam_arguments
 
     parser = make_parser()
-    try:
+
+    def command() -> int:
         parsed, rest = parser.parse_known_args(arguments)
         check_beam_arguments(rest, [name.lstrip("-") for action in parser._actions for name in action.option_strings])
         return _run(parsed, tuple(rest))
-    except OiTfrecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"error: {told}. Check the path, its permissions and the space that is left.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+
+    return run_command(command, "interrupted; run the same command again to go on")
 
 
 def _run(parsed: argparse.Namespace, beam_arguments: tuple[str, ...]) -> int:

@@ -20,21 +20,14 @@ and key; or a flag or file is to blame, and then a line on standard error that b
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from oi_tfrecord.errors import ConfigError, OiTfrecordError
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are like those of the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("flags", message)
+from oi_tfrecord.command_line import CommandParser, run_command
+from oi_tfrecord.errors import ConfigError
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command's own flags."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="oi-tfrecord verify",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -57,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from oi_tfrecord.verify import VerifyOptions, run_verify
 
     parser = make_parser()
-    try:
+
+    def command() -> int:
         parsed, rest = parser.parse_known_args(arguments)
         own = [name.lstrip("-") for action in parser._actions for name in action.option_strings]
         check_beam_arguments(rest, own)
@@ -73,16 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             beam_arguments=tuple(rest),
         )
         return run_verify(options, parsed.format, sys.stdout)
-    except OiTfrecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"error: {told}. Check the path, its permissions and the space that is left.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return 130
+
+    return run_command(command)
 
 
 if __name__ == "__main__":

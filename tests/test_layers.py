@@ -181,6 +181,7 @@ LAYERS: dict[str, set[str]] = {
     "assembly": {
         "beam_flags",
         "browse",
+        "command_line",
         "convert",
         "derive",
         "download",
