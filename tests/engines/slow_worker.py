@@ -1,19 +1,20 @@
 """A worker that takes its time for each image, so that a test can interfere while shards are being written."""
 
 import time
+from typing import Any
 
-from oi_tfrecord import boot_worker, shard_job
-from oi_tfrecord.images import ImageOptions, PreparedImage
+from oi_tfrecord import boot_worker, shard_images
+from oi_tfrecord.images import PreparedImage
 
 SECONDS = 0.2
-_prepare = shard_job.prepare
+_prepare = shard_images.prepare
 
 
-def prepare_slowly(data: bytes, options: ImageOptions) -> PreparedImage:
+def prepare_slowly(*arguments: Any) -> PreparedImage:
     time.sleep(SECONDS)
-    return _prepare(data, options)
+    return _prepare(*arguments)
 
 
 if __name__ == "__main__":
-    shard_job.prepare = prepare_slowly
+    shard_images.prepare = prepare_slowly
     boot_worker.main()
