@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from oi_tfrecord.beam_flags import check_beam_arguments
 from oi_tfrecord.errors import ConfigError, OiTfrecordError
 
 INTERRUPTED = 130
@@ -13,6 +14,30 @@ INTERRUPTED = 130
 
 class CommandParser(argparse.ArgumentParser):
     """A parser whose errors are like those of the other commands, not argparse's own exit code."""
+
+    def __init__(self, command: str, description: str | None, epilog: str = ""):
+        """Args:
+        command: its name, as in `oi-tfrecord NAME`.
+        description: the help, printed as it stands.
+        epilog: what follows the flags in the help.
+        """
+        super().__init__(
+            prog=f"oi-tfrecord {command}",
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            epilog=epilog,
+        )
+
+    def parse_with_beam_flags(self, arguments: Sequence[str] | None) -> tuple[argparse.Namespace, tuple[str, ...]]:
+        """Returns the command's own flags, and those that Beam owns as they are given.
+
+        Raises:
+          ConfigError: for a bad value, or a flag that neither has.
+        """
+        parsed, rest = self.parse_known_args(arguments)
+        check_beam_arguments(rest, [name.lstrip("-") for action in self._actions for name in action.option_strings])
+        return parsed, tuple(rest)
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError("flags", message)

@@ -10,7 +10,6 @@ the user where it cannot write there. Only 127.0.0.1 can reach it, and it reads 
 Needs aiohttp: pip install 'oi_tfrecord[browse]'.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -20,12 +19,7 @@ from oi_tfrecord.errors import ConfigError, OiTfrecordError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = CommandParser(
-        prog="oi-tfrecord browse",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser("browse", __doc__)
     parser.add_argument("output_dir", help="Folder of the records: what --output_dir of convert was.")
     parser.add_argument("--port", type=int, default=8000, help="Port; 0 takes a free one. Default: 8000.")
     parser.add_argument(

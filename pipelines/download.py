@@ -14,7 +14,6 @@ what failed is tried again. Then
 Needs aiohttp: pip install 'oi_tfrecord[download]'. Exit code 2: more failed than --max_rejects.
 """
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -39,12 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from oi_tfrecord.config_file import read_config
     from oi_tfrecord.download import LAYOUTS, download, make_job
 
-    parser = CommandParser(
-        prog="oi-tfrecord download",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser("download", __doc__)
     parser.add_argument("--config", help="Configuration file, or the name of a shipped one (v3).")
     parser.add_argument(
         "--layout",

@@ -9,7 +9,6 @@ command may be run again. Records of others are taken too, as far as their keys 
 pip install 'oi_tfrecord[postgresql]'; the password is best left to ~/.pgpass or PGPASSWORD.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -20,24 +19,15 @@ from oi_tfrecord.errors import OiTfrecordError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     from oi_tfrecord import storage
-    from oi_tfrecord.beam_flags import check_beam_arguments
     from oi_tfrecord.export import ExportJob, export
 
-    parser = CommandParser(
-        prog="oi-tfrecord export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Flags of Apache Beam for its filesystems are taken too.",
-        allow_abbrev=False,
-    )
+    parser = CommandParser("export", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
     parser.add_argument("output_dir", help="Folder of the records.")
     parser.add_argument("--to", required=True, help="Folder for Parquet files, or postgresql://USER@HOST/DATABASE.")
     parser.add_argument("--schema", default="", help="Schema of the database (open_images).")
     parser.add_argument("--splits", default="", help="Splits to export, separated by commas; all by default.")
-    own_flags = ("to", "schema", "splits")
     try:
-        parsed, beam_arguments = parser.parse_known_args(arguments)
-        check_beam_arguments(beam_arguments, own_flags)
+        parsed, beam_arguments = parser.parse_with_beam_flags(arguments)
         storage.use_options(beam_arguments)
         splits = [name for name in parsed.splits.split(",") if name]
         export(ExportJob(parsed.output_dir, parsed.to, parsed.schema, splits), sys.stdout)

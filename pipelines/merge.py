@@ -15,22 +15,15 @@ run that was interrupted goes on when the same command is run again. Exit code 0
 3: records were lost.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from oi_tfrecord.command_line import CommandParser, run_command
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Returns the parser of the command's own flags."""
-    parser = CommandParser(
-        prog="oi-tfrecord merge",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        epilog="All flags of Apache Beam are taken too.",
-    )
+    parser = CommandParser("merge", __doc__, "All flags of Apache Beam are taken too.")
     add = parser.add_argument
     add("inputs", metavar="DIR", nargs="+", help="Folders that `oi-tfrecord` wrote, on any Beam filesystem.")
     add("--to", required=True, help="Folder to write to.")
@@ -47,14 +40,12 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     from oi_tfrecord import storage
-    from oi_tfrecord.beam_flags import check_beam_arguments
     from oi_tfrecord.merge import MergeOptions, merge
 
     parser = make_parser()
 
     def command() -> int:
-        parsed, rest = parser.parse_known_args(arguments)
-        check_beam_arguments(rest, [name.lstrip("-") for action in parser._actions for name in action.option_strings])
+        parsed, rest = parser.parse_with_beam_flags(arguments)
         storage.use_options(rest)
         options = MergeOptions(
             inputs=tuple(parsed.inputs),
@@ -66,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             num_shards=parsed.num_shards,
             workers=parsed.workers,
             overwrite=parsed.overwrite,
-            beam_arguments=tuple(rest),
+            beam_arguments=rest,
         )
         entries = merge(options, sys.stdout)
         return 0 if all(entry["balanced"] for entry in entries.values()) else 3

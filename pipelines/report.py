@@ -8,7 +8,6 @@ The page is one file that needs no network, with the licence of the chart librar
 it is also in --format=json and --format=csv. All records are read, and their checksums with them.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -20,12 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     from oi_tfrecord.report import FORMATS, report
 
-    parser = CommandParser(
-        prog="oi-tfrecord report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser("report", __doc__)
     parser.add_argument("output_dir", help="Folder of the records: what --output_dir of convert was.")
     parser.add_argument("--output", default="", help="File to write, - for standard output. Default: in the folder.")
     parser.add_argument("--format", choices=FORMATS, default="html", help="Default: html.")

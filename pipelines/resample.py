@@ -35,15 +35,9 @@ from oi_tfrecord.command_line import CommandParser, run_command
 from oi_tfrecord.errors import ConfigError
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Returns the parser of the command's own flags."""
-    parser = CommandParser(
-        prog="oi-tfrecord resample",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        epilog="All flags of Apache Beam are taken too.",
-    )
+    parser = CommandParser("resample", __doc__, "All flags of Apache Beam are taken too.")
     add = parser.add_argument
     add("output_dir", metavar="OUTPUT_DIR", help="Folder that `oi-tfrecord convert` wrote, on any Beam filesystem.")
     add("--split", required=True, help="Split to take images of.")
@@ -69,14 +63,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.beam_flags import check_beam_arguments
 
     parser = make_parser()
 
     def command() -> int:
-        parsed, rest = parser.parse_known_args(arguments)
-        check_beam_arguments(rest, [name.lstrip("-") for action in parser._actions for name in action.option_strings])
-        return _run(parsed, tuple(rest))
+        parsed, rest = parser.parse_with_beam_flags(arguments)
+        return _run(parsed, rest)
 
     return run_command(command, "interrupted; run the same command again to go on")
 

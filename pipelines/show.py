@@ -10,7 +10,6 @@ From a bucket (credentials as for every Beam filesystem):
 N counts from 0. Names of classes come from label_map.pbtxt beside the shard.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -22,12 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     from oi_tfrecord.show import show
 
-    parser = CommandParser(
-        prog="oi-tfrecord show",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser("show", __doc__)
     parser.add_argument("place", metavar="SHARD[:N]", help="A shard, and the number of the record in it.")
     parser.add_argument("--png", default="", help="File for the picture with its boxes, coloured by class.")
     parser.add_argument("--label_map", default="", help="Label map; label_map.pbtxt beside the shard by default.")

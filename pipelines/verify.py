@@ -17,7 +17,6 @@ Exit code 0: no fault. Exit code 1: faults, each told with its shard, record, by
 and key; or a flag or file is to blame, and then a line on standard error that begins with "error:".
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -25,15 +24,9 @@ from oi_tfrecord.command_line import CommandParser, run_command
 from oi_tfrecord.errors import ConfigError
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Returns the parser of the command's own flags."""
-    parser = CommandParser(
-        prog="oi-tfrecord verify",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        epilog="All flags of Apache Beam are taken too.",
-    )
+    parser = CommandParser("verify", __doc__, "All flags of Apache Beam are taken too.")
     parser.add_argument("output_dir", metavar="OUTPUT_DIR", help="Folder of the records, on any Beam filesystem.")
     parser.add_argument("--split", default="", help="Splits, separated by commas; all by default.")
     parser.add_argument("--decode", action="store_true", help="Decode every image, not only read its header.")
@@ -46,15 +39,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.beam_flags import check_beam_arguments
     from oi_tfrecord.verify import VerifyOptions, run_verify
 
     parser = make_parser()
 
     def command() -> int:
-        parsed, rest = parser.parse_known_args(arguments)
-        own = [name.lstrip("-") for action in parser._actions for name in action.option_strings]
-        check_beam_arguments(rest, own)
+        parsed, rest = parser.parse_with_beam_flags(arguments)
         if parsed.max_faults < 0 or parsed.workers < 0:
             raise ConfigError("max_faults" if parsed.max_faults < 0 else "workers", "must be 0 or more")
         options = VerifyOptions(
@@ -64,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             decode=parsed.decode,
             max_faults=parsed.max_faults,
             workers=parsed.workers,
-            beam_arguments=tuple(rest),
+            beam_arguments=rest,
         )
         return run_verify(options, parsed.format, sys.stdout)
 

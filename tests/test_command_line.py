@@ -38,7 +38,7 @@ def test_a_fault_of_the_program_keeps_its_traceback() -> None:
 
 
 def test_a_wrong_flag_is_an_error_of_ours() -> None:
-    parser = CommandParser()
+    parser = CommandParser("count", None)
     parser.add_argument("--number", type=int)
     with pytest.raises(ConfigError, match="--number") as caught:
         parser.parse_args(["--number=x"])
