@@ -174,6 +174,7 @@ LAYERS: dict[str, set[str]] = {
         "transforms.group_batches",
         "transforms.limit_images",
         "transforms.read_tables",
+        "transforms.shard_worker",
         "transforms.verify_shards",
         "transforms.write_shards",
     },

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 
 from oi_tfrecord import storage
-from oi_tfrecord.allocator import keep_freed_memory
 from oi_tfrecord.derived_shard import DerivedJob, write_derived_shard
-from oi_tfrecord.progress import WRITE, Reporter
 from oi_tfrecord.record_index import index_shard
+from oi_tfrecord.transforms.shard_worker import ShardWorker
 
 
 class IndexShards(beam.PTransform):
@@ -61,13 +60,10 @@ class WriteDerivedShards(beam.PTransform):
         )
 
 
-class _IndexShard(beam.DoFn):
+class _IndexShard(ShardWorker):
     def __init__(self, job: DerivedJob):
+        super().__init__(job.work)
         self._job = job
-
-    def setup(self) -> None:
-        keep_freed_memory()
-        self._reporter = Reporter(self._job.work, WRITE)
 
     def process(self, element: tuple[int, int]) -> Iterator[tuple[int, int]]:
         source, shard = element
@@ -81,17 +77,11 @@ class _IndexShard(beam.DoFn):
         self._reporter.end_shard(counts.records, size, 0)
         yield element
 
-    def teardown(self) -> None:
-        self._reporter.flush()
 
-
-class _WriteShard(beam.DoFn):
+class _WriteShard(ShardWorker):
     def __init__(self, job: DerivedJob):
+        super().__init__(job.work)
         self._job = job
-
-    def setup(self) -> None:
-        keep_freed_memory()
-        self._reporter = Reporter(self._job.work, WRITE)
 
     def process(self, shard: int) -> Iterator[int]:
         with self._job.work.reported():
@@ -100,6 +90,3 @@ class _WriteShard(beam.DoFn):
             )
         self._reporter.end_shard(result.records, result.size, 0)
         yield shard
-
-    def teardown(self) -> None:
-        self._reporter.flush()

@@ -7,10 +7,9 @@ import apache_beam as beam
 from apache_beam.typehints import KV
 
 from oi_tfrecord import storage
-from oi_tfrecord.allocator import keep_freed_memory
 from oi_tfrecord.check_shard import ShardTask, check_shard, to_json
 from oi_tfrecord.duplicates import Place, find_shared, locate, report, split_ids
-from oi_tfrecord.progress import WRITE, Reporter
+from oi_tfrecord.transforms.shard_worker import ShardWorker
 from oi_tfrecord.verdict import collect
 from oi_tfrecord.work_folder import WorkFolder
 
@@ -69,14 +68,10 @@ class VerifyShards(beam.PTransform):
 
 
 @beam.typehints.with_output_types(KV[int, tuple[int, bytes]])
-class _CheckShard(beam.DoFn):
+class _CheckShard(ShardWorker):
     def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder):
+        super().__init__(work)
         self._tasks = tasks
-        self._work = work
-
-    def setup(self) -> None:
-        keep_freed_memory()
-        self._reporter = Reporter(self._work, WRITE)
 
     def process(self, number: int) -> Iterator[object]:
         task = self._tasks[number]
@@ -90,9 +85,6 @@ class _CheckShard(beam.DoFn):
         yield beam.pvalue.TaggedOutput(CHECKS, to_json(check))
         for bucket, piece in split_ids(ids):
             yield bucket, (number, piece)
-
-    def teardown(self) -> None:
-        self._reporter.flush()
 
 
 def _locate(grouped: tuple[int, Iterable[bytes]], tasks: tuple[ShardTask, ...]) -> Iterator[tuple[bytes, Place]]:

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from oi_tfrecord.allocator import keep_freed_memory
 from oi_tfrecord.batches import decode
 from oi_tfrecord.label_map import LabelMap
-from oi_tfrecord.progress import WRITE, Reporter
 from oi_tfrecord.results import to_json
 from oi_tfrecord.shard_job import ShardJob, convert_shard
+from oi_tfrecord.transforms.shard_worker import ShardWorker
 
 
 class WriteShards(beam.PTransform):
@@ -35,13 +34,10 @@ class WriteShards(beam.PTransform):
         return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job), self._label_map)
 
 
-class _WriteShard(beam.DoFn):
+class _WriteShard(ShardWorker):
     def __init__(self, job: ShardJob):
+        super().__init__(job.work)
         self._job = job
-
-    def setup(self) -> None:
-        keep_freed_memory()
-        self._reporter = Reporter(self._job.work, WRITE)
 
     def process(self, element: tuple[int, Iterable[bytes]], label_map: LabelMap) -> Iterator[bytes]:
         shard, batches = element
@@ -52,6 +48,3 @@ class _WriteShard(beam.DoFn):
             )
         self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
         yield to_json(dataclasses.replace(result, cpu_seconds=time.process_time() - began))
-
-    def teardown(self) -> None:
-        self._reporter.flush()
