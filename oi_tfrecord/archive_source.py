@@ -145,6 +145,10 @@ class ArchiveImages:
         archive = -1 if self.files is None else int(self.files.archives[index])
         return self.source.archives[max(archive, 0)].path
 
+    def expect(self, index: int) -> bool:
+        """Returns False: nothing is read ahead."""
+        return False
+
 
 def _read_first(path: str, max_bytes: int) -> Iterator[bytes]:
     """Yields the images at the start of an archive as far as it can be read."""

@@ -14,6 +14,7 @@ from oi_tfrecord.config import ConvertConfig, parse_max_rejects
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.estimate import Workload, describe
 from oi_tfrecord.finish import FinishJob, rejects_file
+from oi_tfrecord.lanes import default_workers, split_workers
 from oi_tfrecord.manifest import TableInput, too_many_rejects
 from oi_tfrecord.options import Command, parse_convert
 from oi_tfrecord.output_state import OutputState, planned_before, prepare_output, read_split
@@ -52,7 +53,7 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
       ConfigError, InputError: naming what to mend.
     """
     out = out or sys.stdout
-    began = time.monotonic()
+    began, start_seconds = time.monotonic(), time.process_time()
     command = parse_convert(arguments)
     storage.use_options(command.beam_arguments)
     plan, shard_plan = _plan_shards(make_plan(command.config), out)
@@ -76,8 +77,9 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     split = read_split(plan.config.output_dir, plan.config.split)
     print_summary(plan, split, seconds, out)
     if plan.config.dry_run and shard_plan is not None:
-        work = _workload(plan, shard_plan, split["estimate"], time.monotonic() - began, _count_workers(command, plan))
-        workers = command.workers or _count_workers(command, plan)
+        used = _count_workers(command, plan)
+        work = _workload(plan, shard_plan, split, (start_seconds, time.monotonic() - began), used)
+        workers = command.workers or used
         for line in describe(work, workers, os.cpu_count() or 1, command.prices):
             print(line, file=out)
     return _exit_code(plan.config, split)
@@ -120,16 +122,16 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
             plan.work, total_bytes=total_bytes, num_shards=plan.num_shards, finished_shards=finished_shards
         )
 
-    workers = _count_workers(command, plan)
+    processes, lanes = split_workers(_count_workers(command, plan), is_local=is_local(command.beam_arguments))
     work = plan.work
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
     try:
         with _shuffle_folder(command, plan) as folder:
-            plan = dataclasses.replace(plan, shuffle_folder=folder)
+            plan = dataclasses.replace(plan, shuffle_folder=folder, lanes=lanes)
             if plan.config.max_images:
                 run_pipeline(
-                    command.beam_arguments, workers, progress(0), lambda root: build_limit_pipeline(root, plan)
+                    command.beam_arguments, processes, progress(0), lambda root: build_limit_pipeline(root, plan)
                 )
                 plan = plan.with_sample_below(plan.work.limit())
                 plan.work.clear_temporary()
@@ -138,7 +140,7 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
                     storage.make_folder(folder)
             run_pipeline(
                 command.beam_arguments,
-                workers,
+                processes,
                 progress(len(state.finished)),
                 lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
             )
@@ -161,10 +163,19 @@ def _shuffle_folder(command: Command, plan: ConvertPlan) -> contextlib.AbstractC
 
 
 def _workload(
-    plan: ConvertPlan, shard_plan: ShardPlan, counted: Mapping[str, Any], seconds: float, workers: int
+    plan: ConvertPlan, shard_plan: ShardPlan, split: Mapping[str, Any], seconds: tuple[float, float], workers: int
 ) -> Workload:
+    counted = split["estimate"]
+    _, lanes = split_workers(min(workers, plan.num_shards), is_local=True)
+    records = max(split["totals"]["records"], 1)
+    rows_per_image = {
+        table: split["tables"][table]["written"] / records
+        for table in (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS)
+        if table in split["tables"]
+    }
     return Workload(
-        table_seconds=seconds,
+        start_seconds=seconds[0],
+        table_seconds=seconds[1],
         table_workers=workers,
         table_cpu_seconds=counted["cpu_seconds"],
         ranges=max(counted["ranges"], 1),
@@ -172,12 +183,12 @@ def _workload(
         images=shard_plan.images * shard_plan.found,
         image_bytes=shard_plan.image_bytes,
         shuffled_bytes=counted["shuffled_bytes"],
-        timing=time_sample(plan.shard_job(), shard_plan.sample),
+        timing=time_sample(plan.shard_job(), shard_plan.sample, rows_per_image, lanes),
     )
 
 
 def _count_workers(command: Command, plan: ConvertPlan) -> int:
-    """Returns the number of local processes; a dry run that asks for those of a cluster gets what this machine has."""
+    """Returns the number of local workers; a dry run that asks for those of a cluster gets what this machine has."""
     cores = os.cpu_count() or 1
     if command.workers and not (plan.config.dry_run and command.workers > _PROCESSES_PER_CORE * cores):
         return command.workers
@@ -191,7 +202,7 @@ def _choose_workers(plan: ConvertPlan) -> int:
     else:
         size = sum(file.size for file in plan.files if file.table == plan.config.driver)
         small = SMALL_METADATA_BYTES if plan.config.image_mode == "copy" else SMALL_DECODED_BYTES
-    return 1 if size < small else min(os.cpu_count() or 1, plan.num_shards)
+    return default_workers(plan.num_shards, is_small=size < small)
 
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:

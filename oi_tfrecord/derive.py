@@ -2,18 +2,19 @@
 
 import contextlib
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
+from oi_tfrecord.beam_flags import is_local
 from oi_tfrecord.derived_manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derived_plan import DerivedPlan
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.finish import LABEL_MAP_CSV, LABEL_MAP_FILE, rejects_file
 from oi_tfrecord.framing import FOOTER_BYTES, HEADER_BYTES
 from oi_tfrecord.label_map import format_csv, format_pbtxt
+from oi_tfrecord.lanes import default_workers, split_workers
 from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
 from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.rejects import format_header
@@ -107,11 +108,12 @@ def index_sources(plan: DerivedPlan) -> None:
     storage.make_folder(plan.job.index.path)
     todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
     if todo:
+        processes, lanes = _choose_workers(plan, len(todo))
         run_pipeline(
             plan.config.beam_arguments,
-            _choose_workers(plan, len(todo)),
+            processes,
             VerifyProgress(plan.work, len(todo), "indexed"),
-            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo),
+            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, lanes),
         )
         # What was reported while indexing is not of the shards that are written.
         plan.work.clear_temporary()
@@ -142,17 +144,20 @@ def _write_shards(plan: DerivedPlan, finished: set[int]) -> None:
     if finished:
         print(f"Going on: {len(finished)} of {plan.job.num_shards} shards are finished.", file=sys.stderr)
     if todo:
+        processes, lanes = _choose_workers(plan, len(todo))
         run_pipeline(
             plan.config.beam_arguments,
-            _choose_workers(plan, len(todo)),
+            processes,
             VerifyProgress(plan.work, len(todo), "written"),
-            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo),
+            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, lanes),
         )
 
 
-def _choose_workers(plan: DerivedPlan, shards: int) -> int:
-    size = sum(source.size for source in plan.sources)
-    return plan.config.workers or (1 if size < SMALL_BYTES else min(os.cpu_count() or 1, shards))
+def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
+    """Returns the number of local processes, and of the shards that each does at once."""
+    is_small = sum(source.size for source in plan.sources) < SMALL_BYTES
+    workers = plan.config.workers or default_workers(shards, is_small=is_small)
+    return split_workers(workers, is_local=is_local(plan.config.beam_arguments))
 
 
 def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,9 @@ class Prices:
 
 NO_PRICES = Prices()
 
+_WHOLE_SECONDS = 100
+"""Times from here on are told without tenths."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageTiming:
@@ -29,11 +32,23 @@ class ImageTiming:
       images: number of them.
       seconds: from the first to the last.
       cpu_seconds: of all threads of the process.
+      lanes: shards that were written at once.
     """
 
     images: int
     seconds: float
     cpu_seconds: float
+    lanes: int = 1
+
+    @property
+    def seconds_per_image(self) -> float:
+        """Seconds that one lane takes for an image, waiting for its storage and for other lanes included."""
+        return self.seconds * self.lanes / self.images if self.images else 0.0
+
+    @property
+    def core_seconds_per_image(self) -> float:
+        """Seconds that one lane takes for an image if its threads have one core."""
+        return max(self.seconds * self.lanes, self.cpu_seconds) / self.images if self.images else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +56,10 @@ class Workload:
     """A conversion as a dry run and a sample know it.
 
     Attributes:
-      table_seconds: that the dry run took.
-      table_workers: its processes.
-      table_cpu_seconds: that its work on ranges and shards took, added up over processes.
+      start_seconds: until the program could begin: its start and its imports.
+      table_seconds: that the dry run took from there.
+      table_workers: ranges or shards that it worked on at once.
+      table_cpu_seconds: that its work on ranges and shards took, added up.
       ranges: parts that the tables are read in.
       shards: parts that records are written in.
       images: that records are made of.
@@ -52,6 +68,7 @@ class Workload:
       timing: of a sample of the images.
     """
 
+    start_seconds: float
     table_seconds: float
     table_workers: int
     table_cpu_seconds: float
@@ -86,14 +103,14 @@ class Prediction:
 
 
 def image_seconds(work: Workload, workers: int, cores: int) -> float:
-    """Returns the seconds that all images take processes that share the cores of a machine.
+    """Returns the seconds that all images take workers that share the cores of a machine.
 
-    One process does not keep a core busy all the time, nor is it bounded by one core, as it reads, hashes and
-    writes on threads. So the rate is that of `workers` times one process, or of all cores busy if that is less.
+    A worker does not keep a core busy all the time, as it waits for storage. So the rate is that of `workers` times
+    one, or of all cores busy if that is less.
     """
     if not work.timing.images:
         return 0.0
-    alone = work.timing.seconds / work.timing.images
+    alone = work.timing.seconds_per_image
     busy = work.timing.cpu_seconds / work.timing.images
     parallel = min(workers, work.shards)
     # The last shards are written when some workers have none left.
@@ -102,16 +119,17 @@ def image_seconds(work: Workload, workers: int, cores: int) -> float:
 
 
 def predict_here(work: Workload, workers: int, cores: int) -> Prediction:
-    """Predicts a conversion by processes of this machine.
+    """Predicts a conversion on this machine.
 
     Args:
       work: the conversion.
-      workers: processes.
-      cores: of this machine, which they share.
+      workers: ranges or shards that it works on at once.
+      cores: that they share.
     """
     fixed = _fixed_seconds(work, cores)
     used = min(work.table_workers, cores)
-    tables = (work.table_seconds - fixed) * used / min(workers, cores, work.ranges)
+    in_tables = work.start_seconds + work.table_seconds - fixed
+    tables = in_tables * used / min(workers, cores, work.ranges)
     images = image_seconds(work, workers, cores)
     bound = "cores of this machine" if workers >= cores else "number of workers"
     return Prediction(fixed, tables, images, _bottleneck(fixed, tables, images, bound))
@@ -127,15 +145,19 @@ def predict_cluster(work: Workload, workers: int, cores: int) -> Prediction:
     """
     fixed = _fixed_seconds(work, cores)
     tables = work.table_cpu_seconds / min(workers, work.ranges)
-    timing = work.timing
-    per_image = max(timing.seconds, timing.cpu_seconds) / timing.images if timing.images else 0.0
-    images = work.images * per_image / work.shards * math.ceil(work.shards / min(workers, work.shards))
+    images = (
+        work.images
+        * work.timing.core_seconds_per_image
+        / work.shards
+        * math.ceil(work.shards / min(workers, work.shards))
+    )
     bound = "number of shards" if workers > work.shards else "number of workers"
     return Prediction(fixed, tables, images, _bottleneck(fixed, tables, images, bound))
 
 
 def _fixed_seconds(work: Workload, cores: int) -> float:
-    return max(work.table_seconds - work.table_cpu_seconds / min(work.table_workers, cores, work.ranges), 0.0)
+    in_tables = work.table_cpu_seconds / min(work.table_workers, cores, work.ranges)
+    return work.start_seconds + max(work.table_seconds - in_tables, 0.0)
 
 
 def _bottleneck(fixed: float, tables: float, images: float, bound: str) -> str:
@@ -147,9 +169,11 @@ def _bottleneck(fixed: float, tables: float, images: float, bound: str) -> str:
 
 def worker_hours(work: Workload) -> float:
     """Returns the hours of a core as fast as this machine's that the work on tables and images takes."""
-    timing = work.timing
-    per_image = max(timing.seconds, timing.cpu_seconds) / timing.images if timing.images else 0.0
-    return (work.table_cpu_seconds + work.images * per_image) / 3600
+    return (work.table_cpu_seconds + work.images * work.timing.core_seconds_per_image) / 3600
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.1f} s" if seconds < _WHOLE_SECONDS else f"{seconds:,.0f} s"
 
 
 def describe(work: Workload, workers: int, cores: int, prices: Prices) -> Iterator[str]:
@@ -168,14 +192,14 @@ def describe(work: Workload, workers: int, cores: int, prices: Prices) -> Iterat
         return
     here = predict_here(work, workers, cores)
     yield (
-        f"time       about {here.seconds:,.0f} s on this machine ({cores} cores) with {workers} workers: "
-        f"{here.fixed + here.tables:,.0f} s for the tables, {here.images:,.0f} s for the images; "
+        f"time       about {_seconds(here.seconds)} on this machine ({cores} cores) with {workers} workers: "
+        f"{_seconds(here.fixed + here.tables)} for the tables, {_seconds(here.images)} for the images; "
         f"bounded by {here.bottleneck}"
     )
     there = predict_cluster(work, workers, cores)
     rate = work.images * work.image_bytes / max(there.images, 1e-9) / 1e6
     yield (
-        f"cluster    about {there.seconds:,.0f} s with {workers} workers of one such core each, once they run, if "
+        f"cluster    about {_seconds(there.seconds)} with {workers} workers of one such core each, once they run, if "
         f"storage reads and writes {rate:,.0f} MB/s; bounded by {there.bottleneck}"
     )
     hours = worker_hours(work)

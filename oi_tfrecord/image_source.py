@@ -1,9 +1,12 @@
 """Where the bytes of an image come from: the protocol, and files named by a pattern."""
 
+import contextlib
 import dataclasses
 import errno
 import os
 from typing import Protocol
+
+import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.images import ImageRejected
@@ -26,6 +29,9 @@ class ShardImages(Protocol):
 
     def path(self, index: int) -> str:
         """Returns where the image at `index` is, for the rejects file."""
+
+    def expect(self, index: int) -> bool:
+        """Has the machine read the image at `index` ahead; returns whether it does, so that no thread need."""
 
 
 class ImageSource(Protocol):
@@ -79,7 +85,7 @@ class PatternSource:
 
     def of_shard(self, joined: JoinedShard) -> "PatternImages":
         """Returns the images of a shard."""
-        return PatternImages(self, [format_id(image_id) for image_id in joined.image_ids.tolist()])
+        return PatternImages(self, joined.image_ids)
 
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of an image's file, None if there is none."""
@@ -133,6 +139,19 @@ class PatternSource:
             os.close(descriptor)
 
 
+def _read_ahead(path: str) -> bool:
+    if not hasattr(os, "posix_fadvise"):
+        return False
+    # What cannot be read is told when it is.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
+    return True
+
+
 def _of_image(error: OSError, path: str) -> Exception:
     """Returns what a failing local read is told as: a fault of this file, or one of the machine that may pass."""
     if error.errno in _OF_MACHINE:
@@ -146,12 +165,17 @@ class PatternImages:
     """The images of one shard in a PatternSource."""
 
     source: PatternSource
-    image_ids: list[str]
+    image_ids: np.ndarray
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of the image at `index`; raises as `PatternSource.read`."""
-        return self.source.read(self.image_ids[index])
+        return self.source.read(format_id(int(self.image_ids[index])))
 
     def path(self, index: int) -> str:
         """Returns the path of the image at `index`."""
-        return self.source.path(self.image_ids[index])
+        return self.source.path(format_id(int(self.image_ids[index])))
+
+    def expect(self, index: int) -> bool:
+        """Has the system read the file at `index` ahead, if it is on this machine and the system can."""
+        path = self.path(index)
+        return storage.is_local(path) and _read_ahead(path)

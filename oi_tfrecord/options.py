@@ -20,7 +20,7 @@ class Command:
 
     Attributes:
       config: of the conversion.
-      workers: local worker processes; 0 chooses.
+      workers: ranges or shards that this machine works on at once; 0 chooses.
       beam_arguments: flags that Beam owns, those of the runner configuration first.
       beam_dry_run: whether to build the job only, as Beam's `--dry_run` does.
       prices: what `--dry_run` counts with.
@@ -44,7 +44,11 @@ def define_command_flags() -> flags.FlagValues:
         "beam_dry_run", False, "Build and check the job of a remote runner (Beam's --dry_run).", flag_values=values
     )
     flags.DEFINE_integer(
-        "workers", 0, "Local worker processes; 0 chooses by the size of the input.", lower_bound=0, flag_values=values
+        "workers",
+        0,
+        "Ranges and shards that this machine works on at once, a core each; 0 chooses.",
+        lower_bound=0,
+        flag_values=values,
     )
     flags.DEFINE_float(
         "worker_hour_price", None, "Price of a worker's hour, for --dry_run to tell the cost.", 0, flag_values=values

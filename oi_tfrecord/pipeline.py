@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import apache_beam as beam
 
 from oi_tfrecord.finish import FinishJob
-from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.packed_label_map import pack
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.transforms.finish_dataset import FinishDataset
 from oi_tfrecord.transforms.group_batches import GroupBatches
@@ -29,16 +29,17 @@ def build_pipeline(
     Returns:
       The manifest of the split, one dict.
     """
-    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset(finished)))
-    if plan.classes.label_map is not None:
-        label_map = root | "CreateLabelMap" >> beam.Create([plan.classes.label_map])
+    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset(finished)), plan.lanes)
+    classes = plan.classes
+    if classes.label_map is not None:
+        label_map = root | "CreateLabelMap" >> beam.Create([pack(classes.label_map)])
     else:
         label_map = (
             tables.results
             # MID to rows
             | "CountClasses" >> beam.CombineGlobally(sum_class_rows)
-            # LabelMap
-            | "OrderByFrequency" >> beam.Map(plan.classes.make_label_map).with_output_types(LabelMap)
+            # packed label map
+            | "OrderByFrequency" >> beam.Map(lambda rows: pack(classes.make_label_map(rows)))
         )
     label_map = beam.pvalue.AsSingleton(label_map)
     shards = [shard for shard in range(plan.num_shards) if shard not in finished]
@@ -47,7 +48,7 @@ def build_pipeline(
         # (shard, batches)
         | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder, plan.work)
         # JSON of a ShardResult
-        | "WriteShards" >> WriteShards(plan.shard_job(), label_map)
+        | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.lanes)
     )
     # Their results are many times as large as their numbers, and a job's graph is bounded (Dataflow: 10 MB).
     kept = (
@@ -66,7 +67,7 @@ def build_pipeline(
 
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
     """Adds the search for the limit of `max_images` to a pipeline; see `LimitImages`."""
-    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset()))
+    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset()), plan.lanes)
     return (
         (tables.batches, tables.results)
         # (shard, batches)

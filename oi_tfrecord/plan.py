@@ -56,6 +56,7 @@ class ConvertPlan:
       work: folder of what is unfinished.
       shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's
         shuffle.
+      lanes: ranges or shards that a process works on at once.
       fingerprint: what must be equal for a rerun to go on with this conversion.
       warnings: what the user should know of the inputs.
     """
@@ -70,6 +71,7 @@ class ConvertPlan:
     fingerprint: dict[str, object]
     warnings: tuple[str, ...] = ()
     shuffle_folder: str = ""
+    lanes: int = 1
 
     def with_shards(self, num_shards: int) -> "ConvertPlan":
         """Returns the plan with its number of shards decided."""
@@ -182,6 +184,7 @@ class ConvertPlan:
             hierarchy=self.classes.expanded_by,
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
+            has_spare_cores=self.num_shards < self.lanes,
         )
 
 

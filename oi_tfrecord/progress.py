@@ -22,7 +22,7 @@ SCAN, READ, WRITE = "scan", "read", "write"
 class Reporter:
     """Writes a worker's counts to the work folder, at most once a second.
 
-    Metrics would be the runner's way, but local runners give none before the end, and retries
+    Threads may share it. Metrics would be the runner's way, but local runners give none before the end, and retries
     inflate them. Remote work folders get no reports; there, finished shards tell.
     """
 
@@ -38,7 +38,8 @@ class Reporter:
         self._clock = clock
         self._begun = clock()
         self._finished = {"rows": 0, "bytes": 0, "records": 0, "rejects": 0, "shards": 0.0}
-        self._current: dict[str, float] = {}
+        self._current: dict[int, dict[str, float]] = {}
+        self._lock = threading.Lock()
         self._next = self._begun + REPORT_SECONDS
 
     def add_range(self, rows: int, size: int, rejects: int) -> None:
@@ -46,13 +47,15 @@ class Reporter:
         self._add({"rows": rows, "bytes": size, "rejects": rejects})
 
     def set_shard(self, records: int, image_bytes: int, rejects: int, share: float) -> None:
-        """Sets the counts of the shard under way; `share` of it, 0 to 1, is done."""
-        self._current = {"records": records, "bytes": image_bytes, "rejects": rejects, "shards": share}
+        """Sets the counts of this thread's shard under way; `share` of it, 0 to 1, is done."""
+        counts = {"records": records, "bytes": image_bytes, "rejects": rejects, "shards": share}
+        self._current[threading.get_ident()] = counts
         self._flush_if_due()
 
     def end_shard(self, records: int, image_bytes: int, rejects: int) -> None:
-        """Adds a finished shard."""
-        self._current = {}
+        """Adds this thread's shard, which is finished."""
+        with self._lock:
+            self._current.pop(threading.get_ident(), None)
         self._add({"records": records, "bytes": image_bytes, "rejects": rejects, "shards": 1})
 
     def flush(self) -> None:
@@ -60,14 +63,19 @@ class Reporter:
         self._next = self._clock() + REPORT_SECONDS
         if self._work is None:
             return
-        counts = {name: count + self._current.get(name, 0) for name, count in self._finished.items()}
+        with self._lock:
+            current = list(self._current.values())
+            counts = {
+                name: count + sum(shard.get(name, 0) for shard in current) for name, count in self._finished.items()
+            }
         report = {"stage": self._stage, "begun": self._begun, **counts}
         with contextlib.suppress(OSError):
             self._work.write_progress(self._name, json.dumps(report).encode())
 
     def _add(self, counts: Mapping[str, int]) -> None:
-        for name, count in counts.items():
-            self._finished[name] += count
+        with self._lock:
+            for name, count in counts.items():
+                self._finished[name] += count
         self._flush_if_due()
 
     def _flush_if_due(self) -> None:

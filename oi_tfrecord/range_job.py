@@ -21,6 +21,19 @@ from oi_tfrecord.work_folder import WorkFolder
 
 
 @dataclasses.dataclass(frozen=True)
+class ScanJob:
+    """What the search for quoted line breaks needs.
+
+    Attributes:
+      files: as of RangeJob.
+      work: where an error is told.
+    """
+
+    files: dict[tuple[str, int], InputFile]
+    work: WorkFolder
+
+
+@dataclasses.dataclass(frozen=True)
 class RangeJob:
     """What all ranges of a conversion have in common.
 
@@ -49,6 +62,11 @@ class RangeJob:
     work: WorkFolder
     shuffle_folder: str = ""
     counted: Table = Table.BOXES
+
+    @property
+    def scan_job(self) -> ScanJob:
+        """What of it the search for quoted line breaks needs: a job is sent with each step, and this one is small."""
+        return ScanJob(self.files, self.work)
 
 
 def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int, bytes] | RangeResult]:

@@ -60,30 +60,30 @@ def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job
 
 
 def run_pipeline(
-    beam_arguments: Sequence[str], workers: int, progress: ProgressLine, build: Callable[[Any], Any]
+    beam_arguments: Sequence[str], processes: int, progress: ProgressLine, build: Callable[[Any], Any]
 ) -> None:
     """Builds a pipeline, runs it to its end and shows how far it is.
 
     Args:
       beam_arguments: flags that Beam owns; without `--runner` the pipeline runs on this machine.
-      workers: local worker processes.
+      processes: local worker processes.
       progress: the line to show.
       build: adds the steps to the pipeline it is given.
     """
     from apache_beam import Pipeline
-    from apache_beam.options.pipeline_options import PipelineOptions
 
+    from oi_tfrecord.beam_options import KeptOptions
     from oi_tfrecord.local_runner import ended_by_interrupt, make_local_runner
 
     arguments = list(beam_arguments)
     local = is_local(beam_arguments)
     if local:
-        arguments.append(f"--direct_num_workers={workers}")
+        arguments.append(f"--direct_num_workers={processes}")
         # Both tell of the number of workers, which is our choice here.
         for name in ("fn_api_runner.fn_runner", "local_job_service"):
             logging.getLogger(f"apache_beam.runners.portability.{name}").setLevel(logging.ERROR)
-    options = PipelineOptions(arguments)
-    pipeline = Pipeline(runner=make_local_runner(options, workers) if local else None, options=options)
+    options = KeptOptions(arguments)
+    pipeline = Pipeline(runner=make_local_runner(options, processes) if local else None, options=options)
     build(pipeline)
     progress.start()
     try:

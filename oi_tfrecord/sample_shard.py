@@ -1,72 +1,106 @@
 """Times what a conversion does with images on a sample of them: read, check, encode, hash, write."""
 
 import dataclasses
+import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.batches import Batch
 from oi_tfrecord.estimate import ImageTiming
-from oi_tfrecord.image_source import ImageSource
+from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.label_map import LabelMap
-from oi_tfrecord.record_keys import RecordLayout
+from oi_tfrecord.lanes import Lanes
 from oi_tfrecord.shard_job import ShardJob, convert_shard
 from oi_tfrecord.sharding import format_id
-from oi_tfrecord.tables import METADATA_ROW, RangeKey, Table
+from oi_tfrecord.tables import RangeKey, Table, row_type
 
 FOLDER = "timing"
 _WARM_UP = 8
 _LEAST_SECONDS = 1.0
 
 
-def time_sample(job: ShardJob, image_ids: Sequence[str]) -> ImageTiming:
-    """Writes a shard of sampled images beside the output, times it and deletes it.
+def time_sample(
+    job: ShardJob, image_ids: Sequence[str], rows_per_image: Mapping[Table, float], lanes: int
+) -> ImageTiming:
+    """Writes shards of sampled images beside the output, times it and deletes them.
 
     Args:
       job: the conversion.
       image_ids: of the sample.
+      rows_per_image: rows of boxes and labels that a record has on average.
+      lanes: shards to write at once.
     """
     folder = storage.join(job.output_dir, FOLDER)
     work = dataclasses.replace(job.work, path=storage.join(folder, "work"))
     work.create({})
     sampled = dataclasses.replace(
         job,
-        num_shards=1,
+        num_shards=lanes,
         output_dir=folder,
         work=work,
         driver=Table.METADATA,
         select="all",
-        files={Table.METADATA: ("",)},
-        source=_Sampled(job.source),
-        layout=RecordLayout(frozenset({Table.METADATA}), frozenset(), frozenset()),
+        files=dict.fromkeys(Table, ("",)),
+        # A pattern names the files of any image; others need rows of tables, which a sample has not.
+        source=job.source if isinstance(job.source, PatternSource) else _Sampled(job.source),
+        layout=dataclasses.replace(job.layout, extra_keys=frozenset()),
+        masks=None,
         hierarchy=None,
         dry_run=False,
+        attribution_csv=False,
     )
+    batches = _make_rows(image_ids, rows_per_image, len(job.mids))
     try:
         # The first images pay for what is loaded and opened once.
-        _write(sampled, image_ids[:_WARM_UP])
+        _write(sampled, 0, _make_rows(image_ids[:_WARM_UP], rows_per_image, len(job.mids)))
         began, cpu_began = time.perf_counter(), sum(os.times()[:2])
-        records, seconds = 0, 0.0
-        # Images in the page cache are done so fast that one pass would tell little; others take their time.
-        while seconds < _LEAST_SECONDS:
-            records += (written := _write(sampled, image_ids))
-            seconds = time.perf_counter() - began
-            if not written:
-                break
-        return ImageTiming(records, seconds, sum(os.times()[:2]) - cpu_began)
+
+        def write_until_it_tells(shard: int) -> int:
+            records = 0
+            # Images in the page cache are done so fast that one pass would tell little; others take their time.
+            while time.perf_counter() < began + _LEAST_SECONDS:
+                records += (written := _write(sampled, shard, batches))
+                if not written:
+                    break
+            return records
+
+        at_once: Lanes[int] = Lanes(lanes)
+        records = sum(itertools.chain(*[at_once.submit(write_until_it_tells, shard) for shard in range(lanes)]))
+        records += sum(at_once.drain())
+        seconds = time.perf_counter() - began
+        at_once.close()
+        return ImageTiming(records, seconds, sum(os.times()[:2]) - cpu_began, lanes)
     finally:
         storage.delete_folder(folder)
 
 
-def _write(job: ShardJob, image_ids: Sequence[str]) -> int:
-    rows = np.zeros(len(image_ids), METADATA_ROW)
-    rows["image_id"] = [int(image_id, 16) for image_id in image_ids]
-    batch = Batch(RangeKey(Table.METADATA, 0, 0), 0, (), rows, {})
-    return convert_shard(job, 0, [batch], LabelMap(())).records
+def _make_rows(image_ids: Sequence[str], rows_per_image: Mapping[Table, float], classes: int) -> list[Batch]:
+    """Returns rows of images with as many boxes and labels each as they have on average."""
+    ids = np.array([int(image_id, 16) for image_id in image_ids], np.uint64)
+    batches = []
+    for table, mean in {Table.METADATA: 1.0, **rows_per_image}.items():
+        count = round(mean) if table is Table.BOXES else min(round(mean), classes)
+        rows = np.zeros(len(ids) * count, row_type(table))
+        rows["image_id"] = np.repeat(ids, count)
+        if table is not Table.METADATA:
+            number = np.tile(np.arange(count), len(ids))
+            rows["label"] = number % max(classes, 1)
+            rows["confidence"] = 1
+        if table is Table.BOXES:
+            # Equal boxes would be taken for one.
+            rows["xmax"], rows["ymax"] = (number + 1) / max(count, 1), 1
+        sources = ("verification",) if "source" in (rows.dtype.names or ()) else ()
+        batches.append(Batch(RangeKey(table, 0, 0), 0, sources, rows, {}))
+    return batches
+
+
+def _write(job: ShardJob, shard: int, batches: Sequence[Batch]) -> int:
+    return convert_shard(job, shard, batches, LabelMap(())).records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,3 +137,7 @@ class _SampledImages:
 
     def path(self, index: int) -> str:
         return self.image_ids[index]
+
+    def expect(self, index: int) -> bool:
+        """Returns False: nothing is read ahead."""
+        return False

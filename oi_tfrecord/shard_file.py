@@ -30,19 +30,24 @@ class WrittenShard:
     sha256: str
 
 
-def write_shard(path: str, temporary_folder: str, examples: Iterable[Sequence[bytes]]) -> WrittenShard:
+def write_shard(
+    path: str, temporary_folder: str, examples: Iterable[Sequence[bytes]], *, has_spare_cores: bool = True
+) -> WrittenShard:
     """Writes a shard file.
 
     Args:
       path: its final name.
       temporary_folder: folder on the same storage for the unfinished file.
       examples: each record's data as pieces, which are written without being joined.
+      has_spare_cores: whether to hash and write beside the caller, which pays where nothing else needs the cores; what
+        is written to remote storage waits, and always is.
 
     Returns:
       What was written. If `examples` raises, no file appears.
     """
     records = 0
-    with storage.create(path, temporary_folder) as stream, _HashingWriter(stream) as writer:
+    in_threads = has_spare_cores or not storage.is_local(path)
+    with storage.create(path, temporary_folder) as stream, _HashingWriter(stream, in_threads) as writer:
         for pieces in examples:
             header, footer = frame(pieces)
             writer.write((header, *pieces, footer))
@@ -51,16 +56,16 @@ def write_shard(path: str, temporary_folder: str, examples: Iterable[Sequence[by
 
 
 class _HashingWriter:
-    """Writes and hashes on threads of their own, as both leave the interpreter lock alone."""
+    """Writes and hashes, on threads of their own where that pays: both leave the interpreter lock alone."""
 
-    def __init__(self, stream: BinaryIO):
+    def __init__(self, stream: BinaryIO, in_threads: bool):
         self._stream = stream
         self._digest = hashlib.sha256()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._writing: concurrent.futures.Future[None] | None = None
         self._hashing: concurrent.futures.Future[None] | None = None
-        self._executor = concurrent.futures.ThreadPoolExecutor(2)
+        self._executor = concurrent.futures.ThreadPoolExecutor(2) if in_threads else None
         self.size = 0
 
     def __enter__(self) -> "_HashingWriter":
@@ -78,6 +83,10 @@ class _HashingWriter:
         pieces, self._pending = self._pending, []
         self.size += self._pending_bytes
         self._pending_bytes = 0
+        if self._executor is None:
+            self._write(pieces)
+            self._hash(pieces)
+            return
         self._writing = self._executor.submit(self._write, pieces)
         self._hashing = self._executor.submit(self._hash, pieces)
 
@@ -114,4 +123,5 @@ class _HashingWriter:
                 self._flush()
             self._wait()
         finally:
-            self._executor.shutdown(wait=True)
+            if self._executor is not None:
+                self._executor.shutdown(wait=True)

@@ -22,6 +22,9 @@ PREFETCH_BYTES = 64 << 20
 """Bound on the image bytes that a worker holds ahead of the record it writes."""
 
 _LOCAL_THREADS = 2
+_EXPECTED = 8
+"""Files that the system reads ahead: enough to keep a disk busy, few enough to be cached still in their turn."""
+
 _REMOTE_THREADS = 64
 
 
@@ -37,6 +40,7 @@ class ShardImages:
         masks: MaskSource | None,
         turn: bool,
         threads: int,
+        has_spare_cores: bool,
     ):
         """Args:
         joined: the shard.
@@ -46,12 +50,15 @@ class ShardImages:
         masks: where the masks of their boxes come from; None for none.
         turn: whether images are turned by their rotation.
         threads: images read at once; 0 chooses by storage.
+        has_spare_cores: whether no other shard needs the cores that this one leaves.
         """
         self._facts = facts
         self._options = options
         self._turn = turn
         self._is_remote = source.is_remote or (masks is not None and masks.is_remote)
         self._threads = threads or (_REMOTE_THREADS if self._is_remote else _LOCAL_THREADS)
+        # A thread that waits for no one but the interpreter costs more than it saves.
+        self._may_do_without = not (threads or self._is_remote or has_spare_cores)
         self._rotations = facts.rotations.tolist()
         self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
         self._ids = joined.image_ids.tolist()
@@ -77,17 +84,26 @@ class ShardImages:
             return rejected
         return image, self.masks.load(index, image.width, image.height, degrees)
 
-    def __iter__(self) -> Iterator[tuple[int, PreparedImage, ImageMasks | None]]:
-        loaded = map_in_order(
+    def _load_all(self) -> Iterator[tuple[PreparedImage, LoadedMasks] | ImageRejected]:
+        count = len(self._ids)
+        if self._may_do_without and all(self._stored.expect(index) for index in range(min(count, _EXPECTED))):
+            for index in range(count):
+                if index + _EXPECTED < count:
+                    self._stored.expect(index + _EXPECTED)
+                yield self._load(index)
+            return
+        yield from map_in_order(
             self._load,
-            range(len(self._ids)),
+            range(count),
             threads=self._threads,
             max_bytes=PREFETCH_BYTES,
             # What waits for a network costs more than to hand over a task.
             chunk=1 if self._is_remote else CHUNK,
             size_of=lambda item: 0 if isinstance(item, ImageRejected) else len(item[0].encoded) + item[1].size,
         )
-        for index, item in enumerate(loaded):
+
+    def __iter__(self) -> Iterator[tuple[int, PreparedImage, ImageMasks | None]]:
+        for index, item in enumerate(self._load_all()):
             if isinstance(item, ImageRejected):
                 image_id = format_id(self._ids[index])
                 path = self._stored.path(index)

@@ -52,6 +52,7 @@ class ShardJob:
       dry_run: whether to join and count only, as if every image were there.
       masks: where the masks of boxes come from; None for records without masks.
       attribution_csv: whether to list whom each record's image is by.
+      has_spare_cores: whether there are fewer shards than workers.
     """
 
     split: str
@@ -72,6 +73,7 @@ class ShardJob:
     source_id: str = "hex"
     turn_images: bool = False
     attribution_csv: bool = False
+    has_spare_cores: bool = False
 
     @functools.cached_property
     def _code_of(self) -> dict[str, int]:
@@ -126,7 +128,14 @@ def convert_shard(
         numeric_ids=job.source_id == "numeric",
     )
     images = ShardImages(
-        joined, facts, job.source, job.image_options, job.masks, job.turn_images, threads=job.read_threads
+        joined,
+        facts,
+        job.source,
+        job.image_options,
+        job.masks,
+        job.turn_images,
+        threads=job.read_threads,
+        has_spare_cores=job.has_spare_cores,
     )
     if job.turn_images:
         joined = turn_shard(joined, facts.rotations)
@@ -145,7 +154,9 @@ def convert_shard(
         images.records = len(images.has_record)
         written = WrittenShard(images.records, 0, "")
     else:
-        written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
+        written = write_shard(
+            storage.join(job.output_dir, name), job.work.temporary, examples(), has_spare_cores=job.has_spare_cores
+        )
     faults = joined.faults + images.masks.faults
     rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in faults]
     if job.attribution_csv and not job.dry_run:

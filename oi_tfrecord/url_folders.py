@@ -120,3 +120,7 @@ class FolderImages:
     def path(self, index: int) -> str:
         """Returns the path of the image at `index`."""
         return self.source.path(self.images[index])
+
+    def expect(self, index: int) -> bool:
+        """Returns False: nothing is read ahead."""
+        return False

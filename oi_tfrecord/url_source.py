@@ -101,6 +101,10 @@ class UrlImages:
         """Returns the URL of the image at `index`."""
         return self._images[index].url(self._source.kind)
 
+    def expect(self, index: int) -> bool:
+        """Returns False: nothing is read ahead."""
+        return False
+
     def _start_ahead(self, index: int) -> None:
         held = sum(
             len(future.result())

@@ -15,6 +15,7 @@ from oi_tfrecord.check_shard import ShardTask
 from oi_tfrecord.dataset import find_splits
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.finish import LABEL_MAP_FILE
+from oi_tfrecord.lanes import default_workers, split_workers
 from oi_tfrecord.run import import_beam_quietly, run_pipeline
 from oi_tfrecord.verdict import SplitSummary, Verdict, add_faults, read_verdict, to_report, to_text
 from oi_tfrecord.verify_plan import check_side_files, load_label_map, plan_shards
@@ -100,16 +101,17 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...]) -> Verdi
 
     size = sum(_size(task) for task in tasks)
     is_small = size * (_DECODING_COSTS if options.decode else 1) < SMALL_BYTES
-    workers = options.workers or (1 if is_small else min(os.cpu_count() or 1, len(tasks)))
+    workers = options.workers or default_workers(len(tasks), is_small=is_small)
+    processes, lanes = split_workers(workers, is_local=is_local(options.beam_arguments))
     work = WorkFolder(_work_folder(options.beam_arguments))
     try:
         for name in ("progress", "temporary"):
             storage.make_folder(storage.join(work.path, name))
         run_pipeline(
             options.beam_arguments,
-            workers,
+            processes,
             VerifyProgress(work, len(tasks)),
-            lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults),
+            lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, lanes),
         )
         return read_verdict(storage.read(storage.join(work.path, VERDICT_FILE)))
     finally:

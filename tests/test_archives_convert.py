@@ -113,7 +113,7 @@ def test_records_are_those_of_loose_files(
 
 def test_worker_processes_give_the_same(release: Release, loose: pathlib.Path, tmp_path: pathlib.Path) -> None:
     archives = pack_by_first_digit(release, tmp_path, "tar.gz")
-    run(release, tmp_path / "out", archives, workers=2)
+    run(release, tmp_path / "out", archives, workers=4)
     assert small_release.shards(tmp_path / "out") == small_release.shards(loose)
 
 

@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -214,7 +215,7 @@ def test_a_file_in_place_of_the_output_folder_is_one_line(
     assert (tmp_path / "out").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_table_that_cannot_be_read_ends_with_1_and_can_be_mended(workers: int, tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=50, title_bytes=20_000, faults=False)
     plain = release.folder / "train" / "images.csv"
@@ -275,18 +276,18 @@ def test_without_a_number_of_shards_one_is_planned_and_kept(release: Release, tm
 def test_small_inputs_take_one_process_and_large_ones_all_cores(
     clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convert_module.os, "cpu_count", lambda: 3)
-    for num_shards, threshold, workers in ((5, 1 << 30, 1), (5, 1, 3), (2, 1, 2)):
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    for num_shards, threshold, workers in ((5, 1 << 30, 2), (5, 1, 3), (1, 1, 2)):
         monkeypatch.setattr(convert_module, "SMALL_METADATA_BYTES", threshold)
         plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=num_shards)).config)
         assert convert_module._choose_workers(plan) == workers
 
 
-@pytest.mark.parametrize(("mode", "workers"), [("copy", 1), ("verify", 3)])
+@pytest.mark.parametrize(("mode", "workers"), [("copy", 2), ("verify", 3)])
 def test_decoding_takes_all_cores_sooner(
     clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, mode: str, workers: int
 ) -> None:
-    monkeypatch.setattr(convert_module.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
     monkeypatch.setattr(convert_module, "SMALL_DECODED_BYTES", 1)
     plan = make_plan(parse_convert(clean.flags(tmp_path, image_mode=mode)).config)
     assert convert_module._choose_workers(plan) == workers
@@ -295,11 +296,11 @@ def test_decoding_takes_all_cores_sooner(
 def test_a_dry_run_takes_one_process_unless_all_its_tables_are_large(
     clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convert_module.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
     monkeypatch.setattr(convert_module, "SMALL_METADATA_BYTES", 1)
     plan = make_plan(parse_convert([*clean.flags(tmp_path, num_shards=5), "--dry_run"]).config)
     size = sum(file.size for file in plan.files)
-    for threshold, workers in ((size + 1, 1), (size, 3)):
+    for threshold, workers in ((size + 1, 2), (size, 3)):
         monkeypatch.setattr(convert_module, "SMALL_TABLES_BYTES", threshold)
         assert convert_module._choose_workers(plan) == workers
 

@@ -505,7 +505,7 @@ WORKER_FAULTS = {"cut off": (cut_off_gzip, "cannot be read"), "endless line": (e
 
 
 @pytest.mark.parametrize("fault", WORKER_FAULTS)
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_a_fault_met_by_a_worker_is_the_same_clear_error(
     run: Callable[..., Converted], data: pathlib.Path, tmp_path: pathlib.Path, workers: int, fault: str
 ) -> None:

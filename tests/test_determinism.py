@@ -54,7 +54,7 @@ def test_worker_processes_give_the_files_of_one_process(
     assert small_release.dataset(tmp_path / "out") == plain
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 4])
 def test_small_ranges_give_the_same_shards_and_rejects(
     workers: int, release: Release, plain: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:

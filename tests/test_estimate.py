@@ -13,9 +13,11 @@ from oi_tfrecord.estimate import (
     worker_hours,
 )
 
-# A table phase of 10 s by 2 processes on 2 cores, of which 2 s are start and end, and 100,000 images of 1 ms alone
-# or 1.6 ms of all cores: one process keeps more than one core busy, two keep no more than two.
+# A table phase of 10 s by 2 workers on 2 cores, of which 2 s are start and end, after half a second in which the
+# program started, and 100,000 images of 1 ms alone or 1.6 ms of all cores: one worker keeps more than one core busy,
+# two keep no more than two.
 WORK = Workload(
+    start_seconds=0.5,
     table_seconds=10.0,
     table_workers=2,
     table_cpu_seconds=16.0,
@@ -27,6 +29,14 @@ WORK = Workload(
     timing=ImageTiming(images=250, seconds=0.25, cpu_seconds=0.4),
 )
 NO_IMAGES = dataclasses.replace(WORK, timing=ImageTiming(0, 0.0, 0.0))
+
+
+def test_lanes_that_wait_for_each_other_are_not_taken_for_fast_ones() -> None:
+    # 500 images in a second of two lanes that are never idle: 4 ms each.
+    slow = dataclasses.replace(WORK, timing=ImageTiming(images=500, seconds=1.0, cpu_seconds=1.9, lanes=2))
+    assert image_seconds(slow, 1, cores=2) == pytest.approx(100_000 * 0.004)
+    assert image_seconds(slow, 2, cores=2) == pytest.approx(100_000 * 0.002)
+    assert predict_cluster(slow, 2, cores=2).images == pytest.approx(100_000 * 0.002)
 
 
 @pytest.mark.parametrize(("workers", "seconds"), [(1, 100.0), (2, 80.0), (4, 80.0)])
@@ -41,9 +51,9 @@ def test_many_cores_are_used_by_many_processes() -> None:
 @pytest.mark.parametrize(("workers", "tables"), [(1, 16.0), (2, 8.0), (4, 8.0)])
 def test_tables_scale_but_for_start_and_end(workers: int, tables: float) -> None:
     here = predict_here(WORK, workers, cores=2)
-    assert here.fixed == pytest.approx(2.0)
+    assert here.fixed == pytest.approx(2.5)
     assert here.tables == pytest.approx(tables)
-    assert here.seconds == pytest.approx(2.0 + tables + image_seconds(WORK, workers, 2))
+    assert here.seconds == pytest.approx(2.5 + tables + image_seconds(WORK, workers, 2))
 
 
 @pytest.mark.parametrize(
@@ -75,8 +85,8 @@ def lines(work: Workload, prices: Prices) -> dict[str, str]:
 def test_a_user_reads_bytes_time_work_and_cost() -> None:
     told = lines(WORK, Prices(worker_hour=9.0, shuffle_gb=0.5))
     assert told["shuffle"].startswith("2.000 GB of rows (2,000,000,000 bytes)")
-    assert told["time"].startswith("about 90 s on this machine (2 cores) with 2 workers: 10 s for the tables, 80 s")
-    assert told["cluster"].startswith("about 90 s with 2 workers of one such core each")
+    assert told["time"].startswith("about 90.5 s on this machine (2 cores) with 2 workers: 10.5 s for the tables")
+    assert told["cluster"].startswith("about 90.5 s with 2 workers of one such core each")
     # 25 GB in 80 s.
     assert "312 MB/s" in told["cluster"]
     assert told["work"].startswith("0.049 hours")

@@ -61,7 +61,7 @@ def convert_on(port: int, output_dir: str, *flags: str) -> subprocess.CompletedP
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env={**os.environ})
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_a_whole_conversion_reads_from_and_writes_to_hdfs(
     port: int, client: Any, run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path, workers: int
 ) -> None:

@@ -9,7 +9,7 @@ from memory_filesystem import MemoryFileSystem
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import StorageError
-from oi_tfrecord.image_source import PatternSource
+from oi_tfrecord.image_source import PatternImages, PatternSource
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.reasons import Reject
@@ -167,3 +167,35 @@ def test_faults_of_remote_storage_are_raised(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("oi_tfrecord.storage_faults.ATTEMPTS", 1)
     with pytest.raises(StorageError, match="try again"):
         PatternSource("memory://bucket/{image_id}", "train", 9).read(IMAGE_ID)
+
+
+def images_of(folder: str, ids: list[int]) -> PatternImages:
+    return PatternImages(PatternSource(folder + "/{image_id}.jpg", "train", 100), np.array(ids, np.uint64))
+
+
+def test_the_images_of_a_shard_are_its_files(folder: str) -> None:
+    put(folder, "00000000000000ff.jpg", b"one")
+    images = images_of(folder, [0xFF])
+    assert images.path(0) == folder + "/00000000000000ff.jpg"
+    assert images.read(0) == b"one"
+
+
+def test_only_files_of_this_machine_are_read_ahead(folder: str) -> None:
+    put(folder, "00000000000000ff.jpg", b"one")
+    images = images_of(folder, [0xFF, 0xFE])
+    expected = not folder.startswith("memory://") and hasattr(os, "posix_fadvise")
+    # One that is not there is told when it is read.
+    assert [images.expect(index) for index in range(2)] == [expected] * 2
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system reads nothing ahead")
+def test_what_is_expected_is_asked_of_the_system_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(str(tmp_path), "00000000000000ff.jpg", b"one")
+    asked = []
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda descriptor, *what: asked.append((os.fstat(descriptor).st_size, what))
+    )
+    open_before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    assert images_of(str(tmp_path), [0xFF]).expect(0)
+    assert asked == [(3, (0, 0, os.POSIX_FADV_WILLNEED))]
+    assert not open_before or len(os.listdir("/proc/self/fd")) == open_before

@@ -76,6 +76,7 @@ LAYERS: dict[str, set[str]] = {
         "mask_join",
         "mask_match",
         "masks",
+        "packed_label_map",  # But for the lock that threads share.
         "parse_example",
         "pictures",
         "protobuf_text",
@@ -129,6 +130,7 @@ LAYERS: dict[str, set[str]] = {
         "mask_source",
         "metadata_rows",
         "output_plan",
+        "lanes",
         "object_store",
         "output_state",
         "parquet_target",
@@ -180,6 +182,7 @@ LAYERS: dict[str, set[str]] = {
     },
     # What a command does, from its flags to its exit code.
     "assembly": {
+        "beam_options",
         "beam_flags",
         "browse",
         "command_line",

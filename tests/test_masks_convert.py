@@ -195,7 +195,7 @@ def test_masks_on_a_remote_filesystem(release: MaskRelease, plain: pathlib.Path,
 def test_bytes_depend_neither_on_workers_nor_on_shards(
     release: MaskRelease, plain: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    done = small_release.run_command(release.flags(tmp_path / "workers", workers=2))
+    done = small_release.run_command(release.flags(tmp_path / "workers", workers=4))
     assert done.returncode == 0, done.stderr
     assert small_release.shards(tmp_path / "workers") == small_release.shards(plain)
     assert (tmp_path / "workers" / "rejects-train.csv").read_bytes() == (plain / "rejects-train.csv").read_bytes()

@@ -24,7 +24,7 @@ def convert_on(store: Store, port: int, *flags: str) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_a_whole_conversion_reads_from_and_writes_to_the_store(
     store: Store, run: Callable[..., Converted], sample: pathlib.Path, tmp_path: pathlib.Path, workers: int
 ) -> None:

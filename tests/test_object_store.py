@@ -2,12 +2,14 @@
 
 import pathlib
 
+import numpy as np
 import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.image_source import PatternImages, PatternSource
 from oi_tfrecord.inputs import find
 from oi_tfrecord.prefetch import map_in_order
+from oi_tfrecord.sharding import format_id
 from tests.object_servers import Store, files_below
 from tests.slow_store import SlowStore
 
@@ -23,10 +25,11 @@ def proxied(store: Store, slow: SlowStore, monkeypatch: pytest.MonkeyPatch) -> S
 
 def test_as_many_objects_are_read_at_once_as_there_are_readers(proxied: Store, slow: SlowStore) -> None:
     readers = 64
-    ids = [f"{number:016x}" for number in range(1, 97)]
+    numbers = np.arange(1, 97, dtype=np.uint64)
+    ids = [format_id(number) for number in numbers.tolist()]
     for image_id in ids:
         proxied.put(f"{image_id}.jpg", image_id.encode())
-    images = PatternImages(PatternSource(proxied.root + "/{image_id}.jpg", "train", 1 << 20), ids)
+    images = PatternImages(PatternSource(proxied.root + "/{image_id}.jpg", "train", 1 << 20), numbers)
     # An answer waits until as many requests are open as there should be.
     slow.set(gather=readers)
     read = map_in_order(images.read, range(len(ids)), threads=readers, max_bytes=1 << 26, size_of=len, chunk=1)

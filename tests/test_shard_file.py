@@ -36,7 +36,7 @@ RECORDS: dict[str, list[Sequence[bytes]]] = {
 }
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "local, no spare cores", "memory"])
 def write(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Writer]:
     """Writes records to a file on each kind of storage; checks that nothing but the file is left."""
     MemoryFileSystem.files.clear()
@@ -48,7 +48,8 @@ def write(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Wr
             assert name == "memory://out/a"
             return written, data
         (tmp_path / "temporary").mkdir()
-        written = write_shard(f"{tmp_path}/a", f"{tmp_path}/temporary", records)
+        has_spare_cores = request.param == "local"
+        written = write_shard(f"{tmp_path}/a", f"{tmp_path}/temporary", records, has_spare_cores=has_spare_cores)
         assert list((tmp_path / "temporary").iterdir()) == []
         return written, (tmp_path / "a").read_bytes()
 
@@ -118,17 +119,38 @@ def test_an_exception_keeps_the_file_of_an_earlier_run(tmp_path: pathlib.Path) -
     assert (tmp_path / "a").read_bytes() == before
 
 
+@pytest.mark.parametrize("has_spare_cores", [True, False])
 @pytest.mark.parametrize("name", ["one", "small", "large"])
 def test_a_full_disk_is_told_and_leaves_no_file(
-    name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    name: str, has_spare_cores: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int, pieces: Sequence[bytes]) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "writev", full)
     with pytest.raises(OSError, match="No space left"):
-        write_shard(f"{tmp_path}/a", str(tmp_path), RECORDS[name])
+        write_shard(f"{tmp_path}/a", str(tmp_path), RECORDS[name], has_spare_cores=has_spare_cores)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("path", "threads"), [("/a", 0), ("memory://out/a", 2)])
+def test_only_what_waits_for_storage_is_written_by_threads_when_no_core_is_spare(
+    path: str, threads: int, tmp_path: pathlib.Path
+) -> None:
+    before = set(threading.enumerate())
+    most = 0
+
+    def records() -> Iterator[Sequence[bytes]]:
+        nonlocal most
+        for record in RECORDS["large"]:
+            yield record
+            most = max(most, len(set(threading.enumerate()) - before))
+
+    folder = "" if "://" in path else str(tmp_path)
+    temporary = "memory://out/temporary" if "://" in path else str(tmp_path)
+    write_shard(folder + path, temporary, records(), has_spare_cores=False)
+    MemoryFileSystem.files.clear()
+    assert most == threads
 
 
 def test_a_shard_replaces_one_of_the_same_name(tmp_path: pathlib.Path) -> None:

@@ -16,14 +16,16 @@ class IndexShards(beam.PTransform):
     Input: the root. Output: (source, shard) of each.
     """
 
-    def __init__(self, job: DerivedJob, shards: Sequence[tuple[int, int]]):
+    def __init__(self, job: DerivedJob, shards: Sequence[tuple[int, int]], lanes: int):
         """Args:
         job: the derived split.
         shards: (source, shard) of those to index.
+        lanes: shards that a worker process does at once.
         """
         super().__init__()
         self._job = job
         self._shards = tuple(shards)
+        self._lane_count = lanes
 
     def expand(self, root):  # type: ignore[no-untyped-def]
         return (
@@ -31,7 +33,7 @@ class IndexShards(beam.PTransform):
             # source, shard
             | "CreateShards" >> beam.Create(self._shards, reshuffle=False)
             | "SpreadShards" >> beam.Reshuffle()
-            | "IndexShard" >> beam.ParDo(_IndexShard(self._job))
+            | "IndexShard" >> beam.ParDo(_IndexShard(self._job, self._lane_count))
         )
 
 
@@ -41,14 +43,16 @@ class WriteDerivedShards(beam.PTransform):
     Input: the root. Output: the number of each shard.
     """
 
-    def __init__(self, job: DerivedJob, shards: Sequence[int]):
+    def __init__(self, job: DerivedJob, shards: Sequence[int], lanes: int):
         """Args:
         job: the derived split.
         shards: numbers of those to write.
+        lanes: shards that a worker process does at once.
         """
         super().__init__()
         self._job = job
         self._shards = tuple(shards)
+        self._lane_count = lanes
 
     def expand(self, root):  # type: ignore[no-untyped-def]
         return (
@@ -56,16 +60,19 @@ class WriteDerivedShards(beam.PTransform):
             # number of the shard
             | "CreateShards" >> beam.Create(self._shards, reshuffle=False)
             | "SpreadShards" >> beam.Reshuffle()
-            | "WriteShard" >> beam.ParDo(_WriteShard(self._job))
+            | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._lane_count))
         )
 
 
 class _IndexShard(ShardWorker):
-    def __init__(self, job: DerivedJob):
-        super().__init__(job.work)
+    def __init__(self, job: DerivedJob, lanes: int):
+        super().__init__(job.work, lanes)
         self._job = job
 
-    def process(self, element: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    def process(self, element: tuple[int, int]) -> Iterator[object]:
+        yield from self.run(self._index, element)
+
+    def _index(self, element: tuple[int, int]) -> list[tuple[int, int]]:
         source, shard = element
         path = self._job.sources[source][shard]
         with self._job.work.reported():
@@ -75,18 +82,21 @@ class _IndexShard(ShardWorker):
         self._job.index.write(source, shard, index, counts)
         size = sum(info.size for info in storage.match(storage.escape(path)))
         self._reporter.end_shard(counts.records, size, 0)
-        yield element
+        return [element]
 
 
 class _WriteShard(ShardWorker):
-    def __init__(self, job: DerivedJob):
-        super().__init__(job.work)
+    def __init__(self, job: DerivedJob, lanes: int):
+        super().__init__(job.work, lanes)
         self._job = job
 
-    def process(self, shard: int) -> Iterator[int]:
+    def process(self, shard: int) -> Iterator[object]:
+        yield from self.run(self._write, shard)
+
+    def _write(self, shard: int) -> list[int]:
         with self._job.work.reported():
             result = write_derived_shard(
                 self._job, shard, lambda records, size, share: self._reporter.set_shard(records, size, 0, share)
             )
         self._reporter.end_shard(result.records, result.size, 0)
-        yield shard
+        return [shard]

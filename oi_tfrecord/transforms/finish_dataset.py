@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import apache_beam as beam
 
 from oi_tfrecord.finish import FinishJob, finish_dataset
-from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.packed_label_map import unpack
 
 
 class FinishDataset(beam.PTransform):
@@ -30,6 +30,6 @@ class FinishDataset(beam.PTransform):
         )
 
 
-def _finish(grouped: tuple[None, Iterable[bytes]], job: FinishJob, label_map: LabelMap) -> dict[str, object]:
+def _finish(grouped: tuple[None, Iterable[bytes]], job: FinishJob, label_map: bytes) -> dict[str, object]:
     with job.work.reported():
-        return finish_dataset(job, grouped[1], label_map)
+        return finish_dataset(job, grouped[1], unpack(label_map))

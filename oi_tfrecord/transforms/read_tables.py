@@ -11,11 +11,12 @@ from oi_tfrecord.archive_job import read_archive
 from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.csv_ranges import BlockScan
 from oi_tfrecord.inputs import InputFile
-from oi_tfrecord.progress import READ, SCAN, Reporter
-from oi_tfrecord.range_job import RangeJob, read_table_range
+from oi_tfrecord.progress import READ, SCAN
+from oi_tfrecord.range_job import RangeJob, ScanJob, read_table_range
 from oi_tfrecord.results import RangeResult, to_json
 from oi_tfrecord.shuffle_files import write_batches
 from oi_tfrecord.tables import Listing
+from oi_tfrecord.transforms.shard_worker import LaneWorker
 
 RESULTS = "results"
 BATCHES = "batches"
@@ -28,9 +29,15 @@ class ReadTables(beam.PTransform):
     per range.
     """
 
-    def __init__(self, job: RangeJob):
+    def __init__(self, job: RangeJob, lanes: int = 1):
+        """Args:
+        job: the conversion.
+        lanes: ranges that a worker process reads at once; more than one needs a shuffle through files, as what goes
+          to a runner would be held meanwhile.
+        """
         super().__init__()
         self._job = job
+        self._lane_count = lanes if job.shuffle_folder else 1
 
     def expand(self, root):  # type: ignore[no-untyped-def]
         job = self._job
@@ -42,10 +49,11 @@ class ReadTables(beam.PTransform):
             # FileRange
             | "CreateQuotedRanges" >> beam.Create([item for item in nominal if needs_scan(item)], reshuffle=True)
             # (table, file number), BlockScan
-            | "ScanQuotes" >> beam.ParDo(_ScanQuotes(job)).with_output_types(KV[tuple[str, int], BlockScan])
+            | "ScanQuotes"
+            >> beam.ParDo(_ScanQuotes(job.scan_job, self._lane_count)).with_output_types(KV[tuple[str, int], BlockScan])
             | "GroupByFile" >> beam.GroupByKey()
             # FileRange
-            | "ResolveRanges" >> beam.FlatMap(_resolve, job)
+            | "ResolveRanges" >> beam.FlatMap(_resolve, job.scan_job)
         )
         lines = root | "CreateLineRanges" >> beam.Create(
             [item for item in nominal if not needs_scan(item)], reshuffle=False
@@ -60,43 +68,46 @@ class ReadTables(beam.PTransform):
             # what none does (https://github.com/apache/beam/issues/34647).
             | "FlattenRanges" >> beam.Flatten()
             | "SpreadRanges" >> beam.Reshuffle()
-            | "ReadRanges" >> beam.ParDo(_ReadRange(job)).with_outputs(RESULTS, main=BATCHES)
+            | "ReadRanges" >> beam.ParDo(_ReadRange(job, self._lane_count)).with_outputs(RESULTS, main=BATCHES)
         )
 
 
-class _ScanQuotes(beam.DoFn):
-    def __init__(self, job: RangeJob):
+class _ScanQuotes(LaneWorker):
+    def __init__(self, job: ScanJob, lanes: int):
+        super().__init__(job.work, SCAN, lanes)
         self._job = job
 
-    def setup(self) -> None:
-        self._reporter = Reporter(self._job.work, SCAN)
+    def process(self, nominal: FileRange) -> Iterator[object]:
+        yield from self.run(self._scan, nominal)
 
-    def process(self, nominal: FileRange) -> Iterator[tuple[tuple[str, int], BlockScan]]:
+    def _scan(self, nominal: FileRange) -> list[tuple[tuple[str, int], BlockScan]]:
         file_key = (str(nominal.key.table), nominal.key.file)
         with self._job.work.reported():
             scan = scan_range(self._job.files[file_key], nominal)
             self._reporter.add_range(0, scan.end - scan.start, 0)
-            yield file_key, scan
-
-    def teardown(self) -> None:
-        self._reporter.flush()
+            return [(file_key, scan)]
 
 
-def _resolve(grouped: tuple[tuple[str, int], Iterable[BlockScan]], job: RangeJob) -> list[FileRange]:
+def _resolve(grouped: tuple[tuple[str, int], Iterable[BlockScan]], job: ScanJob) -> list[FileRange]:
     file_key, scans = grouped
     with job.work.reported():
         return resolve_ranges(job.files[file_key], scans)
 
 
 @beam.typehints.with_output_types(KV[int, bytes])
-class _ReadRange(beam.DoFn):
-    def __init__(self, job: RangeJob):
+class _ReadRange(LaneWorker):
+    def __init__(self, job: RangeJob, lanes: int):
+        super().__init__(job.work, READ, lanes)
         self._job = job
 
-    def setup(self) -> None:
-        self._reporter = Reporter(self._job.work, READ)
-
     def process(self, item: FileRange | InputFile) -> Iterator[object]:
+        yield from self.run(self._read_to_files if self._job.shuffle_folder else self._read, item)
+
+    def _read_to_files(self, item: FileRange | InputFile) -> list[object]:
+        # Without the batches it is little.
+        return list(self._read(item))
+
+    def _read(self, item: FileRange | InputFile) -> Iterator[object]:
         with self._job.work.reported():
             if isinstance(item, InputFile):
                 yield from self._hand_on(read_archive(self._job, item, self._pass_bytes), in_archive=True)
@@ -110,12 +121,12 @@ class _ReadRange(beam.DoFn):
     def _hand_on(self, items: Iterable[tuple[int, bytes] | RangeResult], in_archive: bool = False) -> Iterator[object]:
         folder = self._job.shuffle_folder
         to_file: list[tuple[int, bytes]] = []
-        shuffled_bytes, began = 0, time.process_time()
+        shuffled_bytes, began = 0, time.thread_time()
         for item in items:
             if isinstance(item, RangeResult):
-                seconds = time.process_time() - began
+                seconds = time.thread_time() - began
                 item = dataclasses.replace(item, shuffled_bytes=shuffled_bytes, cpu_seconds=seconds)
-                shuffled_bytes, began = 0, time.process_time()
+                shuffled_bytes, began = 0, time.thread_time()
                 if folder:
                     write_batches(folder, f"{item.table}-{item.file}-{item.index}", to_file)
                     to_file = []
@@ -127,6 +138,3 @@ class _ReadRange(beam.DoFn):
                 to_file.append(item)
             else:
                 yield item
-
-    def teardown(self) -> None:
-        self._reporter.flush()

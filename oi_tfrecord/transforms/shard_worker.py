@@ -1,24 +1,64 @@
-"""What the steps that work on whole shards have in common."""
+"""What the steps that work on whole ranges or shards have in common."""
+
+from collections.abc import Callable, Iterable, Iterator
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
 
 from oi_tfrecord.allocator import keep_freed_memory
+from oi_tfrecord.lanes import Lanes
 from oi_tfrecord.progress import WRITE, Reporter
 from oi_tfrecord.work_folder import WorkFolder
 
 
-class ShardWorker(beam.DoFn):
-    """Keeps freed memory for the next shard, and reports how far it is as `self._reporter`."""
+class LaneWorker(beam.DoFn):
+    """Works on several elements at once, and reports how far it is as `self._reporter`."""
 
-    def __init__(self, work: WorkFolder):
+    def __init__(self, work: WorkFolder, stage: str, lanes: int):
         """Args:
         work: folder that the reports go to.
+        stage: SCAN, READ or WRITE.
+        lanes: elements that it works on at once.
         """
         self._work = work
+        self._stage = stage
+        self._lane_count = lanes
+
+    def setup(self) -> None:
+        self._reporter = Reporter(self._work, self._stage)
+        self._lanes: Lanes[Iterable[object]] = Lanes(self._lane_count)
+
+    def run(self, function: Callable[..., Iterable[object]], *arguments: object) -> Iterator[object]:
+        """Starts a function, which returns outputs, and yields outputs of those that have ended."""
+        for outputs in self._lanes.submit(function, *arguments):
+            yield from outputs
+
+    def finish_bundle(self) -> Iterator[object]:
+        for outputs in self._lanes.drain():
+            yield from map(_in_global_window, outputs)
+
+    def teardown(self) -> None:
+        self._lanes.close()
+        self._reporter.flush()
+
+
+class ShardWorker(LaneWorker):
+    """A step whose elements are shards; keeps freed memory for the next one."""
+
+    def __init__(self, work: WorkFolder, lanes: int):
+        """Args:
+        work: folder that the reports go to.
+        lanes: shards that it works on at once.
+        """
+        super().__init__(work, WRITE, lanes)
 
     def setup(self) -> None:
         keep_freed_memory()
-        self._reporter = Reporter(self._work, WRITE)
+        super().setup()
 
-    def teardown(self) -> None:
-        self._reporter.flush()
+
+def _in_global_window(output: object) -> object:
+    """Returns what the end of a bundle, which has no element and thus no window of one, may yield."""
+    if isinstance(output, beam.pvalue.TaggedOutput):
+        return beam.pvalue.TaggedOutput(output.tag, _in_global_window(output.value))
+    return GlobalWindows.windowed_value(output)

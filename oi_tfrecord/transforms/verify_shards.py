@@ -23,16 +23,18 @@ class VerifyShards(beam.PTransform):
     Input: the root. Output: the path of the verdict.
     """
 
-    def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder, max_faults: int):
+    def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder, max_faults: int, lanes: int):
         """Args:
         tasks: the shards, in order.
         work: folder of the verdict.
         max_faults: how many faults are kept.
+        lanes: shards that a worker process checks at once.
         """
         super().__init__()
         self._tasks = tasks
         self._work = work
         self._max_faults = max_faults
+        self._lane_count = lanes
 
     def expand(self, root):  # type: ignore[no-untyped-def]
         tasks = self._tasks
@@ -42,7 +44,8 @@ class VerifyShards(beam.PTransform):
             | "CreateTasks" >> beam.Create(range(len(tasks)), reshuffle=False)
             | "SpreadTasks" >> beam.Reshuffle()
             # (bucket, (task, ids as bytes)); JSON of a ShardCheck
-            | "CheckShards" >> beam.ParDo(_CheckShard(tasks, self._work)).with_outputs(CHECKS, main="ids")
+            | "CheckShards"
+            >> beam.ParDo(_CheckShard(tasks, self._work, self._lane_count)).with_outputs(CHECKS, main="ids")
         )
         shared = (
             checked.ids
@@ -69,11 +72,14 @@ class VerifyShards(beam.PTransform):
 
 @beam.typehints.with_output_types(KV[int, tuple[int, bytes]])
 class _CheckShard(ShardWorker):
-    def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder):
-        super().__init__(work)
+    def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder, lanes: int):
+        super().__init__(work, lanes)
         self._tasks = tasks
 
     def process(self, number: int) -> Iterator[object]:
+        yield from self.run(self._check, number)
+
+    def _check(self, number: int) -> list[object]:
         task = self._tasks[number]
 
         def progress(records: int, size: int, faults: int) -> None:
@@ -82,9 +88,8 @@ class _CheckShard(ShardWorker):
 
         check, ids = check_shard(task, progress)
         self._reporter.end_shard(check.counts.records, check.size, sum(check.fault_counts.values()))
-        yield beam.pvalue.TaggedOutput(CHECKS, to_json(check))
-        for bucket, piece in split_ids(ids):
-            yield bucket, (number, piece)
+        outputs: list[object] = [beam.pvalue.TaggedOutput(CHECKS, to_json(check))]
+        return outputs + [(bucket, (number, piece)) for bucket, piece in split_ids(ids)]
 
 
 def _locate(grouped: tuple[int, Iterable[bytes]], tasks: tuple[ShardTask, ...]) -> Iterator[tuple[bytes, Place]]:

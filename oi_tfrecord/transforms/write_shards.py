@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 
 from oi_tfrecord.batches import decode
-from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.packed_label_map import unpack
 from oi_tfrecord.results import to_json
 from oi_tfrecord.shard_job import ShardJob, convert_shard
 from oi_tfrecord.transforms.shard_worker import ShardWorker
@@ -20,31 +20,40 @@ class WriteShards(beam.PTransform):
     the shuffle, so their bytes never go through one.
     """
 
-    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton):
+    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, lanes: int):
         """Args:
         job: the conversion.
-        label_map: side input with the LabelMap.
+        label_map: side input with the packed label map.
+        lanes: shards that a worker process does at once.
         """
         super().__init__()
         self._job = job
         self._label_map = label_map
+        self._lane_count = lanes
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
         # JSON of a ShardResult
-        return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job), self._label_map)
+        return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._lane_count), self._label_map)
 
 
 class _WriteShard(ShardWorker):
-    def __init__(self, job: ShardJob):
-        super().__init__(job.work)
+    def __init__(self, job: ShardJob, lanes: int):
+        super().__init__(job.work, lanes)
         self._job = job
 
-    def process(self, element: tuple[int, Iterable[bytes]], label_map: LabelMap) -> Iterator[bytes]:
+    def process(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> Iterator[object]:
+        yield from self.run(self._write, element, label_map)
+
+    def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[bytes]:
         shard, batches = element
-        began = time.process_time()
+        began = time.thread_time()
         with self._job.work.reported():
             result = convert_shard(
-                self._job, shard, [decode(batch) for batch in batches if batch], label_map, self._reporter.set_shard
+                self._job,
+                shard,
+                [decode(batch) for batch in batches if batch],
+                unpack(label_map),
+                self._reporter.set_shard,
             )
         self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
-        yield to_json(dataclasses.replace(result, cpu_seconds=time.process_time() - began))
+        return [to_json(dataclasses.replace(result, cpu_seconds=time.thread_time() - began))]
