@@ -1,0 +1,96 @@
+"""A standalone Spark cluster on this machine: a Master, two Workers and Beam's job server."""
+
+import json
+import os
+import pathlib
+import signal
+import urllib.error
+import urllib.request
+from typing import Any
+
+from engines.engine import JAVA_17, Servers, free_ports, java
+from processes import processes_of, wait_until
+
+
+class SparkCluster:
+    """Two Workers, on each an executor of two cores.
+
+    `sdk_worker_parallelism` gives each executor two Python workers, and the cache keeps them from one stage to the next.
+    The executors have Spark's jars alone; those of Beam come from the job server, as on any other cluster.
+    """
+
+    WORKERS = ("worker-1", "worker-2")
+    FLAGS = ("--sdk_worker_parallelism=2", "--environment_cache_millis=10000")
+    SETTINGS = {
+        "spark.cores.max": 4,
+        "spark.executor.cores": 2,
+        "spark.executor.memory": "512m",
+        "spark.executor.extraJavaOptions": " ".join([*JAVA_17, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]),
+        # Else it is the number of cores there are when the job comes, and the executors come after it.
+        "spark.default.parallelism": 4,
+        "spark.ui.enabled": "false",
+    }
+
+    def __init__(self, servers: Servers, installed: pathlib.Path):
+        self.servers = servers
+        rpc, self.web, self.job_port, *worker_ports = free_ports(5)
+        folder = servers.folder
+        home = folder / "spark"
+        (home / "jars").mkdir(parents=True)
+        for jar in (installed / "jars").iterdir():
+            if not jar.name.startswith("beam-"):
+                (home / "jars" / jar.name).symlink_to(jar.resolve())
+        environment = {
+            "SPARK_HOME": str(home),
+            "SPARK_SCALA_VERSION": "2.12",
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_DIRS": str(folder / "local"),
+        }
+        self.master = f"spark://localhost:{rpc}"
+        deploy = "org.apache.spark.deploy"
+
+        def start(name: str, command: list[str]) -> None:
+            servers.start(name, ["env", *(f"{key}={value}" for key, value in environment.items()), *command])
+
+        address = ["--host", "localhost"]
+        start("master", java(200, [home / "jars" / "*"], f"{deploy}.master.Master", *address,
+                             "--port", str(rpc), "--webui-port", str(self.web)))  # fmt: skip
+        servers.await_port("master", rpc)
+        for name, port in zip(self.WORKERS, worker_ports, strict=True):
+            start(name, java(200, [home / "jars" / "*"], f"{deploy}.worker.Worker", *address, "--cores", "2",
+                             "--memory", "600m", "--webui-port", str(port), "--work-dir", str(folder / name),
+                             self.master))  # fmt: skip
+        settings = [f"-D{key}={value}" for key, value in self.SETTINGS.items()]
+        program, *rest = java(600, [installed / "jars" / "*"], "org.apache.beam.runners.spark.SparkJobServerDriver",
+                              f"--spark-master-url={self.master}", "--job-host=localhost",
+                              f"--job-port={self.job_port}", "--artifact-port=0", "--expansion-port=0",
+                              f"--artifacts-dir={folder / 'artifacts'}")  # fmt: skip
+        start("jobserver", [program, *settings, *rest])
+        servers.await_port("jobserver", self.job_port)
+        wait_until(lambda: self.alive() == len(self.WORKERS), "both Workers are there")
+
+    def alive(self) -> int:
+        """Returns how many Workers the Master has."""
+        try:
+            with urllib.request.urlopen(f"http://localhost:{self.web}/json/", timeout=30) as answer:
+                state: dict[str, Any] = json.load(answer)
+        except urllib.error.URLError:
+            # It listens before it can answer.
+            return 0
+        return sum(worker["state"] == "ALIVE" for worker in state["workers"])
+
+    def executors(self, name: str) -> list[int]:
+        """Returns the processes of the executors of a Worker that run."""
+        return processes_of(self.servers.running[name].pid, "CoarseGrainedExecutorBackend")
+
+    def started(self) -> set[str]:
+        """Returns the names of all executors that were ever started."""
+        return {
+            path.relative_to(self.servers.folder).as_posix()
+            for name in self.WORKERS
+            for path in (self.servers.folder / name).glob("app-*/*")
+        }
+
+    def lose(self, name: str) -> None:
+        """Kills a Worker and all it started, as when its machine is lost."""
+        os.killpg(self.servers.running[name].pid, signal.SIGKILL)
