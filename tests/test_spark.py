@@ -1,5 +1,6 @@
-"""The whole conversion on a Spark cluster, also when an executor is killed in the middle of it."""
+"""The whole conversion on a Spark cluster, also when executors are killed and a Worker is lost in the middle of it."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -61,55 +62,77 @@ def test_four_workers_of_two_executors_give_the_files_of_a_local_run(
     assert {name.split("/")[0] for name in cluster.started()} == set(cluster.WORKERS)
 
 
-def convert_with_a_fault(
-    cluster: SparkCluster, release: Release, folder: pathlib.Path, harm: Callable[[], None]
-) -> pathlib.Path:
-    """Converts with slow workers, does `harm` when the first shard is written, and returns the output folder."""
-    output_dir = folder / "out"
-    results = output_dir / ".oi_tfrecord-train" / "results"
-    boot = write_boot(folder, "tests.engines.slow_worker")
+@contextlib.contextmanager
+def started(
+    cluster: SparkCluster, release: Release, folder: pathlib.Path, worker: str, begun: Callable[[pathlib.Path], bool]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Starts a conversion to `out` with a worker that is not the usual one, and yields it when it has `begun`."""
+    boot = write_boot(folder, f"tests.engines.{worker}")
     with (folder / "err").open("w+") as err:
         running = subprocess.Popen(
-            engine_command(release, output_dir, *flags(cluster, boot)),
+            engine_command(release, folder / "out", *flags(cluster, boot)),
             cwd=small_release.ROOT,
             env=small_release.environment(),
             stdout=err,
             stderr=err,
         )
 
-        def writes() -> bool:
+        def has_begun() -> bool:
             assert running.poll() is None, (folder / "err").read_text()
-            return results.is_dir() and any(results.iterdir())
+            return begun(folder / "out")
 
         try:
-            wait_until(writes, "a shard is written")
-            harm()
-            written = len(list(results.iterdir()))
-            code = running.wait(timeout=500)
+            wait_until(has_begun, "the conversion is where it is to be disturbed")
+            yield running
         finally:
             running.kill()
-    assert 0 < written < SHARED["num_shards"]
-    assert code == 0, (folder / "err").read_text()
-    return output_dir
+            running.wait()
+
+
+def results(output_dir: pathlib.Path) -> int:
+    return len(list(output_dir.glob(".oi_tfrecord-train/results/*.json")))
+
+
+def kill_executor(cluster: SparkCluster, name: str) -> None:
+    [executor] = cluster.executors(name)
+    os.kill(executor, signal.SIGKILL)
 
 
 def test_a_killed_executor_changes_nothing(
     cluster: SparkCluster, release: Release, local: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
     before = cluster.started()
-
-    def kill_executor() -> None:
-        [executor] = cluster.executors(cluster.WORKERS[0])
-        os.kill(executor, signal.SIGKILL)
-
-    output_dir = convert_with_a_fault(cluster, release, tmp_path, kill_executor)
-    assert small_release.dataset(output_dir) == local
+    with started(cluster, release, tmp_path, "slow_worker", lambda out: results(out) > 0) as running:
+        kill_executor(cluster, cluster.WORKERS[0])
+        written = results(tmp_path / "out")
+        code = running.wait(timeout=500)
+    assert 0 < written < SHARED["num_shards"]
+    told = (tmp_path / "err").read_text()
+    assert code == 0, told
+    assert small_release.dataset(tmp_path / "out") == local
     assert len(cluster.started() - before) == 3
+    # The new executor has Python workers of its own.
+    assert len(workers_by_executor(tmp_path)) == 3
 
 
-def test_a_lost_worker_changes_nothing(
+def test_what_spark_cannot_recover_is_told_and_a_rerun_on_the_worker_that_is_left_goes_on(
     cluster: SparkCluster, release: Release, local: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
-    output_dir = convert_with_a_fault(cluster, release, tmp_path, lambda: cluster.lose(cluster.WORKERS[0]))
-    assert small_release.dataset(output_dir) == local
+    output_dir = tmp_path / "out"
+
+    def finishes(output_dir: pathlib.Path) -> bool:
+        return (output_dir / "label_map.csv").exists() and cluster.last_task_is_alone()
+
+    with started(cluster, release, tmp_path, "endless_worker", finishes) as running:
+        cluster.lose(cluster.WORKERS[0])
+        kill_executor(cluster, cluster.WORKERS[1])
+        code = running.wait(timeout=500)
+    told = (tmp_path / "err").read_text()
+    assert code == 1, told
+    assert "Spark cannot rollback the ResultStage" in told
+    assert not (output_dir / "manifest.json").exists()
     assert cluster.alive() == 1
+    done = run_on_engine(release, output_dir, *flags(cluster, write_boot(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert "12 of 12 shards are finished" in done.stderr
+    assert small_release.dataset(output_dir) == local

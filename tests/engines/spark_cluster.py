@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import urllib.error
 import urllib.request
@@ -90,6 +91,11 @@ class SparkCluster:
             for name in self.WORKERS
             for path in (self.servers.folder / name).glob("app-*/*")
         }
+
+    def last_task_is_alone(self) -> bool:
+        """Returns whether all tasks of the stage under way are finished but one."""
+        counts = re.findall(r" Finished task .* \((\d+)/(\d+)\)$", self.servers.log("jobserver"), re.MULTILINE)
+        return bool(counts) and int(counts[-1][0]) == int(counts[-1][1]) - 1
 
     def lose(self, name: str) -> None:
         """Kills a Worker and all it started, as when its machine is lost."""
