@@ -1,9 +1,7 @@
 """The whole conversion on a Spark cluster, also when executors are killed and a Worker is lost in the middle of it."""
 
 import contextlib
-import os
 import pathlib
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -93,17 +91,12 @@ def results(output_dir: pathlib.Path) -> int:
     return len(list(output_dir.glob(".oi_tfrecord-train/results/*.json")))
 
 
-def kill_executor(cluster: SparkCluster, name: str) -> None:
-    [executor] = cluster.executors(name)
-    os.kill(executor, signal.SIGKILL)
-
-
 def test_a_killed_executor_changes_nothing(
     cluster: SparkCluster, release: Release, local: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
     before = cluster.started()
     with started(cluster, release, tmp_path, "slow_worker", lambda out: results(out) > 0) as running:
-        kill_executor(cluster, cluster.WORKERS[0])
+        cluster.kill_executor(cluster.WORKERS[0])
         written = results(tmp_path / "out")
         code = running.wait(timeout=500)
     assert 0 < written < SHARED["num_shards"]
@@ -125,11 +118,14 @@ def test_what_spark_cannot_recover_is_told_and_a_rerun_on_the_worker_that_is_lef
 
     with started(cluster, release, tmp_path, "endless_worker", finishes) as running:
         cluster.lose(cluster.WORKERS[0])
-        kill_executor(cluster, cluster.WORKERS[1])
+        cluster.kill_executor(cluster.WORKERS[1])
         code = running.wait(timeout=500)
     told = (tmp_path / "err").read_text()
     assert code == 1, told
+    assert "error: the runner gave the job up" in told
     assert "Spark cannot rollback the ResultStage" in told
+    assert "run the same command again" in told
+    assert "Traceback" not in told
     assert not (output_dir / "manifest.json").exists()
     assert cluster.alive() == 1
     done = run_on_engine(release, output_dir, *flags(cluster, write_boot(tmp_path)))
