@@ -58,7 +58,7 @@ class StorageError(FileError):
 
 
 class RunnerError(OiTfrecordError):
-    """A job that a runner elsewhere gave up."""
+    """A job that a runner elsewhere did not take, or gave up."""
 
     def __init__(self, problem: str):
         """Args:
@@ -68,7 +68,7 @@ class RunnerError(OiTfrecordError):
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"the runner gave the job up: {self.problem}\nMend what it tells of, and run the same command again."
+        return f"the job failed on its runner: {self.problem}\nMend what it tells of, and run the same command again."
 
 
 class HandedOn(OiTfrecordError):

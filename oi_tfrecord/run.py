@@ -92,14 +92,19 @@ def run_pipeline(
     progress.start()
     try:
         with ended_by_interrupt() if local else contextlib.nullcontext():
-            _await(pipeline.run(), local)
+            _run_to_end(pipeline, local)
     finally:
         progress.stop()
 
 
-def _await(result: Any, local: bool) -> None:
+def _run_to_end(pipeline: Any, local: bool) -> None:
     import grpc  # type: ignore[import-untyped]
 
+    try:
+        result = pipeline.run()
+    except grpc.FutureTimeoutError as error:
+        problem = "no job server answers (--job_endpoint is where it is, --job_server_timeout how long to wait for it)"
+        raise RunnerError(problem) from error
     try:
         result.wait_until_finish()
     except grpc.RpcError as error:

@@ -28,7 +28,7 @@ def test_input_error_names_file_line_and_remedy(line: int | None, where: str) ->
 def test_runner_error_tells_what_the_runner_tells_and_what_to_do() -> None:
     error = RunnerError("no executor is left")
     assert str(error).splitlines() == [
-        "the runner gave the job up: no executor is left",
+        "the job failed on its runner: no executor is left",
         "Mend what it tells of, and run the same command again.",
     ]
 

@@ -105,6 +105,14 @@ def test_a_job_that_another_runner_gives_up_is_told_with_what_to_do(line: Line) 
     assert line.calls == ["start", "stop"]
 
 
+def test_a_job_server_that_does_not_answer_is_told(line: Line) -> None:
+    # Nothing listens on port 1.
+    flags = ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--job_server_timeout=1"]
+    with pytest.raises(RunnerError, match=r"no job server answers .--job_endpoint"):
+        run_pipeline(flags, 1, line, lambda root: root | beam.Create([1]))
+    assert line.calls == ["start", "stop"]
+
+
 class Gone(grpc.RpcError):
     """What gRPC raises when the other side is no longer there."""
 
