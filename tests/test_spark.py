@@ -95,6 +95,7 @@ def test_a_killed_executor_changes_nothing(
     cluster: SparkCluster, release: Release, local: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
     before = cluster.started()
+    assert cluster.lost_tasks() == 0
     with started(cluster, release, tmp_path, "slow_worker", lambda out: results(out) > 0) as running:
         cluster.kill_executor(cluster.WORKERS[0])
         written = results(tmp_path / "out")
@@ -104,8 +105,7 @@ def test_a_killed_executor_changes_nothing(
     assert code == 0, told
     assert small_release.dataset(tmp_path / "out") == local
     assert len(cluster.started() - before) == 3
-    # The new executor has Python workers of its own.
-    assert len(workers_by_executor(tmp_path)) == 3
+    assert cluster.lost_tasks() > 0
 
 
 def test_what_spark_cannot_recover_is_told_and_a_rerun_on_the_worker_that_is_left_goes_on(

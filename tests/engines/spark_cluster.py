@@ -9,14 +9,14 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from engines.engine import JAVA_17, Servers, free_ports, java
+from engines.engine import Servers, free_ports, java
 from processes import processes_of, wait_until
 
 SETTINGS = {
     "spark.cores.max": 4,
     "spark.executor.cores": 2,
     "spark.executor.memory": "512m",
-    "spark.executor.extraJavaOptions": " ".join([*JAVA_17, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]),
+    "spark.executor.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
     # Else it is the number of cores there are when the job comes, and the executors come after it.
     "spark.default.parallelism": 4,
     # A task goes to whichever core is free, so that all executors are sure to get some.
@@ -102,9 +102,15 @@ class SparkCluster:
 
     def last_task_is_alone(self) -> bool:
         """Returns whether all tasks of the stage under way are finished but one."""
-        log = (self.servers.folder / "jobserver.log").read_text()
-        counts = re.findall(r" Finished task .* \((\d+)/(\d+)\)$", log, re.MULTILINE)
+        counts = re.findall(r" Finished task .* \((\d+)/(\d+)\)$", self._driver_log(), re.MULTILINE)
         return bool(counts) and int(counts[-1][0]) == int(counts[-1][1]) - 1
+
+    def lost_tasks(self) -> int:
+        """Returns how many tasks were ever lost with their executor."""
+        return self._driver_log().count(": ExecutorLostFailure (")
+
+    def _driver_log(self) -> str:
+        return (self.servers.folder / "jobserver.log").read_text()
 
     def kill_executor(self, name: str) -> None:
         """Kills the executor of a Worker alone; its Python workers and the Worker go on."""
