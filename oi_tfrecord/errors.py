@@ -57,6 +57,20 @@ class StorageError(FileError):
     """A file that cannot be read or written now: the disk is full, it was removed, its store cannot be reached."""
 
 
+class RunnerError(OiTfrecordError):
+    """A job that a runner elsewhere did not take, or gave up."""
+
+    def __init__(self, problem: str):
+        """Args:
+        problem: what the runner tells.
+        """
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the job failed on its runner: {self.problem}\nMend what it tells of, and run the same command again."
+
+
 class HandedOn(OiTfrecordError):
     """The text of a FileError on its way through a runner that hands on no more than the text of an exception."""
 

@@ -22,8 +22,8 @@ SCAN, READ, WRITE = "scan", "read", "write"
 class Reporter:
     """Writes a worker's counts to the work folder, at most once a second.
 
-    Threads may share it. Metrics would be the runner's way, but local runners give none before the end, and retries
-    inflate them. Remote work folders get no reports; there, finished shards tell.
+    Threads may share it. Metrics would be the runner's way, but local runners give none before the end. What a cluster
+    does twice counts twice. Remote work folders get no reports; there, finished shards tell.
     """
 
     def __init__(self, work: WorkFolder, stage: str, clock: Callable[[], float] = time.time):
@@ -194,7 +194,7 @@ class ProgressLine(StatusLine):
         of_total = ""
         if self._total_bytes:
             # Headers are no rows, so the ranges never add up to the whole.
-            share = 100 * size / self._total_bytes
+            share = min(100 * size / self._total_bytes, 100)
             of_total = f" of {_megabytes(self._total_bytes)} ({share:.0f} %)"
         rows, rejects = _sum(reading, "rows"), _sum(reading, "rejects")
         return f"reading tables: {rows:,.0f} rows, {_megabytes(size)}{of_total}, {rejects:,.0f} rejects"
@@ -210,6 +210,8 @@ class ProgressLine(StatusLine):
 
     def _describe_shards(self, done: float, elapsed: float) -> str:
         """Describes the shards, of which this run has done `done` in `elapsed` seconds; part of one counts."""
+        # A shard that is written again, as its worker was lost, is reported twice.
+        done = min(done, self._num_shards - self._finished)
         share = 100 * (self._finished + done) / max(self._num_shards, 1)
         text = f"{self._finished + int(done):,} of {self._num_shards:,} shards ({share:.0f} %)"
         todo = self._num_shards - self._finished - done

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oi_tfrecord.beam_flags import is_local
+from oi_tfrecord.errors import RunnerError
 from oi_tfrecord.progress import ProgressLine
 from oi_tfrecord.worker import keep_told_errors_off_the_log
 
@@ -69,6 +70,9 @@ def run_pipeline(
       processes: local worker processes.
       progress: the line to show.
       build: adds the steps to the pipeline it is given.
+
+    Raises:
+      RunnerError: if the job was handed to a runner elsewhere and failed there.
     """
     from apache_beam import Pipeline
 
@@ -88,6 +92,25 @@ def run_pipeline(
     progress.start()
     try:
         with ended_by_interrupt() if local else contextlib.nullcontext():
-            pipeline.run().wait_until_finish()
+            _run_to_end(pipeline, local)
     finally:
         progress.stop()
+
+
+def _run_to_end(pipeline: Any, local: bool) -> None:
+    import grpc  # type: ignore[import-untyped]
+
+    try:
+        result = pipeline.run()
+    except grpc.FutureTimeoutError as error:
+        problem = "no job server answers (--job_endpoint is where it is, --job_server_timeout how long to wait for it)"
+        raise RunnerError(problem) from error
+    try:
+        result.wait_until_finish()
+    except grpc.RpcError as error:
+        # Nobody is left to tell more; gRPC's own text is that of its objects.
+        raise RunnerError(f"its job server is gone ({error.code().name}, {error.details()})") from error
+    except Exception as error:
+        if local:
+            raise
+        raise RunnerError(str(error)) from error

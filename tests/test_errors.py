@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from oi_tfrecord.errors import ConfigError, InputError, OiTfrecordError, nearest
+from oi_tfrecord.errors import ConfigError, InputError, OiTfrecordError, RunnerError, nearest
 
 
 def test_config_error_names_the_field() -> None:
@@ -25,7 +25,17 @@ def test_input_error_names_file_line_and_remedy(line: int | None, where: str) ->
     )
 
 
-@pytest.mark.parametrize("error", [ConfigError("a", "b"), InputError("a", "b", "c"), InputError("a", "b", "c", 4)])
+def test_runner_error_tells_what_the_runner_tells_and_what_to_do() -> None:
+    error = RunnerError("no executor is left")
+    assert str(error).splitlines() == [
+        "the job failed on its runner: no executor is left",
+        "Mend what it tells of, and run the same command again.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "error", [ConfigError("a", "b"), InputError("a", "b", "c"), InputError("a", "b", "c", 4), RunnerError("a")]
+)
 def test_errors_come_back_whole_from_worker_processes(error: OiTfrecordError) -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
@@ -33,7 +43,7 @@ def test_errors_come_back_whole_from_worker_processes(error: OiTfrecordError) ->
     assert str(copy) == str(error)
 
 
-@pytest.mark.parametrize("error", [ConfigError("a", "b"), InputError("a", "b", "c")])
+@pytest.mark.parametrize("error", [ConfigError("a", "b"), InputError("a", "b", "c"), RunnerError("a")])
 def test_commands_can_catch_all_by_their_base(error: Exception) -> None:
     assert isinstance(error, OiTfrecordError)
 

@@ -160,6 +160,21 @@ def test_shards_of_an_earlier_run_are_done_but_took_no_time(work: WorkFolder, cl
     assert line.text().endswith("7 of 10 shards (70 %), about 30 s left")
 
 
+def test_what_lost_workers_did_and_others_do_again_is_not_more_than_all(work: WorkFolder, clock: Clock) -> None:
+    line = line_of(work, clock, finished_shards=6)
+    reader = Reporter(work, READ, clock)
+    reader.add_range(10, 500_000_000, 0)
+    reader.flush()
+    assert "500 MB of 400 MB (100 %)" in line.text()
+    lost, other = (Reporter(work, WRITE, clock) for _ in range(2))
+    clock.now += 10
+    for writer in (lost, other):
+        for _ in range(3):
+            writer.end_shard(records=1, image_bytes=1, rejects=0)
+        writer.flush()
+    assert line.text().endswith("10 of 10 shards (100 %)")
+
+
 def test_no_time_is_left_when_all_is_done(work: WorkFolder, clock: Clock) -> None:
     line = line_of(work, clock, num_shards=1)
     writer = Reporter(work, WRITE, clock)

@@ -6,11 +6,13 @@ import threading
 from collections.abc import Iterator
 
 import apache_beam as beam
+import grpc
 import pytest
 import small_release
 from apache_beam.options.pipeline_options import DirectOptions, TypeOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from oi_tfrecord.errors import RunnerError
 from oi_tfrecord.run import import_beam_quietly, is_local, run_pipeline
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -89,6 +91,48 @@ def test_the_line_is_stopped_when_the_pipeline_fails(line: Line) -> None:
 
     with pytest.raises(Exception, match="no such thing"):
         run_pipeline([], 1, line, lambda root: root | beam.Create([1]) | beam.Map(fail))
+    assert line.calls == ["start", "stop"]
+
+
+def test_a_job_that_another_runner_gives_up_is_told_with_what_to_do(line: Line) -> None:
+    def fail(element: int) -> None:
+        raise ValueError("no such thing")
+
+    # Beam's own job server, within this process.
+    flags = ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]
+    with pytest.raises(RunnerError, match=r"(?s)failed in state FAILED.*no such thing.*run the same command again"):
+        run_pipeline(flags, 1, line, lambda root: root | beam.Create([1]) | beam.Map(fail))
+    assert line.calls == ["start", "stop"]
+
+
+def test_a_job_server_that_does_not_answer_is_told(line: Line) -> None:
+    # Nothing listens on port 1.
+    flags = ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--job_server_timeout=1"]
+    with pytest.raises(RunnerError, match=r"no job server answers .--job_endpoint"):
+        run_pipeline(flags, 1, line, lambda root: root | beam.Create([1]))
+    assert line.calls == ["start", "stop"]
+
+
+class Gone(grpc.RpcError):
+    """What gRPC raises when the other side is no longer there."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return "Socket closed"
+
+
+def test_a_job_server_that_is_gone_is_told_without_the_objects_of_grpc(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Result:
+        def wait_until_finish(self) -> None:
+            raise Gone
+
+    monkeypatch.setattr(beam.Pipeline, "run", lambda self: Result())
+    with pytest.raises(RunnerError, match=r"its job server is gone \(UNAVAILABLE, Socket closed\)"):
+        run_pipeline(["--runner=PortableRunner", "--job_endpoint=localhost:1"], 1, line, lambda root: None)
     assert line.calls == ["start", "stop"]
 
 
