@@ -302,7 +302,7 @@ def test_a_dry_run_prints_plan_size_and_time_and_leaves_the_output_alone(
     assert size is not None
     assert float(size[1]) * 1e9 == pytest.approx(written, rel=0.1, abs=5e6)
     assert re.search(
-        r"^time +about [\d,]+ s on this machine .* with 1 workers: \d+ s for the tables, \d+ s", text, re.M
+        r"^time +about [\d,.]+ s on this machine .* with 1 workers: [\d.]+ s for the tables, [\d.]+ s", text, re.M
     )
     # 13 bytes for each of the 500 images, 40 for each box and 19 for each label that is kept, and some for each batch.
     expected = 0

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.generate_v3 --output_dir=/tmp/v3 --scale=0.05
 
-Scale 1.0 is the train split of V3: 9,011,219 images, 3,709,509 boxes, 20,868,755
-human-verified and 78,977,695 machine labels (openimages/dataset READMEV3.md, tables 1
-and 2), about 7.5 GB of CSV. The same scale and seed give the same bytes.
+Scale 1.0 of the train split is 9,011,219 images, 3,709,509 boxes, 20,868,755 human-verified
+and 78,977,695 machine labels (openimages/dataset READMEV3.md, tables 1 and 2), about 7.5 GB
+of CSV. The same split, scale and seed give the same bytes.
 """
 
 import argparse
@@ -14,11 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-IMAGES = 9_011_219
-BOXES = 3_709_509
-BOXED_IMAGES = 1_593_853
-HUMAN_LABELS = 20_868_755
-MACHINE_LABELS = 78_977_695
+from oi_tfrecord.published_counts import PUBLISHED
+
 CLASSES = 19_995
 BOXABLE = 600
 TRAINABLE_BOXABLE = 545
@@ -117,13 +114,16 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
 
     Args:
       output_dir: receives `<split>/*.csv` and the class files.
-      scale: share of the published train split, above 0.
-      split: subset name written to the Subset column and the folder.
+      scale: share of the published split, above 0.
+      split: which: train, validation or test.
       seed: of the random generator.
 
     Returns:
       Rows per file name.
     """
+    published = PUBLISHED["v3"][split]
+    human_labels = published.positive_labels + published.negative_labels
+    boxed_share, boxes_each = published.boxed_images / published.images, published.boxes / published.boxed_images
     rng = np.random.default_rng(seed)
     mids = class_mids(CLASSES)
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
     boxes = _Table(folder / "annotations-human-bbox.csv")
     human = _Table(folder / "annotations-human.csv")
     machine = _Table(folder / "annotations-machine.csv")
-    total = max(int(IMAGES * scale), 1)
+    total = max(int(published.images * scale), 1)
     rows = dict.fromkeys(("images", "boxes", "human", "machine"), 0)
     for start in range(0, total, CHUNK_IMAGES):
         count = min(CHUNK_IMAGES, total - start)
@@ -149,8 +149,6 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
         fill = pa.array([""]).take(pa.array(np.zeros(count, np.int8)))
 
         def text(*parts, fill=fill):
-            import pyarrow.compute as pc
-
             return pc.binary_join_element_wise(
                 *[p if isinstance(p, pa.Array) else pa.scalar(p) for p in parts], fill, ""
             )
@@ -172,8 +170,8 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
         )
         rows["images"] += count
 
-        boxed = rng.random(count) < BOXED_IMAGES / IMAGES
-        per_image = np.where(boxed, 1 + rng.poisson(BOXES / BOXED_IMAGES - 1, count), 0)
+        boxed = rng.random(count) < boxed_share
+        per_image = np.where(boxed, 1 + rng.poisson(boxes_each - 1, count), 0)
         index = np.repeat(np.arange(count), per_image)
         xmin, xmax = _coordinates(rng, len(index))
         ymin, ymax = _coordinates(rng, len(index))
@@ -187,7 +185,7 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
         )  # fmt: skip
         rows["boxes"] += len(index)
 
-        index, classes = _labels(rng, count, HUMAN_LABELS / IMAGES, CLASSES)
+        index, classes = _labels(rng, count, human_labels / published.images, CLASSES)
         human.write(
             ImageID=image_ids.take(pa.array(index)),
             Source=_take(["verification", "crowdsource-verification"], rng.choice(2, len(index), p=[0.95, 0.05])),
@@ -196,7 +194,7 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
         )
         rows["human"] += len(index)
 
-        index, classes = _labels(rng, count, MACHINE_LABELS / IMAGES, MACHINE_CLASSES)
+        index, classes = _labels(rng, count, published.machine_labels / published.images, MACHINE_CLASSES)
         machine.write(
             ImageID=image_ids.take(pa.array(index)),
             Source=_take(["machine"], np.zeros(len(index), np.int8)),
@@ -211,7 +209,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=pathlib.Path, required=True)
     parser.add_argument("--scale", type=float, default=0.05)
-    parser.add_argument("--split", default="train")
+    parser.add_argument("--split", default="train", choices=PUBLISHED["v3"])
     parser.add_argument("--seed", type=int, default=3)
     arguments = parser.parse_args()
     for name, count in generate(arguments.output_dir, arguments.scale, arguments.split, arguments.seed).items():

@@ -19,9 +19,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from oi_tfrecord.published_counts import PUBLISHED
 from oi_tfrecord.shard_plan import SHARD_BYTES
 
-from .generate_v3 import BOXED_IMAGES, generate
+from .generate_v3 import generate
 from .make_images import SPLIT, make_release
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -154,7 +155,8 @@ def dry_run_flags(data_dir: pathlib.Path, num_shards: int) -> dict[str, object]:
 
 def shards_of_scale(scale: float) -> int:
     """Returns how many shards of the size that `convert` plans the boxed images of a scale fill."""
-    return max(round(BOXED_IMAGES * scale * IMAGE_BYTES / SHARD_BYTES), 1)
+    boxed_images = PUBLISHED["v3"][SPLIT].boxed_images or 0
+    return max(round(boxed_images * scale * IMAGE_BYTES / SHARD_BYTES), 1)
 
 
 def tables_of(scale: float, given: Mapping[float, pathlib.Path], work_dir: pathlib.Path) -> pathlib.Path:

@@ -43,7 +43,7 @@ def run(release: pathlib.Path, output_dir: pathlib.Path, *flags: str) -> tuple[f
 
 def predicted_seconds(text: str, line: str) -> float:
     """Returns the seconds of a line (`time`, `cluster`) that a dry run printed."""
-    found = re.search(rf"^{line} +about ([\d,]+) s", text, re.M)
+    found = re.search(rf"^{line} +about ([\d,.]+) s", text, re.M)
     if found is None:
         raise RuntimeError(f"the dry run printed no {line}: {text}")
     return float(found[1].replace(",", ""))

@@ -108,12 +108,23 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: pat
         assert one != other
 
 
+def test_the_validation_split_has_counts_of_its_own(tmp_path: pathlib.Path) -> None:
+    scale = 0.05
+    counts = generate(tmp_path, scale, split="validation")
+    for count, total in zip(counts.values(), (41_620, 204_621, 551_390, 512_093), strict=True):
+        assert count == pytest.approx(total * scale, rel=0.05)
+    with (tmp_path / "validation" / "annotations-human-bbox.csv").open(newline="", encoding="utf-8") as lines:
+        boxed = {row["ImageID"] for row in csv.DictReader(lines)}
+    # Each of its images has a box.
+    assert len(boxed) == counts["images"]
+
+
 def test_chunks_join_without_a_seam(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate_v3, "CHUNK_IMAGES", 100)
-    generate(tmp_path, 0.0001, split="validation")
+    generate(tmp_path, 0.02, split="validation")
     with (tmp_path / "validation" / "images.csv").open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
-    assert len(rows) == int(9_011_219 * 0.0001)
+    assert len(rows) == int(41_620 * 0.02)
     assert [row["ImageID"] for row in rows] == sorted({row["ImageID"] for row in rows})
     assert {row["Subset"] for row in rows} == {"validation"}
 
