@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from oi_tfrecord.batches import decode
 from oi_tfrecord.label_map import LabelMap
-from oi_tfrecord.results import to_json
+from oi_tfrecord.results import ShardResult
 from oi_tfrecord.shard_job import ShardJob, convert_shard
 from oi_tfrecord.transforms.shard_worker import ShardWorker
 
@@ -16,7 +16,7 @@ from oi_tfrecord.transforms.shard_worker import ShardWorker
 class WriteShards(beam.PTransform):
     """Joins and writes each shard.
 
-    Input: (shard, batches of rows). Output: one JSON result per shard. Images are read here, after
+    Input: (shard, batches of rows). Output: one ShardResult per shard. Images are read here, after
     the shuffle, so their bytes never go through one.
     """
 
@@ -30,7 +30,7 @@ class WriteShards(beam.PTransform):
         self._label_map = label_map
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
-        # JSON of a ShardResult
+        # ShardResult
         return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job), self._label_map)
 
 
@@ -39,7 +39,7 @@ class _WriteShard(ShardWorker):
         super().__init__(job.work)
         self._job = job
 
-    def process(self, element: tuple[int, Iterable[bytes]], label_map: LabelMap) -> Iterator[bytes]:
+    def process(self, element: tuple[int, Iterable[bytes]], label_map: LabelMap) -> Iterator[ShardResult]:
         shard, batches = element
         began = time.process_time()
         with self._job.work.reported():
@@ -47,4 +47,4 @@ class _WriteShard(ShardWorker):
                 self._job, shard, [decode(batch) for batch in batches if batch], label_map, self._reporter.set_shard
             )
         self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
-        yield to_json(dataclasses.replace(result, cpu_seconds=time.process_time() - began))
+        yield dataclasses.replace(result, cpu_seconds=time.process_time() - began)
