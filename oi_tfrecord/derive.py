@@ -18,10 +18,11 @@ from oi_tfrecord.lanes import default_workers, split_workers
 from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
 from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.rejects import format_header
-from oi_tfrecord.results import ShardResult, from_json
+from oi_tfrecord.results import from_json
 from oi_tfrecord.run import import_beam_quietly, run_pipeline
 from oi_tfrecord.shard_counts import RecordCounts
 from oi_tfrecord.shard_plan import choose_num_shards
+from oi_tfrecord.totals import Totals
 from oi_tfrecord.verify_progress import VerifyProgress
 
 SMALL_BYTES = 2 << 30
@@ -171,7 +172,6 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name, text in texts.items():
         storage.write(storage.join(output_dir, name), text.encode(), temporary)
-    results = [from_json(data) for data in plan.work.results()]
     about = {
         "oi_tfrecord": __version__,
         "config": plan.record_config,
@@ -190,7 +190,7 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
             )
             for number, source in enumerate(plan.sources)
         ],
-        [result for result in results if isinstance(result, ShardResult)],
+        Totals.of(from_json(data) for data in plan.work.results()),
         label_map,
         about,
         plan.options,

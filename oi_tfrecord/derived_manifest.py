@@ -6,9 +6,9 @@ from typing import Any
 
 from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.manifest import build_split, sum_counts
-from oi_tfrecord.results import ShardResult
 from oi_tfrecord.shard_counts import RecordCounts
 from oi_tfrecord.tables import Table
+from oi_tfrecord.totals import Totals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class DerivedFrom:
 
 def build_derived_split(
     sources: Sequence[DerivedFrom],
-    shards: Sequence[ShardResult],
+    totals: Totals,
     label_map: LabelMap,
     about: Mapping[str, Any],
     derived: Mapping[str, Any],
@@ -43,7 +43,7 @@ def build_derived_split(
 
     Args:
       sources: what it was derived from.
-      shards: results of all its shards.
+      totals: results of all its shards.
       label_map: ids of the classes.
       about: version, configuration and fingerprint.
       derived: the command and its options.
@@ -54,20 +54,20 @@ def build_derived_split(
       The entry, shaped as that of a conversion. Its balance is between the records that were read and those that were
       written: each counted as it was, and those left out by where they were.
     """
-    split = build_split((), (), shards, label_map, about)
+    split = build_split((), totals, label_map, about)
     read = sum(source.counts.records for source in sources)
-    left_out = sum(shard.images_not_selected for shard in shards)
+    left_out = totals.images_not_selected
     images = split["images"] | {"read": read, "left_out": {reason: left_out} if left_out else {}}
     images["balanced"] &= read == images["records"] + left_out
-    tables = _balance_tables(sources, shards, keys)
+    tables = _balance_tables(sources, totals, keys)
     # What only the conversion of the images can know stays in the manifest that this one was derived from.
-    totals = {name: value for name, value in split["totals"].items() if name != "unknown_flags_written_as_0"}
+    known = {name: value for name, value in split["totals"].items() if name != "unknown_flags_written_as_0"}
     return split | {
         "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),
         "images": images,
         "tables": tables,
-        "totals": totals,
-        "sources": {table: sum_counts(shard.sources.get(table, {}) for shard in shards) for table in tables},
+        "totals": known,
+        "sources": {table: sum_counts([totals.sources.get(table, {})]) for table in tables},
         "derived": {
             **derived,
             "from": [
@@ -85,7 +85,7 @@ def build_derived_split(
 
 
 def _balance_tables(
-    sources: Sequence[DerivedFrom], shards: Sequence[ShardResult], kept_keys: Collection[str] | None
+    sources: Sequence[DerivedFrom], totals: Totals, kept_keys: Collection[str] | None
 ) -> dict[str, dict[str, Any]]:
     read = RecordCounts()
     for source in sources:
@@ -100,8 +100,8 @@ def _balance_tables(
         lacks = not read.keys[key] or (kept_keys is not None and key not in kept_keys)
         if table is not Table.BOXES and lacks:
             continue
-        written = sum(shard.tables[table].written for shard in shards)
-        dropped = sum_counts(shard.tables[table].dropped for shard in shards)
+        written = totals.tables[table].written
+        dropped = sum_counts([totals.tables[table].dropped])
         tables[str(table)] = {
             "rows_read": rows_read,
             "written": written,

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from oi_tfrecord import storage
@@ -11,7 +11,7 @@ from oi_tfrecord.attribution import attribution_file, format_attribution_header
 from oi_tfrecord.label_map import LabelMap, format_csv, format_pbtxt
 from oi_tfrecord.manifest import MANIFEST_FILE, TableInput, build_split, first_lines, merge_split
 from oi_tfrecord.rejects import absolute_lines, format_header
-from oi_tfrecord.results import RangeResult, ShardResult, from_json
+from oi_tfrecord.totals import Totals
 from oi_tfrecord.work_folder import WorkFolder
 
 LABEL_MAP_FILE = "label_map.pbtxt"
@@ -46,24 +46,21 @@ def rejects_file(split: str) -> str:
     return f"rejects-{split}.csv"
 
 
-def finish_dataset(job: FinishJob, results: Iterable[bytes], label_map: LabelMap) -> dict[str, Any]:
+def finish_dataset(job: FinishJob, totals: Totals, label_map: LabelMap) -> dict[str, Any]:
     """Writes what makes the shards a dataset; the manifest marks it complete.
 
     Args:
       job: the conversion.
-      results: of every range and every shard.
+      totals: results of every range and every shard.
       label_map: ids of the classes.
 
     Returns:
       The manifest of the split.
     """
-    parsed = [from_json(result) for result in results]
-    ranges = [result for result in parsed if isinstance(result, RangeResult)]
-    shards = [result for result in parsed if isinstance(result, ShardResult)]
     temporary = job.work.temporary
     storage.write(storage.join(job.output_dir, LABEL_MAP_FILE), format_pbtxt(label_map).encode(), temporary)
     storage.write(storage.join(job.output_dir, LABEL_MAP_CSV), format_csv(label_map).encode(), temporary)
-    lines = first_lines(job.inputs, ranges)
+    lines = first_lines(job.inputs, totals.ranges)
     with storage.create(storage.join(job.output_dir, rejects_file(job.split)), temporary) as stream:
         stream.write(format_header().encode())
         for piece in job.work.rejects():
@@ -71,12 +68,12 @@ def finish_dataset(job: FinishJob, results: Iterable[bytes], label_map: LabelMap
     about = dict(job.about)
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)
-    split = build_split(job.inputs, ranges, shards, label_map, about)
+    split = build_split(job.inputs, totals, label_map, about)
     if job.dry_run:
         split["estimate"] = {
-            "ranges": len(ranges),
-            "shuffled_bytes": sum(result.shuffled_bytes for result in ranges),
-            "cpu_seconds": sum(result.cpu_seconds for result in parsed),
+            "ranges": len(totals.ranges),
+            "shuffled_bytes": sum(result.shuffled_bytes for result in totals.ranges),
+            "cpu_seconds": totals.cpu_seconds,
         }
     path = storage.join(job.output_dir, MANIFEST_FILE)
     existing = storage.read(path) if storage.exists(path) else None

@@ -8,7 +8,8 @@ from typing import Any
 
 from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.results import RangeResult, ShardResult
+from oi_tfrecord.results import RangeResult
+from oi_tfrecord.totals import TableSum, Totals
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = "oi_tfrecord manifest 1"
@@ -43,40 +44,35 @@ def first_lines(inputs: Sequence[TableInput], ranges: Iterable[RangeResult]) -> 
     return lines
 
 
-def balance_tables(ranges: Iterable[RangeResult], shards: Iterable[ShardResult]) -> dict[str, dict[str, Any]]:
+def balance_tables(totals: Totals) -> dict[str, dict[str, Any]]:
     """Balances each table: rows read = rows written + rejected by reason + dropped by reason."""
-    ranges, shards = list(ranges), list(shards)
     balance = {}
-    for table in sorted({result.table for result in ranges}):
-        read = [result for result in ranges if result.table == table]
-        joined = [shard.tables[table] for shard in shards if table in shard.tables]
-        rejected = sum_counts([item.rejected for item in read] + [item.rejected for item in joined])
-        dropped = sum_counts([item.dropped for item in read] + [item.dropped for item in joined])
+    for table in sorted({result.table for result in totals.ranges}):
+        read = [result for result in totals.ranges if result.table == table]
+        joined = totals.tables.get(table, TableSum())
+        rejected = sum_counts([joined.rejected, *(item.rejected for item in read)])
+        dropped = sum_counts([joined.dropped, *(item.dropped for item in read)])
         rows_read = sum(item.rows_read for item in read)
-        written = sum(item.written for item in joined)
         balance[table] = {
             "rows_read": rows_read,
-            "written": written,
-            **({"added_by_hierarchy": added} if (added := sum(item.added for item in joined)) else {}),
+            "written": joined.written,
+            **({"added_by_hierarchy": joined.added} if joined.added else {}),
             "rejected": rejected,
             "dropped": dropped,
-            "balanced": rows_read == written + sum(rejected.values()) + sum(dropped.values()),
+            "balanced": rows_read == joined.written + sum(rejected.values()) + sum(dropped.values()),
         }
     return balance
 
 
-def balance_images(shards: Iterable[ShardResult]) -> dict[str, Any]:
+def balance_images(totals: Totals) -> dict[str, Any]:
     """Balances the images: selected = records + rejected by reason."""
-    shards = list(shards)
-    selected = sum(shard.images_selected for shard in shards)
-    records = sum(shard.records for shard in shards)
-    rejected = sum_counts(shard.images_rejected for shard in shards)
+    rejected = sum_counts([totals.images_rejected])
     return {
-        "selected": selected,
-        "records": records,
+        "selected": totals.images_selected,
+        "records": totals.records,
         "rejected": rejected,
-        "not_selected": sum(shard.images_not_selected for shard in shards),
-        "balanced": selected == records + sum(rejected.values()),
+        "not_selected": totals.images_not_selected,
+        "balanced": totals.images_selected == totals.records + sum(rejected.values()),
     }
 
 
@@ -95,27 +91,21 @@ def class_weights(positive: Mapping[str, int]) -> dict[int, float]:
 
 
 def build_split(
-    inputs: Sequence[TableInput],
-    ranges: Sequence[RangeResult],
-    shards: Sequence[ShardResult],
-    label_map: LabelMap,
-    about: Mapping[str, Any],
+    inputs: Sequence[TableInput], totals: Totals, label_map: LabelMap, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Makes the manifest of one split.
 
     Args:
       inputs: the CSV files.
-      ranges: results of all their ranges.
-      shards: results of all shards.
+      totals: results of all their ranges and of all shards.
       label_map: ids of the classes.
       about: what the plan knows: version, configuration, class files, fingerprint.
     """
-    shards = sorted(shards, key=lambda shard: shard.shard)
-    ranges = sorted(ranges, key=lambda item: (item.table, item.file, item.index))
-    images, tables = balance_images(shards), balance_tables(ranges, shards)
-    boxes = sum_counts(shard.boxes_per_class for shard in shards)
-    positive = sum_counts(shard.positive_per_class for shard in shards)
-    negative = sum_counts(shard.negative_per_class for shard in shards)
+    ranges = sorted(totals.ranges, key=lambda item: (item.table, item.file, item.index))
+    images, tables = balance_images(totals), balance_tables(totals)
+    boxes = sum_counts([totals.boxes_per_class])
+    positive = sum_counts([totals.positive_per_class])
+    negative = sum_counts([totals.negative_per_class])
     is_classification = about.get("config", {}).get("task") == "classification"
     weights = class_weights(positive) if is_classification else {}
     return {
@@ -124,18 +114,18 @@ def build_split(
         "images": images,
         "tables": tables,
         "totals": {
-            "shards": len(shards),
+            "shards": len(totals.shards),
             "records": images["records"],
-            "bytes": sum(shard.size for shard in shards),
-            "image_bytes": sum(shard.image_bytes for shard in shards),
-            "image_counts": sum_counts(shard.image_counts for shard in shards),
-            "images_reencoded": sum_counts(shard.images_reencoded for shard in shards),
-            "unknown_flags_written_as_0": sum(shard.unknown_flags for shard in shards),
-            "most_boxes_in_an_image": max((shard.most_boxes for shard in shards), default=0),
-            "images_over_100_boxes": sum(shard.images_over_100_boxes for shard in shards),
+            "bytes": totals.bytes,
+            "image_bytes": totals.image_bytes,
+            "image_counts": sum_counts([totals.image_counts]),
+            "images_reencoded": sum_counts([totals.images_reencoded]),
+            "unknown_flags_written_as_0": totals.unknown_flags,
+            "most_boxes_in_an_image": totals.most_boxes,
+            "images_over_100_boxes": totals.images_over_100_boxes,
         },
         "inputs": [_describe_input(item, ranges) for item in inputs],
-        "sources": {table: sum_counts(shard.sources.get(table, {}) for shard in shards) for table in sorted(tables)},
+        "sources": {table: sum_counts([totals.sources.get(table, {})]) for table in sorted(tables)},
         "classes": [
             {
                 "id": item.id,
@@ -150,8 +140,8 @@ def build_split(
         ],
         "warnings": [*about.get("warnings", ()), *_warnings(inputs, ranges)],
         "shards": [
-            {"file": shard.file, "records": shard.records, "bytes": shard.size, "sha256": shard.sha256}
-            for shard in shards
+            {"file": entry.file, "records": entry.records, "bytes": entry.size, "sha256": entry.sha256}
+            for entry in sorted(totals.shards)
         ],
     }
 

@@ -25,11 +25,11 @@ class OutputState:
     """How a run starts.
 
     Attributes:
-      finished: JSON results of the shards that are done, by shard.
+      finished: the shards that are done; their results stay in the work folder.
       complete: manifest of the split if nothing is left to do.
     """
 
-    finished: dict[int, bytes]
+    finished: frozenset[int]
     complete: dict[str, Any] | None = None
 
 
@@ -60,7 +60,7 @@ def prepare_output(plan: OutputPlan) -> OutputState:
             raise _refused(plan, "a finished conversion", entry["fingerprint"])
         if all(shards.get(shard["file"]) == shard["bytes"] for shard in entry["shards"]):
             plan.work.delete()
-            return OutputState({}, entry)
+            return OutputState(frozenset(), entry)
         raise ConfigError(
             "output_dir", f"{config.output_dir}: shards named in its manifest are missing; give --overwrite"
         )
@@ -78,12 +78,12 @@ def prepare_output(plan: OutputPlan) -> OutputState:
         plan.work.delete()
     plan.work.create(plan.fingerprint)
     plan.work.clear_temporary()
-    finished = {}
+    finished = set()
     for data in plan.work.results():
         result = from_json(data)
         if isinstance(result, ShardResult) and shards.get(result.file) == result.size:
-            finished[result.shard] = data
-    return OutputState(finished)
+            finished.add(result.shard)
+    return OutputState(frozenset(finished))
 
 
 def planned_before(plan: ConvertPlan) -> int:

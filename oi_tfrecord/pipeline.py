@@ -1,13 +1,13 @@
 """The way of the data, as a Beam pipeline."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 import apache_beam as beam
 
 from oi_tfrecord.finish import FinishJob
 from oi_tfrecord.packed_label_map import pack
 from oi_tfrecord.plan import ConvertPlan
+from oi_tfrecord.results import RangeResult, from_json
 from oi_tfrecord.transforms.finish_dataset import FinishDataset
 from oi_tfrecord.transforms.group_batches import GroupBatches
 from oi_tfrecord.transforms.limit_images import LimitImages
@@ -16,7 +16,7 @@ from oi_tfrecord.transforms.write_shards import WriteShards
 
 
 def build_pipeline(
-    root: beam.Pipeline, plan: ConvertPlan, finish: FinishJob, finished: Mapping[int, bytes]
+    root: beam.Pipeline, plan: ConvertPlan, finish: FinishJob, finished: Collection[int]
 ) -> beam.PCollection:
     """Adds a conversion to a pipeline.
 
@@ -24,7 +24,7 @@ def build_pipeline(
       root: the pipeline.
       plan: the conversion.
       finish: how it ends.
-      finished: results of the shards that an earlier run finished.
+      finished: the shards that an earlier run finished; it left their results in the work folder.
 
     Returns:
       The manifest of the split, one dict.
@@ -47,7 +47,7 @@ def build_pipeline(
         (tables.batches, tables.results)
         # (shard, batches)
         | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder, plan.work)
-        # JSON of a ShardResult
+        # ShardResult
         | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.lanes)
     )
     # Their results are many times as large as their numbers, and a job's graph is bounded (Dataflow: 10 MB).
@@ -55,14 +55,10 @@ def build_pipeline(
         root
         # shard
         | "CreateFinishedShards" >> beam.Create(sorted(finished), reshuffle=False)
-        # JSON of a ShardResult
-        | "ReadResults" >> beam.Map(plan.work.read_result)
+        # ShardResult
+        | "ReadResults" >> beam.Map(lambda shard: from_json(plan.work.read_result(shard)))
     )
-    return (
-        (tables.results, written, kept)
-        | "FlattenResults" >> beam.Flatten()
-        | "FinishDataset" >> FinishDataset(finish, label_map)
-    )
+    return (tables.results, written, kept) | "FinishDataset" >> FinishDataset(finish, label_map)
 
 
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
@@ -76,12 +72,10 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     )
 
 
-def sum_class_rows(values: Iterable[bytes | dict[str, int]]) -> dict[str, int]:
+def sum_class_rows(values: Iterable[RangeResult | dict[str, int]]) -> dict[str, int]:
     """Adds up the usable rows of each MID in the counted table, from results of ranges or sums of them."""
     total: dict[str, int] = {}
     for value in values:
-        if isinstance(value, bytes):
-            value = json.loads(value)["class_rows"]
-        for mid, count in value.items():
+        for mid, count in (value.class_rows if isinstance(value, RangeResult) else value).items():
             total[mid] = total.get(mid, 0) + count
     return total

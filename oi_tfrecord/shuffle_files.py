@@ -13,7 +13,6 @@ import numpy as np
 from oi_tfrecord import storage
 
 _ENTRY = np.dtype([("shard", "<u4"), ("offset", "<u8"), ("length", "<u4")])
-_SLICE = np.dtype([("file", "<u4"), *_ENTRY.descr])
 _FOOTER = np.dtype("<u8")
 _ENDING = ".batches"
 
@@ -46,15 +45,17 @@ class ShuffleIndex:
 
     Attributes:
       paths: the files.
-      slices: array of (file, shard, offset, length), sorted by shard.
+      bounds: int array, where the slices of each shard begin, and where the last one's end.
+      slices: array of (file, offset, length), sorted by shard.
     """
 
     paths: tuple[str, ...]
+    bounds: np.ndarray
     slices: np.ndarray
 
     def batches(self, shard: int) -> "ShardBatches":
         """Returns the batches of a shard."""
-        start, end = np.searchsorted(self.slices["shard"], [shard, shard + 1])
+        start, end = self.bounds[shard : shard + 2].tolist() if shard + 1 < len(self.bounds) else (0, 0)
         slices = self.slices[start:end]
         return ShardBatches(
             [self.paths[number] for number in slices["file"].tolist()],
@@ -80,17 +81,37 @@ class ShardBatches:
 
 
 def read_index(folder: str) -> ShuffleIndex:
-    """Reads where the batches are, once all files of the shuffle are written."""
+    """Reads where the batches are, once all files of the shuffle are written.
+
+    It takes about 10 bytes for each range that has rows of a shard, and hardly more while it is read, as it may be the
+    largest part of a worker.
+    """
     files = storage.match(storage.join(storage.escape(folder), "*" + _ENDING))
-    indexes = []
+    counts, last_offset = np.zeros(0, np.int64), 0
+    for info in files:
+        entries = _read_entries(info)
+        found = np.bincount(entries["shard"], minlength=len(counts))
+        found[: len(counts)] += counts
+        counts, last_offset = found, max(last_offset, int(entries["offset"].max(initial=0)))
+    bounds = np.append(0, np.cumsum(counts))
+    place = bounds[:-1].copy()
+    kind = [("file", np.min_scalar_type(len(files))), ("offset", np.min_scalar_type(last_offset)), ("length", "<u4")]
+    slices = np.zeros(bounds[-1], kind)
     for number, info in enumerate(files):
-        count = int(np.frombuffer(storage.read_range(info.path, info.size - 8, 8), _FOOTER)[0])
-        start = info.size - 8 - count * _ENTRY.itemsize
-        entries = np.frombuffer(storage.read_range(info.path, start, count * _ENTRY.itemsize), _ENTRY)
-        slices = np.zeros(count, _SLICE)
-        slices["file"] = number
-        for field in _ENTRY.names or ():
-            slices[field] = entries[field]
-        indexes.append(slices)
-    slices = np.concatenate(indexes) if indexes else np.zeros(0, _SLICE)
-    return ShuffleIndex(tuple(info.path for info in files), slices[np.argsort(slices["shard"], kind="stable")])
+        entries = _read_entries(info)
+        entries = entries[np.argsort(entries["shard"], kind="stable")]
+        shards = entries["shard"]
+        at = place[shards] + np.arange(len(shards)) - np.searchsorted(shards, shards)
+        slices["file"][at] = number
+        slices["offset"][at] = entries["offset"]
+        slices["length"][at] = entries["length"]
+        place += np.bincount(shards, minlength=len(place))
+    return ShuffleIndex(tuple(info.path for info in files), bounds, slices)
+
+
+def _read_entries(info: storage.FileInfo) -> np.ndarray:
+    count = int(
+        np.frombuffer(storage.read_range(info.path, info.size - _FOOTER.itemsize, _FOOTER.itemsize), _FOOTER)[0]
+    )
+    size = count * _ENTRY.itemsize
+    return np.frombuffer(storage.read_range(info.path, info.size - _FOOTER.itemsize - size, size), _ENTRY)

@@ -8,6 +8,7 @@ from oi_tfrecord.derived_manifest import DerivedFrom, build_derived_split, share
 from oi_tfrecord.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.results import ShardResult, TableCount
 from oi_tfrecord.shard_counts import RecordCounts
+from oi_tfrecord.totals import Totals
 
 LABEL_MAP = LabelMap((LabelMapItem(1, "/m/a", "A"),))
 KEYS = Counter({"image/object/class/label": 5, "image/class/label": 5})
@@ -33,7 +34,9 @@ def build(result: ShardResult, keys: set[str] | None = None) -> dict[str, Any]:
     counts = RecordCounts(records=5, boxes=7, labels=4, keys=KEYS)
     source = DerivedFrom("records", "train", {"fingerprint": {"config": {}}}, "digest", counts)
     about = {"config": {"extra_keys": []}, "fingerprint": {}}
-    return build_derived_split([source], [result], LABEL_MAP, about, {"command": "resample"}, "over_cap", keys)
+    return build_derived_split(
+        [source], Totals.of([result]), LABEL_MAP, about, {"command": "resample"}, "over_cap", keys
+    )
 
 
 def test_what_was_read_is_balanced_with_what_was_written_and_left_out() -> None:

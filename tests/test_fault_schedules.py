@@ -25,9 +25,10 @@ from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.parse_example import parse_example
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.range_job import read_table_range
-from oi_tfrecord.results import RangeResult, to_json
+from oi_tfrecord.results import RangeResult, ShardResult, from_json
 from oi_tfrecord.shard_job import convert_shard
 from oi_tfrecord.shuffle_files import read_index, write_batches
+from oi_tfrecord.totals import Totals
 
 SCHEDULES = 1000
 COMMANDS = 24
@@ -121,7 +122,7 @@ class Engine:
             ranges += (self._run(lambda file=file, scans=scans: resolve_ranges(file, scans)) if scans else []) + [
                 item for item in nominal if not needs_scan(item)
             ]
-        results: list[bytes] = []
+        results: list[RangeResult | ShardResult] = []
         batches: dict[int, list[bytes]] = {shard: [] for shard in range(plan.num_shards) if shard not in state.finished}
         for item in self._shuffled(ranges):
             pairs, ends = self._run(lambda item=item: self._read(job, item, plan.work.shuffle if through_files else ""))
@@ -138,19 +139,21 @@ class Engine:
         assert label_map is not None
         shard_job = plan.shard_job()
         for shard in self._shuffled(list(grouped)):
-            write = lambda shard=shard: to_json(  # noqa: E731
-                convert_shard(shard_job, shard, [decode(batch) for batch in grouped[shard]], label_map)
+            write = lambda shard=shard: convert_shard(  # noqa: E731
+                shard_job, shard, [decode(batch) for batch in grouped[shard]], label_map
             )
             results.append(self._run(write))
-        results += [self._run(lambda shard=shard: plan.work.read_result(shard)) for shard in sorted(state.finished)]
-        self._run(lambda: finish_dataset(_finish_job(plan), self._shuffled(results), label_map))
+        results += [
+            self._run(lambda shard=shard: from_json(plan.work.read_result(shard))) for shard in sorted(state.finished)
+        ]
+        self._run(lambda: finish_dataset(_finish_job(plan), Totals.of(self._shuffled(results)), label_map))
         plan.work.delete()
 
-    def _read(self, job: Any, item: Any, folder: str) -> tuple[list[tuple[int, bytes]], list[bytes]]:
+    def _read(self, job: Any, item: Any, folder: str) -> tuple[list[tuple[int, bytes]], list[RangeResult]]:
         pairs, ends, number = [], [], 0
         for found in read_table_range(job, item):
             if isinstance(found, RangeResult):
-                ends.append(to_json(found))
+                ends.append(found)
                 if folder:
                     write_batches(folder, f"{found.table}-{found.file}-{found.index}", pairs)
                     pairs = []

@@ -13,10 +13,10 @@ from oi_tfrecord.label_map import parse_pbtxt
 from oi_tfrecord.manifest import build_split, merge_split
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.rejects import Rejected, format_piece
-from oi_tfrecord.results import to_json
+from oi_tfrecord.totals import Totals
 from oi_tfrecord.work_folder import WorkFolder
 
-RESULTS = [to_json(result) for result in (*RANGES, *SHARDS)]
+RESULTS = Totals.of([*RANGES, *SHARDS])
 ABOUT = {"fingerprint": {"x": 1}}
 
 
@@ -35,7 +35,7 @@ def read(job: FinishJob, name: str) -> bytes:
 
 def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
     split = finish_dataset(job, RESULTS, LABEL_MAP)
-    assert split == build_split(job.inputs, RANGES, SHARDS, LABEL_MAP, ABOUT)
+    assert split == build_split(job.inputs, RESULTS, LABEL_MAP, ABOUT)
     assert read(job, "manifest.json") == merge_split(None, "train", split)
     assert parse_pbtxt(read(job, "label_map.pbtxt").decode(), "") == LABEL_MAP
     assert list(csv.reader(io.StringIO(read(job, "label_map.csv").decode()))) == [["1", "/m/a"], ["5", "/m/b"]]
@@ -44,7 +44,7 @@ def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
 def test_the_order_of_the_results_does_not_matter(job: FinishJob) -> None:
     finish_dataset(job, RESULTS, LABEL_MAP)
     before = read(job, "manifest.json")
-    finish_dataset(job, RESULTS[::-1], LABEL_MAP)
+    finish_dataset(job, Totals.of([*SHARDS[::-1], *RANGES[::-1]]), LABEL_MAP)
     assert read(job, "manifest.json") == before
 
 

@@ -104,6 +104,7 @@ LAYERS: dict[str, set[str]] = {
         "source_ids",
         "table_rows",
         "thumbnail",
+        "totals",
         "training_config",
     },
     # Outside: files, network, threads, clocks.

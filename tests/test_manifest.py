@@ -15,6 +15,7 @@ from oi_tfrecord.manifest import (
     too_many_rejects,
 )
 from oi_tfrecord.results import RangeResult, ShardResult, TableCount
+from oi_tfrecord.totals import Totals
 
 BOXES = TableInput("boxes", 0, "/data/boxes-a.csv", 1000, header_lines=1)
 MORE_BOXES = TableInput("boxes", 1, "/data/boxes-b.csv", 400, header_lines=1)
@@ -78,6 +79,7 @@ SHARDS = [
         image_counts={"resized": 2, "turned": 2},
     ),
 ]
+TOTALS = Totals.of([*RANGES, *SHARDS])
 
 
 def test_counts_are_summed_in_order_of_their_keys_without_zeros() -> None:
@@ -95,7 +97,7 @@ def test_line_numbers_go_on_from_range_to_range_and_start_after_the_header() -> 
 
 
 def test_tables_balance_when_every_row_is_written_rejected_or_dropped() -> None:
-    balance = balance_tables(RANGES, SHARDS)
+    balance = balance_tables(TOTALS)
     assert list(balance) == ["boxes", "metadata"]
     # 10 + 9 + 4 rows: 15 written, 3 malformed, 1 of a rejected image, 1 duplicate, 3 dropped.
     assert balance["boxes"] == {
@@ -111,28 +113,30 @@ def test_tables_balance_when_every_row_is_written_rejected_or_dropped() -> None:
 @pytest.mark.parametrize("lost", [1, -1])
 def test_a_lost_or_doubled_row_does_not_balance(lost: int) -> None:
     ranges = [*RANGES, range_result("boxes", 2, rows_read=lost)]
-    balance = balance_tables(ranges, SHARDS)
+    totals = Totals.of([*ranges, *SHARDS])
+    balance = balance_tables(totals)
     assert [balance[table]["balanced"] for table in ("boxes", "metadata")] == [False, True]
-    assert build_split([BOXES, IMAGES], ranges, SHARDS, LABEL_MAP, {})["balanced"] is False
+    assert build_split([BOXES, IMAGES], totals, LABEL_MAP, {})["balanced"] is False
 
 
 def test_images_balance() -> None:
-    assert balance_images(SHARDS) == {
+    assert balance_images(Totals.of(SHARDS)) == {
         "selected": 10,
         "records": 8,
         "rejected": {"image_missing": 2},
         "not_selected": 2,
         "balanced": True,
     }
-    lost = [*SHARDS, shard_result(2, records=3)]
+    lost = Totals.of([*SHARDS, shard_result(2, records=3)])
     assert balance_images(lost)["balanced"] is False
-    assert build_split([], [], lost, LABEL_MAP, {})["balanced"] is False
+    assert build_split([], lost, LABEL_MAP, {})["balanced"] is False
 
 
 def test_a_split_tells_all_in_an_order_of_its_own() -> None:
     about = {"oi_tfrecord": "1", "fingerprint": {"x": 1}}
-    split = build_split([BOXES, MORE_BOXES, IMAGES], RANGES, SHARDS, LABEL_MAP, about)
-    assert split == build_split([BOXES, MORE_BOXES, IMAGES], RANGES[::-1], SHARDS[::-1], LABEL_MAP, about)
+    split = build_split([BOXES, MORE_BOXES, IMAGES], TOTALS, LABEL_MAP, about)
+    turned = Totals.of([*SHARDS[::-1], *RANGES[::-1]])
+    assert split == build_split([BOXES, MORE_BOXES, IMAGES], turned, LABEL_MAP, about)
     assert json.loads(json.dumps(split)) == split
     assert split["oi_tfrecord"] == "1"
     assert split["fingerprint"] == {"x": 1}
@@ -168,13 +172,13 @@ def test_a_split_tells_all_in_an_order_of_its_own() -> None:
 
 
 def test_a_file_that_may_be_cut_off_is_a_warning() -> None:
-    split = build_split([BOXES, MORE_BOXES, IMAGES], RANGES, SHARDS, LABEL_MAP, {"warnings": ["planned"]})
+    split = build_split([BOXES, MORE_BOXES, IMAGES], TOTALS, LABEL_MAP, {"warnings": ["planned"]})
     [cut_off] = [warning for warning in split["warnings"] if warning != "planned"]
     assert cut_off.startswith("/data/boxes-b.csv: ")
     assert "planned" in split["warnings"]
     # Only the end of the file counts: ranges are cut at line ends, but the last one is as it is.
     first_open = [range_result("boxes", 0, ends_open=True), range_result("boxes", 1)]
-    assert build_split([BOXES], first_open, SHARDS, LABEL_MAP, {})["warnings"] == []
+    assert build_split([BOXES], Totals.of(first_open), LABEL_MAP, {})["warnings"] == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterable
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -15,7 +16,7 @@ from oi_tfrecord.options import parse_convert
 from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.pipeline import build_limit_pipeline, build_pipeline, sum_class_rows
 from oi_tfrecord.plan import ConvertPlan, make_plan
-from oi_tfrecord.results import RangeResult, to_json
+from oi_tfrecord.results import RangeResult, ShardResult, to_json
 
 COMPOSITES = ("ReadTables", "GroupBatches", "WriteShards", "FinishDataset", "LimitImages")
 WRITE_SHARD = "WriteShards/WriteShard"
@@ -67,7 +68,7 @@ class Graph(PipelineVisitor):
 
 def graph_of(plan: ConvertPlan, finished: Iterable[int] = ()) -> Graph:
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    build_pipeline(pipeline, plan, _finish_job(plan), dict.fromkeys(finished, b"{}"))
+    build_pipeline(pipeline, plan, _finish_job(plan), frozenset(finished))
     return Graph(pipeline)
 
 
@@ -88,7 +89,7 @@ def groups(steps: Iterable[AppliedPTransform]) -> list[str]:
 
 @pytest.mark.parametrize("shuffle", ["runner", "files"])
 @pytest.mark.parametrize("order", ["list", "frequency"])
-def test_only_results_are_shuffled_after_images_are_read(
+def test_only_sums_of_results_are_shuffled_after_images_are_read(
     shuffle: str, order: str, release: Release, tmp_path: pathlib.Path
 ) -> None:
     plan = plan_of(release, tmp_path, label_order=order)
@@ -96,7 +97,10 @@ def test_only_results_are_shuffled_after_images_are_read(
         plan = dataclasses.replace(plan, shuffle_folder=str(tmp_path))
     graph = graph_of(plan)
     # The step itself is the only one that reads images, and what follows it is the end.
-    assert groups(graph.downstream(WRITE_SHARD)) == ["FinishDataset/GroupResults"]
+    after = graph.downstream(WRITE_SHARD)
+    assert groups(after) == ["FinishDataset/SumShards/CombinePerKey/GroupByKey"]
+    # They are summed where they arise: a runner would store what is flattened before.
+    assert after[0].full_label.startswith("FinishDataset/SumShards/")
     before = groups(graph.steps)
     assert len(before) > 1
     assert ("GroupBatches/GroupByShard" in before) == (shuffle == "runner")
@@ -112,13 +116,13 @@ def test_what_a_shard_yields_is_small(tmp_path: pathlib.Path) -> None:
         def __init__(self, name: str):
             self._name = name
 
-        def process(self, element: object) -> Iterable[object]:
-            data = element[1] if isinstance(element, tuple) else element
-            (tmp_path / f"{self._name}-{len(data)}-{id(data)}").touch()
+        def process(self, element: Any) -> Iterable[object]:
+            data = to_json(element) if isinstance(element, ShardResult) else element[1]
+            (tmp_path / f"{self._name}-{len(data)}-{id(element)}").touch()
             yield element
 
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    build_pipeline(pipeline, plan, _finish_job(plan), {})
+    build_pipeline(pipeline, plan, _finish_job(plan), ())
     steps = {step.full_label: step for step in Graph(pipeline).steps}
     [written] = steps[next(label for label in steps if label.startswith(WRITE_SHARD))].outputs.values()
     read = steps[next(label for label in steps if label.startswith("ReadTables/ReadRanges"))]
@@ -155,7 +159,7 @@ def test_the_pipeline_yields_the_manifest_of_the_split(release: Release, tmp_pat
     plan = plan_of(release, tmp_path / "out", num_shards=3)
     prepare_output(plan)
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    split = build_pipeline(pipeline, plan, _finish_job(plan), {})
+    split = build_pipeline(pipeline, plan, _finish_job(plan), ())
     (
         split
         | beam.Map(lambda item: (tmp_path / "split.json").write_text(json.dumps(item)))
@@ -167,8 +171,8 @@ def test_the_pipeline_yields_the_manifest_of_the_split(release: Release, tmp_pat
     assert list((tmp_path / "out" / ".oi_tfrecord-train" / "shuffle").iterdir()) == []
 
 
-def range_result(table: str, class_rows: dict[str, int]) -> bytes:
-    return to_json(RangeResult(table, 0, 0, 1, 1, 1, 1, {}, {}, class_rows, False))
+def range_result(table: str, class_rows: dict[str, int]) -> RangeResult:
+    return RangeResult(table, 0, 0, 1, 1, 1, 1, {}, {}, class_rows, False)
 
 
 def test_rows_of_ranges_add_up_for_the_order_by_frequency() -> None:

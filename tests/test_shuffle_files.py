@@ -2,10 +2,10 @@ import dataclasses
 import itertools
 import pathlib
 import pickle
+import tracemalloc
 from collections.abc import Sequence
 
 import apache_beam as beam
-import numpy as np
 import pytest
 import small_release
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -184,7 +184,7 @@ def test_grouping_through_files_gives_the_bytes_of_the_shuffle_of_the_runner(
         flags = {"num_shards": 131, "label_order": order, "extra_keys": "attribution"}
         plan = ready(plan_of(release, tmp_path / shuffle, **flags), shuffle)
         pipeline = beam.Pipeline(runner=FnApiRunner())
-        build_pipeline(pipeline, plan, _finish_job(plan), {})
+        build_pipeline(pipeline, plan, _finish_job(plan), ())
         pipeline.run().wait_until_finish()
         files = list(pathlib.Path(plan.work.shuffle).iterdir())
         assert len(files) > 3 if shuffle == "files" else not files
@@ -213,4 +213,19 @@ def test_the_order_of_the_files_does_not_matter_to_a_shard(release: Release, tmp
     write_batches(str(tmp_path), "boxes-0-10", [(0, b"ten")])
     write_batches(str(tmp_path), "boxes-0-2", [(0, b"two")])
     assert grouped(str(tmp_path), [0]) == {0: [b"ten", b"two"]}
-    assert np.all(np.diff(read_index(str(tmp_path)).slices["shard"].astype(int)) >= 0)
+
+
+def test_the_index_takes_ten_bytes_for_each_range_and_shard(tmp_path: pathlib.Path) -> None:
+    files, shards = 300, 200
+    for number in range(files):
+        batches = [(shard, bytes(400)) for shard in range(shards)]
+        write_batches(str(tmp_path), f"boxes-0-{number:04d}", batches)
+    tracemalloc.start()
+    index = read_index(str(tmp_path))
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # 2 bytes for which of 300 files, 4 for a place in it, as it is below 2^32, and 4 for a length.
+    assert index.slices.nbytes == files * shards * (2 + 4 + 4)
+    # Paths, bounds and what one file of the shuffle takes.
+    others = 300_000
+    assert index.slices.nbytes <= kept < peak < index.slices.nbytes + others

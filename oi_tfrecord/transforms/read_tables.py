@@ -13,7 +13,7 @@ from oi_tfrecord.csv_ranges import BlockScan
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.progress import READ, SCAN
 from oi_tfrecord.range_job import RangeJob, ScanJob, read_table_range
-from oi_tfrecord.results import RangeResult, to_json
+from oi_tfrecord.results import RangeResult
 from oi_tfrecord.shuffle_files import write_batches
 from oi_tfrecord.tables import Listing
 from oi_tfrecord.transforms.shard_worker import LaneWorker
@@ -25,8 +25,8 @@ BATCHES = "batches"
 class ReadTables(beam.PTransform):
     """Reads the CSV files of a split, and lists the images of its archives.
 
-    Output: `batches` of (shard, batch of rows), unless they go to files, and `results`, one JSON
-    per range.
+    Output: `batches` of (shard, batch of rows), unless they go to files, and `results`, one
+    RangeResult per range.
     """
 
     def __init__(self, job: RangeJob, lanes: int = 1):
@@ -131,7 +131,7 @@ class _ReadRange(LaneWorker):
                     write_batches(folder, f"{item.table}-{item.file}-{item.index}", to_file)
                     to_file = []
                 self._reporter.add_range(item.rows_read, 0 if in_archive else item.size, sum(item.rejected.values()))
-                yield beam.pvalue.TaggedOutput(RESULTS, to_json(item))
+                yield beam.pvalue.TaggedOutput(RESULTS, item)
                 continue
             shuffled_bytes += len(item[1])
             if folder:

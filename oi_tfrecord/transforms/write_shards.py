@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from oi_tfrecord.batches import decode
 from oi_tfrecord.packed_label_map import unpack
-from oi_tfrecord.results import to_json
+from oi_tfrecord.results import ShardResult
 from oi_tfrecord.shard_job import ShardJob, convert_shard
 from oi_tfrecord.transforms.shard_worker import ShardWorker
 
@@ -16,7 +16,7 @@ from oi_tfrecord.transforms.shard_worker import ShardWorker
 class WriteShards(beam.PTransform):
     """Joins and writes each shard.
 
-    Input: (shard, batches of rows). Output: one JSON result per shard. Images are read here, after
+    Input: (shard, batches of rows). Output: one ShardResult per shard. Images are read here, after
     the shuffle, so their bytes never go through one.
     """
 
@@ -32,7 +32,7 @@ class WriteShards(beam.PTransform):
         self._lane_count = lanes
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
-        # JSON of a ShardResult
+        # ShardResult
         return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._lane_count), self._label_map)
 
 
@@ -44,7 +44,7 @@ class _WriteShard(ShardWorker):
     def process(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> Iterator[object]:
         yield from self.run(self._write, element, label_map)
 
-    def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[bytes]:
+    def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[ShardResult]:
         shard, batches = element
         began = time.thread_time()
         with self._job.work.reported():
@@ -56,4 +56,4 @@ class _WriteShard(ShardWorker):
                 self._reporter.set_shard,
             )
         self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
-        return [to_json(dataclasses.replace(result, cpu_seconds=time.thread_time() - began))]
+        return [dataclasses.replace(result, cpu_seconds=time.thread_time() - began)]

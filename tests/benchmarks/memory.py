@@ -11,6 +11,7 @@ processes share count once), sampled every 0.3 seconds. What is in the page cach
 import argparse
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 import shutil
@@ -199,6 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data_dirs", default="", help="Tables that are there already, as SCALE:FOLDER,...")
     parser.add_argument("--images", default="1000,10000", help="Of the conversions; empty for none.")
     parser.add_argument("--csv_block_mb", default="32", help="Sizes of the CSV ranges of the joins.")
+    parser.add_argument("--num_shards", default="", help="Of the joins; planned for their scale if empty.")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
     work_dir = options.work_dir.resolve()
@@ -213,8 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for scale in map(float, filter(None, options.scales.split(","))):
         folder = tables_of(scale, given, work_dir)
         size = sum(path.stat().st_size for path in (folder / SPLIT).iterdir())
-        for block_mb in map(int, options.csv_block_mb.split(",")):
-            num_shards = shards_of_scale(scale)
+        shard_numbers = [int(number) for number in options.num_shards.split(",") if number] or [shards_of_scale(scale)]
+        for block_mb, num_shards in itertools.product(map(int, options.csv_block_mb.split(",")), shard_numbers):
             flags = dry_run_flags(folder, num_shards) | {"workers": options.workers, "csv_block_mb": block_mb}
             run = run_convert(flags, work_dir)
             print(_row(f"join, scale {scale:g}, {num_shards:,} shards", block_mb, size, run), flush=True)

@@ -1,0 +1,98 @@
+import dataclasses
+import itertools
+import pickle
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_manifest import BOXES, IMAGES, LABEL_MAP, MORE_BOXES, RANGES, SHARDS, range_result, shard_result
+from test_results import SHARDS as ANY_SHARD
+
+from oi_tfrecord.manifest import build_split
+from oi_tfrecord.results import ShardResult, TableCount
+from oi_tfrecord.totals import ShardEntry, Totals
+from oi_tfrecord.transforms.finish_dataset import SumResults
+
+CLASSES = 600
+MOST_BYTES_OF_A_SHARD = 2000
+
+
+def test_sums_are_those_of_all_shards() -> None:
+    totals = Totals.of([*RANGES, *SHARDS])
+    assert (totals.images_selected, totals.images_not_selected, totals.records, totals.bytes) == (10, 2, 8, 100)
+    assert (totals.most_boxes, totals.images_over_100_boxes, totals.unknown_flags) == (120, 1, 2)
+    assert totals.boxes_per_class == {"1": 13, "5": 2}
+    assert totals.sources == {"boxes": {"xclick": 12, "freeform": 3}}
+    assert (totals.tables["boxes"].written, totals.tables["metadata"].written) == (15, 8)
+    assert totals.tables["boxes"].rejected == {"image_rejected": 1, "duplicate": 1}
+    assert totals.tables["metadata"].dropped == {"image_not_selected": 2}
+    first = SHARDS[0]
+    assert totals.shards[0] == ShardEntry(first.shard, first.file, first.records, first.size, first.sha256)
+    assert totals.ranges == RANGES
+
+
+def test_classes_of_ranges_are_not_kept() -> None:
+    result = range_result("boxes", 0, class_rows={"/m/a": 4})
+    totals = Totals.of([result])
+    assert totals.ranges == [dataclasses.replace(result, class_rows={})]
+    assert result.class_rows == {"/m/a": 4}
+
+
+def test_processor_time_is_of_ranges_and_shards() -> None:
+    results = [range_result("boxes", 0, cpu_seconds=1.5), shard_result(0, cpu_seconds=2.0)]
+    assert Totals.of(results).cpu_seconds == 3.5
+
+
+@given(st.data())
+def test_results_may_be_added_in_any_order_and_grouping(data: st.DataObject) -> None:
+    results = data.draw(st.permutations([*RANGES, *SHARDS, *data.draw(st.lists(ANY_SHARD, max_size=3))]))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(results)), max_size=3)))
+    groups = [results[start:end] for start, end in itertools.pairwise([0, *cuts, len(results)])]
+    combine = SumResults()
+    sums = []
+    for group in groups:
+        totals = combine.create_accumulator()
+        for result in group:
+            totals = combine.add_input(totals, result)
+        # As it travels to another process.
+        sums.append(pickle.loads(pickle.dumps(totals)))
+    merged = combine.extract_output(combine.merge_accumulators(sums))
+    inputs = [BOXES, MORE_BOXES, IMAGES]
+    by_place = sorted(results, key=repr)
+    assert build_split(inputs, merged, LABEL_MAP, {}) == build_split(inputs, Totals.of(by_place), LABEL_MAP, {})
+
+
+def result_with_classes(shard: int) -> ShardResult:
+    """A result with rows of every class, some 40 KB as JSON."""
+    counts = {str(number): shard + number for number in range(1, CLASSES + 1)}
+    return shard_result(
+        shard,
+        size=10**8 + shard,
+        tables={"boxes": TableCount(7, {"duplicate": 1}, {})},
+        boxes_per_class=counts,
+        positive_per_class=dict(counts),
+        negative_per_class=dict(counts),
+    )
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_shard_takes_a_small_constant_of_memory(merged: bool) -> None:
+    def measure(shards: int) -> int:
+        """Returns the peak of the memory of the sum of so many shards, and of what it is sent as."""
+        tracemalloc.start()
+        totals = Totals()
+        for shard in range(shards):
+            if merged:
+                totals.merge(Totals.of([result_with_classes(shard)]))
+            else:
+                totals.add(result_with_classes(shard))
+        pickle.dumps(totals)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    few, many = 50, 250
+    assert (measure(many) - measure(few)) / (many - few) < MOST_BYTES_OF_A_SHARD
+    # So the rest is the classes': the counts of one shard alone are larger.
+    assert len(pickle.dumps(result_with_classes(0))) > 5 * MOST_BYTES_OF_A_SHARD
