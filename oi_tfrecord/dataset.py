@@ -15,6 +15,7 @@ from oi_tfrecord.finish import LABEL_MAP_FILE
 from oi_tfrecord.framing import FOOTER_BYTES, HEADER_BYTES, FramingError, read_header, read_records
 from oi_tfrecord.label_map import LabelMap, parse_pbtxt
 from oi_tfrecord.manifest import MANIFEST_FILE
+from oi_tfrecord.manifest_file import read_manifest
 
 _SHARD_NAME = re.compile(
     r"^(?P<split>.+?)(\.tfrecord|\.record)?-(?P<shard>\d{5,})-of-(?P<shards>\d{5,})(\.tfrecord|\.record)?$"
@@ -51,8 +52,8 @@ def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]
     """
     path = storage.join(output_dir, MANIFEST_FILE)
     splits: dict[str, Split] = {}
-    if storage.exists(path):
-        for name, entry, files in _read_manifest(path):
+    if (data := read_manifest(output_dir)) is not None:
+        for name, entry, files in _parse_manifest(data, path):
             splits[name] = Split(name, tuple(storage.join(output_dir, file) for file in files), entry)
     found: dict[str, list[str]] = {}
     for info in storage.match(storage.join(storage.escape(output_dir), "*-of-*")):
@@ -121,10 +122,10 @@ def parse_shard_name(name: str) -> tuple[str, int, int] | None:
     return (named["split"], int(named["shard"]), int(named["shards"])) if named else None
 
 
-def _read_manifest(path: str) -> list[tuple[str, dict[str, Any], list[str]]]:
+def _parse_manifest(data: bytes, path: str) -> list[tuple[str, dict[str, Any], list[str]]]:
     """Returns name, entry and shard files of each split."""
     try:
-        manifest = json.loads(storage.read(path))
+        manifest = json.loads(data)
         return [
             (name, dict(entry), [str(shard["file"]) for shard in entry["shards"]])
             for name, entry in manifest["splits"].items()

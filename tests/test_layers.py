@@ -18,6 +18,7 @@ LAYERS: dict[str, set[str]] = {
         "allocator",
         "errors",
         "faults",
+        "file_info",
         "image_values",
         "known_keys",
         "reasons",
@@ -126,6 +127,7 @@ LAYERS: dict[str, set[str]] = {
         "image_source",
         "index_files",
         "inputs",
+        "manifest_file",
         "mask_source",
         "metadata_rows",
         "output_plan",
@@ -139,6 +141,7 @@ LAYERS: dict[str, set[str]] = {
         "range_job",
         "release_check",
         "record_dataset",
+        "remote_storage",
         "record_index",
         "repeated_images",
         "sample",
@@ -205,7 +208,7 @@ LAYERS: dict[str, set[str]] = {
 
 ORDER = [*LAYERS, "commands"]
 BELOW_TRANSFORMS = ("values", "pure", "outside")
-BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.storage", "oi_tfrecord.object_store"}
+BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.remote_storage", "oi_tfrecord.object_store"}
 """The modules below the transforms that reach Beam, and only within functions: for its filesystems."""
 TENSORFLOW_READERS = {"tf_dataset"}
 """The modules that import TensorFlow: those that read records for training."""

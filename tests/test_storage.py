@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from memory_filesystem import MemoryFileSystem
 
-from oi_tfrecord import storage
-from oi_tfrecord.storage import FileInfo
+from oi_tfrecord import remote_storage, storage
+from oi_tfrecord.file_info import FileInfo
 
 OBJECT = "memory://bucket/out/a.bin"
 TEMPORARY = "memory://bucket/out/temporary"
@@ -183,7 +183,7 @@ def test_create_leaves_nothing_when_the_rename_fails(tmp_path: pathlib.Path) -> 
 
 
 def test_object_is_created_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "ATOMIC_CREATE", ("memory://",))
+    monkeypatch.setattr(remote_storage, "ATOMIC_CREATE", ("memory://",))
     with storage.create(OBJECT, TEMPORARY) as stream:
         stream.write(b"whole")
         assert not storage.exists(OBJECT)
@@ -192,7 +192,7 @@ def test_object_is_created_under_its_name(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_object_does_not_appear_when_the_block_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "ATOMIC_CREATE", ("memory://",))
+    monkeypatch.setattr(remote_storage, "ATOMIC_CREATE", ("memory://",))
     with pytest.raises(ValueError, match="bad"), storage.create(OBJECT, TEMPORARY) as stream:  # noqa: PT012
         stream.write(b"half")
         raise ValueError("bad")
