@@ -14,7 +14,7 @@ from oi_tfrecord.errors import InputError
 from oi_tfrecord.finish import LABEL_MAP_FILE
 from oi_tfrecord.framing import FOOTER_BYTES, HEADER_BYTES, FramingError, read_header, read_records
 from oi_tfrecord.label_map import LabelMap, parse_pbtxt
-from oi_tfrecord.manifest import MANIFEST_FILE
+from oi_tfrecord.manifest import ENTRY_KEYS, MANIFEST_FILE
 from oi_tfrecord.manifest_file import read_manifest
 
 _SHARD_NAME = re.compile(
@@ -67,12 +67,36 @@ def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]
     return {name: splits[name] for name in sorted(splits) if not wanted or name in wanted}
 
 
+def require_manifest(output_dir: str, split: Split) -> Mapping[str, Any]:
+    """Returns the manifest of a split.
+
+    Raises:
+      InputError: if there is none, or it lacks what `convert` writes.
+    """
+    if split.manifest is None:
+        raise InputError(output_dir, f"no manifest tells of the split {split.name!r}", "Convert it")
+    if lacking := [key for key in ENTRY_KEYS if key not in split.manifest]:
+        path = storage.join(output_dir, MANIFEST_FILE)
+        raise InputError(path, f"its split {split.name!r} has no {lacking[0]!r}", "Convert again with --overwrite")
+    return split.manifest
+
+
 def read_label_map(output_dir: str) -> LabelMap | None:
     """Returns the label map of a folder; None where there is none."""
     path = storage.join(output_dir, LABEL_MAP_FILE)
-    if not storage.exists(path):
-        return None
-    return parse_pbtxt(storage.read(path).decode(), path)
+    return load_label_map(path) if storage.exists(path) else None
+
+
+def load_label_map(path: str) -> LabelMap:
+    """Returns the label map of a file.
+
+    Raises:
+      ConfigError, InputError: if it is none.
+    """
+    try:
+        return parse_pbtxt(storage.read(path).decode(), path)
+    except UnicodeDecodeError as error:
+        raise InputError(path, "is no text in UTF-8", "Give a label_map.pbtxt") from error
 
 
 def read_shard(path: str) -> Iterator[tuple[int, bytes]]:
