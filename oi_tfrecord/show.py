@@ -50,7 +50,9 @@ def show(place: str, label_map: str, png: str, out: TextIO) -> None:
         raise InputError(path, f"record {number} is {error}", _REMEDY) from error
     classes = _label_map(path, label_map)
     print(f"{path}: record {number} of {len(places)}, {length:,} bytes from byte {offset}", file=out)
-    for line in describe_record(features, classes):
+    items = classes.items if classes else ()
+    names, mid_of = {item.name: item.display_name for item in items}, {item.id: item.name for item in items}
+    for line in describe_record(features, names, mid_of):
         print(line, file=out)
     if png:
         encoded = features.get(ENCODED_KEY)

@@ -54,7 +54,6 @@ LAYERS: dict[str, set[str]] = {
         "expansion",
         "export_rows",
         "embedded_json",
-        "example_text",
         "example_values",
         "fetch_policy",
         "filters",
