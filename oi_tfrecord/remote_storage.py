@@ -4,6 +4,7 @@ Beam is imported when the first of them is used.
 """
 
 import contextlib
+import io
 import posixpath
 import re
 import threading
@@ -133,20 +134,32 @@ def open_write(path: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def create_object(path: str) -> Iterator[BinaryIO]:
-    """Opens an object of ATOMIC_CREATE for writing; it does not appear if the block raises."""
+    """Opens an object of ATOMIC_CREATE for writing; if the block raises, what had its name before stays."""
     from apache_beam.io.filesystem import CompressionTypes
 
     stream = _filesystems().create(path, compression_type=CompressionTypes.UNCOMPRESSED)
     try:
         yield stream
-        stream.close()
-    except BaseException:
-        # The collector closes a stream that is left open, and then the object would appear after all.
-        with contextlib.suppress(Exception):
+        if path.startswith("s3://") and not stream.tell():
+            # Beam would complete an upload without any part, which S3 refuses as malformed.
+            _abandon(stream)
+            object_store.write_empty(path, _options_of_filesystems)
+        else:
             stream.close()
-        with contextlib.suppress(Exception):
-            delete(path)
+    except BaseException:
+        _abandon(stream)
         raise
+
+
+def _abandon(stream: Any) -> None:
+    """Ends a stream so that no object appears, as one would when the collector closes it."""
+    with contextlib.suppress(Exception):
+        if hasattr(stream, "terminate"):
+            stream.terminate()
+    # Closing by the base class skips what ends the upload; of gs:// the buffer tells whether it is closed.
+    with contextlib.suppress(Exception):
+        raw = getattr(stream, "raw", None) or getattr(stream, "_buffer", stream)
+        io.IOBase.close(raw)
 
 
 def rename(source: str, target: str) -> None:

@@ -2,9 +2,10 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from memory_filesystem import MemoryFileSystem
+from memory_filesystem import MemoryFileSystem, _Upload
 
 from oi_tfrecord import remote_storage, storage
+from oi_tfrecord.errors import StorageError
 
 OBJECT = "memory://bucket/out/a.bin"
 TEMPORARY = "memory://bucket/out/temporary"
@@ -34,6 +35,21 @@ def test_object_does_not_appear_when_the_block_raises(monkeypatch: pytest.Monkey
     del stream
     gc.collect()
     assert MemoryFileSystem.files == {}
+
+
+def test_an_object_stays_as_it_is_if_its_upload_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_storage, "ATOMIC_CREATE", ("memory://",))
+    storage.write(OBJECT, b"old", TEMPORARY)
+
+    def fail(upload: object) -> None:
+        raise ConnectionError("the store is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Upload, "close", fail)
+        with pytest.raises(StorageError, match="the store is away"):
+            storage.write(OBJECT, b"new", TEMPORARY)
+    gc.collect()
+    assert MemoryFileSystem.files == {OBJECT: b"old"}
 
 
 def test_options_reach_the_filesystem() -> None:
