@@ -226,7 +226,7 @@ def test_errors_of_the_command_are_one_line(
         ([str(tmp_path / "none")], "there are no records"),
         ([str(tmp_path), f"--port={port}"], "port"),
         ([str(tmp_path), "--port=99999"], "port"),
-        ([str(tmp_path), "--prot=1"], "--prot"),
+        ([str(tmp_path), "--prot=1"], "did you mean '--port'"),
     ):
         assert main(arguments) == 1
         [line] = capsys.readouterr().err.splitlines()
