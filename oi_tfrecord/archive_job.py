@@ -26,7 +26,8 @@ from oi_tfrecord.archive_index import (
 )
 from oi_tfrecord.batches import partition
 from oi_tfrecord.errors import ConfigError, InputError
-from oi_tfrecord.gzip_index import Extract, ForwardStream, GzipIndexer, load_library
+from oi_tfrecord.forward_stream import ForwardStream
+from oi_tfrecord.gzip_index import Extract, GzipIndexer, load_library
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.reasons import Drop

@@ -14,7 +14,8 @@ from oi_tfrecord.errors import InputError
 from oi_tfrecord.finish import LABEL_MAP_FILE
 from oi_tfrecord.framing import FOOTER_BYTES, HEADER_BYTES, FramingError, read_header, read_records
 from oi_tfrecord.label_map import LabelMap, parse_pbtxt
-from oi_tfrecord.manifest import MANIFEST_FILE
+from oi_tfrecord.manifest import ENTRY_KEYS, MANIFEST_FILE
+from oi_tfrecord.manifest_file import read_manifest
 
 _SHARD_NAME = re.compile(
     r"^(?P<split>.+?)(\.tfrecord|\.record)?-(?P<shard>\d{5,})-of-(?P<shards>\d{5,})(\.tfrecord|\.record)?$"
@@ -51,8 +52,8 @@ def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]
     """
     path = storage.join(output_dir, MANIFEST_FILE)
     splits: dict[str, Split] = {}
-    if storage.exists(path):
-        for name, entry, files in _read_manifest(path):
+    if (data := read_manifest(output_dir)) is not None:
+        for name, entry, files in _parse_manifest(data, path):
             splits[name] = Split(name, tuple(storage.join(output_dir, file) for file in files), entry)
     found: dict[str, list[str]] = {}
     for info in storage.match(storage.join(storage.escape(output_dir), "*-of-*")):
@@ -66,12 +67,36 @@ def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]
     return {name: splits[name] for name in sorted(splits) if not wanted or name in wanted}
 
 
+def require_manifest(output_dir: str, split: Split) -> Mapping[str, Any]:
+    """Returns the manifest of a split.
+
+    Raises:
+      InputError: if there is none, or it lacks what `convert` writes.
+    """
+    if split.manifest is None:
+        raise InputError(output_dir, f"no manifest tells of the split {split.name!r}", "Convert it")
+    if lacking := [key for key in ENTRY_KEYS if key not in split.manifest]:
+        path = storage.join(output_dir, MANIFEST_FILE)
+        raise InputError(path, f"its split {split.name!r} has no {lacking[0]!r}", "Convert again with --overwrite")
+    return split.manifest
+
+
 def read_label_map(output_dir: str) -> LabelMap | None:
     """Returns the label map of a folder; None where there is none."""
     path = storage.join(output_dir, LABEL_MAP_FILE)
-    if not storage.exists(path):
-        return None
-    return parse_pbtxt(storage.read(path).decode(), path)
+    return load_label_map(path) if storage.exists(path) else None
+
+
+def load_label_map(path: str) -> LabelMap:
+    """Returns the label map of a file.
+
+    Raises:
+      ConfigError, InputError: if it is none.
+    """
+    try:
+        return parse_pbtxt(storage.read(path).decode(), path)
+    except UnicodeDecodeError as error:
+        raise InputError(path, "is no text in UTF-8", "Give a label_map.pbtxt") from error
 
 
 def read_shard(path: str) -> Iterator[tuple[int, bytes]]:
@@ -121,10 +146,10 @@ def parse_shard_name(name: str) -> tuple[str, int, int] | None:
     return (named["split"], int(named["shard"]), int(named["shards"])) if named else None
 
 
-def _read_manifest(path: str) -> list[tuple[str, dict[str, Any], list[str]]]:
+def _parse_manifest(data: bytes, path: str) -> list[tuple[str, dict[str, Any], list[str]]]:
     """Returns name, entry and shard files of each split."""
     try:
-        manifest = json.loads(storage.read(path))
+        manifest = json.loads(data)
         return [
             (name, dict(entry), [str(shard["file"]) for shard in entry["shards"]])
             for name, entry in manifest["splits"].items()

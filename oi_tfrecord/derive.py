@@ -16,6 +16,7 @@ from oi_tfrecord.framing import FOOTER_BYTES, HEADER_BYTES
 from oi_tfrecord.label_map import format_csv, format_pbtxt
 from oi_tfrecord.lanes import default_workers, split_workers
 from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
+from oi_tfrecord.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.rejects import format_header
 from oi_tfrecord.results import from_json
@@ -198,9 +199,7 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
         plan.job.keys,
     )
     entry |= more
-    path = storage.join(output_dir, MANIFEST_FILE)
-    existing = storage.read(path) if storage.exists(path) else None
-    storage.write(path, merge_split(existing, split, entry), temporary)
+    write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), temporary)
     return entry
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from oi_tfrecord import storage
 from oi_tfrecord.attribution import attribution_file, format_attribution_header
 from oi_tfrecord.label_map import LabelMap, format_csv, format_pbtxt
-from oi_tfrecord.manifest import MANIFEST_FILE, TableInput, build_split, first_lines, merge_split
+from oi_tfrecord.manifest import TableInput, build_split, first_lines, merge_split
+from oi_tfrecord.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.rejects import absolute_lines, format_header
 from oi_tfrecord.totals import Totals
 from oi_tfrecord.work_folder import WorkFolder
@@ -75,9 +76,7 @@ def finish_dataset(job: FinishJob, totals: Totals, label_map: LabelMap) -> dict[
             "shuffled_bytes": sum(result.shuffled_bytes for result in totals.ranges),
             "cpu_seconds": totals.cpu_seconds,
         }
-    path = storage.join(job.output_dir, MANIFEST_FILE)
-    existing = storage.read(path) if storage.exists(path) else None
-    storage.write(path, merge_split(existing, job.split, split), temporary)
+    write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
     return split
 
 

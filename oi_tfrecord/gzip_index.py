@@ -4,7 +4,6 @@ import bisect
 import importlib
 import io
 import struct
-import tarfile
 import zlib
 from collections.abc import Iterator
 from types import ModuleType
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from oi_tfrecord.deflate import WINDOW, inflate, inflate_good, thin_window
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.forward_stream import CHUNK, RecentBytes
 
 SPACING = 1 << 16
 """Least bytes of output between two places. Half of it is inflated in vain, on average, for a member."""
@@ -19,7 +19,6 @@ SPACING = 1 << 16
 SEGMENT = 1 << 25
 """Bytes of output after which the places are handed on, as their windows take WINDOW of each SPACING."""
 
-_CHUNK = 1 << 20
 _READ = 1 << 17
 _FIXED_HEADER = 10
 _HAS_CHECKSUM, _HAS_EXTRA, _HAS_NAME, _HAS_COMMENT = 2, 4, 8, 16
@@ -90,10 +89,10 @@ class GzipIndexer:
           ConfigError: if indexed_gzip is not installed.
         """
         self._library = load_library()
-        self._stored = _RecentBytes(stream, size)
+        self._stored = RecentBytes(stream, size)
         self._size = size
         # The library notes no place in a small file.
-        self._places = [Place(0, header_length(self._stored.at(0, _CHUNK)), 0, b"")]
+        self._places = [Place(0, header_length(self._stored.at(0, CHUNK)), 0, b"")]
         self._file = self._open()
         # Where the library may move back to.
         self._restart = 0
@@ -105,7 +104,7 @@ class GzipIndexer:
         """Yields the unpacked bytes; a cut off or damaged file ends where it can be read no further."""
         while not self._ended:
             try:
-                chunk = self._file.read(_CHUNK)
+                chunk = self._file.read(CHUNK)
             except self._library.ZranError:
                 self._stored.raise_fault()
                 chunk = self._read_before_damage()
@@ -155,7 +154,7 @@ class GzipIndexer:
     def _open(self) -> Any:
         # Checksums are off after the first restart, so they would tell of small files only.
         return self._library.IndexedGzipFile(
-            fileobj=self._stored, spacing=SPACING, readbuf_size=_READ, buffer_size=_CHUNK, skip_crc_check=True
+            fileobj=self._stored, spacing=SPACING, readbuf_size=_READ, buffer_size=CHUNK, skip_crc_check=True
         )
 
     def _note_places(self) -> None:
@@ -192,7 +191,7 @@ class GzipIndexer:
         self._note_places()
         last = [place for place in self._places if place.output <= self._given][-1]
         # The damage is within a chunk of output, or the end of the file.
-        data = self._stored.at(last.first_byte, last.offset + 2 * (self._given - last.output + _CHUNK + SPACING))
+        data = self._stored.at(last.first_byte, last.offset + 2 * (self._given - last.output + CHUNK + SPACING))
         return inflate_good(data, last.bits, last.window)[self._given - last.output :]
 
 
@@ -220,97 +219,3 @@ def load_library() -> ModuleType:
         return importlib.import_module("indexed_gzip")
     except ImportError:
         raise ConfigError("archives", "tar.gz needs more packages: pip install 'oi_tfrecord[archives]'") from None
-
-
-class _RecentBytes(io.RawIOBase):
-    """A file that is read once, mostly forward, and keeps what `forget` does not drop."""
-
-    def __init__(self, stream: BinaryIO, size: int):
-        self._stream = stream
-        self._size = size
-        self._start = 0
-        self._data = bytearray()
-        self._position = 0
-        self._fault: Exception | None = None
-
-    @property
-    def end(self) -> int:
-        return self._start + len(self._data)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        return self._position
-
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        try:
-            data = self.at(self._position, self._position + len(buffer))
-        except Exception as fault:
-            self._fault = fault
-            raise
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def raise_fault(self) -> None:
-        """Raises what went wrong when the library read: it takes any fault of the storage for the end of the file."""
-        if self._fault is not None:
-            raise self._fault
-
-    def at(self, start: int, end: int) -> bytes:
-        """Returns the bytes from `start` to `end`, fewer at the end of the file."""
-        if start < self._start:
-            raise ValueError(f"byte {start} was dropped, the first kept is {self._start}")
-        while self.end < end and (chunk := self._stream.read(_CHUNK)):
-            self._data += chunk
-        return bytes(self._data[start - self._start : end - self._start])
-
-    def forget(self, before: int) -> None:
-        if before > self._start:
-            del self._data[: before - self._start]
-            self._start = before
-
-
-class ForwardStream(io.RawIOBase):
-    """Chunks as a file that can be moved forward, and back by a tar block."""
-
-    def __init__(self, chunks: Iterator[bytes]):
-        self._chunks = chunks
-        self._data = b""
-        self._start = 0
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence != io.SEEK_SET:
-            raise io.UnsupportedOperation("only from the start")
-        self._position = offset
-        return offset
-
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        while self._start + len(self._data) < self._position + len(buffer) and (chunk := next(self._chunks, b"")):
-            cut = min(max(self._position - tarfile.BLOCKSIZE - self._start, 0), len(self._data))
-            self._data = self._data[cut:] + chunk
-            self._start += cut
-        if self._position < self._start:
-            raise io.UnsupportedOperation("moved back too far")
-        data = self._data[self._position - self._start :][: len(buffer)]
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from oi_tfrecord.browse_rows import FLAG_NAMES
-from oi_tfrecord.example_text import format_example
 from oi_tfrecord.example_values import (
     check_lengths,
     decode,
@@ -15,6 +14,7 @@ from oi_tfrecord.example_values import (
     get_strings,
 )
 from oi_tfrecord.parse_example import Values
+from oi_tfrecord.record_text import describe_record
 from oi_tfrecord.tables import ATTRIBUTION
 
 _SIGNATURES = {
@@ -52,7 +52,7 @@ def describe_image(
         "attribution": {
             name: decode(text) for name in ATTRIBUTION if (text := get_bytes(example, f"image/attribution/{name}"))
         },
-        "text": format_example(example),
+        "text": "".join(f"{line}\n" for line in describe_record(example, names, mid_of, max_values=None)),
     }
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 from oi_tfrecord import storage
 from oi_tfrecord.csv_header import check_columns, read_header
 from oi_tfrecord.errors import InputError, NotFoundError
-from oi_tfrecord.storage import FileInfo
+from oi_tfrecord.file_info import FileInfo
 from oi_tfrecord.tables import REQUIRED_COLUMNS, Table
 
 _COMPRESSED_ENDINGS = (".gz", ".bz2")

@@ -49,7 +49,6 @@ _NO_END = "no end-of-image marker"
 _PAST_END = "a segment inside the image data runs past the end of the file"
 _ANOTHER_START = "another image starts before the end of this one"
 _CUT_OFF_FAULTS = (_NO_END, _PAST_END, _ANOTHER_START)
-_ORIENTATION_TAG = 0x0112
 
 
 class JpegKind(enum.Enum):
@@ -236,39 +235,3 @@ def scan_fault(data: bytes, header: JpegHeader) -> str:
             return f"segment length {length} inside the image data at offset {position - 2}"
         position += length
     return _PAST_END if position > len(data) else _NO_END
-
-
-def exif_orientation(data: bytes) -> int:
-    """Reads the EXIF orientation of a JPEG, which says how a viewer would turn the stored pixels.
-
-    Args:
-        data: the whole file.
-
-    Returns:
-        1 to 8 as in the TIFF 6.0 tag Orientation; 1, as stored, where it is absent or not readable.
-    """
-    position = 2
-    while data[position : position + 1] == b"\xff" and data[position + 1 : position + 2] != b"\xda":
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        if length < 2:
-            break
-        if data.startswith(b"\xff\xe1", position) and data.startswith(b"Exif\0\0", position + 4):
-            return _tiff_orientation(data[position + 10 : position + 2 + length])
-        position += 2 + length
-    return 1
-
-
-def _tiff_orientation(tiff: bytes) -> int:
-    byte_order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if byte_order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(f"{byte_order}I", tiff, 4)
-        (entries,) = struct.unpack_from(f"{byte_order}H", tiff, directory)
-        for entry in range(entries):
-            tag, _, _, value = struct.unpack_from(f"{byte_order}HHIH", tiff, directory + 2 + 12 * entry)
-            if tag == _ORIENTATION_TAG:
-                return value if 1 <= value <= 8 else 1
-    except struct.error:
-        return 1
-    return 1

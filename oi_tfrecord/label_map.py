@@ -58,11 +58,6 @@ class LabelMap:
         """MID -> id."""
         return {item.name: item.id for item in self.items}
 
-    @property
-    def undescribed(self) -> tuple[str, ...]:
-        """The MIDs that stand as their own display name, as no description was known."""
-        return tuple(item.name for item in self.items if item.display_name == item.name)
-
 
 def build(
     mids: Sequence[str],
@@ -74,7 +69,7 @@ def build(
 
     Args:
         mids: the class list, each MID once.
-        descriptions: MID -> display name; a class without one gets its MID (see `LabelMap.undescribed`).
+        descriptions: MID -> display name; a class without one gets its MID.
         order: of the ids: as listed, by MID in code-point order, or by descending count, equal ones by MID.
         counts: MID -> number of boxes or labels, for order `frequency`; a class that is not in it counts 0.
 

@@ -12,6 +12,11 @@ from oi_tfrecord.results import RangeResult
 from oi_tfrecord.totals import TableSum, Totals
 
 MANIFEST_FILE = "manifest.json"
+ENTRY_KEYS = (
+    "config", "fingerprint", "balanced", "images", "tables", "totals", "inputs", "sources", "classes", "warnings",
+    "shards",
+)  # fmt: skip
+"""What `build_split`, with what a plan adds, writes of every split."""
 FORMAT = "oi_tfrecord manifest 1"
 
 

@@ -12,7 +12,7 @@ from oi_tfrecord.derived_plan import DerivedClasses, DerivedConfig, DerivedPlan,
 from oi_tfrecord.derived_shard import DerivedJob
 from oi_tfrecord.errors import ConfigError, InputError, nearest
 from oi_tfrecord.label_map import LabelMap, parse_pbtxt
-from oi_tfrecord.manifest import MANIFEST_FILE
+from oi_tfrecord.manifest_file import delete_manifest, read_manifest
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.relabel import merge_label_maps
 from oi_tfrecord.repeated_images import find_repeated
@@ -96,9 +96,8 @@ def merge(options: MergeOptions, out: TextIO) -> dict[str, dict[str, Any]]:
 
 def _forget_replaced(output_dir: str, splits: set[str]) -> None:
     """Deletes the manifest if all that it tells of is replaced: their common label map may then be another."""
-    path = storage.join(output_dir, MANIFEST_FILE)
-    if storage.exists(path) and set(find_splits(output_dir)) <= splits:
-        storage.delete(path)
+    if read_manifest(output_dir) is not None and set(find_splits(output_dir)) <= splits:
+        delete_manifest(output_dir)
 
 
 def _read_given(path: str) -> LabelMap | None:

@@ -24,10 +24,13 @@ _NAME = re.compile(r"[a-z0-9]+://([^/]+)/(.+)", re.DOTALL)
 
 
 class Client(Protocol):
-    """Reads of one store; raises FileNotFoundError for an object that is not there."""
+    """Requests to one store; raises FileNotFoundError for an object that is not there."""
 
     def read(self, bucket: str, name: str, start: int, length: int | None) -> bytes:
         """Returns up to `length` bytes (None: all) from `start` of an object."""
+
+    def write_empty(self, bucket: str, name: str) -> None:
+        """Writes an object without any bytes."""
 
 
 def read(path: str, start: int, length: int | None, make_options: Callable[[], Any]) -> bytes:
@@ -44,10 +47,21 @@ def read(path: str, start: int, length: int | None, make_options: Callable[[], A
       FileNotFoundError: if there is no such object.
       Exception: of the store's library, when it cannot be reached or refuses.
     """
+    bucket, name = _split(path)
+    return _client(path[:5], make_options).read(bucket, name, start, length)
+
+
+def write_empty(path: str, make_options: Callable[[], Any]) -> None:
+    """Writes an object without any bytes, see `read`."""
+    bucket, name = _split(path)
+    _client(path[:5], make_options).write_empty(bucket, name)
+
+
+def _split(path: str) -> tuple[str, str]:
     parts = _NAME.fullmatch(path)
     if parts is None:
         raise FileNotFoundError(2, "names no object", path)
-    return _client(path[:5], make_options).read(parts[1], parts[2], start, length)
+    return parts[1], parts[2]
 
 
 def forget_clients() -> None:
@@ -82,6 +96,9 @@ class _S3:
                     raise
                 time.sleep(random.uniform(0.5, 1) * 2 ** (attempt - 2))
         raise AssertionError("unreachable")
+
+    def write_empty(self, bucket: str, name: str) -> None:
+        self.client.put_object(Bucket=bucket, Key=name)
 
     def _read(self, bucket: str, name: str, start: int, length: int | None) -> bytes:
         wanted = {"Range": f"bytes={start}-{'' if length is None else start + length - 1}"} if start else {}
@@ -146,6 +163,9 @@ class _Gcs:
             # An empty object has no first byte.
             return b""
         return data
+
+    def write_empty(self, bucket: str, name: str) -> None:
+        self.client.bucket(bucket).blob(name).upload_from_string(b"", timeout=_TIMEOUT_SECONDS, retry=self.retry)
 
 
 def _make_gcs(options: Any) -> _Gcs:

@@ -13,6 +13,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.finish import LABEL_MAP_FILE, rejects_file
 from oi_tfrecord.label_map import format_pbtxt
 from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
+from oi_tfrecord.manifest_file import read_manifest, restore_manifest, write_manifest
 from oi_tfrecord.output_plan import OutputPlan
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.repeat_factors import weights_file
@@ -45,6 +46,7 @@ def prepare_output(plan: OutputPlan) -> OutputState:
     """
     config = plan.config
     storage.make_folder(config.output_dir)
+    restore_manifest(config.output_dir)
     shards = _shard_sizes(plan)
     manifest = _manifest(plan)
     entry = manifest.get("splits", {}).get(config.split)
@@ -99,7 +101,7 @@ def planned_before(plan: ConvertPlan) -> int:
 
 def read_split(output_dir: str, split: str) -> dict[str, Any]:
     """Returns the manifest of a finished split."""
-    return dict(json.loads(storage.read(storage.join(output_dir, MANIFEST_FILE)))["splits"][split])
+    return dict(json.loads(read_manifest(output_dir) or b"")["splits"][split])
 
 
 def _shard_sizes(plan: OutputPlan) -> dict[str, int]:
@@ -110,13 +112,14 @@ def _shard_sizes(plan: OutputPlan) -> dict[str, int]:
 
 
 def _manifest(plan: OutputPlan) -> dict[str, Any]:
-    path = storage.join(plan.config.output_dir, MANIFEST_FILE)
-    if not storage.exists(path):
+    data = read_manifest(plan.config.output_dir)
+    if data is None:
         return {}
     with contextlib.suppress(ValueError):
-        manifest = json.loads(storage.read(path))
+        manifest = json.loads(data)
         if isinstance(manifest, dict) and isinstance(manifest.get("splits"), dict):
             return manifest
+    path = storage.join(plan.config.output_dir, MANIFEST_FILE)
     raise ConfigError("output_dir", f"{path} is no manifest of oi_tfrecord; remove it, or give another folder")
 
 
@@ -125,10 +128,9 @@ def _remove(plan: OutputPlan, shards: dict[str, int], in_manifest: bool) -> None
     # of this run before all is gone, so a run that goes on does not take what is left for its own.
     config = plan.config
     if in_manifest:
-        path = storage.join(config.output_dir, MANIFEST_FILE)
-        data = merge_split(storage.read(path), config.split, None)
         storage.make_folder(plan.work.temporary)
-        storage.write(path, data, plan.work.temporary)
+        data = merge_split(read_manifest(config.output_dir), config.split, None)
+        write_manifest(config.output_dir, data, plan.work.temporary)
     for name in [*shards, rejects_file(config.split), attribution_file(config.split), weights_file(config.split)]:
         storage.delete(storage.join(config.output_dir, name))
     plan.work.delete()

@@ -11,23 +11,21 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.archive_job import open_archives
 from oi_tfrecord.archive_source import ArchiveSource
-from oi_tfrecord.attribution import warn_of_lacking
 from oi_tfrecord.class_plan import ClassPlan, read_classes, read_given
 from oi_tfrecord.config import ConvertConfig
-from oi_tfrecord.errors import ConfigError, NotFoundError
 from oi_tfrecord.fetch import check_installed
-from oi_tfrecord.filter_columns import check_filter_columns
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
-from oi_tfrecord.inputs import InputFile, open_table
+from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.mask_join import MaskRules
 from oi_tfrecord.mask_source import MaskSource
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.record_keys import ExtraKeys, RecordLayout, UrlKind
-from oi_tfrecord.release_check import check_release, naming_the_release, needed_tables
+from oi_tfrecord.release_check import naming_the_release
 from oi_tfrecord.rotation import ROTATION_COLUMN
 from oi_tfrecord.shard_job import ShardJob
+from oi_tfrecord.table_plan import check_rotation, open_tables
 from oi_tfrecord.tables import ATTRIBUTION, FLAGS, Listing, Table
 from oi_tfrecord.url_folders import UrlFolders
 from oi_tfrecord.url_images import check_url_columns
@@ -213,12 +211,12 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     )
     config = dataclasses.replace(config, archives=archives, mask_archives=mask_archives)
     with naming_the_release(config):
-        files, warnings = _open_tables(config)
+        files, warnings = open_tables(config)
     if config.archives:
         files = (*files, *open_archives(config.archives, config.split))
     if config.mask_archives:
         files = (*files, *open_archives(config.mask_archives, config.split, Listing.MASK_FILES, "mask_archives"))
-    warnings += _check_rotation(config, files)
+    warnings += check_rotation(config, files)
     if config.image_urls or config.url_folders:
         check_url_columns([file for file in files if file.table is Table.METADATA])
     if config.image_urls:
@@ -238,44 +236,6 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         warnings=tuple(warnings),
     )
     return plan.with_shards(config.num_shards)
-
-
-def _open_tables(config: ConvertConfig) -> tuple[tuple[InputFile, ...], list[str]]:
-    """Returns the files of the tables that are there, and a warning for each that is not."""
-    needed = needed_tables(config)
-    on_request = {Table.MACHINE_LABELS: ExtraKeys.MACHINE_LABELS, Table.MASKS: ExtraKeys.MASKS}
-    files: list[InputFile] = []
-    warnings = []
-    for table in Table:
-        names = getattr(config, table, ())
-        unwanted = (table in on_request and on_request[table] not in config.extra_keys) or (
-            table is Table.BOXES and config.task == "classification"
-        )
-        if not names or unwanted:
-            continue
-        try:
-            opened = open_table(table, names, config.data_dir, config.split)
-        except NotFoundError:
-            if table in needed:
-                raise
-            warnings.append(f"no file for {table} ({names[0]}); the records are without its keys")
-            continue
-        for file in opened:
-            check_release(config, file)
-        files += opened
-    if config.attribution_csv:
-        warnings += warn_of_lacking({file.path: file.names for file in files if file.table is Table.METADATA})
-    return tuple(files), warnings + check_filter_columns(config, files)
-
-
-def _check_rotation(config: ConvertConfig, files: tuple[InputFile, ...]) -> list[str]:
-    """Checks that what is to be done with the Rotation column can be."""
-    known = any(file.table is Table.METADATA and ROTATION_COLUMN in file.names for file in files)
-    if config.rotation == "apply" and not known:
-        problem = f"apply needs the column {ROTATION_COLUMN} in the metadata, which releases have from V4 on"
-        raise ConfigError("rotation", problem)
-    wanted = ExtraKeys.ROTATION in config.extra_keys
-    return [f"the metadata has no column {ROTATION_COLUMN}; image/rotation is empty"] if wanted and not known else []
 
 
 def _filters(config: ConvertConfig, classes: ClassPlan, class_files: dict[str, str]) -> RowFilters:

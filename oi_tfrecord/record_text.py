@@ -13,28 +13,32 @@ _KINDS = {"f": Kind.FLOAT, "i": Kind.INT64}
 _LABEL_KEYS = frozenset(key for pair in LABEL_PAIRS for key in pair)
 
 
-def describe_record(features: Mapping[str, Values], label_map: LabelMap | None) -> Iterator[str]:
-    """Yields a line for each key.
+def describe_record(
+    features: Mapping[str, Values],
+    names: Mapping[str, str],
+    mid_of: Mapping[int, str],
+    max_values: int | None = MAX_VALUES,
+) -> Iterator[str]:
+    """Yields a line for each key, in their order.
 
     Args:
       features: what `parse_example` made of the record.
-      label_map: for the names of classes.
+      names: display name of each MID.
+      mid_of: MID of each label map id.
+      max_values: how many values of a key are listed; all for None.
     """
-    names: dict[bytes | int, str] = {}
-    if label_map is not None:
-        names = {item.name.encode(): item.display_name for item in label_map.items}
-        names |= {item.id: item.display_name for item in label_map.items}
     width = max(map(len, features), default=0)
-    for key, values in features.items():
+    for key, values in sorted(features.items()):
         if values is None:
             yield f"{key:<{width}}  no kind"
             continue
         kind = Kind.BYTES if isinstance(values, list) else _KINDS[values.dtype.kind]
         # Of a float32, str gives the digits that tell it from others; of the same number as a float, 17.
-        listed: Sequence = values if isinstance(values, list) else list(values)
-        shown = [_value(value, names.get(_lookup(value)) if key in _LABEL_KEYS else None) for value in listed]
-        more = f", ... {len(listed) - MAX_VALUES:,} more" if len(listed) > MAX_VALUES else ""
-        yield f"{key:<{width}}  {kind:<5} {len(listed):>3}  {', '.join(shown[:MAX_VALUES])}{more}".rstrip()
+        listed: Sequence = values[:max_values] if isinstance(values, list) else list(values[:max_values])
+        named = [_name(value, names, mid_of) if key in _LABEL_KEYS else None for value in listed]
+        shown = ", ".join(map(_value, listed, named))
+        more = f", ... {len(values) - len(listed):,} more" if len(values) > len(listed) else ""
+        yield f"{key:<{width}}  {kind:<5} {len(values):>3}  {shown}{more}".rstrip()
 
 
 def class_names(features: Mapping[str, Values], label_map: LabelMap | None) -> list[str]:
@@ -48,8 +52,8 @@ def class_names(features: Mapping[str, Values], label_map: LabelMap | None) -> l
     return [] if labels is None else [by_id.get(int(label), str(label)) for label in labels]
 
 
-def _lookup(value: Any) -> bytes | int:
-    return value if isinstance(value, bytes) else int(value)
+def _name(value: Any, names: Mapping[str, str], mid_of: Mapping[int, str]) -> str | None:
+    return names.get(value.decode("utf-8", "replace") if isinstance(value, bytes) else mid_of.get(int(value), ""))
 
 
 def _value(value: object, name: str | None) -> str:
@@ -59,7 +63,8 @@ def _value(value: object, name: str | None) -> str:
     try:
         text = value.decode()
     except UnicodeDecodeError:
-        text = ""
-    if not text.isprintable() or (value and not text):
         return f"{len(value):,} bytes {value[:8].hex(' ')} ..." if len(value) > 8 else repr(value)
-    return (f"{text[:MAX_TEXT]}... ({len(value):,} bytes)" if len(text) > MAX_TEXT else text or "''") + named
+    shown = text[:MAX_TEXT]
+    # What would break the line, or steer a terminal, is escaped.
+    shown = shown if shown and shown.isprintable() else repr(shown)
+    return (f"{shown}... ({len(value):,} bytes)" if len(text) > MAX_TEXT else shown) + named

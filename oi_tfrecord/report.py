@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset import Split, find_splits, read_label_map
+from oi_tfrecord.dataset import Split, find_splits, read_label_map, require_manifest
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.finish import rejects_file
 from oi_tfrecord.label_map import LabelMapItem
@@ -61,6 +61,8 @@ def describe(output_dir: str, split: Split, workers: int = 1) -> dict[str, Any]:
     label_map = read_label_map(output_dir)
     classes: tuple[LabelMapItem, ...] = label_map.items if label_map else ()
     stats = measure_shards(split.shards, {item.id: item.name for item in classes}, workers)
+    if split.manifest is not None:
+        require_manifest(output_dir, split)
     rejects = _read_rejects(output_dir, split.name)
     return describe_split(split.name, split.manifest, len(split.shards), stats, classes, rejects)
 

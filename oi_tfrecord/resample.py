@@ -12,7 +12,8 @@ from oi_tfrecord.derive import derive, index_sources
 from oi_tfrecord.derived_plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
 from oi_tfrecord.derived_shard import DerivedJob
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
+from oi_tfrecord.manifest import merge_split
+from oi_tfrecord.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.record_index import CLASSES_BY, NO_CLASS, ShardIndex, check_classes_by
 from oi_tfrecord.repeat_factors import WEIGHTS_HEADER, class_factors, format_weights, image_factors, weights_file
@@ -140,8 +141,7 @@ def add_weights(input_dir: str, split: str, config: DerivedConfig, options: Resa
         except Exception as error:
             raise work.error(error) or error from None
         entry = {**source.manifest, "weights": _write_weights(plan, options, input_dir, split)}
-        path = storage.join(input_dir, MANIFEST_FILE)
-        storage.write(path, merge_split(storage.read(path), split, entry), work.temporary)
+        write_manifest(input_dir, merge_split(read_manifest(input_dir), split, entry), work.temporary)
     finally:
         work.delete()
     print(f"{split}: {entry['images']['records']:,} weights in {entry['weights']['file']}", file=out)

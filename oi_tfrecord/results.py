@@ -41,11 +41,6 @@ class RangeResult:
     shuffled_bytes: int = 0
     cpu_seconds: float = 0.0
 
-    @property
-    def rows_passed(self) -> int:
-        """Rows handed on to the join."""
-        return self.rows_read - sum(self.rejected.values()) - sum(self.dropped.values())
-
 
 @dataclasses.dataclass(frozen=True)
 class TableCount:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.sample_drawings import DRAWN_MIDS
 from oi_tfrecord.sample_layouts import (
     CLICK_COLUMNS,
     FLAG_COLUMNS,
@@ -24,7 +25,7 @@ from oi_tfrecord.sample_layouts import (
     table_files,
     values_of,
 )
-from oi_tfrecord.sample_scenes import DRAWN_MIDS, Extent, Scene, SceneKind, compose_scene, extents, render
+from oi_tfrecord.sample_scenes import Extent, Scene, SceneKind, compose_scene, extents, render
 
 Row = dict[str, str]
 

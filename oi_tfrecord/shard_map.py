@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
+from oi_tfrecord import remote_storage, storage
 from oi_tfrecord.dataset import read_shard
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.example_values import RecordFault
@@ -39,7 +40,8 @@ def map_shards(
         yield from (read_with(read, shard, mid_of) for shard in shards)
         return
     # A forked process would share the locks of threads that Beam's filesystems start.
-    with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    context, options = multiprocessing.get_context("spawn"), (remote_storage.given_options(),)
+    with concurrent.futures.ProcessPoolExecutor(workers, context, storage.use_options, options) as pool:
         yield from pool.map(read_with, [read] * len(shards), shards, [mid_of] * len(shards))
 
 

@@ -4,12 +4,11 @@ import posixpath
 import re
 from typing import TextIO
 
-from oi_tfrecord import storage
-from oi_tfrecord.dataset import find_records, read_label_map, read_record
+from oi_tfrecord.dataset import find_records, load_label_map, read_label_map, read_record
 from oi_tfrecord.draw_boxes import boxes_of, draw_boxes
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.framing import FramingError
-from oi_tfrecord.label_map import LabelMap, parse_pbtxt
+from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.parse_example import ExampleError, parse_example
 from oi_tfrecord.record_keys import ENCODED_KEY
 from oi_tfrecord.record_text import class_names, describe_record
@@ -51,7 +50,9 @@ def show(place: str, label_map: str, png: str, out: TextIO) -> None:
         raise InputError(path, f"record {number} is {error}", _REMEDY) from error
     classes = _label_map(path, label_map)
     print(f"{path}: record {number} of {len(places)}, {length:,} bytes from byte {offset}", file=out)
-    for line in describe_record(features, classes):
+    items = classes.items if classes else ()
+    names, mid_of = {item.name: item.display_name for item in items}, {item.id: item.name for item in items}
+    for line in describe_record(features, names, mid_of):
         print(line, file=out)
     if png:
         encoded = features.get(ENCODED_KEY)
@@ -66,9 +67,4 @@ def show(place: str, label_map: str, png: str, out: TextIO) -> None:
 
 
 def _label_map(shard: str, path: str) -> LabelMap | None:
-    if not path:
-        return read_label_map(posixpath.dirname(shard) or ".")
-    try:
-        return parse_pbtxt(storage.read(path).decode(), path)
-    except UnicodeDecodeError as error:
-        raise InputError(path, "is no text in UTF-8", "Give a label_map.pbtxt") from error
+    return load_label_map(path) if path else read_label_map(posixpath.dirname(shard) or ".")

@@ -1,43 +1,24 @@
 """Files on any Beam filesystem, with a short way for local ones.
 
-Beam is imported at the first remote path only: local reads of small files are a large part of
-a conversion, and a system call costs a tenth of what a Beam filesystem object does.
+Local reads of small files are a large part of a conversion, and a system call costs a tenth of what a Beam
+filesystem object does.
 """
 
 import contextlib
-import dataclasses
 import glob
 import os
 import pathlib
 import posixpath
 import re
-import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from oi_tfrecord import object_store
-from oi_tfrecord.storage_faults import named, retried, unreachable
+from oi_tfrecord import remote_storage
+from oi_tfrecord.file_info import FileInfo
+from oi_tfrecord.storage_faults import named, unreachable
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
-_COMPARED_BYTES = 8 << 20
-ATOMIC_CREATE = ("gs://", "s3://")
-"""Schemes whose files appear whole when they are closed, so that no temporary name is needed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class FileInfo:
-    """A file found by `match`.
-
-    Attributes:
-      path: its name.
-      size: in bytes.
-      modified: last modification, seconds since the epoch (0 where the storage does not tell).
-    """
-
-    path: str
-    size: int
-    modified: float
 
 
 def is_local(path: str) -> bool:
@@ -64,49 +45,24 @@ def match(pattern: str) -> list[FileInfo]:
         names = glob.glob(pattern) if glob.has_magic(pattern) else [pattern] if os.path.exists(pattern) else []
         found = [(name, os.stat(name)) for name in sorted(names) if os.path.isfile(name)]
         return [FileInfo(name, stat.st_size, stat.st_mtime) for name, stat in found]
-    with unreachable(pattern):
-        try:
-            entries = retried(lambda: _filesystems().match([pattern])[0].metadata_list, pattern)
-        except OSError:
-            # A storage with folders may take a folder that is not there for a fault.
-            folder = posixpath.dirname(re.split(r"[*?[]", pattern)[0])
-            if pattern.startswith(ATOMIC_CREATE) or _filesystems().exists(folder):
-                raise
-            return []
-    infos = [FileInfo(entry.path, entry.size_in_bytes, entry.last_updated_in_seconds or 0) for entry in entries]
-    return sorted(infos, key=lambda info: info.path)
+    return remote_storage.match(pattern)
 
 
 def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
     """Returns the files that match a pattern with the first of `endings` that any matches with, by name."""
-    if not pattern.startswith(ATOMIC_CREATE):
+    if not pattern.startswith(remote_storage.ATOMIC_CREATE):
         return next((found for ending in endings if (found := match(pattern + ending))), [])
-    # An object store lists all names that begin alike in one request; each question after one of them is another.
-    from apache_beam.io.filesystem import FileSystem
-
-    listed = match(pattern + "*")
-    for ending in endings:
-        wanted = re.compile(FileSystem.translate_pattern(pattern + ending))
-        if found := [info for info in listed if wanted.fullmatch(info.path)]:
-            return found
-    return []
+    return remote_storage.match_first(pattern, endings)
 
 
 def exists(path: str) -> bool:
     """Returns whether a file or folder is there."""
-    if is_local(path):
-        return os.path.exists(path)
-    with unreachable(path):
-        return bool(retried(lambda: _filesystems().exists(path), path))
+    return os.path.exists(path) if is_local(path) else remote_storage.exists(path)
 
 
 def open_read(path: str) -> BinaryIO:
     """Opens a file for reading its bytes as they are stored."""
-    if is_local(path):
-        return open(path, "rb")
-    from apache_beam.io.filesystem import CompressionTypes
-
-    return _filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return open(path, "rb") if is_local(path) else remote_storage.open_read(path)
 
 
 def read(path: str) -> bytes:
@@ -114,7 +70,7 @@ def read(path: str) -> bytes:
     if is_local(path):
         with named(path), open(path, "rb") as stream:
             return stream.read()
-    return _read_remote(path, 0, None)
+    return remote_storage.read(path, 0, None)
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
@@ -131,34 +87,7 @@ def read_range(path: str, offset: int, length: int) -> bytes:
                 return _read_fully(descriptor, offset, length)
             finally:
                 os.close(descriptor)
-    return _read_remote(path, offset, length)
-
-
-def _read_remote(path: str, offset: int, length: int | None) -> bytes:
-    with unreachable(path):
-        if path.startswith(object_store.SCHEMES):
-            return object_store.read(path, offset, length, _options_of_filesystems)
-        try:
-            return retried(lambda: _read_stream(path, offset, length), path)
-        except Exception:
-            # Asking first whether it is there would double the requests.
-            if not exists(path):
-                raise FileNotFoundError(2, "no such file", path) from None
-            raise
-
-
-def _read_stream(path: str, offset: int, length: int | None) -> bytes:
-    with open_read(path) as opened:
-        if length is None:
-            return opened.read()
-        # The buffer of HDFS fetches 20 MiB ahead, most of which may not be wanted.
-        stream: Any = getattr(opened, "raw", opened)
-        stream.seek(offset)
-        pieces = []
-        while length > 0 and (piece := stream.read(length)):
-            pieces.append(piece)
-            length -= len(piece)
-        return b"".join(pieces)
+    return remote_storage.read(path, offset, length)
 
 
 def _read_fully(descriptor: int, offset: int, length: int) -> bytes:
@@ -183,8 +112,8 @@ def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
     Yields:
       The stream. If the block raises, nothing appears under `path`.
     """
-    if path.startswith(ATOMIC_CREATE):
-        with unreachable(path), _create_object(path) as stream:
+    if path.startswith(remote_storage.ATOMIC_CREATE):
+        with unreachable(path), remote_storage.create_object(path) as stream:
             yield stream
         return
     temporary = join(temporary_folder, f"{posixpath.basename(path)}.{uuid.uuid4().hex}.tmp")
@@ -207,24 +136,7 @@ def _create_renamed(path: str, temporary: str) -> Iterator[BinaryIO]:
 
 
 def _open_write(path: str) -> BinaryIO:
-    return open(path, "wb", buffering=0) if is_local(path) else _filesystems().create(path)
-
-
-@contextlib.contextmanager
-def _create_object(path: str) -> Iterator[BinaryIO]:
-    from apache_beam.io.filesystem import CompressionTypes
-
-    stream = _filesystems().create(path, compression_type=CompressionTypes.UNCOMPRESSED)
-    try:
-        yield stream
-        stream.close()
-    except BaseException:
-        # The collector closes a stream that is left open, and then the object would appear after all.
-        with contextlib.suppress(Exception):
-            stream.close()
-        with contextlib.suppress(Exception):
-            delete(path)
-        raise
+    return open(path, "wb", buffering=0) if is_local(path) else remote_storage.open_write(path)
 
 
 def write(path: str, data: bytes, temporary_folder: str) -> None:
@@ -241,34 +153,21 @@ def replace(source: str, target: str) -> None:
     """
     if is_local(source):
         os.replace(source, target)
-        return
-    filesystems = _filesystems()
-    with unreachable(target):
-        if filesystems.exists(target):
-            if _have_equal_bytes(source, target):
-                filesystems.delete([source])
-                return
-            filesystems.delete([target])
-        filesystems.rename([source], [target])
+    else:
+        remote_storage.replace(source, target)
 
 
-def _have_equal_bytes(one: str, other: str) -> bool:
-    with open_read(one) as first, open_read(other) as second:
-        while (piece := first.read(_COMPARED_BYTES)) == second.read(_COMPARED_BYTES):
-            if not piece:
-                return True
-    return False
+def replaces_at_once(path: str) -> bool:
+    """Returns whether a file takes the place of another in one step, so that one of the two is there at any time."""
+    return is_local(path) or path.startswith(remote_storage.ATOMIC_CREATE)
 
 
 def make_folder(path: str) -> None:
     """Makes a folder and its parents, where the storage has folders."""
     if is_local(path):
         pathlib.Path(path).mkdir(parents=True, exist_ok=True)
-    elif not path.startswith(ATOMIC_CREATE):
-        from apache_beam.io.filesystem import BeamIOError
-
-        with contextlib.suppress(BeamIOError):
-            _filesystems().mkdirs(path)
+    else:
+        remote_storage.make_folder(path)
 
 
 def delete(path: str) -> None:
@@ -276,9 +175,8 @@ def delete(path: str) -> None:
     if is_local(path):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-    elif exists(path):
-        with unreachable(path):
-            _filesystems().delete([path])
+    else:
+        remote_storage.delete(path)
 
 
 def delete_folder(path: str) -> None:
@@ -287,41 +185,13 @@ def delete_folder(path: str) -> None:
         import shutil
 
         shutil.rmtree(path, ignore_errors=True)
-    elif not path.startswith(ATOMIC_CREATE):
-        delete(path)
-    elif files := match(join(path, "**")):
-        with unreachable(path):
-            _filesystems().delete([info.path for info in files])
+    else:
+        remote_storage.delete_folder(path)
 
 
 def use_options(beam_arguments: Sequence[str]) -> None:
     """Sets Beam's flags, among them those of filesystems, for this process; workers get them from the runner."""
-    _options[:] = [list(beam_arguments)]
-    object_store.forget_clients()
-
-
-_options: list[list[str]] = []
-_options_lock = threading.Lock()
-
-
-def _filesystems():  # type: ignore[no-untyped-def]
-    from apache_beam.io.filesystems import FileSystems
-
-    with _options_lock:
-        if _options:
-            from apache_beam.options.pipeline_options import PipelineOptions
-
-            FileSystems.set_options(PipelineOptions(_options.pop()))
-    return FileSystems
-
-
-def _options_of_filesystems() -> Any:
-    """Returns the options as Beam's filesystems get them (`FileSystems.get_filesystem`)."""
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.options.value_provider import RuntimeValueProvider
-
-    options = _filesystems()._pipeline_options or RuntimeValueProvider.runtime_options
-    return options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(options or {})
+    remote_storage.use_options(beam_arguments)
 
 
 def working_folder() -> str:

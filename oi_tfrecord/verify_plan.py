@@ -59,7 +59,7 @@ def plan_shards(
     for split in splits.values():
         ours = split.manifest is not None
         required = required_keys(split.manifest) if split.manifest is not None else ("image/encoded",)
-        numeric_ids = split.manifest is not None and split.manifest["config"].get("source_id") == "numeric"
+        numeric_ids = split.manifest is not None and split.manifest.get("config", {}).get("source_id") == "numeric"
         rules = RecordRules.of(ours, required, label_map, decode, numeric_ids)
         found = there.get(split.name, [])
         wanted = [posixpath.basename(path) for path in split.shards]

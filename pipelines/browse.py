@@ -13,32 +13,33 @@ Needs aiohttp: pip install 'oi_tfrecord[browse]'.
 import sys
 from collections.abc import Sequence
 
-from oi_tfrecord.command_line import CommandParser
-from oi_tfrecord.errors import ConfigError, OiTfrecordError
+from oi_tfrecord.command_line import CommandParser, run_command
+from oi_tfrecord.errors import ConfigError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = CommandParser("browse", __doc__)
+    parser = CommandParser("browse", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
     parser.add_argument("output_dir", help="Folder of the records: what --output_dir of convert was.")
     parser.add_argument("--port", type=int, default=8000, help="Port; 0 takes a free one. Default: 8000.")
     parser.add_argument(
         "--index_dir", default="", help="Folder of the index. Default: browse-index beside the records."
     )
     parser.add_argument("--workers", type=int, default=0, help="Processes that make the index; 0 chooses. Default: 0.")
-    try:
-        parsed = parser.parse_args(arguments)
+
+    def command() -> int:
+        from oi_tfrecord import storage
+
+        parsed, beam_arguments = parser.parse_with_beam_flags(arguments)
         try:
             from oi_tfrecord.browse import browse
         except ModuleNotFoundError as error:
             raise ConfigError("browse", f"{error}; pip install 'oi_tfrecord[browse]'") from error
+        storage.use_options(beam_arguments)
         browse(parsed.output_dir, parsed.port, parsed.index_dir, parsed.workers, sys.stdout)
-    except (OiTfrecordError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+        return 0
+
+    return run_command(command)
 
 
 if __name__ == "__main__":

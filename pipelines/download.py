@@ -18,8 +18,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from oi_tfrecord.command_line import CommandParser
-from oi_tfrecord.errors import OiTfrecordError
+from oi_tfrecord.command_line import CommandParser, run_command
 
 _FIELDS = (
     "split", "data_dir", "metadata", "image_urls", "output_dir", "image_cache", "image_ids", "fetch_connections",
@@ -52,17 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             help_text = _HELP.get(field.name, field.metadata["help"]).replace("%", "%%")
             required = field.name == "output_dir"
             parser.add_argument(f"--{field.name}", type=kind, required=required, help=help_text)
-    try:
+
+    def command() -> int:
         parsed = vars(parser.parse_args(arguments))
         overrides = {name: parsed[name] for name in _FIELDS if parsed[name] is not None}
         config = read_config(parsed["config"], overrides)
         return download(make_job(config, parsed["layout"]), config.max_rejects, sys.stdout, sys.stderr)
-    except (OiTfrecordError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+
+    return run_command(command, "interrupted; run the same command again to go on")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,17 @@ pip install 'oi_tfrecord[postgresql]'; the password is best left to ~/.pgpass or
 import sys
 from collections.abc import Sequence
 
-from oi_tfrecord.command_line import CommandParser
-from oi_tfrecord.errors import OiTfrecordError
+from oi_tfrecord.command_line import CommandParser, run_command
+
+
+def make_parser() -> CommandParser:
+    """Returns the parser of the command's own flags."""
+    parser = CommandParser("export", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
+    parser.add_argument("output_dir", help="Folder of the records.")
+    parser.add_argument("--to", required=True, help="Folder for Parquet files, or postgresql://USER@HOST/DATABASE.")
+    parser.add_argument("--schema", default="", help="Schema of the database (open_images).")
+    parser.add_argument("--splits", default="", help="Splits to export, separated by commas; all by default.")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,23 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from oi_tfrecord import storage
     from oi_tfrecord.export import ExportJob, export
 
-    parser = CommandParser("export", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
-    parser.add_argument("output_dir", help="Folder of the records.")
-    parser.add_argument("--to", required=True, help="Folder for Parquet files, or postgresql://USER@HOST/DATABASE.")
-    parser.add_argument("--schema", default="", help="Schema of the database (open_images).")
-    parser.add_argument("--splits", default="", help="Splits to export, separated by commas; all by default.")
-    try:
+    parser = make_parser()
+
+    def command() -> int:
         parsed, beam_arguments = parser.parse_with_beam_flags(arguments)
         storage.use_options(beam_arguments)
         splits = [name for name in parsed.splits.split(",") if name]
         export(ExportJob(parsed.output_dir, parsed.to, parsed.schema, splits), sys.stdout)
-    except (OiTfrecordError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing was changed at the target", file=sys.stderr)
-        return 130
-    return 0
+        return 0
+
+    return run_command(command, "interrupted; nothing was changed at the target")
 
 
 if __name__ == "__main__":

@@ -11,30 +11,28 @@ it is also in --format=json and --format=csv. All records are read, and their ch
 import sys
 from collections.abc import Sequence
 
-from oi_tfrecord.command_line import CommandParser
-from oi_tfrecord.errors import OiTfrecordError
+from oi_tfrecord.command_line import CommandParser, run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    from oi_tfrecord import storage
     from oi_tfrecord.report import FORMATS, report
 
-    parser = CommandParser("report", __doc__)
+    parser = CommandParser("report", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
     parser.add_argument("output_dir", help="Folder of the records: what --output_dir of convert was.")
     parser.add_argument("--output", default="", help="File to write, - for standard output. Default: in the folder.")
     parser.add_argument("--format", choices=FORMATS, default="html", help="Default: html.")
     parser.add_argument("--split", action="append", default=[], help="Only this split; may be given again.")
     parser.add_argument("--workers", type=int, default=0, help="Processes; 0 chooses. Default: 0.")
-    try:
-        parsed = parser.parse_args(arguments)
+
+    def command() -> int:
+        parsed, beam_arguments = parser.parse_with_beam_flags(arguments)
+        storage.use_options(beam_arguments)
         report(parsed.output_dir, parsed.output, parsed.format, parsed.split, parsed.workers, sys.stdout)
-    except (OiTfrecordError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return 130
-    return 0
+        return 0
+
+    return run_command(command)
 
 
 if __name__ == "__main__":

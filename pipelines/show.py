@@ -13,29 +13,26 @@ N counts from 0. Names of classes come from label_map.pbtxt beside the shard.
 import sys
 from collections.abc import Sequence
 
-from oi_tfrecord.command_line import CommandParser
-from oi_tfrecord.errors import OiTfrecordError
+from oi_tfrecord.command_line import CommandParser, run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    from oi_tfrecord import storage
     from oi_tfrecord.show import show
 
-    parser = CommandParser("show", __doc__)
+    parser = CommandParser("show", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
     parser.add_argument("place", metavar="SHARD[:N]", help="A shard, and the number of the record in it.")
     parser.add_argument("--png", default="", help="File for the picture with its boxes, coloured by class.")
     parser.add_argument("--label_map", default="", help="Label map; label_map.pbtxt beside the shard by default.")
-    try:
-        parsed = parser.parse_args(arguments)
+
+    def command() -> int:
+        parsed, beam_arguments = parser.parse_with_beam_flags(arguments)
+        storage.use_options(beam_arguments)
         show(parsed.place, parsed.label_map, parsed.png, sys.stdout)
-    except OiTfrecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"error: {told}. Check the path, its permissions and the space that is left.", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+
+    return run_command(command)
 
 
 if __name__ == "__main__":

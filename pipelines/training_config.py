@@ -18,18 +18,16 @@ import sys
 from collections.abc import Sequence
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset import find_splits, read_label_map
-from oi_tfrecord.errors import InputError, OiTfrecordError
+from oi_tfrecord.command_line import CommandParser, run_command
+from oi_tfrecord.dataset import find_splits, read_label_map, require_manifest
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.finish import LABEL_MAP_FILE
 from oi_tfrecord.training_config import METRICS, MODELS, format_training_config, training_input
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="oi-tfrecord training-config", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
+    parser = CommandParser("training-config", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
     parser.add_argument("output_dir", help="Folder that `oi-tfrecord convert` wrote.")
     parser.add_argument("--model", required=True, help="Kind of the model: " + ", ".join(MODELS) + ".")
     parser.add_argument("--metrics", default=METRICS[0], help="One of " + ", ".join(METRICS) + ".")
@@ -37,28 +35,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--eval", default="validation", help="Split to evaluate with.")
     parser.add_argument("--folder", help="Folder of the records where the training runs; by default output_dir.")
     parser.add_argument("--output", help="File to write; by default the parts are printed.")
-    options = parser.parse_args(arguments)
-    try:
+
+    def command() -> int:
+        options, beam_arguments = parser.parse_with_beam_flags(arguments)
+        storage.use_options(beam_arguments)
         text = _format(options)
         if options.output:
             pathlib.Path(options.output).write_text(text, encoding="utf-8")
         else:
             sys.stdout.write(text)
-    except (OiTfrecordError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+
+    return run_command(command)
 
 
 def _format(options: argparse.Namespace) -> str:
     splits = find_splits(options.output_dir, [options.train, options.eval])
     folder = options.folder or storage.join(storage.working_folder(), options.output_dir)
-    inputs = []
-    for name in (options.train, options.eval):
-        manifest = splits[name].manifest
-        if manifest is None:
-            raise InputError(options.output_dir, f"no manifest tells of the split {name!r}", "Convert it")
-        inputs.append(training_input(folder, name, manifest))
+    inputs = [
+        training_input(folder, name, require_manifest(options.output_dir, splits[name]))
+        for name in (options.train, options.eval)
+    ]
     label_map = read_label_map(options.output_dir)
     if label_map is None:
         raise InputError(options.output_dir, f"there is no {LABEL_MAP_FILE}", "Convert a split again with --overwrite")

@@ -17,7 +17,7 @@ from memory_filesystem import MemoryFileSystem
 from small_release import Release
 from test_range_job import ranges_of
 
-from oi_tfrecord import gzip_index
+from oi_tfrecord import forward_stream, gzip_index
 from oi_tfrecord.archive_job import read_archive
 from oi_tfrecord.batches import decode
 from oi_tfrecord.convert import convert
@@ -122,7 +122,8 @@ def test_a_tar_gz_of_many_segments(
 ) -> None:
     # So that an archive of the test is as a large one: read in segments, from places close to its images.
     monkeypatch.setattr(gzip_index, "SEGMENT", 1 << 17)
-    monkeypatch.setattr(gzip_index, "_CHUNK", 1 << 15)
+    for module in (gzip_index, forward_stream):
+        monkeypatch.setattr(module, "CHUNK", 1 << 15)
     pack_tar_gz(tmp_path / "all.tar.gz", "train", files_of(release))
     run(release, tmp_path / "out", str(tmp_path / "all.tar.gz"))
     assert small_release.shards(tmp_path / "out") == small_release.shards(loose)

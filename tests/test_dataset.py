@@ -4,9 +4,19 @@ from collections.abc import Callable
 
 import pytest
 
-from oi_tfrecord.dataset import find_records, find_splits, read_label_map, read_record, read_shard
+from oi_tfrecord.dataset import (
+    Split,
+    find_records,
+    find_splits,
+    load_label_map,
+    read_label_map,
+    read_record,
+    read_shard,
+    require_manifest,
+)
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.framing import FramingError
+from oi_tfrecord.manifest import ENTRY_KEYS
 from oi_tfrecord.parse_example import parse_example
 
 
@@ -89,3 +99,28 @@ def test_the_label_map_is_read(output_dir: pathlib.Path, tmp_path: pathlib.Path)
     assert len(label_map.items) > 5
     shutil.rmtree(output_dir)
     assert read_label_map(str(output_dir)) is None
+
+
+def test_a_manifest_that_lacks_what_convert_writes_is_named() -> None:
+    whole = dict.fromkeys(ENTRY_KEYS, 0)
+    assert require_manifest("records", Split("train", (), whole)) == whole
+    with pytest.raises(InputError, match="no manifest tells of the split 'train'"):
+        require_manifest("records", Split("train", ()))
+    with pytest.raises(InputError, match="'train' has no 'totals'") as raised:
+        require_manifest("records", Split("train", (), {key: 0 for key in ENTRY_KEYS if key != "totals"}))
+    assert raised.value.path == "records/manifest.json"
+
+
+def test_what_build_split_and_a_plan_write_is_what_an_entry_needs(exportable: pathlib.Path) -> None:
+    for split in find_splits(str(exportable)).values():
+        assert require_manifest(str(exportable), split) is split.manifest
+
+
+def test_a_label_map_that_is_no_text_is_named(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "label_map.pbtxt"
+    assert read_label_map(str(tmp_path)) is None
+    path.write_bytes(b"\xff")
+    for read in (lambda: read_label_map(str(tmp_path)), lambda: load_label_map(str(path))):
+        with pytest.raises(InputError, match="no text in UTF-8") as raised:
+            read()
+        assert raised.value.path == str(path)

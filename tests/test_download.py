@@ -201,7 +201,7 @@ def test_goes_on_after_it_was_stopped(server: ImageServer, tmp_path: pathlib.Pat
     _, errors = process.communicate(timeout=60)
     if ends_with == signal.SIGINT:
         assert process.returncode == 130
-        assert errors == "stopped; the same command goes on from here\n"
+        assert errors == "error: interrupted; run the same command again to go on\n"
     time.sleep(0.2)
     there = stored(tmp_path)
     assert 50 < len(there) < count

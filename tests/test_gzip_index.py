@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from oi_tfrecord import gzip_index
+from oi_tfrecord import forward_stream, gzip_index
 from oi_tfrecord.deflate import WINDOW
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.gzip_index import Extract, ForwardStream, GzipIndexer, header_length, load_library
+from oi_tfrecord.gzip_index import Extract, GzipIndexer, header_length, load_library
 
 pytest.importorskip("indexed_gzip", reason="needs pip install '.[archives]'")
 
@@ -18,7 +18,8 @@ pytest.importorskip("indexed_gzip", reason="needs pip install '.[archives]'")
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gzip_index, "SEGMENT", 1 << 20)
-    monkeypatch.setattr(gzip_index, "_CHUNK", 1 << 18)
+    for module in (gzip_index, forward_stream):
+        monkeypatch.setattr(module, "CHUNK", 1 << 18)
 
 
 def mixed(size: int, seed: int = 1) -> bytes:
@@ -167,31 +168,6 @@ def test_headers_are_measured(data: bytes) -> None:
     assert header_length(data + b"deflate\0\0") == len(data)
     for cut in range(len(data)):
         assert header_length(data[:cut]) <= cut
-
-
-def test_forward_stream_moves_forward_and_a_block_back() -> None:
-    data = random.Random(5).randbytes(10_000)
-    for chunk in (1, 7, 512, 5000, 20_000):
-        stream = ForwardStream(data[start : start + chunk] for start in range(0, len(data), chunk))
-        reader = random.Random(6)
-        position = 0
-        while position < len(data):
-            stream.seek(position)
-            length = reader.randrange(1, 1500)
-            assert stream.read(length) == data[position : position + length]
-            assert stream.tell() == min(position + length, len(data))
-            position += reader.randrange(max(length - 512, 0), 2000)
-        stream.seek(len(data) + 5)
-        assert stream.read(3) == b""
-
-
-def test_forward_stream_refuses_what_is_gone() -> None:
-    stream = ForwardStream(iter([bytes(1000)] * 5))
-    stream.seek(4000)
-    stream.read(10)
-    stream.seek(0)
-    with pytest.raises(io.UnsupportedOperation):
-        stream.read(1)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

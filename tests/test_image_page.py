@@ -84,4 +84,4 @@ def test_only_images_are_served_as_images(encoded: bytes, kind: str) -> None:
 
 def test_the_text_names_every_key() -> None:
     facts = describe(custom=bytes_feature((b"mine",)))
-    assert "image/custom: bytes[1] 'mine'\n" in facts["text"]
+    assert "image/custom   bytes   1  mine\n" in facts["text"]

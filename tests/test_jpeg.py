@@ -15,9 +15,6 @@ from oi_tfrecord.jpeg import JpegHeader, JpegKind
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_real = pytest.mark.skipif(not (DATA / "real").is_dir(), reason="the real images (shared/data/real) are absent")
-needs_nasty = pytest.mark.skipif(
-    not (DATA / "nasty").is_dir(), reason="the nasty images (shared/data/nasty) are absent"
-)
 
 
 def encode(mode: str = "RGB", size: tuple[int, int] = (40, 30), **options: Any) -> bytes:
@@ -51,11 +48,10 @@ def patched(data: bytes, offset: int, replacement: bytes) -> bytes:
     return data[:offset] + replacement + data[offset + len(replacement) :]
 
 
-def exif(orientation: int, byte_order: str = ">", thumbnail: bytes = b"") -> bytes:
+def exif(orientation: int, thumbnail: bytes = b"") -> bytes:
     """Returns an APP1 payload written from the TIFF 6.0 and EXIF layouts."""
-    magic = b"MM\0*" if byte_order == ">" else b"II*\0"
-    directory = struct.pack(f"{byte_order}HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
-    return b"Exif\0\0" + magic + struct.pack(f"{byte_order}I", 8) + directory + thumbnail
+    directory = struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+    return b"Exif\0\0MM\0*" + struct.pack(">I", 8) + directory + thumbnail
 
 
 @st.composite
@@ -126,7 +122,6 @@ def test_no_bytes_make_it_raise(rest: bytes) -> None:
         if header is not None:
             jpeg.is_cut_off(data, header)
             jpeg.scan_fault(data, header)
-        assert 1 <= jpeg.exif_orientation(data) <= 8
 
 
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=5), jpegs())
@@ -138,7 +133,6 @@ def test_flipped_bytes_do_not_make_it_raise(flips: list[tuple[int, int]], data: 
     if header is not None:
         assert header.scan_start <= len(flipped)
         jpeg.is_cut_off(bytes(flipped), header)
-    jpeg.exif_orientation(bytes(flipped))
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\xd8\xff", b"\xff\xd8\0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"<html>"])
@@ -276,32 +270,6 @@ def test_stray_marker_in_the_image_data_is_a_fault(marker: int) -> None:
     assert f"FF{marker:02X}" in jpeg.scan_fault(stray, header)
 
 
-@given(st.integers(0, 9), st.sampled_from("<>"))
-def test_exif_orientation_of_both_byte_orders(orientation: int, byte_order: str) -> None:
-    data = encode(exif=exif(orientation, byte_order))
-    assert jpeg.exif_orientation(data) == (orientation if 1 <= orientation <= 8 else 1)
-
-
-@given(st.integers(1, 8))
-def test_exif_orientation_is_what_pillow_wrote(orientation: int) -> None:
-    tags = Image.Exif()
-    tags[0x010F] = "maker"
-    tags[0x0112] = orientation
-    tags[0x0131] = "software"
-    assert jpeg.exif_orientation(encode(exif=tags)) == orientation
-    assert jpeg.exif_orientation(encode()) == 1
-
-
-@needs_nasty
-def test_exif_orientation_of_broken_files_is_pillows() -> None:
-    compared = set()
-    for path in (DATA / "nasty").glob("*orientation*.jpg"):
-        with Image.open(path) as picture:
-            compared.add(picture.getexif()[0x0112])
-            assert jpeg.exif_orientation(path.read_bytes()) == picture.getexif()[0x0112]
-    assert compared == {2, 3, 6, 8}
-
-
 @needs_real
 def test_real_images_are_plain_and_whole() -> None:
     with (DATA / "real" / "images.manifest.csv").open(newline="", encoding="utf-8") as file:
@@ -313,7 +281,6 @@ def test_real_images_are_plain_and_whole() -> None:
         assert header.kind is JpegKind.PLAIN, row["ImageID"]
         assert (header.width, header.height) == (int(row["width"]), int(row["height"]))
         assert header.progressive == bool(int(row["progressive"]))
-        assert jpeg.exif_orientation(data) == int(row["exif_orientation"] or 1)
         assert not jpeg.is_cut_off(data, header)
         assert jpeg.scan_fault(data, header) == ""
         assert jpeg.is_cut_off(data[: len(data) * 3 // 5], header)

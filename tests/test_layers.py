@@ -18,6 +18,7 @@ LAYERS: dict[str, set[str]] = {
         "allocator",
         "errors",
         "faults",
+        "file_info",
         "image_values",
         "known_keys",
         "reasons",
@@ -53,10 +54,10 @@ LAYERS: dict[str, set[str]] = {
         "expansion",
         "export_rows",
         "embedded_json",
-        "example_text",
         "example_values",
         "fetch_policy",
         "filters",
+        "forward_stream",
         "framing",
         "gzip_index",
         "hierarchy",
@@ -95,6 +96,7 @@ LAYERS: dict[str, set[str]] = {
         "results",
         "sample_layouts",
         "rotation",
+        "sample_drawings",
         "sample_scenes",
         "sample_values",
         "selection",
@@ -128,6 +130,7 @@ LAYERS: dict[str, set[str]] = {
         "image_source",
         "index_files",
         "inputs",
+        "manifest_file",
         "mask_source",
         "metadata_rows",
         "output_plan",
@@ -142,6 +145,7 @@ LAYERS: dict[str, set[str]] = {
         "range_job",
         "release_check",
         "record_dataset",
+        "remote_storage",
         "record_index",
         "repeated_images",
         "sample",
@@ -159,6 +163,7 @@ LAYERS: dict[str, set[str]] = {
         "storage",
         "storage_faults",
         "summary",
+        "table_plan",
         "tf_dataset",
         "url_folders",
         "url_images",
@@ -209,7 +214,7 @@ LAYERS: dict[str, set[str]] = {
 
 ORDER = [*LAYERS, "commands"]
 BELOW_TRANSFORMS = ("values", "pure", "outside")
-BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.storage", "oi_tfrecord.object_store"}
+BEAM_BELOW_TRANSFORMS = {"oi_tfrecord.remote_storage", "oi_tfrecord.object_store"}
 """The modules below the transforms that reach Beam, and only within functions: for its filesystems."""
 TENSORFLOW_READERS = {"tf_dataset"}
 """The modules that import TensorFlow: those that read records for training."""

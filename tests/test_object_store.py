@@ -1,11 +1,12 @@
 """Reads of objects through the conversion's own layers, from an S3 server and a GCS emulator behind a proxy."""
 
+import gc
 import pathlib
 
 import numpy as np
 import pytest
 
-from oi_tfrecord import storage
+from oi_tfrecord import object_store, remote_storage, storage
 from oi_tfrecord.image_source import PatternImages, PatternSource
 from oi_tfrecord.inputs import find
 from oi_tfrecord.prefetch import map_in_order
@@ -73,3 +74,22 @@ def test_ranges_end_where_the_object_does(proxied: Store) -> None:
     assert storage.read(path) == data
     assert storage.read(f"{proxied.root}/empty.bin") == b""
     assert storage.read_range(f"{proxied.root}/empty.bin", 0, 5) == b""
+
+
+def test_empty_objects_are_written(proxied: Store) -> None:
+    storage.write(f"{proxied.root}/out/empty", b"", "")
+    storage.write(f"{proxied.root}/out/short", b"x", "")
+    object_store.write_empty(f"{proxied.root}/out/more", remote_storage._options_of_filesystems)
+    assert proxied.get_all("out/") == {"empty": b"", "short": b"x", "more": b""}
+
+
+@pytest.mark.parametrize("size", [0, 10, 20 << 20])
+def test_an_object_stays_as_it_is_if_what_is_to_replace_it_fails(proxied: Store, size: int) -> None:
+    storage.write(f"{proxied.root}/out/a", b"old", "")
+    for name in ("a", "b"):
+        with pytest.raises(ValueError, match="bad"), storage.create(f"{proxied.root}/out/{name}", "") as stream:  # noqa: PT012
+            stream.write(bytes(size))
+            raise ValueError("bad")
+        del stream
+        gc.collect()
+    assert proxied.get_all("out/") == {"a": b"old"}

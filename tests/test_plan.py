@@ -13,7 +13,6 @@ from oi_tfrecord.image_source import PatternSource
 from oi_tfrecord.label_map import format_pbtxt
 from oi_tfrecord.options import parse_convert
 from oi_tfrecord.plan import DRY_RUN_FOLDER, ConvertPlan, make_plan
-from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.tables import Table
 
 
@@ -123,27 +122,6 @@ def test_flags_are_written_only_where_the_table_has_them(own: Release) -> None:
     small_release.write_table(own.folder, "boxes", [header + flags, *(row + ["0"] * 5 for row in rows)])
     layout = plan_of(own).shard_job().layout
     assert layout.flags == {"occluded", "truncated", "group_of", "depiction", "inside"}
-
-
-def test_machine_labels_are_read_only_for_their_keys(own: Release) -> None:
-    machine = own.folder / "train" / "annotations-machine.csv"
-    shutil.copy(own.folder / "train" / "annotations-human.csv", machine)
-    assert Table.MACHINE_LABELS not in {file.table for file in plan_of(own).files}
-    plan = plan_of(own, extra_keys=str(ExtraKeys.MACHINE_LABELS))
-    assert Table.MACHINE_LABELS in {file.table for file in plan.files}
-    assert plan.shard_job().layout.tables == {file.table for file in plan.files}
-
-
-def test_a_missing_optional_table_is_a_warning_and_a_needed_one_an_error(own: Release) -> None:
-    (own.folder / "train" / "annotations-human.csv").unlink()
-    plan = plan_of(own)
-    assert [warning for warning in plan.warnings if "human_labels" in warning]
-    (own.folder / "train" / "annotations-human-bbox.csv").unlink()
-    with pytest.raises(InputError, match="boxes"):
-        plan_of(own, select="boxed")
-    (own.folder / "train" / "images.csv").unlink()
-    with pytest.raises(InputError, match="metadata"):
-        plan_of(own)
 
 
 def test_a_relative_pattern_of_images_is_of_this_folder(

@@ -81,16 +81,6 @@ def test_every_field_is_stored(kind: type[RangeResult] | type[ShardResult]) -> N
     assert json.loads(to_json(kind(**values))) == values | {"kind": kind.__name__}
 
 
-def make_range(rejected: dict[str, int], dropped: dict[str, int]) -> RangeResult:
-    return RangeResult("boxes", 0, 0, 0, 0, 100, 100, rejected, dropped, {}, False)
-
-
-def test_rows_passed_are_those_neither_rejected_nor_dropped() -> None:
-    assert make_range({}, {}).rows_passed == 100
-    rejected = {str(Reject.UNKNOWN_CLASS): 3, str(Reject.DEGENERATE_BOX): 4}
-    assert make_range(rejected, {str(Drop.SMALL_BOX): 20}).rows_passed == 73
-
-
 def test_rows_of_a_rejected_image_are_not_listed_again() -> None:
     tables = {
         "metadata": TableCount(5, {"image_rejected": 2, "duplicate": 1}, {}),

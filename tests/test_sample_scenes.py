@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oi_tfrecord.sample_scenes import DRAWN_MIDS, Scene, SceneKind, compose_scene, extents, render
+from oi_tfrecord.sample_drawings import DRAWN_MIDS
+from oi_tfrecord.sample_scenes import Scene, SceneKind, compose_scene, extents, render
 
 SEEDS = range(12)
 

@@ -7,10 +7,6 @@ import pytest
 from memory_filesystem import MemoryFileSystem
 
 from oi_tfrecord import storage
-from oi_tfrecord.storage import FileInfo
-
-OBJECT = "memory://bucket/out/a.bin"
-TEMPORARY = "memory://bucket/out/temporary"
 
 
 @pytest.fixture(autouse=True)
@@ -112,14 +108,6 @@ def test_match_sorts_and_leaves_out_folders(folder: str) -> None:
     assert storage.match(f"{folder}/*.none") == []
 
 
-def test_match_tells_size_and_time_of_local_files(tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"123")
-    os.utime(path, (5, 7.5))
-    assert storage.match(str(path)) == [FileInfo(str(path), 3, 7.5)]
-    assert storage.match(str(tmp_path)) == []
-
-
 def test_dangling_link_is_no_file(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.csv").symlink_to(tmp_path / "gone")
     assert storage.match(f"{tmp_path}/*") == []
@@ -180,39 +168,6 @@ def test_create_leaves_nothing_when_the_rename_fails(tmp_path: pathlib.Path) -> 
     with pytest.raises(OSError, match="directory"):
         storage.write(f"{tmp_path}/a.bin", b"data", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
-
-
-def test_object_is_created_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "ATOMIC_CREATE", ("memory://",))
-    with storage.create(OBJECT, TEMPORARY) as stream:
-        stream.write(b"whole")
-        assert not storage.exists(OBJECT)
-        assert not MemoryFileSystem.files
-    assert MemoryFileSystem.files == {OBJECT: b"whole"}
-
-
-def test_object_does_not_appear_when_the_block_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "ATOMIC_CREATE", ("memory://",))
-    with pytest.raises(ValueError, match="bad"), storage.create(OBJECT, TEMPORARY) as stream:  # noqa: PT012
-        stream.write(b"half")
-        raise ValueError("bad")
-    del stream
-    gc.collect()
-    assert MemoryFileSystem.files == {}
-
-
-def test_options_reach_the_filesystem() -> None:
-    try:
-        storage.use_options(["--hdfs_host=one", "--hdfs_user=me"])
-        storage.use_options(["--hdfs_host=two"])
-        storage.exists(OBJECT)
-        options = MemoryFileSystem.options
-        assert options is not None
-        assert options.get_all_options()["hdfs_host"] == "two"
-        assert options.get_all_options()["hdfs_user"] is None
-    finally:
-        storage.use_options([])
-        storage.exists(OBJECT)
 
 
 def test_replace_over_an_existing_file(folder: str) -> None:

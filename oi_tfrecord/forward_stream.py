@@ -1,0 +1,112 @@
+"""Streams that are read once, mostly forward, and keep a part of what was read."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+CHUNK = 1 << 20
+"""Bytes that are read at once."""
+
+
+class RecentBytes(io.RawIOBase):
+    """A file that is read once, mostly forward, and keeps what `forget` does not drop."""
+
+    def __init__(self, stream: BinaryIO, size: int):
+        """Args:
+        stream: the file.
+        size: its bytes.
+        """
+        self._stream = stream
+        self._size = size
+        self._start = 0
+        self._data = bytearray()
+        self._position = 0
+        self._fault: Exception | None = None
+
+    @property
+    def end(self) -> int:
+        """Offset after the last byte that was read."""
+        return self._start + len(self._data)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        try:
+            data = self.at(self._position, self._position + len(buffer))
+        except Exception as fault:
+            self._fault = fault
+            raise
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def raise_fault(self) -> None:
+        """Raises what went wrong when the library read: it takes any fault of the storage for the end of the file."""
+        if self._fault is not None:
+            raise self._fault
+
+    def at(self, start: int, end: int) -> bytes:
+        """Returns the bytes from `start` to `end`, fewer at the end of the file."""
+        if start < self._start:
+            raise ValueError(f"byte {start} was dropped, the first kept is {self._start}")
+        while self.end < end and (chunk := self._stream.read(CHUNK)):
+            self._data += chunk
+        return bytes(self._data[start - self._start : end - self._start])
+
+    def forget(self, before: int) -> None:
+        """Drops what lies before an offset."""
+        if before > self._start:
+            del self._data[: before - self._start]
+            self._start = before
+
+
+class ForwardStream(io.RawIOBase):
+    """Chunks as a file that can be moved forward, and back by a tar block."""
+
+    def __init__(self, chunks: Iterator[bytes]):
+        """Args:
+        chunks: the bytes of the file, in pieces of any length but 0.
+        """
+        self._chunks = chunks
+        self._data = b""
+        self._start = 0
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("only from the start")
+        self._position = offset
+        return offset
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        while self._start + len(self._data) < self._position + len(buffer) and (chunk := next(self._chunks, b"")):
+            cut = min(max(self._position - tarfile.BLOCKSIZE - self._start, 0), len(self._data))
+            self._data = self._data[cut:] + chunk
+            self._start += cut
+        if self._position < self._start:
+            raise io.UnsupportedOperation("moved back too far")
+        data = self._data[self._position - self._start :][: len(buffer)]
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
