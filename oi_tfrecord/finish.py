@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from oi_tfrecord import storage
@@ -11,12 +11,17 @@ from oi_tfrecord.attribution import attribution_file, format_attribution_header
 from oi_tfrecord.label_map import LabelMap, format_csv, format_pbtxt
 from oi_tfrecord.manifest import TableInput, build_split, first_lines, merge_split
 from oi_tfrecord.manifest_file import read_manifest, write_manifest
+from oi_tfrecord.prefetch import map_in_order
 from oi_tfrecord.rejects import absolute_lines, format_header
+from oi_tfrecord.results import RangeResult, from_json
 from oi_tfrecord.totals import Totals
 from oi_tfrecord.work_folder import WorkFolder
 
 LABEL_MAP_FILE = "label_map.pbtxt"
 LABEL_MAP_CSV = "label_map.csv"
+
+_LOCAL_THREADS, _REMOTE_THREADS = 1, 32
+_AHEAD_BYTES = 16 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +50,27 @@ class FinishJob:
 def rejects_file(split: str) -> str:
     """Returns the name of a split's list of rejects."""
     return f"rejects-{split}.csv"
+
+
+def sum_results(work: WorkFolder, ranges: Iterable[RangeResult], shards: Collection[int]) -> Totals:
+    """Adds up the results of a conversion; one of a shard is held at a time, whatever their number.
+
+    Args:
+      work: where shards left their results.
+      ranges: results of all ranges.
+      shards: the shards.
+    """
+    totals = Totals.of(ranges)
+    stored = map_in_order(
+        work.read_result,
+        sorted(shards),
+        threads=_LOCAL_THREADS if storage.is_local(work.path) else _REMOTE_THREADS,
+        max_bytes=_AHEAD_BYTES,
+        size_of=len,
+    )
+    for data in stored:
+        totals.add(from_json(data))
+    return totals
 
 
 def finish_dataset(job: FinishJob, totals: Totals, label_map: LabelMap) -> dict[str, Any]:

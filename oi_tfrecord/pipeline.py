@@ -7,7 +7,7 @@ import apache_beam as beam
 from oi_tfrecord.finish import FinishJob
 from oi_tfrecord.packed_label_map import pack
 from oi_tfrecord.plan import ConvertPlan
-from oi_tfrecord.results import RangeResult, from_json
+from oi_tfrecord.results import RangeResult
 from oi_tfrecord.transforms.finish_dataset import FinishDataset
 from oi_tfrecord.transforms.group_batches import GroupBatches
 from oi_tfrecord.transforms.limit_images import LimitImages
@@ -47,18 +47,10 @@ def build_pipeline(
         (tables.batches, tables.results)
         # (shard, batches)
         | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder, plan.work)
-        # ShardResult
+        # shard
         | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.lanes)
     )
-    # Their results are many times as large as their numbers, and a job's graph is bounded (Dataflow: 10 MB).
-    kept = (
-        root
-        # shard
-        | "CreateFinishedShards" >> beam.Create(sorted(finished), reshuffle=False)
-        # ShardResult
-        | "ReadResults" >> beam.Map(lambda shard: from_json(plan.work.read_result(shard)))
-    )
-    return (tables.results, written, kept) | "FinishDataset" >> FinishDataset(finish, label_map)
+    return (tables.results, written) | "FinishDataset" >> FinishDataset(finish, label_map, finished)
 
 
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:

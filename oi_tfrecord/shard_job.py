@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -114,6 +115,7 @@ def convert_shard(
     Returns:
       The result, which is also stored, so that a rerun need not do the shard again.
     """
+    began = time.thread_time()
     mask_rules = job.masks.rules if job.masks else None
     joined = join_shard(batches, driver=job.driver, images=job.select, mask_rules=mask_rules)
     label_ids = job.label_ids(label_map)
@@ -163,6 +165,7 @@ def convert_shard(
         job.work.write_attribution(shard, format_attribution(joined, images.has_record))
     job.work.write_rejects(f"shard-{shard:05d}", format_piece(rejects + images.rejects))
     result = count_shard(shard, name, joined, images, written, label_ids)
-    if not job.dry_run:
-        job.work.write_result(shard, to_json(result))
+    if job.dry_run:
+        result = dataclasses.replace(result, cpu_seconds=time.thread_time() - began)
+    job.work.write_result(shard, to_json(result))
     return result

@@ -30,7 +30,7 @@ class TableSum:
 
 @dataclasses.dataclass
 class Totals:
-    """The sum of results, to which more are added in any order and grouping.
+    """The sum of results, to which more are added in any order.
 
     A shard takes about 350 bytes of it, a range 600. The fields that are not described are the sums of those of
     ShardResult.
@@ -86,33 +86,24 @@ class Totals:
             self.cpu_seconds += result.cpu_seconds
             return
         self.shards.append(ShardEntry(result.shard, result.file, result.records, result.size, result.sha256))
-        self._add_sums(result)
-
-    def merge(self, other: "Totals") -> None:
-        """Adds the results that another sum holds."""
-        self.ranges += other.ranges
-        self.shards += other.shards
-        self._add_sums(other)
-
-    def _add_sums(self, other: "ShardResult | Totals") -> None:
-        self.images_selected += other.images_selected
-        self.images_not_selected += other.images_not_selected
-        self.image_bytes += other.image_bytes
-        self.unknown_flags += other.unknown_flags
-        self.most_boxes = max(self.most_boxes, other.most_boxes)
-        self.images_over_100_boxes += other.images_over_100_boxes
-        self.cpu_seconds += other.cpu_seconds
-        self.images_rejected.update(other.images_rejected)
-        self.images_reencoded.update(other.images_reencoded)
-        self.image_counts.update(other.image_counts)
-        self.boxes_per_class.update(other.boxes_per_class)
-        self.positive_per_class.update(other.positive_per_class)
-        self.negative_per_class.update(other.negative_per_class)
-        for name, count in other.tables.items():
+        self.images_selected += result.images_selected
+        self.images_not_selected += result.images_not_selected
+        self.image_bytes += result.image_bytes
+        self.unknown_flags += result.unknown_flags
+        self.most_boxes = max(self.most_boxes, result.most_boxes)
+        self.images_over_100_boxes += result.images_over_100_boxes
+        self.cpu_seconds += result.cpu_seconds
+        self.images_rejected.update(result.images_rejected)
+        self.images_reencoded.update(result.images_reencoded)
+        self.image_counts.update(result.image_counts)
+        self.boxes_per_class.update(result.boxes_per_class)
+        self.positive_per_class.update(result.positive_per_class)
+        self.negative_per_class.update(result.negative_per_class)
+        for name, count in result.tables.items():
             table = self.tables[name]
             table.written += count.written
             table.added += count.added
             table.rejected.update(count.rejected)
             table.dropped.update(count.dropped)
-        for name, sources in other.sources.items():
+        for name, sources in result.sources.items():
             self.sources[name].update(sources)

@@ -66,7 +66,7 @@ def test_step_names_are_fixed(release: Release, tmp_path: pathlib.Path) -> None:
     names = {step.unique_name for step in graph.components.transforms.values()}
     own = {
         "ReadTables/ReadRanges", "ReadTables/ScanQuotes", "GroupBatches/GroupByShard", "WriteShards/WriteShard",
-        "FinishDataset/SumShards/CombinePerKey", "FinishDataset/WriteManifest", "CreateFinishedShards", "ReadResults",
+        "FinishDataset/GroupResults", "FinishDataset/WriteManifest",
     }  # fmt: skip
     assert own <= names
     # A name with code in it changes with the code, and then a running job cannot be found again.

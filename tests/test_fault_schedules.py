@@ -18,17 +18,16 @@ from oi_tfrecord.batches import decode
 from oi_tfrecord.convert import _finish_job, convert
 from oi_tfrecord.csv_input import needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.errors import FileError, StorageError
-from oi_tfrecord.finish import finish_dataset
+from oi_tfrecord.finish import finish_dataset, sum_results
 from oi_tfrecord.framing import read_records
 from oi_tfrecord.options import parse_convert
 from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.parse_example import parse_example
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.range_job import read_table_range
-from oi_tfrecord.results import RangeResult, ShardResult, from_json
+from oi_tfrecord.results import RangeResult, ShardResult
 from oi_tfrecord.shard_job import convert_shard
 from oi_tfrecord.shuffle_files import read_index, write_batches
-from oi_tfrecord.totals import Totals
 
 SCHEDULES = 1000
 COMMANDS = 24
@@ -142,11 +141,13 @@ class Engine:
             write = lambda shard=shard: convert_shard(  # noqa: E731
                 shard_job, shard, [decode(batch) for batch in grouped[shard]], label_map
             )
-            results.append(self._run(write))
-        results += [
-            self._run(lambda shard=shard: from_json(plan.work.read_result(shard))) for shard in sorted(state.finished)
-        ]
-        self._run(lambda: finish_dataset(_finish_job(plan), Totals.of(self._shuffled(results)), label_map))
+            self._run(write)
+        shards = {*grouped, *state.finished}
+        self._run(
+            lambda: finish_dataset(
+                _finish_job(plan), sum_results(plan.work, self._shuffled(results), shards), label_map
+            )
+        )
         plan.work.delete()
 
     def _read(self, job: Any, item: Any, folder: str) -> tuple[list[tuple[int, bytes]], list[RangeResult]]:

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import json
 import pathlib
@@ -8,11 +9,12 @@ from memory_filesystem import MemoryFileSystem
 from test_manifest import BOXES, IMAGES, LABEL_MAP, MORE_BOXES, RANGES, SHARDS
 
 from oi_tfrecord import storage
-from oi_tfrecord.finish import FinishJob, finish_dataset, rejects_file
+from oi_tfrecord.finish import FinishJob, finish_dataset, rejects_file, sum_results
 from oi_tfrecord.label_map import parse_pbtxt
 from oi_tfrecord.manifest import build_split, merge_split
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.rejects import Rejected, format_piece
+from oi_tfrecord.results import to_json
 from oi_tfrecord.totals import Totals
 from oi_tfrecord.work_folder import WorkFolder
 
@@ -46,6 +48,17 @@ def test_the_order_of_the_results_does_not_matter(job: FinishJob) -> None:
     before = read(job, "manifest.json")
     finish_dataset(job, Totals.of([*SHARDS[::-1], *RANGES[::-1]]), LABEL_MAP)
     assert read(job, "manifest.json") == before
+
+
+def test_results_of_shards_are_those_they_left(job: FinishJob) -> None:
+    for result in SHARDS:
+        job.work.write_result(result.shard, to_json(result))
+    # One that is not of this conversion.
+    job.work.write_result(77, to_json(dataclasses.replace(SHARDS[0], shard=77)))
+    totals = sum_results(job.work, RANGES, {result.shard for result in SHARDS})
+    assert totals == Totals.of([*RANGES, *sorted(SHARDS, key=lambda result: result.shard)])
+    with pytest.raises(FileNotFoundError):
+        sum_results(job.work, RANGES, {78})
 
 
 def test_rejects_get_the_line_numbers_of_their_file(job: FinishJob) -> None:

@@ -16,7 +16,7 @@ from oi_tfrecord.dataset import find_splits
 from oi_tfrecord.errors import StorageError
 from oi_tfrecord.finish import FinishJob, finish_dataset
 from oi_tfrecord.manifest_file import delete_manifest, read_manifest, restore_manifest, write_manifest
-from oi_tfrecord.results import to_json
+from oi_tfrecord.totals import Totals
 from oi_tfrecord.work_folder import WorkFolder
 
 REMOTE = "faulty://out/dataset"
@@ -144,7 +144,7 @@ def test_a_second_split_that_is_cut_short_at_any_request_loses_nothing(kills: bo
     def job(split: str) -> FinishJob:
         return FinishJob(split, REMOTE, WorkFolder.of(REMOTE, split), (BOXES, MORE_BOXES, IMAGES), {"fingerprint": {}})
 
-    results = [to_json(result) for result in (*RANGES, *SHARDS)]
+    results = Totals.of([*RANGES, *SHARDS])
     for split in ("train", "validation"):
         job(split).work.create({})
     first = finish_dataset(job("train"), results, LABEL_MAP)

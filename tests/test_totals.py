@@ -1,9 +1,7 @@
 import dataclasses
-import itertools
 import pickle
 import tracemalloc
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_manifest import BOXES, IMAGES, LABEL_MAP, MORE_BOXES, RANGES, SHARDS, range_result, shard_result
@@ -12,7 +10,6 @@ from test_results import SHARDS as ANY_SHARD
 from oi_tfrecord.manifest import build_split
 from oi_tfrecord.results import ShardResult, TableCount
 from oi_tfrecord.totals import ShardEntry, Totals
-from oi_tfrecord.transforms.finish_dataset import SumResults
 
 CLASSES = 600
 MOST_BYTES_OF_A_SHARD = 2000
@@ -45,22 +42,13 @@ def test_processor_time_is_of_ranges_and_shards() -> None:
 
 
 @given(st.data())
-def test_results_may_be_added_in_any_order_and_grouping(data: st.DataObject) -> None:
+def test_results_may_be_added_in_any_order(data: st.DataObject) -> None:
     results = data.draw(st.permutations([*RANGES, *SHARDS, *data.draw(st.lists(ANY_SHARD, max_size=3))]))
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(results)), max_size=3)))
-    groups = [results[start:end] for start, end in itertools.pairwise([0, *cuts, len(results)])]
-    combine = SumResults()
-    sums = []
-    for group in groups:
-        totals = combine.create_accumulator()
-        for result in group:
-            totals = combine.add_input(totals, result)
-        # As it travels to another process.
-        sums.append(pickle.loads(pickle.dumps(totals)))
-    merged = combine.extract_output(combine.merge_accumulators(sums))
     inputs = [BOXES, MORE_BOXES, IMAGES]
     by_place = sorted(results, key=repr)
-    assert build_split(inputs, merged, LABEL_MAP, {}) == build_split(inputs, Totals.of(by_place), LABEL_MAP, {})
+    assert build_split(inputs, Totals.of(results), LABEL_MAP, {}) == build_split(
+        inputs, Totals.of(by_place), LABEL_MAP, {}
+    )
 
 
 def result_with_classes(shard: int) -> ShardResult:
@@ -76,18 +64,13 @@ def result_with_classes(shard: int) -> ShardResult:
     )
 
 
-@pytest.mark.parametrize("merged", [False, True])
-def test_a_shard_takes_a_small_constant_of_memory(merged: bool) -> None:
+def test_a_shard_takes_a_small_constant_of_memory() -> None:
     def measure(shards: int) -> int:
-        """Returns the peak of the memory of the sum of so many shards, and of what it is sent as."""
+        """Returns the peak of the memory of the sum of so many shards."""
         tracemalloc.start()
         totals = Totals()
         for shard in range(shards):
-            if merged:
-                totals.merge(Totals.of([result_with_classes(shard)]))
-            else:
-                totals.add(result_with_classes(shard))
-        pickle.dumps(totals)
+            totals.add(result_with_classes(shard))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return peak

@@ -1,14 +1,11 @@
 """Batches of rows to shard files."""
 
-import dataclasses
-import time
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
 from oi_tfrecord.batches import decode
 from oi_tfrecord.packed_label_map import unpack
-from oi_tfrecord.results import ShardResult
 from oi_tfrecord.shard_job import ShardJob, convert_shard
 from oi_tfrecord.transforms.shard_worker import ShardWorker
 
@@ -16,8 +13,8 @@ from oi_tfrecord.transforms.shard_worker import ShardWorker
 class WriteShards(beam.PTransform):
     """Joins and writes each shard.
 
-    Input: (shard, batches of rows). Output: one ShardResult per shard. Images are read here, after
-    the shuffle, so their bytes never go through one.
+    Input: (shard, batches of rows). Output: number of each shard, whose result is in the work folder. Images
+    are read here, after the shuffle, so their bytes never go through one.
     """
 
     def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, lanes: int):
@@ -32,7 +29,7 @@ class WriteShards(beam.PTransform):
         self._lane_count = lanes
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
-        # ShardResult
+        # shard
         return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._lane_count), self._label_map)
 
 
@@ -44,16 +41,15 @@ class _WriteShard(ShardWorker):
     def process(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> Iterator[object]:
         yield from self.run(self._write, element, label_map)
 
-    def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[ShardResult]:
+    def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[int]:
         shard, batches = element
-        began = time.thread_time()
         with self._job.work.reported():
             result = convert_shard(
                 self._job,
                 shard,
-                [decode(batch) for batch in batches if batch],
+                (decode(batch) for batch in batches if batch),
                 unpack(label_map),
                 self._reporter.set_shard,
             )
         self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
-        return [dataclasses.replace(result, cpu_seconds=time.thread_time() - began)]
+        return [shard]
