@@ -202,6 +202,8 @@ class ProgressLine(StatusLine):
 
     def _describe_shards(self, done: float, elapsed: float) -> str:
         """Describes the shards, of which this run has done `done` in `elapsed` seconds; part of one counts."""
+        # An engine that tries again counts a shard twice.
+        done = min(done, self._num_shards - self._finished)
         share = 100 * (self._finished + done) / max(self._num_shards, 1)
         text = f"{self._finished + int(done):,} of {self._num_shards:,} shards ({share:.0f} %)"
         todo = self._num_shards - self._finished - done

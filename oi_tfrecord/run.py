@@ -3,11 +3,14 @@
 import contextlib
 import dataclasses
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from oi_tfrecord.beam_flags import is_local
+from oi_tfrecord.errors import EngineError
 from oi_tfrecord.progress import ProgressLine
+from oi_tfrecord.storage_faults import GO_ON, one_line
 from oi_tfrecord.worker import keep_told_errors_off_the_log
 
 
@@ -69,6 +72,9 @@ def run_pipeline(
       workers: local worker processes.
       progress: the line to show.
       build: adds the steps to the pipeline it is given.
+
+    Raises:
+      EngineError: if a job server's engine gives the job up for another reason than an exception of a worker.
     """
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -89,5 +95,25 @@ def run_pipeline(
     try:
         with ended_by_interrupt() if local else contextlib.nullcontext():
             pipeline.run().wait_until_finish()
+    except RuntimeError as error:
+        if told := of_engine(error):
+            raise told from None
+        raise
     finally:
         progress.stop()
+
+
+def of_engine(error: RuntimeError) -> EngineError | None:
+    """Returns what a user is told if a job server's engine gave a job up, None for anything else.
+
+    Args:
+      error: what the runner raised; it names the state of the job and the last that the engine said
+        (`PipelineResult._observe_state` of Beam's portable_runner).
+    """
+    said = re.match(
+        r"Pipeline \S+ failed in state FAILED: (?:[\w.$]+(?:Exception|Error): )*(.*)", str(error), re.DOTALL
+    )
+    if said is None or "Traceback (most recent call last)" in said[1]:
+        return None
+    remedy = "A worker or a machine may have been lost, or out of memory; the engine's log says more. See to it"
+    return EngineError(one_line(RuntimeError(said[1])), f"{remedy}, {GO_ON}")

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from oi_tfrecord import object_store
+from oi_tfrecord import local_files, object_store
 from oi_tfrecord.storage_faults import named, retried, unreachable
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -61,9 +61,8 @@ def escape(folder: str) -> str:
 def match(pattern: str) -> list[FileInfo]:
     """Returns the files that match a glob pattern, by name."""
     if is_local(pattern):
-        names = glob.glob(pattern) if glob.has_magic(pattern) else [pattern] if os.path.exists(pattern) else []
-        found = [(name, os.stat(name)) for name in sorted(names) if os.path.isfile(name)]
-        return [FileInfo(name, stat.st_size, stat.st_mtime) for name, stat in found]
+        found = local_files.find(pattern)
+        return [FileInfo(path, info.st_size, info.st_mtime) for path, info in found]
     with unreachable(pattern):
         try:
             entries = retried(lambda: _filesystems().match([pattern])[0].metadata_list, pattern)
@@ -95,7 +94,7 @@ def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
 def exists(path: str) -> bool:
     """Returns whether a file or folder is there."""
     if is_local(path):
-        return os.path.exists(path)
+        return local_files.look_at(path) is not None
     with unreachable(path):
         return bool(retried(lambda: _filesystems().exists(path), path))
 

@@ -129,6 +129,7 @@ LAYERS: dict[str, set[str]] = {
         "mask_source",
         "metadata_rows",
         "output_plan",
+        "local_files",
         "object_store",
         "output_state",
         "parquet_target",

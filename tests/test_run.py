@@ -11,7 +11,7 @@ import small_release
 from apache_beam.options.pipeline_options import DirectOptions, TypeOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from oi_tfrecord.run import import_beam_quietly, is_local, run_pipeline
+from oi_tfrecord.run import import_beam_quietly, is_local, of_engine, run_pipeline
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -90,6 +90,41 @@ def test_the_line_is_stopped_when_the_pipeline_fails(line: Line) -> None:
     with pytest.raises(Exception, match="no such thing"):
         run_pipeline([], 1, line, lambda root: root | beam.Create([1]) | beam.Map(fail))
     assert line.calls == ["start", "stop"]
+
+
+GAVE_UP = "Pipeline BeamApp-1_2 failed in state FAILED: "
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (
+            "org.a.StatusRuntimeException: org.a.StatusRuntimeException: CANCELLED: closed. Try",
+            "CANCELLED: closed. Try",
+        ),
+        ("java.util.concurrent.TimeoutException: no heartbeat.", "no heartbeat"),
+        ("unknown error", "unknown error"),
+        ("one: x\n  two", "one: x two"),
+    ],
+)
+def test_an_engine_that_gives_up_is_told_in_one_line(said: str, problem: str) -> None:
+    error = of_engine(RuntimeError(GAVE_UP + said))
+    assert error is not None
+    assert error.problem == problem
+    assert "run the same command again" in str(error)
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GAVE_UP + "java.lang.RuntimeException: Error received: Traceback (most recent call last):\nValueError: a bug",
+        "Pipeline BeamApp-1_2 failed in state CANCELLED: by the user",
+        "something else",
+    ],
+)
+def test_what_a_worker_raised_is_not_the_engines_fault(text: str) -> None:
+    assert of_engine(RuntimeError(text)) is None
 
 
 def test_nothing_is_shown_when_the_pipeline_cannot_be_built(line: Line) -> None:
