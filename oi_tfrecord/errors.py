@@ -75,6 +75,22 @@ class HandedOn(OiTfrecordError):
     """The text of a FileError on its way through a runner that hands on no more than the text of an exception."""
 
 
+class EngineError(OiTfrecordError):
+    """A job that its engine gave up for a reason of the engine's own, as that a worker was lost."""
+
+    def __init__(self, problem: str, remedy: str):
+        """Args:
+        problem: what the engine says.
+        remedy: what the user can do.
+        """
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"the engine gave the job up: {self.problem}. {self.remedy}."
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns `; did you mean 'x'?` for the closest known name, or an empty string."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

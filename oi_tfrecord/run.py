@@ -3,12 +3,14 @@
 import contextlib
 import dataclasses
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from oi_tfrecord.beam_flags import is_local
-from oi_tfrecord.errors import RunnerError
+from oi_tfrecord.errors import EngineError, RunnerError
 from oi_tfrecord.progress import ProgressLine
+from oi_tfrecord.storage_faults import GO_ON, one_line
 from oi_tfrecord.worker import keep_told_errors_off_the_log
 
 
@@ -72,7 +74,7 @@ def run_pipeline(
       build: adds the steps to the pipeline it is given.
 
     Raises:
-      RunnerError: if the job was handed to a runner elsewhere and failed there.
+      EngineError, RunnerError: if the job was handed to a runner elsewhere and failed there.
     """
     from apache_beam import Pipeline
 
@@ -113,4 +115,20 @@ def _run_to_end(pipeline: Any, local: bool) -> None:
     except Exception as error:
         if local:
             raise
-        raise RunnerError(str(error)) from error
+        raise of_engine(error) or RunnerError(str(error)) from error
+
+
+def of_engine(error: Exception) -> EngineError | None:
+    """Returns what a user is told if a job server's engine gave a job up, None for anything else.
+
+    Args:
+      error: what the runner raised; it names the state of the job and the last that the engine said
+        (`PipelineResult._observe_state` of Beam's portable_runner).
+    """
+    said = re.match(
+        r"Pipeline \S+ failed in state FAILED: (?:[\w.$]+(?:Exception|Error): )*(.*)", str(error), re.DOTALL
+    )
+    if said is None or "Traceback (most recent call last)" in said[1]:
+        return None
+    remedy = "A worker or a machine may have been lost, or out of memory; the engine's log says more. See to it"
+    return EngineError(one_line(RuntimeError(said[1])), f"{remedy}, {GO_ON}")

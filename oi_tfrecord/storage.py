@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from oi_tfrecord import remote_storage
+from oi_tfrecord import local_files, remote_storage
 from oi_tfrecord.file_info import FileInfo
 from oi_tfrecord.storage_faults import named, unreachable
 
@@ -42,9 +42,8 @@ def escape(folder: str) -> str:
 def match(pattern: str) -> list[FileInfo]:
     """Returns the files that match a glob pattern, by name."""
     if is_local(pattern):
-        names = glob.glob(pattern) if glob.has_magic(pattern) else [pattern] if os.path.exists(pattern) else []
-        found = [(name, os.stat(name)) for name in sorted(names) if os.path.isfile(name)]
-        return [FileInfo(name, stat.st_size, stat.st_mtime) for name, stat in found]
+        found = local_files.find(pattern)
+        return [FileInfo(path, info.st_size, info.st_mtime) for path, info in found]
     return remote_storage.match(pattern)
 
 
@@ -57,7 +56,7 @@ def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
 
 def exists(path: str) -> bool:
     """Returns whether a file or folder is there."""
-    return os.path.exists(path) if is_local(path) else remote_storage.exists(path)
+    return local_files.look_at(path) is not None if is_local(path) else remote_storage.exists(path)
 
 
 def open_read(path: str) -> BinaryIO:

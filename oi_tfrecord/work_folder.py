@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from oi_tfrecord import storage
-from oi_tfrecord.errors import FileError, HandedOn, InputError, OiTfrecordError, StorageError
+from oi_tfrecord.errors import EngineError, FileError, HandedOn, InputError, OiTfrecordError, StorageError
 from oi_tfrecord.storage_faults import of_os_error
 
 _ERROR_FILE = "error.json"
@@ -148,6 +148,9 @@ class WorkFolder:
         Args:
           raised: what the runner raised.
         """
+        if isinstance(raised, EngineError):
+            # What a worker told before was mended by trying again.
+            return None
         path = storage.join(self.path, _ERROR_FILE)
         data = b""
         if told := re.search(f"{_MARK}([A-Za-z0-9+/=]+){_MARK}", str(raised)):

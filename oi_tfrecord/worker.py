@@ -41,6 +41,8 @@ def keep_told_errors_off_the_log() -> None:
 
     for name in ("runners.common", "runners.worker.sdk_worker", "runners.portability.local_job_service"):
         logging.getLogger(f"apache_beam.{name}").addFilter(wanted)
+    # What an engine tells of its workers is logged there.
+    logging.getLogger().addFilter(wanted)
 
 
 def _die_with_parent(parent: int) -> None:

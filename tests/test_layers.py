@@ -135,6 +135,7 @@ LAYERS: dict[str, set[str]] = {
         "metadata_rows",
         "output_plan",
         "lanes",
+        "local_files",
         "object_store",
         "output_state",
         "parquet_target",

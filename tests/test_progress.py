@@ -186,6 +186,16 @@ def test_no_time_is_left_when_all_is_done(work: WorkFolder, clock: Clock) -> Non
     assert line.text().endswith("1 of 1 shards (100 %)")
 
 
+def test_shards_that_are_done_twice_are_no_more_than_all(work: WorkFolder, clock: Clock) -> None:
+    work.create({})
+    line = line_of(work, clock, finished_shards=3)
+    reporter = Reporter(work, WRITE, clock)
+    for _ in range(9):
+        reporter.end_shard(1, 1, 0)
+    reporter.flush()
+    assert line.text().endswith("10 of 10 shards (100 %)")
+
+
 def test_hours_left(work: WorkFolder, clock: Clock) -> None:
     line = line_of(work, clock, num_shards=10)
     writer = Reporter(work, WRITE, clock)

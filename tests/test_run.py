@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import DirectOptions, TypeOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.errors import RunnerError
-from oi_tfrecord.run import import_beam_quietly, is_local, run_pipeline
+from oi_tfrecord.run import import_beam_quietly, is_local, of_engine, run_pipeline
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -134,6 +134,41 @@ def test_a_job_server_that_is_gone_is_told_without_the_objects_of_grpc(
     with pytest.raises(RunnerError, match=r"its job server is gone \(UNAVAILABLE, Socket closed\)"):
         run_pipeline(["--runner=PortableRunner", "--job_endpoint=localhost:1"], 1, line, lambda root: None)
     assert line.calls == ["start", "stop"]
+
+
+GAVE_UP = "Pipeline BeamApp-1_2 failed in state FAILED: "
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (
+            "org.a.StatusRuntimeException: org.a.StatusRuntimeException: CANCELLED: closed. Try",
+            "CANCELLED: closed. Try",
+        ),
+        ("java.util.concurrent.TimeoutException: no heartbeat.", "no heartbeat"),
+        ("unknown error", "unknown error"),
+        ("one: x\n  two", "one: x two"),
+    ],
+)
+def test_an_engine_that_gives_up_is_told_in_one_line(said: str, problem: str) -> None:
+    error = of_engine(RuntimeError(GAVE_UP + said))
+    assert error is not None
+    assert error.problem == problem
+    assert "run the same command again" in str(error)
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GAVE_UP + "java.lang.RuntimeException: Error received: Traceback (most recent call last):\nValueError: a bug",
+        "Pipeline BeamApp-1_2 failed in state CANCELLED: by the user",
+        "something else",
+    ],
+)
+def test_what_a_worker_raised_is_not_the_engines_fault(text: str) -> None:
+    assert of_engine(RuntimeError(text)) is None
 
 
 def test_nothing_is_shown_when_the_pipeline_cannot_be_built(line: Line) -> None:

@@ -122,7 +122,7 @@ def test_what_spark_cannot_recover_is_told_and_a_rerun_on_the_worker_that_is_lef
         code = running.wait(timeout=500)
     told = (tmp_path / "err").read_text()
     assert code == 1, told
-    assert "error: the job failed on its runner" in told
+    assert "error: the engine gave the job up" in told
     assert "Spark cannot rollback the ResultStage" in told
     assert "run the same command again" in told
     assert "Traceback" not in told

@@ -5,7 +5,7 @@ import pytest
 from memory_filesystem import MemoryFileSystem
 
 from oi_tfrecord import storage
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.errors import EngineError, InputError
 from oi_tfrecord.work_folder import WorkFolder
 
 
@@ -68,6 +68,13 @@ def test_an_input_error_is_handed_on_whole(work: WorkFolder, line: int | None) -
     # A rerun starts without the error of the run before.
     work.clear_temporary()
     assert work.error(RuntimeError()) is None
+
+
+def test_an_engine_that_gives_up_is_not_told_as_what_it_mended_before(work: WorkFolder) -> None:
+    work.create({})
+    with pytest.raises(InputError), work.reported():
+        raise InputError("a.csv", "is empty", "Download it again")
+    assert work.error(EngineError("a worker was lost", "Run it again")) is None
 
 
 def test_other_exceptions_are_not_handed_on(work: WorkFolder) -> None:

@@ -1,6 +1,7 @@
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import small_release
@@ -43,17 +44,32 @@ def test_does_not_start_for_a_parent_that_is_gone() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 
 
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    loggers = [logging.getLogger(), logging.getLogger("apache_beam.runners.common")]
+    before = [list(logger.filters) for logger in loggers]
+    keep_told_errors_off_the_log()
+    yield
+    for logger, filters in zip(loggers, before, strict=True):
+        logger.filters[:] = filters
+
+
+@pytest.mark.usefixtures("quiet")
 def test_only_errors_that_are_told_are_kept_off_the_log(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("apache_beam.runners.common")
-    before = list(logger.filters)
-    keep_told_errors_off_the_log()
-    try:
-        told = [InputError("a.csv", "is cut off", "Mend it"), StorageError("a", "is full", "Mend it"), HandedOn("x")]
-        for error in (*told, ValueError("a fault")):
-            try:
-                raise error
-            except Exception:
-                logger.exception("while processing")
-    finally:
-        logger.filters[:] = before
+    told = [InputError("a.csv", "is cut off", "Mend it"), StorageError("a", "is full", "Mend it"), HandedOn("x")]
+    for error in (*told, ValueError("a fault")):
+        try:
+            raise error
+        except Exception:
+            logger.exception("while processing")
     assert [record.exc_info[1].args for record in caplog.records if record.exc_info] == [("a fault",)]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_an_engine_says_of_told_errors_is_kept_off_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    # Beam's PortableRunner logs an engine's messages on the root logger.
+    of_worker = "java.lang.RuntimeException: Error received from SDK harness for instruction 4: Traceback ...\n"
+    logging.log(logging.ERROR, "%s", of_worker + "oi_tfrecord.errors.StorageError: a.jpg: is full. Free space.")
+    logging.log(logging.ERROR, "%s", of_worker + "ValueError: a fault")
+    assert [record.getMessage() for record in caplog.records] == [of_worker + "ValueError: a fault"]

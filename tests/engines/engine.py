@@ -68,16 +68,17 @@ def portable_flags(job_port: int, boot: pathlib.Path) -> list[str]:
     ]  # fmt: skip
 
 
-def write_boot(folder: pathlib.Path, module: str = "oi_tfrecord.boot_worker") -> pathlib.Path:
+def write_boot(folder: pathlib.Path, module: str = "oi_tfrecord.boot_worker", **variables: object) -> pathlib.Path:
     """Writes a program that boots workers of this source tree and notes the process and its parent.
 
-    In an installed package it is `oi-tfrecord-worker`.
+    In an installed package it is `oi-tfrecord-worker`. `variables` are set in its environment.
     """
+    settings = shlex.join(f"{name}={value}" for name, value in variables.items())
     path = folder / "boot.sh"
     root = shlex.quote(str(small_release.ROOT))
     path.write_text(
         f"#!/bin/sh\necho $$ $PPID >> {shlex.quote(str(folder / 'workers'))}\n"
-        f'cd {root} && exec env PYTHONPATH={root} {shlex.quote(sys.executable)} -m {module} "$@"\n'
+        f'cd {root} && exec env PYTHONPATH={root} {settings} {shlex.quote(sys.executable)} -m {module} "$@"\n'
     )
     path.chmod(0o755)
     return path

@@ -28,7 +28,7 @@ class FlinkCluster:
     """Two TaskManagers of four slots each; four are used, spread over both.
 
     One alone has slots enough when the other is lost. `sdk_worker_parallelism` gives each two worker processes, and
-    the cache keeps them from one stage to the next.
+    the cache keeps them from one stage to the next, which it does only as Beam's jars are in Flink's own class path.
     """
 
     TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
@@ -53,12 +53,13 @@ class FlinkCluster:
             "restart-strategy.fixed-delay.attempts": 3,
             "restart-strategy.fixed-delay.delay": "1 s",
             "heartbeat.interval": 1000,
+            "classloader.resolve-order": "parent-first",
             "io.tmp.dirs": folder / "tmp",
         }
         (folder / "conf").mkdir()
         (folder / "tmp").mkdir()
         (folder / "conf" / "flink-conf.yaml").write_text("".join(f"{k}: {v}\n" for k, v in settings.items()))
-        flink = [installed / "lib" / "*"]
+        flink = [installed / "lib" / "*", installed / "jars" / "*"]
         runtime = "org.apache.flink.runtime"
         servers.start(
             "jobmanager",
@@ -72,7 +73,7 @@ class FlinkCluster:
             "jobserver",
             java(
                 400,
-                [installed / "jars" / "*", *flink],
+                [installed / "jars" / "*", installed / "lib" / "*"],
                 "org.apache.beam.runners.flink.FlinkJobServerDriver",
                 f"--flink-master=localhost:{self.rest}",
                 "--job-host=localhost",
