@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
+import os
 import posixpath
 from collections.abc import Mapping
 from typing import Any
@@ -101,7 +103,10 @@ def planned_before(plan: ConvertPlan) -> int:
 
 def read_split(output_dir: str, split: str) -> dict[str, Any]:
     """Returns the manifest of a finished split."""
-    return dict(json.loads(read_manifest(output_dir) or b"")["splits"][split])
+    data = read_manifest(output_dir)
+    if data is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), storage.join(output_dir, MANIFEST_FILE))
+    return dict(json.loads(data)["splits"][split])
 
 
 def _shard_sizes(plan: OutputPlan) -> dict[str, int]:

@@ -9,6 +9,7 @@ from memory_filesystem import MemoryFileSystem
 from test_manifest import BOXES, IMAGES, LABEL_MAP, MORE_BOXES, RANGES, SHARDS
 
 from oi_tfrecord import storage
+from oi_tfrecord.errors import StorageError
 from oi_tfrecord.finish import FinishJob, finish_dataset, rejects_file, sum_results
 from oi_tfrecord.label_map import parse_pbtxt
 from oi_tfrecord.manifest import build_split, merge_split
@@ -57,7 +58,7 @@ def test_results_of_shards_are_those_they_left(job: FinishJob) -> None:
     job.work.write_result(77, to_json(dataclasses.replace(SHARDS[0], shard=77)))
     totals = sum_results(job.work, RANGES, {result.shard for result in SHARDS})
     assert totals == Totals.of([*RANGES, *sorted(SHARDS, key=lambda result: result.shard)])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StorageError, match="shard-00078"):
         sum_results(job.work, RANGES, {78})
 
 

@@ -155,7 +155,7 @@ def _joins(inputs: Inputs) -> list[Program]:
         arguments = ("-m", "pipelines.convert", "--config=v3", *(f"--{name}={value}" for name, value in flags.items()))
         programs.append(Program(JOIN, own, arguments, OWN, "", False, _count_manifest))
         programs.append(
-            Program(JOIN, f"{own}, 2 workers", (*arguments, "--workers=2"), OWN, own, False, _count_manifest)
+            Program(JOIN, f"{own}, 1 worker", (*arguments, "--workers=1"), OWN, own, False, _count_manifest)
         )
         for query in join_queries.QUERIES:
             # What comes in any order is held against all rows, too.

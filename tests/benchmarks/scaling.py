@@ -1,10 +1,10 @@
-"""Measures what the second core and a second worker are worth, and how long a conversion takes to its first record.
+"""Measures what a second worker is worth, and how long a conversion takes to its first record.
 
     python -m tests.benchmarks.scaling --work_dir=/tmp/scaling --images=10000
 
-Converts images of `make_images` with one worker that is kept to one core, with one worker, and with more of them, in
-turn, start-up included, after one unmeasured round. A worker is a process, whose threads may use every core.
-The first record is there when the first shard file, under its temporary name, has a byte. Prints one table in Markdown.
+Converts images of `make_images` with one worker and with more of them, in turn, whole processes from start to end,
+after one unmeasured round. The first record is there when the first shard file, under its temporary name, has a byte;
+the stage of the images is from there to the end. Prints one table in Markdown.
 """
 
 import argparse
@@ -31,23 +31,27 @@ class Timed:
     first_record: float
     end: float
 
+    @property
+    def images(self) -> float:
+        """Seconds of the stage of the images."""
+        return self.end - self.first_record
+
 
 def convert(
-    release: pathlib.Path, workers: int, flags: Sequence[str], work_dir: pathlib.Path, cores: frozenset[int]
+    release: pathlib.Path, workers: int, flags: Sequence[str], work_dir: pathlib.Path, output_dir: pathlib.Path
 ) -> Timed:
     """Runs `oi-tfrecord convert` on a release of `make_images`.
 
     Args:
       release: the input.
-      workers: processes.
+      workers: of the conversion.
       flags: further flags.
-      work_dir: where the output and the log go.
-      cores: numbers of the processors that it may run on.
+      work_dir: where the log goes.
+      output_dir: where the output goes.
 
     Raises:
       RuntimeError: if it fails.
     """
-    output_dir = work_dir / "output"
     command = [
         sys.executable, "-m", "pipelines.convert", "--config=v3", f"--split={SPLIT}",
         f"--data_dir={release / '2017_11'}", f"--images={release}/images/{{split}}/{{image_id}}.jpg",
@@ -56,9 +60,7 @@ def convert(
     first_record = 0.0
     with (work_dir / "run.log").open("wb") as log:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=log, stderr=log, preexec_fn=lambda: os.sched_setaffinity(0, cores)
-        )
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
         while process.poll() is None:
             if not first_record and _has_record(output_dir):
                 first_record = time.perf_counter() - started
@@ -85,9 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the benchmark and prints its table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work_dir", type=pathlib.Path, required=True, help="Keeps the input; output goes there, too.")
+    parser.add_argument("--output_dir", type=pathlib.Path, help="For the output, as in memory, where no disk slows it.")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--release", type=pathlib.Path, help="Images of make_images that are there already.")
-    parser.add_argument("--workers", default="1,2", help="Numbers of workers to compare with one on one core.")
+    parser.add_argument("--workers", default="1,2", help="Numbers of workers; the others are held against the first.")
     parser.add_argument("--modes", default="copy,verify", help="Values of --image_mode.")
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args(arguments)
@@ -97,42 +100,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     make_release(release, options.images)
     paths = list((release / "images" / SPLIT).iterdir())
     size = sum(len(path.read_bytes()) for path in paths)
-    every_core = frozenset(os.sched_getaffinity(0))
-    runs_of = {"1, on one core": (1, frozenset({min(every_core)}))}
-    runs_of |= {text: (int(text), every_core) for text in options.workers.split(",")}
+    output_dir = options.output_dir or work_dir / "output"
 
     def clear() -> None:
         # What the run before wrote must not be written to the disk in the time of the next one.
-        shutil.rmtree(work_dir / "output", ignore_errors=True)
+        shutil.rmtree(output_dir, ignore_errors=True)
         os.sync()
 
     print(
-        f"{len(paths):,} JPEGs, {size / 1e6:,.0f} MB, page cache warm, {len(every_core)} processors, "
+        f"{len(paths):,} JPEGs, {size / 1e6:,.0f} MB, page cache warm, {os.cpu_count()} processors, "
         f"{options.pairs} rounds in turn\n\n"
-        "| image_mode | workers | seconds: median (range) | images/s | first record, s: median (range) | "
-        "times as fast as on one core: median of pairs (range) |\n|---|---|---|---|---|---|",
+        "| image_mode | workers | seconds: median (range) | images/s | first record, s: median (range) "
+        "| images, s: median (range) | times as fast, all: median of pairs (range) | images |\n"
+        "|---|---|---|---|---|---|---|---|",
         flush=True,
     )
     for mode in options.modes.split(","):
         programs = {
-            name: lambda mode=mode, count=count, cores=cores: convert(
-                release, count, [f"--image_mode={mode}"], work_dir, cores
+            count: lambda mode=mode, count=count: convert(
+                release, int(count), [f"--image_mode={mode}"], work_dir, output_dir
             )
-            for name, (count, cores) in runs_of.items()
+            for count in options.workers.split(",")
         }
         run_in_turn(programs, 1, clear)
         results = run_in_turn(programs, options.pairs, clear)
-        base = [run.end for run in next(iter(results.values()))]
+        base = next(iter(results.values()))
         for count, runs in results.items():
             end, first = spread([run.end for run in runs]), spread([run.first_record for run in runs])
-            ratio = spread(pair_ratios(base, [run.end for run in runs]))
+            images = spread([run.images for run in runs])
+            ratio = spread(pair_ratios([run.end for run in base], [run.end for run in runs]))
+            image_ratio = spread(pair_ratios([run.images for run in base], [run.images for run in runs]))
             cells = (
                 mode,
                 count,
                 f"{end.median:.2f} ({end.least:.2f} to {end.most:.2f})",
                 f"{len(paths) / end.median:,.0f}",
                 f"{first.median:.2f} ({first.least:.2f} to {first.most:.2f})",
+                f"{images.median:.2f} ({images.least:.2f} to {images.most:.2f})",
                 f"**{ratio.median:.2f}** ({ratio.least:.2f} to {ratio.most:.2f})",
+                f"**{image_ratio.median:.2f}** ({image_ratio.least:.2f} to {image_ratio.most:.2f})",
             )
             print(f"| {' | '.join(cells)} |", flush=True)
     clear()

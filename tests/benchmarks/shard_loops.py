@@ -10,6 +10,7 @@ bare loops use one thread. Prints the seconds of the loop alone and the image by
 import argparse
 import collections
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -24,6 +25,7 @@ from oi_tfrecord.batches import decode
 from oi_tfrecord.config_file import find_config, load_config
 from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.framing import mask_crc
+from oi_tfrecord.lanes import LANES_PER_PROCESS, Lanes
 from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.progress import WRITE, Reporter
@@ -49,7 +51,7 @@ def convert_flags(release: pathlib.Path, output_dir: pathlib.Path, num_shards: i
 
 
 def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int) -> tuple[float, int]:
-    """Runs the shard-writing stage as one worker does, its input prepared before the clock starts.
+    """Runs the shard-writing stage as a process of a conversion does, its input prepared before the clock starts.
 
     Returns:
       (seconds, bytes of the images written).
@@ -62,13 +64,17 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
     label_map = plan.classes.make_label_map({})
     job = plan.shard_job()
     reporter = Reporter(plan.work, WRITE)
-    image_bytes = 0
-    started = time.perf_counter()
-    for shard in range(num_shards):
+
+    def write(shard: int) -> int:
         rows = [decode(batch) for batch in batches.pop(shard, [])]
         result = convert_shard(job, shard, rows, label_map, reporter.set_shard)
         reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
-        image_bytes += result.image_bytes
+        return result.image_bytes
+
+    started = time.perf_counter()
+    lanes: Lanes[int] = Lanes(LANES_PER_PROCESS)
+    image_bytes = sum(itertools.chain(*[lanes.submit(write, shard) for shard in range(num_shards)], lanes.drain()))
+    lanes.close()
     return time.perf_counter() - started, image_bytes
 
 
