@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import re
+import threading
 
 import pytest
 import small_release
@@ -136,6 +137,38 @@ def test_a_second_try_gives_the_same(release: Release, tmp_path: pathlib.Path) -
     before = small_release.dataset(tmp_path)
     assert convert_shard(plan.shard_job(), 0, rows, plan.classes.make_label_map({})) == first
     assert small_release.dataset(tmp_path) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system reads nothing ahead")
+@pytest.mark.parametrize(
+    ("flags", "has_spare_cores", "threads"), [({}, False, 0), ({}, True, 4), ({"read_threads": 3}, False, 3)]
+)
+def test_a_shard_is_the_same_with_threads_of_its_own_and_without(
+    flags: dict[str, int], has_spare_cores: bool, threads: int, release: Release, tmp_path: pathlib.Path
+) -> None:
+    plan = plan_of(release, tmp_path / "plain", num_shards=1)
+    plain = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
+    plan = plan_of(release, tmp_path / "out", num_shards=1, **flags)
+    job = dataclasses.replace(plan.shard_job(), has_spare_cores=has_spare_cores)
+    before, seen = set(threading.enumerate()), set()
+    result = convert_shard(
+        job,
+        0,
+        batches_of(plan)[0],
+        plan.classes.make_label_map({}),
+        lambda *counts: seen.update(set(threading.enumerate()) - before),
+    )
+    assert result == plain
+    assert (tmp_path / "out" / result.file).read_bytes() == (tmp_path / "plain" / result.file).read_bytes()
+    # Two read, or as many as asked for; one hashes and one writes once there is enough to, or at the end.
+    assert len(seen) <= threads
+    assert bool(seen) == bool(threads)
+
+
+def test_one_shard_may_use_the_cores_that_no_other_needs(release: Release, tmp_path: pathlib.Path) -> None:
+    for num_shards, lanes, expected in ((1, 2, True), (2, 2, False), (5, 2, False), (1, 1, False)):
+        plan = dataclasses.replace(plan_of(release, tmp_path, num_shards=num_shards), lanes=lanes)
+        assert plan.shard_job().has_spare_cores is expected
 
 
 def test_progress_rises_to_the_counts_of_the_result(release: Release, tmp_path: pathlib.Path) -> None:
