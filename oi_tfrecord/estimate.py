@@ -23,6 +23,9 @@ NO_PRICES = Prices()
 _WHOLE_SECONDS = 100
 """Times from here on are told without tenths."""
 
+_WHOLE_CENTS = 0.1
+"""Amounts from here on are told without fractions of cents."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageTiming:
@@ -176,6 +179,10 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:,.1f} s" if seconds < _WHOLE_SECONDS else f"{seconds:,.0f} s"
 
 
+def _money(amount: float) -> str:
+    return f"{amount:,.2f}" if amount >= _WHOLE_CENTS else f"{amount:.4f}"
+
+
 def describe(work: Workload, workers: int, cores: int, prices: Prices) -> Iterator[str]:
     """Yields the lines that tell a user what to expect.
 
@@ -208,4 +215,4 @@ def describe(work: Workload, workers: int, cores: int, prices: Prices) -> Iterat
         yield "cost       give --worker_hour_price and --shuffle_gb_price to have it counted"
         return
     compute, shuffle = hours * prices.worker_hour, size / 1e9 * prices.shuffle_gb
-    yield f"cost       {compute + shuffle:,.2f}: {compute:,.2f} for workers, {shuffle:,.2f} for the shuffle"
+    yield f"cost       {_money(compute + shuffle)}: {_money(compute)} for workers, {_money(shuffle)} for the shuffle"

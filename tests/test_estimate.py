@@ -94,6 +94,11 @@ def test_a_user_reads_bytes_time_work_and_cost() -> None:
     assert told["cost"] == "1.44: 0.44 for workers, 1.00 for the shuffle"
 
 
+def test_small_amounts_are_told_in_fractions_of_cents() -> None:
+    told = lines(WORK, Prices(worker_hour=0.09, shuffle_gb=0.0005))
+    assert told["cost"] == "0.0054: 0.0044 for workers, 0.0010 for the shuffle"
+
+
 def test_without_prices_or_images_nothing_is_made_up() -> None:
     assert "--worker_hour_price" in lines(WORK, Prices())["cost"]
     assert "--worker_hour_price" in lines(WORK, Prices(worker_hour=1.0))["cost"]
