@@ -60,7 +60,7 @@ class DerivedConfig:
       split: its name.
       overwrite: whether one that is there is replaced.
       num_shards: number of shards; 0 chooses by the size.
-      workers: local worker processes; 0 chooses by the size.
+      workers: shards that this machine works on at once; 0 chooses.
       beam_arguments: flags that Beam owns.
     """
 

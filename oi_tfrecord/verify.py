@@ -38,7 +38,7 @@ class VerifyOptions:
       label_map: path of a label map; the one of the dataset by default.
       decode: whether to decode images.
       max_faults: how many faults are told; all are counted.
-      workers: local processes; 0 chooses.
+      workers: shards that this machine checks at once; 0 chooses.
       beam_arguments: flags that Beam owns.
     """
 

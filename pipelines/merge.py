@@ -32,7 +32,7 @@ def make_parser() -> CommandParser:
     add("--on_duplicate", default="error", help="Of an image that several have: error, or keep the first.")
     add("--common_keys", action="store_true", help="Leave out keys of records that not all inputs have.")
     add("--num_shards", type=int, default=0, help="Number of shards of each split; 0 chooses by the size.")
-    add("--workers", type=int, default=0, help="Local worker processes; 0 chooses by the size.")
+    add("--workers", type=int, default=0, help="Shards that this machine works on at once, a core each; 0 chooses.")
     add("--overwrite", action="store_true", help="Replace splits that are there.")
     return parser
 

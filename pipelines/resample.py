@@ -56,7 +56,7 @@ def make_parser() -> CommandParser:
     )
     add("--by", default="boxes", help="Classes of an image: of its boxes (default), or its positive image labels.")
     add("--num_shards", type=int, default=0, help="Number of shards; 0 chooses by the size.")
-    add("--workers", type=int, default=0, help="Local worker processes; 0 chooses by the size.")
+    add("--workers", type=int, default=0, help="Shards that this machine works on at once, a core each; 0 chooses.")
     add("--overwrite", action="store_true", help="Replace a split or weights that are there.")
     return parser
 

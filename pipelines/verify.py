@@ -33,7 +33,9 @@ def make_parser() -> CommandParser:
     parser.add_argument("--label_map", default="", help="Label map; label_map.pbtxt of the folder by default.")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="How to tell the result.")
     parser.add_argument("--max_faults", type=int, default=100, help="Faults to tell; all are counted.")
-    parser.add_argument("--workers", type=int, default=0, help="Local worker processes; 0 chooses by the size.")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="Shards that this machine works on at once, a core each; 0 chooses."
+    )
     return parser
 
 
