@@ -4,7 +4,7 @@
 
 Converts images of `make_images` with one worker and with more of them, in turn, whole processes from start to end,
 after one unmeasured round. The first record is there when the first shard file, under its temporary name, has a byte;
-the stage of the images is from there to the end. Prints one table in Markdown.
+the stage of the images is from there until the last shard has its name. Prints one table in Markdown.
 """
 
 import argparse
@@ -17,6 +17,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from oi_tfrecord.sharding import parse_shard_file
+
 from .make_images import SPLIT, make_release
 from .paired import pair_ratios, run_in_turn, spread
 
@@ -26,15 +28,16 @@ POLL_SECONDS = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-    """Seconds from the start of the command to its first record, and to its end."""
+    """Seconds from the start of the command to its first record, to its last shard, and to its end."""
 
     first_record: float
+    last_shard: float
     end: float
 
     @property
     def images(self) -> float:
         """Seconds of the stage of the images."""
-        return self.end - self.first_record
+        return self.last_shard - self.first_record
 
 
 def convert(
@@ -57,21 +60,20 @@ def convert(
         f"--data_dir={release / '2017_11'}", f"--images={release}/images/{{split}}/{{image_id}}.jpg",
         f"--output_dir={output_dir}", f"--workers={workers}", *flags,
     ]  # fmt: skip
-    first_record = 0.0
+    first_record = last_shard = 0.0
     with (work_dir / "run.log").open("wb") as log:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
         while process.poll() is None:
             if not first_record and _has_record(output_dir):
                 first_record = time.perf_counter() - started
-            if first_record:
-                process.wait()
-            else:
-                time.sleep(POLL_SECONDS)
+            elif first_record and not last_shard and _has_all_shards(output_dir):
+                last_shard = time.perf_counter() - started
+            time.sleep(POLL_SECONDS)
         end = time.perf_counter() - started
     if process.returncode:
         raise RuntimeError(f"exit code {process.returncode}; see {work_dir / 'run.log'}")
-    return Timed(first_record or end, end)
+    return Timed(first_record or end, last_shard or end, end)
 
 
 def _has_record(output_dir: pathlib.Path) -> bool:
@@ -81,6 +83,11 @@ def _has_record(output_dir: pathlib.Path) -> bool:
     except FileNotFoundError:
         # It is made late, and files in it are renamed.
         return False
+
+
+def _has_all_shards(output_dir: pathlib.Path) -> bool:
+    found = [place for entry in os.scandir(output_dir) if (place := parse_shard_file(entry.name))]
+    return bool(found) and len(found) == found[0][2]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
