@@ -18,6 +18,7 @@ from oi_tfrecord.archive_index import LOCAL_HEADER, LOCAL_SIGNATURE, ArchiveKind
 from oi_tfrecord.archive_job import read_kind
 from oi_tfrecord.gzip_index import Extract
 from oi_tfrecord.image_files import ImageFiles
+from oi_tfrecord.image_source import ShardImages
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.join import JoinedShard
@@ -127,7 +128,7 @@ class ArchiveSource:
 
 
 @dataclasses.dataclass(frozen=True)
-class ArchiveImages:
+class ArchiveImages(ShardImages):
     """The images of one shard in an ArchiveSource; `files` says where, None is nowhere."""
 
     source: ArchiveSource
@@ -144,10 +145,6 @@ class ArchiveImages:
         """Returns the archive of the image at `index`, or the first one if none holds it."""
         archive = -1 if self.files is None else int(self.files.archives[index])
         return self.source.archives[max(archive, 0)].path
-
-    def expect(self, index: int) -> bool:
-        """Returns False: nothing is read ahead."""
-        return False
 
 
 def _read_first(path: str, max_bytes: int) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from oi_tfrecord import storage
 from oi_tfrecord.beam_flags import check_beam_arguments
 from oi_tfrecord.errors import ConfigError, OiTfrecordError
 
@@ -30,13 +31,14 @@ class CommandParser(argparse.ArgumentParser):
         )
 
     def parse_with_beam_flags(self, arguments: Sequence[str] | None) -> tuple[argparse.Namespace, tuple[str, ...]]:
-        """Returns the command's own flags, and those that Beam owns as they are given.
+        """Returns the command's own flags, and those that Beam owns as they are given, which files are reached by then.
 
         Raises:
           ConfigError: for a bad value, or a flag that neither has.
         """
         parsed, rest = self.parse_known_args(arguments)
         check_beam_arguments(rest, [name.lstrip("-") for action in self._actions for name in action.option_strings])
+        storage.use_options(rest)
         return parsed, tuple(rest)
 
     def error(self, message: str) -> NoReturn:

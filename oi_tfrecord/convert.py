@@ -29,7 +29,7 @@ from oi_tfrecord.tables import Table
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
 
-_PROCESSES_PER_CORE = 2
+_WORKERS_PER_CORE = 2
 """A dry run does not start more than these, as it would learn nothing but that they wait for each other."""
 SMALL_DECODED_BYTES = 256 << 10
 """The same (some 600 images) where every image is decoded."""
@@ -190,7 +190,7 @@ def _workload(
 def _count_workers(command: Command, plan: ConvertPlan) -> int:
     """Returns the number of local workers; a dry run that asks for those of a cluster gets what this machine has."""
     cores = os.cpu_count() or 1
-    if command.workers and not (plan.config.dry_run and command.workers > _PROCESSES_PER_CORE * cores):
+    if command.workers and not (plan.config.dry_run and command.workers > _WORKERS_PER_CORE * cores):
         return command.workers
     return cores if command.workers else _choose_workers(plan)
 

@@ -67,7 +67,7 @@ def build_derived_split(
         "images": images,
         "tables": tables,
         "totals": known,
-        "sources": {table: sum_counts([totals.sources.get(table, {})]) for table in tables},
+        "sources": {table: sum_counts(totals.sources.get(table, {})) for table in tables},
         "derived": {
             **derived,
             "from": [
@@ -101,7 +101,7 @@ def _balance_tables(
         if table is not Table.BOXES and lacks:
             continue
         written = totals.tables[table].written
-        dropped = sum_counts([totals.tables[table].dropped])
+        dropped = sum_counts(totals.tables[table].dropped)
         tables[str(table)] = {
             "rows_read": rows_read,
             "written": written,

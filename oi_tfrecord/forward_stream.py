@@ -9,7 +9,22 @@ CHUNK = 1 << 20
 """Bytes that are read at once."""
 
 
-class RecentBytes(io.RawIOBase):
+class _Positioned(io.RawIOBase):
+    """What streams that are read at a position of their own have in common."""
+
+    _position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+
+class RecentBytes(_Positioned):
     """A file that is read once, mostly forward, and keeps what `forget` does not drop."""
 
     def __init__(self, stream: BinaryIO, size: int):
@@ -21,22 +36,12 @@ class RecentBytes(io.RawIOBase):
         self._size = size
         self._start = 0
         self._data = bytearray()
-        self._position = 0
         self._fault: Exception | None = None
 
     @property
     def end(self) -> int:
         """Offset after the last byte that was read."""
         return self._start + len(self._data)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
@@ -72,7 +77,7 @@ class RecentBytes(io.RawIOBase):
             self._start = before
 
 
-class ForwardStream(io.RawIOBase):
+class ForwardStream(_Positioned):
     """Chunks as a file that can be moved forward, and back by a tar block."""
 
     def __init__(self, chunks: Iterator[bytes]):
@@ -82,16 +87,6 @@ class ForwardStream(io.RawIOBase):
         self._chunks = chunks
         self._data = b""
         self._start = 0
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence != io.SEEK_SET:

@@ -31,7 +31,11 @@ class ShardImages(Protocol):
         """Returns where the image at `index` is, for the rejects file."""
 
     def expect(self, index: int) -> bool:
-        """Has the machine read the image at `index` ahead; returns whether it does, so that no thread need."""
+        """Has the machine read the image at `index` ahead; returns whether it does, so that no thread need.
+
+        By default nothing is read ahead.
+        """
+        return False
 
 
 class ImageSource(Protocol):
@@ -161,7 +165,7 @@ def _of_image(error: OSError, path: str) -> Exception:
 
 
 @dataclasses.dataclass(frozen=True)
-class PatternImages:
+class PatternImages(ShardImages):
     """The images of one shard in a PatternSource."""
 
     source: PatternSource

@@ -31,7 +31,7 @@ class TableInput:
     header_lines: int
 
 
-def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:
     """Returns the sum of counts by key, keys in order, zeros left out."""
     total: Counter[str] = Counter()
     for count in counts:
@@ -55,8 +55,8 @@ def balance_tables(totals: Totals) -> dict[str, dict[str, Any]]:
     for table in sorted({result.table for result in totals.ranges}):
         read = [result for result in totals.ranges if result.table == table]
         joined = totals.tables.get(table, TableSum())
-        rejected = sum_counts([joined.rejected, *(item.rejected for item in read)])
-        dropped = sum_counts([joined.dropped, *(item.dropped for item in read)])
+        rejected = sum_counts(joined.rejected, *(item.rejected for item in read))
+        dropped = sum_counts(joined.dropped, *(item.dropped for item in read))
         rows_read = sum(item.rows_read for item in read)
         balance[table] = {
             "rows_read": rows_read,
@@ -71,7 +71,7 @@ def balance_tables(totals: Totals) -> dict[str, dict[str, Any]]:
 
 def balance_images(totals: Totals) -> dict[str, Any]:
     """Balances the images: selected = records + rejected by reason."""
-    rejected = sum_counts([totals.images_rejected])
+    rejected = sum_counts(totals.images_rejected)
     return {
         "selected": totals.images_selected,
         "records": totals.records,
@@ -108,9 +108,9 @@ def build_split(
     """
     ranges = sorted(totals.ranges, key=lambda item: (item.table, item.file, item.index))
     images, tables = balance_images(totals), balance_tables(totals)
-    boxes = sum_counts([totals.boxes_per_class])
-    positive = sum_counts([totals.positive_per_class])
-    negative = sum_counts([totals.negative_per_class])
+    boxes = sum_counts(totals.boxes_per_class)
+    positive = sum_counts(totals.positive_per_class)
+    negative = sum_counts(totals.negative_per_class)
     is_classification = about.get("config", {}).get("task") == "classification"
     weights = class_weights(positive) if is_classification else {}
     return {
@@ -123,14 +123,14 @@ def build_split(
             "records": images["records"],
             "bytes": totals.bytes,
             "image_bytes": totals.image_bytes,
-            "image_counts": sum_counts([totals.image_counts]),
-            "images_reencoded": sum_counts([totals.images_reencoded]),
+            "image_counts": sum_counts(totals.image_counts),
+            "images_reencoded": sum_counts(totals.images_reencoded),
             "unknown_flags_written_as_0": totals.unknown_flags,
             "most_boxes_in_an_image": totals.most_boxes,
             "images_over_100_boxes": totals.images_over_100_boxes,
         },
         "inputs": [_describe_input(item, ranges) for item in inputs],
-        "sources": {table: sum_counts([totals.sources.get(table, {})]) for table in sorted(tables)},
+        "sources": {table: sum_counts(totals.sources.get(table, {})) for table in sorted(tables)},
         "classes": [
             {
                 "id": item.id,

@@ -1,7 +1,6 @@
 """Times what a conversion does with images on a sample of them: read, check, encode, hash, write."""
 
 import dataclasses
-import itertools
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,10 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.batches import Batch
 from oi_tfrecord.estimate import ImageTiming
-from oi_tfrecord.image_source import ImageSource, PatternSource
+from oi_tfrecord.image_source import ImageSource, PatternSource, ShardImages
 from oi_tfrecord.join import JoinedShard
 from oi_tfrecord.label_map import LabelMap
-from oi_tfrecord.lanes import Lanes
+from oi_tfrecord.lanes import run_on_lanes
 from oi_tfrecord.shard_job import ShardJob, convert_shard
 from oi_tfrecord.sharding import format_id
 from oi_tfrecord.tables import RangeKey, Table, row_type
@@ -69,11 +68,8 @@ def time_sample(
                     break
             return records
 
-        at_once: Lanes[int] = Lanes(lanes)
-        records = sum(itertools.chain(*[at_once.submit(write_until_it_tells, shard) for shard in range(lanes)]))
-        records += sum(at_once.drain())
+        records = sum(run_on_lanes(write_until_it_tells, range(lanes), lanes))
         seconds = time.perf_counter() - began
-        at_once.close()
         return ImageTiming(records, seconds, sum(os.times()[:2]) - cpu_began, lanes)
     finally:
         storage.delete_folder(folder)
@@ -128,7 +124,7 @@ class _Sampled:
 
 
 @dataclasses.dataclass(frozen=True)
-class _SampledImages:
+class _SampledImages(ShardImages):
     source: ImageSource
     image_ids: list[str]
 
@@ -137,7 +133,3 @@ class _SampledImages:
 
     def path(self, index: int) -> str:
         return self.image_ids[index]
-
-    def expect(self, index: int) -> bool:
-        """Returns False: nothing is read ahead."""
-        return False

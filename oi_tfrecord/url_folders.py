@@ -4,7 +4,7 @@ import dataclasses
 import functools
 
 from oi_tfrecord import storage
-from oi_tfrecord.image_source import PatternSource
+from oi_tfrecord.image_source import PatternSource, ShardImages
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.join import JoinedShard
@@ -107,7 +107,7 @@ class UrlFolders:
 
 
 @dataclasses.dataclass(frozen=True)
-class FolderImages:
+class FolderImages(ShardImages):
     """The images of one shard in UrlFolders."""
 
     source: UrlFolders
@@ -120,7 +120,3 @@ class FolderImages:
     def path(self, index: int) -> str:
         """Returns the path of the image at `index`."""
         return self.source.path(self.images[index])
-
-    def expect(self, index: int) -> bool:
-        """Returns False: nothing is read ahead."""
-        return False

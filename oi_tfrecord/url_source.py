@@ -10,6 +10,7 @@ from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.fetch import shared_fetcher
 from oi_tfrecord.fetch_policy import FetchSettings, RetryPolicy
 from oi_tfrecord.image_cache import ImageCache, remove_stale
+from oi_tfrecord.image_source import ShardImages
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.join import JoinedShard
@@ -70,7 +71,7 @@ class UrlSource:
         return [int(image.size) for image in sample_image_urls(self.metadata) if image.size.isdecimal()]
 
 
-class UrlImages:
+class UrlImages(ShardImages):
     """The images of one shard in a UrlSource."""
 
     def __init__(self, source: UrlSource, joined: JoinedShard):
@@ -100,10 +101,6 @@ class UrlImages:
     def path(self, index: int) -> str:
         """Returns the URL of the image at `index`."""
         return self._images[index].url(self._source.kind)
-
-    def expect(self, index: int) -> bool:
-        """Returns False: nothing is read ahead."""
-        return False
 
     def _start_ahead(self, index: int) -> None:
         held = sum(

@@ -28,14 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=0, help="Processes that make the index; 0 chooses. Default: 0.")
 
     def command() -> int:
-        from oi_tfrecord import storage
-
-        parsed, beam_arguments = parser.parse_with_beam_flags(arguments)
+        parsed, _ = parser.parse_with_beam_flags(arguments)
         try:
             from oi_tfrecord.browse import browse
         except ModuleNotFoundError as error:
             raise ConfigError("browse", f"{error}; pip install 'oi_tfrecord[browse]'") from error
-        storage.use_options(beam_arguments)
         browse(parsed.output_dir, parsed.port, parsed.index_dir, parsed.workers, sys.stdout)
         return 0
 

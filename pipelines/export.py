@@ -27,14 +27,12 @@ def make_parser() -> CommandParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord import storage
     from oi_tfrecord.export import ExportJob, export
 
     parser = make_parser()
 
     def command() -> int:
-        parsed, beam_arguments = parser.parse_with_beam_flags(arguments)
-        storage.use_options(beam_arguments)
+        parsed, _ = parser.parse_with_beam_flags(arguments)
         splits = [name for name in parsed.splits.split(",") if name]
         export(ExportJob(parsed.output_dir, parsed.to, parsed.schema, splits), sys.stdout)
         return 0

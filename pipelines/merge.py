@@ -39,14 +39,12 @@ def make_parser() -> CommandParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord import storage
     from oi_tfrecord.merge import MergeOptions, merge
 
     parser = make_parser()
 
     def command() -> int:
         parsed, rest = parser.parse_with_beam_flags(arguments)
-        storage.use_options(rest)
         options = MergeOptions(
             inputs=tuple(parsed.inputs),
             output_dir=parsed.to,

@@ -16,7 +16,6 @@ from oi_tfrecord.command_line import CommandParser, run_command
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord import storage
     from oi_tfrecord.report import FORMATS, report
 
     parser = CommandParser("report", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
@@ -27,8 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=0, help="Processes; 0 chooses. Default: 0.")
 
     def command() -> int:
-        parsed, beam_arguments = parser.parse_with_beam_flags(arguments)
-        storage.use_options(beam_arguments)
+        parsed, _ = parser.parse_with_beam_flags(arguments)
         report(parsed.output_dir, parsed.output, parsed.format, parsed.split, parsed.workers, sys.stdout)
         return 0
 

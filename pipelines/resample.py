@@ -74,7 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(parsed: argparse.Namespace, beam_arguments: tuple[str, ...]) -> int:
-    from oi_tfrecord import storage
     from oi_tfrecord.derived_plan import DerivedConfig
     from oi_tfrecord.resample import ResampleOptions, add_weights, resample
 
@@ -96,7 +95,6 @@ def _run(parsed: argparse.Namespace, beam_arguments: tuple[str, ...]) -> int:
         raise ConfigError("to", "is missing: the folder of the new split")
     if not parsed.to and parsed.name:
         raise ConfigError("as", "names a new split, and needs --to")
-    storage.use_options(beam_arguments)
     config = DerivedConfig(
         output_dir=parsed.to or parsed.output_dir,
         split=parsed.name or parsed.split,

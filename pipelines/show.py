@@ -18,7 +18,6 @@ from oi_tfrecord.command_line import CommandParser, run_command
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord import storage
     from oi_tfrecord.show import show
 
     parser = CommandParser("show", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
@@ -27,8 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--label_map", default="", help="Label map; label_map.pbtxt beside the shard by default.")
 
     def command() -> int:
-        parsed, beam_arguments = parser.parse_with_beam_flags(arguments)
-        storage.use_options(beam_arguments)
+        parsed, _ = parser.parse_with_beam_flags(arguments)
         show(parsed.place, parsed.label_map, parsed.png, sys.stdout)
         return 0
 

@@ -37,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", help="File to write; by default the parts are printed.")
 
     def command() -> int:
-        options, beam_arguments = parser.parse_with_beam_flags(arguments)
-        storage.use_options(beam_arguments)
+        options, _ = parser.parse_with_beam_flags(arguments)
         text = _format(options)
         if options.output:
             pathlib.Path(options.output).write_text(text, encoding="utf-8")

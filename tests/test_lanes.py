@@ -4,7 +4,7 @@ import pytest
 from processes import HANG_SECONDS
 
 from oi_tfrecord import lanes as lanes_module
-from oi_tfrecord.lanes import LANES_PER_PROCESS, Lanes, default_workers, split_workers
+from oi_tfrecord.lanes import LANES_PER_PROCESS, Lanes, default_workers, run_on_lanes, split_workers
 
 
 @pytest.mark.parametrize("workers", range(1, 20))
@@ -104,4 +104,22 @@ def test_what_a_function_raises_is_raised_and_the_others_end_before_close_does(c
         run_both()
     lanes.close()
     assert ended == [1] * began.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lane")]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("elements", [0, 1, 2, 17])
+def test_a_function_is_run_on_all_elements(count: int, elements: int) -> None:
+    assert sorted(run_on_lanes(lambda value: value * value, range(elements), count)) == [n**2 for n in range(elements)]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_lane_is_left_when_an_element_fails(count: int) -> None:
+    def fail_at_three(value: int) -> int:
+        if value == 3:
+            raise LookupError("bad shard")
+        return value
+
+    with pytest.raises(LookupError, match="bad shard"):
+        list(run_on_lanes(fail_at_three, range(9), count))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lane")]

@@ -83,7 +83,7 @@ TOTALS = Totals.of([*RANGES, *SHARDS])
 
 
 def test_counts_are_summed_in_order_of_their_keys_without_zeros() -> None:
-    total = sum_counts([{"b": 1, "z": 0}, {"a": 2, "b": 3}, {}])
+    total = sum_counts({"b": 1, "z": 0}, {"a": 2, "b": 3}, {})
     assert list(total.items()) == [("a", 2), ("b", 4)]
 
 

@@ -10,7 +10,6 @@ bare loops use one thread. Prints the seconds of the loop alone and the image by
 import argparse
 import collections
 import hashlib
-import itertools
 import json
 import os
 import pathlib
@@ -25,7 +24,7 @@ from oi_tfrecord.batches import decode
 from oi_tfrecord.config_file import find_config, load_config
 from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.framing import mask_crc
-from oi_tfrecord.lanes import LANES_PER_PROCESS, Lanes
+from oi_tfrecord.lanes import LANES_PER_PROCESS, run_on_lanes
 from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.progress import WRITE, Reporter
@@ -72,9 +71,7 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
         return result.image_bytes
 
     started = time.perf_counter()
-    lanes: Lanes[int] = Lanes(LANES_PER_PROCESS)
-    image_bytes = sum(itertools.chain(*[lanes.submit(write, shard) for shard in range(num_shards)], lanes.drain()))
-    lanes.close()
+    image_bytes = sum(run_on_lanes(write, range(num_shards), LANES_PER_PROCESS))
     return time.perf_counter() - started, image_bytes
 
 
