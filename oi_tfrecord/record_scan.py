@@ -1,7 +1,7 @@
 """Reads a TFRecord file past its damage: what does not match is named, and reading goes on where it can.
 
-After data whose CRC is wrong the next record follows as if nothing were. Where the next header does not match either,
-the length cannot be trusted, and the bytes are searched for the next header whose CRC matches.
+Where the CRC of a header or of its data does not match, the length cannot be trusted: the bytes behind the header's first
+are searched for the next header whose CRC matches. Where only data is damaged, that is the header of the next record.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ def scan_records(stream: ByteSource) -> Iterator[ScannedRecord]:
         except FramingError as error:
             start = offset
             ahead.put_back(header)
-            offset, header = _find_header(ahead, offset, skip=1)
+            offset, header = _find_header(ahead, offset)
             yield ScannedRecord(record, start, None, f"{error.problem}; {offset - start} bytes are passed over")
             record += 1
             continue
@@ -70,26 +70,22 @@ def scan_records(stream: ByteSource) -> Iterator[ScannedRecord]:
         # The footer and the header that follows.
         rest = ahead.read(FOOTER_BYTES + HEADER_BYTES)
         if len(data) == length and len(rest) >= FOOTER_BYTES:
-            following = rest[FOOTER_BYTES:]
             if mask_crc(google_crc32c.value(data)) == _CRC.unpack_from(rest)[0]:
                 yield ScannedRecord(record, offset, data)
                 offset += HEADER_BYTES + length + FOOTER_BYTES
-                header = following
+                header = rest[FOOTER_BYTES:]
                 record += 1
                 continue
-            if not following or _is_header(following):
-                yield ScannedRecord(record, offset, None, "CRC of the data does not match")
-                offset += HEADER_BYTES + length + FOOTER_BYTES
-                header = following
-                record += 1
-                continue
-            problem = "CRC of the data does not match, and no record follows where it should end"
+            problem = "CRC of the data does not match"
         else:
             problem = f"data cut off after {len(data) + len(rest)} of {length + FOOTER_BYTES} bytes"
         start = offset
-        ahead.put_back(data + rest)
-        offset, header = _find_header(ahead, offset + HEADER_BYTES, skip=0)
-        yield ScannedRecord(record, start, None, f"{problem}; {offset - start} bytes are passed over")
+        # Where bytes are gone, a header can be that of one record and what follows whole ones, or part of two headers.
+        ahead.put_back(header + data + rest)
+        offset, header = _find_header(ahead, offset)
+        if offset - start != HEADER_BYTES + length + FOOTER_BYTES:
+            problem += f"; {offset - start} bytes are passed over"
+        yield ScannedRecord(record, start, None, problem)
         record += 1
 
 
@@ -121,19 +117,18 @@ def _is_header(data: bytes) -> bool:
     return True
 
 
-def _find_header(ahead: _ReadAhead, offset: int, skip: int) -> tuple[int, bytes]:
-    """Finds the next header.
+def _find_header(ahead: _ReadAhead, offset: int) -> tuple[int, bytes]:
+    """Finds the next header that does not start with the first byte.
 
     Args:
       ahead: what follows.
       offset: where it follows.
-      skip: bytes at its start that cannot be a header's first.
 
     Returns:
       The header's byte offset, and the header; the end of the file, and nothing, if none follows.
     """
     window = ahead.read(_SEARCH_BYTES)
-    position = skip
+    position = 1
     while True:
         # A header at `start` has the zeros at `start` + 4.
         found = window.find(_HIGH_HALF, position + 4)

@@ -1,10 +1,11 @@
 import io
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.framing import frame, read_records
+from oi_tfrecord.framing import FOOTER_BYTES, frame, read_records
 from oi_tfrecord.record_scan import scan_records
 
 
@@ -58,6 +59,25 @@ def test_bytes_that_are_gone_or_too_many_cost_the_records_they_touch(records: li
     found = [item.data for item in scan_records(io.BytesIO(damaged)) if item.data is not None]
     # What lies before and after the damage is found; of what it touches, nothing can be said.
     assert Counter(untouched) <= Counter(found)
+
+
+@pytest.mark.parametrize("after", [[], [b"last"]])
+def test_a_record_is_found_in_the_place_of_data_that_is_gone(after: list[bytes]) -> None:
+    kept = framed(b"hidden")
+    header, _ = frame([bytes(len(kept) - FOOTER_BYTES)])
+    file = framed(b"first") + header + kept + b"".join(map(framed, after))
+    scanned = list(scan_records(io.BytesIO(file)))
+    assert [item.data for item in scanned] == [b"first", None, b"hidden", *after]
+    assert scanned[1].problem == "CRC of the data does not match; 12 bytes are passed over"
+    assert [item.record for item in scanned] == list(range(3 + len(after)))
+
+
+def test_a_record_is_found_whose_header_is_the_end_of_another() -> None:
+    pieces = [framed(bytes(4)), framed(bytes(4))]
+    assert pieces[0][11] == pieces[1][0], "the first header lacks its last byte, and the second's first is in its place"
+    [item, found] = scan_records(io.BytesIO(pieces[0][:11] + pieces[1]))
+    assert item.problem == "CRC of the data does not match; 11 bytes are passed over"
+    assert found.data == bytes(4)
 
 
 def test_a_file_of_something_else_is_one_damaged_record() -> None:
