@@ -95,7 +95,11 @@ def find_places(job: DerivedJob, shard: int) -> ShardPlaces:
 
 
 def write_derived_shard(
-    job: DerivedJob, shard: int, on_progress: Callable[[int, int, float], None] = lambda records, size, share: None
+    job: DerivedJob,
+    shard: int,
+    on_progress: Callable[[int, int, float], None] = lambda records, size, share: None,
+    *,
+    has_spare_cores: bool = True,
 ) -> ShardResult:
     """Writes one shard file, and its result beside it.
 
@@ -103,6 +107,7 @@ def write_derived_shard(
       job: the derived split.
       shard: number of the shard.
       on_progress: called after each record with the records and bytes so far, and the share of the shard done.
+      has_spare_cores: whether no other shard needs the cores that this one leaves.
 
     Returns:
       The result, which is also stored, so that a rerun need not do the shard again.
@@ -127,7 +132,8 @@ def write_derived_shard(
             yield (data,)
 
     name = shard_file(job.split, shard, job.num_shards)
-    written = write_shard(storage.join(job.output_dir, name), job.work.temporary, examples())
+    path = storage.join(job.output_dir, name)
+    written = write_shard(path, job.work.temporary, examples(), has_spare_cores=has_spare_cores)
     image_counts = {"source_id_moved": int(moved.sum())} if job.number_source_ids else {}
     images_left_out, *rows_left_out = places.left_out.tolist()
     result = ShardResult(

@@ -1,7 +1,7 @@
 """Reads a TFRecord file past its damage: what does not match is named, and reading goes on where it can.
 
-Where the CRC of a header or of its data does not match, the length cannot be trusted: the bytes behind the header's first
-are searched for the next header whose CRC matches. Where only data is damaged, that is the header of the next record.
+Where the CRC of a header or of its data does not match, the length cannot be trusted: the bytes behind the header's
+first are searched for the next header whose CRC matches. Where only data is damaged, that is the next record's.
 """
 
 import dataclasses

@@ -60,7 +60,7 @@ class WriteDerivedShards(beam.PTransform):
             # number of the shard
             | "CreateShards" >> beam.Create(self._shards, reshuffle=False)
             | "SpreadShards" >> beam.Reshuffle()
-            | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._lane_count))
+            | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._lane_count, len(self._shards)))
         )
 
 
@@ -86,9 +86,10 @@ class _IndexShard(ShardWorker):
 
 
 class _WriteShard(ShardWorker):
-    def __init__(self, job: DerivedJob, lanes: int):
+    def __init__(self, job: DerivedJob, lanes: int, shards: int):
         super().__init__(job.work, lanes)
         self._job = job
+        self._has_spare_cores = shards < lanes
 
     def process(self, shard: int) -> Iterator[object]:
         yield from self.run(self._write, shard)
@@ -96,7 +97,10 @@ class _WriteShard(ShardWorker):
     def _write(self, shard: int) -> list[int]:
         with self._job.work.reported():
             result = write_derived_shard(
-                self._job, shard, lambda records, size, share: self._reporter.set_shard(records, size, 0, share)
+                self._job,
+                shard,
+                lambda records, size, share: self._reporter.set_shard(records, size, 0, share),
+                has_spare_cores=self._has_spare_cores,
             )
         self._reporter.end_shard(result.records, result.size, 0)
         return [shard]
