@@ -23,7 +23,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
 PEER_READER = REPOSITORY / "tests" / "peers" / "od_read.py"
 
-# A gate must give the same answer for the same tree: there each test has the same examples, elsewhere each run searches.
+# A gate gives the same answer for the same tree: each test has the same examples there. Elsewhere each run searches.
 settings.register_profile("search", deadline=None)
 settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.load_profile("fixed" if os.environ.get("OI_TFRECORD_CI") == "1" else "search")
