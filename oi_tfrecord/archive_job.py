@@ -120,7 +120,8 @@ def read_archive(
             table=str(file.table),
             file=file.number,
             index=index,
-            size=file.size if ends else 0,
+            start=first,
+            end=members,
             # Of the listing: the archive as a whole may be too large to sum.
             crc32c=google_crc32c.value(rows.rows.tobytes()),
             line_count=members - first,
@@ -129,6 +130,7 @@ def read_archive(
             dropped={str(reason): count for reason, count in rows.dropped.items()},
             class_rows={},
             ends_open=False,
+            is_last=ends,
             damage=listing.damage if ends else "",
         )
         if ends:

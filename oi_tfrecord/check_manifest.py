@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from oi_tfrecord.coverage import find_losses
 from oi_tfrecord.faults import Fault, FaultKind, fault_of_file
 from oi_tfrecord.known_keys import ALWAYS_WRITTEN, KNOWN_KEYS, Length
 from oi_tfrecord.label_map import LabelMap, format_csv
@@ -106,6 +107,7 @@ def _imbalances(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         accounted = table["written"] + sum(table["rejected"].values()) + sum(table["dropped"].values())
         if table["rows_read"] != accounted:
             yield f"tables.{name}", f"{table['rows_read']} rows read, {accounted} accounted for"
+    yield from find_losses(manifest)
     if manifest["balanced"] is not True:
         yield "balanced", "the conversion lost something, by its own account"
 

@@ -11,9 +11,11 @@ from typing import Any, TextIO
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.beam_flags import is_local, value_of
 from oi_tfrecord.config import ConvertConfig, parse_max_rejects
+from oi_tfrecord.coverage import Unit, find_losses
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.estimate import Workload, describe
 from oi_tfrecord.finish import FinishJob, rejects_file
+from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.lanes import default_workers, split_workers
 from oi_tfrecord.manifest import TableInput, too_many_rejects
 from oi_tfrecord.options import Command, parse_convert
@@ -24,7 +26,7 @@ from oi_tfrecord.run import import_beam_quietly, run_pipeline
 from oi_tfrecord.sample_shard import time_sample
 from oi_tfrecord.shard_plan import ShardPlan, plan_shards
 from oi_tfrecord.summary import print_shard_plan, print_summary
-from oi_tfrecord.tables import Table
+from oi_tfrecord.tables import Listing, Table
 
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
@@ -36,6 +38,8 @@ SMALL_DECODED_BYTES = 256 << 10
 
 SMALL_TABLES_BYTES = 1 << 30
 """The same of a dry run, which has no images to read: of all its tables."""
+
+_TOLD_LOSSES = 20
 
 
 def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
@@ -206,9 +210,7 @@ def _choose_workers(plan: ConvertPlan) -> int:
 
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:
-    inputs = tuple(
-        TableInput(str(file.table), file.number, file.path, file.size, file.header_lines) for file in plan.files
-    )
+    inputs = tuple(map(_table_input, plan.files_to_read))
     about = {
         "oi_tfrecord": __version__,
         "config": plan.config.shaping(),
@@ -221,9 +223,20 @@ def _finish_job(plan: ConvertPlan) -> FinishJob:
     return FinishJob(config.split, config.output_dir, plan.work, inputs, about, attribution_csv, config.dry_run)
 
 
+def _table_input(file: InputFile) -> TableInput:
+    unit = Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES
+    if isinstance(file.table, Listing):
+        unit = Unit.FILES
+    return TableInput(str(file.table), file.number, file.path, file.size, file.header_lines, file.rows_start, unit)
+
+
 def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:
     if not split["balanced"]:
-        print("error: rows or images were lost; this is a fault of oi_tfrecord, please report it", file=sys.stderr)
+        losses = [detail for _, detail in find_losses(split)]
+        told = losses[:_TOLD_LOSSES] + [f"... and {len(losses) - _TOLD_LOSSES} more"] * (len(losses) > _TOLD_LOSSES)
+        remedy = "run the same command with --overwrite, and if it happens again, please report it"
+        told.append(f"rows or images were lost or doubled, by the runner or a fault of oi_tfrecord: {remedy}")
+        print("\n".join(f"error: {line}" for line in told), file=sys.stderr)
         return 3
     limit, is_percentage = parse_max_rejects(config.max_rejects)
     over = too_many_rejects(split, limit, is_percentage)

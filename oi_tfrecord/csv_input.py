@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from oi_tfrecord import storage
 from oi_tfrecord.csv_ranges import BlockScan, check_closed, line_range, resolve, scan_block, split_stream
@@ -24,6 +25,14 @@ class FileRange:
     start: int
     end: int
     exact: bool = False
+
+
+class Block(NamedTuple):
+    """Whole records of a file: `data` from byte `start` of the file as it is unpacked."""
+
+    key: RangeKey
+    start: int
+    data: bytes
 
 
 def plan_ranges(file: InputFile, block_bytes: int) -> list[FileRange]:
@@ -49,16 +58,26 @@ def scan_range(file: InputFile, nominal: FileRange) -> BlockScan:
 
 
 def resolve_ranges(file: InputFile, scans: Iterable[BlockScan]) -> list[FileRange]:
-    """Returns the exact ranges of a file from the scans of all its nominal ranges, in any order."""
-    ordered = sorted(scans, key=lambda scan: (scan.start, scan.end))
+    """Returns the exact ranges of a file from the scans of all its nominal ranges, in any order.
+
+    Where a runner lost a scan, the ranges end: what follows cannot be told, and that it is missing is noticed at the
+    end (`coverage`). A scan that comes twice counts once.
+    """
+    adjacent: list[BlockScan] = []
+    for scan in sorted(set(scans), key=lambda scan: (scan.start, scan.end)):
+        if scan.start != (adjacent[-1].end if adjacent else file.rows_start):
+            break
+        adjacent.append(scan)
     return [
         FileRange(RangeKey(file.table, file.number, index), start, end, exact=True)
-        for index, (start, end) in enumerate(resolve(ordered, file.path))
+        for index, (start, end) in enumerate(resolve(adjacent, file.path))
     ]
 
 
-def read_range(file: InputFile, file_range: FileRange, block_bytes: int) -> Iterator[tuple[RangeKey, bytes]]:
-    """Yields the whole records of a range, and the key of each block of them.
+def read_range(file: InputFile, file_range: FileRange, block_bytes: int) -> Iterator[Block]:
+    """Yields the whole records of a range, in blocks.
+
+    A compressed file without rows has an empty block, as nothing else would tell that it was read.
 
     Args:
       file: the file.
@@ -67,17 +86,21 @@ def read_range(file: InputFile, file_range: FileRange, block_bytes: int) -> Iter
     """
     if file.compressed:
         quoted = file.table in QUOTED_LINE_BREAKS
-        for index, data in enumerate(split_stream(read_rows(file, block_bytes), block_bytes, quoted, file.path)):
+        index, place = 0, file.rows_start
+        for data in split_stream(read_rows(file, block_bytes), block_bytes, quoted, file.path):
             if quoted:
                 check_closed(data, file.path)
-            yield RangeKey(file.table, file.number, index), data
+            yield Block(RangeKey(file.table, file.number, index), place, data)
+            index, place = index + 1, place + len(data)
+        if not index:
+            yield Block(file_range.key, place, b"")
         return
     start, end = (file_range.start, file_range.end) if file_range.exact else _whole_lines(file, file_range)
     if start < end:
         data = storage.read_range(file.path, start, end - start)
         if file.table in QUOTED_LINE_BREAKS and end == file.size:
             check_closed(data, file.path, start)
-        yield file_range.key, data
+        yield Block(file_range.key, start, data)
 
 
 def _whole_lines(file: InputFile, nominal: FileRange) -> tuple[int, int]:

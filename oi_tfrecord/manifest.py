@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from oi_tfrecord.coverage import Unit, describe_coverage, find_losses
 from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.results import RangeResult
@@ -22,13 +23,22 @@ FORMAT = "oi_tfrecord manifest 1"
 
 @dataclasses.dataclass(frozen=True)
 class TableInput:
-    """One input file, for the manifest: `number` is its place among the files of `table`."""
+    """One input file, for the manifest.
+
+    Attributes:
+      table, number: its table, and its place among the files of that.
+      path, size: its name, and its bytes as stored.
+      header_lines, rows_start: lines before the first row, and where that starts.
+      unit: what its ranges count, and `rows_start` with them.
+    """
 
     table: str
     number: int
     path: str
     size: int
     header_lines: int
+    rows_start: int = 0
+    unit: Unit = Unit.BYTES
 
 
 def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:
@@ -49,10 +59,10 @@ def first_lines(inputs: Sequence[TableInput], ranges: Iterable[RangeResult]) -> 
     return lines
 
 
-def balance_tables(totals: Totals) -> dict[str, dict[str, Any]]:
-    """Balances each table: rows read = rows written + rejected by reason + dropped by reason."""
+def balance_tables(inputs: Sequence[TableInput], totals: Totals) -> dict[str, dict[str, Any]]:
+    """Balances each table that has input files: rows read = rows written + rejected by reason + dropped by reason."""
     balance = {}
-    for table in sorted({result.table for result in totals.ranges}):
+    for table in sorted({item.table for item in inputs}):
         read = [result for result in totals.ranges if result.table == table]
         joined = totals.tables.get(table, TableSum())
         rejected = sum_counts(joined.rejected, *(item.rejected for item in read))
@@ -107,13 +117,13 @@ def build_split(
       about: what the plan knows: version, configuration, class files, fingerprint.
     """
     ranges = sorted(totals.ranges, key=lambda item: (item.table, item.file, item.index))
-    images, tables = balance_images(totals), balance_tables(totals)
+    images, tables = balance_images(totals), balance_tables(inputs, totals)
     boxes = sum_counts(totals.boxes_per_class)
     positive = sum_counts(totals.positive_per_class)
     negative = sum_counts(totals.negative_per_class)
     is_classification = about.get("config", {}).get("task") == "classification"
     weights = class_weights(positive) if is_classification else {}
-    return {
+    split = {
         **about,
         "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),
         "images": images,
@@ -149,6 +159,7 @@ def build_split(
             for entry in sorted(totals.shards)
         ],
     }
+    return split | {"balanced": split["balanced"] and not any(find_losses(split))}
 
 
 def too_many_rejects(split: Mapping[str, Any], limit: float, is_percentage: bool) -> list[str]:
@@ -193,6 +204,7 @@ def _describe_input(item: TableInput, ranges: Sequence[RangeResult]) -> dict[str
         "rows": sum(result.rows_read for result in own),
         "lines": item.header_lines + sum(result.line_count for result in own),
         "crc32c_of_ranges": [f"{result.crc32c:08x}" for result in own],
+        "coverage": describe_coverage(item.unit, item.rows_start, item.size, own),
     }
 
 

@@ -115,6 +115,15 @@ class ConvertPlan:
     def _archives(self, listing: Listing) -> tuple[InputFile, ...]:
         return tuple(file for file in self.files if file.table == listing)
 
+    @property
+    def files_to_read(self) -> tuple[InputFile, ...]:
+        """The files that ranges are read of.
+
+        A dry run looks for no image, so it need not list archives, which takes as long as to read them.
+        """
+        is_dry = self.config.dry_run
+        return tuple(file for file in self.files if not (is_dry and isinstance(file.table, Listing)))
+
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
         """Returns the job of the ranges; `finished_shards` take no rows any more."""
         mids = set(self.classes.listed)
@@ -126,12 +135,7 @@ class ConvertPlan:
             texts |= {ROTATION_COLUMN}
         return RangeJob(
             filters=self.filters,
-            # A dry run looks for no image, so it need not list archives, which takes as long as to read them.
-            files={
-                (file.table, file.number): file
-                for file in self.files
-                if not (self.config.dry_run and isinstance(file.table, Listing))
-            },
+            files={(file.table, file.number): file for file in self.files_to_read},
             vocabulary=self.classes.vocabulary,
             kept_codes=kept_codes,
             texts=texts,

@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import google_crc32c
 import numpy as np
 
 from oi_tfrecord.batches import partition
 from oi_tfrecord.classes import Vocabulary
-from oi_tfrecord.csv_input import FileRange, read_range
+from oi_tfrecord.csv_input import Block, FileRange, read_range
 from oi_tfrecord.csv_rows import parse_rows
 from oi_tfrecord.filters import RowFilters
 from oi_tfrecord.inputs import InputFile
@@ -77,13 +77,23 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
       file_range: the range; its list of rejects is stored in the work folder.
     """
     file = job.files[file_range.key.table, file_range.key.file]
-    for key, data in read_range(file, file_range, job.block_bytes):
-        wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
-        parsed = parse_rows(data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
-        rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
-        yield from partition(key, rows, job.num_shards, job.finished_shards)
-        _store_rejects(job.work, file, key, rows)
-        yield _result(job, key, data, rows)
+    last: RangeResult | None = None
+    for block in read_range(file, file_range, job.block_bytes):
+        if last is not None:
+            yield last
+        last = yield from _read_block(job, file, block)
+    if last is not None:
+        # Of a compressed file only the end of its stream tells which block was the last.
+        yield dataclasses.replace(last, is_last=file.compressed or last.end == file.size)
+
+
+def _read_block(job: RangeJob, file: InputFile, block: Block) -> Generator[tuple[int, bytes], None, RangeResult]:
+    wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
+    parsed = parse_rows(block.data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
+    rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
+    yield from partition(block.key, rows, job.num_shards, job.finished_shards)
+    _store_rejects(job.work, file, block.key, rows)
+    return _result(job, block, rows)
 
 
 def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: TableRows) -> None:
@@ -91,19 +101,22 @@ def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: Table
     work.write_rejects(f"range-{key.table}-{key.file:05d}-{key.index:06d}", piece)
 
 
-def _result(job: RangeJob, key: RangeKey, data: bytes, rows: TableRows) -> RangeResult:
+def _result(job: RangeJob, block: Block, rows: TableRows) -> RangeResult:
+    key, start, data = block
     # Only one table decides an order by frequency; the classes of all would fill the results.
     codes = np.flatnonzero(rows.class_rows) if key.table is job.counted else np.zeros(0, np.int64)
     return RangeResult(
         table=key.table,
         file=key.file,
         index=key.index,
-        size=len(data),
+        start=start,
+        end=start + len(data),
         crc32c=google_crc32c.value(data),
         line_count=rows.line_count,
         rows_read=rows.rows_read,
         rejected=dict(Counter(str(fault.reason) for fault in rows.faults)),
         dropped={str(reason): count for reason, count in rows.dropped.items()},
         class_rows={job.vocabulary.mids[code]: int(rows.class_rows[code]) for code in codes.tolist()},
-        ends_open=not data.endswith(b"\n"),
+        ends_open=bool(data) and not data.endswith(b"\n"),
+        is_last=False,
     )

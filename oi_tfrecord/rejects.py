@@ -93,12 +93,13 @@ def absolute_lines(piece: str, first_lines: dict[tuple[str, int, int], int]) -> 
       first_lines: number (from 1) of the first line of each (table, file index, range).
 
     Returns:
-      CSV lines with COLUMNS; Line is empty for images.
+      CSV lines with COLUMNS; Line is empty for images, and for rows of a range that is not known.
     """
     lines = []
     for file_index, index, line, table, file, image_id, reason, detail in csv.reader(io.StringIO(piece, newline="")):
-        key = (table, int(file_index), int(index))
-        number = first_lines[key] + int(line) if int(index) >= 0 else ""
+        # A range that a runner lost may have left its list.
+        first = first_lines.get((table, int(file_index), int(index)))
+        number = "" if first is None else first + int(line)
         lines.append(format_csv_line((table, file, number, image_id, reason, detail)))
     return "".join(lines)
 

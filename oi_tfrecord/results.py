@@ -13,7 +13,7 @@ class RangeResult:
 
     Attributes:
       table, file, index: the range.
-      size: its bytes.
+      start, end: what of the file it is: bytes of a CSV file as it is unpacked, files of an archive.
       crc32c: of its bytes.
       line_count: lines in it.
       rows_read: rows in it.
@@ -21,6 +21,7 @@ class RangeResult:
       dropped: dropped rows by reason.
       class_rows: MID to usable rows, of the table whose classes are counted; empty for the others.
       ends_open: whether its last line lacks a line end.
+      is_last: whether the file ends with it.
       damage: what is wrong with the archive that the range is of; empty if nothing is.
       shuffled_bytes: of its rows as they were handed on; for estimates only, as a rerun hands on fewer.
       cpu_seconds: that it took; for estimates only.
@@ -29,7 +30,8 @@ class RangeResult:
     table: str
     file: int
     index: int
-    size: int
+    start: int
+    end: int
     crc32c: int
     line_count: int
     rows_read: int
@@ -37,6 +39,7 @@ class RangeResult:
     dropped: dict[str, int]
     class_rows: dict[str, int]
     ends_open: bool
+    is_last: bool
     damage: str = ""
     shuffled_bytes: int = 0
     cpu_seconds: float = 0.0

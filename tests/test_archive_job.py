@@ -80,7 +80,11 @@ def test_every_image_is_a_row_of_its_shard(
     assert sum(result.rows_read for result in results) == len(IDS) + len(IDS) // 3
     assert sum(result.line_count for result in results) == len(IDS) + len(IDS) // 3
     assert [result.index for result in results] == list(range(len(results)))
-    assert sum(result.size for result in results) == passed == (tmp_path / "x").stat().st_size
+    assert passed == (tmp_path / "x").stat().st_size
+    borders = [0, *(result.end for result in results)]
+    assert [result.start for result in results] == borders[:-1]
+    assert borders[-1] == len(IDS) + len(IDS) // 3
+    assert [result.is_last for result in results] == [False] * (len(results) - 1) + [True]
 
 
 def test_lines_count_members_from_the_start_of_their_block(

@@ -11,7 +11,7 @@ import pytest
 from memory_filesystem import MemoryFileSystem
 
 from oi_tfrecord import inputs, storage
-from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, read_range, resolve_ranges, scan_range
+from oi_tfrecord.csv_input import Block, FileRange, needs_scan, plan_ranges, read_range, resolve_ranges, scan_range
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.inputs import InputFile, open_table
 from oi_tfrecord.tables import RangeKey, Table
@@ -68,12 +68,12 @@ def exact_ranges(file: InputFile, block_bytes: int) -> list[FileRange]:
     return resolve_ranges(file, scans)
 
 
-def read_all(file: InputFile, block_bytes: int) -> list[tuple[RangeKey, bytes]]:
+def read_all(file: InputFile, block_bytes: int) -> list[Block]:
     """Returns all blocks in the order of their keys, though the ranges are read in another."""
     ranges = exact_ranges(file, block_bytes)
     random.Random(block_bytes).shuffle(ranges)
     blocks = [block for item in ranges for block in read_range(file, item, block_bytes)]
-    keys = [key for key, _ in blocks]
+    keys = [block.key for block in blocks]
     assert len(set(keys)) == len(keys)
     assert {(key.table, key.file) for key in keys} <= {(file.table, file.number)}
     return sorted(blocks)
@@ -82,9 +82,10 @@ def read_all(file: InputFile, block_bytes: int) -> list[tuple[RangeKey, bytes]]:
 def assert_all_rows_once(file: InputFile, data: bytes, block_bytes: int) -> None:
     rows_start = data.index(b"\n") + 1
     blocks = read_all(file, block_bytes)
-    assert b"".join(block for _, block in blocks) == data[rows_start:]
+    assert b"".join(block.data for block in blocks) == data[rows_start:]
+    assert all(data[block.start : block.start + len(block.data)] == block.data for block in blocks)
     # Each block is read without its neighbours, so it must hold whole records.
-    parsed = list(itertools.chain.from_iterable(parse(block) for _, block in blocks))
+    parsed = list(itertools.chain.from_iterable(parse(block.data) for block in blocks))
     assert parsed == parse(data)[1:]
 
 
@@ -139,7 +140,8 @@ def test_small_blocks_are_many_blocks(tmp_path: pathlib.Path, table: Table, endi
 @pytest.mark.parametrize("ending", COMPRESS)
 def test_a_file_without_rows_has_none(tmp_path: pathlib.Path, table: Table, ending: str) -> None:
     file = open_file(str(tmp_path), table, to_csv(make_rows(table)[:1], "\n"), ending)
-    assert read_all(file, 100) == []
+    # Of a compressed file, only a block tells that it was read.
+    assert read_all(file, 100) == ([Block(RangeKey(table, 0, 0), file.rows_start, b"")] if ending else [])
 
 
 def test_only_plain_tables_with_free_text_are_scanned(tmp_path: pathlib.Path) -> None:
@@ -175,7 +177,7 @@ def test_ranges_keep_the_number_of_their_file(tmp_path: pathlib.Path) -> None:
         (tmp_path / name).write_bytes(data)
     second = open_table(Table.METADATA, ["*.csv"], str(tmp_path), "train")[1]
     assert {item.key.file for item in plan_ranges(second, 500)} == {1}
-    assert {key.file for key, _ in read_all(second, 500)} == {1}
+    assert {block.key.file for block in read_all(second, 500)} == {1}
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
@@ -206,7 +208,7 @@ def test_blocks_of_a_compressed_file_are_as_large_as_asked(tmp_path: pathlib.Pat
     file = open_file(str(tmp_path), Table.BOXES, to_csv(rows, "\n"), ending)
     longest = max(len(to_csv([row], "\n")) for row in rows)
     [whole] = plan_ranges(file, 1000)
-    sizes = [len(data) for _, data in read_range(file, whole, 1000)]
+    sizes = [len(block.data) for block in read_range(file, whole, 1000)]
     assert len(sizes) > 2
     # What is left of the block before is less than a record, and a chunk is at most a block.
     assert max(sizes) <= 2 * 1000 + longest

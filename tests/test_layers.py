@@ -40,6 +40,7 @@ LAYERS: dict[str, set[str]] = {
         "browse_rows",
         "classes",
         "config",
+        "coverage",
         "config_file",  # But for find_config, which looks where a configuration file is.
         "csv_faults",
         "csv_header",

@@ -17,16 +17,16 @@ from oi_tfrecord.manifest import (
 from oi_tfrecord.results import RangeResult, ShardResult, TableCount
 from oi_tfrecord.totals import Totals
 
-BOXES = TableInput("boxes", 0, "/data/boxes-a.csv", 1000, header_lines=1)
-MORE_BOXES = TableInput("boxes", 1, "/data/boxes-b.csv", 400, header_lines=1)
-IMAGES = TableInput("metadata", 0, "/data/images.csv", 2000, header_lines=2)
+BOXES = TableInput("boxes", 0, "/data/boxes-a.csv", 1000, header_lines=1, rows_start=100)
+MORE_BOXES = TableInput("boxes", 1, "/data/boxes-b.csv", 400, header_lines=1, rows_start=100)
+IMAGES = TableInput("metadata", 0, "/data/images.csv", 2000, header_lines=2, rows_start=100)
 LABEL_MAP = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(5, "/m/b", "B")))
 
 
 def range_result(table: str, index: int, **values: Any) -> RangeResult:
     given = {
-        "file": 0, "size": 100, "crc32c": index, "line_count": 10, "rows_read": 10, "rejected": {}, "dropped": {},
-        "class_rows": {}, "ends_open": False,
+        "file": 0, "start": 100, "end": 100, "crc32c": index, "line_count": 10, "rows_read": 10, "rejected": {},
+        "dropped": {}, "class_rows": {}, "ends_open": False, "is_last": False,
     }  # fmt: skip
     return RangeResult(table=table, index=index, **given | values)
 
@@ -43,10 +43,10 @@ def shard_result(shard: int, **values: Any) -> ShardResult:
 
 
 RANGES = [
-    range_result("metadata", 0, rows_read=12, line_count=30),
-    range_result("boxes", 1, rows_read=9, line_count=11, rejected={"malformed_row": 2}),
-    range_result("boxes", 0, rows_read=10, rejected={"malformed_row": 1}, dropped={"low_confidence": 3}),
-    range_result("boxes", 0, file=1, rows_read=4, line_count=4, ends_open=True),
+    range_result("metadata", 0, end=2000, rows_read=12, line_count=30),
+    range_result("boxes", 1, start=600, end=1000, rows_read=9, line_count=11, rejected={"malformed_row": 2}),
+    range_result("boxes", 0, end=600, rows_read=10, rejected={"malformed_row": 1}, dropped={"low_confidence": 3}),
+    range_result("boxes", 0, file=1, end=400, rows_read=4, line_count=4, ends_open=True),
 ]
 SHARDS = [
     shard_result(
@@ -97,7 +97,7 @@ def test_line_numbers_go_on_from_range_to_range_and_start_after_the_header() -> 
 
 
 def test_tables_balance_when_every_row_is_written_rejected_or_dropped() -> None:
-    balance = balance_tables(TOTALS)
+    balance = balance_tables([BOXES, MORE_BOXES, IMAGES], TOTALS)
     assert list(balance) == ["boxes", "metadata"]
     # 10 + 9 + 4 rows: 15 written, 3 malformed, 1 of a rejected image, 1 duplicate, 3 dropped.
     assert balance["boxes"] == {
@@ -112,11 +112,11 @@ def test_tables_balance_when_every_row_is_written_rejected_or_dropped() -> None:
 
 @pytest.mark.parametrize("lost", [1, -1])
 def test_a_lost_or_doubled_row_does_not_balance(lost: int) -> None:
-    ranges = [*RANGES, range_result("boxes", 2, rows_read=lost)]
+    ranges = [*RANGES, range_result("boxes", 2, start=1000, end=1000, rows_read=lost)]
     totals = Totals.of([*ranges, *SHARDS])
-    balance = balance_tables(totals)
+    balance = balance_tables([BOXES, IMAGES], totals)
     assert [balance[table]["balanced"] for table in ("boxes", "metadata")] == [False, True]
-    assert build_split([BOXES, IMAGES], totals, LABEL_MAP, {})["balanced"] is False
+    assert build_split([BOXES, MORE_BOXES, IMAGES], totals, LABEL_MAP, {})["balanced"] is False
 
 
 def test_images_balance() -> None:
@@ -167,6 +167,13 @@ def test_a_split_tells_all_in_an_order_of_its_own() -> None:
         "rows": 19,
         "lines": 22,
         "crc32c_of_ranges": ["00000000", "00000001"],
+        "coverage": {
+            "unit": "bytes",
+            "start": 100,
+            "end": 1000,
+            "starts_of_ranges": [100, 600],
+            "ends_of_ranges": [600, 1000],
+        },
     }
     assert [item["rows"] for item in split["inputs"]] == [19, 4, 12]
 

@@ -171,7 +171,7 @@ def test_the_pipeline_yields_the_manifest_of_the_split(release: Release, tmp_pat
 
 
 def range_result(table: str, class_rows: dict[str, int]) -> RangeResult:
-    return RangeResult(table, 0, 0, 1, 1, 1, 1, {}, {}, class_rows, False)
+    return RangeResult(table, 0, 0, 1, 2, 1, 1, 1, {}, {}, class_rows, ends_open=False, is_last=False)
 
 
 def test_rows_of_ranges_add_up_for_the_order_by_frequency() -> None:

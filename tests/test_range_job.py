@@ -93,13 +93,13 @@ def test_results_tell_the_bytes_and_lines_of_the_file(table: str, release: Relea
     data = pathlib.Path(job.files[table, 0].path).read_bytes()
     rows = data[job.files[table, 0].rows_start :]
     assert [result.index for result in results] == list(range(len(results)))
-    assert sum(result.size for result in results) == len(rows)
     assert sum(result.line_count for result in results) == rows.count(b"\n")
-    crc, place = [], 0
-    for result in results:
-        crc.append(google_crc32c.value(rows[place : place + result.size]))
-        place += result.size
-    assert [result.crc32c for result in results] == crc
+    borders = [result.start for result in results] + [len(data)]
+    assert borders == [job.files[table, 0].rows_start, *(result.end for result in results)]
+    assert [result.crc32c for result in results] == [
+        google_crc32c.value(data[result.start : result.end]) for result in results
+    ]
+    assert [result.is_last for result in results] == [False] * (len(results) - 1) + [True]
     assert not any(result.ends_open for result in results)
 
 
@@ -163,8 +163,12 @@ def test_a_compressed_file_is_one_range_with_many_blocks(
         batches, results = read_all(job, table)
         assert [result.index for result in results] == list(range(len(results)))
         assert len(results) > 2
-        for name in ("rows_read", "line_count", "size"):
+        for name in ("rows_read", "line_count"):
             assert sum(getattr(item, name) for item in results) == sum(getattr(item, name) for item in plain_results)
+        # Where the ranges lie is told of the file as it is unpacked.
+        borders = [result.start for result in results] + [plain_results[-1].end]
+        assert borders == [plain_results[0].start, *(result.end for result in results)]
+        assert [result.is_last for result in results] == [False] * (len(results) - 1) + [True]
         fields = [name for name in plain[0][1].rows.dtype.names or () if name != "line"]
         for shard in range(NUM_SHARDS):
             ours, theirs = (

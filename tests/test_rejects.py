@@ -74,10 +74,9 @@ def test_a_long_detail_is_cut() -> None:
     assert len(read(absolute_lines(piece, FIRST_LINES))[0][5]) == MAX_DETAIL
 
 
-def test_a_range_whose_first_line_is_unknown_is_an_error() -> None:
-    piece = format_piece([Rejected("boxes", "b.csv", 0, "", Reject.MALFORMED_ROW, "", 9, 0)])
-    with pytest.raises(KeyError):
-        absolute_lines(piece, FIRST_LINES)
+def test_of_a_range_that_was_lost_the_line_is_not_known() -> None:
+    piece = format_piece([Rejected("boxes", "b.csv", 0, "ab", Reject.MALFORMED_ROW, "x", 9, 0)])
+    assert read(absolute_lines(piece, FIRST_LINES)) == [["boxes", "b.csv", "", "ab", "malformed_row", "x"]]
 
 
 def test_the_header_names_the_columns() -> None:

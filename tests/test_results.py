@@ -20,7 +20,8 @@ RANGES = st.builds(
     table=TABLES,
     file=COUNT,
     index=COUNT,
-    size=COUNT,
+    start=COUNT,
+    end=COUNT,
     crc32c=st.integers(0, 2**32 - 1),
     line_count=COUNT,
     rows_read=COUNT,
@@ -28,6 +29,7 @@ RANGES = st.builds(
     dropped=DROPPED,
     class_rows=st.dictionaries(st.text(max_size=9), COUNT),
     ends_open=st.booleans(),
+    is_last=st.booleans(),
 )
 SHARDS = st.builds(
     ShardResult,

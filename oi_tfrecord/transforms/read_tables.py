@@ -130,7 +130,9 @@ class _ReadRange(LaneWorker):
                 if folder:
                     write_batches(folder, f"{item.table}-{item.file}-{item.index}", to_file)
                     to_file = []
-                self._reporter.add_range(item.rows_read, 0 if in_archive else item.size, sum(item.rejected.values()))
+                self._reporter.add_range(
+                    item.rows_read, 0 if in_archive else item.end - item.start, sum(item.rejected.values())
+                )
                 yield beam.pvalue.TaggedOutput(RESULTS, item)
                 continue
             shuffled_bytes += len(item[1])
