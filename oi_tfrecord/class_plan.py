@@ -10,7 +10,7 @@ from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.hierarchy import Hierarchy, parse_hierarchy, with_relatives
 from oi_tfrecord.inputs import find, read_whole
-from oi_tfrecord.label_map import LabelMap, build, parse_pbtxt, reuse
+from oi_tfrecord.label_map import LabelMap, build, decode_pbtxt, reuse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _label_map(
 ) -> LabelMap | None:
     if config.label_map:
         data = read_given("label_map", config.label_map, class_files)
-        existing = parse_pbtxt(decode_text(data, config.label_map), config.label_map)
+        existing = decode_pbtxt(data, config.label_map)
         return reuse(existing, listed, descriptions, append=config.append_classes)
     if config.label_order == "frequency":
         return None

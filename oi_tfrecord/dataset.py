@@ -13,7 +13,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.finish import LABEL_MAP_FILE
 from oi_tfrecord.framing import FOOTER_BYTES, HEADER_BYTES, FramingError, read_header, read_records
-from oi_tfrecord.label_map import LabelMap, parse_pbtxt
+from oi_tfrecord.label_map import LabelMap, decode_pbtxt
 from oi_tfrecord.manifest import ENTRY_KEYS, MANIFEST_FILE
 from oi_tfrecord.manifest_file import read_manifest
 
@@ -91,12 +91,9 @@ def load_label_map(path: str) -> LabelMap:
     """Returns the label map of a file.
 
     Raises:
-      ConfigError, InputError: if it is none.
+      InputError: if it is none, see `decode_pbtxt`.
     """
-    try:
-        return parse_pbtxt(storage.read(path).decode(), path)
-    except UnicodeDecodeError as error:
-        raise InputError(path, "is no text in UTF-8", "Give a label_map.pbtxt") from error
+    return decode_pbtxt(storage.read(path), path)
 
 
 def read_shard(path: str) -> Iterator[tuple[int, bytes]]:

@@ -11,7 +11,7 @@ from oi_tfrecord.beam_flags import is_local
 from oi_tfrecord.derived_manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derived_plan import DerivedPlan
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.finish import LABEL_MAP_CSV, LABEL_MAP_FILE, rejects_file
+from oi_tfrecord.finish import LABEL_MAP_CSV, LABEL_MAP_FILE, rejects_file, sum_results
 from oi_tfrecord.framing import FOOTER_BYTES, HEADER_BYTES
 from oi_tfrecord.label_map import format_csv, format_pbtxt
 from oi_tfrecord.lanes import default_workers, split_workers
@@ -19,11 +19,9 @@ from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
 from oi_tfrecord.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.output_state import prepare_output
 from oi_tfrecord.rejects import format_header
-from oi_tfrecord.results import from_json
 from oi_tfrecord.run import import_beam_quietly, run_pipeline
 from oi_tfrecord.shard_counts import RecordCounts
 from oi_tfrecord.shard_plan import choose_num_shards
-from oi_tfrecord.totals import Totals
 from oi_tfrecord.verify_progress import VerifyProgress
 
 SMALL_BYTES = 2 << 30
@@ -165,6 +163,8 @@ def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
 def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
     """Writes what makes the shards a dataset; the manifest marks it complete."""
     output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
+    with _named_errors(plan):
+        totals = sum_results(plan.work, (), range(plan.job.num_shards))
     label_map = plan.classes.label_map
     texts = {
         LABEL_MAP_FILE: format_pbtxt(label_map),
@@ -191,7 +191,7 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
             )
             for number, source in enumerate(plan.sources)
         ],
-        Totals.of(from_json(data) for data in plan.work.results()),
+        totals,
         label_map,
         about,
         plan.options,

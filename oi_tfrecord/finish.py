@@ -53,11 +53,11 @@ def rejects_file(split: str) -> str:
 
 
 def sum_results(work: WorkFolder, ranges: Iterable[RangeResult], shards: Collection[int]) -> Totals:
-    """Adds up the results of a conversion; one of a shard is held at a time, whatever their number.
+    """Adds up the results of a conversion, a subset or a merge; one of a shard is held at a time.
 
     Args:
       work: where shards left their results.
-      ranges: results of all ranges.
+      ranges: results of all ranges; of records that others have there are none.
       shards: the shards.
     """
     totals = Totals.of(ranges)

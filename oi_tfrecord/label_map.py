@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from oi_tfrecord.classes import decode_text
 from oi_tfrecord.errors import ConfigError, InputError, nearest
 from oi_tfrecord.protobuf_text import SYNTAX_REMEDY, Field, escape, parse_text_format, to_int, to_text
 
@@ -195,6 +196,19 @@ def parse_pbtxt(text: str, path: str) -> LabelMap:
         index, problem = fault
         raise InputError(path, problem, "Give each class one item with an id of its own, from 1", fields[index].line)
     return LabelMap(items)
+
+
+def decode_pbtxt(data: bytes, path: str) -> LabelMap:
+    """Reads a label map from the bytes of its file, which every command does by this.
+
+    Args:
+        data: UTF-8, with a byte order mark or without.
+        path: the file's name, for errors.
+
+    Raises:
+        InputError: naming the line, if the text is not UTF-8, or see `parse_pbtxt`.
+    """
+    return parse_pbtxt(decode_text(data, path), path)
 
 
 def _first_fault(items: Sequence[LabelMapItem]) -> tuple[int, str] | None:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset import find_splits
+from oi_tfrecord.dataset import find_splits, load_label_map
 from oi_tfrecord.derive import derive
 from oi_tfrecord.derived_manifest import shared_config
 from oi_tfrecord.derived_plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
 from oi_tfrecord.derived_shard import DerivedJob
 from oi_tfrecord.errors import ConfigError, InputError, nearest
-from oi_tfrecord.label_map import LabelMap, parse_pbtxt
+from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.manifest_file import delete_manifest, read_manifest
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.relabel import merge_label_maps
@@ -105,7 +105,7 @@ def _read_given(path: str) -> LabelMap | None:
         return None
     if not storage.exists(path):
         raise ConfigError("label_map", f"there is no file {path}")
-    return parse_pbtxt(storage.read(path).decode(errors="replace"), path)
+    return load_label_map(path)
 
 
 def _make_plan(options: MergeOptions, split: str, sources: Sequence[Source], label_map: LabelMap) -> DerivedPlan:

@@ -18,7 +18,7 @@ from oi_tfrecord.finish import LABEL_MAP_FILE
 from oi_tfrecord.lanes import default_workers, split_workers
 from oi_tfrecord.run import import_beam_quietly, run_pipeline
 from oi_tfrecord.verdict import SplitSummary, Verdict, add_faults, read_verdict, to_report, to_text
-from oi_tfrecord.verify_plan import check_side_files, load_label_map, plan_shards
+from oi_tfrecord.verify_plan import check_label_map, check_side_files, plan_shards
 from oi_tfrecord.verify_progress import VerifyProgress
 from oi_tfrecord.work_folder import WorkFolder
 
@@ -67,7 +67,7 @@ def verify(options: VerifyOptions) -> Verdict:
     splits = find_splits(options.output_dir, options.splits)
     path = options.label_map or storage.join(options.output_dir, LABEL_MAP_FILE)
     is_needed = bool(options.label_map) or any(split.manifest is not None for split in splits.values())
-    label_map, faults = load_label_map(path, is_needed)
+    label_map, faults = check_label_map(path, is_needed)
     tasks, stray = plan_shards(
         options.output_dir, splits, label_map, decode=options.decode, max_faults=options.max_faults
     )

@@ -7,14 +7,14 @@ from oi_tfrecord import storage
 from oi_tfrecord.check_manifest import compare_label_map, compare_rejects, required_keys
 from oi_tfrecord.check_record import RecordRules
 from oi_tfrecord.check_shard import ShardTask
-from oi_tfrecord.dataset import Split, parse_shard_name
+from oi_tfrecord.dataset import Split, load_label_map, parse_shard_name
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.faults import Fault, FaultKind, fault_of_file
 from oi_tfrecord.finish import LABEL_MAP_CSV, LABEL_MAP_FILE, rejects_file
-from oi_tfrecord.label_map import LabelMap, parse_pbtxt
+from oi_tfrecord.label_map import LabelMap
 
 
-def load_label_map(path: str, is_needed: bool) -> tuple[LabelMap | None, list[Fault]]:
+def check_label_map(path: str, is_needed: bool) -> tuple[LabelMap | None, list[Fault]]:
     """Reads a label map.
 
     Args:
@@ -29,8 +29,8 @@ def load_label_map(path: str, is_needed: bool) -> tuple[LabelMap | None, list[Fa
         missing = fault_of_file("", file, FaultKind.LABEL_MAP, "there is no such file")
         return None, [missing] if is_needed else []
     try:
-        return parse_pbtxt(storage.read(path).decode(), path), []
-    except (InputError, UnicodeDecodeError) as error:
+        return load_label_map(path), []
+    except InputError as error:
         return None, [fault_of_file("", file, FaultKind.LABEL_MAP, str(error))]
 
 

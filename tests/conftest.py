@@ -16,6 +16,7 @@ from hypothesis import settings
 from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.sample import generate
 from pipelines import convert
+from tests.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
 from tests.object_servers import Store, free_port, serve
 from tests.slow_store import SlowStore
 
@@ -26,7 +27,7 @@ PEER_READER = REPOSITORY / "tests" / "peers" / "od_read.py"
 # A gate gives the same answer for the same tree: each test has the same examples there. Elsewhere each run searches.
 settings.register_profile("search", deadline=None)
 settings.register_profile("fixed", deadline=None, derandomize=True)
-settings.load_profile("fixed" if os.environ.get("OI_TFRECORD_CI") == "1" else "search")
+settings.load_profile("fixed" if EVERYTHING else "search")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +130,7 @@ def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server that runs as long as the tests."""
     programs = postgres_server.find_programs()
     if programs is None:
-        postgres_server.skip_or_fail(postgres_server.REMEDY)
+        pytest.skip(postgres_server.REMEDY)
     else:
         with postgres_server.serve(programs) as url:
             yield url

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 
 import psycopg
-import pytest
 from processes import wait_until
 
 REMEDY = "no PostgreSQL server is installed: run tests/install_postgres.sh, or apt-get install postgresql"
@@ -24,13 +23,6 @@ def find_programs() -> pathlib.Path | None:
     if found := shutil.which("initdb"):
         folders.append(pathlib.Path(found).resolve().parent)
     return next((path for path in folders if (path / "initdb").exists() and (path / "postgres").exists()), None)
-
-
-def skip_or_fail(reason: str) -> None:
-    """Skips the test; fails it where every test must run (OI_TFRECORD_CI=1, which .ci/run sets)."""
-    if os.environ.get("OI_TFRECORD_CI") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from pipelines import main
 from pipelines.main import COMMANDS
+from tests.conftest import convert_arguments
 
 FLAGS = {
     "browse": ["{folder}", "--port=0"],
@@ -25,6 +26,10 @@ FLAGS = {
     "verify": ["{folder}"],
 }
 """Complete flags of each command."""
+OF_FOLDERS = ("browse", "export", "merge", "report", "resample", "show", "training-config", "verify")
+"""What reads a folder of records, and so its label map."""
+BY_FLAG = ("convert", "merge", "show", "verify")
+"""What reads the label map of --label_map."""
 
 
 def flags_of(command: str, folder: pathlib.Path, new: pathlib.Path) -> list[str]:
@@ -138,9 +143,7 @@ BREAKS = (
 
 
 @pytest.mark.parametrize("spoil", BREAKS)
-@pytest.mark.parametrize(
-    "command", ["browse", "export", "report", "show", "training-config", "merge", "resample", "verify"]
-)
+@pytest.mark.parametrize("command", OF_FOLDERS)
 def test_no_damage_of_a_dataset_ends_in_a_traceback(
     command: str,
     spoil: Any,
@@ -160,6 +163,41 @@ def test_no_damage_of_a_dataset_ends_in_a_traceback(
     told = sum(line.startswith("error: ") for line in err.splitlines())
     assert told == code or (command == "verify" and told == 0)
     assert "Traceback" not in err
+
+
+DAMAGED_LABEL_MAPS = {
+    b'item { name: "/m/01" id: 1 }\n# caf\xe9\n': "line 2: the text is not UTF-8. Save the file as UTF-8.",
+    b'item { name: "/m/01" id: 1 }\nitem { id: 2 }\n': "line 2: the item has no name. Give each item a name and an id.",
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED_LABEL_MAPS, ids=["latin 1", "malformed"])
+@pytest.mark.parametrize(
+    ("command", "given"), [*((name, False) for name in OF_FOLDERS), *((name, True) for name in BY_FLAG)]
+)
+def test_each_command_tells_the_same_of_a_damaged_label_map(
+    command: str,
+    given: bool,
+    data: bytes,
+    sample: pathlib.Path,
+    exportable: pathlib.Path,
+    tmp_path: pathlib.Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    if command == "convert":
+        flags = convert_arguments(sample, tmp_path / "new")
+    else:
+        folder = shutil.copytree(exportable, tmp_path / "records")
+        flags = flags_of(command, folder, tmp_path / "new")
+    path = tmp_path / "given.pbtxt" if given else tmp_path / "records" / "label_map.pbtxt"
+    path.write_bytes(data)
+    assert main.main([command, *flags, *([f"--label_map={path}"] if given else [])]) == 1
+    told = f"{path}, {DAMAGED_LABEL_MAPS[data]}"
+    if command == "verify":
+        # To it a damaged label map is a fault, told with all others.
+        assert told in capfd.readouterr().out
+    else:
+        assert only_error(capfd) == f"error: {told}"
 
 
 def test_an_unknown_command_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,6 @@ def test_a_label_map_that_is_no_text_is_named(tmp_path: pathlib.Path) -> None:
     assert read_label_map(str(tmp_path)) is None
     path.write_bytes(b"\xff")
     for read in (lambda: read_label_map(str(tmp_path)), lambda: load_label_map(str(path))):
-        with pytest.raises(InputError, match="no text in UTF-8") as raised:
+        with pytest.raises(InputError, match="line 1: the text is not UTF-8") as raised:
             read()
         assert raised.value.path == str(path)

@@ -3,7 +3,6 @@ import shutil
 from typing import Any
 
 import numpy as np
-import postgres_server
 import psycopg
 import pyarrow.parquet as pq
 import pytest
@@ -243,12 +242,3 @@ def test_a_database_that_is_not_there_or_holds_other_tables_is_an_error(
     assert query(
         postgres, "SELECT table_name::text FROM information_schema.tables WHERE table_schema = %s", values=(schema,)
     ) == [("images",)]
-
-
-def test_without_a_server_the_tests_skip_but_fail_where_all_must_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OI_TFRECORD_CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="apt-get install postgresql"):
-        postgres_server.skip_or_fail(postgres_server.REMEDY)
-    monkeypatch.setenv("OI_TFRECORD_CI", "1")
-    with pytest.raises(pytest.fail.Exception, match="apt-get install postgresql"):
-        postgres_server.skip_or_fail(postgres_server.REMEDY)

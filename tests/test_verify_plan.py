@@ -4,7 +4,7 @@ import pytest
 
 from oi_tfrecord.dataset import find_splits
 from oi_tfrecord.faults import FaultKind
-from oi_tfrecord.verify_plan import load_label_map, plan_shards
+from oi_tfrecord.verify_plan import check_label_map, plan_shards
 
 
 def touch(folder: pathlib.Path, *names: str) -> None:
@@ -41,7 +41,7 @@ def test_missing_and_mixed_shards_of_others_are_told(tmp_path: pathlib.Path) -> 
         (None, True, "there is no such file"),
         (b'item { name: "a" id: 1 }', True, None),
         (b"item {", True, "expected"),
-        (b"\xff\xfe", True, "decode"),
+        (b"\xff\xfe", True, "line 1: the text is not UTF-8"),
     ],
 )
 def test_a_label_map_is_read_or_a_fault(
@@ -50,7 +50,7 @@ def test_a_label_map_is_read_or_a_fault(
     path = tmp_path / "label_map.pbtxt"
     if text is not None:
         path.write_bytes(text)
-    label_map, faults = load_label_map(str(path), is_needed)
+    label_map, faults = check_label_map(str(path), is_needed)
     assert (label_map is not None) == (text is not None and told is None)
     assert [fault.kind for fault in faults] == ([] if told is None else [FaultKind.LABEL_MAP])
     assert told is None or told in faults[0].detail

@@ -21,6 +21,8 @@ BOXABLE = 600
 TRAINABLE_BOXABLE = 545
 MACHINE_CLASSES = 7_870
 CHUNK_IMAGES = 200_000
+FLAGS = {"IsOccluded": 0.4, "IsTruncated": 0.3, "IsGroupOf": 0.1, "IsDepiction": 0.05, "IsInside": 0.01}
+"""Columns that V3's validation and test boxes have and train's lack, and the share of ones, which is assumed."""
 
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _MID_ALPHABET = np.frombuffer(b"0123456789bcdfghjklmnpqrstvwxyz_", np.uint8)
@@ -58,6 +60,10 @@ def _power_law(rng: np.random.Generator, count: int, classes: int) -> np.ndarray
 
 def _take(values: list[str], indices: np.ndarray) -> pa.Array:
     return pa.array(values).take(pa.array(indices))
+
+
+def _flags(rng: np.random.Generator, count: int, share: float) -> pa.Array:
+    return _take(["0", "1"], (rng.random(count) < share).astype(np.int8))
 
 
 def _coordinates(rng: np.random.Generator, count: int) -> tuple[pa.Array, pa.Array]:
@@ -125,6 +131,9 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
     human_labels = published.positive_labels + published.negative_labels
     boxed_share, boxes_each = published.boxed_images / published.images, published.boxes / published.boxed_images
     rng = np.random.default_rng(seed)
+    # Of their own, so that all other values are the same with and without them.
+    flags_rng = np.random.default_rng([seed, len(FLAGS)])
+    flags = {} if split == "train" else FLAGS
     mids = class_mids(CLASSES)
     output_dir.mkdir(parents=True, exist_ok=True)
     (output_dir / "class-descriptions.csv").write_text("".join(f"{mid},Class {i}\n" for i, mid in enumerate(mids)))
@@ -182,6 +191,7 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
             LabelName=_take(mids, _power_law(rng, len(index), BOXABLE)),
             Confidence=_take(["1"], np.zeros(len(index), np.int8)),
             XMin=xmin, XMax=xmax, YMin=ymin, YMax=ymax,
+            **{name: _flags(flags_rng, len(index), share) for name, share in flags.items()},
         )  # fmt: skip
         rows["boxes"] += len(index)
 

@@ -114,9 +114,13 @@ def test_the_validation_split_has_counts_of_its_own(tmp_path: pathlib.Path) -> N
     for count, total in zip(counts.values(), (41_620, 204_621, 551_390, 512_093), strict=True):
         assert count == pytest.approx(total * scale, rel=0.05)
     with (tmp_path / "validation" / "annotations-human-bbox.csv").open(newline="", encoding="utf-8") as lines:
-        boxed = {row["ImageID"] for row in csv.DictReader(lines)}
+        rows = list(csv.DictReader(lines))
     # Each of its images has a box.
-    assert len(boxed) == counts["images"]
+    assert len({row["ImageID"] for row in rows}) == counts["images"]
+    # As in the published files of validation and test; those of train end at YMax.
+    assert list(rows[0])[8:] == ["IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside"]
+    for name in list(rows[0])[8:]:
+        assert {row[name] for row in rows} == {"0", "1"}
 
 
 def test_chunks_join_without_a_seam(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

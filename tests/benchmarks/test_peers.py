@@ -49,15 +49,18 @@ def test_every_peer_is_in_the_table_with_figures_or_as_not_installed(work_dir: p
         "tfds": [(WRITING, "TFDS, `Writer`")],
         "tables": [(JOIN, query) for query in join_queries.QUERIES],
     }
+    absent = [environment for environment in named if not python_of(environment, REPOSITORY)]
     for environment, keys in named.items():
         for key in keys:
-            if python_of(environment, REPOSITORY):
+            if environment not in absent:
                 assert re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", rows[key][0])
                 assert re.match(r"\*\*[\d.]+\*\*", rows[key][-1])
             else:
                 assert rows[key][0] == f"not installed ({INSTALL[environment]})"
     own = [(CONVERSION, "`oi-tfrecord convert`"), (WRITING, "shard-writing stage"), (WRITING, "bare loop")]
     assert all(float(rows[key][0].split()[0]) >= 0 for key in own)
+    if absent:
+        pytest.skip(f"the rows of {', '.join(absent)} have no figures: install them by `make test`")
 
 
 def test_peers_that_are_not_there_are_told(work_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
