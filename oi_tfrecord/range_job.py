@@ -78,12 +78,19 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
     """
     file = job.files[file_range.key.table, file_range.key.file]
     for key, data in read_range(file, file_range, job.block_bytes):
-        wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
-        parsed = parse_rows(data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
-        rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
+        rows = _parse(job, file, data)
+        result = _result(job, key, data, rows)
+        # The text is the largest part of a range, and the next one of this process may need its place.
+        del data
         yield from partition(key, rows, job.num_shards, job.finished_shards)
         _store_rejects(job.work, file, key, rows)
-        yield _result(job, key, data, rows)
+        yield result
+
+
+def _parse(job: RangeJob, file: InputFile, data: bytes) -> TableRows:
+    wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
+    parsed = parse_rows(data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
+    return make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
 
 
 def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: TableRows) -> None:
