@@ -97,10 +97,14 @@ def read_range(file: InputFile, file_range: FileRange, block_bytes: int) -> Iter
         return
     start, end = (file_range.start, file_range.end) if file_range.exact else _whole_lines(file, file_range)
     if start < end:
-        data = storage.read_range(file.path, start, end - start)
-        if file.table in QUOTED_LINE_BREAKS and end == file.size:
-            check_closed(data, file.path, start)
-        yield Block(file_range.key, start, data)
+        yield Block(file_range.key, start, _read_records(file, start, end))
+
+
+def _read_records(file: InputFile, start: int, end: int) -> bytes:
+    data = storage.read_range(file.path, start, end - start)
+    if file.table in QUOTED_LINE_BREAKS and end == file.size:
+        check_closed(data, file.path, start)
+    return data
 
 
 def _whole_lines(file: InputFile, nominal: FileRange) -> tuple[int, int]:

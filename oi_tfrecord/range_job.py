@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import google_crc32c
 import numpy as np
@@ -81,19 +81,21 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
     for block in read_range(file, file_range, job.block_bytes):
         if last is not None:
             yield last
-        last = yield from _read_block(job, file, block)
+        key, rows = block.key, _parse(job, file, block.data)
+        last = _result(job, block, rows)
+        # The text is the largest part of a range, and the next one of this process may need its place.
+        del block
+        yield from partition(key, rows, job.num_shards, job.finished_shards)
+        _store_rejects(job.work, file, key, rows)
     if last is not None:
         # Of a compressed file only the end of its stream tells which block was the last.
         yield dataclasses.replace(last, is_last=file.compressed or last.end == file.size)
 
 
-def _read_block(job: RangeJob, file: InputFile, block: Block) -> Generator[tuple[int, bytes], None, RangeResult]:
+def _parse(job: RangeJob, file: InputFile, data: bytes) -> TableRows:
     wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
-    parsed = parse_rows(block.data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
-    rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
-    yield from partition(block.key, rows, job.num_shards, job.finished_shards)
-    _store_rejects(job.work, file, block.key, rows)
-    return _result(job, block, rows)
+    parsed = parse_rows(data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
+    return make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
 
 
 def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: TableRows) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 
 from oi_tfrecord import errors
+from oi_tfrecord.allocator import share_freed_memory
 
 _PR_SET_PDEATHSIG = 1
 _TOLD = (errors.InputError, errors.StorageError, errors.HandedOn)
@@ -15,6 +16,7 @@ _TOLD = (errors.InputError, errors.StorageError, errors.HandedOn)
 
 def main() -> None:
     """Runs Beam's worker until the runner closes its control channel."""
+    share_freed_memory()
     _die_with_parent(int(sys.argv[1]))
     # A terminal interrupts all its processes; the parent decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -16,6 +16,7 @@ On Dataflow:
 import sys
 from collections.abc import Sequence
 
+from oi_tfrecord.allocator import share_freed_memory
 from oi_tfrecord.command_line import run_command
 
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{__doc__}\nFlags (each is also a key of the configuration file):\n{describe_convert_flags()}")
         print("All flags of Apache Beam are taken too.")
         return 0
+    share_freed_memory()
     from oi_tfrecord.convert import convert
 
     return run_command(

@@ -19,6 +19,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from oi_tfrecord.allocator import share_freed_memory
 from oi_tfrecord.errors import nearest
 
 COMMANDS = (
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"error: no command {command!r}{nearest(command, COMMANDS)}", file=sys.stderr)
         return 1
+    share_freed_memory()
     return int(importlib.import_module(f"pipelines.{command.replace('-', '_')}").main(rest))
 
 

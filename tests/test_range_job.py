@@ -12,7 +12,7 @@ import pytest
 import small_release
 from small_release import MIDS, UNLISTED, Release
 
-from oi_tfrecord import inputs
+from oi_tfrecord import inputs, storage
 from oi_tfrecord.batches import Batch, decode
 from oi_tfrecord.csv_input import FileRange, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.inputs import InputFile
@@ -185,3 +185,23 @@ def test_titles_travel_with_their_rows(release: Release, tmp_path: pathlib.Path)
         assert len(titles) == len(batch.rows)
         for image_id, title in zip(batch.rows["image_id"].tolist(), titles, strict=True):
             assert title.startswith(b"Title of %016x, " % image_id)
+
+
+@pytest.mark.parametrize("table", ["metadata", "boxes"])
+def test_the_text_is_gone_before_its_rows_are_split(
+    table: str, release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(release, tmp_path)
+    whole = ranges_of(job.files[table, 0])[0]
+    gone = []
+
+    class Text(bytes):
+        def __del__(self) -> None:
+            gone.append(len(self))
+
+    read_range = storage.read_range
+    monkeypatch.setattr(storage, "read_range", lambda *place: Text(read_range(*place)))
+    items = read_table_range(job, whole)
+    assert not isinstance(next(items), RangeResult)
+    assert max(gone, default=0) > BLOCK_BYTES / 2
+    items.close()

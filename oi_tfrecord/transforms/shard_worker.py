@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
-from oi_tfrecord.allocator import keep_freed_memory
+from oi_tfrecord.allocator import share_freed_memory
 from oi_tfrecord.lanes import Lanes
 from oi_tfrecord.progress import WRITE, Reporter
 from oi_tfrecord.work_folder import WorkFolder
@@ -25,6 +25,8 @@ class LaneWorker(beam.DoFn):
         self._lane_count = lanes
 
     def setup(self) -> None:
+        # Worker processes that another runner starts have not done it yet.
+        share_freed_memory()
         self._reporter = Reporter(self._work, self._stage)
         self._lanes: Lanes[Iterable[object]] = Lanes(self._lane_count)
 
@@ -43,7 +45,7 @@ class LaneWorker(beam.DoFn):
 
 
 class ShardWorker(LaneWorker):
-    """A step whose elements are shards; keeps freed memory for the next one."""
+    """A step whose elements are shards."""
 
     def __init__(self, work: WorkFolder, lanes: int):
         """Args:
@@ -51,10 +53,6 @@ class ShardWorker(LaneWorker):
         lanes: shards that it works on at once.
         """
         super().__init__(work, WRITE, lanes)
-
-    def setup(self) -> None:
-        keep_freed_memory()
-        super().setup()
 
 
 def _in_global_window(output: object) -> object:

@@ -5,7 +5,7 @@
 Joins (`convert --dry_run`, machine labels included) run on tables of `generate_v3`, conversions on images of
 `make_images`; both inputs are made once and kept in the work folder. Prints one table in Markdown. A row's peak is the
 largest sum, over the process tree, of the proportional set size (proc(5), `Pss` in smaps_rollup: pages that several
-processes share count once), sampled every 0.3 seconds. What is in the page cache only is not in it.
+processes share count once), sampled every 0.05 seconds. What is in the page cache only is not in it.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from .generate_v3 import generate
 from .make_images import SPLIT, make_release
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-SAMPLE_SECONDS = 0.3
+SAMPLE_SECONDS = 0.05
 IMAGE_BYTES = 300_000
 """Of an image of the joins, which have none: it decides only the number of their shards."""
 
