@@ -82,12 +82,20 @@ def dockerfile() -> list[str]:
 
 
 def test_the_image_has_the_pinned_beam() -> None:
-    assert f"FROM apache/beam_python3.11_sdk:{pinned()['apache-beam']}" in dockerfile()
+    assert f"ARG BEAM_IMAGE=apache/beam_python3.11_sdk:{pinned()['apache-beam']}" in dockerfile()
     assert pinned()["apache-beam"] == Version(apache_beam.__version__), "tests run with another Beam than the image"
 
 
+def test_the_images_it_is_made_of_have_a_fixed_version() -> None:
+    versions = dict(line.removeprefix("ARG ").split("=", 1) for line in dockerfile() if line.startswith("ARG "))
+    bases = [line.split()[1] for line in dockerfile() if line.startswith("FROM ")]
+    assert bases == [f"${{{name}}}" for name in versions], "a build can be given another base"
+    for image in versions.values():
+        assert re.fullmatch(r"\S+(:[0-9][\w.]*|@sha256:[0-9a-f]{64})", image)
+
+
 def test_the_image_is_made_of_files_that_are_there() -> None:
-    known = {"FROM", "COPY", "WORKDIR", "RUN", "ENV"}
+    known = {"ARG", "FROM", "COPY", "WORKDIR", "RUN", "ENV"}
     assert {line.split()[0] for line in dockerfile()} <= known
     ignored = set((ROOT / ".dockerignore").read_text().split())
     for line in dockerfile():
