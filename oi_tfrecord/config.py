@@ -4,7 +4,8 @@ import dataclasses
 import re
 from typing import Any, get_args
 
-from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.allowed_values import Allowed, Choice, Range, Text
+from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.image_values import CHROMAS, MODES
 from oi_tfrecord.jpeg import MAX_SIDE
 from oi_tfrecord.label_map import Order
@@ -23,8 +24,9 @@ SOURCE_IDS = ("hex", "numeric")
 IMAGE_SOURCES = ("images", "archives", "image_urls", "url_folders")
 
 
-def _setting(default: Any, description: str, *, shapes_output: bool = True) -> Any:
-    return dataclasses.field(default=default, metadata={"help": description, "shapes_output": shapes_output})
+def _setting(default: Any, description: str, allowed: Allowed | None = None, *, shapes_output: bool = True) -> Any:
+    metadata = {"help": description, "allowed": allowed, "shapes_output": shapes_output}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,112 +40,126 @@ class ConvertConfig:
     """
 
     release: str = _setting("", "Name of the release, kept in the manifest.")
-    split: str = _setting("", "Split to convert: train, validation or test.")
+    split: str = _setting(
+        "",
+        "Split to convert: train, validation or test.",
+        Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _"),
+    )
     data_dir: str = _setting("", "Folder of the CSV and class files.", shapes_output=False)
     output_dir: str = _setting("", "Folder for records, label map, manifest and rejects.", shapes_output=False)
-    task: str = _setting("detection", "detection (boxes and labels) or classification (image-level labels only).")
-    images: str = _setting("", "Path of an image, with {image_id} and, if needed, {split}.")
+    task: str = _setting(
+        "detection", "detection (boxes and labels) or classification (image-level labels only).", Choice(TASKS)
+    )
+    images: str = _setting(
+        "",
+        "Path of an image, with {image_id} and, if needed, {split}.",
+        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file"),
+    )
     archives: tuple[str, ...] = _setting((), "Archives of the images (tar, tar.gz, zip), patterns with {split}.")
-    image_urls: str = _setting("", "Download the images from the metadata's URLs: original or thumbnail.")
-    image_cache: str = _setting("", "Local folder that keeps what image_urls downloads.", shapes_output=False)
+    image_urls: str = _setting(
+        "", "Download the images from the metadata's URLs: original or thumbnail.", Choice(tuple(UrlKind))
+    )
+    image_cache: str = _setting(
+        "",
+        "Local folder that keeps what image_urls downloads.",
+        Text(r"((?!://).)*", "is not a folder of this machine"),
+        shapes_output=False,
+    )
     url_folders: str = _setting("", "Folder of images stored as <first 3 characters>/<base name of OriginalURL>.")
-    fetch_connections: int = _setting(64, "Connections of a worker that downloads, in total.", shapes_output=False)
-    fetch_per_host: int = _setting(16, "Connections of a worker to one host.", shapes_output=False)
-    fetch_attempts: int = _setting(5, "Requests for an image before it is given up.", shapes_output=False)
-    fetch_timeout: float = _setting(300.0, "Bound on one request, in seconds.", shapes_output=False)
+    fetch_connections: int = _setting(
+        64, "Connections of a worker that downloads, in total.", Range(1, 1024), shapes_output=False
+    )
+    fetch_per_host: int = _setting(16, "Connections of a worker to one host.", Range(1, 1024), shapes_output=False)
+    fetch_attempts: int = _setting(
+        5, "Requests for an image before it is given up.", Range(1, 100), shapes_output=False
+    )
+    fetch_timeout: float = _setting(300.0, "Bound on one request, in seconds.", Range(1, 86_400), shapes_output=False)
     metadata: tuple[str, ...] = _setting((), "Names of the metadata CSV (images.csv).")
     boxes: tuple[str, ...] = _setting((), "Names of the box CSV.")
     human_labels: tuple[str, ...] = _setting((), "Names of the CSV of human-verified image labels.")
     machine_labels: tuple[str, ...] = _setting((), "Names of the CSV of machine-generated image labels.")
     masks: tuple[str, ...] = _setting((), "Names of the CSV of segmentation masks; read with extra_keys masks.")
-    mask_files: str = _setting("", "Path of a mask, with {mask_path} and, if needed, {split} and {digit}.")
+    mask_files: str = _setting(
+        "",
+        "Path of a mask, with {mask_path} and, if needed, {split} and {digit}.",
+        Text(r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be one"),
+    )
     mask_archives: tuple[str, ...] = _setting((), "Archives of the masks, patterns with {split}.")
     boxes_without_mask: str = _setting(
-        "drop", "With extra_keys masks: drop boxes without a mask, or give an empty one."
+        "drop", "With extra_keys masks: drop boxes without a mask, or give an empty one.", Choice(BOXES_WITHOUT_MASK)
     )
     class_descriptions: tuple[str, ...] = _setting((), "Names of the CSV of MIDs and display names.")
     class_list: tuple[str, ...] = _setting((), "Names of the list of classes that make the label map.")
-    driver: str = _setting("metadata", "Table whose ImageIDs are the images: metadata, boxes or human_labels.")
-    select: str = _setting("boxed", "Images to write: boxed (with a box), labelled (with a box or human label), all.")
-    label_order: str = _setting("list", "Order of label map ids: list, mid or frequency.")
+    driver: str = _setting(
+        "metadata", "Table whose ImageIDs are the images: metadata, boxes or human_labels.", Choice(DRIVERS)
+    )
+    select: str = _setting(
+        "boxed", "Images to write: boxed (with a box), labelled (with a box or human label), all.", Choice(SELECTIONS)
+    )
+    label_order: str = _setting("list", "Order of label map ids: list, mid or frequency.", Choice(get_args(Order)))
     label_map: str = _setting("", "Existing label map (.pbtxt) whose ids are kept.")
     append_classes: bool = _setting(False, "Give classes that label_map lacks the ids after its highest.")
     hierarchy: tuple[str, ...] = _setting((), "Names of the class hierarchy (bbox_labels_600_hierarchy.json).")
     hierarchy_use: str = _setting(
-        "expand", "expand boxes and labels by the hierarchy, or name relatives in the label_map."
+        "expand",
+        "expand boxes and labels by the hierarchy, or name relatives in the label_map.",
+        Choice(HIERARCHY_USES),
     )
     subset: tuple[str, ...] = _setting((), "Values of the metadata's Subset column to keep; all by default.")
     classes: tuple[str, ...] = _setting((), "Classes to keep: MIDs, names, or one file with a MID or name per line.")
     box_sources: tuple[str, ...] = _setting((), "Values of the boxes' Source column to keep; all by default.")
-    exclude_flags: tuple[str, ...] = _setting((), "Leave out boxes with these flags set: " + ", ".join(FLAGS) + ".")
-    min_confidence: float = _setting(0.0, "Least confidence of boxes and machine labels, 0 to 1.")
-    min_box_side: float = _setting(0.0, "Least shorter side of a box, as a fraction of the image's, 0 to 1.")
+    exclude_flags: tuple[str, ...] = _setting(
+        (), "Leave out boxes with these flags set: " + ", ".join(FLAGS) + ".", Choice(tuple(FLAGS))
+    )
+    min_confidence: float = _setting(0.0, "Least confidence of boxes and machine labels, 0 to 1.", Range(0, 1))
+    min_box_side: float = _setting(
+        0.0, "Least shorter side of a box, as a fraction of the image's, 0 to 1.", Range(0, 1)
+    )
     image_ids: str = _setting("", "File with the ImageIDs to keep, one per line.")
-    sample: float = _setting(1.0, "Share of the images to keep, chosen by hash, above 0 to 1.")
-    max_images: int = _setting(0, "Keep at most this many images, chosen by hash; 0 keeps all.")
-    extra_keys: tuple[str, ...] = _setting((), "Groups of further keys: " + ", ".join(ExtraKeys) + ".")
+    sample: float = _setting(
+        1.0, "Share of the images to keep, chosen by hash, above 0 to 1.", Range(0, 1, above_low=True)
+    )
+    max_images: int = _setting(0, "Keep at most this many images, chosen by hash; 0 keeps all.", Range(0, 1 << 48))
+    extra_keys: tuple[str, ...] = _setting(
+        (), "Groups of further keys: " + ", ".join(ExtraKeys) + ".", Choice(tuple(ExtraKeys))
+    )
     attribution_csv: bool = _setting(False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.")
-    num_shards: int = _setting(0, "Number of shards; 0 plans shards of about 150 MB.")
+    num_shards: int = _setting(0, "Number of shards; 0 plans shards of about 150 MB.", Range(0, MAX_SHARDS))
     dry_run: bool = _setting(False, "Join and count, but read no image and write no record.", shapes_output=False)
     image_mode: str = _setting(
-        "copy", "copy (check headers, copy bytes), verify (also decode every image) or resize (scale large ones down)."
+        "copy",
+        "copy (check headers, copy bytes), verify (also decode every image) or resize (scale large ones down).",
+        Choice(MODES),
     )
-    max_side: int = _setting(0, "With resize: longest side of an image, in pixels; 0 is no bound.")
-    pixel_budget: int = _setting(0, "With resize: largest width x height of an image; 0 is no bound.")
-    jpeg_quality: int = _setting(95, "Quality of images that are encoded anew, 1 to 100.")
-    chroma: str = _setting("4:4:4", "Chroma of images that are encoded anew: 4:4:4, 4:2:2 or 4:2:0.")
+    max_side: int = _setting(0, "With resize: longest side of an image, in pixels; 0 is no bound.", Range(0, MAX_SIDE))
+    pixel_budget: int = _setting(
+        0, "With resize: largest width x height of an image; 0 is no bound.", Range(0, 1 << 40)
+    )
+    jpeg_quality: int = _setting(95, "Quality of images that are encoded anew, 1 to 100.", Range(1, 100))
+    chroma: str = _setting("4:4:4", "Chroma of images that are encoded anew: 4:4:4, 4:2:2 or 4:2:0.", Choice(CHROMAS))
     strip_metadata: bool = _setting(False, "Remove EXIF and all other metadata from copied images, pixels untouched.")
-    rotation: str = _setting("keep", "keep images as stored, or apply the metadata's Rotation to images and boxes.")
-    source_id: str = _setting("hex", "image/source_id: hex (the ImageID) or numeric (below 2^24, for Model Garden).")
-    max_image_bytes: int = _setting(64 << 20, "Largest image file taken, in bytes.")
-    max_image_pixels: int = _setting(178_956_970, "Largest image taken, in pixels.")
+    rotation: str = _setting(
+        "keep", "keep images as stored, or apply the metadata's Rotation to images and boxes.", Choice(ROTATIONS)
+    )
+    source_id: str = _setting(
+        "hex", "image/source_id: hex (the ImageID) or numeric (below 2^24, for Model Garden).", Choice(SOURCE_IDS)
+    )
+    max_image_bytes: int = _setting(64 << 20, "Largest image file taken, in bytes.", Range(1, (1 << 31) - (1 << 20)))
+    max_image_pixels: int = _setting(178_956_970, "Largest image taken, in pixels.", Range(1, 1 << 40))
     max_rejects: str = _setting("1%", "Rejects of a kind allowed: a count, or a percentage.", shapes_output=False)
-    csv_block_mb: int = _setting(32, "Size of the CSV ranges, in MiB; bounds the memory of a reader.")
-    read_threads: int = _setting(0, "Images read at once by a worker; 0 chooses by storage.", shapes_output=False)
+    csv_block_mb: int = _setting(32, "Size of the CSV ranges, in MiB; bounds the memory of a reader.", Range(1, 1024))
+    read_threads: int = _setting(
+        0, "Images read at once by a worker; 0 chooses by storage.", Range(0, 1024), shapes_output=False
+    )
     overwrite: bool = _setting(False, "Replace what is in output_dir for this split.", shapes_output=False)
 
     def __post_init__(self) -> None:
-        _check_choice("task", self.task, TASKS)
-        _check_choice("driver", self.driver, DRIVERS)
-        _check_choice("select", self.select, SELECTIONS)
-        _check_choice("label_order", self.label_order, get_args(Order))
-        _check_choice("boxes_without_mask", self.boxes_without_mask, BOXES_WITHOUT_MASK)
-        if self.mask_files and "{mask_path}" not in self.mask_files:
-            raise ConfigError("mask_files", f"{self.mask_files!r} has no {{mask_path}}, so all masks would be one")
-        _check_choice("hierarchy_use", self.hierarchy_use, HIERARCHY_USES)
-        _check_choice("image_mode", self.image_mode, MODES)
-        _check_choice("chroma", self.chroma, CHROMAS)
-        _check_choice("rotation", self.rotation, ROTATIONS)
-        _check_choice("source_id", self.source_id, SOURCE_IDS)
-        _check_range("max_side", self.max_side, 0, MAX_SIDE)
-        _check_range("pixel_budget", self.pixel_budget, 0, 1 << 40)
-        _check_range("jpeg_quality", self.jpeg_quality, 1, 100)
-        for flag in self.exclude_flags:
-            _check_choice("exclude_flags", flag, tuple(FLAGS))
-        _check_range("min_confidence", self.min_confidence, 0, 1)
-        _check_range("min_box_side", self.min_box_side, 0, 1)
-        _check_range("max_images", self.max_images, 0, 1 << 48)
-        if not 0 < self.sample <= 1:
-            raise ConfigError("sample", f"{self.sample} is not above 0 and at most 1")
-        for group in self.extra_keys:
-            _check_choice("extra_keys", group, tuple(ExtraKeys))
-        _check_range("num_shards", self.num_shards, 0, MAX_SHARDS)
-        _check_range("csv_block_mb", self.csv_block_mb, 1, 1024)
-        _check_range("read_threads", self.read_threads, 0, 1024)
-        _check_range("max_image_bytes", self.max_image_bytes, 1, (1 << 31) - (1 << 20))
-        _check_range("max_image_pixels", self.max_image_pixels, 1, 1 << 40)
-        if self.images and "{image_id}" not in self.images:
-            raise ConfigError("images", f"{self.images!r} has no {{image_id}}, so every image would be the same file")
-        if self.image_urls:
-            _check_choice("image_urls", self.image_urls, tuple(UrlKind))
-        if self.image_cache and "://" in self.image_cache:
-            raise ConfigError("image_cache", f"{self.image_cache!r} is not a folder of this machine")
-        _check_range("fetch_connections", self.fetch_connections, 1, 1024)
-        _check_range("fetch_per_host", self.fetch_per_host, 1, 1024)
-        _check_range("fetch_attempts", self.fetch_attempts, 1, 100)
-        _check_range("fetch_timeout", self.fetch_timeout, 1, 86_400)
-        if self.split and not re.fullmatch(r"[A-Za-z0-9_-]+", self.split):
-            raise ConfigError("split", f"{self.split!r} may hold only letters, digits, - and _")
+        for field in dataclasses.fields(self):
+            allowed, value = field.metadata["allowed"], getattr(self, field.name)
+            if allowed is None or value == field.default:
+                continue
+            for item in value if isinstance(value, tuple) else (value,):
+                allowed.check(field.name, item)
         if self.append_classes and not self.label_map:
             raise ConfigError("append_classes", "is of use with label_map only, the map to append to")
         parse_max_rejects(self.max_rejects)
@@ -228,13 +244,3 @@ def parse_max_rejects(text: str) -> tuple[float, bool]:
     if match[2] and limit > 100:
         raise ConfigError("max_rejects", f"{text!r} is over 100%")
     return limit, bool(match[2])
-
-
-def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(field, f"{value!r} is none of {', '.join(map(str, choices))}{nearest(value, choices)}")
-
-
-def _check_range(field: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(field, f"{value} is not within {low} to {high}")

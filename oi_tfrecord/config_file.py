@@ -74,15 +74,23 @@ def find_config(name: str, kind: str = "") -> pathlib.Path:
     given = pathlib.Path(name)
     if given.is_file():
         return given
-    here = pathlib.Path(__file__).parent
-    shipped = [folder / kind for folder in (here / "configs", here.parent / "configs") if folder.is_dir()]
-    for folder in shipped:
+    for folder in _shipped_folders(kind):
         candidate = folder / (given.name if given.suffix else given.name + ".yaml")
         if candidate.is_file():
             return candidate
-    known = sorted(path.stem for folder in shipped for path in folder.glob("*.yaml"))
+    known = shipped_configs(kind)
     field = "runner_config" if kind else "config"
     raise ConfigError(field, f"no file {name!r}; shipped are {', '.join(known)}{nearest(given.stem, known)}")
+
+
+def shipped_configs(kind: str = "") -> list[str]:
+    """Returns the names of the configurations shipped with the package; `kind` is as in `find_config`."""
+    return sorted({path.stem for folder in _shipped_folders(kind) for path in folder.glob("*.yaml")})
+
+
+def _shipped_folders(kind: str) -> list[pathlib.Path]:
+    here = pathlib.Path(__file__).parent
+    return [folder / kind for folder in (here / "configs", here.parent / "configs") if folder.is_dir()]
 
 
 def _typed(key: str, value: Any, default: Any) -> Any:

@@ -1,88 +1,79 @@
 """The description of the Dataflow flex template: each parameter of `convert`, with what its value may be.
 
 `python -m oi_tfrecord.template > templates/dataflow/metadata.json` writes it. Format: "Template metadata" in
-cloud.google.com/dataflow/docs/guides/templates/configuring-flex-templates; a value must match one regex in whole.
+cloud.google.com/dataflow/docs/guides/templates/configuring-flex-templates; the regexes are those of POSIX's egrep.
 """
 
 import dataclasses
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
-from oi_tfrecord.config import (
-    BOXES_WITHOUT_MASK,
-    DRIVERS,
-    HIERARCHY_USES,
-    ROTATIONS,
-    SELECTIONS,
-    SOURCE_IDS,
-    TASKS,
-    ConvertConfig,
-)
-from oi_tfrecord.image_values import CHROMAS, MODES
-from oi_tfrecord.label_map import Order
-from oi_tfrecord.record_keys import ExtraKeys, UrlKind
-from oi_tfrecord.tables import FLAGS
+from oi_tfrecord.allowed_values import Choice, Range
+from oi_tfrecord.config import ConvertConfig
+from oi_tfrecord.config_file import shipped_configs
+from oi_tfrecord.number_patterns import decimals, whole_numbers
 
-REQUIRED = ("config", "split", "data_dir", "output_dir")
+REQUIRED = ("config", "split", "data_dir", "output_dir", "sdk_container_image")
+LEFT_OUT = ("dry_run", "max_images")
+"""Settings of the command that a template's one job, which runs after the command has ended, cannot have."""
 
-_CHOICES: dict[str, Sequence[str]] = {
-    "driver": DRIVERS,
-    "select": SELECTIONS,
-    "label_order": get_args(Order),
-    "hierarchy_use": HIERARCHY_USES,
-    "image_mode": MODES,
-    "chroma": CHROMAS,
-    "task": TASKS,
-    "boxes_without_mask": BOXES_WITHOUT_MASK,
-    "rotation": ROTATIONS,
-    "source_id": SOURCE_IDS,
-    "image_urls": tuple(UrlKind),
-}
-_LISTS_OF_CHOICES: dict[str, Sequence[str]] = {"exclude_flags": tuple(FLAGS), "extra_keys": tuple(ExtraKeys)}
+_BUCKET = "gs://[a-z0-9][a-z0-9._-]+[a-z0-9]"
+_FOLDER = f"{_BUCKET}(/.*)?"
+_PATH = f"{_BUCKET}/.+"
+_PATTERN = f'{_BUCKET}/[^,"]+'
+_NAME = f'[^/:,"][^:,"]*|{_PATTERN}'
+"""Relative to `data_dir`, or a pattern of paths."""
+
 _TEXTS = {
-    "config": (r"(.*/)?[A-Za-z0-9_.-]+", "v3"),
-    "split": (r"[A-Za-z0-9_-]+", "train"),
-    "data_dir": (r"gs://.+", "gs://BUCKET/2017_11"),
-    "output_dir": (r"gs://.+", "gs://BUCKET/records"),
-    "images": (r".*\{image_id\}.*", "gs://BUCKET/train/{image_id}.jpg"),
-    "image_cache": (r"/.+", "/tmp/images"),
-    "mask_files": (r".*\{mask_path\}.*", "gs://BUCKET/masks/{mask_path}"),
-    "url_folders": (r"gs://.+", "gs://BUCKET/images"),
-    "max_rejects": (r"[0-9]+|[0-9]+(\.[0-9]+)?%", "1%"),
-    "sdk_container_image": (r"\S+", "REGION-docker.pkg.dev/PROJECT/REPOSITORY/oi-tfrecord:0.1.0"),
+    "release": (".*[^ ].*", "v3"),
+    "data_dir": (_FOLDER, "gs://my-bucket/2017_11"),
+    "output_dir": (_FOLDER, "gs://my-bucket/records"),
+    "image_cache": ("/[^:]*", "/tmp/images"),
+    "url_folders": (_FOLDER, "gs://my-bucket/images"),
+    "label_map": (_PATH, "gs://my-bucket/label_map.pbtxt"),
+    "image_ids": (_PATH, "gs://my-bucket/image_ids.txt"),
+    "max_rejects": (rf"[0-9]+|(({whole_numbers(0, 99)})(\.[0-9]+)?|100(\.0+)?)%", "1%"),
 }
 """Field to (regex, example)."""
-_EXAMPLES = {
-    "release": "v3",
-    "archives": "gs://BUCKET/tar/train_*.tar.gz",
-    "metadata": "{split}/images.csv",
-    "boxes": "{split}/annotations-human-bbox.csv",
-    "human_labels": "{split}/annotations-human.csv",
-    "machine_labels": "{split}/annotations-machine.csv",
-    "masks": "{split}-annotations-object-segmentation.csv",
-    "mask_archives": "gs://BUCKET/{split}-masks-*.zip",
-    "class_descriptions": "class-descriptions.csv",
-    "class_list": "classes-bbox-trainable.txt",
-    "label_map": "gs://BUCKET/label_map.pbtxt",
-    "hierarchy": "bbox_labels_600_hierarchy.json",
-    "subset": "train",
-    "classes": "/m/01g317,/m/0bt9lr",
-    "box_sources": "xclick,activemil",
-    "image_ids": "gs://BUCKET/image_ids.txt",
+_FORMS = {
+    "split": ("", "train"),
+    "images": (f"{_BUCKET}/", "gs://my-bucket/train/{image_id}.jpg"),
+    "mask_files": (f"{_BUCKET}/", "gs://my-bucket/masks/{mask_path}"),
 }
+"""Field to (what stands before the form that the configuration asks for, example)."""
+_LISTS = {
+    "archives": (_PATTERN, "gs://my-bucket/tar/train_*.tar.gz"),
+    "mask_archives": (_PATTERN, "gs://my-bucket/{split}-masks-*.zip"),
+    "metadata": (_NAME, "{split}/images.csv"),
+    "boxes": (_NAME, "{split}/annotations-human-bbox.csv"),
+    "human_labels": (_NAME, "{split}/annotations-human.csv"),
+    "machine_labels": (_NAME, "{split}/annotations-machine.csv"),
+    "masks": (_NAME, "{split}-annotations-object-segmentation.csv"),
+    "class_descriptions": (_NAME, "class-descriptions.csv"),
+    "class_list": (_NAME, "classes-bbox-trainable.txt"),
+    "hierarchy": (_NAME, "bbox_labels_600_hierarchy.json"),
+    "subset": ('[^,"]+', "train"),
+    "classes": ('[^,"]+', "/m/01g317,/m/0bt9lr"),
+    "box_sources": ('[^,"]+', "xclick,activemil"),
+}
+"""Field to (regex of an item, example)."""
 
 
 def template_metadata() -> dict[str, Any]:
     """Returns the content of `metadata.json`."""
-    parameters = [_describe("config", "Name of the release's configuration (v1 to v7).", "", *_TEXTS["config"])]
+    about = "Name of the release's configuration"
+    parameters = [_describe("config", about, "", _one_of(shipped_configs()), "v3")]
     for field in dataclasses.fields(ConvertConfig):
-        regex, example = _values_of(field.name, field.default)
+        if field.name in LEFT_OUT:
+            continue
+        regex, example = _values_of(field)
         default = "" if isinstance(field.default, tuple) else _text(field.default)
         parameters.append(_describe(field.name, field.metadata["help"], default, regex, example))
     image = "Image of the workers, as made by templates/dataflow/Dockerfile."
-    parameters.append(_describe("sdk_container_image", image, "", *_TEXTS["sdk_container_image"]))
+    example = "us-central1-docker.pkg.dev/my-project/my-repository/oi-tfrecord:0.1.0"
+    parameters.append(_describe("sdk_container_image", image, "", "[^ ]+", example))
     return {
         "name": "Open Images to TFRecords",
         "description": "Converts a split of Open Images to TensorFlow training records.",
@@ -103,22 +94,33 @@ def _describe(name: str, about: str, default: str, regex: str, example: str) -> 
     }
 
 
-def _values_of(name: str, default: Any) -> tuple[str, str]:
+def _values_of(field: dataclasses.Field[Any]) -> tuple[str, str]:
     """Returns the regex of a field's values, and an example."""
+    name, default, allowed = field.name, field.default, field.metadata["allowed"]
     if name in _TEXTS:
         return _TEXTS[name]
-    if name in _CHOICES:
-        return "|".join(map(re.escape, _CHOICES[name])), _text(default) or str(_CHOICES[name][0])
-    if name in _LISTS_OF_CHOICES:
-        one = f"({'|'.join(map(re.escape, _LISTS_OF_CHOICES[name]))})"
-        return f"{one}(,{one})*", str(_LISTS_OF_CHOICES[name][0])
+    if name in _LISTS:
+        item, example = _LISTS[name]
+        return f"({item})(,({item}))*", example
+    if name in _FORMS:
+        before, example = _FORMS[name]
+        return before + allowed.pattern, example
+    match allowed:
+        case Choice():
+            one = _one_of(allowed.values)
+            is_list = isinstance(default, tuple)
+            return f"({one})(,({one}))*" if is_list else one, _text(default or allowed.values[0])
+        case Range() if isinstance(default, float):
+            return decimals(allowed.low, allowed.high, above_low=allowed.above_low), _text(default)
+        case Range():
+            return whole_numbers(allowed.low, allowed.high), _text(default)
     if isinstance(default, bool):
         return "true|false", "true"
-    if isinstance(default, int):
-        return "[0-9]+", _text(default)
-    if isinstance(default, float):
-        return r"[0-9]+(\.[0-9]+)?", _text(default)
-    return r"\S(.*\S)?", _EXAMPLES[name]
+    raise ValueError(f"{name}: what values it takes is told by no entry here and no bounds in the configuration")
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return "|".join(re.escape(name).replace(r"\-", "-") for name in names)
 
 
 def _text(value: Any) -> str:

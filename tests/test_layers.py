@@ -16,6 +16,7 @@ LAYERS: dict[str, set[str]] = {
     "values": {
         "",
         "allocator",
+        "allowed_values",
         "errors",
         "faults",
         "file_info",
@@ -78,6 +79,7 @@ LAYERS: dict[str, set[str]] = {
         "mask_join",
         "mask_match",
         "masks",
+        "number_patterns",
         "packed_label_map",  # But for the lock that threads share.
         "parse_example",
         "pictures",
