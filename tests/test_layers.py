@@ -38,6 +38,7 @@ LAYERS: dict[str, set[str]] = {
         "browse_index",
         "browse_query",
         "browse_rows",
+        "byte_sizes",
         "classes",
         "config",
         "config_file",  # But for find_config, which looks where a configuration file is.
