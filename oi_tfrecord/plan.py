@@ -126,7 +126,7 @@ class ConvertPlan:
             texts |= {ROTATION_COLUMN}
         return RangeJob(
             filters=self.filters,
-            # A dry run looks for no image, so it need not list archives, which takes as long as to read them.
+            # A dry run lists no archive, which takes as long as to read it; it times a part.
             files={
                 (file.table, file.number): file
                 for file in self.files
