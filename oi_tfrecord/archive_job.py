@@ -187,6 +187,7 @@ class ArchiveListing:
 
     Attributes:
       members: files seen so far, images or not.
+      passed: bytes of the archive that were read or skipped.
       damage: what is wrong with the archive, known at its end.
     """
 
@@ -198,7 +199,8 @@ class ArchiveListing:
         self._file = file
         self._image_of = find_mask_image if file.table == Listing.MASK_FILES else find_image_id
         self._on_progress = on_progress
-        self._passed = 0
+        self._progress = 0
+        self.passed = 0
         self.members = 0
         self.damage = ""
 
@@ -217,6 +219,7 @@ class ArchiveListing:
                     yield from self._select(list_zip(stream) if kind is ArchiveKind.ZIP else list_tar(stream))
             except ArchiveDamaged as damage:
                 self._take_damage(damage)
+        self.passed = self._file.size
         self._pass(self._file.size)
 
     def _images_of_tar_gz(self, stream: BinaryIO) -> Iterator[Found]:
@@ -226,6 +229,7 @@ class ArchiveListing:
         try:
             for found in self._select(list_tar(tar)):
                 waiting.append(found)
+                self.passed = indexer.read_bytes
                 # Until the places behind an image are known, it waits; then those before it are in the past.
                 while waiting and (extract := _extract(indexer, waiting[0])):
                     yield waiting.popleft()._replace(extract=extract)
@@ -241,6 +245,7 @@ class ArchiveListing:
             self.members = number + 1
             image_id = self._image_of(member.name)
             if image_id is not None:
+                self.passed = member.offset
                 self._pass(member.offset)
                 yield Found(image_id, number, member)
 
@@ -252,9 +257,9 @@ class ArchiveListing:
 
     def _pass(self, offset: int) -> None:
         # In a tar.gz, the offsets of members are not those of the file.
-        if self._passed < offset <= self._file.size:
-            self._on_progress(offset - self._passed)
-            self._passed = offset
+        if self._progress < offset <= self._file.size:
+            self._on_progress(offset - self._progress)
+            self._progress = offset
 
 
 def _extract(indexer: GzipIndexer, found: Found) -> Extract | None:

@@ -60,6 +60,10 @@ class ArchiveSource:
         """Returns the images of a shard."""
         return ArchiveImages(self, joined.image_ids, joined.image_files)
 
+    def where(self, image_id: str) -> str:
+        """Returns the first archive: stand-ins are at the start of some."""
+        return self.archives[0].path
+
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of a stand-in, one of the first images of some archives: none is listed yet."""
         return len(self._sampled[int(image_id, 16) % len(self._sampled)]) if self._sampled else None

@@ -125,7 +125,11 @@ class ConvertConfig:
     )
     attribution_csv: bool = _setting(False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.")
     num_shards: int = _setting(0, "Number of shards; 0 plans shards of about 150 MB.", Range(0, MAX_SHARDS))
-    dry_run: bool = _setting(False, "Join and count, but read no image and write no record.", shapes_output=False)
+    dry_run: bool = _setting(
+        False,
+        "Join, count, time a sample of the images, and tell size, time and cost; write no record.",
+        shapes_output=False,
+    )
     image_mode: str = _setting(
         "copy",
         "copy (check headers, copy bytes), verify (also decode every image) or resize (scale large ones down).",

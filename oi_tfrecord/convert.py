@@ -10,10 +10,11 @@ from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.beam_flags import is_local, value_of
-from oi_tfrecord.config import ConvertConfig, parse_max_rejects
+from oi_tfrecord.config import IMAGE_SOURCES, ConvertConfig, parse_max_rejects
 from oi_tfrecord.coverage import Unit, find_losses
+from oi_tfrecord.dry_run import measure_workload
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.estimate import Workload, describe
+from oi_tfrecord.estimate_lines import describe
 from oi_tfrecord.finish import FinishJob, rejects_file
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.lanes import default_workers, split_workers
@@ -23,7 +24,6 @@ from oi_tfrecord.output_state import OutputState, planned_before, prepare_output
 from oi_tfrecord.plan import ConvertPlan, make_plan
 from oi_tfrecord.progress import ProgressLine
 from oi_tfrecord.run import import_beam_quietly, run_pipeline
-from oi_tfrecord.sample_shard import time_sample
 from oi_tfrecord.shard_plan import ShardPlan, plan_shards
 from oi_tfrecord.summary import print_shard_plan, print_summary
 from oi_tfrecord.tables import Listing, Table
@@ -82,7 +82,8 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     print_summary(plan, split, seconds, out)
     if plan.config.dry_run and shard_plan is not None:
         used = _count_workers(command, plan)
-        work = _workload(plan, shard_plan, split, (start_seconds, time.monotonic() - began), used)
+        taken = start_seconds, time.monotonic() - began
+        work = measure_workload(plan, shard_plan, split, taken, used, command.storage_rate)
         workers = command.workers or used
         for line in describe(work, workers, os.cpu_count() or 1, command.prices):
             print(line, file=out)
@@ -101,7 +102,8 @@ def _plan_shards(plan: ConvertPlan, out: TextIO) -> tuple[ConvertPlan, ShardPlan
         plan.range_job(frozenset()), job.driver, job.select, job.source, job.image_options, config.max_images
     )
     num_shards = config.num_shards or shard_plan.num_shards
-    print_shard_plan(shard_plan, num_shards, out)
+    field = next(field for field in IMAGE_SOURCES if getattr(config, field))
+    print_shard_plan(shard_plan, num_shards, (field, job.source.where(shard_plan.missing or "0")), out)
     return plan.with_shards(num_shards), shard_plan
 
 
@@ -164,31 +166,6 @@ def _shuffle_folder(command: Command, plan: ConvertPlan) -> contextlib.AbstractC
         return contextlib.nullcontext("")
     # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
     return temporary_folder(plan.work.shuffle if storage.is_local(plan.work.path) else "")
-
-
-def _workload(
-    plan: ConvertPlan, shard_plan: ShardPlan, split: Mapping[str, Any], seconds: tuple[float, float], workers: int
-) -> Workload:
-    counted = split["estimate"]
-    _, lanes = split_workers(min(workers, plan.num_shards), is_local=True)
-    records = max(split["totals"]["records"], 1)
-    rows_per_image = {
-        table: split["tables"][table]["written"] / records
-        for table in (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS)
-        if table in split["tables"]
-    }
-    return Workload(
-        start_seconds=seconds[0],
-        table_seconds=seconds[1],
-        table_workers=workers,
-        table_cpu_seconds=counted["cpu_seconds"],
-        ranges=max(counted["ranges"], 1),
-        shards=plan.num_shards,
-        images=shard_plan.images * shard_plan.found,
-        image_bytes=shard_plan.image_bytes,
-        shuffled_bytes=counted["shuffled_bytes"],
-        timing=time_sample(plan.shard_job(), shard_plan.sample, rows_per_image, lanes),
-    )
 
 
 def _count_workers(command: Command, plan: ConvertPlan) -> int:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from oi_tfrecord.byte_sizes import format_size
 from oi_tfrecord.config import ConvertConfig, parse_max_rejects
 from oi_tfrecord.download_line import DownloadLine
 from oi_tfrecord.errors import ConfigError
@@ -262,7 +263,7 @@ def _lists(job: DownloadJob) -> Iterator[tuple["csv.DictWriter[Any]", "csv.DictW
 def _print_summary(job: DownloadJob, counts: DownloadCounts, out: TextIO) -> None:
     reasons = "".join(f", {reason} {count:,}" for reason, count in counts.failed.most_common())
     print(
-        f"{counts.rows:,} images: {counts.downloaded:,} downloaded ({counts.size / 1e6:,.1f} MB), "
+        f"{counts.rows:,} images: {counts.downloaded:,} downloaded ({format_size(counts.size)}), "
         f"{counts.kept:,} were there, {counts.failures:,} failed{reasons}",
         file=out,
     )

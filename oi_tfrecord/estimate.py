@@ -1,30 +1,9 @@
-"""What a conversion will take, from what a dry run counted and timed: time, shuffled bytes, worker hours, cost."""
+"""How long a conversion takes, and what bounds it, from what a dry run counted and timed."""
 
 import dataclasses
 import math
-from collections.abc import Iterator
 
-
-@dataclasses.dataclass(frozen=True)
-class Prices:
-    """What the user pays, in any currency; None where they did not say.
-
-    Attributes:
-      worker_hour: of one worker with its memory and disk.
-      shuffle_gb: of 10^9 bytes written to the runner's shuffle.
-    """
-
-    worker_hour: float | None = None
-    shuffle_gb: float | None = None
-
-
-NO_PRICES = Prices()
-
-_WHOLE_SECONDS = 100
-"""Times from here on are told without tenths."""
-
-_WHOLE_CENTS = 0.1
-"""Amounts from here on are told without fractions of cents."""
+from oi_tfrecord.cost import NO_REQUESTS, Requests
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +34,47 @@ class ImageTiming:
 
 
 @dataclasses.dataclass(frozen=True)
+class ListingTiming:
+    """What it takes to list archives, from a part of them.
+
+    Attributes:
+      archives: number of them; each is listed by one worker.
+      seconds: for all of them by one worker, waiting for their storage included.
+      largest: share of the largest one in all of them, 0 to 1.
+      shuffled_bytes: of the lists.
+    """
+
+    archives: int = 0
+    seconds: float = 0.0
+    largest: float = 0.0
+    shuffled_bytes: int = 0
+
+
+NO_ARCHIVES = ListingTiming()
+
+
+@dataclasses.dataclass(frozen=True)
+class StorageRate:
+    """What storage gives one machine; without a rate it keeps up with any.
+
+    Attributes:
+      read: bytes of images per second, as they are read by a conversion, out of no cache.
+      written: bytes of records per second, until they are on the disk.
+      cached: share of the images' bytes that memory holds already, 0 to 1.
+      buffered_bytes: bytes of records that memory takes before who writes has to wait.
+      is_shared: whether images and records are on one device, which does one after the other.
+      is_given: whether the user gave the rates, for each machine; else they are measured, of this one.
+    """
+
+    read: float = math.inf
+    written: float = math.inf
+    cached: float = 0.0
+    buffered_bytes: float = 0.0
+    is_shared: bool = True
+    is_given: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Workload:
     """A conversion as a dry run and a sample know it.
 
@@ -66,9 +86,15 @@ class Workload:
       ranges: parts that the tables are read in.
       shards: parts that records are written in.
       images: that records are made of.
-      image_bytes: mean bytes of one.
-      shuffled_bytes: written to the shuffle.
-      timing: of a sample of the images.
+      image_bytes: mean bytes of one in its record.
+      file_bytes: mean bytes of one as it is read.
+      shuffled_bytes: written to the shuffle, but for the lists of archives.
+      timing: of a sample of the images, out of the page cache where they are local.
+      unsampled: why there is no timing of images; not told if there is.
+      uncounted: what else takes time that is not counted; empty if nothing does.
+      listing: of the archives.
+      storage: of images and records.
+      requests: to object stores.
     """
 
     start_seconds: float
@@ -79,8 +105,14 @@ class Workload:
     shards: int
     images: float
     image_bytes: float
+    file_bytes: float
     shuffled_bytes: int
     timing: ImageTiming
+    unsampled: str = ""
+    uncounted: str = ""
+    listing: ListingTiming = NO_ARCHIVES
+    storage: StorageRate = StorageRate()
+    requests: Requests = NO_REQUESTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,19 +122,21 @@ class Prediction:
     Attributes:
       fixed: seconds that no worker shortens: start of the program, planning, the end.
       tables: seconds for the tables.
+      listing: seconds that the lists of archives take beyond that.
       images: seconds for the images.
       bottleneck: what bounds it.
     """
 
     fixed: float
     tables: float
+    listing: float
     images: float
     bottleneck: str
 
     @property
     def seconds(self) -> float:
         """All of it."""
-        return self.fixed + self.tables + self.images
+        return self.fixed + self.tables + self.listing + self.images
 
 
 def image_seconds(work: Workload, workers: int, cores: int) -> float:
@@ -121,6 +155,19 @@ def image_seconds(work: Workload, workers: int, cores: int) -> float:
     return work.images * max(alone / parallel * rounds, busy / cores)
 
 
+def storage_seconds(work: Workload, machines: int = 1) -> float:
+    """Returns the seconds that storage takes to give all images and take all records.
+
+    Args:
+      work: the conversion.
+      machines: that read and write, each at the same rate.
+    """
+    storage = work.storage
+    read = work.images * work.file_bytes * (1 - storage.cached) / storage.read
+    written = max(work.images * work.image_bytes - storage.buffered_bytes, 0) / storage.written
+    return (read + written if storage.is_shared else max(read, written)) / machines
+
+
 def predict_here(work: Workload, workers: int, cores: int) -> Prediction:
     """Predicts a conversion on this machine.
 
@@ -131,15 +178,19 @@ def predict_here(work: Workload, workers: int, cores: int) -> Prediction:
     """
     fixed = _fixed_seconds(work, cores)
     used = min(work.table_workers, cores)
-    in_tables = work.start_seconds + work.table_seconds - fixed
-    tables = in_tables * used / min(workers, cores, work.ranges)
-    images = image_seconds(work, workers, cores)
+    in_tables = (work.start_seconds + work.table_seconds - fixed) * used
+    tables = in_tables / min(workers, cores, work.ranges)
+    listing = max(_read_all(work, in_tables, min(workers, cores)) - tables, 0)
+    by_cores, by_storage = image_seconds(work, workers, cores), storage_seconds(work)
     bound = "cores of this machine" if workers >= cores else "number of workers"
-    return Prediction(fixed, tables, images, _bottleneck(fixed, tables, images, bound))
+    bounds = bound, _bound_of_lists(work, workers), "storage" if by_storage > by_cores else bound
+    return _predict(fixed, tables, listing, max(by_cores, by_storage), bounds)
 
 
 def predict_cluster(work: Workload, workers: int, cores: int) -> Prediction:
-    """Predicts a conversion by workers that have a core each, as fast as this machine's, and storage that keeps up.
+    """Predicts a conversion by workers that have a core each, as fast as this machine's.
+
+    Storage keeps up, unless its rate is given; then that is the rate of each worker.
 
     Args:
       work: the conversion.
@@ -148,14 +199,14 @@ def predict_cluster(work: Workload, workers: int, cores: int) -> Prediction:
     """
     fixed = _fixed_seconds(work, cores)
     tables = work.table_cpu_seconds / min(workers, work.ranges)
-    images = (
-        work.images
-        * work.timing.core_seconds_per_image
-        / work.shards
-        * math.ceil(work.shards / min(workers, work.shards))
-    )
-    bound = "number of shards" if workers > work.shards else "number of workers"
-    return Prediction(fixed, tables, images, _bottleneck(fixed, tables, images, bound))
+    listing = max(_read_all(work, work.table_cpu_seconds, workers) - tables, 0)
+    parallel = min(workers, work.shards)
+    by_cores = work.images * work.timing.core_seconds_per_image / work.shards * math.ceil(work.shards / parallel)
+    by_storage = storage_seconds(work, parallel) if work.storage.is_given else 0.0
+    of_tables = "number of ranges" if workers > work.ranges else "number of workers"
+    of_images = "number of shards" if workers > work.shards else "number of workers"
+    bounds = of_tables, _bound_of_lists(work, workers), "storage" if by_storage > by_cores else of_images
+    return _predict(fixed, tables, listing, max(by_cores, by_storage), bounds)
 
 
 def _fixed_seconds(work: Workload, cores: int) -> float:
@@ -163,56 +214,28 @@ def _fixed_seconds(work: Workload, cores: int) -> float:
     return work.start_seconds + max(work.table_seconds - in_tables, 0.0)
 
 
-def _bottleneck(fixed: float, tables: float, images: float, bound: str) -> str:
-    longest = max(fixed, tables, images)
-    if longest == fixed:
-        return "start and end, which no worker shortens"
-    return f"{'images' if longest == images else 'tables'}, by the {bound}"
+def _read_all(work: Workload, in_tables: float, workers: int) -> float:
+    """Returns the seconds for tables and archives, which workers read at the same time, an archive by one of them."""
+    listing = work.listing
+    if not listing.archives:
+        return 0.0
+    together = (in_tables + listing.seconds) / min(workers, work.ranges + listing.archives)
+    return max(together, listing.seconds * listing.largest)
+
+
+def _bound_of_lists(work: Workload, workers: int) -> str:
+    return "number of archives" if workers >= work.listing.archives else "number of workers"
+
+
+def _predict(fixed: float, tables: float, listing: float, images: float, bounds: tuple[str, str, str]) -> Prediction:
+    parts = {"tables": tables, "lists of the archives": listing, "images": images}
+    name, longest = max(parts.items(), key=lambda part: part[1])
+    bound = dict(zip(parts, bounds, strict=True))[name]
+    bottleneck = f"{name}, by the {bound}" if longest > fixed else "start and end, which no worker shortens"
+    return Prediction(fixed, tables, listing, images, bottleneck)
 
 
 def worker_hours(work: Workload) -> float:
-    """Returns the hours of a core as fast as this machine's that the work on tables and images takes."""
-    return (work.table_cpu_seconds + work.images * work.timing.core_seconds_per_image) / 3600
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:,.1f} s" if seconds < _WHOLE_SECONDS else f"{seconds:,.0f} s"
-
-
-def _money(amount: float) -> str:
-    return f"{amount:,.2f}" if amount >= _WHOLE_CENTS else f"{amount:.4f}"
-
-
-def describe(work: Workload, workers: int, cores: int, prices: Prices) -> Iterator[str]:
-    """Yields the lines that tell a user what to expect.
-
-    Args:
-      work: the conversion.
-      workers: as asked for.
-      cores: of this machine.
-      prices: to count the cost with.
-    """
-    size = work.shuffled_bytes
-    yield f"shuffle    {size / 1e9:,.3f} GB of rows ({size:,} bytes); no image goes through it"
-    if not work.timing.images:
-        yield "time       unknown: none of the sampled images was found"
-        return
-    here = predict_here(work, workers, cores)
-    yield (
-        f"time       about {_seconds(here.seconds)} on this machine ({cores} cores) with {workers} workers: "
-        f"{_seconds(here.fixed + here.tables)} for the tables, {_seconds(here.images)} for the images; "
-        f"bounded by {here.bottleneck}"
-    )
-    there = predict_cluster(work, workers, cores)
-    rate = work.images * work.image_bytes / max(there.images, 1e-9) / 1e6
-    yield (
-        f"cluster    about {_seconds(there.seconds)} with {workers} workers of one such core each, once they run, if "
-        f"storage reads and writes {rate:,.0f} MB/s; bounded by {there.bottleneck}"
-    )
-    hours = worker_hours(work)
-    yield f"work       {hours:,.3f} hours of one such core"
-    if prices.worker_hour is None or prices.shuffle_gb is None:
-        yield "cost       give --worker_hour_price and --shuffle_gb_price to have it counted"
-        return
-    compute, shuffle = hours * prices.worker_hour, size / 1e9 * prices.shuffle_gb
-    yield f"cost       {_money(compute + shuffle)}: {_money(compute)} for workers, {_money(shuffle)} for the shuffle"
+    """Returns the hours of a core as fast as this machine's that tables, lists of archives and images take."""
+    in_images = work.images * work.timing.core_seconds_per_image
+    return (work.table_cpu_seconds + work.listing.seconds + in_images) / 3600

@@ -100,6 +100,11 @@ class GzipIndexer:
         self._segment_end = SEGMENT
         self._ended = False
 
+    @property
+    def read_bytes(self) -> int:
+        """Bytes of the gzip file that were read."""
+        return self._stored.end
+
     def chunks(self) -> Iterator[bytes]:
         """Yields the unpacked bytes; a cut off or damaged file ends where it can be read no further."""
         while not self._ended:

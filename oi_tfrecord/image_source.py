@@ -52,6 +52,9 @@ class ImageSource(Protocol):
     def of_shard(self, joined: JoinedShard) -> ShardImages:
         """Returns the images of a shard."""
 
+    def where(self, image_id: str) -> str:
+        """Returns where an image, or what stands in for it, is looked for to measure."""
+
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of an image, None if it is not there or not known beforehand."""
 
@@ -90,6 +93,10 @@ class PatternSource:
     def of_shard(self, joined: JoinedShard) -> "PatternImages":
         """Returns the images of a shard."""
         return PatternImages(self, joined.image_ids)
+
+    def where(self, image_id: str) -> str:
+        """Returns the path of an image's file."""
+        return self.path(image_id)
 
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of an image's file, None if there is none."""

@@ -9,8 +9,8 @@ from absl import flags
 from oi_tfrecord.beam_flags import check_beam_arguments, value_of
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.config_file import read_config
+from oi_tfrecord.cost import NO_PRICES, PRICED_REQUESTS, Prices
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.estimate import NO_PRICES, Prices
 from oi_tfrecord.runner_config import read_runner_config
 
 
@@ -24,6 +24,7 @@ class Command:
       beam_arguments: flags that Beam owns, those of the runner configuration first.
       beam_dry_run: whether to build the job only, as Beam's `--dry_run` does.
       prices: what `--dry_run` counts with.
+      storage_rate: bytes that the storage of a machine reads and writes per second, for `--dry_run`; 0 has it measured.
     """
 
     config: ConvertConfig
@@ -31,6 +32,7 @@ class Command:
     beam_arguments: tuple[str, ...]
     beam_dry_run: bool = False
     prices: Prices = NO_PRICES
+    storage_rate: float = 0.0
 
 
 def define_command_flags() -> flags.FlagValues:
@@ -50,11 +52,19 @@ def define_command_flags() -> flags.FlagValues:
         lower_bound=0,
         flag_values=values,
     )
+    for name, of_what in (
+        ("worker_hour_price", "a worker's hour"),
+        ("shuffle_gb_price", "a shuffled GB"),
+        ("read_requests_price", f"{PRICED_REQUESTS:,} requests that read objects (class B)"),
+        ("write_requests_price", f"{PRICED_REQUESTS:,} requests that write or list objects (class A)"),
+    ):
+        flags.DEFINE_float(name, None, f"Price of {of_what}, for --dry_run to tell the cost.", 0, flag_values=values)
     flags.DEFINE_float(
-        "worker_hour_price", None, "Price of a worker's hour, for --dry_run to tell the cost.", 0, flag_values=values
-    )
-    flags.DEFINE_float(
-        "shuffle_gb_price", None, "Price of a shuffled GB, for --dry_run to tell the cost.", 0, flag_values=values
+        "storage_mb_per_s",
+        None,
+        "MB that the storage of a machine reads and writes per second, for --dry_run; without it that is measured.",
+        0.001,
+        flag_values=values,
     )
     return values
 
@@ -103,8 +113,14 @@ def parse_convert(arguments: Sequence[str]) -> Command:
     fields = [field.name for field in dataclasses.fields(ConvertConfig)]
     overrides: dict[str, Any] = {name: values[name].value for name in fields if values[name].value is not None}
     config = read_config(values["config"].value, overrides)
-    prices = Prices(values["worker_hour_price"].value, values["shuffle_gb_price"].value)
-    return Command(config, int(values["workers"].value or 0), tuple(rest), beam_dry_run, prices)
+    prices = Prices(
+        worker_hour=values["worker_hour_price"].value,
+        shuffle_gb=values["shuffle_gb_price"].value,
+        reads=values["read_requests_price"].value,
+        writes=values["write_requests_price"].value,
+    )
+    storage_rate = 1e6 * (values["storage_mb_per_s"].value or 0)
+    return Command(config, int(values["workers"].value or 0), tuple(rest), beam_dry_run, prices, storage_rate)
 
 
 def describe_convert_flags() -> str:

@@ -119,7 +119,7 @@ class ConvertPlan:
     def files_to_read(self) -> tuple[InputFile, ...]:
         """The files that ranges are read of.
 
-        A dry run looks for no image, so it need not list archives, which takes as long as to read them.
+        A dry run lists no archive, which takes as long as to read it; it times a part of one.
         """
         is_dry = self.config.dry_run
         return tuple(file for file in self.files if not (is_dry and isinstance(file.table, Listing)))

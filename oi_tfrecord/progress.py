@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import storage
+from oi_tfrecord.byte_sizes import format_size
 from oi_tfrecord.work_folder import WorkFolder
 
 REPORT_SECONDS = 1.0
@@ -189,15 +190,15 @@ class ProgressLine(StatusLine):
 
     def _describe_reading(self, reading: Sequence[Mapping[str, Any]], scans: Sequence[Mapping[str, Any]]) -> str:
         if scans and not reading:
-            return f"reading tables: {_megabytes(_sum(scans, 'bytes'))} searched for line breaks within quotes"
+            return f"reading tables: {format_size(_sum(scans, 'bytes'))} searched for line breaks within quotes"
         size = _sum(reading, "bytes")
         of_total = ""
         if self._total_bytes:
             # Headers are no rows, so the ranges never add up to the whole.
             share = min(100 * size / self._total_bytes, 100)
-            of_total = f" of {_megabytes(self._total_bytes)} ({share:.0f} %)"
+            of_total = f" of {format_size(self._total_bytes)} ({share:.0f} %)"
         rows, rejects = _sum(reading, "rows"), _sum(reading, "rejects")
-        return f"reading tables: {rows:,.0f} rows, {_megabytes(size)}{of_total}, {rejects:,.0f} rejects"
+        return f"reading tables: {rows:,.0f} rows, {format_size(size)}{of_total}, {rejects:,.0f} rejects"
 
     def _describe_writing(self, writing: Sequence[Mapping[str, Any]], row_rejects: float, now: float) -> str:
         elapsed = max(now - min(report["begun"] for report in writing), 1e-3)
@@ -229,10 +230,6 @@ def _columns(out: TextIO) -> int:
         return os.get_terminal_size(out.fileno()).columns or 80
     except (OSError, ValueError):
         return 80
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
 
 
 def _clock_time(seconds: float) -> str:

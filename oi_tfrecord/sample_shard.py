@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +24,11 @@ _LEAST_SECONDS = 1.0
 
 
 def time_sample(
-    job: ShardJob, image_ids: Sequence[str], rows_per_image: Mapping[Table, float], lanes: int
+    job: ShardJob,
+    image_ids: Sequence[str],
+    rows_per_image: Mapping[Table, float],
+    lanes: int,
+    read_sample: Callable[[str], bytes] | None = None,
 ) -> ImageTiming:
     """Writes shards of sampled images beside the output, times it and deletes them.
 
@@ -33,6 +37,7 @@ def time_sample(
       image_ids: of the sample.
       rows_per_image: rows of boxes and labels that a record has on average.
       lanes: shards to write at once.
+      read_sample: returns the bytes of one; by default the source of the job does.
     """
     folder = storage.join(job.output_dir, FOLDER)
     work = dataclasses.replace(job.work, path=storage.join(folder, "work"))
@@ -46,7 +51,9 @@ def time_sample(
         select="all",
         files=dict.fromkeys(Table, ("",)),
         # A pattern names the files of any image; others need rows of tables, which a sample has not.
-        source=job.source if isinstance(job.source, PatternSource) else _Sampled(job.source),
+        source=job.source
+        if isinstance(job.source, PatternSource)
+        else _Sampled(job.source, read_sample or job.source.sample),
         layout=dataclasses.replace(job.layout, extra_keys=frozenset()),
         masks=None,
         hierarchy=None,
@@ -104,6 +111,7 @@ class _Sampled:
     """The images of a source, each read as a sample, which needs no row of a table."""
 
     source: ImageSource
+    read_sample: Callable[[str], bytes]
 
     @property
     def is_remote(self) -> bool:
@@ -113,23 +121,26 @@ class _Sampled:
     def texts(self) -> frozenset[str]:
         return frozenset()
 
+    def where(self, image_id: str) -> str:
+        return self.source.where(image_id)
+
     def size(self, image_id: str) -> int | None:
         return self.source.size(image_id)
 
     def sample(self, image_id: str) -> bytes:
-        return self.source.sample(image_id)
+        return self.read_sample(image_id)
 
     def of_shard(self, joined: JoinedShard) -> "_SampledImages":
-        return _SampledImages(self.source, [format_id(image_id) for image_id in joined.image_ids.tolist()])
+        return _SampledImages(self.read_sample, [format_id(image_id) for image_id in joined.image_ids.tolist()])
 
 
 @dataclasses.dataclass(frozen=True)
 class _SampledImages(ShardImages):
-    source: ImageSource
+    read_sample: Callable[[str], bytes]
     image_ids: list[str]
 
     def read(self, index: int) -> bytes:
-        return self.source.sample(self.image_ids[index])
+        return self.read_sample(self.image_ids[index])
 
     def path(self, index: int) -> str:
         return self.image_ids[index]

@@ -21,11 +21,11 @@ from oi_tfrecord.sharding import format_id
 PREFETCH_BYTES = 64 << 20
 """Bound on the image bytes that a worker holds ahead of the record it writes."""
 
-_LOCAL_THREADS = 2
-_EXPECTED = 8
+LOCAL_THREADS = 2
+EXPECTED = 8
 """Files that the system reads ahead: enough to keep a disk busy, few enough to be cached still in their turn."""
 
-_REMOTE_THREADS = 64
+REMOTE_THREADS = 64
 
 
 class ShardImages:
@@ -56,7 +56,7 @@ class ShardImages:
         self._options = options
         self._turn = turn
         self._is_remote = source.is_remote or (masks is not None and masks.is_remote)
-        self._threads = threads or (_REMOTE_THREADS if self._is_remote else _LOCAL_THREADS)
+        self._threads = threads or (REMOTE_THREADS if self._is_remote else LOCAL_THREADS)
         # A thread that waits for no one but the interpreter costs more than it saves.
         self._may_do_without = not (threads or self._is_remote or has_spare_cores)
         self._rotations = facts.rotations.tolist()
@@ -86,10 +86,10 @@ class ShardImages:
 
     def _load_all(self) -> Iterator[tuple[PreparedImage, LoadedMasks] | ImageRejected]:
         count = len(self._ids)
-        if self._may_do_without and all(self._stored.expect(index) for index in range(min(count, _EXPECTED))):
+        if self._may_do_without and all(self._stored.expect(index) for index in range(min(count, EXPECTED))):
             for index in range(count):
-                if index + _EXPECTED < count:
-                    self._stored.expect(index + _EXPECTED)
+                if index + EXPECTED < count:
+                    self._stored.expect(index + EXPECTED)
                 yield self._load(index)
             return
         yield from map_in_order(

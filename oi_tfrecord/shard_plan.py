@@ -24,8 +24,10 @@ SHARD_BYTES = 150_000_000
 _SAMPLED_PLACES = 8
 _PLACE_BYTES = 1 << 19
 _SAMPLED_IMAGES = 256
-_TRIED_IMAGES = 32
-_UNSEEN_IMAGE_BYTES = 300_000
+TRIED_IMAGES = 32
+"""Sampled images that are read to plan, the first of them."""
+
+UNSEEN_IMAGE_BYTES = 300_000
 """Assumed where no image is there yet: the train images of V4 to V7, 1.74 million, have 513 GB
 (storage.googleapis.com/openimages, "Download")."""
 _ROW_START = re.compile(rb'(?:^|\n)"?([0-9a-f]{16})"?,')
@@ -41,6 +43,9 @@ class ShardPlan:
       image_bytes: mean bytes of an image that is there, as it is written.
       found: share of the sampled images that are there.
       sample: ImageIDs of the sampled images that are there.
+      file_bytes: mean bytes of an image that is there, as it is read.
+      sampled: number of images that were looked for.
+      missing: one of them that is not there, empty if all are.
     """
 
     num_shards: int
@@ -48,6 +53,9 @@ class ShardPlan:
     image_bytes: float
     found: float
     sample: tuple[str, ...]
+    file_bytes: float = 0.0
+    sampled: int = 0
+    missing: str = ""
 
     @property
     def output_bytes(self) -> int:
@@ -97,14 +105,17 @@ def plan_shards(
         known = dict(zip(chosen, executor.map(source.size, chosen), strict=True))
     sizes = [size for size in known.values() if size is not None]
     found = len(sizes) / len(chosen) if chosen else 0.0
-    image_bytes = sum(sizes) / len(sizes) if sizes else 0.0
-    image_bytes *= _share_written(chosen, source, options)
+    file_bytes = sum(sizes) / len(sizes) if sizes else 0.0
+    image_bytes = file_bytes * _share_written(chosen, source, options)
     return ShardPlan(
-        num_shards=choose_num_shards(images * (found * image_bytes or _UNSEEN_IMAGE_BYTES)),
+        num_shards=choose_num_shards(images * (found * image_bytes or UNSEEN_IMAGE_BYTES)),
         images=images,
         image_bytes=image_bytes,
         found=found,
         sample=tuple(image_id for image_id, size in known.items() if size is not None),
+        file_bytes=file_bytes,
+        sampled=len(chosen),
+        missing=next((image_id for image_id, size in known.items() if size is None), ""),
     )
 
 
@@ -166,7 +177,7 @@ def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:
 def _share_written(image_ids: Sequence[str], source: ImageSource, options: ImageOptions) -> float:
     """Returns which share of its bytes an image keeps when it is written."""
     size = written = 0
-    for image_id in image_ids[:_TRIED_IMAGES]:
+    for image_id in image_ids[:TRIED_IMAGES]:
         try:
             data = source.sample(image_id)
             written += len(prepare(data, options).encoded)

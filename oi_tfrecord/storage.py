@@ -26,6 +26,11 @@ def is_local(path: str) -> bool:
     return not _SCHEME.match(path)
 
 
+def store_of(path: str) -> str:
+    """Returns the scheme of the object store that a path names an object of (`gs://`), empty if it names none."""
+    return next((scheme for scheme in remote_storage.ATOMIC_CREATE if path.startswith(scheme)), "")
+
+
 def join(folder: str, *parts: str) -> str:
     """Returns `parts` joined to `folder`; an absolute part or one with a scheme stands alone."""
     path = folder

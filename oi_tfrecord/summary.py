@@ -4,29 +4,41 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from oi_tfrecord import storage
+from oi_tfrecord.byte_sizes import format_size
 from oi_tfrecord.finish import LABEL_MAP_FILE, rejects_file
 from oi_tfrecord.manifest import MANIFEST_FILE
 from oi_tfrecord.output_state import first_shard
 from oi_tfrecord.plan import ConvertPlan
-from oi_tfrecord.shard_plan import ShardPlan
+from oi_tfrecord.shard_plan import UNSEEN_IMAGE_BYTES, ShardPlan
 from oi_tfrecord.tables import Listing, Table
 
 
-def print_shard_plan(shard_plan: ShardPlan, num_shards: int, out: TextIO) -> None:
+def print_shard_plan(shard_plan: ShardPlan, num_shards: int, place: tuple[str, str], out: TextIO) -> None:
     """Prints how many shards there will be and why.
 
     Args:
       shard_plan: the estimate.
       num_shards: what is used, planned or given.
+      place: the field of the configuration that says where images are, and where the missing one was looked for.
       out: where to.
     """
-    size = shard_plan.output_bytes
-    print(
-        f"plan       {num_shards:,} shards of about {size / num_shards / 1e6:,.0f} MB: about {shard_plan.images:,} "
-        f"images, {100 * shard_plan.found:.0f} % of them found, {shard_plan.image_bytes / 1e3:,.0f} KB each "
-        f"(sampled); output about {size / 1e9:,.2f} GB",
-        file=out,
-    )
+    size, images = shard_plan.output_bytes, f"about {shard_plan.images:,} images"
+    if size:
+        text = (
+            f"{num_shards:,} shards of about {format_size(size / num_shards)}: {images}, "
+            f"{100 * shard_plan.found:.0f} % of them found, {format_size(shard_plan.image_bytes)} each (sampled); "
+            f"output about {format_size(size)}"
+        )
+    elif shard_plan.missing:
+        field, path = place
+        text = (
+            f"{num_shards:,} shards: {images}, none of the {shard_plan.sampled:,} that were looked for is there, as "
+            f"{path}; put them there, or give another --{field}. Shards are planned for "
+            f"{format_size(UNSEEN_IMAGE_BYTES)} an image"
+        )
+    else:
+        text = f"{num_shards:,} shards: {images}, as far as a sample of the tables tells"
+    print(f"plan       {text}", file=out)
 
 
 def print_summary(plan: ConvertPlan, split: Mapping[str, Any], seconds: float, out: TextIO) -> None:
@@ -43,7 +55,7 @@ def print_summary(plan: ConvertPlan, split: Mapping[str, Any], seconds: float, o
         lines = [f"dry run    {totals['records']:,} records expected, if every image is there; {seconds:.1f} s"]
     else:
         lines = [
-            f"records    {totals['records']:,} in {totals['shards']:,} shards, {totals['bytes'] / 1e6:,.1f} MB, "
+            f"records    {totals['records']:,} in {totals['shards']:,} shards, {format_size(totals['bytes'])}, "
             f"{seconds:.1f} s",
             f"           {first_shard(plan)}{' ...' if plan.num_shards > 1 else ''}",
         ]

@@ -58,6 +58,10 @@ class UrlFolders:
         """Returns the images of a shard."""
         return FolderImages(self, joined_image_urls(joined))
 
+    def where(self, image_id: str) -> str:
+        """Returns the path at which the stand-in of `size` is looked for first."""
+        return self._files.path(next(iter(self._stand_in(image_id)), ""))
+
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of a stand-in from the first images of the metadata: a URL is known only in a shard."""
         return next((size for name in self._stand_in(image_id) if (size := self._files.size(name)) is not None), None)

@@ -55,6 +55,10 @@ class UrlSource:
         """Returns the images of a shard; nothing is downloaded before the first is read."""
         return UrlImages(self, joined)
 
+    def where(self, image_id: str) -> str:
+        """Returns where images come from: none is looked for to measure."""
+        return f"the {self.kind} URLs of the metadata"
+
     def size(self, image_id: str) -> int | None:
         """Returns about how many bytes an image has: no server is asked only to plan."""
         if self.kind is UrlKind.THUMBNAIL:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from oi_tfrecord.byte_sizes import format_size
 from oi_tfrecord.check_shard import FaultList, fault_from, from_json
 from oi_tfrecord.faults import Fault
 from oi_tfrecord.shard_counts import RecordCounts, describe_keys
@@ -99,7 +100,7 @@ def to_text(verdict: Verdict, seconds: float) -> Iterator[str]:
     for name, item in verdict.splits.items():
         counts = item.counts
         yield (
-            f"{name}: {counts.records:,} records in {item.shards:,} shards, {item.size / 1e6:,.1f} MB, "
+            f"{name}: {counts.records:,} records in {item.shards:,} shards, {format_size(item.size)}, "
             f"{counts.boxes:,} boxes, {counts.labels:,} image labels"
         )
         yield f"  {'key':<36} {'records':>11} {'with values':>11}  read by"

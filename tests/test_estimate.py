@@ -4,12 +4,13 @@ import pytest
 
 from oi_tfrecord.estimate import (
     ImageTiming,
-    Prices,
+    ListingTiming,
+    StorageRate,
     Workload,
-    describe,
     image_seconds,
     predict_cluster,
     predict_here,
+    storage_seconds,
     worker_hours,
 )
 
@@ -25,10 +26,12 @@ WORK = Workload(
     shards=1000,
     images=100_000,
     image_bytes=250_000,
+    file_bytes=250_000,
     shuffled_bytes=2_000_000_000,
     timing=ImageTiming(images=250, seconds=0.25, cpu_seconds=0.4),
 )
-NO_IMAGES = dataclasses.replace(WORK, timing=ImageTiming(0, 0.0, 0.0))
+# 500 s for the lists of ten archives by one worker, 100 of them for the largest.
+IN_ARCHIVES = dataclasses.replace(WORK, listing=ListingTiming(archives=10, seconds=500.0, largest=0.2))
 
 
 def test_lanes_that_wait_for_each_other_are_not_taken_for_fast_ones() -> None:
@@ -78,30 +81,75 @@ def test_the_work_does_not_depend_on_the_workers() -> None:
     assert worker_hours(WORK) == pytest.approx((16 + 160) / 3600)
 
 
-def lines(work: Workload, prices: Prices) -> dict[str, str]:
-    return dict(line.split(maxsplit=1) for line in describe(work, 2, 2, prices))
+def with_storage(**rates: float | bool) -> Workload:
+    return dataclasses.replace(WORK, storage=StorageRate(**rates))  # type: ignore[arg-type]
 
 
-def test_a_user_reads_bytes_time_work_and_cost() -> None:
-    told = lines(WORK, Prices(worker_hour=9.0, shuffle_gb=0.5))
-    assert told["shuffle"].startswith("2.000 GB of rows (2,000,000,000 bytes)")
-    assert told["time"].startswith("about 90.5 s on this machine (2 cores) with 2 workers: 10.5 s for the tables")
-    assert told["cluster"].startswith("about 90.5 s with 2 workers of one such core each")
-    # 25 GB in 80 s.
-    assert "312 MB/s" in told["cluster"]
-    assert told["work"].startswith("0.049 hours")
-    # 176 core-seconds at 9 an hour, and 2 GB at 0.5.
-    assert told["cost"] == "1.44: 0.44 for workers, 1.00 for the shuffle"
+@pytest.mark.parametrize(
+    ("rates", "seconds"),
+    [
+        # 25 GB to read and 25 to write.
+        ({}, 0.0),
+        ({"read": 100e6}, 250.0),
+        ({"read": 100e6, "cached": 0.8}, 50.0),
+        ({"read": 100e6, "written": 50e6}, 750.0),
+        ({"read": 100e6, "written": 50e6, "is_shared": False}, 500.0),
+        ({"written": 50e6, "buffered_bytes": 20e9}, 100.0),
+        ({"written": 50e6, "buffered_bytes": 26e9}, 0.0),
+    ],
+)
+def test_storage_takes_what_is_read_and_written(rates: dict[str, float | bool], seconds: float) -> None:
+    assert storage_seconds(with_storage(**rates)) == pytest.approx(seconds)
 
 
-def test_small_amounts_are_told_in_fractions_of_cents() -> None:
-    told = lines(WORK, Prices(worker_hour=0.09, shuffle_gb=0.0005))
-    assert told["cost"] == "0.0054: 0.0044 for workers, 0.0010 for the shuffle"
+def test_files_may_be_larger_than_what_is_written_of_them() -> None:
+    resized = dataclasses.replace(with_storage(read=100e6, written=100e6), file_bytes=1_000_000)
+    assert storage_seconds(resized) == pytest.approx(1000 + 250)
 
 
-def test_without_prices_or_images_nothing_is_made_up() -> None:
-    assert "--worker_hour_price" in lines(WORK, Prices())["cost"]
-    assert "--worker_hour_price" in lines(WORK, Prices(worker_hour=1.0))["cost"]
-    told = lines(NO_IMAGES, Prices(1.0, 1.0))
-    assert set(told) == {"shuffle", "time"}
-    assert not any(character.isdigit() for character in told["time"])
+def test_the_slower_of_cores_and_storage_bounds_the_images() -> None:
+    fast = predict_here(with_storage(read=1e9, written=1e9), 1, cores=2)
+    assert (fast.images, fast.bottleneck) == (pytest.approx(100), "images, by the number of workers")
+    slow = predict_here(with_storage(read=250e6, written=250e6), 1, cores=2)
+    assert (slow.images, slow.bottleneck) == (pytest.approx(200), "images, by the storage")
+    # No worker makes a disk faster.
+    assert predict_here(with_storage(read=250e6, written=250e6), 4, cores=2).images == pytest.approx(200)
+
+
+def test_workers_of_a_cluster_have_storage_that_keeps_up_or_that_is_given_for_each() -> None:
+    measured = with_storage(read=1e6, written=1e6)
+    assert predict_cluster(measured, 10, cores=2) == predict_cluster(WORK, 10, cores=2)
+    given = with_storage(read=100e6, written=100e6, is_given=True)
+    there = predict_cluster(given, 10, cores=2)
+    assert (there.images, there.bottleneck) == (pytest.approx(50), "images, by the storage")
+    # 3 shards are written by 3 machines.
+    few = predict_cluster(dataclasses.replace(given, shards=3), 10, cores=2)
+    assert few.images == pytest.approx(500 / 3)
+
+
+@pytest.mark.parametrize(
+    ("workers", "listing", "bottleneck"),
+    [
+        # One worker reads the tables (16 s) and lists all archives.
+        (1, 500.0, "lists of the archives, by the number of workers"),
+        # Five share them.
+        (5, (16 + 500) / 5 - 16 / 5, "lists of the archives, by the number of workers"),
+        # The largest archive takes 100 s, whoever lists the others.
+        (20, 100 - 16 / 20, "lists of the archives, by the number of archives"),
+    ],
+)
+def test_archives_are_listed_by_one_worker_each(workers: int, listing: float, bottleneck: str) -> None:
+    there = predict_cluster(IN_ARCHIVES, workers, cores=2)
+    assert there.listing == pytest.approx(listing)
+    assert there.bottleneck == bottleneck
+    here = predict_here(IN_ARCHIVES, workers, cores=64)
+    assert here.seconds == pytest.approx(here.fixed + here.tables + here.listing + here.images)
+    assert here.listing == pytest.approx(max((16 + 500) / min(workers, 50), 100) - 16 / workers)
+
+
+def test_without_archives_nothing_is_listed() -> None:
+    assert predict_here(WORK, 2, cores=2).listing == predict_cluster(WORK, 2, cores=2).listing == 0
+
+
+def test_lists_of_archives_are_work() -> None:
+    assert worker_hours(IN_ARCHIVES) == pytest.approx((16 + 160 + 500) / 3600)

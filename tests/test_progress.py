@@ -110,15 +110,15 @@ def test_reports_of_workers_add_up(work: WorkFolder, clock: Clock) -> None:
 
 def test_a_search_for_quoted_line_breaks_is_told(work: WorkFolder, clock: Clock) -> None:
     line = line_of(work, clock)
-    assert line.text() == "[0:00] reading tables: 0 rows, 0.0 MB of 400 MB (0 %), 0 rejects"
+    assert line.text() == "[0:00] reading tables: 0 rows, 0 bytes of 400 MB (0 %), 0 rejects"
     scan = Reporter(work, SCAN, clock)
     scan.add_range(0, 32_000_000, 0)
     scan.flush()
-    assert line.text() == "[0:00] reading tables: 32 MB searched for line breaks within quotes"
+    assert line.text() == "[0:00] reading tables: 32.0 MB searched for line breaks within quotes"
     read = Reporter(work, READ, clock)
     read.add_range(10, 4_000_000, 0)
     read.flush()
-    assert line.text() == "[0:00] reading tables: 10 rows, 4.0 MB of 400 MB (1 %), 0 rejects"
+    assert line.text() == "[0:00] reading tables: 10 rows, 4.00 MB of 400 MB (1 %), 0 rejects"
 
 
 def test_what_compressed_tables_hold_is_not_known_before(work: WorkFolder, clock: Clock) -> None:
@@ -126,7 +126,7 @@ def test_what_compressed_tables_hold_is_not_known_before(work: WorkFolder, clock
     read = Reporter(work, READ, clock)
     read.add_range(10, 4_000_000, 0)
     read.flush()
-    assert line.text() == "[0:00] reading tables: 10 rows, 4.0 MB, 0 rejects"
+    assert line.text() == "[0:00] reading tables: 10 rows, 4.00 MB, 0 rejects"
 
 
 def test_rates_and_time_left_count_from_the_first_writer(work: WorkFolder, clock: Clock) -> None:

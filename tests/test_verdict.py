@@ -45,7 +45,7 @@ def test_faults_of_whole_files_come_first() -> None:
 def test_the_text_and_the_report_tell_the_same() -> None:
     verdict = read_verdict(collect([check("a", 4, 3)], max_faults=1))
     lines = list(to_text(verdict, 2.0))
-    assert lines[0] == "train: 4 records in 1 shards, 0.0 MB, 8 boxes, 0 image labels"
+    assert lines[0] == "train: 4 records in 1 shards, 1.00 KB, 8 boxes, 0 image labels"
     assert "  other                                          4           0  unknown" in lines
     assert lines[-4:] == [
         "2.0 s, 2 records/s, 0 MB/s",
