@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from oi_tfrecord.cost import Prices, Requests
+from oi_tfrecord.cost import NO_PRICES, Prices, Requests
 from oi_tfrecord.estimate import ImageTiming, ListingTiming, StorageRate, Workload
 from oi_tfrecord.estimate_lines import describe
 
@@ -22,7 +22,7 @@ WORK = Workload(
 )
 
 
-def lines(work: Workload, prices: Prices = Prices()) -> dict[str, str]:
+def lines(work: Workload, prices: Prices = NO_PRICES) -> dict[str, str]:
     return dict(line.split(maxsplit=1) for line in describe(work, 2, 2, prices))
 
 
@@ -51,7 +51,9 @@ def test_requests_are_told_and_count() -> None:
 def test_lists_of_archives_are_told() -> None:
     listing = ListingTiming(archives=4, seconds=60.0, largest=0.5, shuffled_bytes=500_000_000)
     told = lines(dataclasses.replace(WORK, listing=listing), Prices(9.0, 1.0))
-    assert told["shuffle"].startswith("2.50 GB of rows (2,500,000,000 bytes, 500,000,000 of them for lists of archives)")
+    assert told["shuffle"].startswith(
+        "2.50 GB of rows (2,500,000,000 bytes, 500,000,000 of them for lists of archives)"
+    )
     # 16 and 60 seconds for two workers, of which the tables take 8.
     assert "10.5 s for the tables, 30.0 s for the lists of archives, 80.0 s for the images" in told["time"]
     assert "2.50 for the shuffle" in told["cost"]
