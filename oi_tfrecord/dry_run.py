@@ -51,26 +51,26 @@ def measure_workload(
     _, lanes = split_workers(min(workers, plan.num_shards), is_local=True)
     threads = lanes * (plan.config.read_threads or (EXPECTED if isinstance(source, PatternSource) else LOCAL_THREADS))
     extents = _find_extents(source, shard_plan)
-    new = _not_cached(extents)
+    cached = find_cached(extents)
     rate = (
         StorageRate(read=storage_rate, written=storage_rate, is_given=True)
         if storage_rate
-        else measure_storage(extents, plan.config.output_dir, threads)
+        else measure_storage(extents, cached, plan.config.output_dir, threads)
     )
     listing, sample = NO_ARCHIVES, None
     if archives := [file for file in plan.files if isinstance(file.table, Listing)]:
         # Of archives, other places were read than those that are listed and sampled now.
-        drop_cached(new)
+        drop_cached(_not_cached(extents, cached))
         job = plan.range_job(frozenset())
         listing, part = time_listing(job, archives)
         if isinstance(source, ArchiveSource) and part is not None:
             sample = ArchiveSample(source, job, part)
             extents = sample.extents
-            new = _not_cached(extents)
+            cached = find_cached(extents)
     # The timing is that of the processor, so what it reads is to be in memory.
     measure_read(extents, threads)
     timing = _time_images(plan, shard_plan, split, lanes, sample.read if sample else None)
-    drop_cached(new)
+    drop_cached(_not_cached(extents, cached))
     images = shard_plan.images * shard_plan.found
     return Workload(
         start_seconds=seconds[0],
@@ -103,8 +103,8 @@ def _find_extents(source: ImageSource, shard_plan: ShardPlan) -> list[Extent]:
     return list(dict.fromkeys(Extent(source.where(image_id), 0, source.size(image_id) or 0) for image_id in ids))
 
 
-def _not_cached(extents: list[Extent]) -> list[Extent]:
-    return [extent for extent, is_cached in zip(extents, find_cached(extents), strict=True) if not is_cached]
+def _not_cached(extents: list[Extent], cached: list[bool]) -> list[Extent]:
+    return [extent for extent, is_cached in zip(extents, cached, strict=True) if not is_cached]
 
 
 def _time_images(

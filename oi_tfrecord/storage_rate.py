@@ -2,8 +2,10 @@
 
 import concurrent.futures
 import contextlib
+import ctypes
 import functools
 import math
+import mmap
 import os
 import random
 import time
@@ -50,13 +52,22 @@ def find_cached(extents: Sequence[Extent]) -> list[bool]:
 
 
 def _is_cached(extent: Extent) -> bool:
-    if not hasattr(os, "RWF_NOWAIT"):
-        return False
-    # Some filesystems refuse to say, and a file may be gone.
-    with contextlib.suppress(OSError), _opened(extent.path) as descriptor:
-        # Else more than is asked for would be read, and be in memory from then on.
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-        return os.preadv(descriptor, [bytearray(1)], extent.offset + extent.length // 2, os.RWF_NOWAIT) == 1
+    # A file may be gone, and not every system can say.
+    with contextlib.suppress(OSError, ValueError, AttributeError), _opened(extent.path) as descriptor:
+        info = os.fstat(descriptor)
+        if os.geteuid() not in (0, info.st_uid) and not os.access(extent.path, os.W_OK):
+            # Of files of others, Linux says that all of them is in memory (`can_do_mincore` in mm/mincore.c).
+            return False
+        start = (extent.offset + extent.length // 2) // mmap.PAGESIZE * mmap.PAGESIZE
+        length = min(mmap.PAGESIZE, info.st_size - start)
+        state = ctypes.c_ubyte()
+        # Private and writable, as ctypes gives the address of no other; nothing is written.
+        with mmap.mmap(descriptor, length, flags=mmap.MAP_PRIVATE, offset=start) as mapped:
+            byte = ctypes.c_char.from_buffer(mapped)
+            address = ctypes.c_void_p(ctypes.addressof(byte))
+            del byte
+            failed = ctypes.CDLL(None).mincore(address, ctypes.c_size_t(length), ctypes.byref(state))
+        return not failed and bool(state.value & 1)
     return False
 
 
@@ -151,16 +162,16 @@ def _buffered_bytes() -> float:
     return 0.0
 
 
-def measure_storage(extents: Sequence[Extent], folder: str, threads: int) -> StorageRate:
+def measure_storage(extents: Sequence[Extent], cached: Sequence[bool], folder: str, threads: int) -> StorageRate:
     """Measures the storage of images and records, as far as it is on this machine.
 
     Args:
-      extents: of images, as they are read; empty if they are elsewhere.
+      extents: of images, as they are read; empty if they are elsewhere. They are in memory afterwards.
+      cached: which of them were before.
       folder: of the records; it is there.
       threads: extents that are read at once.
     """
     is_local = storage.is_local(folder)
-    cached = find_cached(extents)
     read = math.inf
     if extents and drop_cached(extents):
         read = measure_read(extents, threads)

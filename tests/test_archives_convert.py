@@ -253,7 +253,7 @@ def test_filters_leave_out_files_of_archives(release: Release, tmp_path: pathlib
     assert 0 < count["dropped"]["not_sampled"] < len(files_of(release))
 
 
-def test_a_dry_run_lists_no_archive(release: Release, tmp_path: pathlib.Path) -> None:
+def test_a_dry_run_hands_on_no_list_of_archives(release: Release, tmp_path: pathlib.Path) -> None:
     # That it is damaged would be seen, if it were read beyond its start.
     archive = tmp_path / "x.tar"
     pack_tar(archive, "x", files_of(release))

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from oi_tfrecord.cost import Prices, Requests
+from oi_tfrecord.cost import NO_PRICES, Prices, Requests
 from oi_tfrecord.estimate import ImageTiming, ListingTiming, StorageRate, Workload
 from oi_tfrecord.estimate_lines import describe
 
@@ -22,7 +22,7 @@ WORK = Workload(
 )
 
 
-def lines(work: Workload, prices: Prices = Prices()) -> dict[str, str]:
+def lines(work: Workload, prices: Prices = NO_PRICES) -> dict[str, str]:
     return dict(line.split(maxsplit=1) for line in describe(work, 2, 2, prices))
 
 

@@ -27,6 +27,23 @@ def test_a_sample_is_timed_and_leaves_nothing(lanes: int, tmp_path: pathlib.Path
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
+def test_images_may_be_read_by_another_way_than_the_source(tmp_path: pathlib.Path) -> None:
+    release = small_release.write_release(tmp_path / "data", images=12, faults=False)
+    (tmp_path / "x.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    flags = release.flags(tmp_path / "out", images=None, archives=tmp_path / "x.zip")
+    job = make_plan(parse_convert(flags).config).with_shards(3).shard_job()
+    assert time_sample(job, release.image_ids, {}, 1).images == 0
+    asked = []
+
+    def read(image_id: str) -> bytes:
+        asked.append(image_id)
+        return (release.folder / "images" / f"{image_id}.jpg").read_bytes()
+
+    timing = time_sample(job, release.image_ids, {}, 1, read)
+    assert set(asked) == set(release.image_ids)
+    assert timing.images % 12 == 0
+
+
 def test_without_a_sample_there_is_no_time(tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=12)
     job = make_plan(parse_convert(release.flags(tmp_path / "out")).config).with_shards(3).shard_job()

@@ -12,6 +12,7 @@ from oi_tfrecord.shard_plan import ShardPlan
 from oi_tfrecord.summary import print_shard_plan, print_summary
 
 PLAN = ShardPlan(num_shards=40, images=24_000, image_bytes=250_000.0, found=0.5, sample=())
+PLACE = ("images", "/a/00ff.jpg")
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +51,35 @@ def line_of(lines: list[str], start: str) -> str:
 
 def test_the_plan_tells_the_shards_that_are_used_and_the_estimate() -> None:
     out = io.StringIO()
-    print_shard_plan(PLAN, 20, out)
+    print_shard_plan(PLAN, 20, PLACE, out)
     # 24,000 images of 250 KB, half of them there, are 3 GB: 150 MB in each of 20 shards, not 75 as in the 40 planned.
     assert " ".join(out.getvalue().split()) == (
         "plan 20 shards of about 150 MB: about 24,000 images, 50 % of them found, 250 KB each (sampled); "
         "output about 3.00 GB"
     )
+
+
+def test_a_small_output_is_told_in_its_unit() -> None:
+    out = io.StringIO()
+    print_shard_plan(dataclasses.replace(PLAN, images=20, image_bytes=3_000.0), 1, PLACE, out)
+    assert "1 shards of about 30.0 KB" in out.getvalue()
+    assert "3.00 KB each (sampled); output about 30.0 KB" in out.getvalue()
+
+
+def test_where_no_image_is_found_the_plan_says_where_it_looked() -> None:
+    out = io.StringIO()
+    nothing = dataclasses.replace(PLAN, found=0.0, image_bytes=0.0, sampled=256, missing="00ff")
+    print_shard_plan(nothing, 48, PLACE, out)
+    assert " ".join(out.getvalue().split()) == (
+        "plan 48 shards: about 24,000 images, none of the 256 that were looked for is there, as /a/00ff.jpg; "
+        "put them there, or give another --images. Shards are planned for 300 KB an image"
+    )
+
+
+def test_a_plan_without_any_image_looked_for_none() -> None:
+    out = io.StringIO()
+    print_shard_plan(dataclasses.replace(PLAN, images=0, found=0.0, image_bytes=0.0), 1, PLACE, out)
+    assert " ".join(out.getvalue().split()) == "plan 1 shards: about 0 images, as far as a sample of the tables tells"
 
 
 def test_counts_are_those_of_the_manifest(plan: ConvertPlan) -> None:
