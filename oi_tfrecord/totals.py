@@ -32,7 +32,7 @@ class TableSum:
 class Totals:
     """The sum of results, to which more are added in any order.
 
-    A shard takes about 350 bytes of it, a range 600. The fields that are not described are the sums of those of
+    A shard takes about 350 bytes of it, a range 650. The fields that are not described are the sums of those of
     ShardResult.
 
     Attributes:

@@ -89,6 +89,42 @@ def test_a_manifest_of_another_shape_is_one_fault(verified: tuple[dict[str, Any]
     assert compare_manifest("train", manifest | {"balanced": False}, counts, size)[0].key == "balanced"
 
 
+def test_a_manifest_of_a_run_that_lost_a_range_or_shard_has_a_fault(
+    verified: tuple[dict[str, Any], RecordCounts, int],
+) -> None:
+    manifest, counts, size = verified
+    first, *others = manifest["inputs"]
+    coverage = first["coverage"]
+    starts, ends = coverage["starts_of_ranges"], coverage["ends_of_ranges"]
+    cases = {
+        "were lost": ([], []),
+        "were read twice": ([*starts, starts[-1]], [*ends, ends[-1]]),
+        # That is shorter than the other.
+        "is not as convert writes it": ([], ends),
+    }
+    for told, (some_starts, some_ends) in cases.items():
+        changed = first | {"coverage": coverage | {"starts_of_ranges": some_starts, "ends_of_ranges": some_ends}}
+        # It says of itself that it is balanced.
+        [fault] = compare_manifest("train", manifest | {"inputs": [changed, *others]}, counts, size)
+        assert told in fault.detail
+        assert (fault.file, fault.kind) == ("manifest.json", FaultKind.COUNT)
+    details = [
+        fault.detail for fault in compare_manifest("train", manifest | {"shards": manifest["shards"][:1]}, counts, size)
+    ]
+    assert "shard 1 of 2 has no result" in details
+    unbalanced = {name: table for name, table in manifest["tables"].items() if name != first["table"]}
+    faults = compare_manifest("train", manifest | {"tables": unbalanced}, counts, size)
+    assert f"tables.{first['table']}" in [fault.key for fault in faults]
+
+
+def test_a_manifest_from_before_ranges_were_told_has_no_fault(
+    verified: tuple[dict[str, Any], RecordCounts, int],
+) -> None:
+    manifest, counts, size = verified
+    older = [{name: value for name, value in item.items() if name != "coverage"} for item in manifest["inputs"]]
+    assert compare_manifest("train", manifest | {"inputs": older}, counts, size) == []
+
+
 def test_the_label_map_is_that_of_the_manifest_and_of_the_csv(
     verified: tuple[dict[str, Any], RecordCounts, int],
 ) -> None:
