@@ -133,7 +133,7 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
                 run_pipeline(
                     command.beam_arguments, processes, progress(0), lambda root: build_limit_pipeline(root, plan)
                 )
-                plan = plan.with_sample_below(plan.work.limit())
+                plan = plan.with_image_limit(plan.work.limit())
                 plan.work.clear_temporary()
                 if folder:
                     storage.delete_folder(folder)

@@ -77,10 +77,9 @@ class ConvertPlan:
             self, num_shards=num_shards, fingerprint=self.fingerprint | {"num_shards": num_shards}
         )
 
-    def with_sample_below(self, limit: int) -> "ConvertPlan":
+    def with_image_limit(self, limit: int) -> "ConvertPlan":
         """Returns the plan with the limit that `max_images` means."""
-        filters = dataclasses.replace(self.filters, sample_below=min(limit, self.filters.sample_below))
-        return dataclasses.replace(self, filters=filters)
+        return dataclasses.replace(self, filters=dataclasses.replace(self.filters, limit_below=limit))
 
     @property
     def source(self) -> ImageSource:

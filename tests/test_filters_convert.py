@@ -1,5 +1,6 @@
 """The filters of whole conversions, against a reading of the sample that goes row by row."""
 
+import csv
 import dataclasses
 import os
 import pathlib
@@ -7,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +25,8 @@ TABLES = {
     "machine_labels": "annotations-machine.csv",
 }
 COORDINATES = ("XMin", "XMax", "YMin", "YMax")
+OF_IMAGES = ("other_subset", "image_not_selected", "over_max_images")
+"""Reasons that are counted only for rows that no other filter leaves out."""
 Run = Callable[..., Converted]
 
 
@@ -100,11 +104,19 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What must come of a conversion: the annotations of each image, and the rows that fail each filter."""
+    """What must come of a conversion.
+
+    Attributes:
+      images: the annotations of each image.
+      failing: by table, the rows that fail each filter.
+      removed: by table, the rows that fail any.
+      unselected: by table and reason, the other rows that are left out, because of their image.
+    """
 
     images: dict[str, tuple[list, list]]
     failing: dict[str, Counter[str]]
     removed: dict[str, int]
+    unselected: dict[str, Counter[str]]
 
 
 def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
@@ -122,7 +134,8 @@ def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
             removed[table] += bool(failed)
             if not failed:
                 kept[table].append(row)
-    right_subset = {row["ImageID"] for row in kept["metadata"] if not wanted.subset or row["Subset"] in wanted.subset}
+    in_subset = {row["ImageID"]: not wanted.subset or row["Subset"] in wanted.subset for row in kept["metadata"]}
+    right_subset = {image_id for image_id, is_right in in_subset.items() if is_right}
     by_image = {
         table: {image_id: [row for row in kept[table] if row["ImageID"] == image_id] for image_id in right_subset}
         for table in ("boxes", "human_labels")
@@ -134,8 +147,19 @@ def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
         or by_image["boxes"][image_id]
         or (wanted.select == "labelled" and by_image["human_labels"][image_id])
     ]
-    if wanted.max_images:
-        selected = sorted(selected, key=sample_hash)[: wanted.max_images]
+    over = [image_id for image_id in sorted(selected, key=sample_hash)[wanted.max_images :] if wanted.max_images]
+    limit = sample_hash(over[0]) if over else 2**64
+
+    def why_left_out(table: str, image_id: str) -> str:
+        if sample_hash(image_id) >= limit:
+            # That an image is of another subset, only its own row says.
+            return "over_max_images" if table != "metadata" or in_subset[image_id] else "other_subset"
+        return "other_subset" if not in_subset[image_id] else "" if image_id in selected else "image_not_selected"
+
+    unselected = {table: Counter(why_left_out(table, row["ImageID"]) for row in kept[table]) for table in TABLES}
+    for count in unselected.values():
+        del count[""]
+    selected = [image_id for image_id in selected if image_id not in over]
     images = {}
     for image_id in selected:
         boxes = [
@@ -144,7 +168,7 @@ def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
         ]
         labels = [(row["LabelName"], float(row["Confidence"])) for row in by_image["human_labels"][image_id]]
         images[image_id] = (boxes, labels)
-    return Expected(images, failing, removed)
+    return Expected(images, failing, removed, unselected)
 
 
 def read_records(output_dir: pathlib.Path, split: str) -> dict[str, tuple[list, list]]:
@@ -220,18 +244,18 @@ def test_a_filter_leaves_what_a_reading_row_by_row_leaves(
     done = run(sample, tmp_path / "out", *wanted.flags(tmp_path), split=split)
     assert done.code == 0, done.err
     assert read_records(tmp_path / "out", split) == expected.images
+    check_counts(done.manifest(split), expected)
 
-    manifest = done.manifest(split)
+
+def check_counts(manifest: dict[str, Any], expected: Expected) -> None:
     assert manifest["balanced"] is True
     assert manifest["images"]["selected"] == len(expected.images)
-    selection = {"image_not_selected", "other_subset"}
+    assert manifest["tables"].keys() == TABLES.keys()
     for table, count in manifest["tables"].items():
         assert count["rejected"] == {}
-        dropped = {reason: n for reason, n in count["dropped"].items() if reason not in selection}
-        if wanted.max_images:
-            # Of the rows of images beyond the limit some are counted as not sampled that fail another filter, too.
-            assert sum(count["dropped"].values()) == count["rows_read"] - count["written"]
-            continue
+        found = {reason: n for reason, n in count["dropped"].items() if n}
+        assert {reason: n for reason, n in found.items() if reason in OF_IMAGES} == expected.unselected[table]
+        dropped = {reason: n for reason, n in found.items() if reason not in OF_IMAGES}
         # A row that fails several filters is counted for one of them.
         assert sum(dropped.values()) == expected.removed[table]
         assert all(n <= expected.failing[table][reason] for reason, n in dropped.items())
@@ -240,6 +264,56 @@ def test_a_filter_leaves_what_a_reading_row_by_row_leaves(
     boxes, labels = (sum(len(image[place]) for image in expected.images.values()) for place in (0, 1))
     assert manifest["tables"]["boxes"]["written"] == boxes
     assert manifest["tables"]["human_labels"]["written"] == labels
+
+
+@pytest.fixture(scope="module")
+def mixed(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The sample with images of two subsets in one table: every third of the train images is of `validation`."""
+    data = tmp_path_factory.mktemp("mixed")
+    shutil.copytree(sample / "2017_11", data / "2017_11")
+    os.symlink(sample / "images", data / "images")
+    path = data / "2017_11" / "train" / TABLES["metadata"]
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    for row in rows[1::3]:
+        row[header.index("Subset")] = "validation"
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    return data
+
+
+MIXED_CASES = {
+    "one": {"subset": ("train",)},
+    "the other, all images": {"subset": ("validation",), "select": "all"},
+    "both": {"subset": ("train", "validation")},
+    "sample": {"subset": ("train",), "sample": 0.6},
+    "most images": {"subset": ("train",), "max_images": 5},
+    "just as many images": {"subset": ("validation",), "max_images": 16, "select": "all"},
+    "sample and most images": {"subset": ("train",), "sample": 0.7, "max_images": 4, "select": "labelled"},
+    "boxes": {"subset": ("train",), "classes": (TREE, BALL), "box_sources": ("xclick",), "max_images": 3},
+}
+
+
+@pytest.mark.parametrize("case", MIXED_CASES)
+def test_rows_of_images_of_other_subsets_and_beyond_the_limit_are_counted_apart(
+    case: str, mixed: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    wanted = Wanted(**MIXED_CASES[case])
+    expected = read_by_row(mixed, "train", wanted)
+    done = run(mixed, tmp_path / "out", *wanted.flags(tmp_path), "--extra_keys=machine_labels,attribution")
+    assert done.code == 0, done.err
+    assert read_records(tmp_path / "out", "train") == expected.images
+    check_counts(done.manifest(), expected)
+
+
+def test_the_mixed_cases_tell_the_reasons_apart(mixed: pathlib.Path) -> None:
+    found = {case: read_by_row(mixed, "train", Wanted(**values)).unselected for case, values in MIXED_CASES.items()}
+    for case, by_table in found.items():
+        for table in ("metadata", "human_labels"):
+            assert (by_table[table]["other_subset"] > 0) is (case != "both"), (case, table)
+            assert (by_table[table]["over_max_images"] > 0) is ("most images" in case or case == "boxes"), (case, table)
+    assert found["one"]["boxes"]["image_not_selected"] == 0
+    assert found["one"]["human_labels"]["image_not_selected"] > 0
 
 
 @pytest.mark.parametrize("case", CASES)
