@@ -218,7 +218,9 @@ def _finish_job(plan: ConvertPlan) -> FinishJob:
     }
     config = plan.config
     attribution_csv = config.attribution_csv and not config.dry_run
-    return FinishJob(config.split, config.output_dir, plan.work, inputs, about, attribution_csv, config.dry_run)
+    return FinishJob(
+        config.split, config.output_dir, plan.work, inputs, about, plan.asked, attribution_csv, config.dry_run
+    )
 
 
 def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:

@@ -15,6 +15,10 @@ _HALF_DECIMAL = np.float32(5e-7)
 """Half of the last decimal of a published coordinate: a side of just the least length is kept, rounded or not."""
 
 
+VALUE_FILTERS = {Table.METADATA: ("subset", "Subset"), Table.BOXES: ("box_sources", "Source")}
+"""Table to the field of the configuration that names values of one of its columns, and the column."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RowFilters:
     """What is left out of each table.
@@ -57,6 +61,12 @@ class RowFilters:
     def leaves_out_boxes(self) -> bool:
         """Whether boxes are left out by what is not in other tables: source, flags, confidence or size."""
         return bool(self.box_sources or self.exclude_flags or self.min_confidence or self.min_box_side)
+
+    @property
+    def named_values(self) -> dict[Table, tuple[str, ...]]:
+        """Table to the values that are kept of its column of VALUE_FILTERS, where not all are."""
+        named = {Table.METADATA: self.subsets, Table.BOXES: self.box_sources}
+        return {table: values for table, values in named.items() if values}
 
     def find_dropped(self, table: Table, rows: np.ndarray, sources: tuple[str, ...]) -> list[tuple[Drop, np.ndarray]]:
         """Finds the rows that are left out.

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from oi_tfrecord.filter_account import given_reasons
 from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.results import RangeResult
@@ -49,8 +50,13 @@ def first_lines(inputs: Sequence[TableInput], ranges: Iterable[RangeResult]) -> 
     return lines
 
 
-def balance_tables(totals: Totals) -> dict[str, dict[str, Any]]:
-    """Balances each table: rows read = rows written + rejected by reason + dropped by reason."""
+def balance_tables(totals: Totals, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Balances each table: rows read = rows written + rejected by reason + dropped by reason.
+
+    Args:
+      totals: of all ranges and shards.
+      config: a filter that it gives has its count of dropped rows, if it is 0, too.
+    """
     balance = {}
     for table in sorted({result.table for result in totals.ranges}):
         read = [result for result in totals.ranges if result.table == table]
@@ -63,7 +69,7 @@ def balance_tables(totals: Totals) -> dict[str, dict[str, Any]]:
             "written": joined.written,
             **({"added_by_hierarchy": joined.added} if joined.added else {}),
             "rejected": rejected,
-            "dropped": dropped,
+            "dropped": dict(sorted((dict.fromkeys(given_reasons(config, table), 0) | dropped).items())),
             "balanced": rows_read == joined.written + sum(rejected.values()) + sum(dropped.values()),
         }
     return balance
@@ -107,7 +113,7 @@ def build_split(
       about: what the plan knows: version, configuration, class files, fingerprint.
     """
     ranges = sorted(totals.ranges, key=lambda item: (item.table, item.file, item.index))
-    images, tables = balance_images(totals), balance_tables(totals)
+    images, tables = balance_images(totals), balance_tables(totals, about.get("config", {}))
     boxes = sum_counts(totals.boxes_per_class)
     positive = sum_counts(totals.positive_per_class)
     negative = sum_counts(totals.negative_per_class)

@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -11,7 +12,8 @@ from oi_tfrecord.batches import partition
 from oi_tfrecord.classes import Vocabulary
 from oi_tfrecord.csv_input import FileRange, read_range
 from oi_tfrecord.csv_rows import parse_rows
-from oi_tfrecord.filters import RowFilters
+from oi_tfrecord.filter_account import count_values, pack_found
+from oi_tfrecord.filters import VALUE_FILTERS, RowFilters
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.rejects import format_piece, reject_row
 from oi_tfrecord.results import RangeResult
@@ -83,7 +85,18 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
         rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
         yield from partition(key, rows, job.num_shards, job.finished_shards)
         _store_rejects(job.work, file, key, rows)
-        yield _result(job, key, data, rows)
+        result = _result(job, key, data, rows)
+        yield dataclasses.replace(result, **_find_named(job.filters, file.table, parsed.columns))
+
+
+def _find_named(filters: RowFilters, table: Table, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of the result that tell which of what filters name is in the range, filtered or not."""
+    found: dict[str, Any] = {}
+    if (named := filters.named_values.get(table)) and (column := VALUE_FILTERS[table][1]) in columns:
+        found["values"] = count_values(columns[column].values, columns[column].codes, named)
+    if filters.image_ids is not None:
+        found["found_ids"] = pack_found(columns["ImageID"], filters.image_ids)
+    return found
 
 
 def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: TableRows) -> None:

@@ -28,6 +28,8 @@ RANGES = st.builds(
     dropped=DROPPED,
     class_rows=st.dictionaries(st.text(max_size=9), COUNT),
     ends_open=st.booleans(),
+    values=st.dictionaries(st.text(max_size=9), COUNT),
+    found_ids=st.sampled_from(["", "eAFjAAAAAQAB"]),
 )
 SHARDS = st.builds(
     ShardResult,
