@@ -139,7 +139,7 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
                 run_pipeline(
                     command.beam_arguments, processes, progress(0), lambda root: build_limit_pipeline(root, plan)
                 )
-                plan = plan.with_sample_below(plan.work.limit())
+                plan = plan.with_image_limit(plan.work.limit())
                 plan.work.clear_temporary()
                 if folder:
                     storage.delete_folder(folder)
@@ -197,7 +197,9 @@ def _finish_job(plan: ConvertPlan) -> FinishJob:
     }
     config = plan.config
     attribution_csv = config.attribution_csv and not config.dry_run
-    return FinishJob(config.split, config.output_dir, plan.work, inputs, about, attribution_csv, config.dry_run)
+    return FinishJob(
+        config.split, config.output_dir, plan.work, inputs, about, plan.asked, attribution_csv, config.dry_run
+    )
 
 
 def _table_input(file: InputFile) -> TableInput:

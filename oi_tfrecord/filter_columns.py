@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.filters import VALUE_FILTERS
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.tables import FLAGS, Table
-
-_NEEDED = (("subset", Table.METADATA, "Subset"), ("box_sources", Table.BOXES, "Source"))
 
 
 def check_filter_columns(config: ConvertConfig, files: Sequence[InputFile]) -> list[str]:
@@ -20,7 +19,7 @@ def check_filter_columns(config: ConvertConfig, files: Sequence[InputFile]) -> l
     Raises:
       ConfigError: if images or boxes are to be chosen by a column that is not there.
     """
-    for field, table, column in _NEEDED:
+    for table, (field, column) in VALUE_FILTERS.items():
         own = [file for file in files if file.table is table]
         without = [file.path for file in own if column not in file.names]
         if getattr(config, field) and (without or not own):

@@ -15,6 +15,10 @@ _HALF_DECIMAL = np.float32(5e-7)
 """Half of the last decimal of a published coordinate: a side of just the least length is kept, rounded or not."""
 
 
+VALUE_FILTERS = {Table.METADATA: ("subset", "Subset"), Table.BOXES: ("box_sources", "Source")}
+"""Table to the field of the configuration that names values of one of its columns, and the column."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RowFilters:
     """What is left out of each table.
@@ -26,7 +30,8 @@ class RowFilters:
         says that the class was verified to be absent.
       min_box_side: of the shorter side of a box, as a fraction of the image's side, 0 to 1.
       subsets: values of Subset of the images that are kept; empty keeps all.
-      sample_below: images whose `sample_hash` is below are kept, 0 to EVERY_IMAGE.
+      sample_below: images whose `sample_hash` is below are kept, 0 to EVERY_IMAGE; what `sample` means.
+      limit_below: the same, of those that all other filters keep; what `max_images` means.
       image_ids: sorted uint64 array of the ImageIDs that are kept; None keeps all.
       chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
     """
@@ -37,6 +42,7 @@ class RowFilters:
     min_box_side: float = 0.0
     subsets: tuple[str, ...] = ()
     sample_below: int = EVERY_IMAGE
+    limit_below: int = EVERY_IMAGE
     image_ids: np.ndarray | None = None
     chosen_codes: np.ndarray | None = None
 
@@ -47,13 +53,20 @@ class RowFilters:
         for field in ("min_confidence", "min_box_side"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ConfigError(field, f"{getattr(self, field)} is not within 0 to 1")
-        if not 0 <= self.sample_below <= EVERY_IMAGE:
-            raise ConfigError("sample", f"{self.sample_below} is not within 0 to 2**64")
+        for field, limit in (("sample", self.sample_below), ("max_images", self.limit_below)):
+            if not 0 <= limit <= EVERY_IMAGE:
+                raise ConfigError(field, f"{limit} is not within 0 to 2**64")
 
     @property
     def leaves_out_boxes(self) -> bool:
         """Whether boxes are left out by what is not in other tables: source, flags, confidence or size."""
         return bool(self.box_sources or self.exclude_flags or self.min_confidence or self.min_box_side)
+
+    @property
+    def named_values(self) -> dict[Table, tuple[str, ...]]:
+        """Table to the values that are kept of its column of VALUE_FILTERS, where not all are."""
+        named = {Table.METADATA: self.subsets, Table.BOXES: self.box_sources}
+        return {table: values for table, values in named.items() if values}
 
     def find_dropped(self, table: Table, rows: np.ndarray, sources: tuple[str, ...]) -> list[tuple[Drop, np.ndarray]]:
         """Finds the rows that are left out.
@@ -69,8 +82,10 @@ class RowFilters:
         checks = []
         if self.image_ids is not None:
             checks.append((Drop.NOT_IN_IMAGE_LIST, is_in(rows["image_id"], self.image_ids)))
+        if min(self.sample_below, self.limit_below) < EVERY_IMAGE:
+            hashes = sample_hash(rows["image_id"])
         if self.sample_below < EVERY_IMAGE:
-            checks.append((Drop.NOT_SAMPLED, sample_hash(rows["image_id"]) < np.uint64(self.sample_below)))
+            checks.append((Drop.NOT_SAMPLED, hashes < np.uint64(self.sample_below)))
         if table in LABEL_TABLES and sources:
             # V1 keeps both kinds of label in one file; machine labels never pass for verified ones.
             machine = np.array([source == MACHINE_SOURCE for source in sources], bool)
@@ -92,6 +107,12 @@ class RowFilters:
             if self.min_box_side > 0:
                 shorter = np.minimum(rows["xmax"] - rows["xmin"], rows["ymax"] - rows["ymin"])
                 checks.append((Drop.SMALL_BOX, shorter >= np.float32(self.min_box_side) - _HALF_DECIMAL))
+        if self.limit_below < EVERY_IMAGE:
+            within = hashes < np.uint64(self.limit_below)
+            if self.subsets and "excluded" in (rows.dtype.names or ()):
+                # Within the limit the join leaves them out; beyond it no annotation gets there that needs them.
+                checks.append((Drop.OTHER_SUBSET, within | (rows["excluded"] == 0)))
+            checks.append((Drop.OVER_MAX_IMAGES, within))
         free = np.ones(len(rows), bool)
         dropped = []
         for reason, passed in checks:
@@ -165,11 +186,11 @@ def lowest_hashes(hashes: np.ndarray, count: int) -> np.ndarray:
     return hashes if len(hashes) <= count else np.partition(hashes, count - 1)[:count]
 
 
-def sample_below_of(lowest: np.ndarray, count: int) -> int:
-    """Returns `sample_below` that keeps `count` images.
+def limit_below_of(lowest: np.ndarray, count: int) -> int:
+    """Returns `limit_below` that keeps `count` images.
 
     Args:
-      lowest: the `count` lowest sample hashes of the images, or all hashes if there are fewer.
+      lowest: the `count` + 1 lowest sample hashes of the images, or all hashes if there are fewer.
       count: images to keep.
     """
-    return EVERY_IMAGE if len(lowest) < count else int(lowest.max()) + 1
+    return EVERY_IMAGE if len(lowest) <= count else int(lowest.max())

@@ -8,6 +8,7 @@ from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.attribution import attribution_file, format_attribution_header
+from oi_tfrecord.filter_account import AskedFor, warn_of_filters
 from oi_tfrecord.label_map import LabelMap, format_csv, format_pbtxt
 from oi_tfrecord.manifest import TableInput, build_split, first_lines, merge_split
 from oi_tfrecord.manifest_file import read_manifest, write_manifest
@@ -34,6 +35,7 @@ class FinishJob:
       work: folder of the results and rejects; it is deleted at the end.
       inputs: the CSV files.
       about: entries that the manifest takes over.
+      asked: what filters name.
       attribution_csv: whether the shards left parts of an attribution file.
       dry_run: whether the manifest is to hold what an estimate needs.
     """
@@ -43,6 +45,7 @@ class FinishJob:
     work: WorkFolder
     inputs: tuple[TableInput, ...]
     about: Mapping[str, Any]
+    asked: AskedFor = dataclasses.field(default_factory=AskedFor)
     attribution_csv: bool = False
     dry_run: bool = False
 
@@ -96,6 +99,7 @@ def finish_dataset(job: FinishJob, totals: Totals, label_map: LabelMap) -> dict[
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)
     split = build_split(job.inputs, totals, label_map, about)
+    split["warnings"] += warn_of_filters(job.asked, totals, split)
     if job.dry_run:
         split["estimate"] = {
             "ranges": len(totals.ranges),

@@ -145,21 +145,22 @@ def join_shard(
         rejected.setdefault(Table.MASKS, Counter()).update(fault.reason for fault in pairs.faults)
 
     selected = _select_images(len(hashes), {table: image_of for table, (_, image_of) in found.items()}, images)
-    not_excluded = np.ones(len(hashes), bool)
+    excluded = np.zeros(len(hashes), bool)
     if has_metadata.any():
-        not_excluded[has_metadata] = metadata.rows["excluded"][metadata_of[has_metadata]] == 0
-        if excluded := int(np.count_nonzero(~not_excluded)):
-            dropped[Table.METADATA][Drop.OTHER_SUBSET] += excluded
-        if left_out := int(np.count_nonzero(has_metadata & ~selected & not_excluded)):
+        excluded[has_metadata] = metadata.rows["excluded"][metadata_of[has_metadata]] != 0
+        if of_others := int(np.count_nonzero(excluded)):
+            dropped[Table.METADATA][Drop.OTHER_SUBSET] += of_others
+        if left_out := int(np.count_nonzero(has_metadata & ~selected & ~excluded)):
             dropped[Table.METADATA][Drop.IMAGE_NOT_SELECTED] += left_out
-    not_selected = int(np.count_nonzero(~selected & not_excluded))
-    selected &= not_excluded
+    not_selected = int(np.count_nonzero(~selected & ~excluded))
+    selected &= ~excluded
     annotations: dict[Table, Annotations] = {}
     for table, (rows, image_of) in found.items():
         if not selected.all() and len(image_of):
             kept = selected[image_of]
             if left_out := int(np.count_nonzero(~kept)):
-                dropped[table][Drop.IMAGE_NOT_SELECTED] += left_out
+                of_others = int(np.count_nonzero(excluded[image_of]))
+                _count_left_out(dropped[table], left_out, of_others)
                 rows, image_of = rows.select(kept), image_of[kept]
                 if table is Table.BOXES and pairs is not None:
                     pairs = dataclasses.replace(pairs, mask_of=pairs.mask_of[kept])
@@ -177,8 +178,8 @@ def join_shard(
             windows=listed.texts.get(WINDOW),
         )
         reject(Listing.IMAGE_FILES, repeated, Reject.DUPLICATE, "the image occurs before in the archives")
-        if others:
-            dropped[Listing.IMAGE_FILES][Drop.IMAGE_NOT_SELECTED] += others
+        of_others = int(np.count_nonzero(_find(hashes[excluded], listed.rows)[1]))
+        _count_left_out(dropped[Listing.IMAGE_FILES], others, of_others)
     masks = None
     if pairs is not None:
         mask_files = None
@@ -203,6 +204,13 @@ def _find(hashes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     if not len(hashes):
         return image_of, np.zeros(len(rows), bool)
     return image_of, hashes[np.minimum(image_of, len(hashes) - 1)] == row_hashes
+
+
+def _count_left_out(dropped: Counter[Drop], left_out: int, of_others: int) -> None:
+    """Counts rows of images that are left out, `of_others` of them as those of other subsets."""
+    for reason, count in ((Drop.OTHER_SUBSET, of_others), (Drop.IMAGE_NOT_SELECTED, left_out - of_others)):
+        if count:
+            dropped[reason] += count
 
 
 def _take_texts(metadata: Stacked, metadata_of: np.ndarray) -> dict[str, pa.Array]:

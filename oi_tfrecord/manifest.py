@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord.coverage import Unit, describe_coverage, find_losses
+from oi_tfrecord.filter_account import given_reasons
 from oi_tfrecord.label_map import LabelMap
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.results import RangeResult
@@ -59,8 +60,16 @@ def first_lines(inputs: Sequence[TableInput], ranges: Iterable[RangeResult]) -> 
     return lines
 
 
-def balance_tables(inputs: Sequence[TableInput], totals: Totals) -> dict[str, dict[str, Any]]:
-    """Balances each table that has input files: rows read = rows written + rejected by reason + dropped by reason."""
+def balance_tables(
+    inputs: Sequence[TableInput], totals: Totals, config: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Balances each table that has input files: rows read = rows written + rejected by reason + dropped by reason.
+
+    Args:
+      inputs: the files.
+      totals: of all ranges and shards.
+      config: a filter that it gives has its count of dropped rows, if it is 0, too.
+    """
     balance = {}
     for table in sorted({item.table for item in inputs}):
         read = [result for result in totals.ranges if result.table == table]
@@ -73,7 +82,7 @@ def balance_tables(inputs: Sequence[TableInput], totals: Totals) -> dict[str, di
             "written": joined.written,
             **({"added_by_hierarchy": joined.added} if joined.added else {}),
             "rejected": rejected,
-            "dropped": dropped,
+            "dropped": dict(sorted((dict.fromkeys(given_reasons(config, table), 0) | dropped).items())),
             "balanced": rows_read == joined.written + sum(rejected.values()) + sum(dropped.values()),
         }
     return balance
@@ -117,7 +126,7 @@ def build_split(
       about: what the plan knows: version, configuration, class files, fingerprint.
     """
     ranges = sorted(totals.ranges, key=lambda item: (item.table, item.file, item.index))
-    images, tables = balance_images(totals), balance_tables(inputs, totals)
+    images, tables = balance_images(totals), balance_tables(inputs, totals, about.get("config", {}))
     boxes = sum_counts(totals.boxes_per_class)
     positive = sum_counts(totals.positive_per_class)
     negative = sum_counts(totals.negative_per_class)

@@ -14,6 +14,7 @@ from oi_tfrecord.archive_source import ArchiveSource
 from oi_tfrecord.class_plan import ClassPlan, read_classes, read_given
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.fetch import check_installed
+from oi_tfrecord.filter_account import AskedFor
 from oi_tfrecord.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.images import ImageOptions
@@ -77,10 +78,9 @@ class ConvertPlan:
             self, num_shards=num_shards, fingerprint=self.fingerprint | {"num_shards": num_shards}
         )
 
-    def with_sample_below(self, limit: int) -> "ConvertPlan":
+    def with_image_limit(self, limit: int) -> "ConvertPlan":
         """Returns the plan with the limit that `max_images` means."""
-        filters = dataclasses.replace(self.filters, sample_below=min(limit, self.filters.sample_below))
-        return dataclasses.replace(self, filters=filters)
+        return dataclasses.replace(self, filters=dataclasses.replace(self.filters, limit_below=limit))
 
     @property
     def source(self) -> ImageSource:
@@ -111,6 +111,21 @@ class ConvertPlan:
             archives=ArchiveSource(self._archives(Listing.MASK_FILES), config.max_image_bytes),
             max_pixels=config.max_image_pixels,
         )
+
+    @property
+    def asked(self) -> AskedFor:
+        """What the filters name, for warnings of what is not there."""
+        mids = self.classes.label_mids if self.config.classes else ()
+        return AskedFor(
+            values=self.filters.named_values,
+            classes={mid: self.classes.descriptions.get(mid, mid) for mid in mids},
+            counted=self._counted,
+            listed=0 if self.filters.image_ids is None else len(self.filters.image_ids),
+        )
+
+    @property
+    def _counted(self) -> Table:
+        return Table.BOXES if self.config.task == "detection" else Table.HUMAN_LABELS
 
     def _archives(self, listing: Listing) -> tuple[InputFile, ...]:
         return tuple(file for file in self.files if file.table == listing)
@@ -144,7 +159,7 @@ class ConvertPlan:
             block_bytes=self.config.csv_block_mb << 20,
             work=self.work,
             shuffle_folder=self.shuffle_folder,
-            counted=Table.BOXES if self.config.task == "detection" else Table.HUMAN_LABELS,
+            counted=self._counted,
         )
 
     def shard_job(self) -> ShardJob:

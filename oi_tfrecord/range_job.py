@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -11,7 +12,8 @@ from oi_tfrecord.batches import partition
 from oi_tfrecord.classes import Vocabulary
 from oi_tfrecord.csv_input import Block, FileRange, read_range
 from oi_tfrecord.csv_rows import parse_rows
-from oi_tfrecord.filters import RowFilters
+from oi_tfrecord.filter_account import count_values, pack_found
+from oi_tfrecord.filters import VALUE_FILTERS, RowFilters
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.rejects import format_piece, reject_row
 from oi_tfrecord.results import RangeResult
@@ -81,8 +83,8 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
     for block in read_range(file, file_range, job.block_bytes):
         if last is not None:
             yield last
-        key, rows = block.key, _parse(job, file, block.data)
-        last = _result(job, block, rows)
+        key = block.key
+        rows, last = _take_rows(job, file, block)
         # The text is the largest part of a range, and the next one of this process may need its place.
         del block
         yield from partition(key, rows, job.num_shards, job.finished_shards)
@@ -92,10 +94,22 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
         yield dataclasses.replace(last, is_last=file.compressed or last.end == file.size)
 
 
-def _parse(job: RangeJob, file: InputFile, data: bytes) -> TableRows:
+def _take_rows(job: RangeJob, file: InputFile, block: Block) -> tuple[TableRows, RangeResult]:
     wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
-    parsed = parse_rows(data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
-    return make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
+    parsed = parse_rows(block.data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
+    rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
+    found = _find_named(job.filters, file.table, parsed.columns)
+    return rows, dataclasses.replace(_result(job, block, rows), **found)
+
+
+def _find_named(filters: RowFilters, table: Table | Listing, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of the result that tell which of what filters name is in the range, filtered or not."""
+    found: dict[str, Any] = {}
+    if (named := filters.named_values.get(table)) and (column := VALUE_FILTERS[table][1]) in columns:
+        found["values"] = count_values(columns[column].values, columns[column].codes, named)
+    if filters.image_ids is not None:
+        found["found_ids"] = pack_found(columns["ImageID"], filters.image_ids)
+    return found
 
 
 def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: TableRows) -> None:

@@ -43,6 +43,7 @@ class Drop(enum.StrEnum):
     CLASS_NOT_CHOSEN = "class_not_chosen"
     NOT_IN_IMAGE_LIST = "not_in_image_list"
     NOT_SAMPLED = "not_sampled"
+    OVER_MAX_IMAGES = "over_max_images"
     LOW_CONFIDENCE = "low_confidence"
     BOX_SOURCE = "box_source"
     EXCLUDED_FLAG = "excluded_flag"

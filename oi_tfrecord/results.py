@@ -23,6 +23,8 @@ class RangeResult:
       ends_open: whether its last line lacks a line end.
       is_last: whether the file ends with it.
       damage: what is wrong with the archive that the range is of; empty if nothing is.
+      values: rows by value of the column that a filter names values of (`count_values`); empty if none does.
+      found_ids: which ImageIDs of the list to keep are in it (`pack_found`); empty without a list.
       shuffled_bytes: of its rows as they were handed on; for estimates only, as a rerun hands on fewer.
       cpu_seconds: that it took; for estimates only.
     """
@@ -41,6 +43,8 @@ class RangeResult:
     ends_open: bool
     is_last: bool
     damage: str = ""
+    values: dict[str, int] = dataclasses.field(default_factory=dict)
+    found_ids: str = ""
     shuffled_bytes: int = 0
     cpu_seconds: float = 0.0
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from oi_tfrecord import boxes, labels
 from oi_tfrecord.classes import Vocabulary
@@ -128,6 +129,9 @@ def make_rows(
         if filters.subsets and isinstance(subset := columns.get("Subset"), Category):
             kept_subset = np.array([value in filters.subsets for value in subset.values], bool)
             rows["excluded"] = ~kept_subset[subset.codes] if len(rows) else False
+            # The join has to know the image, or its annotations would be of no image; it needs no more of it.
+            excluded = pa.array(rows["excluded"] != 0)
+            texts = {name: pc.if_else(excluded, pa.scalar(b"", column.type), column) for name, column in texts.items()}
         kept, dropped = _filter(table, rows, np.ones(len(rows), bool), (), filters, {})
         if not kept.all():
             rows = rows[kept]

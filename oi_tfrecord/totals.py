@@ -32,17 +32,19 @@ class TableSum:
 class Totals:
     """The sum of results, to which more are added in any order.
 
-    A shard takes about 350 bytes of it, a range 650. The fields that are not described are the sums of those of
-    ShardResult.
+    A shard takes about 350 bytes of it, a range 650, and with a list of ImageIDs some for each of them in it. The
+    fields that are not described are the sums of those of ShardResult.
 
     Attributes:
       ranges: results of ranges, without their rows of each class.
+      class_rows: the sum of those, by MID.
       shards: the shards.
       most_boxes: the largest of any.
       cpu_seconds: of shards and ranges; the only sum that rounds.
     """
 
     ranges: list[RangeResult] = dataclasses.field(default_factory=list)
+    class_rows: Counter[str] = dataclasses.field(default_factory=Counter)
     shards: list[ShardEntry] = dataclasses.field(default_factory=list)
     images_selected: int = 0
     images_not_selected: int = 0
@@ -81,7 +83,7 @@ class Totals:
     def add(self, result: RangeResult | ShardResult) -> None:
         """Adds the result of a range or of a shard."""
         if isinstance(result, RangeResult):
-            # They are for the label map, which is there when the shards are.
+            self.class_rows.update(result.class_rows)
             self.ranges.append(dataclasses.replace(result, class_rows={}))
             self.cpu_seconds += result.cpu_seconds
             return

@@ -17,7 +17,7 @@ from oi_tfrecord.storage_faults import of_os_error
 
 _ERROR_FILE = "error.json"
 _MARK = "oi_tfrecord-error:"
-_LIMIT_FILE = "sample_below.json"
+_LIMIT_FILE = "limit_below.json"
 _FOLDERS = ("results", "rejects", "attribution", "progress", "shuffle", "temporary")
 
 

@@ -11,9 +11,9 @@ from oi_tfrecord.filters import (
     EVERY_IMAGE,
     RowFilters,
     is_in,
+    limit_below_of,
     lowest_hashes,
     parse_image_ids,
-    sample_below_of,
     sample_hash,
     sample_limit,
 )
@@ -67,6 +67,7 @@ FILTERS = st.fixed_dictionaries(
         "min_confidence": st.integers(0, 10).map(lambda tenths: tenths / 10),
         "min_box_side": SIDES,
         "sample_below": st.integers(0, EVERY_IMAGE),
+        "limit_below": st.integers(0, EVERY_IMAGE),
         "image_ids": st.lists(IDS, max_size=4),
         "chosen_codes": st.lists(st.booleans(), min_size=CLASSES, max_size=CLASSES),
     },
@@ -118,6 +119,8 @@ def violations(table: Table, row: Row, values: dict) -> set[Drop]:
         failed.add(Drop.NOT_IN_IMAGE_LIST)
     if sampled_by(row.image_id) >= values.get("sample_below", EVERY_IMAGE):
         failed.add(Drop.NOT_SAMPLED)
+    if sampled_by(row.image_id) >= values.get("limit_below", EVERY_IMAGE):
+        failed.add(Drop.OVER_MAX_IMAGES)
     if table is Table.METADATA:
         return failed
     if "chosen_codes" in values and not values["chosen_codes"][row.label]:
@@ -148,6 +151,8 @@ def test_every_filter_removes_what_a_row_by_row_reading_removes(table: Table, ro
     for index, row in enumerate(rows):
         failed = violations(table, row, values)
         assert reason_of.get(index) in (failed or {None})
+        # The limit is of the images that the other filters keep.
+        assert reason_of.get(index) is not Drop.OVER_MAX_IMAGES or failed == {Drop.OVER_MAX_IMAGES}
     assert all(len(indices) for _, indices in found)
     assert len({reason for reason, _ in found}) == len(found), "a reason occurs twice"
 
@@ -170,6 +175,20 @@ def test_a_file_with_both_kinds_of_label_is_split_by_source(table: Table, kept: 
     assert reason is Drop.OTHER_KIND_OF_LABEL
     # An unknown source is kept where it cannot be mistaken for the other kind.
     assert left == (kept if table is Table.HUMAN_LABELS else ["machine", "odd"])
+
+
+def test_the_subset_comes_before_the_limit_of_images() -> None:
+    """Within the limit, a row of another subset goes on to the join, which needs it to know the image."""
+    rows = as_array(Table.METADATA, [Row(image_id, 0, 0, 10, (0, 1, 0, 1), (0,) * 5) for image_id in range(40)])
+    rows["excluded"][::2] = 1
+    hashes = sample_hash(rows["image_id"])
+    filters = RowFilters(subsets=("train",), limit_below=int(np.sort(hashes)[10]))
+    beyond = [index for index in range(40) if hashes[index] >= np.sort(hashes)[10]]
+    found = {reason: indices.tolist() for reason, indices in filters.find_dropped(Table.METADATA, rows, ())}
+    assert found == {
+        Drop.OTHER_SUBSET: [index for index in beyond if index % 2 == 0],
+        Drop.OVER_MAX_IMAGES: [index for index in beyond if index % 2],
+    }
 
 
 def test_a_row_of_an_image_that_is_unknown_to_a_flag_is_kept() -> None:
@@ -199,6 +218,8 @@ def test_a_side_of_just_the_least_length_is_kept_wherever_the_box_is(tenths: int
         ("min_box_side", {"min_box_side": float("nan")}),
         ("sample", {"sample_below": EVERY_IMAGE + 1}),
         ("sample", {"sample_below": -1}),
+        ("max_images", {"limit_below": EVERY_IMAGE + 1}),
+        ("max_images", {"limit_below": -1}),
     ],
 )
 def test_what_filters_nothing_sensible_is_an_error_that_names_the_field(field: str, values: dict) -> None:
@@ -243,11 +264,12 @@ def test_is_in_is_that_of_a_set(ids: list[int], listed: list[int]) -> None:
 
 @given(st.lists(IDS, unique=True), st.integers(1, 8))
 def test_the_limit_keeps_just_the_wanted_number_whatever_the_pieces(hashes: list[int], count: int) -> None:
-    pieces = [lowest_hashes(np.array(hashes[start::3], np.uint64), count) for start in range(3)]
-    lowest = lowest_hashes(np.concatenate(pieces), count)
-    assert sorted(lowest.tolist()) == sorted(hashes)[:count]
-    limit = sample_below_of(lowest, count)
+    pieces = [lowest_hashes(np.array(hashes[start::3], np.uint64), count + 1) for start in range(3)]
+    lowest = lowest_hashes(np.concatenate(pieces), count + 1)
+    assert sorted(lowest.tolist()) == sorted(hashes)[: count + 1]
+    limit = limit_below_of(lowest, count)
     assert sorted(value for value in hashes if value < limit) == sorted(hashes)[:count]
+    assert (limit == EVERY_IMAGE) is (len(hashes) <= count)
 
 
 @given(

@@ -1,5 +1,6 @@
 """The filters of whole conversions, against a reading of the sample that goes row by row."""
 
+import csv
 import dataclasses
 import os
 import pathlib
@@ -7,12 +8,15 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
 import small_release
 from conftest import Converted
 from dataset_rows import read_list, read_rows
+
+from pipelines import verify
 
 TOY_KITE, BIRD_KITE = "/m/02zt3", "/m/01cjsf"
 TREE, BALL, STARFISH = "/m/07j7r", "/m/018xm", "/m/01h8tj"
@@ -23,6 +27,8 @@ TABLES = {
     "machine_labels": "annotations-machine.csv",
 }
 COORDINATES = ("XMin", "XMax", "YMin", "YMax")
+OF_IMAGES = ("other_subset", "image_not_selected", "over_max_images")
+"""Reasons that are counted only for rows that no other filter leaves out."""
 Run = Callable[..., Converted]
 
 
@@ -100,11 +106,19 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What must come of a conversion: the annotations of each image, and the rows that fail each filter."""
+    """What must come of a conversion.
+
+    Attributes:
+      images: the annotations of each image.
+      failing: by table, the rows that fail each filter.
+      removed: by table, the rows that fail any.
+      unselected: by table and reason, the other rows that are left out, because of their image.
+    """
 
     images: dict[str, tuple[list, list]]
     failing: dict[str, Counter[str]]
     removed: dict[str, int]
+    unselected: dict[str, Counter[str]]
 
 
 def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
@@ -122,7 +136,8 @@ def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
             removed[table] += bool(failed)
             if not failed:
                 kept[table].append(row)
-    right_subset = {row["ImageID"] for row in kept["metadata"] if not wanted.subset or row["Subset"] in wanted.subset}
+    in_subset = {row["ImageID"]: not wanted.subset or row["Subset"] in wanted.subset for row in kept["metadata"]}
+    right_subset = {image_id for image_id, is_right in in_subset.items() if is_right}
     by_image = {
         table: {image_id: [row for row in kept[table] if row["ImageID"] == image_id] for image_id in right_subset}
         for table in ("boxes", "human_labels")
@@ -134,8 +149,19 @@ def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
         or by_image["boxes"][image_id]
         or (wanted.select == "labelled" and by_image["human_labels"][image_id])
     ]
-    if wanted.max_images:
-        selected = sorted(selected, key=sample_hash)[: wanted.max_images]
+    over = [image_id for image_id in sorted(selected, key=sample_hash)[wanted.max_images :] if wanted.max_images]
+    limit = sample_hash(over[0]) if over else 2**64
+
+    def why_left_out(table: str, image_id: str) -> str:
+        if sample_hash(image_id) >= limit:
+            # That an image is of another subset, only its own row says.
+            return "over_max_images" if table != "metadata" or in_subset[image_id] else "other_subset"
+        return "other_subset" if not in_subset[image_id] else "" if image_id in selected else "image_not_selected"
+
+    unselected = {table: Counter(why_left_out(table, row["ImageID"]) for row in kept[table]) for table in TABLES}
+    for count in unselected.values():
+        del count[""]
+    selected = [image_id for image_id in selected if image_id not in over]
     images = {}
     for image_id in selected:
         boxes = [
@@ -144,7 +170,7 @@ def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
         ]
         labels = [(row["LabelName"], float(row["Confidence"])) for row in by_image["human_labels"][image_id]]
         images[image_id] = (boxes, labels)
-    return Expected(images, failing, removed)
+    return Expected(images, failing, removed, unselected)
 
 
 def read_records(output_dir: pathlib.Path, split: str) -> dict[str, tuple[list, list]]:
@@ -220,18 +246,39 @@ def test_a_filter_leaves_what_a_reading_row_by_row_leaves(
     done = run(sample, tmp_path / "out", *wanted.flags(tmp_path), split=split)
     assert done.code == 0, done.err
     assert read_records(tmp_path / "out", split) == expected.images
+    check_counts(done.manifest(split), expected, wanted)
 
-    manifest = done.manifest(split)
+
+def given_reasons(wanted: Wanted, table: str) -> list[str]:
+    of_boxes = {
+        "box_source": wanted.box_sources,
+        "excluded_flag": wanted.exclude_flags,
+        "small_box": wanted.min_box_side != "0",
+    }
+    given = {
+        "not_in_image_list": wanted.image_ids is not None,
+        "not_sampled": wanted.sample != 1,
+        "other_subset": wanted.subset,
+        "over_max_images": wanted.max_images,
+        "class_not_chosen": table != "metadata" and wanted.classes,
+        "low_confidence": table in ("boxes", "machine_labels") and wanted.min_confidence != "0",
+        **(of_boxes if table == "boxes" else {}),
+    }
+    return [reason for reason, is_given in given.items() if is_given]
+
+
+def check_counts(manifest: dict[str, Any], expected: Expected, wanted: Wanted) -> None:
     assert manifest["balanced"] is True
     assert manifest["images"]["selected"] == len(expected.images)
-    selection = {"image_not_selected", "other_subset"}
+    assert manifest["tables"].keys() == TABLES.keys()
     for table, count in manifest["tables"].items():
         assert count["rejected"] == {}
-        dropped = {reason: n for reason, n in count["dropped"].items() if reason not in selection}
-        if wanted.max_images:
-            # Of the rows of images beyond the limit some are counted as not sampled that fail another filter, too.
-            assert sum(count["dropped"].values()) == count["rows_read"] - count["written"]
-            continue
+        found = {reason: n for reason, n in count["dropped"].items() if n}
+        # A filter that is given has its count, if it left nothing out.
+        zeros = {reason for reason, n in count["dropped"].items() if not n}
+        assert zeros == set(given_reasons(wanted, table)) - found.keys()
+        assert {reason: n for reason, n in found.items() if reason in OF_IMAGES} == expected.unselected[table]
+        dropped = {reason: n for reason, n in found.items() if reason not in OF_IMAGES}
         # A row that fails several filters is counted for one of them.
         assert sum(dropped.values()) == expected.removed[table]
         assert all(n <= expected.failing[table][reason] for reason, n in dropped.items())
@@ -240,6 +287,56 @@ def test_a_filter_leaves_what_a_reading_row_by_row_leaves(
     boxes, labels = (sum(len(image[place]) for image in expected.images.values()) for place in (0, 1))
     assert manifest["tables"]["boxes"]["written"] == boxes
     assert manifest["tables"]["human_labels"]["written"] == labels
+
+
+@pytest.fixture(scope="module")
+def mixed(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The sample with images of two subsets in one table: every third of the train images is of `validation`."""
+    data = tmp_path_factory.mktemp("mixed")
+    shutil.copytree(sample / "2017_11", data / "2017_11")
+    os.symlink(sample / "images", data / "images")
+    path = data / "2017_11" / "train" / TABLES["metadata"]
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    for row in rows[1::3]:
+        row[header.index("Subset")] = "validation"
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    return data
+
+
+MIXED_CASES = {
+    "one": {"subset": ("train",)},
+    "the other, all images": {"subset": ("validation",), "select": "all"},
+    "both": {"subset": ("train", "validation")},
+    "sample": {"subset": ("train",), "sample": 0.6},
+    "most images": {"subset": ("train",), "max_images": 5},
+    "just as many images": {"subset": ("validation",), "max_images": 16, "select": "all"},
+    "sample and most images": {"subset": ("train",), "sample": 0.7, "max_images": 4, "select": "labelled"},
+    "boxes": {"subset": ("train",), "classes": (TREE, BALL), "box_sources": ("xclick",), "max_images": 3},
+}
+
+
+@pytest.mark.parametrize("case", MIXED_CASES)
+def test_rows_of_images_of_other_subsets_and_beyond_the_limit_are_counted_apart(
+    case: str, mixed: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    wanted = Wanted(**MIXED_CASES[case])
+    expected = read_by_row(mixed, "train", wanted)
+    done = run(mixed, tmp_path / "out", *wanted.flags(tmp_path), "--extra_keys=machine_labels,attribution")
+    assert done.code == 0, done.err
+    assert read_records(tmp_path / "out", "train") == expected.images
+    check_counts(done.manifest(), expected, wanted)
+
+
+def test_the_mixed_cases_tell_the_reasons_apart(mixed: pathlib.Path) -> None:
+    found = {case: read_by_row(mixed, "train", Wanted(**values)).unselected for case, values in MIXED_CASES.items()}
+    for case, by_table in found.items():
+        for table in ("metadata", "human_labels"):
+            assert (by_table[table]["other_subset"] > 0) is (case != "both"), (case, table)
+            assert (by_table[table]["over_max_images"] > 0) is ("most images" in case or case == "boxes"), (case, table)
+    assert found["one"]["boxes"]["image_not_selected"] == 0
+    assert found["one"]["human_labels"]["image_not_selected"] > 0
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -421,6 +518,87 @@ def test_flags_that_the_boxes_do_not_have_are_warned_of(sample: pathlib.Path, tm
     assert (train.code, "IsGroupOf" in train.out) == (0, True)
     validation = run(sample, tmp_path / "validation", "--exclude_flags=group_of", split="validation")
     assert (validation.code, "IsGroupOf" in validation.out) == (0, False)
+
+
+def warnings_of(done: Converted, *starts: str) -> list[str]:
+    """Returns the warnings of the manifest that start so, which the command also prints."""
+    warnings = [line for line in done.manifest()["warnings"] if line.startswith(starts or ("--", "not one record"))]
+    assert [line.removeprefix("warning    ") for line in done.out.splitlines() if line.startswith("warning ")] == [
+        *done.manifest()["warnings"]
+    ]
+    return warnings
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_subset_that_is_misspelled_is_warned_of_and_so_is_that_nothing_is_left(
+    dry_run: bool, mixed: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    folder = tmp_path / "out"
+    done = run(mixed, folder, "--subset=trian", *(["--dry_run"] if dry_run else []))
+    assert done.code == 0
+    rows = [row["Subset"] for row in read_rows(mixed / "2017_11" / "train" / "images.csv")]
+    count = Counter(rows)
+    assert (count["train"], count["validation"], len(rows)) == (32, 16, 48)
+    done = dataclasses.replace(done, output_dir=folder / "dry_run" if dry_run else folder)
+    misspelled, nothing = warnings_of(done)
+    assert misspelled == (
+        "--subset=trian: no row of metadata has it as Subset; did you mean 'train'? "
+        "There are 'train' (32 rows), 'validation' (16 rows)"
+    )
+    tables = done.manifest()["tables"]
+    most = max(tables, key=lambda name: max(tables[name]["dropped"].values()))
+    reason, dropped = max(tables[most]["dropped"].items(), key=lambda item: item[1])
+    assert nothing.startswith(
+        f"not one record, though {sum(table['rows_read'] for table in tables.values()):,} rows were read; "
+        f"most of them, by reason: {reason} {dropped:,} of {most} (--"
+    )
+    assert f"other_subset {tables['boxes']['dropped']['other_subset']:,} of boxes (--subset)" in nothing
+
+
+def test_a_source_of_which_there_is_no_box_is_warned_of(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:
+    """Also if another filter leaves out the rows of those that there are."""
+    count = Counter(row["Source"] for row in read_rows(sample / "2017_11" / "train" / TABLES["boxes"]))
+    flags = ["--box_sources=xclck,xclick", f"--classes={TREE}", "--sample=0.5"]
+    [warning] = warnings_of(run(sample, tmp_path / "out", *flags))
+    there = ", ".join(f"'{source}' ({n:,} rows)" for source, n in sorted(count.items(), key=lambda x: (-x[1], x[0])))
+    assert warning == (
+        f"--box_sources=xclck: no row of boxes has it as Source; did you mean 'xclick'? There are {there}"
+    )
+
+
+def test_a_class_without_a_box_is_warned_of(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:
+    done = run(sample, tmp_path / "out", f"--classes={TREE},{BIRD_KITE}", "--class_list=classes.txt")
+    assert warnings_of(done) == [f"--classes: no row of boxes is of 1 of the 2 classes: Kite ({BIRD_KITE})"]
+
+
+def test_image_ids_that_no_table_has_are_warned_of(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:
+    """An ImageID whose image another filter leaves out is there."""
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join([*ids_of(sample)[:10], "00000000000000ff", "fffffffffffffff0", "fffffffffffffff1"]))
+    flags = [f"--image_ids={path}", "--max_images=2", "--box_sources=xclick"]
+    assert warnings_of(run(sample, tmp_path / "out", *flags)) == ["--image_ids: 3 of 13 ImageIDs are in no table"]
+
+
+def test_filters_that_find_what_they_name_are_not_warned_of(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    (tmp_path / "ids.txt").write_text("\n".join(ids_of(sample)[::2]))
+    flags = ["--subset=train", "--box_sources=xclick", f"--classes={TREE},{BALL}", f"--image_ids={tmp_path}/ids.txt"]
+    assert warnings_of(run(sample, tmp_path / "out", *flags)) == []
+
+
+def test_verify_takes_the_counts_of_0(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = run(sample, tmp_path / "out", "--subset=train", "--max_images=1000", "--min_box_side=0.000001")
+    for table, reasons in {
+        "metadata": ("other_subset", "over_max_images"),
+        "boxes": ("other_subset", "over_max_images", "small_box"),
+    }.items():
+        assert {reason: done.manifest()["tables"][table]["dropped"].get(reason) for reason in reasons} == dict.fromkeys(
+            reasons, 0
+        )
+    assert verify.main([str(tmp_path / "out")]) == 0, capfd.readouterr().out
 
 
 def test_no_filter_hides_a_faulty_row(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:

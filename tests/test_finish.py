@@ -10,12 +10,14 @@ from test_manifest import BOXES, IMAGES, LABEL_MAP, MORE_BOXES, RANGES, SHARDS
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import StorageError
+from oi_tfrecord.filter_account import AskedFor
 from oi_tfrecord.finish import FinishJob, finish_dataset, rejects_file, sum_results
 from oi_tfrecord.label_map import parse_pbtxt
 from oi_tfrecord.manifest import build_split, merge_split
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.rejects import Rejected, format_piece
 from oi_tfrecord.results import to_json
+from oi_tfrecord.tables import Table
 from oi_tfrecord.totals import Totals
 from oi_tfrecord.work_folder import WorkFolder
 
@@ -42,6 +44,16 @@ def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
     assert read(job, "manifest.json") == merge_split(None, "train", split)
     assert parse_pbtxt(read(job, "label_map.pbtxt").decode(), "") == LABEL_MAP
     assert list(csv.reader(io.StringIO(read(job, "label_map.csv").decode()))) == [["1", "/m/a"], ["5", "/m/b"]]
+
+
+def test_warnings_of_filters_follow_those_of_the_plan(job: FinishJob) -> None:
+    asked = AskedFor(values={Table.BOXES: ("xclck",)})
+    split = finish_dataset(
+        dataclasses.replace(job, about=ABOUT | {"warnings": ["planned"]}, asked=asked), RESULTS, LABEL_MAP
+    )
+    assert split["warnings"][0] == "planned"
+    assert [line for line in split["warnings"] if line.startswith("--box_sources=xclck: ")] == split["warnings"][-1:]
+    assert json.loads(read(job, "manifest.json"))["splits"]["train"]["warnings"] == split["warnings"]
 
 
 def test_the_order_of_the_results_does_not_matter(job: FinishJob) -> None:

@@ -170,7 +170,7 @@ def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
             excluded += 1
             dropped[Table.METADATA][Drop.OTHER_SUBSET] += 1
             for table in FIELDS:
-                dropped[table][Drop.IMAGE_NOT_SELECTED] += len(images[image_id][table])
+                dropped[table][Drop.OTHER_SUBSET] += len(images[image_id][table])
             continue
         has_box, has_label = bool(images[image_id][Table.BOXES]), bool(images[image_id][Table.HUMAN_LABELS])
         if {"all": True, "boxed": has_box, "labelled": has_box or has_label}[select]:

@@ -61,6 +61,7 @@ LAYERS: dict[str, set[str]] = {
         "embedded_json",
         "example_values",
         "fetch_policy",
+        "filter_account",
         "filters",
         "forward_stream",
         "framing",

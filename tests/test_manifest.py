@@ -97,7 +97,7 @@ def test_line_numbers_go_on_from_range_to_range_and_start_after_the_header() -> 
 
 
 def test_tables_balance_when_every_row_is_written_rejected_or_dropped() -> None:
-    balance = balance_tables([BOXES, MORE_BOXES, IMAGES], TOTALS)
+    balance = balance_tables([BOXES, MORE_BOXES, IMAGES], TOTALS, {})
     assert list(balance) == ["boxes", "metadata"]
     # 10 + 9 + 4 rows: 15 written, 3 malformed, 1 of a rejected image, 1 duplicate, 3 dropped.
     assert balance["boxes"] == {
@@ -110,11 +110,22 @@ def test_tables_balance_when_every_row_is_written_rejected_or_dropped() -> None:
     assert balance["metadata"]["balanced"] is True
 
 
+def test_a_filter_that_is_given_and_drops_nothing_has_its_count() -> None:
+    config = {"sample": 0.5, "min_confidence": 0.3, "box_sources": (), "max_images": 0}
+    balance = balance_tables([BOXES, MORE_BOXES, IMAGES], TOTALS, config)
+    # In the order of the names, as all counts are.
+    assert list(balance["boxes"]["dropped"].items()) == [("low_confidence", 3), ("not_sampled", 0)]
+    assert list(balance["metadata"]["dropped"].items()) == [("image_not_selected", 2), ("not_sampled", 0)]
+    assert balance["boxes"]["balanced"] is balance["metadata"]["balanced"] is True
+    split = build_split([BOXES, MORE_BOXES, IMAGES], TOTALS, LABEL_MAP, {"config": config})
+    assert split["tables"] == balance
+
+
 @pytest.mark.parametrize("lost", [1, -1])
 def test_a_lost_or_doubled_row_does_not_balance(lost: int) -> None:
     ranges = [*RANGES, range_result("boxes", 2, start=1000, end=1000, rows_read=lost)]
     totals = Totals.of([*ranges, *SHARDS])
-    balance = balance_tables([BOXES, IMAGES], totals)
+    balance = balance_tables([BOXES, IMAGES], totals, {})
     assert [balance[table]["balanced"] for table in ("boxes", "metadata")] == [False, True]
     assert build_split([BOXES, MORE_BOXES, IMAGES], totals, LABEL_MAP, {})["balanced"] is False
 

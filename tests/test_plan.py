@@ -3,7 +3,6 @@ import json
 import pathlib
 import shutil
 
-import numpy as np
 import pytest
 import small_release
 from small_release import MIDS, UNLISTED, Release
@@ -171,13 +170,9 @@ def test_a_changed_list_of_images_changes_the_fingerprint(own: Release, tmp_path
     assert found[0] != found[1]
 
 
-def test_the_limit_of_images_only_lowers_the_sample(release: Release) -> None:
-    plan = plan_of(release, sample=0.5)
-    half = plan.filters.sample_below
-    assert half == 1 << 63
-    assert plan.with_sample_below(10).filters.sample_below == 10
-    assert plan.with_sample_below(half + 1).filters.sample_below == half
-    assert np.uint64(half) == half
+def test_the_limit_of_images_stands_beside_the_sample(release: Release) -> None:
+    filters = plan_of(release, sample=0.5).with_image_limit(10).filters
+    assert (filters.sample_below, filters.limit_below) == (1 << 63, 10)
 
 
 @pytest.mark.parametrize(("field", "name"), [("label_map", "map.pbtxt"), ("image_ids", "ids.txt")])

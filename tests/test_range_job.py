@@ -15,6 +15,7 @@ from small_release import MIDS, UNLISTED, Release
 from oi_tfrecord import inputs, storage
 from oi_tfrecord.batches import Batch, decode
 from oi_tfrecord.csv_input import FileRange, plan_ranges, resolve_ranges, scan_range
+from oi_tfrecord.filter_account import count_found
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.options import parse_convert
 from oi_tfrecord.plan import make_plan
@@ -138,6 +139,29 @@ def test_rejects_are_stored_with_lines_counted_from_the_range(release: Release, 
         else:
             assert image_id == "" or text.startswith(image_id)
             assert (reason == "unknown_class") == (small_release.UNKNOWN in text)
+
+
+def test_what_filters_name_is_told_of_whatever_they_leave_out(release: Release, tmp_path: pathlib.Path) -> None:
+    """The values and ImageIDs of a range are those of its rows, also of the rows that are left out."""
+    listed = sorted([*release.image_ids[::2], "00000000000000ff", "fffffffffffffff0"])
+    (tmp_path / "ids.txt").write_text("\n".join(listed))
+    job = job_of(
+        release, tmp_path, image_ids=tmp_path / "ids.txt", sample=0.5, subset="test,train", box_sources="freeform"
+    )
+    for table, column in {"metadata": "Subset", "boxes": "Source", "human_labels": ""}.items():
+        _, results = read_all(job, table)
+        assert len(results) > 2
+        rows = small_release.read_table(release.folder, table)
+        readable = [row for row in rows[1:] if len(row) == len(rows[0]) and not row[0].endswith("x")]
+        values = collections.Counter(row[rows[0].index(column)] for row in readable if column)
+        assert sum((collections.Counter(result.values) for result in results), collections.Counter()) == values
+        found = {row[0] for row in readable} & set(listed)
+        assert count_found([result.found_ids for result in results], len(listed)) == len(found) > 0
+
+
+def test_without_such_filters_no_values_are_counted(release: Release, tmp_path: pathlib.Path) -> None:
+    results = [result for table in small_release.TABLES for result in read_all(job_of(release, tmp_path), table)[1]]
+    assert not any(result.values or result.found_ids for result in results)
 
 
 def test_a_retry_leaves_one_list_of_rejects(release: Release, tmp_path: pathlib.Path) -> None:

@@ -30,6 +30,8 @@ RANGES = st.builds(
     class_rows=st.dictionaries(st.text(max_size=9), COUNT),
     ends_open=st.booleans(),
     is_last=st.booleans(),
+    values=st.dictionaries(st.text(max_size=9), COUNT),
+    found_ids=st.sampled_from(["", "eAFjAAAAAQAB"]),
 )
 SHARDS = st.builds(
     ShardResult,

@@ -323,7 +323,15 @@ def test_an_image_of_another_subset_is_marked_and_still_known() -> None:
     made = metadata({"Title"}, subsets=("train", "test"))
     assert made.rows["excluded"].tolist() == [0, 1, 0]
     assert made.dropped == {}
-    assert set(made.texts) == {"Title"}
+    assert {name: column.to_pylist() for name, column in made.texts.items()} == {"Title": [b'a "b",\nc', b"", b"last"]}
+
+
+def test_of_an_image_of_another_subset_no_text_goes_on() -> None:
+    texts = metadata({"Author", "Title"}, subsets=("train",)).texts
+    assert {name: column.to_pylist() for name, column in texts.items()} == {
+        "Author": ["Zoë".encode(), b"", b""],
+        "Title": [b'a "b",\nc', b"", b"last"],
+    }
 
 
 def test_texts_follow_the_images_that_are_kept() -> None:

@@ -36,6 +36,11 @@ def test_classes_of_ranges_are_not_kept() -> None:
     assert result.class_rows == {"/m/a": 4}
 
 
+def test_rows_of_each_class_are_summed() -> None:
+    results = [range_result("boxes", 0, class_rows={"/m/a": 4}), range_result("boxes", 1, class_rows={"/m/a": 1})]
+    assert Totals.of(results).class_rows == {"/m/a": 5}
+
+
 def test_processor_time_is_of_ranges_and_shards() -> None:
     results = [range_result("boxes", 0, cpu_seconds=1.5), shard_result(0, cpu_seconds=2.0)]
     assert Totals.of(results).cpu_seconds == 3.5

@@ -6,13 +6,13 @@ import apache_beam as beam
 import numpy as np
 
 from oi_tfrecord.batches import decode
-from oi_tfrecord.filters import lowest_hashes, sample_below_of, sample_hash
+from oi_tfrecord.filters import limit_below_of, lowest_hashes, sample_hash
 from oi_tfrecord.join import join_shard
 from oi_tfrecord.shard_job import ShardJob
 
 
 class LimitImages(beam.PTransform):
-    """Finds `RowFilters.sample_below` for `max_images` and stores it in the work folder.
+    """Finds `RowFilters.limit_below` for `max_images` and stores it in the work folder.
 
     Input: (shard, batches of rows). Output: nothing.
     """
@@ -25,7 +25,7 @@ class LimitImages(beam.PTransform):
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
         return (
             grouped
-            # (None, lowest sample hashes of the selected images, uint64 as bytes)
+            # (None, lowest sample hashes of the selected images, one more than are wanted, uint64 as bytes)
             | "HashImages" >> beam.Map(_hash_images, self._job, self._max_images)
             | "GroupHashes" >> beam.GroupByKey()
             # nothing
@@ -38,14 +38,14 @@ def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images
         batches = [decode(batch) for batch in grouped[1] if batch]
     mask_rules = job.masks.rules if job.masks else None
     joined = join_shard(batches, driver=job.driver, images=job.select, mask_rules=mask_rules)
-    return None, lowest_hashes(sample_hash(joined.image_ids), max_images).tobytes()
+    return None, lowest_hashes(sample_hash(joined.image_ids), max_images + 1).tobytes()
 
 
 def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_images: int) -> list[int]:
     hashes = np.zeros(0, np.uint64)
     for piece in grouped[1]:
-        hashes = lowest_hashes(np.concatenate([hashes, np.frombuffer(piece, np.uint64)]), max_images)
-    limit = sample_below_of(hashes, max_images)
+        hashes = lowest_hashes(np.concatenate([hashes, np.frombuffer(piece, np.uint64)]), max_images + 1)
+    limit = limit_below_of(hashes, max_images)
     with job.work.reported():
         job.work.write_limit(limit)
     return []
