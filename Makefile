@@ -1,16 +1,18 @@
 # make sample   makes the environment, generates a small dataset and converts it
 # make test     runs every test
 # make engines  installs Prism, Flink and Spark, which `make test` runs conversions on where they are installed
+# make container  builds the Dataflow template's image on stand-in bases (root, Debian or Ubuntu) and tests it
 # make lint     format, lint and types
 
 PYTHON ?= python3
 VENV ?= .venv
 SAMPLE ?= sample
+CONTAINER ?= .container
 BIN := $(VENV)/bin
 PACKAGE := setup.py pyproject.toml
 PEERS := datumaro tfds tables garden
 
-.PHONY: sample test engines lint clean
+.PHONY: sample test engines container lint clean
 .DELETE_ON_ERROR:
 
 sample: $(VENV)/installed
@@ -26,6 +28,11 @@ test: $(VENV)/installed-dev .venv-peers/installed $(PEERS:%=.venv-%/installed) .
 
 engines: $(VENV)/installed-dev
 	tests/engines/install.sh .venv-engines $(BIN)/python
+
+container: $(VENV)/installed-dev
+	tests/engines/install.sh .venv-engines $(BIN)/python prism flink
+	tests/container/build.sh $(CONTAINER)
+	OI_TFRECORD_CONTAINER=$(CONTAINER) $(BIN)/python -m pytest tests/test_container.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -58,4 +65,4 @@ $(PEERS:%=.venv-%/installed): .venv-%/installed: tests/peers/install_peer.sh $(V
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers $(PEERS:%=.venv-%) .hadoop .venv-engines $(SAMPLE) build *.egg-info
+	rm -rf $(VENV) .venv-peers $(PEERS:%=.venv-%) .hadoop .venv-engines $(CONTAINER) $(SAMPLE) build *.egg-info

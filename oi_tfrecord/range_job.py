@@ -102,7 +102,7 @@ def _take_rows(job: RangeJob, file: InputFile, block: Block) -> tuple[TableRows,
     return rows, dataclasses.replace(_result(job, block, rows), **found)
 
 
-def _find_named(filters: RowFilters, table: Table | Listing, columns: Mapping[str, Any]) -> dict[str, Any]:
+def _find_named(filters: RowFilters, table: Table, columns: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of the result that tell which of what filters name is in the range, filtered or not."""
     found: dict[str, Any] = {}
     if (named := filters.named_values.get(table)) and (column := VALUE_FILTERS[table][1]) in columns:
