@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from oi_tfrecord import storage
-from oi_tfrecord.csv_ranges import BlockScan, check_closed, line_range, resolve, scan_block, split_stream
+from oi_tfrecord.csv_ranges import BlockScan, check_closed, resolve, scan_block, split_stream
 from oi_tfrecord.inputs import InputFile, read_rows
+from oi_tfrecord.line_ranges import line_range
 from oi_tfrecord.tables import QUOTED_LINE_BREAKS, RangeKey
 
 

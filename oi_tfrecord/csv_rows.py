@@ -18,6 +18,7 @@ import pyarrow.csv as pa_csv
 
 from oi_tfrecord.csv_faults import Kind, find_fault
 from oi_tfrecord.csv_ranges import record_starts, scan_block
+from oi_tfrecord.image_ids import image_ids
 from oi_tfrecord.reasons import Reject
 
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -95,39 +96,6 @@ def parse_rows(data: bytes, names: Sequence[str], wanted: Mapping[str, Kind], *,
         if parsed is not None:
             return Rows(*parsed, line_count, [])
     return _parse_carefully(parser, data, line_count)
-
-
-def image_ids(digits: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64] | None:
-    """Reads ImageIDs from their text.
-
-    Args:
-      digits: the bytes of the IDs, 16 of each, one after the other.
-
-    Returns:
-      The IDs as integers, or None if any byte is no lower-case hex digit.
-    """
-    words = digits.view("<u8")
-    result = np.empty(len(words) // 2, np.uint64)
-    # Eight digits at a time, in pieces that stay in the processor's cache.
-    step = 1 << 14
-    for begin in range(0, len(words), step):
-        word = words[begin : begin + step]
-        high = np.uint64(0x8080808080808080)
-        # Each sum sets a byte's high bit where the character is at least '0', ':', 'a' and 'g'.
-        low = word & ~high
-        decimal = (low + np.uint64(0x5050505050505050)) & ~(low + np.uint64(0x4646464646464646))
-        letter = (low + np.uint64(0x1F1F1F1F1F1F1F1F)) & ~(low + np.uint64(0x1919191919191919))
-        if (((decimal | letter) & ~word & high) != high).any():
-            return None
-        value = (word & np.uint64(0x0F0F0F0F0F0F0F0F)) + np.uint64(9) * (
-            (word >> np.uint64(6)) & np.uint64(0x0101010101010101)
-        )
-        # The first digit is the lowest byte and the most significant nibble: join neighbours from the left.
-        value = ((value << np.uint64(4)) | (value >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
-        value = ((value << np.uint64(8)) | (value >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
-        value = ((value << np.uint64(16)) | (value >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
-        result[begin // 2 : (begin + step) // 2] = (value[::2] << np.uint64(32)) | value[1::2]
-    return result
 
 
 _ARROW_TYPES = {

@@ -12,8 +12,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from oi_tfrecord.csv_ranges import line_range, resolve, scan_block, split_stream
+from oi_tfrecord.csv_ranges import resolve, scan_block, split_stream
 from oi_tfrecord.csv_rows import Category, Kind, Rows, parse_rows
+from oi_tfrecord.line_ranges import line_range
 from oi_tfrecord.reasons import Reject
 
 MAX_BYTES = 1500
