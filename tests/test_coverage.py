@@ -85,6 +85,8 @@ def test_what_is_lost_and_what_is_doubled_is_told_by_its_bytes(kept: list[int], 
 
 def test_ranges_that_overlap_are_doubled_where_they_do() -> None:
     assert losses([*ranges_of(START, 400), *ranges_of(300, SIZE)]) == ["bytes 300 to 399 were read twice"]
+    within = [*ranges_of(START, 900, SIZE), *ranges_of(300, 400)]
+    assert losses(within) == ["bytes 300 to 399 were read twice"]
 
 
 def test_what_is_packed_ends_with_its_last_range() -> None:
