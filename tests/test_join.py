@@ -15,7 +15,17 @@ from oi_tfrecord.batches import Batch, decode, encode
 from oi_tfrecord.config import DRIVERS, SELECTIONS
 from oi_tfrecord.join import JoinedShard, find_duplicates, join_shard
 from oi_tfrecord.reasons import Drop, Reject
-from oi_tfrecord.tables import BOX_ROW, COORDINATES, FLAGS, LABEL_ROW, ROW_TYPES, RangeKey, Table
+from oi_tfrecord.tables import (
+    BOX_ROW,
+    COORDINATES,
+    FLAGS,
+    IMAGE_FILE_ROW,
+    LABEL_ROW,
+    ROW_TYPES,
+    Listing,
+    RangeKey,
+    Table,
+)
 
 IMAGE_IDS = (0, 1, 0xDEADBEEF, 1 << 63, (1 << 64) - 1)
 
@@ -275,6 +285,32 @@ def test_faults_come_in_order_of_the_tables_whatever_batch_comes_first() -> None
     for order in itertools.permutations(batches):
         faults = join_shard(order, driver=Table.METADATA, images="all").faults
         assert [fault.key.table for fault in faults] == [Table.BOXES, Table.HUMAN_LABELS]
+
+
+def test_files_of_images_of_other_subsets_are_told_from_others_that_are_left_out() -> None:
+    metadata = np.zeros(4, ROW_TYPES[Table.METADATA])
+    metadata["image_id"] = [1, 2, 3, 4]
+    metadata["excluded"] = [0, 1, 1, 0]
+    boxes = np.zeros(2, BOX_ROW)
+    boxes["image_id"] = [1, 2]
+    # Of no image: 9; without a box: 4; of other subsets: 2 and 3.
+    files = np.zeros(6, IMAGE_FILE_ROW)
+    files["image_id"] = [1, 2, 3, 3, 4, 9]
+    joined = join_shard(
+        [
+            Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
+            Batch(RangeKey(Table.BOXES, 0, 0), 0, ("xclick",), boxes, {}),
+            Batch(RangeKey(Listing.IMAGE_FILES, 0, 0), 0, (), files, {}),
+        ],
+        driver=Table.METADATA,
+        images="boxed",
+    )
+    assert joined.image_ids.tolist() == [1]
+    assert joined.dropped == {
+        Table.METADATA: {Drop.OTHER_SUBSET: 2, Drop.IMAGE_NOT_SELECTED: 1},
+        Table.BOXES: {Drop.OTHER_SUBSET: 1},
+        Listing.IMAGE_FILES: {Drop.OTHER_SUBSET: 3, Drop.IMAGE_NOT_SELECTED: 2},
+    }
 
 
 def test_no_batches_at_all() -> None:
