@@ -30,9 +30,9 @@ engines: $(VENV)/installed-dev
 	tests/engines/install.sh .venv-engines $(BIN)/python
 
 container: $(VENV)/installed-dev
-	tests/engines/install.sh .venv-engines $(BIN)/python prism flink
+	tests/engines/install.sh .venv-engines $(BIN)/python prism
 	tests/container/build.sh $(CONTAINER)
-	OI_TFRECORD_CONTAINER=$(CONTAINER) $(BIN)/python -m pytest tests/test_container.py
+	OI_TFRECORD_CONTAINER=$(CONTAINER) tests/container/offline.sh $(BIN)/python -m pytest tests/test_container.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

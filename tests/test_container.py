@@ -20,7 +20,6 @@ from engines.engine import (
     servers_in,
     write_release,
 )
-from engines.flink_cluster import FlinkCluster
 from small_release import Release
 
 from tests.object_servers import serve
@@ -59,62 +58,33 @@ def local(release: Release, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return convert_locally(release, tmp_path_factory.mktemp("local"))
 
 
-def parameters_of(release: Release, output_dir: pathlib.Path) -> dict[str, object]:
-    """Returns parameters of the template, each of which the service would take."""
+def parameters_of(release: Release, output_dir: pathlib.Path | str) -> dict[str, str]:
+    """Returns parameters of the template."""
     flags = release.flags(output_dir, **SHARED)
     parameters = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
     return {**parameters, "sdk_container_image": "region-docker.pkg.dev/project/repository/oi-tfrecord:0.1.0"}
 
 
-@pytest.fixture(scope="module")
-def pool(image: Container, shared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
-    """Starts the image's entry point as a pool of workers, and yields its log."""
+def test_as_worker_of_prism_it_gives_the_files_of_a_local_run(
+    image: Container, shared: pathlib.Path, release: Release, local: dict[str, bytes], tmp_path: pathlib.Path
+) -> None:
+    prism = installed("prism") / "prism"
     entry = image.image_config()["Entrypoint"]
     assert entry == ["/opt/apache/beam/boot"]
     assert not listens(POOL_PORT), f"port {POOL_PORT} is in use"
-    with servers_in(tmp_path_factory.mktemp("pool")) as servers:
-        servers.start("pool", image.command(*entry, "--worker_pool", folder=shared))
-        servers.await_port("pool", POOL_PORT)
-        yield servers.folder / "pool.log"
-
-
-def convert_on(job_port: int, release: Release, output_dir: pathlib.Path, *flags: str) -> dict[str, bytes]:
-    """Returns the files of a conversion on an engine whose workers are the pool's."""
-    done = run_on_engine(
-        release, output_dir, "--runner=PortableRunner", f"--job_endpoint=localhost:{job_port}",
-        "--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}", *flags,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return small_release.dataset(output_dir)
-
-
-def booted(log: pathlib.Path) -> int:
-    """Returns how many workers the pool has started."""
-    return log.read_text().count("Starting worker with command ['/opt/apache/beam/boot'")
-
-
-def test_as_worker_of_prism_it_gives_the_files_of_a_local_run(
-    pool: pathlib.Path, shared: pathlib.Path, release: Release, local: dict[str, bytes], tmp_path: pathlib.Path
-) -> None:
-    prism = installed("prism") / "prism"
-    before = booted(pool)
     port, web_port = free_ports(2)
     with servers_in(tmp_path) as servers:
+        servers.start("pool", image.command(*entry, "--worker_pool", folder=shared))
+        servers.await_port("pool", POOL_PORT)
         servers.start("prism", [prism, f"--job_port={port}", f"--web_port={web_port}"])
         servers.await_port("prism", port)
-        assert convert_on(port, release, shared / "prism") == local
-    assert booted(pool) > before
-
-
-def test_as_workers_of_flink_it_gives_the_files_of_a_local_run(
-    pool: pathlib.Path, shared: pathlib.Path, release: Release, local: dict[str, bytes], tmp_path: pathlib.Path
-) -> None:
-    flink = installed("flink")
-    before = booted(pool)
-    with servers_in(tmp_path) as servers:
-        cluster = FlinkCluster(servers, flink)
-        assert convert_on(cluster.job_port, release, shared / "flink", *cluster.FLAGS) == local
-    assert booted(pool) >= before + len(cluster.TASK_MANAGERS)
+        done = run_on_engine(
+            release, shared / "prism", "--runner=PortableRunner", f"--job_endpoint=localhost:{port}",
+            "--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr + servers.log("prism") + servers.log("pool")
+    assert small_release.dataset(shared / "prism") == local
+    assert "Starting worker with command ['/opt/apache/beam/boot'" in (tmp_path / "pool.log").read_text()
 
 
 def test_as_launcher_it_starts_the_conversion_with_the_parameters(
@@ -127,18 +97,22 @@ def test_as_launcher_it_starts_the_conversion_with_the_parameters(
     assert small_release.dataset(output_dir) == local
 
 
-def test_as_launcher_it_builds_the_job_for_workers_of_the_same_image(
-    image: Container, shared: pathlib.Path, release: Release
-) -> None:
-    parameters = parameters_of(release, shared / "on_dataflow")
-    for name, value in parameters.items():
-        assert all(re.match(regex, str(value)) for regex in REGEXES[name]), f"the service would refuse {name}={value}"
+def test_as_launcher_it_builds_the_job_for_workers_of_the_same_image(image: Container, release: Release) -> None:
     with serve("gs") as bucket:
+        for path in filter(pathlib.Path.is_file, release.folder.rglob("*")):
+            bucket.put(f"data/{path.relative_to(release.folder)}", path.read_bytes())
+        parameters = {
+            **parameters_of(release, f"{bucket.root}/records"),
+            "data_dir": f"{bucket.root}/data",
+            "images": f"{bucket.root}/data/images/{{image_id}}.jpg",
+        }
+        for name, value in parameters.items():
+            assert all(re.match(regex, value) for regex in REGEXES[name]), f"the service would refuse {name}={value}"
         service = [
             "--runner=DataflowRunner", "--project=project-id", "--region=r", "--no_auth",
             f"--temp_location={bucket.root}/tmp", f"--template_location={bucket.root}/template.json",
         ]  # fmt: skip
-        done = image.run(*launch(parameters, service), folder=shared, variables=bucket.environment())
+        done = image.run(*launch(parameters, service), variables=bucket.environment())
         assert done.returncode == 0, done.stderr
         staged = {name.rpartition("/")[2]: data for name, data in bucket.get_all("tmp/").items()}
     graph = beam_runner_api_pb2.Pipeline.FromString(staged["pipeline.pb"])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds templates/dataflow/Dockerfile on bases that stand in for Beam's and Google's: build.sh FOLDER
-# Needs Linux, root, go and a Debian or Ubuntu, on which it installs buildah and debootstrap where they are missing.
+# Needs Linux, root, go and a Debian or Ubuntu, on which it installs buildah, debootstrap and ip where they are missing.
 # A base that is there, made of the same files, is left alone; the image is built anew.
 set -euo pipefail
 
@@ -16,9 +16,9 @@ fail() {
 
 [ "$(id -u)" = 0 ] || fail "root is needed to make base images (debootstrap) and to run a container"
 command -v go >/dev/null || fail "go is needed for Beam's boot program (https://go.dev)"
-if ! command -v buildah >/dev/null || ! command -v debootstrap >/dev/null; then
+if ! type buildah debootstrap ip >/dev/null 2>&1; then
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends buildah debootstrap >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends buildah debootstrap iproute2 >/dev/null
 fi
 # shellcheck source=tests/container/environment.sh
 . "$here/environment.sh" "$folder"

@@ -99,6 +99,6 @@ def versions(container: Container) -> dict[str, str]:
     return {package["name"]: package["version"] for package in listed}
 
 
-def launch(parameters: dict[str, object], flags: Sequence[str] = ()) -> list[str]:
+def launch(parameters: dict[str, str], flags: Sequence[str] = ()) -> list[str]:
     """Returns the command by which the service starts the template's launcher, as the stand-in for it takes it."""
     return ["/opt/google/dataflow/python_template_launcher", json.dumps(parameters), *flags]
