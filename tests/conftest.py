@@ -11,6 +11,7 @@ from typing import Any
 
 import postgres_server
 import pytest
+from engines.fixtures import engine_release, flink_cluster, local_files  # noqa: F401
 from hypothesis import settings
 
 from oi_tfrecord.record_keys import ExtraKeys
