@@ -18,7 +18,7 @@ from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.sample import generate
 from pipelines import convert
 from tests.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
-from tests.object_servers import Store, free_port, serve
+from tests.object_servers import Store, serve
 from tests.slow_store import SlowStore
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
@@ -161,6 +161,6 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 @pytest.fixture
 def slow(store: Store) -> Iterator[SlowStore]:
     """The proxy before `store`."""
-    proxy = SlowStore(free_port(), store.port)
+    proxy = SlowStore(store.port)
     yield proxy
     proxy.stop()

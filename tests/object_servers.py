@@ -3,33 +3,39 @@
 import contextlib
 import os
 import pathlib
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 
 BUCKET = "open-images-test"
 
+_SERVERS = {
+    "s3": """
+import threading
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+threading.Event().wait()
+""",
+    "gs": """
+import threading
+from gcp_storage_emulator.server import create_server
+server = create_server("127.0.0.1", 0, in_memory=True)
+server.start()
+print(server._api._httpd.server_port, flush=True)
+threading.Event().wait()
+""",
+}
+"""Programs that serve on a port that is free, and print which it is."""
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        assert server.poll() is None, "the server ended at once"
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-            return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"no answer from {url}")
+def read_port(server: "subprocess.Popen[bytes]") -> int:
+    """Returns the port that a server prints when it listens: none that is looked for before can be taken by another."""
+    assert server.stdout is not None
+    line = server.stdout.readline()
+    assert line, "the server ended at once"
+    return int(line)
 
 
 def files_below(folder: pathlib.Path) -> Iterator[tuple[str, bytes]]:
@@ -122,18 +128,11 @@ def serve(scheme: str) -> Iterator[Store]:
     Args:
       scheme: `s3` or `gs`.
     """
-    port = free_port()
-    if scheme == "s3":
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    else:
-        script = (
-            "from gcp_storage_emulator.server import create_server; import time;"
-            f"s = create_server('127.0.0.1', {port}, in_memory=True); s.start(); time.sleep(3600)"
-        )
-        command = [sys.executable, "-c", script]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ})
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVERS[scheme]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ}
+    )
     try:
-        wait_for(f"http://127.0.0.1:{port}/", server)
+        port = read_port(server)
         yield S3Store(port) if scheme == "s3" else GcsStore(port)
     finally:
         server.kill()
