@@ -154,6 +154,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     pytest.importorskip("moto", reason="the S3 tests need pip install 'moto[server]'")
     pytest.importorskip("google.cloud.storage", reason="the GCS tests need pip install '.[gcp]'")
     pytest.importorskip("gcp_storage_emulator", reason="the GCS tests need pip install gcp-storage-emulator")
+    pytest.importorskip("hdfs", reason="the HDFS tests need pip install '.[hadoop]'")
     with serve(request.param) as made:
         yield made
 

@@ -1,13 +1,20 @@
-"""Object stores on the loopback: an S3 server (moto) and a GCS emulator, each a process of its own."""
+"""Stores on the loopback, each a process of its own: an S3 server (moto), a GCS emulator, and Hadoop's HDFS."""
 
 import contextlib
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 
+import pytest
+
+from tests.processes import wait_until
+
 BUCKET = "open-images-test"
+HDFS = pathlib.Path(__file__).resolve().parent / "hdfs"
+HADOOP = HDFS.parents[1] / ".hadoop"
 
 _SERVERS = {
     "s3": """
@@ -121,13 +128,39 @@ class GcsStore(Store):
         return {blob.name.removeprefix(prefix): blob.download_as_bytes() for blob in blobs}
 
 
+class HdfsStore(Store):
+    def __init__(self, port: int):
+        import hdfs
+
+        super().__init__("hdfs", port)
+        self.client = hdfs.InsecureClient(f"http://127.0.0.1:{port}", user="root", root=f"/{BUCKET}")
+
+    def flags(self, port: int = 0) -> list[str]:
+        return ["--hdfs_host=127.0.0.1", f"--hdfs_port={port or self.port}", "--hdfs_user=root"]
+
+    def put(self, name: str, data: bytes) -> None:
+        self.client.write(name, data=data)
+
+    def get_all(self, prefix: str) -> dict[str, bytes]:
+        found = {}
+        for folder, _, files in self.client.walk(prefix):
+            for file in files:
+                with self.client.read(f"{folder}/{file}") as stream:
+                    found[f"{folder}/{file}".removeprefix(self.client.resolve(prefix) + "/")] = stream.read()
+        return found
+
+
 @contextlib.contextmanager
 def serve(scheme: str) -> Iterator[Store]:
     """Starts a store and yields it.
 
     Args:
-      scheme: `s3` or `gs`.
+      scheme: `s3`, `gs` or `hdfs`.
     """
+    if scheme == "hdfs":
+        with serve_hdfs() as store:
+            yield store
+        return
     server = subprocess.Popen(
         [sys.executable, "-c", _SERVERS[scheme]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ}
     )
@@ -137,3 +170,27 @@ def serve(scheme: str) -> Iterator[Store]:
     finally:
         server.kill()
         server.wait()
+
+
+@contextlib.contextmanager
+def serve_hdfs() -> Iterator[HdfsStore]:
+    """Starts Hadoop's own HDFS, one name node and one data node, and yields it."""
+    subprocess.run([HDFS / "install.sh", HADOOP], check=True, capture_output=True)
+    if not (HADOOP / "complete").exists():
+        pytest.skip("the HDFS tests need Java 17 and Maven")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        server = subprocess.Popen(
+            ["java", "-Xmx512m", "-cp", f"{HADOOP}/jars/*", HDFS / "Hdfs.java", folder / "dfs", folder / "port"],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: (folder / "port").exists() or server.poll() is not None, "HDFS has started")
+            assert server.poll() is None, "HDFS ended at once"
+            yield HdfsStore(int((folder / "port").read_text()))
+        finally:
+            server.kill()
+            server.wait()
