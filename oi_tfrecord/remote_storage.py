@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from oi_tfrecord import object_store
 from oi_tfrecord.file_info import FileInfo
-from oi_tfrecord.storage_faults import retried, unreachable
+from oi_tfrecord.storage_faults import retried, unreachable, unusable
 
 ATOMIC_CREATE = ("gs://", "s3://")
 """Schemes whose files appear whole when they are closed, so that no temporary name is needed."""
@@ -96,7 +96,8 @@ def open_read(path: str) -> BinaryIO:
     """Opens a file for reading its bytes as they are stored."""
     from apache_beam.io.filesystem import CompressionTypes
 
-    return _filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    with unusable(path):
+        return _filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def read(path: str, offset: int, length: int | None) -> bytes:

@@ -9,10 +9,11 @@ import contextlib
 import errno
 import random
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from oi_tfrecord.errors import OiTfrecordError, StorageError
+from oi_tfrecord.errors import InputError, OiTfrecordError, StorageError
 
 Result = TypeVar("Result")
 
@@ -66,10 +67,26 @@ def named(path: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unreachable(path: str) -> Iterator[None]:
-    """Turns a fault of the remote store of `path` into a StorageError; one that tells of no file stays."""
+def unusable(path: str) -> Iterator[None]:
+    """Turns what Beam raises of an unknown scheme, or of flags that its filesystem lacks, into an InputError."""
     try:
         yield
+    except ValueError as error:
+        if not _is_raised_by_beam(error):
+            raise
+        remedy = "Check its scheme, and give the flags of its storage, such as --hdfs_host, --hdfs_port and --hdfs_user"
+        raise InputError(path, one_line(error), remedy) from error
+
+
+@contextlib.contextmanager
+def unreachable(path: str) -> Iterator[None]:
+    """Turns a fault of the remote store of `path` into a StorageError; one that tells of no file stays.
+
+    What `unusable` turns into an InputError is one, too.
+    """
+    try:
+        with unusable(path):
+            yield
     except (OiTfrecordError, FileNotFoundError):
         raise
     except Exception as error:
@@ -106,6 +123,11 @@ def _may_pass(error: OSError) -> bool:
     if isinstance(causes, dict):
         return any(isinstance(cause, OSError) and _may_pass(cause) for cause in causes.values())
     return type(error).__module__.partition(".")[0] == "requests" or isinstance(error, ConnectionError | TimeoutError)
+
+
+def _is_raised_by_beam(error: BaseException) -> bool:
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("apache_beam.io.")
 
 
 def one_line(error: BaseException) -> str:

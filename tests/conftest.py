@@ -11,13 +11,14 @@ from typing import Any
 
 import postgres_server
 import pytest
+from engines.fixtures import engine_release, flink_cluster, local_files  # noqa: F401
 from hypothesis import settings
 
 from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.sample import generate
 from pipelines import convert
 from tests.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
-from tests.object_servers import Store, free_port, serve
+from tests.object_servers import Store, serve
 from tests.slow_store import SlowStore
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
@@ -153,6 +154,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     pytest.importorskip("moto", reason="the S3 tests need pip install 'moto[server]'")
     pytest.importorskip("google.cloud.storage", reason="the GCS tests need pip install '.[gcp]'")
     pytest.importorskip("gcp_storage_emulator", reason="the GCS tests need pip install gcp-storage-emulator")
+    pytest.importorskip("hdfs", reason="the HDFS tests need pip install '.[hadoop]'")
     with serve(request.param) as made:
         yield made
 
@@ -160,6 +162,6 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 @pytest.fixture
 def slow(store: Store) -> Iterator[SlowStore]:
     """The proxy before `store`."""
-    proxy = SlowStore(free_port(), store.port)
+    proxy = SlowStore(store.port)
     yield proxy
     proxy.stop()

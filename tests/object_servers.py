@@ -1,35 +1,48 @@
-"""Object stores on the loopback: an S3 server (moto) and a GCS emulator, each a process of its own."""
+"""Stores on the loopback, each a process of its own: an S3 server (moto), a GCS emulator, and Hadoop's HDFS."""
 
 import contextlib
 import os
 import pathlib
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
+import tempfile
 from collections.abc import Iterator
 
+import pytest
+
+from tests.processes import wait_until
+
 BUCKET = "open-images-test"
+HDFS = pathlib.Path(__file__).resolve().parent / "hdfs"
+HADOOP = HDFS.parents[1] / ".hadoop"
+
+_SERVERS = {
+    "s3": """
+import threading
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+threading.Event().wait()
+""",
+    "gs": """
+import threading
+from gcp_storage_emulator.server import create_server
+server = create_server("127.0.0.1", 0, in_memory=True)
+server.start()
+print(server._api._httpd.server_port, flush=True)
+threading.Event().wait()
+""",
+}
+"""Programs that serve on a port that is free, and print which it is."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        assert server.poll() is None, "the server ended at once"
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-            return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"no answer from {url}")
+def read_port(server: "subprocess.Popen[bytes]") -> int:
+    """Returns the port that a server prints when it listens: none that is looked for before can be taken by another."""
+    assert server.stdout is not None
+    line = server.stdout.readline()
+    assert line, "the server ended at once"
+    return int(line)
 
 
 def files_below(folder: pathlib.Path) -> Iterator[tuple[str, bytes]]:
@@ -115,26 +128,69 @@ class GcsStore(Store):
         return {blob.name.removeprefix(prefix): blob.download_as_bytes() for blob in blobs}
 
 
+class HdfsStore(Store):
+    def __init__(self, port: int):
+        import hdfs
+
+        super().__init__("hdfs", port)
+        self.client = hdfs.InsecureClient(f"http://127.0.0.1:{port}", user="root", root=f"/{BUCKET}")
+
+    def flags(self, port: int = 0) -> list[str]:
+        return ["--hdfs_host=127.0.0.1", f"--hdfs_port={port or self.port}", "--hdfs_user=root"]
+
+    def put(self, name: str, data: bytes) -> None:
+        self.client.write(name, data=data)
+
+    def get_all(self, prefix: str) -> dict[str, bytes]:
+        found = {}
+        for folder, _, files in self.client.walk(prefix):
+            for file in files:
+                with self.client.read(f"{folder}/{file}") as stream:
+                    found[f"{folder}/{file}".removeprefix(self.client.resolve(prefix) + "/")] = stream.read()
+        return found
+
+
 @contextlib.contextmanager
 def serve(scheme: str) -> Iterator[Store]:
     """Starts a store and yields it.
 
     Args:
-      scheme: `s3` or `gs`.
+      scheme: `s3`, `gs` or `hdfs`.
     """
-    port = free_port()
-    if scheme == "s3":
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    else:
-        script = (
-            "from gcp_storage_emulator.server import create_server; import time;"
-            f"s = create_server('127.0.0.1', {port}, in_memory=True); s.start(); time.sleep(3600)"
-        )
-        command = [sys.executable, "-c", script]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ})
+    if scheme == "hdfs":
+        with serve_hdfs() as store:
+            yield store
+        return
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVERS[scheme]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ}
+    )
     try:
-        wait_for(f"http://127.0.0.1:{port}/", server)
+        port = read_port(server)
         yield S3Store(port) if scheme == "s3" else GcsStore(port)
     finally:
         server.kill()
         server.wait()
+
+
+@contextlib.contextmanager
+def serve_hdfs() -> Iterator[HdfsStore]:
+    """Starts Hadoop's own HDFS, one name node and one data node, and yields it."""
+    subprocess.run([HDFS / "install.sh", HADOOP], check=True, capture_output=True)
+    if not (HADOOP / "complete").exists():
+        pytest.skip("the HDFS tests need Java 17 and Maven")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        server = subprocess.Popen(
+            ["java", "-Xmx512m", "-cp", f"{HADOOP}/jars/*", HDFS / "Hdfs.java", folder / "dfs", folder / "port"],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: (folder / "port").exists() or server.poll() is not None, "HDFS has started")
+            assert server.poll() is None, "HDFS ended at once"
+            yield HdfsStore(int((folder / "port").read_text()))
+        finally:
+            server.kill()
+            server.wait()

@@ -3,7 +3,7 @@
 What an emulator answers takes it several milliseconds of processor time, which would hide the
 readers' own limit. So an object's answer is fetched once and then given from memory, as it was.
 
-  python -m tests.slow_store PORT UPSTREAM_PORT
+  python -m tests.slow_store UPSTREAM_PORT    # prints its own
 
 `POST /-/set` takes JSON: `delay` (seconds before each answer), `gather` (answers wait until so many
 requests are open, or for GATHER_SECONDS), `failures` (so many requests are answered 503), `broken`
@@ -17,9 +17,10 @@ import http.client
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 from typing import Any
+
+from tests.object_servers import read_port
 
 GATHER_SECONDS = 5.0
 
@@ -119,23 +120,17 @@ def _answer(status: int, reason: str, headers: dict[str, str], body: bytes, leng
 class SlowStore:
     """The proxy as a process of its own, as one beside its readers would take their processor time."""
 
-    def __init__(self, port: int, upstream: int):
+    def __init__(self, upstream: int):
         """Starts it.
 
         Args:
-          port: where it listens.
           upstream: port of the store.
         """
-        self.port = port
-        self._url = f"http://127.0.0.1:{port}/-/"
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.slow_store", str(port), str(upstream)])
-        while True:
-            assert self._process.poll() is None, "the proxy ended at once"
-            try:
-                self.counts()
-                return
-            except OSError:
-                time.sleep(0.05)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.slow_store", str(upstream)], stdout=subprocess.PIPE
+        )
+        self.port = read_port(self._process)
+        self._url = f"http://127.0.0.1:{self.port}/-/"
 
     def set(self, **settings: float | str) -> None:
         """Changes what the module names, or puts it back, and sets the counts to zero."""
@@ -154,11 +149,12 @@ class SlowStore:
         self._process.wait()
 
 
-async def main(port: int, upstream: int) -> None:
-    """Serves until it is killed."""
-    server = await asyncio.start_server(Proxy(upstream).serve, "127.0.0.1", port, backlog=1024, limit=1 << 20)
+async def main(upstream: int) -> None:
+    """Serves until it is killed, on a port that it prints."""
+    server = await asyncio.start_server(Proxy(upstream).serve, "127.0.0.1", 0, backlog=1024, limit=1 << 20)
+    print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(int(sys.argv[1])))

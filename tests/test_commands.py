@@ -14,7 +14,13 @@ from tests.conftest import convert_arguments
 
 FLAGS = {
     "browse": ["{folder}", "--port=0"],
-    "convert": ["--config=v3", "--split=train", "--data_dir={folder}", "--images={folder}", "--output_dir={folder}"],
+    "convert": [
+        "--config=v3",
+        "--split=train",
+        "--data_dir={folder}",
+        "--images={folder}/{{image_id}}.jpg",
+        "--output_dir={folder}",
+    ],
     "download": ["--config=v3", "--split=train", "--data_dir={folder}", "--image_urls=original", "--output_dir={new}"],
     "export": ["{folder}", "--to={new}"],
     "merge": ["{folder}", "--to={new}"],
@@ -32,7 +38,7 @@ BY_FLAG = ("convert", "merge", "show", "verify")
 """What reads the label map of --label_map."""
 
 
-def flags_of(command: str, folder: pathlib.Path, new: pathlib.Path) -> list[str]:
+def flags_of(command: str, folder: pathlib.Path | str, new: pathlib.Path) -> list[str]:
     return [flag.format(folder=folder, new=new) for flag in FLAGS[command]]
 
 
@@ -64,6 +70,20 @@ def test_a_folder_that_is_not_there_is_one_line(
 ) -> None:
     assert main.main([command, *flags_of(command, tmp_path / "none", tmp_path / "new")]) == 1
     assert str(tmp_path) in only_error(capfd)
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"), [("hdfs://records", "hdfs_host is not set"), ("nope://records", "Unable to get filesystem")]
+)
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "sample"])
+def test_a_storage_that_is_unknown_or_lacks_its_flags_is_one_line(
+    command: str, folder: str, told: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main([command, *flags_of(command, folder, tmp_path / "new")]) == 1
+    line = only_error(capfd)
+    assert line.startswith(f"error: {folder}")
+    assert told in line
+    assert "--hdfs_host" in line
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import pytest
 import small_release
-from engines.engine import convert_locally, installed, portable_flags, run_on_engine, servers_in, write_boot
+from engines.engine import portable_flags, run_on_engine, write_boot
 from engines.faulty_worker import ERROR, FULL, KILL, RENAME, SLOW, VARIABLE, Schedule
 from engines.flink_cluster import FlinkCluster
 from small_release import Release
@@ -23,22 +23,10 @@ CACHED_FOR_LONG = (*TWO_WORKERS, "--environment_cache_millis=600000")
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
-    folder = installed("flink")
-    with servers_in(tmp_path_factory.mktemp("flink")) as servers:
-        yield FlinkCluster(servers, folder)
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+def engine_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
     """Its tables are several ranges; a conversion makes some 250 requests of storage."""
     folder = tmp_path_factory.mktemp("release") / "data"
     return small_release.write_release(folder, images=50, boxes=20, title_bytes=20_000)
-
-
-@pytest.fixture(scope="module")
-def local(cluster: FlinkCluster, release: Release, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return convert_locally(release, tmp_path_factory.mktemp("local"))
 
 
 @dataclasses.dataclass
@@ -46,7 +34,7 @@ class Job:
     """A conversion that is run once or more often."""
 
     cluster: FlinkCluster
-    release: Release
+    engine_release: Release
     folder: pathlib.Path
     output_dir: pathlib.Path
 
@@ -75,8 +63,8 @@ class Job:
 
 
 @pytest.fixture
-def job(cluster: FlinkCluster, release: Release, tmp_path: pathlib.Path) -> Job:
-    return Job(cluster, release, tmp_path, tmp_path / "out")
+def job(flink_cluster: FlinkCluster, engine_release: Release, tmp_path: pathlib.Path) -> Job:
+    return Job(flink_cluster, engine_release, tmp_path, tmp_path / "out")
 
 
 def told(done: subprocess.CompletedProcess[str]) -> str:
@@ -95,16 +83,16 @@ def is_told_nothing(done: subprocess.CompletedProcess[str]) -> None:
     assert not [line for line in done.stderr.splitlines() if not line.startswith(("[", "Going on: "))], done.stderr
 
 
-def test_storage_that_fails_for_a_moment_costs_a_restart(job: Job, local: dict[str, bytes]) -> None:
+def test_storage_that_fails_for_a_moment_costs_a_restart(job: Job, local_files: dict[str, bytes]) -> None:
     # No more faults than the restarts that the cluster allows.
     done = job.run({RENAME: 0.2, FULL: 0.05, ERROR: 0.02}, at_most={RENAME: 1, FULL: 1, ERROR: 1})
     is_told_nothing(done)
     assert job.happened() == {RENAME: 1, FULL: 1, ERROR: 1}
     assert 1 <= job.cluster.restarts() <= 3
-    assert job.files() == local
+    assert job.files() == local_files
 
 
-def test_errors_on_a_hundredth_of_all_requests_end_in_the_same_bytes(job: Job, local: dict[str, bytes]) -> None:
+def test_errors_on_a_hundredth_of_all_requests_end_in_the_same_bytes(job: Job, local_files: dict[str, bytes]) -> None:
     for run in range(RUNS + 1):
         # In the end the storage is mended.
         done = job.run({ERROR: 0.01} if run < RUNS else {}, seed=run)
@@ -113,10 +101,10 @@ def test_errors_on_a_hundredth_of_all_requests_end_in_the_same_bytes(job: Job, l
         assert "injected: error. Check the path and its disk" in told(done)
     assert done.returncode == 0, done.stderr
     assert job.happened()[ERROR] >= 1
-    assert job.files() == local
+    assert job.files() == local_files
 
 
-def test_a_killed_worker_costs_a_restart_and_with_the_cache_the_job(job: Job, local: dict[str, bytes]) -> None:
+def test_a_killed_worker_costs_a_restart_and_with_the_cache_the_job(job: Job, local_files: dict[str, bytes]) -> None:
     """Beam's cache keeps a worker that is gone, so that every restart meets it."""
     line = told(job.run({KILL: 0.05}, *CACHED_FOR_LONG, at_most={KILL: 2}))
     assert "the engine gave the job up: " in line
@@ -126,15 +114,15 @@ def test_a_killed_worker_costs_a_restart_and_with_the_cache_the_job(job: Job, lo
     is_told_nothing(job.run({KILL: 0.05}, *TWO_WORKERS, at_most={KILL: 3}))
     assert job.happened() == {KILL: 3}
     assert job.cluster.restarts() >= 1
-    assert job.files() == local
+    assert job.files() == local_files
 
 
-def test_a_slow_disk_costs_time_only(job: Job, local: dict[str, bytes]) -> None:
+def test_a_slow_disk_costs_time_only(job: Job, local_files: dict[str, bytes]) -> None:
     done = job.run({SLOW: 0.5})
     is_told_nothing(done)
     assert job.happened()[SLOW] > 50
     assert job.cluster.restarts() == 0
-    assert job.files() == local
+    assert job.files() == local_files
 
 
 def mount(folder: pathlib.Path, *options: str) -> bool:
@@ -157,7 +145,7 @@ def full_disk(job: Job) -> Iterator[bool]:
 
 
 def test_a_full_disk_is_named_and_a_rerun_goes_on_when_there_is_room(
-    job: Job, local: dict[str, bytes], full_disk: bool
+    job: Job, local_files: dict[str, bytes], full_disk: bool
 ) -> None:
     line = told(job.run({} if full_disk else {FULL: 0.5}))
     assert f"{job.output_dir}/" in line
@@ -168,4 +156,4 @@ def test_a_full_disk_is_named_and_a_rerun_goes_on_when_there_is_room(
     if full_disk:
         assert mount(job.output_dir, "-o", "remount,size=100m")
     is_told_nothing(job.run({}))
-    assert job.files() == local
+    assert job.files() == local_files

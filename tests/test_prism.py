@@ -5,14 +5,12 @@ import pathlib
 import pytest
 import small_release
 from engines.engine import (
-    convert_locally,
     free_ports,
     installed,
     portable_flags,
     run_on_engine,
     servers_in,
     write_boot,
-    write_release,
 )
 from small_release import Release
 
@@ -22,33 +20,23 @@ def prism() -> pathlib.Path:
     return installed("prism") / "prism"
 
 
-@pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    return write_release(tmp_path_factory.mktemp("release") / "data")
-
-
-@pytest.fixture(scope="module")
-def local(prism: pathlib.Path, release: Release, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return convert_locally(release, tmp_path_factory.mktemp("local"))
-
-
 def test_prism_that_beam_starts_gives_the_files_of_a_local_run(
-    prism: pathlib.Path, release: Release, local: dict[str, bytes], tmp_path: pathlib.Path
+    prism: pathlib.Path, engine_release: Release, local_files: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
-    done = run_on_engine(release, tmp_path, "--runner=PrismRunner", f"--prism_location={prism}")
+    done = run_on_engine(engine_release, tmp_path, "--runner=PrismRunner", f"--prism_location={prism}")
     assert done.returncode == 0, done.stderr
-    assert small_release.dataset(tmp_path) == local
+    assert small_release.dataset(tmp_path) == local_files
 
 
 def test_prism_with_worker_processes_gives_the_files_of_a_local_run(
-    prism: pathlib.Path, release: Release, local: dict[str, bytes], tmp_path: pathlib.Path
+    prism: pathlib.Path, engine_release: Release, local_files: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
     port, web_port = free_ports(2)
     boot = write_boot(tmp_path)
     with servers_in(tmp_path) as servers:
         servers.start("prism", [prism, f"--job_port={port}", f"--web_port={web_port}"])
         servers.await_port("prism", port)
-        done = run_on_engine(release, tmp_path / "out", *portable_flags(port, boot))
+        done = run_on_engine(engine_release, tmp_path / "out", *portable_flags(port, boot))
         assert done.returncode == 0, done.stderr + servers.log("prism")
-    assert small_release.dataset(tmp_path / "out") == local
+    assert small_release.dataset(tmp_path / "out") == local_files
     assert (tmp_path / "workers").read_text().split()

@@ -21,7 +21,7 @@ from oi_tfrecord.images import ImageOptions, prepare
 from oi_tfrecord.prefetch import map_in_order
 from oi_tfrecord.shard_job import PREFETCH_BYTES
 from tests.benchmarks.make_images import draw, with_comment
-from tests.object_servers import free_port, serve
+from tests.object_servers import serve
 from tests.slow_store import SlowStore
 
 READERS = (1, 4, 16, 64)
@@ -58,7 +58,7 @@ def main() -> None:
         picture = draw(np.random.default_rng(1))
         for image_id in ids:
             store.put(f"{image_id}.jpg", with_comment(picture, image_id.encode()))
-        slow = SlowStore(free_port(), store.port)
+        slow = SlowStore(store.port)
         try:
             os.environ.update(store.environment(slow.port))
             storage.use_options(store.flags(slow.port))

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import small_release
@@ -54,6 +54,50 @@ def run_on_engine(release: Release, output_dir: pathlib.Path, *beam_flags: str) 
         capture_output=True,
         timeout=500,
     )
+
+
+@contextlib.contextmanager
+def started(
+    release: Release,
+    folder: pathlib.Path,
+    worker: str,
+    begun: Callable[[], bool],
+    flags: Callable[[pathlib.Path], Sequence[str]],
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Starts a conversion to be disturbed, yields it when it is where it is to be, and ends it.
+
+    Args:
+      release: its input.
+      folder: of its output, `out`, and what it tells, `err`.
+      worker: module of tests.engines that works in the place of the usual worker.
+      begun: whether it is where it is to be disturbed.
+      flags: Beam's flags, given the program that boots workers.
+    """
+    boot = write_boot(folder, f"tests.engines.{worker}")
+    with (folder / "err").open("w+") as err:
+        running = subprocess.Popen(
+            engine_command(release, folder / "out", *flags(boot)),
+            cwd=small_release.ROOT,
+            env=small_release.environment(),
+            stdout=err,
+            stderr=err,
+        )
+
+        def has_begun() -> bool:
+            assert running.poll() is None, (folder / "err").read_text()
+            return begun()
+
+        try:
+            wait_until(has_begun, "the conversion is where it is to be disturbed")
+            yield running
+        finally:
+            running.kill()
+            running.wait()
+
+
+def finished(output_dir: pathlib.Path) -> int:
+    """Returns how many shards of a conversion that runs are written."""
+    return len(list(output_dir.glob(".oi_tfrecord-train/results/*.json")))
 
 
 def portable_flags(job_port: int, boot: pathlib.Path) -> list[str]:
