@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.beam_flags import is_local, value_of
+from oi_tfrecord.check_job import check_job
 from oi_tfrecord.config import ConvertConfig, parse_max_rejects
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.estimate import Workload, describe
@@ -55,6 +56,7 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     out = out or sys.stdout
     began, start_seconds = time.monotonic(), time.process_time()
     command = parse_convert(arguments)
+    check_job(command.beam_arguments)
     storage.use_options(command.beam_arguments)
     plan, shard_plan = _plan_shards(make_plan(command.config), out)
     if command.beam_dry_run:

@@ -194,6 +194,7 @@ LAYERS: dict[str, set[str]] = {
         "beam_options",
         "beam_flags",
         "browse",
+        "check_job",
         "command_line",
         "convert",
         "derive",
