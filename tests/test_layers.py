@@ -50,6 +50,7 @@ LAYERS: dict[str, set[str]] = {
         "deflate",
         "derived_manifest",
         "draw_boxes",
+        "end_check",
         "estimate",
         "example",
         "expansion",
