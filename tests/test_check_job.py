@@ -5,7 +5,9 @@ import pytest
 import small_release
 
 from oi_tfrecord.check_job import check_job
+from oi_tfrecord.config_file import shipped_configs
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.options import parse_convert
 
 pytest.importorskip("google.cloud.dataflow_v1beta3", reason="Dataflow needs pip install '.[gcp]'")
 
@@ -34,6 +36,12 @@ def no_defaults_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: pathl
 )
 def test_what_a_runner_takes_passes(arguments: tuple[str, ...]) -> None:
     check_job(arguments)
+
+
+@pytest.mark.parametrize("name", shipped_configs("runners"))
+def test_shipped_runner_configurations_pass(name: str) -> None:
+    given = [PROJECT, REGION, TEMP] if name == "dataflow" else []
+    check_job(parse_convert([f"--runner_config={name}", *given]).beam_arguments)
 
 
 @pytest.mark.parametrize(
