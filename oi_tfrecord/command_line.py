@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from oi_tfrecord import storage
 from oi_tfrecord.beam_flags import check_beam_arguments
+from oi_tfrecord.check_job import check_job
 from oi_tfrecord.errors import ConfigError, OiTfrecordError
 
 INTERRUPTED = 130
@@ -34,10 +35,11 @@ class CommandParser(argparse.ArgumentParser):
         """Returns the command's own flags, and those that Beam owns as they are given, which files are reached by then.
 
         Raises:
-          ConfigError: for a bad value, or a flag that neither has.
+          ConfigError: for a bad value, a flag that neither has, or one that the runner misses.
         """
         parsed, rest = self.parse_known_args(arguments)
         check_beam_arguments(rest, [name.lstrip("-") for action in self._actions for name in action.option_strings])
+        check_job(rest)
         storage.use_options(rest)
         return parsed, tuple(rest)
 

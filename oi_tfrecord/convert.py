@@ -10,15 +10,17 @@ from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.beam_flags import is_local, value_of
-from oi_tfrecord.config import IMAGE_SOURCES, ConvertConfig, parse_max_rejects
-from oi_tfrecord.coverage import Unit, find_losses
+from oi_tfrecord.check_job import check_job
+from oi_tfrecord.config import IMAGE_SOURCES, ConvertConfig
+from oi_tfrecord.coverage import Unit
 from oi_tfrecord.dry_run import measure_workload
+from oi_tfrecord.end_check import find_problems
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.estimate_lines import describe
 from oi_tfrecord.finish import FinishJob, rejects_file
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.lanes import default_workers, split_workers
-from oi_tfrecord.manifest import TableInput, too_many_rejects
+from oi_tfrecord.manifest import TableInput
 from oi_tfrecord.options import Command, parse_convert
 from oi_tfrecord.output_state import OutputState, planned_before, prepare_output, read_split
 from oi_tfrecord.plan import ConvertPlan, make_plan
@@ -39,8 +41,6 @@ SMALL_DECODED_BYTES = 256 << 10
 SMALL_TABLES_BYTES = 1 << 30
 """The same of a dry run, which has no images to read: of all its tables."""
 
-_TOLD_LOSSES = 20
-
 
 def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     """Runs the `convert` command.
@@ -59,14 +59,19 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     out = out or sys.stdout
     began, start_seconds = time.monotonic(), time.process_time()
     command = parse_convert(arguments)
+    check_job(command.beam_arguments)
     storage.use_options(command.beam_arguments)
     plan, shard_plan = _plan_shards(make_plan(command.config), out)
     if command.beam_dry_run:
         _build_job(command, plan, out)
         return 0
-    is_template = bool(value_of(command.beam_arguments, "--template_location"))
+    is_template = _is_template(command)
     if is_template and plan.config.max_images:
         raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
+    if is_template and plan.config.dry_run:
+        raise ConfigError(
+            "dry_run", "tells what it counted when it ends, and a template's job has nobody to tell it to"
+        )
     state = prepare_output(plan)
     started = time.monotonic()
     if state.complete is not None:
@@ -74,7 +79,6 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     else:
         _run(command, plan, state)
     if is_template and state.complete is None:
-        # The service runs the job after this process has ended.
         print(f"The job was built; it writes to {plan.config.output_dir}.", file=out)
         return 0
     seconds = time.monotonic() - started
@@ -88,6 +92,11 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
         for line in describe(work, workers, os.cpu_count() or 1, command.prices):
             print(line, file=out)
     return _exit_code(plan.config, split)
+
+
+def _is_template(command: Command) -> bool:
+    """Returns whether the job runs after this process has ended."""
+    return bool(value_of(command.beam_arguments, "--template_location"))
 
 
 def _plan_shards(plan: ConvertPlan, out: TextIO) -> tuple[ConvertPlan, ShardPlan | None]:
@@ -130,6 +139,7 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
 
     processes, lanes = split_workers(_count_workers(command, plan), is_local=is_local(command.beam_arguments))
     work = plan.work
+    is_template = _is_template(command)
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
     try:
@@ -148,12 +158,14 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
                 command.beam_arguments,
                 processes,
                 progress(len(state.finished)),
-                lambda root: build_pipeline(root, plan, _finish_job(plan), state.finished),
+                lambda root: build_pipeline(
+                    root, plan, _finish_job(plan), state.finished, fails_by_rejects=is_template
+                ),
             )
     except Exception as error:
         # Beam rewords the exceptions of its workers; the stored one names the file as it is.
         raise work.error(error) or error from None
-    if value_of(command.beam_arguments, "--template_location"):
+    if is_template:
         return
     plan.work.delete()
 
@@ -210,22 +222,11 @@ def _table_input(file: InputFile) -> TableInput:
 
 
 def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:
-    if not split["balanced"]:
-        losses = [detail for _, detail in find_losses(split)]
-        told = losses[:_TOLD_LOSSES] + [f"... and {len(losses) - _TOLD_LOSSES} more"] * (len(losses) > _TOLD_LOSSES)
-        remedy = "run the same command with --overwrite, and if it happens again, please report it"
-        told.append(f"rows or images were lost or doubled, by the runner or a fault of oi_tfrecord: {remedy}")
-        print("\n".join(f"error: {line}" for line in told), file=sys.stderr)
-        return 3
-    limit, is_percentage = parse_max_rejects(config.max_rejects)
-    over = too_many_rejects(split, limit, is_percentage)
-    for line in over:
+    code, problems = find_problems(split, config.max_rejects, _rejects_path(config))
+    for line in problems:
         print(f"error: {line}", file=sys.stderr)
-    if over:
-        path = storage.join(config.output_dir, rejects_file(config.split))
-        print(
-            f"error: more rejects than --max_rejects={config.max_rejects} allows; they are listed in {path}. "
-            "The records are complete without them: mend the input, or give a higher --max_rejects.",
-            file=sys.stderr,
-        )
-    return 2 if over else 0
+    return code
+
+
+def _rejects_path(config: ConvertConfig) -> str:
+    return storage.join(config.output_dir, rejects_file(config.split))

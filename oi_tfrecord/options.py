@@ -6,12 +6,15 @@ from typing import Any
 
 from absl import flags
 
-from oi_tfrecord.beam_flags import check_beam_arguments, value_of
+from oi_tfrecord.beam_flags import check_beam_arguments, is_dataflow, value_of
 from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.config_file import read_config
 from oi_tfrecord.cost import NO_PRICES, PRICED_REQUESTS, Prices
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.runner_config import read_runner_config
+
+_DATAFLOW = "dataflow"
+"""The runner configuration of jobs on Dataflow that name none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +43,10 @@ def define_command_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     flags.DEFINE_string("config", None, "Configuration file, or the name of a shipped one (v3).", flag_values=values)
     flags.DEFINE_string(
-        "runner_config", None, "File of Beam's flags, or the name of a shipped one (dataflow).", flag_values=values
+        "runner_config",
+        None,
+        "File of Beam's flags, or the name of a shipped one; dataflow with --runner=DataflowRunner.",
+        flag_values=values,
     )
     flags.DEFINE_bool(
         "beam_dry_run", False, "Build and check the job of a remote runner (Beam's --dry_run).", flag_values=values
@@ -102,13 +108,14 @@ def parse_convert(arguments: Sequence[str]) -> Command:
     except flags.Error as error:
         raise ConfigError("flags", str(error)) from error
     check_beam_arguments(rest, list(values))
-    if (runner_config := values["runner_config"].value) is not None:
+    # The launcher of a flex template names the runner alone.
+    if runner_config := values["runner_config"].value or (_DATAFLOW if is_dataflow(rest) else ""):
         rest = list(read_runner_config(runner_config, rest))
     if values["beam_dry_run"].value:
         # Beam calls it --dry_run, as this command calls something else.
         rest.append("--dry_run=True")
     beam_dry_run = value_of(rest, "--dry_run") == "True"
-    if beam_dry_run and "dataflow" not in value_of(rest, "--runner").lower():
+    if beam_dry_run and not is_dataflow(rest):
         raise ConfigError("beam_dry_run", "is of use with --runner=DataflowRunner only, as others would run the job")
     fields = [field.name for field in dataclasses.fields(ConvertConfig)]
     overrides: dict[str, Any] = {name: values[name].value for name in fields if values[name].value is not None}

@@ -4,7 +4,9 @@ from collections.abc import Collection, Iterable
 
 import apache_beam as beam
 
-from oi_tfrecord.finish import FinishJob
+from oi_tfrecord import storage
+from oi_tfrecord.end_check import check_end
+from oi_tfrecord.finish import FinishJob, rejects_file
 from oi_tfrecord.packed_label_map import pack
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.results import RangeResult
@@ -16,7 +18,12 @@ from oi_tfrecord.transforms.write_shards import WriteShards
 
 
 def build_pipeline(
-    root: beam.Pipeline, plan: ConvertPlan, finish: FinishJob, finished: Collection[int]
+    root: beam.Pipeline,
+    plan: ConvertPlan,
+    finish: FinishJob,
+    finished: Collection[int],
+    *,
+    fails_by_rejects: bool = False,
 ) -> beam.PCollection:
     """Adds a conversion to a pipeline.
 
@@ -25,6 +32,7 @@ def build_pipeline(
       plan: the conversion.
       finish: how it ends.
       finished: the shards that an earlier run finished; it left their results in the work folder.
+      fails_by_rejects: whether the job itself fails after its end by too many rejects, as no command waits for it.
 
     Returns:
       The manifest of the split, one dict.
@@ -50,7 +58,11 @@ def build_pipeline(
         # shard
         | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.lanes)
     )
-    return (tables.results, written) | "FinishDataset" >> FinishDataset(finish, label_map, finished)
+    manifest = (tables.results, written) | "FinishDataset" >> FinishDataset(finish, label_map, finished)
+    if not fails_by_rejects:
+        return manifest
+    rejects_path = storage.join(finish.output_dir, rejects_file(finish.split))
+    return manifest | "CheckRejects" >> beam.Map(check_end, plan.config.max_rejects, rejects_path)
 
 
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from oi_tfrecord.beam_flags import beam_flags, destination
+from oi_tfrecord.beam_flags import beam_flags, check_value, destination
 from oi_tfrecord.config_file import find_config
 from oi_tfrecord.errors import ConfigError, nearest
 
@@ -71,11 +71,5 @@ def _text(key: str, value: Any, action: argparse.Action) -> str:
     if isinstance(value, (dict, list)) or value is None:
         raise ConfigError(key, f"{value!r} is no single value")
     text = str(value)
-    try:
-        converted = action.type(text) if callable(action.type) else text
-    except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
-        kind = getattr(action.type, "__name__", "value")
-        raise ConfigError(key, f"{text!r} is no {kind}") from error
-    if action.choices is not None and converted not in action.choices:
-        raise ConfigError(key, f"{text!r} is none of {', '.join(map(str, action.choices))}")
+    check_value(key, text, action)
     return text

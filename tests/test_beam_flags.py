@@ -1,6 +1,6 @@
 import pytest
 
-from oi_tfrecord.beam_flags import beam_flags, check_beam_arguments, destination, is_local, value_of
+from oi_tfrecord.beam_flags import beam_flags, check_beam_arguments, destination, is_dataflow, is_local, value_of
 from oi_tfrecord.errors import ConfigError
 
 
@@ -31,3 +31,26 @@ def test_the_last_value_counts() -> None:
 def test_a_run_is_local_without_a_runner() -> None:
     assert is_local(["--temp_location=gs://b/t"])
     assert not is_local(["--runner", "FlinkRunner"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--max_num_workers=many"], "max_num_workers: 'many' is no int"),
+        (["--max_num_workers", "many"], "max_num_workers: 'many' is no int"),
+        (["--autoscaling_algorithm=SOMETIMES"], "autoscaling_algorithm: 'SOMETIMES' is none of NONE, THROUGHPUT_BASED"),
+        (["--streaming=true"], "streaming: takes no value, and 'true' is given"),
+        (["--region"], "region: needs a value"),
+        (["--region", "--project=p"], "region: needs a value"),
+    ],
+)
+def test_a_value_that_beam_would_not_take_is_refused(arguments: list[str], told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_beam_arguments(arguments, [])
+    assert str(raised.value) == told
+
+
+@pytest.mark.parametrize(("runner", "is_it"), [("DataflowRunner", True), ("dataflow", True), ("FlinkRunner", False)])
+def test_dataflow_is_known_by_its_names(runner: str, is_it: bool) -> None:
+    assert is_dataflow([f"--runner={runner}"]) is is_it
+    assert not is_dataflow([])

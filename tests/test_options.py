@@ -59,7 +59,7 @@ def test_values_may_follow_after_a_space_among_flags_of_beam() -> None:
 
 def test_flags_of_beam_pass() -> None:
     cloud = [
-        "--runner=DataflowRunner", "--project=p", "--region=r", "--temp_location=gs://bucket/tmp", "--streaming",
+        "--runner=FlinkRunner", "--project=p", "--region=r", "--temp_location=gs://bucket/tmp", "--streaming",
         "--setup_file=./setup.py", "--max_num_workers=100", "--dataflow_service_options=a", "--no_auth",
         "--s3_region_name=x",
     ]  # fmt: skip

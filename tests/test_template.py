@@ -169,6 +169,24 @@ def test_every_text_is_a_place_or_a_name_or_has_bounds() -> None:
     assert texts - set(BOUNDED) - free == set(PLACES) - {"images", "mask_files"} | set(NAMES)
 
 
+def readme_parameters() -> list[tuple[str, str]]:
+    """Returns the parameters that the README gives, as gcloud takes them apart."""
+    text = (ROOT / "README.md").read_text().replace("$BUCKET", "my-bucket").replace("$IMAGE", "image:1")
+    given = [match[1].strip("'\"") for match in re.finditer(r"--parameters=('[^']+'|\"[^\"]+\"|[^\s`]+)", text)]
+    pairs = []
+    for value in given:
+        end, value = (value[1], value[3:]) if value.startswith("^") else (",", value)
+        pairs += [(name, text) for name, _, text in (pair.partition("=") for pair in value.split(end))]
+    return pairs
+
+
+def test_the_parameters_of_the_readme_are_taken() -> None:
+    pairs = readme_parameters()
+    assert {"images", "classes", "extra_keys", *REQUIRED} <= {name for name, _ in pairs}
+    for name, value in pairs:
+        assert is_matched(name, value), (name, value)
+
+
 def pinned() -> dict[str, Version]:
     return pins([line for line in (FOLDER / "requirements.txt").read_text().splitlines() if line and line[0] != "#"])
 
