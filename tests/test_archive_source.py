@@ -195,6 +195,7 @@ def test_without_images_there_is_no_sample(folder: str) -> None:
     pack(f"{folder}/x", ArchiveKind.TAR, {})
     source = source_of(f"{folder}/x")
     assert source.size("0" * 16) is None
+    assert source.where("0" * 16) == f"{folder}/x"
     with pytest.raises(ImageRejected):
         source.sample("0" * 16)
 

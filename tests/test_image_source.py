@@ -75,6 +75,7 @@ def test_size_and_sample(folder: str) -> None:
     if storage.is_local(folder):
         # Beam's patterns know no escape, so only local names may hold brackets here.
         assert source.size(IMAGE_ID) == 5
+        assert source.where(IMAGE_ID) == source.path(IMAGE_ID)
 
 
 def test_remote_is_what_is_not_on_this_machine() -> None:

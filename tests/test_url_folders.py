@@ -99,6 +99,7 @@ def test_measures_some_of_its_images(folder: str, tmp_path: pathlib.Path) -> Non
     sizes = [source.size(f"{number:016x}") for number in range(1000)]
     assert sizes.count(30) == sizes.count(None) == 500
     assert source.sample("0" * 16) == b"x" * 30
+    assert source.where(f"{7:016x}") == f"{folder}/abc/abc7.jpg"
     with pytest.raises(ImageRejected):
         source.sample(f"{7:016x}")
     assert UrlFolders(folder, "", 100, ()).size("0" * 16) is None

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.scaling_model --work_dir=/tmp/scaling --images=10000
 
 For each number of workers a dry run and a conversion of images of `make_images` take turns, whole processes from start
-to end, after one unmeasured conversion. The last table is what the dry run says of workers with a core each.
-Prints Markdown.
+to end, after one unmeasured conversion. With `--cold`, memory forgets the images before each of them, so that they come
+from the disk. The last table is what the dry run says of workers with a core each. Prints Markdown.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+
+from oi_tfrecord.storage_rate import Extent, drop_cached
 
 from .make_images import SPLIT, make_release
 from .paired import spread
@@ -59,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cluster", default="10,100", help="Numbers of workers to extrapolate to.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--image_mode", default="copy")
+    parser.add_argument("--cold", action="store_true", help="Have memory forget the images before each run.")
     options = parser.parse_args(arguments)
     work_dir = options.work_dir.resolve()
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -68,9 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     counts = [int(text) for text in options.workers.split(",")]
     mode = f"--image_mode={options.image_mode}"
 
+    images = [Extent(str(path), 0, 0) for path in (release / "images" / SPLIT).iterdir()] if options.cold else []
+
     def clear() -> None:
         shutil.rmtree(output_dir, ignore_errors=True)
         os.sync()
+        drop_cached(images)
 
     clear()
     run(release, output_dir, "--workers=1", mode)
@@ -84,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             clear()
             measured[count].append(run(release, output_dir, f"--workers={count}", mode)[0])
     print(
-        f"{options.images:,} images, {mode}, {os.cpu_count()} cores, {options.rounds} rounds\n\n"
+        f"{options.images:,} images, {mode}, {os.cpu_count()} cores, {options.rounds} rounds"
+        f"{', images out of no cache' if options.cold else ''}\n\n"
         "| workers | measured, s: median (range) | predicted, s: median (range) | predicted / measured |\n"
         "|---|---|---|---|"
     )
