@@ -16,6 +16,7 @@ from oi_tfrecord.estimate import Workload, describe
 from oi_tfrecord.finish import FinishJob, rejects_file
 from oi_tfrecord.lanes import default_workers, split_workers
 from oi_tfrecord.manifest import TableInput, too_many_rejects
+from oi_tfrecord.optional_imports import keep_pandas_from_arrow
 from oi_tfrecord.options import Command, parse_convert
 from oi_tfrecord.output_state import OutputState, planned_before, prepare_output, read_split
 from oi_tfrecord.plan import ConvertPlan, make_plan
@@ -52,6 +53,7 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     Raises:
       ConfigError, InputError: naming what to mend.
     """
+    keep_pandas_from_arrow()
     out = out or sys.stdout
     began, start_seconds = time.monotonic(), time.process_time()
     command = parse_convert(arguments)
@@ -103,7 +105,7 @@ def _plan_shards(plan: ConvertPlan, out: TextIO) -> tuple[ConvertPlan, ShardPlan
 
 def _build_job(command: Command, plan: ConvertPlan, out: TextIO) -> None:
     """Builds the job as the runner would get it, and tells of it; nothing is written or run."""
-    import_beam_quietly()
+    import_beam_quietly(command.beam_arguments)
     from oi_tfrecord.pipeline import build_pipeline
     from oi_tfrecord.run import build_job
 
@@ -112,7 +114,7 @@ def _build_job(command: Command, plan: ConvertPlan, out: TextIO) -> None:
 
 
 def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
-    import_beam_quietly()
+    import_beam_quietly(command.beam_arguments)
     from oi_tfrecord.pipeline import build_limit_pipeline, build_pipeline
 
     def progress(finished_shards: int) -> ProgressLine:
