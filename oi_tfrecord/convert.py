@@ -118,7 +118,7 @@ def _plan_shards(plan: ConvertPlan, out: TextIO) -> tuple[ConvertPlan, ShardPlan
 
 def _build_job(command: Command, plan: ConvertPlan, out: TextIO) -> None:
     """Builds the job as the runner would get it, and tells of it; nothing is written or run."""
-    import_beam_quietly()
+    import_beam_quietly(command.beam_arguments)
     from oi_tfrecord.pipeline import build_pipeline
     from oi_tfrecord.run import build_job
 
@@ -127,7 +127,7 @@ def _build_job(command: Command, plan: ConvertPlan, out: TextIO) -> None:
 
 
 def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
-    import_beam_quietly()
+    import_beam_quietly(command.beam_arguments)
     from oi_tfrecord.pipeline import build_limit_pipeline, build_pipeline
 
     def progress(finished_shards: int) -> ProgressLine:

@@ -102,7 +102,7 @@ def index_sources(plan: DerivedPlan) -> None:
     Raises:
       InputError: if a shard does not hold what the manifest of its split says.
     """
-    import_beam_quietly()
+    import_beam_quietly(plan.config.beam_arguments)
     from oi_tfrecord.transforms.derive_shards import IndexShards
 
     storage.make_folder(plan.job.index.path)

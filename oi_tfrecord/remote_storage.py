@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from oi_tfrecord import object_store
 from oi_tfrecord.file_info import FileInfo
+from oi_tfrecord.optional_imports import import_filesystems
 from oi_tfrecord.storage_faults import retried, unreachable, unusable
 
 ATOMIC_CREATE = ("gs://", "s3://")
@@ -42,6 +43,7 @@ def _filesystems():  # type: ignore[no-untyped-def]
     from apache_beam.io.filesystems import FileSystems
 
     with _options_lock:
+        import_filesystems()
         if _pending:
             from apache_beam.options.pipeline_options import PipelineOptions
 

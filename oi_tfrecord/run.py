@@ -9,16 +9,22 @@ from typing import Any
 
 from oi_tfrecord.beam_flags import is_local
 from oi_tfrecord.errors import EngineError, RunnerError
+from oi_tfrecord.optional_imports import without
 from oi_tfrecord.progress import ProgressLine
 from oi_tfrecord.storage_faults import GO_ON, one_line
 from oi_tfrecord.worker import keep_told_errors_off_the_log
 
 
-def import_beam_quietly() -> None:
-    """Imports Beam, which warns of optional packages that it misses; a user can do nothing about them."""
+def import_beam_quietly(beam_arguments: Sequence[str] = ()) -> None:
+    """Imports Beam, which warns of optional packages that it misses; a user can do nothing about them.
+
+    Args:
+      beam_arguments: flags that Beam owns; a pipeline that runs on this machine needs less of it.
+    """
     level = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)
-    import apache_beam  # noqa: F401
+    with without() if is_local(beam_arguments) else contextlib.nullcontext():
+        import apache_beam  # noqa: F401
 
     logging.getLogger().setLevel(level)
     keep_told_errors_off_the_log()

@@ -96,7 +96,7 @@ def run_verify(options: VerifyOptions, output_format: str, out: TextIO) -> int:
 def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...]) -> Verdict:
     if not tasks:
         return Verdict({}, (), {})
-    import_beam_quietly()
+    import_beam_quietly(options.beam_arguments)
     from oi_tfrecord.transforms.verify_shards import VERDICT_FILE, VerifyShards
 
     size = sum(_size(task) for task in tasks)

@@ -9,6 +9,7 @@ import sys
 
 from oi_tfrecord import errors
 from oi_tfrecord.allocator import share_freed_memory
+from oi_tfrecord.optional_imports import keep_pandas_from_arrow, without
 
 _PR_SET_PDEATHSIG = 1
 _TOLD = (errors.InputError, errors.StorageError, errors.HandedOn)
@@ -23,7 +24,9 @@ def main() -> None:
     # Beam's worker tells of its start on the root logger before it has read the log level.
     logging.disable(logging.WARNING)
     keep_told_errors_off_the_log()
-    from apache_beam.runners.worker import sdk_worker_main
+    keep_pandas_from_arrow()
+    with without():
+        from apache_beam.runners.worker import sdk_worker_main
 
     # Beam prints what it also logs to the parent, and that the parent is gone.
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from oi_tfrecord.allocator import share_freed_memory
 from oi_tfrecord.command_line import run_command
+from oi_tfrecord.optional_imports import keep_pandas_from_arrow
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("All flags of Apache Beam are taken too.")
         return 0
     share_freed_memory()
+    keep_pandas_from_arrow()
     from oi_tfrecord.convert import convert
 
     return run_command(

@@ -149,6 +149,7 @@ LAYERS: dict[str, set[str]] = {
         "lanes",
         "local_files",
         "object_store",
+        "optional_imports",
         "output_state",
         "parquet_target",
         "plan",

@@ -1,17 +1,17 @@
 """Measures the memory of conversions as their input grows: all processes of the command together.
 
-    python -m tests.benchmarks.memory --work_dir=/tmp/memory --scales=0.1,0.3,1.0 --images=1000,10000
+    python -m tests.benchmarks.memory --work_dir=/tmp/memory
 
 Joins (`convert --dry_run`, machine labels included) run on tables of `generate_v3`, conversions on images of
 `make_images`; both inputs are made once and kept in the work folder. Prints one table in Markdown. A row's peak is the
 largest sum, over the process tree, of the proportional set size (proc(5), `Pss` in smaps_rollup: pages that several
-processes share count once), sampled every 0.05 seconds. What is in the page cache only is not in it.
+processes share count once), sampled every 0.05 seconds; "reached at" is when it first came within 2 % of that, as a
+share of the time. What is in the page cache only is not in it.
 """
 
 import argparse
 import contextlib
 import dataclasses
-import itertools
 import os
 import pathlib
 import shutil
@@ -31,6 +31,11 @@ SAMPLE_SECONDS = 0.05
 IMAGE_BYTES = 300_000
 """Of an image of the joins, which have none: it decides only the number of their shards."""
 
+JOINS = "0.1,0.3,1.0,1.0/32/319,0.1/8,0.3/8,1.0/8"
+"""The default: as the tables grow, with fewer shards, and as they grow with small ranges."""
+
+_BLOCK_MB = 32
+_NEAR_PEAK = 0.98
 _LOG_TAIL = 2000
 
 
@@ -41,17 +46,13 @@ class MemoryRun:
     Attributes:
       seconds: from its start to its end.
       peak_bytes: largest proportional set of the process tree.
-      first_bytes: of the process that was started, at that moment.
-      largest_child_bytes: of its largest child, at that moment.
-      peak_at: when that was, as a share of the run.
+      near_peak_at: when it came within 2 % of that first, as a share of the run.
       out: its standard output.
     """
 
     seconds: float
     peak_bytes: int
-    first_bytes: int
-    largest_child_bytes: int
-    peak_at: float
+    near_peak_at: float
     out: str
 
 
@@ -98,15 +99,14 @@ def run_sampled(
     Raises:
       RuntimeError: if it fails, with the end of its standard error.
     """
-    peak: tuple[int, list[int], float] = (0, [0], 0.0)
+    samples: list[tuple[float, int]] = []
     with log_file.open("wb") as log, log_file.with_suffix(".out").open("w+b") as out:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=log, env=dict(environment), cwd=folder)
         try:
             while True:
-                sizes = [proportional_bytes(pid) for pid in process_tree(process.pid)]
-                if sum(sizes) > peak[0]:
-                    peak = (sum(sizes), sizes, time.perf_counter() - started)
+                size = sum(map(proportional_bytes, process_tree(process.pid)))
+                samples.append((time.perf_counter() - started, size))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(sample_seconds)
                     break
@@ -118,8 +118,9 @@ def run_sampled(
     if process.returncode:
         tail = log_file.read_text(errors="replace")[-_LOG_TAIL:]
         raise RuntimeError(f"exit code {process.returncode} of {' '.join(command)}\n{tail}")
-    total, sizes, at = peak
-    return MemoryRun(seconds, total, sizes[0], max(sizes[1:], default=0), at / seconds, printed)
+    peak = max(size for _, size in samples)
+    near = next(at for at, size in samples if size >= _NEAR_PEAK * peak)
+    return MemoryRun(seconds, peak, near / seconds, printed)
 
 
 def run_convert(
@@ -178,15 +179,32 @@ def parse_data_dirs(text: str) -> dict[float, pathlib.Path]:
     return {float(scale): pathlib.Path(folder) for scale, _, folder in pairs}
 
 
+@dataclasses.dataclass(frozen=True)
+class Join:
+    """Tables of a scale, the size of their ranges in MB, and the number of shards."""
+
+    scale: float
+    block_mb: int
+    num_shards: int
+
+
+def parse_joins(text: str) -> list[Join]:
+    """Parses `SCALE[/MB[/SHARDS]],...`; by default ranges are as large as `convert` makes them, shards as planned."""
+    joins = []
+    for item in filter(None, text.split(",")):
+        scale, *rest = item.split("/")
+        block_mb = int(rest[0]) if rest else _BLOCK_MB
+        joins.append(Join(float(scale), block_mb, int(rest[1]) if rest[1:] else shards_of_scale(float(scale))))
+    return joins
+
+
 def _row(what: str, block_mb: int, size: int, run: MemoryRun) -> str:
     cells = (
         what,
         f"{block_mb}",
         f"{size / 1e6:,.0f}",
         f"**{run.peak_bytes / 1e6:,.0f}**",
-        f"{run.first_bytes / 1e6:,.0f}",
-        f"{run.largest_child_bytes / 1e6:,.0f}",
-        f"{100 * run.peak_at:.0f} %",
+        f"{100 * run.near_peak_at:.0f} %",
         f"{run.seconds:.1f}",
     )
     return f"| {' | '.join(cells)} |"
@@ -196,30 +214,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the benchmark and prints its table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work_dir", type=pathlib.Path, required=True, help="Keeps the inputs; outputs go there, too.")
-    parser.add_argument("--scales", default="0.1,0.3,1.0", help="Of the tables of the joins; empty for none.")
+    parser.add_argument("--joins", default=JOINS, help="SCALE[/CSV_BLOCK_MB[/NUM_SHARDS]],...; empty for none.")
     parser.add_argument("--data_dirs", default="", help="Tables that are there already, as SCALE:FOLDER,...")
-    parser.add_argument("--images", default="1000,10000", help="Of the conversions; empty for none.")
-    parser.add_argument("--csv_block_mb", default="32", help="Sizes of the CSV ranges of the joins.")
-    parser.add_argument("--num_shards", default="", help="Of the joins; planned for their scale if empty.")
+    parser.add_argument("--images", default="1000,10000,40000", help="Of the conversions; empty for none.")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
     work_dir = options.work_dir.resolve()
     work_dir.mkdir(parents=True, exist_ok=True)
     given = parse_data_dirs(options.data_dirs)
     print(
-        f"{options.workers} workers; memory in MB of all processes together, and of two of them at that moment\n\n"
-        "| input | csv_block_mb | input MB | peak MB | first process | largest worker | peak at | seconds |\n"
-        "|---|---|---|---|---|---|---|---|",
+        f"{options.workers} workers; memory of all processes together\n\n"
+        "| input | csv_block_mb | input MB | peak MB | reached at | seconds |\n"
+        "|---|---|---|---|---|---|",
         flush=True,
     )
-    for scale in map(float, filter(None, options.scales.split(","))):
-        folder = tables_of(scale, given, work_dir)
+    for join in parse_joins(options.joins):
+        folder = tables_of(join.scale, given, work_dir)
         size = sum(path.stat().st_size for path in (folder / SPLIT).iterdir())
-        shard_numbers = [int(number) for number in options.num_shards.split(",") if number] or [shards_of_scale(scale)]
-        for block_mb, num_shards in itertools.product(map(int, options.csv_block_mb.split(",")), shard_numbers):
-            flags = dry_run_flags(folder, num_shards) | {"workers": options.workers, "csv_block_mb": block_mb}
-            run = run_convert(flags, work_dir)
-            print(_row(f"join, scale {scale:g}, {num_shards:,} shards", block_mb, size, run), flush=True)
+        flags = dry_run_flags(folder, join.num_shards) | {"workers": options.workers, "csv_block_mb": join.block_mb}
+        run = run_convert(flags, work_dir)
+        print(_row(f"join, scale {join.scale:g}, {join.num_shards:,} shards", join.block_mb, size, run), flush=True)
     for images in map(int, filter(None, options.images.split(","))):
         release = work_dir / f"images-{images}"
         make_release(release, images)
@@ -231,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "workers": options.workers,
         }
         run = run_convert(flags, work_dir)
-        print(_row(f"conversion, {images:,} images", 32, size, run), flush=True)
+        print(_row(f"conversion, {images:,} images", _BLOCK_MB, size, run), flush=True)
 
 
 if __name__ == "__main__":
