@@ -65,6 +65,7 @@ buildah build --quiet --file "$here/launcher.Dockerfile" --tag localhost/launche
 buildah build "${network[@]}" --build-arg LAUNCHER_IMAGE=localhost/launcher --build-arg BEAM_IMAGE=localhost/beam \
   --file "$root/templates/dataflow/Dockerfile" --tag localhost/oi-tfrecord "$root" >"$folder/image.log" 2>&1 ||
   fail "the image was not built, see $folder/image.log"
-# What the images before it leave behind.
+# What builds, tests that were interrupted and older images leave behind.
+buildah rm --all >/dev/null
 buildah rmi --prune >/dev/null
 buildah images
