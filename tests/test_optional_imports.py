@@ -63,6 +63,26 @@ def test_images_that_are_decoded_need_pillow_alone(tmp_path: pathlib.Path) -> No
     assert set().union(*map(heavy, processes.values())) == {"PIL"}
 
 
+ARROW = """
+import sys
+from oi_tfrecord.optional_imports import keep_pandas_from_arrow
+keep_pandas_from_arrow()
+tried = []
+class Recorder:
+    def find_spec(self, name, path, target=None):
+        tried.append(name)
+sys.meta_path.insert(0, Recorder())
+import pyarrow
+pyarrow.array([1, 2]).to_numpy()
+assert "pandas" not in tried, tried
+"""
+
+
+def test_arrow_does_not_look_for_pandas_again() -> None:
+    done = subprocess.run([sys.executable, "-c", ARROW], env=small_release.environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 SCHEMES = """
 import sys
 from oi_tfrecord.run import import_beam_quietly
