@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import storage
+from oi_tfrecord.errors import OiTfrecordError
 from oi_tfrecord.work_folder import WorkFolder
 
 REPORT_SECONDS = 1.0
@@ -178,7 +179,12 @@ class ProgressLine(StatusLine):
         now = self._clock()
         elapsed = f"[{_clock_time(now - self._begun)}] "
         if not storage.is_local(self._work.path):
-            return elapsed + self._describe_shards(self._work.count_results() - self._finished, now - self._begun)
+            try:
+                done = self._work.count_results() - self._finished
+            except (OSError, OiTfrecordError):
+                # The line is no reason to end what goes on, or has ended well.
+                return elapsed + "its storage does not tell how many shards are finished"
+            return elapsed + self._describe_shards(done, now - self._begun)
         reports = []
         with contextlib.suppress(OSError, ValueError):
             reports = [json.loads(data) for data in self._work.progress()]

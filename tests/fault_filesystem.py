@@ -10,6 +10,7 @@ import errno
 import io
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -17,8 +18,11 @@ from typing import Any, ClassVar
 from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from memory_filesystem import MemoryFileSystem, _Upload
 
+from oi_tfrecord.progress import StatusLine
+
 READS = frozenset({"open", "read", "list", "exists"})
 WRITES = frozenset({"create", "write", "close", "rename", "delete"})
+SLOW_SECONDS = 0.01
 
 
 class WorkerKilled(BaseException):
@@ -35,6 +39,7 @@ class Faults:
       kill_rate: share of requests at which the worker is killed.
       rename_rate: share of renames that fail on top of it.
       full_from, full_to: numbers of the write requests between which the disk is full.
+      slow_rate: share of requests that take up to SLOW_SECONDS longer.
     """
 
     seed: int
@@ -43,33 +48,44 @@ class Faults:
     rename_rate: float = 0.0
     full_from: int = 0
     full_to: int = 0
+    slow_rate: float = 0.0
 
     def __post_init__(self) -> None:
         self.chosen = random.Random(self.seed)
         self.lock = threading.RLock()
         self.writes = 0
         self.injected: Counter[str] = Counter()
+        self.failed: list[str] = []
         self.killed = False
         self.active = True
 
     @classmethod
     def of_seed(cls, seed: int) -> "Faults":
-        """Returns the schedule of a seed: errors on 1 % of the requests, and of the other kinds by turns."""
+        """Returns the schedule of a seed: errors on 1 % of reads and writes, and each other kind on every few seeds.
+
+        The periods have no factor in common with each other or with the number of ways that a conversion takes, so
+        that every kind meets every other and every way.
+        """
         chosen = random.Random(seed)
-        full_from = chosen.randrange(120) if seed % 3 == 0 else 0
+        full_from = chosen.randrange(1, 70) if seed % 5 == 0 else 0
         return cls(
             seed,
-            error_rate=(0.01, 0.03)[seed % 2],
-            kill_rate=(0.0, 0.004, 0.01)[seed % 3],
-            rename_rate=(0.0, 0.2)[seed // 2 % 2],
+            kill_rate=0.004 if seed % 2 == 0 else 0.0,
+            rename_rate=0.05 if seed % 7 < 3 else 0.0,
             full_from=full_from,
-            full_to=full_from + 20 if seed % 3 == 0 else 0,
+            full_to=full_from + 4 if full_from else 0,
+            slow_rate=0.05 if seed % 11 == 0 else 0.0,
         )
 
     def request(self, kind: str, path: str) -> None:
         """Lets a request pass, or raises the fault that is due."""
         with self.lock:
             if not self.active:
+                return
+            if isinstance(threading.current_thread(), StatusLine):
+                # It goes with the process that is killed, but does not make the program end.
+                if self.killed or self.chosen.random() < self.error_rate:
+                    self._fail("error of the progress line", errno.EIO, path)
                 return
             if self.killed:
                 raise WorkerKilled(path)
@@ -84,9 +100,14 @@ class Faults:
                 self._fail("rename failed", errno.EIO, path)
             if self.chosen.random() < self.error_rate:
                 self._fail("read error" if kind in READS else "write error", errno.EIO, path)
+            is_slow = self.chosen.random() < self.slow_rate
+            self.injected["slow"] += is_slow
+            seconds = self.chosen.uniform(0, SLOW_SECONDS) if is_slow else 0
+        time.sleep(seconds)
 
     def _fail(self, name: str, number: int, path: str) -> None:
         self.injected[name] += 1
+        self.failed.append(path)
         raise OSError(number, f"injected: {name}", path)
 
     @contextlib.contextmanager

@@ -137,6 +137,16 @@ def test_a_slow_disk_costs_time_only(job: Job, local: dict[str, bytes]) -> None:
     assert job.files() == local
 
 
+def test_a_rename_that_keeps_failing_is_named_and_a_rerun_completes(job: Job, local: dict[str, bytes]) -> None:
+    line = told(job.run({RENAME: 1.0}))
+    assert f"error: {job.output_dir}/" in line
+    assert ": injected: rename failed. Check the path and its disk" in line
+    # Each attempt fails at the first, and so cannot leave its error in the work folder either.
+    assert job.happened()[RENAME] > job.cluster.restarts() == 3
+    is_told_nothing(job.run({}))
+    assert job.files() == local
+
+
 def mount(folder: pathlib.Path, *options: str) -> bool:
     """Mounts a disk of memory on a folder; returns whether this user may."""
     if shutil.which("mount") is None:

@@ -217,6 +217,17 @@ def test_on_remote_storage_finished_shards_tell(remote: WorkFolder, clock: Clock
     assert line.text() == "[1:40] 3 of 10 shards (30 %), about 5 min 50 s left"
 
 
+def test_storage_that_fails_is_no_error_of_the_line(
+    remote: WorkFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "gone", remote.path)
+
+    monkeypatch.setattr(MemoryFileSystem, "match", fail)
+    monkeypatch.setattr(MemoryFileSystem, "exists", fail)
+    assert line_of(remote, clock).text() == "[0:00] its storage does not tell how many shards are finished"
+
+
 def test_a_half_written_or_foreign_report_is_no_error(work: WorkFolder, clock: Clock) -> None:
     work.write_progress("x", b'{"stage": "read", "ro')
     assert line_of(work, clock).text().startswith("[0:00] reading tables: 0 rows")

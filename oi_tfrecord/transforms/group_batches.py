@@ -1,11 +1,12 @@
 """Batches of rows by shard, through the runner's shuffle or through files."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 from apache_beam.typehints import KV
 
-from oi_tfrecord.shuffle_files import ShuffleIndex, read_index
+from oi_tfrecord.shuffle_files import ShardBatches, ShuffleIndex, read_index
 from oi_tfrecord.work_folder import WorkFolder
 
 
@@ -60,4 +61,16 @@ class _ReadBatches(beam.DoFn):
         if self._index is None:
             with self._work.reported():
                 self._index = read_index(self._folder)
-        yield shard, self._index.batches(shard)
+        yield shard, _ReportedBatches(self._index.batches(shard), self._work)
+
+
+@dataclasses.dataclass(frozen=True)
+class _ReportedBatches:
+    """Batches of which a read error is told also where Beam reads them, to learn the size of elements."""
+
+    batches: ShardBatches
+    work: WorkFolder
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self.work.reported():
+            yield from self.batches
