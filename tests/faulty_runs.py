@@ -109,6 +109,8 @@ def run_command(flags: list[str]) -> tuple[int, str]:
     err = io.StringIO()
     log = logging.StreamHandler(err)
     log.setLevel(logging.WARNING)
+    # A process that is killed tells nothing.
+    log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], WorkerKilled)))
     logging.getLogger().addHandler(log)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
@@ -152,9 +154,9 @@ def cheap_pipelines() -> Iterator[None]:
     specs: dict[type, Any] = {}
     build, to_graph, find_specs = pipeline.build_pipeline, apache_beam.Pipeline.to_runner_api, userstate.get_dofn_specs
 
-    def build_once(root: Any, plan: Any, finish: Any, finished: Any) -> Any:
-        root.key = repr((plan, finish, sorted(finished)))
-        return None if root.key in graphs else build(root, plan, finish, finished)
+    def build_once(root: Any, plan: Any, finish: Any, finished: Any, **options: Any) -> Any:
+        root.key = repr((plan, finish, sorted(finished), options))
+        return None if root.key in graphs else build(root, plan, finish, finished, **options)
 
     def to_graph_once(root: Any, **options: Any) -> Any:
         if root.key not in graphs:

@@ -8,9 +8,9 @@ import small_release
 from fault_filesystem import Faults, FaultyFileSystem
 from faulty_runs import WAYS, Conversion, bundles_tried_again, cheap_pipelines, image_ids, written
 
-FIRST, SCHEDULES = 200, 800
+FIRST, SCHEDULES = 100, 200
 """The seeds follow those of test_fault_commands."""
-BLOCKS = 10
+BLOCKS = 5
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from oi_tfrecord.filter_account import (
     pack_found,
     warn_of_filters,
 )
-from oi_tfrecord.manifest import build_split
+from oi_tfrecord.manifest import TableInput, build_split
 from oi_tfrecord.results import RangeResult, TableCount
 from oi_tfrecord.tables import Listing, Table
 from oi_tfrecord.totals import Totals
@@ -101,7 +101,8 @@ def warned(asked: AskedFor, *ranges: RangeResult, records: int = 4, **values: An
     tables = {result.table: TableCount(result.rows_read, {}, {}) for result in ranges}
     shard = shard_result(0, **{"records": records, "tables": tables} | values)
     totals = Totals.of([*ranges, shard])
-    return warn_of_filters(asked, totals, build_split([], totals, LABEL_MAP, {}))
+    inputs = [TableInput(table, 0, f"{table}.csv", 0, 1) for table in tables]
+    return warn_of_filters(asked, totals, build_split(inputs, totals, LABEL_MAP, {}))
 
 
 def test_a_value_that_no_row_has_is_named_with_those_that_are_there_the_nearest_first() -> None:

@@ -256,7 +256,7 @@ def test_a_bound_on_the_images_that_is_found_from_a_part_is_noticed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def is_wanted(step: Any, item: Any) -> bool:
-        return step._job.filters.sample_below == EVERY_IMAGE and item.key.table == "metadata" and not item.key.index
+        return step._job.filters.limit_below == EVERY_IMAGE and item.key.table == "metadata" and not item.key.index
 
     disturb(monkeypatch, read_tables._ReadRange, "_read", is_wanted, lose)
     [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, max_images=20)

@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, WorkerOptions
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.options import parse_convert
 from oi_tfrecord.runner_config import parse_runner_config, read_runner_config
-from oi_tfrecord.shard_images import _REMOTE_THREADS
+from oi_tfrecord.shard_images import REMOTE_THREADS
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs" / "runners").glob("*.yaml"))
@@ -34,8 +34,8 @@ def test_a_shipped_configuration_is_taken_by_beam_as_it_is_written(path: pathlib
 
 def test_what_is_said_of_dataflow_is_so() -> None:
     text = " ".join((ROOT / "configs" / "runners" / "dataflow.yaml").read_text().replace("#", "").split())
-    assert f"are read by {_REMOTE_THREADS} threads" in text
-    assert f"each worker reads {_REMOTE_THREADS} images at once" in (ROOT / "README.md").read_text()
+    assert f"are read by {REMOTE_THREADS} threads" in text
+    assert f"each worker reads {REMOTE_THREADS} images at once" in (ROOT / "README.md").read_text()
     named = re.findall(r"templates/[\w./]*\w", text)
     assert named
     assert all((ROOT / path).is_file() for path in named)
