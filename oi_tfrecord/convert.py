@@ -167,6 +167,8 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
         raise work.error(error) or error from None
     if is_template:
         return
+    # What is finished stays for the next run if the last step was lost.
+    read_split(plan.config.output_dir, plan.config.split)
     plan.work.delete()
 
 

@@ -58,7 +58,12 @@ def find_losses(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"tables.{table}", f"the table {table} has input files and no balance"
     for detail in _find_lost_shards([shard["file"] for shard in split["shards"]]):
         yield "shards", detail
-    most, selected = split.get("config", {}).get("max_images", 0), split["images"]["selected"]
+    config = split.get("config", {})
+    if config.get("label_order") == "frequency" and not config.get("label_map"):
+        order = [(-item["rows"], item["mid"]) for item in split["classes"] if "rows" in item]
+        if order != sorted(order):
+            yield "classes", "ids are not in the order of frequency: counts were lost before they were given"
+    most, selected = config.get("max_images", 0), split["images"]["selected"]
     # A derived split, which has no inputs, may be merged of several that were bounded each.
     if split["inputs"] and 0 < most < selected:
         yield (

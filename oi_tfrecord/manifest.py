@@ -132,6 +132,8 @@ def build_split(
     negative = sum_counts(totals.negative_per_class)
     is_classification = about.get("config", {}).get("task") == "classification"
     weights = class_weights(positive) if is_classification else {}
+    # By these the ids were given.
+    rows = totals.class_rows if about.get("config", {}).get("label_order") == "frequency" else None
     split = {
         **about,
         "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),
@@ -159,6 +161,7 @@ def build_split(
                 "positive_labels": positive.get(str(item.id), 0),
                 "negative_labels": negative.get(str(item.id), 0),
                 **({"weight": weights[item.id]} if item.id in weights else {}),
+                **({"rows": rows[item.name]} if rows is not None else {}),
             }
             for item in label_map.items
         ],

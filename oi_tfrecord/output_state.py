@@ -2,16 +2,14 @@
 
 import contextlib
 import dataclasses
-import errno
 import json
-import os
 import posixpath
 from collections.abc import Mapping
 from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.attribution import attribution_file
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.finish import LABEL_MAP_FILE, rejects_file
 from oi_tfrecord.label_map import format_pbtxt
 from oi_tfrecord.manifest import MANIFEST_FILE, merge_split
@@ -102,11 +100,18 @@ def planned_before(plan: ConvertPlan) -> int:
 
 
 def read_split(output_dir: str, split: str) -> dict[str, Any]:
-    """Returns the manifest of a finished split."""
+    """Returns the manifest of a split that a runner has just finished.
+
+    Raises:
+      EngineError: if it is not there.
+    """
     data = read_manifest(output_dir)
-    if data is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), storage.join(output_dir, MANIFEST_FILE))
-    return dict(json.loads(data)["splits"][split])
+    splits = json.loads(data)["splits"] if data else {}
+    if split not in splits:
+        path = storage.join(output_dir, MANIFEST_FILE)
+        remedy = "Run the same command again, which goes on with what is finished"
+        raise EngineError(f"{path} does not hold the split {split!r}, though the job ended", remedy)
+    return dict(splits[split])
 
 
 def _shard_sizes(plan: OutputPlan) -> dict[str, int]:

@@ -16,12 +16,14 @@ import pytest
 import small_release
 from small_release import Release
 
+from oi_tfrecord import pipeline
 from oi_tfrecord.convert import convert
 from oi_tfrecord.filters import EVERY_IMAGE
+from oi_tfrecord.pipeline import sum_class_rows
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.tables import RangeKey
-from oi_tfrecord.transforms import read_tables, write_shards
+from oi_tfrecord.transforms import finish_dataset, read_tables, write_shards
 from pipelines import convert as command
 from pipelines import verify
 
@@ -347,3 +349,40 @@ def test_rejects_of_a_range_whose_result_is_lost_are_listed_without_a_line(
         listed = [row for row in csv.DictReader(lines) if row["Table"] == "boxes"]
     assert {row["Reason"] for row in listed} >= {"degenerate_box", "malformed_row"}
     assert {row["Line"] for row in listed} == {""}
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_counts_of_classes_that_are_lost_before_ids_are_given_are_noticed(
+    runner: str,
+    release: Release,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def lose_most(results: Iterable[Any]) -> dict[str, int]:
+        counts = sum_class_rows(results)
+        counts.pop(max(counts, key=counts.__getitem__), None) if counts else None
+        return counts
+
+    monkeypatch.setattr(pipeline, "sum_class_rows", lose_most)
+    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, label_order="frequency")
+    assert "ids are not in the order of frequency" in told
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_an_end_that_is_lost_leaves_what_is_finished(
+    runner: str,
+    release: Release,
+    undisturbed: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags = [*release.flags(tmp_path / "out"), *RUNNERS[runner]]
+    with monkeypatch.context() as context:
+        context.setattr(finish_dataset, "_finish", lambda *grouped: {})
+        assert command.main(flags) == 1
+    assert "Run the same command again, which goes on with what is finished" in capsys.readouterr().err
+    assert command.main(flags) == 0
+    assert "shards are finished" in capsys.readouterr().err
+    assert small_release.shards(tmp_path / "out") == small_release.shards(undisturbed)
