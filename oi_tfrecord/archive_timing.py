@@ -35,6 +35,7 @@ class ListedPart:
       share: of the archive, 0 to 1.
       seconds: that it took.
       shuffled_bytes: of the rows.
+      was_cached: whether most of a local archive was in memory before.
     """
 
     file: InputFile
@@ -42,6 +43,12 @@ class ListedPart:
     share: float
     seconds: float
     shuffled_bytes: int
+    was_cached: bool = False
+
+    @property
+    def whole(self) -> Extent:
+        """The archive."""
+        return Extent(self.file.path, 0, self.file.size)
 
 
 def list_part(job: RangeJob, file: InputFile, least_seconds: float = _LEAST_SECONDS) -> ListedPart:
@@ -59,11 +66,12 @@ def list_part(job: RangeJob, file: InputFile, least_seconds: float = _LEAST_SECO
     Raises:
       InputError: if nothing of it can be listed.
     """
-    whole = Extent(file.path, 0, file.size)
+    was_cached = False
     if storage.is_local(file.path):
         cached = find_cached(spread_extents([(file.path, file.size)], _PROBED_PLACES, 1))
-        if sum(cached) < len(cached) / 2:
-            drop_cached([whole])
+        was_cached = sum(cached) >= len(cached) / 2
+        if not was_cached:
+            drop_cached([Extent(file.path, 0, file.size)])
     listing = ArchiveListing(file)
     images: list[Found] = []
     passed, is_over = 0, False
@@ -82,7 +90,7 @@ def list_part(job: RangeJob, file: InputFile, least_seconds: float = _LEAST_SECO
     key = RangeKey(file.table, file.number, 0)
     shuffled_bytes = sum(len(data) for _, data in partition(key, rows, 1, frozenset()))
     seconds = time.perf_counter() - began
-    return ListedPart(file, tuple(images), passed / max(file.size, 1), seconds, shuffled_bytes)
+    return ListedPart(file, tuple(images), passed / max(file.size, 1), seconds, shuffled_bytes, was_cached)
 
 
 def time_listing(job: RangeJob, archives: Sequence[InputFile]) -> tuple[ListingTiming, ListedPart | None]:

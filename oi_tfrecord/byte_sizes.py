@@ -16,5 +16,8 @@ def format_size(size: float) -> str:
         return "1 byte" if round(size) == 1 else f"{size:.0f} bytes"
     unit, name = next((unit, name) for unit, name in _UNITS if size >= unit / 1e3 * _LARGEST)
     count = size / unit
-    decimals = max(_DIGITS - len(f"{count:.0f}"), 0)
+    # Rounding may make a digit more before the point, of which one less is to follow it.
+    decimals = next(
+        decimals for decimals in (2, 1, 0) if round(count, decimals) < 10 ** (_DIGITS - decimals) or not decimals
+    )
     return f"{count:,.{decimals}f} {name}"

@@ -195,6 +195,10 @@ class ConvertConfig:
             raise ConfigError(
                 "metadata", "is needed with rotation=apply, as Rotation is a column of it; give --metadata"
             )
+        if self.subset and self.driver != Table.METADATA:
+            raise ConfigError(
+                "subset", f"is told by the metadata alone, and driver={self.driver} takes images without it"
+            )
         if self.image_urls and not self.image_cache:
             raise ConfigError("image_cache", "is needed with image_urls, so that no image is downloaded twice")
         if (self.image_urls or self.url_folders) and not self.metadata:

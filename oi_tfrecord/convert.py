@@ -33,13 +33,14 @@ from oi_tfrecord.tables import Listing, Table
 SMALL_METADATA_BYTES = 8 << 20
 """Below this (some 20,000 images) a second process costs more time to start than it saves."""
 
-_WORKERS_PER_CORE = 2
-"""A dry run does not start more than these, as it would learn nothing but that they wait for each other."""
 SMALL_DECODED_BYTES = 256 << 10
 """The same (some 600 images) where every image is decoded."""
 
 SMALL_TABLES_BYTES = 1 << 30
 """The same of a dry run, which has no images to read: of all its tables."""
+
+_WORKERS_PER_CORE = 2
+"""A dry run does not start more than these, as it would learn nothing but that they wait for each other."""
 
 
 def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
@@ -61,6 +62,10 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     command = parse_convert(arguments)
     check_job(command.beam_arguments)
     storage.use_options(command.beam_arguments)
+    if command.config.dry_run and not is_local(command.beam_arguments):
+        raise ConfigError(
+            "dry_run", "counts and times on this machine; leave out the runner (Beam's own dry run is --beam_dry_run)"
+        )
     plan, shard_plan = _plan_shards(make_plan(command.config), out)
     if command.beam_dry_run:
         _build_job(command, plan, out)
@@ -68,10 +73,6 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     is_template = _is_template(command)
     if is_template and plan.config.max_images:
         raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
-    if is_template and plan.config.dry_run:
-        raise ConfigError(
-            "dry_run", "tells what it counted when it ends, and a template's job has nobody to tell it to"
-        )
     state = prepare_output(plan)
     started = time.monotonic()
     if state.complete is not None:
@@ -132,7 +133,8 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
 
     def progress(finished_shards: int) -> ProgressLine:
         # What a compressed file holds is known only once it is read.
-        total_bytes = 0 if any(file.compressed for file in plan.files) else sum(file.size for file in plan.files)
+        files = plan.files_to_read
+        total_bytes = 0 if any(file.compressed for file in files) else sum(file.size for file in files)
         return ProgressLine(
             plan.work, total_bytes=total_bytes, num_shards=plan.num_shards, finished_shards=finished_shards
         )

@@ -26,7 +26,7 @@ class Prices:
     """What the user pays, in any currency; None where they did not say.
 
     Attributes:
-      worker_hour: of one worker with its memory and disk.
+      worker_hour: of one core with its memory, and its share of a disk.
       shuffle_gb: of 10^9 bytes written to the runner's shuffle.
       reads: of PRICED_REQUESTS requests that read an object (class B).
       writes: of PRICED_REQUESTS requests that write or list objects (class A).

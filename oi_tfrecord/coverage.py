@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from oi_tfrecord.reasons import Drop
 from oi_tfrecord.results import RangeResult
 from oi_tfrecord.sharding import parse_shard_file
 
@@ -70,6 +71,15 @@ def find_losses(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "images",
             f"{selected} images are selected, more than max_images={most}: their bound was found from a part",
         )
+    if split["inputs"] and selected < most and _left_out_by_limit(split):
+        yield (
+            "images",
+            f"{selected} images are selected, fewer than max_images={most}, and others are left out beyond them",
+        )
+
+
+def _left_out_by_limit(split: Mapping[str, Any]) -> int:
+    return sum(int(table["dropped"].get(Drop.OVER_MAX_IMAGES, 0)) for table in split["tables"].values())
 
 
 def _find_gaps(coverage: Mapping[str, Any]) -> Iterator[str]:

@@ -1,22 +1,22 @@
 """What a dry run knows of a conversion beyond its counts: how its images, archives and storage do, timed on samples."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.archive_source import ArchiveSource
 from oi_tfrecord.archive_timing import ArchiveSample, time_listing
 from oi_tfrecord.byte_sizes import format_size
+from oi_tfrecord.config import ConvertConfig
 from oi_tfrecord.cost import Requests, count_requests
 from oi_tfrecord.estimate import NO_ARCHIVES, ImageTiming, StorageRate, Workload
 from oi_tfrecord.image_source import ImageSource, PatternSource
 from oi_tfrecord.lanes import split_workers
 from oi_tfrecord.plan import ConvertPlan
-from oi_tfrecord.record_keys import ExtraKeys
 from oi_tfrecord.sample_shard import time_sample
 from oi_tfrecord.shard_images import EXPECTED, LOCAL_THREADS
-from oi_tfrecord.shard_plan import TRIED_IMAGES, ShardPlan
+from oi_tfrecord.shard_plan import TRIED_IMAGES, ShardPlan, choose_num_shards
 from oi_tfrecord.storage_rate import Extent, drop_cached, find_cached, measure_read, measure_storage, spread_extents
 from oi_tfrecord.tables import Listing, Table
 from oi_tfrecord.url_source import UrlSource
@@ -48,6 +48,9 @@ def measure_workload(
       InputError: naming an archive that cannot be listed.
     """
     counted, source = split["estimate"], plan.source
+    # The plan of the shards could only sample the tables, which by now have been read.
+    images = split["totals"]["records"] * shard_plan.found
+    output_bytes = round(images * shard_plan.image_bytes)
     _, lanes = split_workers(min(workers, plan.num_shards), is_local=True)
     threads = lanes * (plan.config.read_threads or (EXPECTED if isinstance(source, PatternSource) else LOCAL_THREADS))
     extents = _find_extents(source, shard_plan)
@@ -57,7 +60,7 @@ def measure_workload(
         if storage_rate
         else measure_storage(extents, cached, plan.config.output_dir, threads)
     )
-    listing, sample = NO_ARCHIVES, None
+    listing, part, sample = NO_ARCHIVES, None, None
     if archives := [file for file in plan.files if isinstance(file.table, Listing)]:
         # Of archives, other places were read than those that are listed and sampled now.
         drop_cached(_not_cached(extents, cached))
@@ -66,12 +69,13 @@ def measure_workload(
         if isinstance(source, ArchiveSource) and part is not None:
             sample = ArchiveSample(source, job, part)
             extents = sample.extents
-            cached = find_cached(extents)
+            cached = [part.was_cached] * len(extents)
     # The timing is that of the processor, so what it reads is to be in memory.
     measure_read(extents, threads)
     timing = _time_images(plan, shard_plan, split, lanes, sample.read if sample else None)
     drop_cached(_not_cached(extents, cached))
-    images = shard_plan.images * shard_plan.found
+    if part is not None and not part.was_cached:
+        drop_cached([part.whole])
     return Workload(
         start_seconds=seconds[0],
         table_seconds=seconds[1],
@@ -85,10 +89,11 @@ def measure_workload(
         shuffled_bytes=counted["shuffled_bytes"],
         timing=timing,
         unsampled=_why_unsampled(source, shard_plan),
-        uncounted="masks are read" if ExtraKeys.MASKS in plan.config.extra_keys else "",
+        uncounted=", ".join(_uncounted(plan.config)),
+        best_shards=choose_num_shards(output_bytes),
         listing=listing,
         storage=rate,
-        requests=_count_requests(plan, source, images, counted["ranges"], shard_plan.output_bytes),
+        requests=_count_requests(plan, source, images, counted["ranges"], output_bytes),
     )
 
 
@@ -117,6 +122,16 @@ def _time_images(
     records = max(split["totals"]["records"], 1)
     rows_per_image = {table: split["tables"][table]["written"] / records for table in _ROWS if table in split["tables"]}
     return time_sample(plan.shard_job(), shard_plan.sample, rows_per_image, lanes, read_sample)
+
+
+def _uncounted(config: ConvertConfig) -> Iterator[str]:
+    """Yields what the sample was made without."""
+    if config.extra_keys:
+        yield "keys of " + ", ".join(config.extra_keys)
+    if config.hierarchy and config.hierarchy_use != "label_map":
+        yield "rows that the hierarchy adds"
+    if config.attribution_csv:
+        yield "the list of attributions"
 
 
 def _why_unsampled(source: ImageSource, shard_plan: ShardPlan) -> str:

@@ -92,6 +92,7 @@ class Workload:
       timing: of a sample of the images, out of the page cache where they are local.
       unsampled: why there is no timing of images; not told if there is.
       uncounted: what else takes time that is not counted; empty if nothing does.
+      best_shards: number of shards that the images would be planned for; 0 if that is not known.
       listing: of the archives.
       storage: of images and records.
       requests: to object stores.
@@ -110,6 +111,7 @@ class Workload:
     timing: ImageTiming
     unsampled: str = ""
     uncounted: str = ""
+    best_shards: int = 0
     listing: ListingTiming = NO_ARCHIVES
     storage: StorageRate = StorageRate()
     requests: Requests = NO_REQUESTS
@@ -177,13 +179,14 @@ def predict_here(work: Workload, workers: int, cores: int) -> Prediction:
       cores: that they share.
     """
     fixed = _fixed_seconds(work, cores)
-    used = min(work.table_workers, cores)
+    used = min(work.table_workers, cores, work.ranges)
     in_tables = (work.start_seconds + work.table_seconds - fixed) * used
     tables = in_tables / min(workers, cores, work.ranges)
     listing = max(_read_all(work, in_tables, min(workers, cores)) - tables, 0)
     by_cores, by_storage = image_seconds(work, workers, cores), storage_seconds(work)
     bound = "cores of this machine" if workers >= cores else "number of workers"
-    bounds = bound, _bound_of_lists(work, workers), "storage" if by_storage > by_cores else bound
+    of_tables = "number of ranges" if min(workers, cores) > work.ranges else bound
+    bounds = of_tables, _bound_of_lists(work, workers), "storage" if by_storage > by_cores else bound
     return _predict(fixed, tables, listing, max(by_cores, by_storage), bounds)
 
 

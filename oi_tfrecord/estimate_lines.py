@@ -20,6 +20,8 @@ def describe(work: Workload, workers: int, cores: int, prices: Prices) -> Iterat
       cores: of this machine.
       prices: to count the cost with.
     """
+    if work.images and work.image_bytes:
+        yield _describe_output(work)
     lists = work.listing.shuffled_bytes
     size = work.shuffled_bytes + lists
     of_lists = f", {lists:,} of them for lists of archives" if lists else ""
@@ -46,6 +48,16 @@ def describe(work: Workload, workers: int, cores: int, prices: Prices) -> Iterat
     hours = worker_hours(work)
     yield f"work       {hours:,.3f} hours of one such core"
     yield describe_cost(hours, size, work.requests, prices)
+
+
+def _describe_output(work: Workload) -> str:
+    size = work.images * work.image_bytes
+    told = (
+        f"output     about {work.images:,.0f} records, {format_size(size)}, {format_size(size / work.shards)} a shard"
+    )
+    # Shards of 100 to 200 MB are what is planned for; a sample of unsorted tables takes rows for images.
+    is_far = work.best_shards and not 2 / 3 < work.shards / work.best_shards < 4 / 3
+    return told + (f"; for shards of 100 to 200 MB give --num_shards={work.best_shards}" if is_far else "")
 
 
 def _before_images(prediction: Prediction) -> str:

@@ -125,7 +125,9 @@ def build_split(
       label_map: ids of the classes.
       about: what the plan knows: version, configuration, class files, fingerprint.
     """
-    ranges = sorted(totals.ranges, key=lambda item: (item.table, item.file, item.index))
+    ranges: dict[tuple[str, int], list[RangeResult]] = {(item.table, item.number): [] for item in inputs}
+    for result in sorted(totals.ranges, key=lambda result: result.index):
+        ranges.setdefault((result.table, result.file), []).append(result)
     images, tables = balance_images(totals), balance_tables(inputs, totals, about.get("config", {}))
     boxes = sum_counts(totals.boxes_per_class)
     positive = sum_counts(totals.positive_per_class)
@@ -150,7 +152,7 @@ def build_split(
             "most_boxes_in_an_image": totals.most_boxes,
             "images_over_100_boxes": totals.images_over_100_boxes,
         },
-        "inputs": [_describe_input(item, ranges) for item in inputs],
+        "inputs": [_describe_input(item, ranges[item.table, item.number]) for item in inputs],
         "sources": {table: sum_counts(totals.sources.get(table, {})) for table in sorted(tables)},
         "classes": [
             {
@@ -207,8 +209,7 @@ def merge_split(existing: bytes | None, name: str, split: Mapping[str, Any] | No
     return json.dumps({"format": FORMAT, "splits": dict(sorted(splits.items()))}, indent=1).encode() + b"\n"
 
 
-def _describe_input(item: TableInput, ranges: Sequence[RangeResult]) -> dict[str, Any]:
-    own = [result for result in ranges if (result.table, result.file) == (item.table, item.number)]
+def _describe_input(item: TableInput, own: Sequence[RangeResult]) -> dict[str, Any]:
     return {
         "table": item.table,
         "path": item.path,
@@ -220,10 +221,10 @@ def _describe_input(item: TableInput, ranges: Sequence[RangeResult]) -> dict[str
     }
 
 
-def _warnings(inputs: Sequence[TableInput], ranges: Sequence[RangeResult]) -> list[str]:
+def _warnings(inputs: Sequence[TableInput], ranges: Mapping[tuple[str, int], Sequence[RangeResult]]) -> list[str]:
     warnings = []
     for item in inputs:
-        own = [result for result in ranges if (result.table, result.file) == (item.table, item.number)]
+        own = ranges[item.table, item.number]
         if own and own[-1].ends_open:
             warnings.append(f"{item.path}: its last line has no line end; the file may be cut off")
         warnings += [f"{item.path}: {result.damage}" for result in own if result.damage]

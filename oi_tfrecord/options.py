@@ -59,7 +59,7 @@ def define_command_flags() -> flags.FlagValues:
         flag_values=values,
     )
     for name, of_what in (
-        ("worker_hour_price", "a worker's hour"),
+        ("worker_hour_price", "an hour of a core with its memory"),
         ("shuffle_gb_price", "a shuffled GB"),
         ("read_requests_price", f"{PRICED_REQUESTS:,} requests that read objects (class B)"),
         ("write_requests_price", f"{PRICED_REQUESTS:,} requests that write or list objects (class A)"),
@@ -68,7 +68,7 @@ def define_command_flags() -> flags.FlagValues:
     flags.DEFINE_float(
         "storage_mb_per_s",
         None,
-        "MB that the storage of a machine reads and writes per second, for --dry_run; without it that is measured.",
+        "MB per second that reads and writes of a machine share, for --dry_run; without it both are measured.",
         0.001,
         flag_values=values,
     )

@@ -1,5 +1,6 @@
 """The way of the data, as a Beam pipeline."""
 
+import dataclasses
 from collections.abc import Collection, Iterable
 
 import apache_beam as beam
@@ -10,6 +11,7 @@ from oi_tfrecord.finish import FinishJob, rejects_file
 from oi_tfrecord.packed_label_map import pack
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.results import RangeResult
+from oi_tfrecord.tables import Listing
 from oi_tfrecord.transforms.finish_dataset import FinishDataset
 from oi_tfrecord.transforms.group_batches import GroupBatches
 from oi_tfrecord.transforms.limit_images import LimitImages
@@ -67,7 +69,10 @@ def build_pipeline(
 
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
     """Adds the search for the limit of `max_images` to a pipeline; see `LimitImages`."""
-    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset()), plan.lanes)
+    job = plan.range_job(frozenset())
+    # Where in archives images lie is not asked yet, and costs as much as to read them.
+    tables_only = {key: file for key, file in job.files.items() if not isinstance(file.table, Listing)}
+    tables = root | "ReadTables" >> ReadTables(dataclasses.replace(job, files=tables_only), plan.lanes)
     return (
         (tables.batches, tables.results)
         # (shard, batches)

@@ -53,7 +53,7 @@ def find_cached(extents: Sequence[Extent]) -> list[bool]:
 
 def _is_cached(extent: Extent) -> bool:
     # A file may be gone, and not every system can say.
-    with contextlib.suppress(OSError, ValueError, AttributeError), _opened(extent.path) as descriptor:
+    with contextlib.suppress(OSError, ValueError, OverflowError, AttributeError), _opened(extent.path) as descriptor:
         info = os.fstat(descriptor)
         if os.geteuid() not in (0, info.st_uid) and not os.access(extent.path, os.W_OK):
             # Of files of others, Linux says that all of them is in memory (`can_do_mincore` in mm/mincore.c).

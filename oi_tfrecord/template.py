@@ -55,7 +55,7 @@ _LISTS = {
     "class_list": (_NAME, "classes-bbox-trainable.txt"),
     "hierarchy": (_NAME, "bbox_labels_600_hierarchy.json"),
     "subset": ('[^,"]+', "train"),
-    "classes": ('[^,"]+', "/m/01g317,/m/0bt9lr"),
+    "classes": ('gs://[^,"]+|/m/[^,"]+|/g/[^,"]+|[^,"/][^,"]*', "/m/01g317,/m/0bt9lr"),
     "box_sources": ('[^,"]+', "xclick,activemil"),
 }
 """Field to (regex of an item, example)."""

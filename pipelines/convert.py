@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from oi_tfrecord.convert import convert
 
     return run_command(
-        lambda: convert(arguments), "interrupted; a job that was handed to a remote runner goes on there"
+        lambda: convert(arguments),
+        "interrupted; a job that was handed to a remote runner goes on there: cancel it before you run this again",
     )
 
 

@@ -6,7 +6,7 @@ import io
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam
@@ -142,6 +142,14 @@ def image_ids(files: dict[str, bytes]) -> Counter[str]:
             for _, record in read_records(io.BytesIO(data)):
                 found[bytes(parse_example(record)["image/source_id"][0]).decode()] += 1
     return found
+
+
+def kinds_of(seeds: Iterable[int]) -> set[str]:
+    """Returns the kinds of faults that the schedules of some seeds have."""
+    schedules = list(map(Faults.of_seed, seeds))
+    others = (("kill_rate", "worker killed"), ("rename_rate", "rename failed"), ("full_from", "disk full"))
+    found = {kind for field, kind in others if any(getattr(faults, field) for faults in schedules)}
+    return {"read error", "write error"} | found
 
 
 @contextlib.contextmanager

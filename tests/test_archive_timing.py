@@ -17,6 +17,7 @@ from oi_tfrecord.options import parse_convert
 from oi_tfrecord.plan import make_plan
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.results import RangeResult
+from oi_tfrecord.storage_rate import Extent
 from oi_tfrecord.tables import Listing
 
 IMAGES = {number << 50: bytes([number]) * (2000 + number) for number in range(1, 41)}
@@ -143,3 +144,16 @@ def test_an_archive_that_cannot_be_listed_is_named(job: RangeJob, tmp_path: path
     pathlib.Path(file.path).write_bytes(pathlib.Path(file.path).read_bytes()[:300])
     with pytest.raises(InputError, match=r"a\.tar"):
         list_part(job, file)
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_an_archive_that_was_in_memory_is_told_from_one_that_was_not(
+    is_cached: bool, job: RangeJob, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = pack(tmp_path, "a.tar", IMAGES)
+    dropped: list[Extent] = []
+    monkeypatch.setattr(archive_timing, "find_cached", lambda extents: [is_cached] * len(extents))
+    monkeypatch.setattr(archive_timing, "drop_cached", dropped.extend)
+    part = list_part(job, file)
+    assert part.was_cached is is_cached
+    assert dropped == ([] if is_cached else [part.whole])

@@ -95,6 +95,7 @@ def test_a_runner_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch)
         (["--runner_config=dataflow", "--max_num_workers=many"], "error: max_num_workers: 'many' is no int"),
         (["--runner=DataflowRunner", PROJECT, REGION], "error: temp_location: is needed"),
         (["--runner=Nothing"], "error: runner: "),
+        (["--dry_run", "--runner=PrismRunner"], "error: dry_run: counts and times on this machine"),
     ],
 )
 def test_a_command_ends_in_one_line_and_leaves_nothing(flags: list[str], told: str, tmp_path: pathlib.Path) -> None:

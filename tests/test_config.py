@@ -224,6 +224,7 @@ def test_check_complete_names_what_is_missing(field: str) -> None:
         ({"url_folders": "/folders"}, "url_folders"),
         ({"images": "", "image_urls": "original"}, "image_cache"),
         ({"images": "", "url_folders": "/f", "metadata": (), "driver": "boxes", "boxes": ("b.csv",)}, "metadata"),
+        ({"driver": "boxes", "boxes": ("b.csv",), "subset": ("train",)}, "subset"),
     ],
 )
 def test_check_complete_wants_one_place_of_the_images_and_what_it_needs(change: dict[str, Any], field: str) -> None:

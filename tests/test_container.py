@@ -119,8 +119,8 @@ def test_as_launcher_it_builds_the_job_for_workers_of_the_same_image(image: Cont
     [environment] = graph.components.environments.values()
     payload = beam_runner_api_pb2.DockerPayload.FromString(environment.payload)
     assert payload.container_image == parameters["sdk_container_image"]
-    # Nothing is installed on top of the image: beside the job it is the session and, for the log, a list of versions.
-    assert staged.keys() == {"pipeline.pb", "pickled_main_session", "submission_environment_dependencies.txt"}
+    # Nothing is installed on top of the image: beside the job it is, for the log, a list of versions.
+    assert staged.keys() == {"pipeline.pb", "submission_environment_dependencies.txt"}
 
 
 def test_it_takes_every_parameter_of_the_description(image: Container) -> None:

@@ -153,3 +153,9 @@ def test_without_archives_nothing_is_listed() -> None:
 
 def test_lists_of_archives_are_work() -> None:
     assert worker_hours(IN_ARCHIVES) == pytest.approx((16 + 160 + 500) / 3600)
+
+
+def test_fewer_ranges_than_workers_take_as_long_as_they_took() -> None:
+    work = dataclasses.replace(WORK, table_workers=2, ranges=1, table_cpu_seconds=1.0, table_seconds=1.5)
+    here = predict_here(work, workers=2, cores=2)
+    assert here.fixed + here.tables == pytest.approx(work.start_seconds + work.table_seconds)

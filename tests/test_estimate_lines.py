@@ -28,7 +28,8 @@ def lines(work: Workload, prices: Prices = NO_PRICES) -> dict[str, str]:
 
 def test_a_user_reads_bytes_time_work_and_cost() -> None:
     told = lines(WORK, Prices(worker_hour=9.0, shuffle_gb=0.5))
-    assert list(told) == ["shuffle", "time", "cluster", "work", "cost"]
+    assert list(told) == ["output", "shuffle", "time", "cluster", "work", "cost"]
+    assert told["output"] == "about 100,000 records, 25.0 GB, 25.0 MB a shard"
     assert told["shuffle"] == "2.00 GB of rows (2,000,000,000 bytes); no image goes through it"
     assert told["time"] == (
         "about 90.5 s on this machine (2 cores) with 2 workers: 10.5 s for the tables, 80.0 s for the images; "
@@ -100,3 +101,9 @@ def test_without_timed_images_tables_are_told_and_nothing_is_made_up() -> None:
         "10.5 s for the tables on this machine (2 cores) with 2 workers; of the images unknown, as no image was found"
     )
     assert told["work"] == "0.004 hours of one such core, without the images"
+
+
+@pytest.mark.parametrize(("best", "advice"), [(1000, False), (1200, False), (170, True), (2000, True), (0, False)])
+def test_a_number_of_shards_that_does_not_fit_what_was_counted_is_told(best: int, advice: bool) -> None:
+    told = lines(dataclasses.replace(WORK, best_shards=best))["output"]
+    assert told.endswith(f"give --num_shards={best}") is advice

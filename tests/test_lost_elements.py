@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pytest
 import small_release
 from small_release import Release
@@ -23,7 +24,7 @@ from oi_tfrecord.pipeline import sum_class_rows
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.range_job import RangeJob
 from oi_tfrecord.tables import RangeKey
-from oi_tfrecord.transforms import finish_dataset, read_tables, write_shards
+from oi_tfrecord.transforms import finish_dataset, limit_images, read_tables, write_shards
 from pipelines import convert as command
 from pipelines import verify
 
@@ -386,3 +387,34 @@ def test_an_end_that_is_lost_leaves_what_is_finished(
     assert command.main(flags) == 0
     assert "shards are finished" in capsys.readouterr().err
     assert small_release.shards(tmp_path / "out") == small_release.shards(undisturbed)
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_shard_that_counts_twice_for_the_bound_changes_nothing(
+    runner: str, release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags: dict[str, object] = {"max_images": 20, "workers": 1}
+    assert convert(release.flags(tmp_path / "once", **flags), io.StringIO()) == 0
+    store = limit_images._store_limit
+
+    def store_twice(grouped: tuple[None, Iterable[bytes]], *others: Any) -> list[int]:
+        pieces = list(grouped[1])
+        return store((None, [*pieces, *pieces[:1]]), *others)
+
+    monkeypatch.setattr(limit_images, "_store_limit", store_twice)
+    assert convert([*release.flags(tmp_path / "twice", **flags), *RUNNERS[runner]], io.StringIO()) == 0
+    assert manifest_of(tmp_path / "once")["images"]["selected"] == 20
+    assert small_release.shards(tmp_path / "twice") == small_release.shards(tmp_path / "once")
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_bound_that_is_too_low_is_noticed(
+    runner: str,
+    release: Release,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(limit_images, "limit_below_of", lambda lowest, count: int(np.sort(lowest)[count - 2]))
+    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, max_images=20)
+    assert "18 images are selected, fewer than max_images=20" in told

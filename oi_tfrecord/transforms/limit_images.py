@@ -44,7 +44,9 @@ def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images
 def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_images: int) -> list[int]:
     hashes = np.zeros(0, np.uint64)
     for piece in grouped[1]:
-        hashes = lowest_hashes(np.concatenate([hashes, np.frombuffer(piece, np.uint64)]), max_images + 1)
+        # A runner may hand on a piece twice; images differ in their hashes.
+        both = np.union1d(hashes, np.frombuffer(piece, np.uint64))
+        hashes = lowest_hashes(both, max_images + 1)
     limit = limit_below_of(hashes, max_images)
     with job.work.reported():
         job.work.write_limit(limit)
