@@ -156,9 +156,11 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "s3":
         pytest.importorskip("boto3", reason="the S3 tests need pip install '.[aws]'")
         pytest.importorskip("moto", reason="the S3 tests need pip install 'moto[server]'")
-    else:
+    elif request.param == "gs":
         pytest.importorskip("google.cloud.storage", reason="the GCS tests need pip install '.[gcp]'")
         pytest.importorskip("gcp_storage_emulator", reason="the GCS tests need pip install gcp-storage-emulator")
+    else:
+        pytest.importorskip("hdfs", reason="the HDFS tests need pip install '.[hadoop]'")
     with serve(request.param) as made:
         yield made
 
