@@ -2,6 +2,7 @@
 # make test     runs every test
 # make engines  installs Prism, Flink and Spark, which `make test` runs conversions on where they are installed
 # make container  builds the Dataflow template's image on stand-in bases (root, Debian or Ubuntu) and tests it
+# make faults   runs 1,000 schedules of faults through the whole command
 # make lint     format, lint and types
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PACKAGE := setup.py pyproject.toml
 PEERS := datumaro tfds tables garden
 
-.PHONY: sample test engines container lint clean
+.PHONY: sample test engines faults container lint clean
 .DELETE_ON_ERROR:
 
 sample: $(VENV)/installed
@@ -33,6 +34,9 @@ container: $(VENV)/installed-dev
 	tests/engines/install.sh .venv-engines $(BIN)/python prism
 	tests/container/build.sh $(CONTAINER)
 	OI_TFRECORD_CONTAINER=$(CONTAINER) tests/container/offline.sh $(BIN)/python -m pytest tests/test_container.py
+
+faults: $(VENV)/installed-dev
+	OI_TFRECORD_ALL_FAULTS=1 $(BIN)/python -m pytest -n 2 --dist load tests/test_fault_commands.py tests/test_fault_schedules.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -8,12 +8,23 @@ from collections.abc import Iterator
 import pytest
 import small_release
 from fault_filesystem import Faults, FaultyFileSystem
-from faulty_runs import OUT, RUNS, WAYS, Conversion, cheap_pipelines, image_ids, kinds_of, run_command, written
+from faulty_runs import (
+    ALL_THROUGH_BEAM,
+    OUT,
+    RUNS,
+    WAYS,
+    Conversion,
+    cheap_pipelines,
+    image_ids,
+    kinds_of,
+    run_command,
+    written,
+)
 
 from oi_tfrecord import storage
 from oi_tfrecord.convert import convert
 
-SCHEDULES = 100
+SCHEDULES = 200 if ALL_THROUGH_BEAM else 100
 BLOCKS = 5
 
 

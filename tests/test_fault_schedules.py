@@ -6,9 +6,18 @@ from collections.abc import Iterator
 import pytest
 import small_release
 from fault_filesystem import Faults, FaultyFileSystem
-from faulty_runs import WAYS, Conversion, bundles_tried_again, cheap_pipelines, image_ids, kinds_of, written
+from faulty_runs import (
+    ALL_THROUGH_BEAM,
+    WAYS,
+    Conversion,
+    bundles_tried_again,
+    cheap_pipelines,
+    image_ids,
+    kinds_of,
+    written,
+)
 
-FIRST, SCHEDULES = 100, 200
+FIRST, SCHEDULES = (200, 800) if ALL_THROUGH_BEAM else (100, 200)
 """The seeds follow those of test_fault_commands."""
 BLOCKS = 5
 
