@@ -80,16 +80,25 @@ def crowd_one_image(folder: pathlib.Path) -> None:
 
 
 def make_one_class_common(folder: pathlib.Path) -> None:
-    """Gives COMMON_SHARE of the boxes, in no order, the class of the first one."""
-    header, rows = read_lines(folder / SPLIT / BOXES)
-    common = rows[0].as_py().split(b",")[2]
-    chosen = np.random.default_rng(1).random(len(rows)) < COMMON_SHARE
-    changed = [
-        b",".join((*fields[:2], common, *fields[3:]))
-        for fields in (row.split(b",") for row in rows.filter(pa.array(chosen)).to_pylist())
-    ]
-    replaced = pc.replace_with_mask(rows, pa.array(chosen), pa.array(changed, pa.large_binary()))
-    replace_table(folder, BOXES, header, replaced)
+    """Gives COMMON_SHARE of the boxes, in no order, and a label of each image, the class of the first box.
+
+    That is as many labels as one class can have, as an image has it once.
+    """
+    _, boxes = read_lines(folder / SPLIT / BOXES)
+    common = boxes[0].as_py().split(b",")[2]
+    for name in ANNOTATIONS:
+        header, rows = read_lines(folder / SPLIT / name)
+        if name == BOXES:
+            chosen = np.random.default_rng(1).random(len(rows)) < COMMON_SHARE
+        else:
+            ids = pc.binary_slice(rows, 0, 16).to_numpy(zero_copy_only=False)
+            chosen = np.append(True, ids[1:] != ids[:-1])
+        changed = [
+            b",".join((*fields[:2], common, *fields[3:]))
+            for fields in (row.split(b",") for row in rows.filter(pa.array(chosen)).to_pylist())
+        ]
+        replaced = pc.replace_with_mask(rows, pa.array(chosen), pa.array(changed, pa.large_binary()))
+        replace_table(folder, name, header, replaced)
 
 
 def shuffle_rows(folder: pathlib.Path) -> None:
@@ -102,7 +111,7 @@ def shuffle_rows(folder: pathlib.Path) -> None:
 
 CHANGES = {
     f"one image with {MANY_BOXES:,} boxes": crowd_one_image,
-    f"one class in {100 * COMMON_SHARE:.0f} % of the boxes": make_one_class_common,
+    f"one class in {100 * COMMON_SHARE:.0f} % of the boxes, and in each image's labels": make_one_class_common,
     "annotations in random order": shuffle_rows,
 }
 
