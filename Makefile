@@ -2,7 +2,7 @@
 # make test     runs every test
 # make engines  installs Prism, Flink and Spark, which `make test` runs conversions on where they are installed
 # make container  builds the Dataflow template's image on stand-in bases (root, Debian or Ubuntu) and tests it
-# make faults   runs 1,000 schedules of faults through the whole command
+# make long     runs 1,000 schedules of faults through the whole command, faults on Flink, readers on each store
 # make lint     format, lint and types
 
 PYTHON ?= python3
@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PACKAGE := setup.py pyproject.toml
 PEERS := datumaro tfds tables garden
 
-.PHONY: sample test engines faults container lint clean
+.PHONY: sample test engines long container lint clean
 .DELETE_ON_ERROR:
 
 sample: $(VENV)/installed
@@ -35,8 +35,9 @@ container: $(VENV)/installed-dev
 	tests/container/build.sh $(CONTAINER)
 	OI_TFRECORD_CONTAINER=$(CONTAINER) tests/container/offline.sh $(BIN)/python -m pytest tests/test_container.py
 
-faults: $(VENV)/installed-dev
-	OI_TFRECORD_ALL_FAULTS=1 $(BIN)/python -m pytest -n 2 --dist load tests/test_fault_commands.py tests/test_fault_schedules.py
+long: $(VENV)/installed-dev .hadoop
+	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest -n 2 --dist load tests/test_fault_commands.py tests/test_fault_schedules.py
+	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest tests/test_flink_faults.py tests/test_read_everywhere.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

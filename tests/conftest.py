@@ -21,8 +21,10 @@ from tests.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtes
 from tests.object_servers import Store, serve
 from tests.slow_store import SlowStore
 
-# `make container` runs these; they need root and some minutes.
+# `make container` and `make long` run these.
 collect_ignore = [] if os.environ.get("OI_TFRECORD_CONTAINER") else ["test_container.py"]
+if os.environ.get("OI_TFRECORD_LONG") != "1":
+    collect_ignore += ["test_flink_faults.py", "test_read_everywhere.py"]
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"

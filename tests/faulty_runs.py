@@ -24,8 +24,8 @@ from oi_tfrecord.parse_example import parse_example
 from oi_tfrecord.work_folder import WorkFolder
 from pipelines import convert
 
-ALL_THROUGH_BEAM = os.environ.get("OI_TFRECORD_ALL_FAULTS") == "1"
-"""Whether all schedules run the whole command, as in `make faults`, or most of them a model of an engine."""
+ALL_THROUGH_BEAM = os.environ.get("OI_TFRECORD_LONG") == "1"
+"""Whether all schedules run the whole command, as in `make long`, or most of them a model of an engine."""
 IN, OUT = "faulty://in", "faulty://out/dataset"
 WAYS: dict[str, dict[str, object]] = {
     "files": {"workers": 1},

@@ -96,7 +96,7 @@ def test_without_timed_images_tables_are_told_and_nothing_is_made_up() -> None:
         WORK, timing=ImageTiming(0, 0.0, 0.0), unsampled="no image was found", requests=Requests(7, 8)
     )
     told = lines(work, Prices(1.0, 1.0))
-    assert set(told) == {"shuffle", "requests", "time", "work"}
+    assert set(told) == {"output", "shuffle", "requests", "time", "work"}
     assert told["time"] == (
         "10.5 s for the tables on this machine (2 cores) with 2 workers; of the images unknown, as no image was found"
     )

@@ -16,6 +16,7 @@ from small_release import Release
 from oi_tfrecord import convert as convert_module
 from oi_tfrecord import shard_plan as shard_plan_module
 from oi_tfrecord.convert import convert
+from oi_tfrecord.errors import EngineError
 from oi_tfrecord.finish import finish_dataset
 from oi_tfrecord.images import ImageRejected
 from oi_tfrecord.inputs import open_table
@@ -287,7 +288,7 @@ def test_the_plan_is_printed_before_the_run(
     seen: list[str] = []
     monkeypatch.setattr(convert_module, "_run", lambda *arguments: seen.append(out.getvalue()))
     # There is no manifest to summarise, as nothing ran.
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(EngineError, match="does not hold the split"):
         convert(release.flags(tmp_path, num_shards=None), out)
     assert re.match(r"plan +1 shards of about [\d.]+ MB: about 500 images, 100 % of them found", seen[0])
 

@@ -137,7 +137,7 @@ def test_an_image_that_is_in_two_splits_is_a_fault(copied: pathlib.Path, run_ver
         (("--nonsense=1",), "nonsense: is no flag"),
         (("--max_faults=-1",), "max_faults: must be 0 or more"),
         (("--format=xml",), "invalid choice"),
-        (("--runner=DataflowRunner",), "temp_location: must name a folder"),
+        (("--runner=DataflowRunner",), "project: is needed by DataflowRunner; give --project=PROJECT"),
     ],
 )
 def test_what_the_user_has_to_mend_is_one_line(
