@@ -24,7 +24,7 @@ from faulty_runs import (
 from oi_tfrecord import storage
 from oi_tfrecord.convert import convert
 
-SCHEDULES = 200 if ALL_THROUGH_BEAM else 100
+SCHEDULES = 200 if ALL_THROUGH_BEAM else 60
 BLOCKS = 5
 
 

@@ -13,7 +13,7 @@ from oi_tfrecord.errors import StorageError
 from oi_tfrecord.options import parse_convert
 from oi_tfrecord.plan import ConvertPlan, make_plan
 
-FIRST, SCHEDULES = 300, 700
+FIRST, SCHEDULES = 150, 850
 """The seeds follow those of test_fault_schedules."""
 BLOCKS = 10
 

@@ -17,7 +17,7 @@ from faulty_runs import (
     written,
 )
 
-FIRST, SCHEDULES = (200, 800) if ALL_THROUGH_BEAM else (100, 200)
+FIRST, SCHEDULES = (200, 800) if ALL_THROUGH_BEAM else (60, 90)
 """The seeds follow those of test_fault_commands."""
 BLOCKS = 5
 
