@@ -5,6 +5,7 @@ import dataclasses
 import io
 import logging
 import os
+import pathlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -145,6 +146,14 @@ def image_ids(files: dict[str, bytes]) -> Counter[str]:
             for _, record in read_records(io.BytesIO(data)):
                 found[bytes(parse_example(record)["image/source_id"][0]).decode()] += 1
     return found
+
+
+@contextlib.contextmanager
+def few_images(folder: pathlib.Path) -> Iterator[Conversion]:
+    """Gives the conversion of a release of 12 images, which it makes, and clears the storage in the end."""
+    yield Conversion.of(small_release.write_release(folder, images=12, seed=4))
+    FaultyFileSystem.files.clear()
+    FaultyFileSystem.faults = Faults(0, error_rate=0.0)
 
 
 def kinds_of(seeds: Iterable[int]) -> set[str]:

@@ -1,25 +1,13 @@
 import dataclasses
 
 import pytest
+import test_estimate
 
 from oi_tfrecord.cost import NO_PRICES, Prices, Requests
 from oi_tfrecord.estimate import ImageTiming, ListingTiming, StorageRate, Workload
 from oi_tfrecord.estimate_lines import describe
 
-# The conversion of test_estimate.
-WORK = Workload(
-    start_seconds=0.5,
-    table_seconds=10.0,
-    table_workers=2,
-    table_cpu_seconds=16.0,
-    ranges=40,
-    shards=1000,
-    images=100_000,
-    image_bytes=250_000,
-    file_bytes=500_000,
-    shuffled_bytes=2_000_000_000,
-    timing=ImageTiming(images=250, seconds=0.25, cpu_seconds=0.4),
-)
+WORK = dataclasses.replace(test_estimate.WORK, file_bytes=500_000)
 
 
 def lines(work: Workload, prices: Prices = NO_PRICES) -> dict[str, str]:

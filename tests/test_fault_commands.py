@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import small_release
-from fault_filesystem import Faults, FaultyFileSystem
+from fault_filesystem import Faults
 from faulty_runs import (
     ALL_THROUGH_BEAM,
     OUT,
@@ -15,6 +15,7 @@ from faulty_runs import (
     WAYS,
     Conversion,
     cheap_pipelines,
+    few_images,
     image_ids,
     kinds_of,
     run_command,
@@ -30,11 +31,8 @@ BLOCKS = 5
 
 @pytest.fixture(scope="module")
 def conversion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conversion]:
-    folder = tmp_path_factory.mktemp("release") / "data"
-    with cheap_pipelines():
-        yield Conversion.of(small_release.write_release(folder, images=12, seed=4))
-    FaultyFileSystem.files.clear()
-    FaultyFileSystem.faults = Faults(0, error_rate=0.0)
+    with cheap_pipelines(), few_images(tmp_path_factory.mktemp("release") / "data") as made:
+        yield made
 
 
 def test_without_faults_it_is_the_output_of_a_local_run_with_each_record_once(

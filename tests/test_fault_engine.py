@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-import small_release
 from fault_engine import Engine, JobFailed
-from fault_filesystem import Faults, FaultyFileSystem, WorkerKilled
-from faulty_runs import RUNS, Conversion, kinds_of, written
+from fault_filesystem import Faults, WorkerKilled
+from faulty_runs import RUNS, Conversion, few_images, kinds_of, written
 
 from oi_tfrecord.errors import StorageError
 from oi_tfrecord.options import parse_convert
@@ -20,10 +19,8 @@ BLOCKS = 10
 
 @pytest.fixture(scope="module")
 def conversion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conversion]:
-    folder = tmp_path_factory.mktemp("release") / "data"
-    yield Conversion.of(small_release.write_release(folder, images=12, seed=4))
-    FaultyFileSystem.files.clear()
-    FaultyFileSystem.faults = Faults(0, error_rate=0.0)
+    with few_images(tmp_path_factory.mktemp("release") / "data") as made:
+        yield made
 
 
 def plan_of(conversion: Conversion) -> ConvertPlan:

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-import small_release
-from fault_filesystem import Faults, FaultyFileSystem
+from fault_filesystem import Faults
 from faulty_runs import (
     ALL_THROUGH_BEAM,
     WAYS,
     Conversion,
     bundles_tried_again,
     cheap_pipelines,
+    few_images,
     image_ids,
     kinds_of,
     written,
@@ -24,11 +24,8 @@ BLOCKS = 5
 
 @pytest.fixture(scope="module")
 def conversion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conversion]:
-    folder = tmp_path_factory.mktemp("release") / "data"
-    with cheap_pipelines():
-        yield Conversion.of(small_release.write_release(folder, images=12, seed=4))
-    FaultyFileSystem.files.clear()
-    FaultyFileSystem.faults = Faults(0, error_rate=0.0)
+    with cheap_pipelines(), few_images(tmp_path_factory.mktemp("release") / "data") as made:
+        yield made
 
 
 def test_without_faults_each_record_is_there_once(conversion: Conversion) -> None:
