@@ -17,7 +17,7 @@ from oi_tfrecord.dry_run import measure_workload
 from oi_tfrecord.end_check import find_problems
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.estimate_lines import describe
-from oi_tfrecord.finish import FinishJob, rejects_file
+from oi_tfrecord.finish import FinishJob, rejects_path
 from oi_tfrecord.inputs import InputFile
 from oi_tfrecord.lanes import default_workers, split_workers
 from oi_tfrecord.manifest import TableInput
@@ -82,8 +82,11 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     if is_template and state.complete is None:
         print(f"The job was built; it writes to {plan.config.output_dir}.", file=out)
         return 0
-    seconds = time.monotonic() - started
     split = read_split(plan.config.output_dir, plan.config.split)
+    if state.complete is None:
+        # Only now: what is finished stays for the next run if the last step was lost.
+        plan.work.delete()
+    seconds = time.monotonic() - started
     print_summary(plan, split, seconds, out)
     if plan.config.dry_run and shard_plan is not None:
         used = _count_workers(command, plan)
@@ -141,7 +144,6 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
 
     processes, lanes = split_workers(_count_workers(command, plan), is_local=is_local(command.beam_arguments))
     work = plan.work
-    is_template = _is_template(command)
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
     try:
@@ -161,17 +163,12 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
                 processes,
                 progress(len(state.finished)),
                 lambda root: build_pipeline(
-                    root, plan, _finish_job(plan), state.finished, fails_by_rejects=is_template
+                    root, plan, _finish_job(plan), state.finished, fails_by_rejects=_is_template(command)
                 ),
             )
     except Exception as error:
         # Beam rewords the exceptions of its workers; the stored one names the file as it is.
         raise work.error(error) or error from None
-    if is_template:
-        return
-    # What is finished stays for the next run if the last step was lost.
-    read_split(plan.config.output_dir, plan.config.split)
-    plan.work.delete()
 
 
 def _shuffle_folder(command: Command, plan: ConvertPlan) -> contextlib.AbstractContextManager[str]:
@@ -226,11 +223,7 @@ def _table_input(file: InputFile) -> TableInput:
 
 
 def _exit_code(config: ConvertConfig, split: Mapping[str, Any]) -> int:
-    code, problems = find_problems(split, config.max_rejects, _rejects_path(config))
+    code, problems = find_problems(split, config.max_rejects, rejects_path(config.output_dir, config.split))
     for line in problems:
         print(f"error: {line}", file=sys.stderr)
     return code
-
-
-def _rejects_path(config: ConvertConfig) -> str:
-    return storage.join(config.output_dir, rejects_file(config.split))

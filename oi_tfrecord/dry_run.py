@@ -60,22 +60,21 @@ def measure_workload(
         if storage_rate
         else measure_storage(extents, cached, plan.config.output_dir, threads)
     )
-    listing, part, sample = NO_ARCHIVES, None, None
+    to_forget = _not_cached(extents, cached)
+    listing, sample = NO_ARCHIVES, None
     if archives := [file for file in plan.files if isinstance(file.table, Listing)]:
         # Of archives, other places were read than those that are listed and sampled now.
-        drop_cached(_not_cached(extents, cached))
+        drop_cached(to_forget)
         job = plan.range_job(frozenset())
         listing, part = time_listing(job, archives)
         if isinstance(source, ArchiveSource) and part is not None:
             sample = ArchiveSample(source, job, part)
             extents = sample.extents
-            cached = [part.was_cached] * len(extents)
+            to_forget = [] if part.was_cached else [part.whole]
     # The timing is that of the processor, so what it reads is to be in memory.
     measure_read(extents, threads)
     timing = _time_images(plan, shard_plan, split, lanes, sample.read if sample else None)
-    drop_cached(_not_cached(extents, cached))
-    if part is not None and not part.was_cached:
-        drop_cached([part.whole])
+    drop_cached(to_forget)
     return Workload(
         start_seconds=seconds[0],
         table_seconds=seconds[1],

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from oi_tfrecord.allowed_values import Range
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.sharding import hash_ids
@@ -51,8 +52,7 @@ class RowFilters:
             if name not in FLAGS:
                 raise ConfigError("exclude_flags", f"{name!r} is none of {', '.join(FLAGS)}")
         for field in ("min_confidence", "min_box_side"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise ConfigError(field, f"{getattr(self, field)} is not within 0 to 1")
+            Range(0, 1).check(field, getattr(self, field))
         for field, limit in (("sample", self.sample_below), ("max_images", self.limit_below)):
             if not 0 <= limit <= EVERY_IMAGE:
                 raise ConfigError(field, f"{limit} is not within 0 to 2**64")

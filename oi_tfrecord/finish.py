@@ -55,6 +55,11 @@ def rejects_file(split: str) -> str:
     return f"rejects-{split}.csv"
 
 
+def rejects_path(output_dir: str, split: str) -> str:
+    """Returns where a split's list of rejects is."""
+    return storage.join(output_dir, rejects_file(split))
+
+
 def sum_results(work: WorkFolder, ranges: Iterable[RangeResult], shards: Collection[int]) -> Totals:
     """Adds up the results of a conversion, a subset or a merge; one of a shard is held at a time.
 
@@ -91,7 +96,7 @@ def finish_dataset(job: FinishJob, totals: Totals, label_map: LabelMap) -> dict[
     storage.write(storage.join(job.output_dir, LABEL_MAP_FILE), format_pbtxt(label_map).encode(), temporary)
     storage.write(storage.join(job.output_dir, LABEL_MAP_CSV), format_csv(label_map).encode(), temporary)
     lines = first_lines(job.inputs, totals.ranges)
-    with storage.create(storage.join(job.output_dir, rejects_file(job.split)), temporary) as stream:
+    with storage.create(rejects_path(job.output_dir, job.split), temporary) as stream:
         stream.write(format_header().encode())
         for piece in job.work.rejects():
             stream.write(absolute_lines(piece, lines).encode())

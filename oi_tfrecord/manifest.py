@@ -128,14 +128,14 @@ def build_split(
     ranges: dict[tuple[str, int], list[RangeResult]] = {(item.table, item.number): [] for item in inputs}
     for result in sorted(totals.ranges, key=lambda result: result.index):
         ranges.setdefault((result.table, result.file), []).append(result)
-    images, tables = balance_images(totals), balance_tables(inputs, totals, about.get("config", {}))
+    config = about.get("config", {})
+    images, tables = balance_images(totals), balance_tables(inputs, totals, config)
     boxes = sum_counts(totals.boxes_per_class)
     positive = sum_counts(totals.positive_per_class)
     negative = sum_counts(totals.negative_per_class)
-    is_classification = about.get("config", {}).get("task") == "classification"
-    weights = class_weights(positive) if is_classification else {}
+    weights = class_weights(positive) if config.get("task") == "classification" else {}
     # By these the ids were given.
-    rows = totals.class_rows if about.get("config", {}).get("label_order") == "frequency" else None
+    rows = totals.class_rows if config.get("label_order") == "frequency" else None
     split = {
         **about,
         "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),

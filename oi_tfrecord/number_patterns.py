@@ -18,7 +18,7 @@ def whole_numbers(low: int, high: int) -> str:
     free = [len(start) - 1 for start, end in spans if int(start) and int(end) + 1 == 10 * int(start)]
     parts = [f"[1-9][0-9]{{{free[0]},{free[-1]}}}"] if len(free) > 1 else []
     for start, end in spans:
-        if len(free) < 2 or start == "0" or len(start) - 1 not in free:
+        if len(free) < 2 or len(start) - 1 not in free:
             parts += _same_length(start, end)
     return "|".join(parts)
 

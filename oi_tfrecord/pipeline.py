@@ -5,9 +5,8 @@ from collections.abc import Collection, Iterable
 
 import apache_beam as beam
 
-from oi_tfrecord import storage
 from oi_tfrecord.end_check import check_end
-from oi_tfrecord.finish import FinishJob, rejects_file
+from oi_tfrecord.finish import FinishJob, rejects_path
 from oi_tfrecord.packed_label_map import pack
 from oi_tfrecord.plan import ConvertPlan
 from oi_tfrecord.results import RangeResult
@@ -63,8 +62,8 @@ def build_pipeline(
     manifest = (tables.results, written) | "FinishDataset" >> FinishDataset(finish, label_map, finished)
     if not fails_by_rejects:
         return manifest
-    rejects_path = storage.join(finish.output_dir, rejects_file(finish.split))
-    return manifest | "CheckRejects" >> beam.Map(check_end, plan.config.max_rejects, rejects_path)
+    path = rejects_path(finish.output_dir, finish.split)
+    return manifest | "CheckRejects" >> beam.Map(check_end, plan.config.max_rejects, path)
 
 
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 from oi_tfrecord import storage
 from oi_tfrecord.dataset import Split, find_splits, read_label_map, require_manifest
 from oi_tfrecord.errors import ConfigError, InputError
-from oi_tfrecord.finish import rejects_file
+from oi_tfrecord.finish import rejects_path
 from oi_tfrecord.label_map import LabelMapItem
 from oi_tfrecord.record_stats import RecordStats, measure_records, merge_stats
 from oi_tfrecord.reject_examples import RejectGroup, group_rejects
@@ -86,7 +86,7 @@ def _measure(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, str]) ->
 
 
 def _read_rejects(output_dir: str, split: str) -> list[RejectGroup] | None:
-    path = storage.join(output_dir, rejects_file(split))
+    path = rejects_path(output_dir, split)
     if not storage.exists(path):
         return None
     with storage.open_read(path) as stream:
