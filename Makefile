@@ -23,25 +23,26 @@ sample: $(VENV)/installed
 	  $(BIN)/oi-tfrecord convert --config=configs/sample.yaml --split=$$split || exit 1; \
 	done
 
-# Tests on PostgreSQL are skipped where there is none; tests/install_postgres.sh installs it.
+# Tests on PostgreSQL are skipped where there is none; tests/support/install_postgres.sh installs it.
 test: $(VENV)/installed-dev .venv-peers/installed $(PEERS:%=.venv-%/installed) .hadoop
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 engines: $(VENV)/installed-dev
-	tests/engines/install.sh .venv-engines $(BIN)/python
+	tests/support/engines/install.sh .venv-engines $(BIN)/python
 
 container: $(VENV)/installed-dev
-	tests/engines/install.sh .venv-engines $(BIN)/python prism
-	tests/container/build.sh $(CONTAINER)
-	OI_TFRECORD_CONTAINER=$(CONTAINER) tests/container/offline.sh $(BIN)/python -m pytest tests/test_container.py
+	tests/support/engines/install.sh .venv-engines $(BIN)/python prism
+	tests/support/container/build.sh $(CONTAINER)
+	OI_TFRECORD_CONTAINER=$(CONTAINER) tests/support/container/offline.sh $(BIN)/python -m pytest tests/end_to_end/runners/test_container.py
 
 long: $(VENV)/installed-dev .hadoop
-	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest -n 2 --dist load tests/test_fault_commands.py tests/test_fault_schedules.py
-	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest tests/test_flink_faults.py tests/test_read_everywhere.py
+	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest -n 2 --dist load tests/end_to_end/faults/test_fault_commands.py tests/end_to_end/faults/test_fault_schedules.py
+	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest tests/end_to_end/faults/test_flink_faults.py tests/end_to_end/test_read_everywhere.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 $(VENV)/bin/python:
@@ -57,16 +58,16 @@ $(VENV)/installed-dev: $(PACKAGE) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ $(VENV)/installed
 
-.venv-peers/installed: tests/peers/install.sh $(VENV)/installed-dev
-	tests/peers/install.sh .venv-peers $(BIN)/python
+.venv-peers/installed: tests/support/peers/install.sh $(VENV)/installed-dev
+	tests/support/peers/install.sh .venv-peers $(BIN)/python
 	touch $@
 
-$(PEERS:%=.venv-%/installed): .venv-%/installed: tests/peers/install_peer.sh $(VENV)/installed-dev
-	tests/peers/install_peer.sh $* .venv-$* $(BIN)/python
+$(PEERS:%=.venv-%/installed): .venv-%/installed: tests/support/peers/install_peer.sh $(VENV)/installed-dev
+	tests/support/peers/install_peer.sh $* .venv-$* $(BIN)/python
 	touch $@
 
-.hadoop: tests/hdfs/install.sh tests/hdfs/pom.xml
-	tests/hdfs/install.sh .hadoop
+.hadoop: tests/support/hdfs/install.sh tests/support/hdfs/pom.xml
+	tests/support/hdfs/install.sh .hadoop
 	touch $@
 
 clean:

@@ -29,7 +29,7 @@ TEST = [
     "pytest-xdist>=3",
     "selenium>=4.20",
 ]
-LINT = ["mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-protobuf"]
+LINT = ["import-linter>=2", "mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-protobuf"]
 
 setup(
     name="oi_tfrecord",
@@ -39,11 +39,12 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=[*find_packages(include=["oi_tfrecord", "oi_tfrecord.*", "pipelines"]), "oi_tfrecord.configs"],
+    packages=[*find_packages(include=["oi_tfrecord", "oi_tfrecord.*"]), "oi_tfrecord.configs"],
     # The configurations stand at the top of the repository, where users look, and travel in the package.
     package_dir={"oi_tfrecord.configs": "configs"},
     package_data={
-        "oi_tfrecord": ["py.typed", "web/*", "web/vendor/*/*"],
+        "oi_tfrecord": ["py.typed"],
+        "oi_tfrecord.explore": ["assets/*", "assets/vendor/*/*"],
         "oi_tfrecord.configs": ["*.yaml", "runners/*.yaml"],
     },
     install_requires=[
@@ -70,8 +71,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "oi-tfrecord = pipelines.main:main",
-            "oi-tfrecord-worker = oi_tfrecord.boot_worker:main",
+            "oi-tfrecord = oi_tfrecord.cli.main:main",
+            "oi-tfrecord-worker = oi_tfrecord.engine.process_worker:main",
         ]
     },
     classifiers=[

@@ -26,8 +26,8 @@ from PIL import Image
 
 import oi_tfrecord
 from oi_tfrecord.dataset import read_label_map
-from oi_tfrecord.draw_boxes import DrawnBox, draw_boxes
-from oi_tfrecord.label_map import LabelMap
+from oi_tfrecord.explore.draw_boxes import DrawnBox, draw_boxes
+from oi_tfrecord.records.label_map import LabelMap
 
 IMAGE_SIZE = (128, 128)
 GRID = 16
@@ -46,12 +46,12 @@ def training_pair(batch: dict[str, tf.Tensor], ids: Sequence[int]) -> tuple[tf.T
     """Returns the images of a batch, half of it mirrored, and what the model should say of each cell.
 
     Args:
-      batch: as `oi_tfrecord.load` gives it; boxes are padded with zeros.
-      ids: the label map's, in the order of the model's classes.
+        batch: as `oi_tfrecord.load` gives it; boxes are padded with zeros.
+        ids: the label map's, in the order of the model's classes.
 
     Returns:
-      uint8 [batch, height, width, 3], and float32 [batch, cells, classes + 4]: 1 for the class of the object, then the
-      normalised distances to its top, left, bottom and right; all 0 where there is none.
+        uint8 [batch, height, width, 3], and float32 [batch, cells, classes + 4]: 1 for the class of the object, then
+        the normalised distances to its top, left, bottom and right; all 0 where there is none.
     """
     images, boxes = batch["image"], batch["boxes"]
     half = BATCH // 2

@@ -12,9 +12,11 @@ class ConfigError(OiTfrecordError):
     """A bad configuration value, flag or key."""
 
     def __init__(self, field: str, problem: str):
-        """Args:
-        field: the name of the flag or config key.
-        problem: what is wrong with it and what would be right.
+        """Initializes the instance.
+
+        Args:
+            field: the name of the flag or config key.
+            problem: what is wrong with it and what would be right.
         """
         super().__init__(field, problem)
         self.field = field
@@ -28,11 +30,13 @@ class FileError(OiTfrecordError):
     """A file that stops a command."""
 
     def __init__(self, path: str, problem: str, remedy: str, line: int | None = None):
-        """Args:
-        path: the file.
-        problem: what is wrong with it.
-        remedy: what the user can do.
-        line: line number in the file, from 1, where one is to blame.
+        """Initializes the instance.
+
+        Args:
+            path: the file.
+            problem: what is wrong with it.
+            remedy: what the user can do.
+            line: line number in the file, from 1, where one is to blame.
         """
         super().__init__(path, problem, remedy, line)
         self.path = path
@@ -61,8 +65,10 @@ class RunnerError(OiTfrecordError):
     """A job that a runner elsewhere did not take, or gave up."""
 
     def __init__(self, problem: str):
-        """Args:
-        problem: what the runner tells.
+        """Initializes the instance.
+
+        Args:
+            problem: what the runner tells.
         """
         super().__init__(problem)
         self.problem = problem
@@ -79,9 +85,11 @@ class EngineError(OiTfrecordError):
     """A job that its engine gave up for a reason of the engine's own, as that a worker was lost."""
 
     def __init__(self, problem: str, remedy: str):
-        """Args:
-        problem: what the engine says.
-        remedy: what the user can do.
+        """Initializes the instance.
+
+        Args:
+            problem: what the engine says.
+            remedy: what the user can do.
         """
         super().__init__(problem, remedy)
         self.problem = problem

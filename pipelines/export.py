@@ -1,44 +1,8 @@
-"""Exports records as tables, as Parquet files or into PostgreSQL.
-
-  oi-tfrecord export records --to=tables
-  oi-tfrecord export records --to=postgresql://USER@HOST/DATABASE --schema=open_images
-  oi-tfrecord export gs://BUCKET/records --to=gs://BUCKET/tables --project=PROJECT
-
-writes images, boxes and image_labels of each split, and classes. A split that is there is replaced, so the same
-command may be run again. Records of others are taken too, as far as their keys go. PostgreSQL needs psycopg:
-pip install 'oi_tfrecord[postgresql]'; the password is best left to ~/.pgpass or PGPASSWORD.
-"""
+"""Exports records as tables; the same as `oi-tfrecord export`, for schedulers that start a Python file."""
 
 import sys
-from collections.abc import Sequence
 
-from oi_tfrecord.command_line import CommandParser, run_command
-
-
-def make_parser() -> CommandParser:
-    """Returns the parser of the command's own flags."""
-    parser = CommandParser("export", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
-    parser.add_argument("output_dir", help="Folder of the records.")
-    parser.add_argument("--to", required=True, help="Folder for Parquet files, or postgresql://USER@HOST/DATABASE.")
-    parser.add_argument("--schema", default="", help="Schema of the database (open_images).")
-    parser.add_argument("--splits", default="", help="Splits to export, separated by commas; all by default.")
-    return parser
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    from oi_tfrecord.export import ExportJob, export
-
-    parser = make_parser()
-
-    def command() -> int:
-        parsed, _ = parser.parse_with_beam_flags(arguments)
-        splits = [name for name in parsed.splits.split(",") if name]
-        export(ExportJob(parsed.output_dir, parsed.to, parsed.schema, splits), sys.stdout)
-        return 0
-
-    return run_command(command, "interrupted; nothing was changed at the target")
-
+from oi_tfrecord.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["export", *sys.argv[1:]]))

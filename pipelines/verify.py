@@ -1,67 +1,8 @@
-"""Reads a dataset back and checks it: framing, records, images, label ids, counts.
-
-  oi-tfrecord verify records
-  oi-tfrecord verify records --split=validation --decode --format=json > verdict.json
-
-On Dataflow:
-
-  oi-tfrecord verify gs://BUCKET/records --runner=DataflowRunner --project=PROJECT --region=REGION \\
-    --temp_location=gs://BUCKET/tmp --setup_file=./setup.py
-
-The folder may also hold records of others (NAME-00000-of-00010, with .tfrecord or .record before
-or after): without a manifest there is less to compare with, and what readers do without is no
-fault. The table of keys says how many records of a split have each key that the Object Detection
-API, its offline evaluation and Model Garden read, or that is our own.
-
-Exit code 0: no fault. Exit code 1: faults, each told with its shard, record, byte offset, ImageID
-and key; or a flag or file is to blame, and then a line on standard error that begins with "error:".
-"""
+"""Checks a dataset; the same as `oi-tfrecord verify`, for schedulers that start a Python file."""
 
 import sys
-from collections.abc import Sequence
 
-from oi_tfrecord.command_line import CommandParser, run_command
-from oi_tfrecord.errors import ConfigError
-
-
-def make_parser() -> CommandParser:
-    """Returns the parser of the command's own flags."""
-    parser = CommandParser("verify", __doc__, "All flags of Apache Beam are taken too.")
-    parser.add_argument("output_dir", metavar="OUTPUT_DIR", help="Folder of the records, on any Beam filesystem.")
-    parser.add_argument("--split", default="", help="Splits, separated by commas; all by default.")
-    parser.add_argument("--decode", action="store_true", help="Decode every image, not only read its header.")
-    parser.add_argument("--label_map", default="", help="Label map; label_map.pbtxt of the folder by default.")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="How to tell the result.")
-    parser.add_argument("--max_faults", type=int, default=100, help="Faults to tell; all are counted.")
-    parser.add_argument(
-        "--workers", type=int, default=0, help="Shards that this machine works on at once, a core each; 0 chooses."
-    )
-    return parser
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    from oi_tfrecord.verify import VerifyOptions, run_verify
-
-    parser = make_parser()
-
-    def command() -> int:
-        parsed, rest = parser.parse_with_beam_flags(arguments)
-        if parsed.max_faults < 0 or parsed.workers < 0:
-            raise ConfigError("max_faults" if parsed.max_faults < 0 else "workers", "must be 0 or more")
-        options = VerifyOptions(
-            output_dir=parsed.output_dir,
-            splits=tuple(name for name in parsed.split.split(",") if name),
-            label_map=parsed.label_map,
-            decode=parsed.decode,
-            max_faults=parsed.max_faults,
-            workers=parsed.workers,
-            beam_arguments=rest,
-        )
-        return run_verify(options, parsed.format, sys.stdout)
-
-    return run_command(command)
-
+from oi_tfrecord.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["verify", *sys.argv[1:]]))

@@ -9,17 +9,17 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import postgres_server
 import pytest
-from engines.fixtures import engine_release, flink_cluster, local_files  # noqa: F401
 from hypothesis import settings
 
-from oi_tfrecord.record_keys import ExtraKeys
-from oi_tfrecord.sample import generate
-from pipelines import convert
-from tests.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
-from tests.object_servers import Store, serve
-from tests.slow_store import SlowStore
+from oi_tfrecord.cli import convert
+from oi_tfrecord.openimages.demo.release import generate
+from oi_tfrecord.records.keys import ExtraKeys
+from tests.support import postgres_server
+from tests.support.engines.fixtures import engine_release, flink_cluster, local_files  # noqa: F401
+from tests.support.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
+from tests.support.object_servers import Store, serve
+from tests.support.slow_store import SlowStore
 
 # `make container` and `make long` run these.
 collect_ignore = [] if os.environ.get("OI_TFRECORD_CONTAINER") else ["test_container.py"]
@@ -28,7 +28,7 @@ if os.environ.get("OI_TFRECORD_LONG") != "1":
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
-PEER_READER = REPOSITORY / "tests" / "peers" / "od_read.py"
+PEER_READER = REPOSITORY / "tests" / "support" / "peers" / "od_read.py"
 
 # A gate gives the same answer for the same tree: each test has the same examples there. Elsewhere each run searches.
 settings.register_profile("search", deadline=None)
@@ -97,7 +97,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Converted]:
 def in_api(*arguments: str, text: str = "") -> str:
     """Runs a Python program with the Object Detection API."""
     installed = subprocess.run(
-        [REPOSITORY / "tests" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
+        [REPOSITORY / "tests" / "support" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     done = subprocess.run(
@@ -113,7 +113,7 @@ def in_api(*arguments: str, text: str = "") -> str:
 def od_read() -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]:
     """Reads shards with the Object Detection API, installed into an environment of its own."""
     installed = subprocess.run(
-        [REPOSITORY / "tests" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
+        [REPOSITORY / "tests" / "support" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
         check=True,
         capture_output=True,
         text=True,

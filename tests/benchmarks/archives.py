@@ -54,7 +54,7 @@ def _convert(release: pathlib.Path, output_dir: pathlib.Path, log: pathlib.Path,
     command = (
         sys.executable,
         "-m",
-        "pipelines.convert",
+        "oi_tfrecord.cli.convert",
         "--config=v3",
         "--split=train",
         f"--data_dir={release / '2017_11'}",

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from tests.chromium import open_chromium
+from tests.support.chromium import open_chromium
 
 _READY = """
 const tiles = [...document.querySelectorAll('.tile')];
@@ -26,7 +26,7 @@ return seen.length && seen.every((picture) => picture.complete && picture.natura
 def measure(output_dir: pathlib.Path, query: str) -> tuple[float, float, int]:
     """Returns seconds to the address, milliseconds to the last picture in sight, and the number of pictures."""
     begin = time.monotonic()
-    command = [sys.executable, "-m", "pipelines.main", "browse", str(output_dir), "--port=0"]
+    command = [sys.executable, "-m", "oi_tfrecord.cli.main", "browse", str(output_dir), "--port=0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

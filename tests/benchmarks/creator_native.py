@@ -1,9 +1,10 @@
 """Runs the Object Detection API's Open Images converter on protobuf's native implementation.
 
-Run it with the Python that tests/peers/install.sh makes; it takes the flags of tests/peers/create_oid.py. That script
-has to choose protobuf's Python implementation, as the API's generated modules are too old for the native one, and then
-every Example is built and serialised in Python. The converter needs only one of these modules, so here that one is
-made anew from the schema inside it. JPEGs are opened as bytes, as there.
+Run it with the Python that tests/support/peers/install.sh makes; it takes the flags of
+tests/support/peers/create_oid.py. That script has to choose protobuf's Python implementation, as the API's generated
+modules are too old for the native one, and then every Example is built and serialised in Python. The converter needs
+only one of these modules, so here that one is made anew from the schema inside it. JPEGs are opened as bytes, as
+there.
 """
 
 import ast
@@ -31,7 +32,7 @@ def schema_of(source: str) -> bytes:
     """Returns the serialised FileDescriptorProto inside a module that an old protoc generated.
 
     Raises:
-      ValueError: if there is none.
+        ValueError: if there is none.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.keyword) and node.arg == "serialized_pb" and isinstance(node.value, ast.Constant):

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from oi_tfrecord.published_counts import PUBLISHED
+from oi_tfrecord.openimages.published_counts import PUBLISHED
 
 CLASSES = 19_995
 BOXABLE = 600
@@ -119,13 +119,13 @@ def generate(output_dir: pathlib.Path, scale: float, split: str = "train", seed:
     """Writes the four CSVs of `split` and the class files.
 
     Args:
-      output_dir: receives `<split>/*.csv` and the class files.
-      scale: share of the published split, above 0.
-      split: which: train, validation or test.
-      seed: of the random generator.
+        output_dir: receives `<split>/*.csv` and the class files.
+        scale: share of the published split, above 0.
+        split: which: train, validation or test.
+        seed: of the random generator.
 
     Returns:
-      Rows per file name.
+        Rows per file name.
     """
     published = PUBLISHED["v3"][split]
     human_labels = published.positive_labels + published.negative_labels

@@ -2,7 +2,7 @@
 
   python -m tests.benchmarks.latency --scheme=s3 --images=512 --delay_ms=50
 
-Puts images into an S3 server or a GCS emulator on the loopback, starts the proxy of tests/slow_store.py
+Puts images into an S3 server or a GCS emulator on the loopback, starts the proxy of tests/support/slow_store.py
 before it, and reads all through the conversion's own way (PatternSource, map_in_order, prepare) with 1, 4,
 16 and 64 threads, several times in turn. Prints rates, their ratio to one reader's, the most requests at
 once, connections, requests per image and processor time per image.
@@ -16,13 +16,14 @@ import time
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.image_source import PatternImages, PatternSource
-from oi_tfrecord.images import ImageOptions, prepare
-from oi_tfrecord.prefetch import map_in_order
-from oi_tfrecord.shard_job import PREFETCH_BYTES
+from oi_tfrecord.conversion.shard import PREFETCH_BYTES
+from oi_tfrecord.images.prepare import prepare
+from oi_tfrecord.images.values import ImageOptions
+from oi_tfrecord.sources.files import PatternImages, PatternSource
+from oi_tfrecord.storage.read_ahead import map_in_order
 from tests.benchmarks.make_images import draw, with_comment
-from tests.object_servers import serve
-from tests.slow_store import SlowStore
+from tests.support.object_servers import serve
+from tests.support.slow_store import SlowStore
 
 READERS = (1, 4, 16, 64)
 ONE_READER_IMAGES = 48

@@ -30,7 +30,7 @@ dataset = tf.data.TFRecordDataset(paths).map(
 HARNESS = """
 import json, sys, time
 import oi_tfrecord
-from oi_tfrecord.dataset import find_splits
+from oi_tfrecord.dataset.splits import find_splits
 output_dir, split, DCT = sys.argv[1:]
 paths = list(find_splits(output_dir, [split])[split].shards)
 if {tensorflow!r} == "True":

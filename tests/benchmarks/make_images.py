@@ -56,9 +56,9 @@ def make_release(folder: pathlib.Path, images: int, seed: int = 3) -> None:
     """Writes `2017_11/` (CSV and class files) and `images/train/<ImageID>.jpg`, unless they are there.
 
     Args:
-      folder: where to write; what an interrupted run left there is overwritten.
-      images: number of JPEGs, at least 1; each has boxes and human labels.
-      seed: of the random generator.
+        folder: where to write; what an interrupted run left there is overwritten.
+        images: number of JPEGs, at least 1; each has boxes and human labels.
+        seed: of the random generator.
     """
     if (folder / _FINISHED).exists():
         return

@@ -11,10 +11,10 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageDraw
 
-from oi_tfrecord.example import EntryEncoder, bytes_feature, float_feature, int64_feature, varint
-from oi_tfrecord.framing import frame
-from oi_tfrecord.label_map import LabelMap, LabelMapItem, format_pbtxt
-from oi_tfrecord.sharding import shard_file
+from oi_tfrecord.records.example_writer import EntryEncoder, bytes_feature, float_feature, int64_feature, varint
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, format_pbtxt
+from oi_tfrecord.records.sharding import shard_file
+from oi_tfrecord.records.tfrecord import frame
 
 SOURCES = (b"xclick", b"activemil", b"verification", b"freeform")
 SIZES = ((640, 480), (480, 640), (1024, 683), (1024, 768), (683, 1024))
@@ -32,11 +32,11 @@ def write_dataset(
     """Writes shards and a label map; classes follow Zipf's law, as those of Open Images nearly do.
 
     Args:
-      output_dir: folder, made if it is not there.
-      records, shards, classes: their numbers.
-      split: name of the split.
-      seed: the same seed gives the same bytes.
-      noise: share of noise in the pictures, which makes their files larger.
+        output_dir: folder, made if it is not there.
+        records, shards, classes: their numbers.
+        split: name of the split.
+        seed: the same seed gives the same bytes.
+        noise: share of noise in the pictures, which makes their files larger.
     """
     random = np.random.default_rng(seed)
     output_dir.mkdir(parents=True, exist_ok=True)

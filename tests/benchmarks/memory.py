@@ -20,8 +20,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from oi_tfrecord.published_counts import PUBLISHED
-from oi_tfrecord.shard_plan import SHARD_BYTES
+from oi_tfrecord.openimages.published_counts import PUBLISHED
+from oi_tfrecord.records.sharding import SHARD_BYTES
 
 from .generate_v3 import generate
 from .make_images import SPLIT, make_release
@@ -44,10 +44,10 @@ class MemoryRun:
     """What a command took.
 
     Attributes:
-      seconds: from its start to its end.
-      peak_bytes: largest proportional set of the process tree.
-      near_peak_at: when it came within 2 % of that first, as a share of the run.
-      out: its standard output.
+        seconds: from its start to its end.
+        peak_bytes: largest proportional set of the process tree.
+        near_peak_at: when it came within 2 % of that first, as a share of the run.
+        out: its standard output.
     """
 
     seconds: float
@@ -90,14 +90,14 @@ def run_sampled(
     """Runs a command to its end and samples the memory of its process tree.
 
     Args:
-      command: the program and its arguments.
-      log_file: gets its standard error.
-      environment: its environment variables.
-      folder: where it runs.
-      sample_seconds: between two samples; None takes one at the start only, as sampling costs time.
+        command: the program and its arguments.
+        log_file: gets its standard error.
+        environment: its environment variables.
+        folder: where it runs.
+        sample_seconds: between two samples; None takes one at the start only, as sampling costs time.
 
     Raises:
-      RuntimeError: if it fails, with the end of its standard error.
+        RuntimeError: if it fails, with the end of its standard error.
     """
     samples: list[tuple[float, int]] = []
     with log_file.open("wb") as log, log_file.with_suffix(".out").open("w+b") as out:
@@ -129,14 +129,14 @@ def run_convert(
     """Runs `oi-tfrecord convert` into a folder that is empty before and is removed again.
 
     Args:
-      flags: of the command, but for `output_dir`.
-      work_dir: where the output and the log go.
-      sample_seconds: as in `run_sampled`.
+        flags: of the command, but for `output_dir`.
+        work_dir: where the output and the log go.
+        sample_seconds: as in `run_sampled`.
     """
     output_dir = work_dir / "output"
     shutil.rmtree(output_dir, ignore_errors=True)
     given = [f"--{name}={value}" for name, value in ({"config": "v3"} | dict(flags)).items()]
-    command = [sys.executable, "-m", "pipelines.convert", *given, f"--output_dir={output_dir}"]
+    command = [sys.executable, "-m", "oi_tfrecord.cli.convert", *given, f"--output_dir={output_dir}"]
     try:
         return run_sampled(command, work_dir / "run.log", os.environ, REPOSITORY, sample_seconds)
     finally:

@@ -13,9 +13,9 @@ class Spread:
     """The middle and the ends of some measurements.
 
     Attributes:
-      median: of the values; of an even number, the mean of the middle two.
-      least: smallest value.
-      most: largest value.
+        median: of the values; of an even number, the mean of the middle two.
+        least: smallest value.
+        most: largest value.
     """
 
     median: float
@@ -27,10 +27,10 @@ def spread(values: Sequence[float]) -> Spread:
     """Returns the spread of values.
 
     Args:
-      values: at least one.
+        values: at least one.
 
     Raises:
-      ValueError: if there is none.
+        ValueError: if there is none.
     """
     if not values:
         raise ValueError("no values")
@@ -44,11 +44,11 @@ def pair_ratios(numerators: Sequence[float], denominators: Sequence[float]) -> l
     keeps its ratio, while it may move either median alone.
 
     Args:
-      numerators: one program's measurements by round.
-      denominators: the other's, of the same rounds, above 0.
+        numerators: one program's measurements by round.
+        denominators: the other's, of the same rounds, above 0.
 
     Raises:
-      ValueError: if the numbers of rounds differ or a denominator is not above 0.
+        ValueError: if the numbers of rounds differ or a denominator is not above 0.
     """
     if len(numerators) != len(denominators):
         raise ValueError(f"{len(numerators)} and {len(denominators)} measurements are no pairs")
@@ -63,15 +63,15 @@ def run_in_turn(
     """Runs programs in turn: A B A B ..., never A A B B.
 
     Args:
-      programs: name to program, in the order of a round.
-      rounds: how often each runs, at least 1.
-      before_each: called before each run, to make its start equal.
+        programs: name to program, in the order of a round.
+        rounds: how often each runs, at least 1.
+        before_each: called before each run, to make its start equal.
 
     Returns:
-      Each program's results, by round.
+        Each program's results, by round.
 
     Raises:
-      ValueError: if there is no round.
+        ValueError: if there is no round.
     """
     if rounds < 1:
         raise ValueError(f"{rounds} rounds")

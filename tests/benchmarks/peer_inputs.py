@@ -17,8 +17,8 @@ def make_datumaro_input(release: pathlib.Path, folder: pathlib.Path) -> None:
     and five flags on each box, without which it stops with a KeyError. Here a flag is -1, which is "unknown" there.
 
     Args:
-      release: folder that `make_release` wrote.
-      folder: where to write; replaced.
+        release: folder that `make_release` wrote.
+        folder: where to write; replaced.
     """
     tables, annotations, images = release / "2017_11", folder / "annotations", folder / "images" / SPLIT
     shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-from oi_tfrecord.framing import read_records
+from oi_tfrecord.records.tfrecord import read_records
 
 from . import join_queries
 from .join_queries import ALL_ROWS, ANY_ORDER, SELECTED, Counts
@@ -19,8 +19,8 @@ OBJECT_DETECTION, DATUMARO, TFDS, TABLES = "peers", "datumaro", "tfds", "tables"
 """Environments: `.venv-NAME`."""
 
 INSTALL = {
-    OBJECT_DETECTION: "tests/peers/install.sh",
-    **{name: f"tests/peers/install_peer.sh {name}" for name in (DATUMARO, TFDS, TABLES)},
+    OBJECT_DETECTION: "tests/support/peers/install.sh",
+    **{name: f"tests/support/peers/install_peer.sh {name}" for name in (DATUMARO, TFDS, TABLES)},
 }
 PACKAGES = {
     OWN: ("apache-beam", "google-crc32c", "numpy", "pyarrow"),
@@ -38,13 +38,13 @@ class Program:
     """One program of the table.
 
     Attributes:
-      part: which part of the work it does, of PARTS.
-      name: of the row.
-      arguments: of its environment's python.
-      environment: of INSTALL, or OWN.
-      base: name of the program of ours that it is held against; empty for such a program.
-      timed_inside: whether its time is what it prints, without its start.
-      count: what it made, from its output folder and what it printed.
+        part: which part of the work it does, of PARTS.
+        name: of the row.
+        arguments: of its environment's python.
+        environment: of INSTALL, or OWN.
+        base: name of the program of ours that it is held against; empty for such a program.
+        timed_inside: whether its time is what it prints, without its start.
+        count: what it made, from its output folder and what it printed.
     """
 
     part: str
@@ -61,13 +61,13 @@ class Inputs:
     """What the programs work on, and where.
 
     Attributes:
-      release: of `make_images`.
-      tables: of `generate_v3`.
-      scale: of these tables.
-      datumaro: of `make_datumaro_input`.
-      label_map: of the release, in protobuf text.
-      output_dir: empty before each run.
-      num_shards: files that each writing program makes.
+        release: of `make_images`.
+        tables: of `generate_v3`.
+        scale: of these tables.
+        datumaro: of `make_datumaro_input`.
+        label_map: of the release, in protobuf text.
+        output_dir: empty before each run.
+        num_shards: files that each writing program makes.
     """
 
     release: pathlib.Path
@@ -82,7 +82,7 @@ class Inputs:
 def convert_arguments(inputs: Inputs) -> tuple[str, ...]:
     """Returns the arguments of python for our conversion of the release."""
     flags = convert_flags(inputs.release, inputs.output_dir, inputs.num_shards)
-    return ("-m", "pipelines.convert", "--config=v3", *(f"--{name}={value}" for name, value in flags.items()))
+    return ("-m", "oi_tfrecord.cli.convert", "--config=v3", *(f"--{name}={value}" for name, value in flags.items()))
 
 
 def make_programs(inputs: Inputs, *, beam_writer: bool) -> list[Program]:
@@ -103,9 +103,14 @@ def _conversions(inputs: Inputs) -> list[Program]:
     )
     datumaro = (f"--dataset_dir={inputs.datumaro}", f"--output_dir={inputs.output_dir}")
     scripts = (
-        ("`create_oid_tf_record`", OBJECT_DETECTION, "tests/peers/create_oid.py", creator),
+        ("`create_oid_tf_record`", OBJECT_DETECTION, "tests/support/peers/create_oid.py", creator),
         ("`create_oid_tf_record`, native protobuf", OBJECT_DETECTION, "tests/benchmarks/creator_native.py", creator),
-        ("Datumaro, `open_images` to `tf_detection_api`", DATUMARO, "tests/peers/convert_datumaro.py", datumaro),
+        (
+            "Datumaro, `open_images` to `tf_detection_api`",
+            DATUMARO,
+            "tests/support/peers/convert_datumaro.py",
+            datumaro,
+        ),
     )
     return [
         Program(CONVERSION, own, convert_arguments(inputs), OWN, "", False, _count_records),
@@ -125,7 +130,7 @@ def _writers(inputs: Inputs, beam_writer: bool) -> list[Program]:
     )
     loops = {own: "stage", "bare loop": "bare", "bare loop with both SHA-256": "bare_sha256"}
     tfds = {"TFDS, `Writer`": "writer"} | ({"TFDS, `BeamWriter`": "beam_writer"} if beam_writer else {})
-    script = str(REPOSITORY / "tests/peers/write_tfds.py")
+    script = str(REPOSITORY / "tests/support/peers/write_tfds.py")
     return [
         *(
             Program(
@@ -152,7 +157,12 @@ def _joins(inputs: Inputs) -> list[Program]:
     for result, more in ((ALL_ROWS, everything), (SELECTED, {})):
         own = f"`convert --dry_run`, {result}"
         flags = dry_run_flags(inputs.tables, shards_of_scale(inputs.scale)) | more | {"output_dir": inputs.output_dir}
-        arguments = ("-m", "pipelines.convert", "--config=v3", *(f"--{name}={value}" for name, value in flags.items()))
+        arguments = (
+            "-m",
+            "oi_tfrecord.cli.convert",
+            "--config=v3",
+            *(f"--{name}={value}" for name, value in flags.items()),
+        )
         programs.append(Program(JOIN, own, arguments, OWN, "", False, _count_manifest))
         programs.append(
             Program(JOIN, f"{own}, 1 worker", (*arguments, "--workers=1"), OWN, own, False, _count_manifest)

@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from oi_tfrecord.finish import LABEL_MAP_FILE
+from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 
 from .make_images import make_release
 from .memory import REPOSITORY, run_sampled, tables_of
@@ -56,8 +56,8 @@ class Checked:
     """What the unmeasured run of a program showed.
 
     Attributes:
-      amount: images or rows that it made.
-      peak_bytes: proportional memory of its process tree.
+        amount: images or rows that it made.
+        peak_bytes: proportional memory of its process tree.
     """
 
     amount: int
@@ -68,11 +68,13 @@ class Bench:
     """Runs programs on one set of inputs."""
 
     def __init__(self, inputs: Inputs, images: int, environments: pathlib.Path, log_file: pathlib.Path):
-        """Args:
-        inputs: what the programs work on.
-        images: JPEGs in them.
-        environments: folder of the peers' virtual environments.
-        log_file: gets what the programs say on standard error.
+        """Initializes the instance.
+
+        Args:
+            inputs: what the programs work on.
+            images: JPEGs in them.
+            environments: folder of the peers' virtual environments.
+            log_file: gets what the programs say on standard error.
         """
         self._inputs = inputs
         self._images = images
@@ -91,7 +93,7 @@ class Bench:
         """Runs a program once, its memory sampled.
 
         Raises:
-          RuntimeError: if it did not make what it must.
+            RuntimeError: if it did not make what it must.
         """
         self.clear()
         run = run_sampled(self._command(program), self._log_file, self._variables, REPOSITORY, _SAMPLE_SECONDS)
@@ -153,9 +155,9 @@ def format_rows(
     """Returns the rows of the table, in the order of the programs.
 
     Args:
-      programs: installed or not.
-      checked: by name of the program; those not in it are not installed.
-      usages: by name of the program, by round.
+        programs: installed or not.
+        checked: by name of the program; those not in it are not installed.
+        usages: by name of the program, by round.
     """
     rows = []
     for program in programs:

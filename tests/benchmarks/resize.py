@@ -22,12 +22,12 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from oi_tfrecord.batches import decode
-from oi_tfrecord.config_file import find_config, load_config
-from oi_tfrecord.image_size import fit_size
-from oi_tfrecord.output_state import prepare_output
-from oi_tfrecord.plan import make_plan
-from oi_tfrecord.shard_job import convert_shard
+from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.dataset.output_state import prepare_output
+from oi_tfrecord.images.encode import fit_size
+from oi_tfrecord.join.batches import decode
+from oi_tfrecord.settings.yaml_file import find_config, load_config
 
 from .make_images import SPLIT, make_release
 from .paired import pair_ratios, run_in_turn, spread
@@ -103,7 +103,7 @@ def time_loops(make: Callable[[int], Loop], parts: int) -> tuple[float, float]:
     """Runs a loop in `parts` processes at once.
 
     Returns:
-      (seconds from when all are ready to when all are done, processor seconds together).
+        (seconds from when all are ready to when all are done, processor seconds together).
     """
     context = multiprocessing.get_context("spawn")
     ready, ends = context.Barrier(parts + 1), context.Queue()

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from oi_tfrecord.sharding import parse_shard_file
+from oi_tfrecord.records.sharding import parse_shard_file
 
 from .make_images import SPLIT, make_release
 from .paired import pair_ratios, run_in_turn, spread
@@ -46,17 +46,17 @@ def convert(
     """Runs `oi-tfrecord convert` on a release of `make_images`.
 
     Args:
-      release: the input.
-      workers: of the conversion.
-      flags: further flags.
-      work_dir: where the log goes.
-      output_dir: where the output goes.
+        release: the input.
+        workers: of the conversion.
+        flags: further flags.
+        work_dir: where the log goes.
+        output_dir: where the output goes.
 
     Raises:
-      RuntimeError: if it fails.
+        RuntimeError: if it fails.
     """
     command = [
-        sys.executable, "-m", "pipelines.convert", "--config=v3", f"--split={SPLIT}",
+        sys.executable, "-m", "oi_tfrecord.cli.convert", "--config=v3", f"--split={SPLIT}",
         f"--data_dir={release / '2017_11'}", f"--images={release}/images/{{split}}/{{image_id}}.jpg",
         f"--output_dir={output_dir}", f"--workers={workers}", *flags,
     ]  # fmt: skip

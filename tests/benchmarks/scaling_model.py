@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from oi_tfrecord.storage_rate import Extent, drop_cached
+from oi_tfrecord.conversion.dry_run.time_storage import Extent, drop_cached
 
 from .make_images import SPLIT, make_release
 from .paired import spread
@@ -29,10 +29,10 @@ def run(release: pathlib.Path, output_dir: pathlib.Path, *flags: str) -> tuple[f
     """Runs `oi-tfrecord convert` on a release of `make_images`; returns its seconds and what it printed.
 
     Raises:
-      RuntimeError: if it fails.
+        RuntimeError: if it fails.
     """
     command = [
-        sys.executable, "-m", "pipelines.convert", "--config=v3", f"--split={SPLIT}",
+        sys.executable, "-m", "oi_tfrecord.cli.convert", "--config=v3", f"--split={SPLIT}",
         f"--data_dir={release / '2017_11'}", f"--images={release}/images/{{split}}/{{image_id}}.jpg",
         f"--output_dir={output_dir}", *flags,
     ]  # fmt: skip

@@ -20,18 +20,19 @@ from collections.abc import Callable, Mapping, Sequence
 import google_crc32c
 import numpy as np
 
-from oi_tfrecord.batches import decode
-from oi_tfrecord.config_file import find_config, load_config
-from oi_tfrecord.csv_input import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
-from oi_tfrecord.framing import mask_crc
-from oi_tfrecord.lanes import LANES_PER_PROCESS, run_on_lanes
-from oi_tfrecord.output_state import prepare_output
-from oi_tfrecord.plan import ConvertPlan, make_plan
-from oi_tfrecord.progress import WRITE, Reporter
-from oi_tfrecord.range_job import RangeJob, read_table_range
-from oi_tfrecord.results import RangeResult
-from oi_tfrecord.shard_job import convert_shard
-from oi_tfrecord.sharding import format_id, hash_ids, shard_file, shard_of
+from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.read_range import RangeJob, read_table_range
+from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.output_state import prepare_output
+from oi_tfrecord.engine.progress_reports import WRITE, Reporter
+from oi_tfrecord.engine.threads import LANES_PER_PROCESS, run_on_lanes
+from oi_tfrecord.join.batches import decode
+from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
+from oi_tfrecord.openimages.image_id import format_id, hash_ids
+from oi_tfrecord.records.sharding import shard_file, shard_of
+from oi_tfrecord.records.tfrecord import mask_crc
+from oi_tfrecord.settings.yaml_file import find_config, load_config
 
 from .make_images import SPLIT
 
@@ -53,7 +54,7 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
     """Runs the shard-writing stage as a process of a conversion does, its input prepared before the clock starts.
 
     Returns:
-      (seconds, bytes of the images written).
+        (seconds, bytes of the images written).
     """
     config_file = find_config("v3")
     flags = convert_flags(release, output_dir, num_shards) | {"num_shards": num_shards}
@@ -106,7 +107,7 @@ def time_bare(
     Its records hold the image alone, without the fraction of a percent that the other features are.
 
     Returns:
-      (seconds, bytes of the images written).
+        (seconds, bytes of the images written).
     """
     shards = _images_by_shard(release / "images" / SPLIT, num_shards)
     output_dir.mkdir(parents=True, exist_ok=True)

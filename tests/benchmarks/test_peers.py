@@ -65,7 +65,7 @@ def test_every_peer_is_in_the_table_with_figures_or_as_not_installed(work_dir: p
 
 def test_peers_that_are_not_there_are_told(work_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     rows = run_peers(work_dir, f"--environments={tmp_path}", f"--parts={WRITING}")
-    assert rows.pop((WRITING, "TFDS, `Writer`"))[0] == "not installed (tests/peers/install_peer.sh tfds)"
+    assert rows.pop((WRITING, "TFDS, `Writer`"))[0] == "not installed (tests/support/peers/install_peer.sh tfds)"
     assert len(rows) == 3
     assert not any(cells[0].startswith("not") for cells in rows.values())
 
@@ -95,7 +95,7 @@ def test_ratios_are_of_times_within_rounds_to_the_named_program() -> None:
     )
     assert ours == "| writing shards | ours | 3.00 (1.00 to 10.00) | 200 | 1.50 | 1 |  |"
     assert theirs == "| writing shards | theirs | 9.00 (2.00 to 40.00) | 67 | 1.50 | 2 | **3.00** (2.00 to 4.00) |"
-    assert missing == "| writing shards | missing | not installed (tests/peers/install_peer.sh tfds) | | | | |"
+    assert missing == "| writing shards | missing | not installed (tests/support/peers/install_peer.sh tfds) | | | | |"
 
 
 def test_joins_are_counted_row_by_row(tmp_path: pathlib.Path) -> None:

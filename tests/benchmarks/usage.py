@@ -15,11 +15,11 @@ class Usage:
     """What a program took.
 
     Attributes:
-      seconds: from its start to its end.
-      cpu_seconds: processor time of it and of the processes it waited for.
-      peak_bytes: largest resident set of one of these processes. It is not below that of the process
-        that started it, which must be small (getrusage(2), ru_maxrss across exec).
-      out: what it printed on standard output.
+        seconds: from its start to its end.
+        cpu_seconds: processor time of it and of the processes it waited for.
+        peak_bytes: largest resident set of one of these processes. It is not below that of the process
+            that started it, which must be small (getrusage(2), ru_maxrss across exec).
+        out: what it printed on standard output.
     """
 
     seconds: float
@@ -34,13 +34,13 @@ def run_measured(
     """Runs a program to its end.
 
     Args:
-      command: the program and its arguments.
-      log_file: gets its standard error.
-      environment: its environment variables.
-      folder: where it runs.
+        command: the program and its arguments.
+        log_file: gets its standard error.
+        environment: its environment variables.
+        folder: where it runs.
 
     Raises:
-      RuntimeError: if it fails, with the end of its standard error.
+        RuntimeError: if it fails, with the end of its standard error.
     """
     with open(log_file, "wb") as log, open(log_file.with_suffix(".out"), "w+b") as out:
         started = time.perf_counter()

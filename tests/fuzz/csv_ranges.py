@@ -12,9 +12,10 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from oi_tfrecord.csv_ranges import resolve, scan_block, split_stream
-from oi_tfrecord.csv_rows import Category, Kind, Rows, parse_rows
-from oi_tfrecord.line_ranges import line_range
+from oi_tfrecord.openimages.csv.line_boundaries import line_range
+from oi_tfrecord.openimages.csv.parse import Category, Rows, parse_rows
+from oi_tfrecord.openimages.csv.record_boundaries import resolve, scan_block, split_stream
+from oi_tfrecord.openimages.csv.row_faults import Kind
 from oi_tfrecord.reasons import Reject
 
 MAX_BYTES = 1500

@@ -22,8 +22,8 @@ def main(harness: str, arguments: Sequence[str] | None = None) -> None:
     """Runs the command line of a harness.
 
     Args:
-      harness: name of its module.
-      arguments: of the command line; those of this process by default.
+        harness: name of its module.
+        arguments: of the command line; those of this process by default.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {harness}", description=__doc__)
     parser.add_argument("--seconds", type=int, default=0, help="Stop after this time.")

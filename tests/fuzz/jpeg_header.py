@@ -12,9 +12,10 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin
 
-from oi_tfrecord import jpeg
-from oi_tfrecord.images import ImageOptions, ImageRejected, prepare
-from oi_tfrecord.jpeg import JpegKind
+from oi_tfrecord.images import jpeg_header as jpeg
+from oi_tfrecord.images.jpeg_header import JpegKind
+from oi_tfrecord.images.prepare import prepare
+from oi_tfrecord.images.values import ImageOptions, ImageRejected
 
 MAX_BYTES = 8192
 _MARKERS = (*range(0xC0, 0xD0), 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE, 0xFF, 0x00)

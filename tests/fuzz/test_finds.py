@@ -5,10 +5,12 @@ import io
 import pytest
 from PIL import Image
 
-from oi_tfrecord import jpeg
-from oi_tfrecord.csv_rows import Kind, parse_rows
-from oi_tfrecord.images import ImageOptions, ImageRejected, prepare
-from oi_tfrecord.jpeg import JpegKind
+from oi_tfrecord.images import jpeg_header as jpeg
+from oi_tfrecord.images.jpeg_header import JpegKind
+from oi_tfrecord.images.prepare import prepare
+from oi_tfrecord.images.values import ImageOptions, ImageRejected
+from oi_tfrecord.openimages.csv.parse import parse_rows
+from oi_tfrecord.openimages.csv.row_faults import Kind
 from oi_tfrecord.reasons import Reject
 from tests.fuzz import csv_ranges, jpeg_header
 

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from oi_tfrecord.csv_ranges import BlockScan, scan_block
-from oi_tfrecord.csv_rows import Rows, parse_rows
-from oi_tfrecord.framing import read_records
-from oi_tfrecord.jpeg import JpegHeader, read_header
-from oi_tfrecord.parse_example import Values, parse_example
+from oi_tfrecord.images.jpeg_header import JpegHeader, read_header
+from oi_tfrecord.openimages.csv.parse import Rows, parse_rows
+from oi_tfrecord.openimages.csv.record_boundaries import BlockScan, scan_block
+from oi_tfrecord.records.example_reader import Values, parse_example
+from oi_tfrecord.records.tfrecord import read_records
 from tests.fuzz import csv_ranges, engine, jpeg_header, tfrecords
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -18,8 +18,8 @@ import google_crc32c
 import numpy as np
 import tensorflow as tf
 
-from oi_tfrecord.framing import FramingError, frame, mask_crc, read_records
-from oi_tfrecord.parse_example import ExampleError, parse_example
+from oi_tfrecord.records.example_reader import ExampleError, parse_example
+from oi_tfrecord.records.tfrecord import FramingError, frame, mask_crc, read_records
 
 MAX_BYTES = 600
 DICTIONARY = (

@@ -1,0 +1,113 @@
+r"""Makes a subset or a fold of a split, or weights for training with it, from finished records.
+
+A tenth of each class, at least one image of each class that has one:
+
+  oi-tfrecord resample records --split=train --to=small --fraction=0.1
+
+The first 1,000 images of each class; the third of five folds, and the rest:
+
+  oi-tfrecord resample records --split=train --to=capped --cap=1000
+  oi-tfrecord resample records --split=train --to=folds --as=train_2 --folds=5 --fold=2 --part=train
+  oi-tfrecord resample records --split=train --to=folds --as=test_2 --folds=5 --fold=2 --part=test
+
+LVIS repeat factors as weights-train.csv beside the records, which stay as they are:
+
+  oi-tfrecord resample records --split=train --repeat_threshold=0.001
+
+On Dataflow:
+
+  oi-tfrecord resample gs://BUCKET/records --split=train --to=gs://BUCKET/small --fraction=0.1 \
+    --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp \
+    --setup_file=./setup.py
+
+Of each class the same images are taken whatever the number of shards. Splits of one folder must not share images
+(`oi-tfrecord verify` tells of it), so give subsets that overlap folders of their own.
+
+The same records and options give the same bytes, whatever the number of workers. A run that was interrupted goes on
+when the same command is run again. Exit code 0: done; 1: a flag or file is to blame; 3: records were lost.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from oi_tfrecord.cli.command_line import CommandParser, run_command
+from oi_tfrecord.errors import ConfigError
+
+
+def make_parser() -> CommandParser:
+    """Returns the parser of the command's own flags."""
+    parser = CommandParser("resample", __doc__, "All flags of Apache Beam are taken too.")
+    add = parser.add_argument
+    add("output_dir", metavar="OUTPUT_DIR", help="Folder that `oi-tfrecord convert` wrote, on any Beam filesystem.")
+    add("--split", required=True, help="Split to take images of.")
+    add("--to", default="", help="Folder to write to; without it only weights can be made, beside the records.")
+    add("--as", default="", dest="name", help="Name of the new split; that of the old one by default.")
+    add("--fraction", default="", help="Share of the images of each class, such as 0.1 or 1/3.")
+    add("--cap", type=int, default=None, help="Images per class: one is kept while any of its classes has fewer.")
+    add("--folds", type=int, default=None, help="Number of folds by a hash of the ImageID.")
+    add("--fold", type=int, default=None, help="Which fold, from 0.")
+    add("--part", default="train", help="Of a fold: test is the fold, train all others (default).")
+    add(
+        "--repeat_threshold",
+        type=float,
+        default=None,
+        help="Write weights: share of images below which a class is rare.",
+    )
+    add("--by", default="boxes", help="Classes of an image: of its boxes (default), or its positive image labels.")
+    add("--num_shards", type=int, default=0, help="Number of shards; 0 chooses by the size.")
+    add("--workers", type=int, default=0, help="Shards that this machine works on at once, a core each; 0 chooses.")
+    add("--overwrite", action="store_true", help="Replace a split or weights that are there.")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = make_parser()
+
+    def command() -> int:
+        parsed, rest = parser.parse_with_beam_flags(arguments)
+        return _run(parsed, rest)
+
+    return run_command(command, "interrupted; run the same command again to go on")
+
+
+def _run(parsed: argparse.Namespace, beam_arguments: tuple[str, ...]) -> int:
+    from oi_tfrecord.derive.plan import DerivedConfig
+    from oi_tfrecord.derive.resample import ResampleOptions, add_weights, resample
+
+    for name in ("cap", "folds", "repeat_threshold"):
+        if (value := getattr(parsed, name)) is not None and not value > 0:
+            raise ConfigError(name, f"{value} is not above 0")
+    options = ResampleOptions(
+        fraction=parsed.fraction,
+        cap=parsed.cap or 0,
+        folds=parsed.folds or 0,
+        fold=-1 if parsed.fold is None else parsed.fold,
+        part=parsed.part,
+        repeat_threshold=parsed.repeat_threshold or 0.0,
+        by=parsed.by,
+    )
+    if not options.selects and not options.repeat_threshold:
+        raise ConfigError("fraction", "say what is wanted: --fraction, --cap, --folds or --repeat_threshold")
+    if not parsed.to and options.selects:
+        raise ConfigError("to", "is missing: the folder of the new split")
+    if not parsed.to and parsed.name:
+        raise ConfigError("as", "names a new split, and needs --to")
+    config = DerivedConfig(
+        output_dir=parsed.to or parsed.output_dir,
+        split=parsed.name or parsed.split,
+        overwrite=parsed.overwrite,
+        num_shards=parsed.num_shards,
+        workers=parsed.workers,
+        beam_arguments=beam_arguments,
+    )
+    if not parsed.to:
+        add_weights(parsed.output_dir, parsed.split, config, options, sys.stdout)
+        return 0
+    entry = resample(parsed.output_dir, parsed.split, config, options, sys.stdout)
+    return 0 if entry["balanced"] else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Convert Open Images tables and images to records: plan, read, join, write, finish; `pipeline` is the map."""

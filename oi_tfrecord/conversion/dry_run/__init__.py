@@ -1,0 +1,1 @@
+"""What a conversion would cost: counts, sizes and times, measured without writing a record."""

@@ -1,0 +1,90 @@
+"""Ends a conversion: label map, list of rejects, and last of all the manifest."""
+
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from oi_tfrecord import storage
+from oi_tfrecord.dataset.accounts import Totals
+from oi_tfrecord.dataset.attribution_csv import format_attribution_header
+from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, attribution_file, rejects_path
+from oi_tfrecord.dataset.filter_warnings import AskedFor, warn_of_filters
+from oi_tfrecord.dataset.manifest import TableInput, build_split, first_lines, merge_split
+from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
+from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
+from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.records.label_map import LabelMap, format_csv, format_pbtxt
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishJob:
+    """What the end of a conversion needs of its plan.
+
+    Attributes:
+        split: name of the split.
+        output_dir: folder of the dataset.
+        work: folder of the results and rejects; it is deleted at the end.
+        inputs: the CSV files.
+        about: entries that the manifest takes over.
+        asked: what filters name.
+        attribution_csv: whether the shards left parts of an attribution file.
+        dry_run: whether the manifest is to hold what an estimate needs.
+    """
+
+    split: str
+    output_dir: str
+    work: WorkFolder
+    inputs: tuple[TableInput, ...]
+    about: Mapping[str, Any]
+    asked: AskedFor = dataclasses.field(default_factory=AskedFor)
+    attribution_csv: bool = False
+    dry_run: bool = False
+
+
+def finish_dataset(job: FinishJob, totals: Totals, label_map: LabelMap) -> dict[str, Any]:
+    """Writes what makes the shards a dataset; the manifest marks it complete.
+
+    Args:
+        job: the conversion.
+        totals: results of every range and every shard.
+        label_map: ids of the classes.
+
+    Returns:
+        The manifest of the split.
+    """
+    temporary = job.work.temporary
+    storage.write(storage.join(job.output_dir, LABEL_MAP_FILE), format_pbtxt(label_map).encode(), temporary)
+    storage.write(storage.join(job.output_dir, LABEL_MAP_CSV), format_csv(label_map).encode(), temporary)
+    lines = first_lines(job.inputs, totals.ranges)
+    with storage.create(rejects_path(job.output_dir, job.split), temporary) as stream:
+        stream.write(format_header().encode())
+        for piece in job.work.rejects():
+            stream.write(absolute_lines(piece, lines).encode())
+    about = dict(job.about)
+    if job.attribution_csv:
+        about["attribution"] = _write_attribution(job)
+    split = build_split(job.inputs, totals, label_map, about)
+    split["warnings"] += warn_of_filters(job.asked, totals, split)
+    if job.dry_run:
+        split["estimate"] = {
+            "ranges": len(totals.ranges),
+            "shuffled_bytes": sum(result.shuffled_bytes for result in totals.ranges),
+            "cpu_seconds": totals.cpu_seconds,
+        }
+    write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
+    return split
+
+
+def _write_attribution(job: FinishJob) -> dict[str, Any]:
+    """Puts the parts of the shards together; returns what the manifest says of the file."""
+    name = attribution_file(job.split)
+    digest = hashlib.sha256()
+    size = 0
+    with storage.create(storage.join(job.output_dir, name), job.work.temporary) as stream:
+        for piece in itertools.chain((format_attribution_header(),), job.work.attribution()):
+            stream.write(piece)
+            digest.update(piece)
+            size += len(piece)
+    return {"file": name, "bytes": size, "sha256": digest.hexdigest()}

@@ -1,0 +1,57 @@
+"""Batches of rows to shard files."""
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+
+from oi_tfrecord.conversion.label_map_side_input import unpack
+from oi_tfrecord.conversion.shard import ShardJob, convert_shard
+from oi_tfrecord.engine.threaded_fn import ShardWorker
+from oi_tfrecord.join.batches import decode
+
+
+class WriteShards(beam.PTransform):
+    """Joins and writes each shard.
+
+    Input: (shard, batches of rows). Output: number of each shard, whose result is in the work folder. Images
+    are read here, after the shuffle, so their bytes never go through one.
+    """
+
+    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, lanes: int):
+        """Initializes the instance.
+
+        Args:
+            job: the conversion.
+            label_map: side input with the packed label map.
+            lanes: shards that a worker process does at once.
+        """
+        super().__init__()
+        self._job = job
+        self._label_map = label_map
+        self._lane_count = lanes
+
+    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
+        # shard
+        return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._lane_count), self._label_map)
+
+
+class _WriteShard(ShardWorker):
+    def __init__(self, job: ShardJob, lanes: int):
+        super().__init__(job.work, lanes)
+        self._job = job
+
+    def process(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> Iterator[object]:
+        yield from self.run(self._write, element, label_map)
+
+    def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[int]:
+        shard, batches = element
+        with self._job.work.reported():
+            result = convert_shard(
+                self._job,
+                shard,
+                (decode(batch) for batch in batches if batch),
+                unpack(label_map),
+                self._reporter.set_shard,
+            )
+        self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
+        return [shard]

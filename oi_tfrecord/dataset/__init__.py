@@ -1,0 +1,1 @@
+"""The output folder: manifest, accounts, rejects, work folder; readers of records."""

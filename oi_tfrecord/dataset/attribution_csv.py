@@ -1,0 +1,100 @@
+"""Whom the image of each record is by, as CSV: CC BY asks that it be said."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from oi_tfrecord.dataset.rejects_csv import format_csv_line
+from oi_tfrecord.join.join_shard import JoinedShard
+from oi_tfrecord.openimages.image_id import format_id
+
+COLUMNS = ("Title", "Author", "AuthorProfileURL", "OriginalLandingURL", "License")
+"""Beside ImageID; they are those of the metadata table."""
+
+
+def format_attribution_header() -> bytes:
+    """Returns the header line of the attribution file."""
+    return format_csv_line(("ImageID", *COLUMNS)).encode()
+
+
+def format_attribution(shard: JoinedShard, has_record: np.ndarray) -> bytes:
+    """Returns the lines of one shard.
+
+    Args:
+        shard: its images, with the text columns of the metadata.
+        has_record: bool array [images], those that became records.
+
+    Returns:
+        A line per record in the order of the records. Texts are as they are in the metadata, to the byte; they are
+        empty where it has no such column or does not name the image.
+    """
+    chosen = pa.array(has_record)
+    ids = [format_id(image_id) for image_id in shard.image_ids[has_record].tolist()]
+    none = pa.array([b""] * len(ids), pa.binary())
+    columns = [shard.texts[name].filter(chosen) if name in shard.texts else none for name in COLUMNS]
+    # Surrogates carry bytes that are not UTF-8 through the csv module.
+    texts = [[value.decode("utf-8", "surrogateescape") for value in column.to_pylist()] for column in columns]
+    lines = [format_csv_line(row) for row in zip(ids, *texts, strict=True)]
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def warn_of_lacking(headers: Mapping[str, Sequence[str]]) -> list[str]:
+    """Returns a warning for each metadata file that lacks columns of the attribution.
+
+    Args:
+        headers: path to column names.
+    """
+    lacking = {path: [name for name in COLUMNS if name not in names] for path, names in headers.items()}
+    return [
+        f"{path} has no column {', '.join(names)}, which is empty in the attribution"
+        for path, names in lacking.items()
+        if names
+    ]
+
+
+FIELDS = {
+    "title": ("Title",),
+    "author": ("Author",),
+    "profile_url": ("AuthorProfileURL", "Profile"),
+    "landing_url": ("OriginalLandingURL", "LandingURL"),
+    "license": ("License", "Licence"),
+}
+"""Name of a fact, as in the keys `image/attribution/...`, to the columns it may be in."""
+
+
+def split_rows(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yields (byte offset, bytes) of each row of a CSV file, its header among them; quoted fields may hold line ends.
+
+    Args:
+        stream: the file, from its start.
+    """
+    start, row = 0, b""
+    for line in stream:
+        row += line
+        # Within a quoted field a quote is doubled, so a row is complete when its quotes are even.
+        if row.count(b'"') % 2 == 0:
+            yield start, row
+            start, row = start + len(row), b""
+    if row:
+        yield start, row
+
+
+def parse_row(row: bytes) -> list[str]:
+    """Returns the fields of one row."""
+    text = row.decode(errors="replace")
+    return next(csv.reader(io.StringIO(text, newline="")), [])
+
+
+def name_fields(header: list[str], row: list[str]) -> dict[str, str]:
+    """Returns the facts of a row by the names of FIELDS.
+
+    Args:
+        header: names of the columns.
+        row: their values.
+    """
+    values = dict(zip(header, row, strict=False))
+    return {name: values[column] for name, columns in FIELDS.items() for column in columns if values.get(column)}

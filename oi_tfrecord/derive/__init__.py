@@ -1,0 +1,1 @@
+"""Make new splits from finished records: resample a split, merge datasets."""

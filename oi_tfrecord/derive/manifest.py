@@ -1,0 +1,127 @@
+"""The manifest of a split that is made of records that others have."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from oi_tfrecord.dataset.accounts import Totals
+from oi_tfrecord.dataset.manifest import build_split, sum_counts
+from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.record_counts import RecordCounts
+
+
+@dataclasses.dataclass(frozen=True)
+class DerivedFrom:
+    """An input of a derived split.
+
+    Attributes:
+        path: its folder, as given.
+        split: its name.
+        manifest: its entry there.
+        manifest_sha256: hex digest of that entry, as JSON with sorted keys.
+        counts: of its records, as they were read.
+    """
+
+    path: str
+    split: str
+    manifest: Mapping[str, Any]
+    manifest_sha256: str
+    counts: RecordCounts
+
+
+def build_derived_split(
+    sources: Sequence[DerivedFrom],
+    totals: Totals,
+    label_map: LabelMap,
+    about: Mapping[str, Any],
+    derived: Mapping[str, Any],
+    reason: str,
+    keys: Collection[str] | None = None,
+) -> dict[str, Any]:
+    """Makes the manifest of a derived split.
+
+    Args:
+        sources: what it was derived from.
+        totals: results of all its shards.
+        label_map: ids of the classes.
+        about: version, configuration and fingerprint.
+        derived: the command and its options.
+        reason: why records were left out.
+        keys: keys that the records have; None are all that were read.
+
+    Returns:
+        The entry, shaped as that of a conversion. Its balance is between the records that were read and those that were
+        written: each counted as it was, and those left out by where they were.
+    """
+    split = build_split((), totals, label_map, about)
+    read = sum(source.counts.records for source in sources)
+    left_out = totals.images_not_selected
+    images = split["images"] | {"read": read, "left_out": {reason: left_out} if left_out else {}}
+    images["balanced"] &= read == images["records"] + left_out
+    tables = _balance_tables(sources, totals, keys)
+    # What only the conversion of the images can know stays in the manifest that this one was derived from.
+    known = {name: value for name, value in split["totals"].items() if name != "unknown_flags_written_as_0"}
+    return split | {
+        "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),
+        "images": images,
+        "tables": tables,
+        "totals": known,
+        "sources": {table: sum_counts(totals.sources.get(table, {})) for table in tables},
+        "derived": {
+            **derived,
+            "from": [
+                {
+                    "path": source.path,
+                    "split": source.split,
+                    "records": source.counts.records,
+                    "manifest_sha256": source.manifest_sha256,
+                    "fingerprint": source.manifest["fingerprint"],
+                }
+                for source in sources
+            ],
+        },
+    }
+
+
+def _balance_tables(
+    sources: Sequence[DerivedFrom], totals: Totals, kept_keys: Collection[str] | None
+) -> dict[str, dict[str, Any]]:
+    read = RecordCounts()
+    for source in sources:
+        read.merge(source.counts)
+    keys = {
+        Table.BOXES: ("image/object/class/label", read.boxes),
+        Table.HUMAN_LABELS: ("image/class/label", read.labels),
+        Table.MACHINE_LABELS: ("image/machine_class/label", read.machine_labels),
+    }
+    tables = {}
+    for table, (key, rows_read) in sorted(keys.items()):
+        lacks = not read.keys[key] or (kept_keys is not None and key not in kept_keys)
+        if table is not Table.BOXES and lacks:
+            continue
+        written = totals.tables[table].written
+        dropped = sum_counts(totals.tables[table].dropped)
+        tables[str(table)] = {
+            "rows_read": rows_read,
+            "written": written,
+            "rejected": {},
+            "dropped": dropped,
+            "balanced": rows_read == written + sum(dropped.values()),
+        }
+    return tables
+
+
+def shared_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the configuration that several conversions have in common.
+
+    Args:
+        configs: of each.
+
+    Returns:
+        Fields that are equal in all; `extra_keys` that all have, in the order of the first.
+    """
+    first, *others = configs
+    shared = {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+    groups = [name for name in first["extra_keys"] if all(name in other["extra_keys"] for other in others)]
+    return {**shared, "extra_keys": groups}

@@ -1,0 +1,184 @@
+"""What a subset or a merge needs to know of the records of a shard, without their images."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from oi_tfrecord import storage
+from oi_tfrecord.dataset.splits import read_shard
+from oi_tfrecord.errors import ConfigError, InputError, nearest
+from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.records.example_reader import ExampleError, Values, image_id_of, parse_example
+from oi_tfrecord.records.record_counts import RecordCounts
+from oi_tfrecord.records.sharding import parse_shard_file, shard_of
+from oi_tfrecord.records.tfrecord import FramingError
+
+CLASSES_BY = {"boxes": "boxes", "labels": "positive_labels"}
+"""What the classes of an image are taken from, to the column of the manifest that counts them."""
+
+NO_CLASS = 0
+"""Stands for the class of an image that has none; label maps begin at 1."""
+
+COUNTED = (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS)
+
+_REMEDY = "Run `oi-tfrecord verify` on its folder, and convert again with --overwrite"
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardIndex:
+    """The records of a shard, in order.
+
+    Attributes:
+        image_ids: uint64 array [records].
+        offsets: int64 array [records], byte offset of each record's header.
+        lengths: int64 array [records], bytes of its data.
+        class_starts, class_ids: int64 arrays [records + 1] and [any], ids of the classes of each record, ascending
+            within a record; NO_CLASS where it has none.
+        rows: int64 array [records, 3], boxes, labels and machine labels of each (COUNTED).
+    """
+
+    image_ids: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
+    class_starts: np.ndarray
+    class_ids: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """uint64 array [records], ascending."""
+        return hash_ids(self.image_ids)
+
+
+def check_classes_by(by: str) -> None:
+    """Checks where the classes of an image are taken from.
+
+    Raises:
+        ConfigError: naming `by`.
+    """
+    if by not in CLASSES_BY:
+        raise ConfigError("by", f"{by!r} is none of {', '.join(CLASSES_BY)}{nearest(by, CLASSES_BY)}")
+
+
+def index_shard(
+    path: str, by: str, on_progress: Callable[[int, int], None] = lambda records, size: None
+) -> tuple[ShardIndex, RecordCounts]:
+    """Reads a shard of ours, CRCs checked.
+
+    Args:
+        path: of the shard.
+        by: what the classes of an image are taken from, a key of CLASSES_BY.
+        on_progress: called after each record with the records and bytes so far.
+
+    Returns:
+        Its index, and counts of its records.
+
+    Raises:
+        InputError: if it is damaged, or its records are not those of this shard in hash order.
+    """
+    counts = RecordCounts()
+    image_ids: list[int] = []
+    places: list[tuple[int, int]] = []
+    class_starts, class_ids = [0], []
+    rows: list[tuple[int, int, int]] = []
+    try:
+        for offset, data in read_shard(path):
+            features = parse_example(data)
+            image_id = image_id_of({"image/filename": features.get("image/filename")}, ours=True)
+            if not image_id:
+                raise InputError(path, f"record {len(places)} names no ImageID", _REMEDY)
+            image_ids.append(int(image_id, 16))
+            places.append((offset, len(data)))
+            class_ids += find_classes(features, by) or [NO_CLASS]
+            class_starts.append(len(class_ids))
+            before = (counts.boxes, counts.labels, counts.machine_labels)
+            counts.add(features)
+            rows.append((counts.boxes - before[0], counts.labels - before[1], counts.machine_labels - before[2]))
+            on_progress(counts.records, offset)
+    except (FramingError, ExampleError) as error:
+        raise InputError(path, str(error), _REMEDY) from error
+    offsets, lengths = np.array(places, np.int64).reshape(-1, 2).T
+    index = ShardIndex(
+        np.array(image_ids, np.uint64),
+        offsets,
+        lengths,
+        np.array(class_starts, np.int64),
+        np.array(class_ids, np.int64),
+        np.array(rows, np.int64).reshape(-1, len(COUNTED)),
+    )
+    _check_order(path, index)
+    return index, counts
+
+
+def find_classes(features: Mapping[str, Values], by: str) -> list[int]:
+    """Returns the ids of a record's classes, ascending: of its boxes, or of its positive image labels."""
+    labels = features.get("image/object/class/label" if by == "boxes" else "image/class/label")
+    if not isinstance(labels, np.ndarray):
+        return []
+    if by == "labels":
+        confidence = features.get("image/class/confidence")
+        if not isinstance(confidence, np.ndarray) or len(confidence) != len(labels):
+            return []
+        labels = labels[confidence > 0]
+    return [int(label) for label in np.unique(labels)]
+
+
+def _check_order(path: str, index: ShardIndex) -> None:
+    hashes = index.hashes
+    if (hashes[1:] <= hashes[:-1]).any():
+        raise InputError(path, "its records are not in hash order, or an image is there twice", _REMEDY)
+    named = parse_shard_file(path.rpartition("/")[2])
+    if named is None or (shard_of(hashes, named[2]) != named[1]).any():
+        raise InputError(path, "holds records of another shard", _REMEDY)
+
+
+@dataclasses.dataclass(frozen=True)
+class IndexFolder:
+    """The indexes of all input shards, and which of their records are taken, in the work folder.
+
+    Attributes:
+        path: of the folder.
+        temporary: folder of files that are being written.
+    """
+
+    path: str
+    temporary: str
+
+    def _file(self, source: int, shard: int, kind: str) -> str:
+        return storage.join(self.path, f"{source:03d}-{shard:05d}.{kind}")
+
+    def has(self, source: int, shard: int) -> bool:
+        """Returns whether a shard is indexed."""
+        return storage.exists(self._file(source, shard, "json"))
+
+    def write(self, source: int, shard: int, index: ShardIndex, counts: RecordCounts) -> None:
+        """Stores the index and counts of a shard."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **vars(index))
+        storage.write(self._file(source, shard, "npz"), buffer.getvalue(), self.temporary)
+        data = json.dumps(counts.to_values()).encode()
+        storage.write(self._file(source, shard, "json"), data, self.temporary)
+
+    def read(self, source: int, shard: int) -> ShardIndex:
+        """Returns the index of a shard."""
+        with np.load(io.BytesIO(storage.read(self._file(source, shard, "npz")))) as arrays:
+            return ShardIndex(**{field.name: arrays[field.name] for field in dataclasses.fields(ShardIndex)})
+
+    def read_counts(self, source: int, shard: int) -> RecordCounts:
+        """Returns the counts of a shard."""
+        return RecordCounts.from_values(json.loads(storage.read(self._file(source, shard, "json"))))
+
+    def write_selection(self, source: int, shard: int, kept: np.ndarray) -> None:
+        """Stores which records of a shard are taken, a bool array."""
+        storage.write(self._file(source, shard, "kept"), np.packbits(kept).tobytes(), self.temporary)
+
+    def read_selection(self, source: int, shard: int, records: int) -> np.ndarray:
+        """Returns which records of a shard are taken, a bool array [records]; all if nothing is stored."""
+        path = self._file(source, shard, "kept")
+        if not storage.exists(path):
+            return np.ones(records, bool)
+        return np.unpackbits(np.frombuffer(storage.read(path), np.uint8), count=records).astype(bool)

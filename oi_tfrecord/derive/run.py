@@ -1,0 +1,211 @@
+"""Makes a split of records that other splits have, all of it or nothing, and goes on after an interruption."""
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+from oi_tfrecord import __version__, storage
+from oi_tfrecord.dataset.accounts import sum_results
+from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
+from oi_tfrecord.dataset.manifest import merge_split
+from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
+from oi_tfrecord.dataset.output_state import prepare_output
+from oi_tfrecord.dataset.rejects_csv import format_header
+from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
+from oi_tfrecord.derive.plan import DerivedPlan
+from oi_tfrecord.engine.beam_flags import is_local
+from oi_tfrecord.engine.progress_line import VerifyProgress
+from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.threads import default_workers, split_workers
+from oi_tfrecord.errors import InputError
+from oi_tfrecord.records.label_map import format_csv, format_pbtxt
+from oi_tfrecord.records.record_counts import RecordCounts
+from oi_tfrecord.records.sharding import choose_num_shards
+from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES
+
+SMALL_BYTES = 2 << 30
+"""Below this (some seconds) further processes cost more time to start than they save."""
+
+
+def derive(
+    plans: Sequence[DerivedPlan],
+    select: Callable[[Sequence[DerivedPlan]], None],
+    finish: Callable[[DerivedPlan], dict[str, Any]],
+    out: TextIO,
+) -> dict[str, dict[str, Any]]:
+    """Writes derived splits; none is complete before the shards of all are written.
+
+    Args:
+        plans: what they will be, all in one folder under one label map.
+        select: called with the plans that are not complete yet when all their sources are indexed; stores which records
+            are taken, or raises.
+        finish: called with a plan when all shards are written; writes further files, returns more for the manifest.
+        out: where the summary goes.
+
+    Returns:
+        Manifest by split.
+
+    Raises:
+        ConfigError, InputError: naming what to mend.
+    """
+    states = [prepare_output(plan) for plan in plans]
+    entries = {
+        plan.config.split: state.complete
+        for plan, state in zip(plans, states, strict=True)
+        if state.complete is not None
+    }
+    for split in entries:
+        print(f"{split}: nothing to do, it is complete.", file=out)
+    todo = [(plan, set(state.finished)) for plan, state in zip(plans, states, strict=True) if state.complete is None]
+    for plan, _ in todo:
+        with _named_errors(plan):
+            index_sources(plan)
+    if todo:
+        select([plan for plan, _ in todo])
+    sized = [(_with_num_shards(plan), finished) for plan, finished in todo]
+    for plan, finished in sized:
+        with _named_errors(plan):
+            _write_shards(plan, finished)
+    for plan, _ in sized:
+        entry = entries[plan.config.split] = _finish(plan, finish(plan))
+        plan.work.delete()
+        _print_summary(plan, entry, out)
+    return entries
+
+
+@contextlib.contextmanager
+def _named_errors(plan: DerivedPlan) -> Iterator[None]:
+    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one names the file as it is."""
+    try:
+        yield
+    except Exception as error:
+        raise plan.work.error(error) or error from None
+
+
+def _print_summary(plan: DerivedPlan, entry: Mapping[str, Any], out: TextIO) -> None:
+    images = entry["images"]
+    reasons = "".join(f", {count:,} left out ({reason})" for reason, count in images["left_out"].items())
+    shards = f"{len(entry['shards']):,} shard" + ("s" if len(entry["shards"]) > 1 else "")
+    path = storage.join(plan.config.output_dir, MANIFEST_FILE)
+    print(
+        f"{plan.config.split}: {images['records']:,} of {images['read']:,} records in {shards}{reasons}; {path}",
+        file=out,
+    )
+    if not entry["balanced"]:
+        print("error: records were lost; this is a fault of oi_tfrecord, please report it", file=sys.stderr)
+
+
+def index_sources(plan: DerivedPlan) -> None:
+    """Indexes the shards of the sources that are not indexed yet.
+
+    Raises:
+        InputError: if a shard does not hold what the manifest of its split says.
+    """
+    import_beam_quietly(plan.config.beam_arguments)
+    from oi_tfrecord.derive.pipeline import IndexShards
+
+    storage.make_folder(plan.job.index.path)
+    todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
+    if todo:
+        processes, lanes = _choose_workers(plan, len(todo))
+        run_pipeline(
+            plan.config.beam_arguments,
+            processes,
+            VerifyProgress(plan.work, len(todo), "indexed"),
+            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, lanes),
+        )
+        # What was reported while indexing is not of the shards that are written.
+        plan.work.clear_temporary()
+    for source, shard in plan.input_shards:
+        counted = plan.job.index.read_counts(source, shard).records
+        stated = plan.sources[source].manifest["shards"][shard]["records"]
+        if counted != stated:
+            problem = f"has {counted} records, and the manifest {stated}"
+            raise InputError(plan.job.sources[source][shard], problem, "Run `oi-tfrecord verify` on its folder")
+
+
+def _with_num_shards(plan: DerivedPlan) -> DerivedPlan:
+    num_shards = plan.config.num_shards
+    if not num_shards:
+        size = 0
+        for source, shard in plan.input_shards:
+            index = plan.job.index.read(source, shard)
+            kept = plan.job.index.read_selection(source, shard, len(index.image_ids))
+            size += int((index.lengths[kept] + HEADER_BYTES + FOOTER_BYTES).sum())
+        num_shards = choose_num_shards(size)
+    return dataclasses.replace(plan, job=dataclasses.replace(plan.job, num_shards=num_shards))
+
+
+def _write_shards(plan: DerivedPlan, finished: set[int]) -> None:
+    from oi_tfrecord.derive.pipeline import WriteDerivedShards
+
+    todo = [shard for shard in range(plan.job.num_shards) if shard not in finished]
+    if finished:
+        print(f"Going on: {len(finished)} of {plan.job.num_shards} shards are finished.", file=sys.stderr)
+    if todo:
+        processes, lanes = _choose_workers(plan, len(todo))
+        run_pipeline(
+            plan.config.beam_arguments,
+            processes,
+            VerifyProgress(plan.work, len(todo), "written"),
+            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, lanes),
+        )
+
+
+def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
+    """Returns the number of local processes, and of the shards that each does at once."""
+    is_small = sum(source.size for source in plan.sources) < SMALL_BYTES
+    workers = plan.config.workers or default_workers(shards, is_small=is_small)
+    return split_workers(workers, is_local=is_local(plan.config.beam_arguments))
+
+
+def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes what makes the shards a dataset; the manifest marks it complete."""
+    output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
+    with _named_errors(plan):
+        totals = sum_results(plan.work, (), range(plan.job.num_shards))
+    label_map = plan.classes.label_map
+    texts = {
+        LABEL_MAP_FILE: format_pbtxt(label_map),
+        LABEL_MAP_CSV: format_csv(label_map),
+        rejects_file(split): format_header(),
+    }
+    for name, text in texts.items():
+        storage.write(storage.join(output_dir, name), text.encode(), temporary)
+    about = {
+        "oi_tfrecord": __version__,
+        "config": plan.record_config,
+        "class_files": {},
+        "fingerprint": plan.fingerprint,
+        "warnings": [
+            f"{source.manifest['attribution']['file']} of {source.path} is not copied; keep it for this split, too"
+            for source in plan.sources
+            if "attribution" in source.manifest
+        ],
+    }
+    entry = build_derived_split(
+        [
+            DerivedFrom(
+                source.path, source.split.name, source.manifest, source.manifest_sha256, _source_counts(plan, number)
+            )
+            for number, source in enumerate(plan.sources)
+        ],
+        totals,
+        label_map,
+        about,
+        plan.options,
+        plan.job.reason,
+        plan.job.keys,
+    )
+    entry |= more
+    write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), temporary)
+    return entry
+
+
+def _source_counts(plan: DerivedPlan, source: int) -> RecordCounts:
+    counts = RecordCounts()
+    for shard in range(len(plan.job.sources[source])):
+        counts.merge(plan.job.index.read_counts(source, shard))
+    return counts

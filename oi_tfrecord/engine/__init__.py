@@ -1,0 +1,1 @@
+"""Run Beam here and elsewhere: runners, local workers, threads, progress."""

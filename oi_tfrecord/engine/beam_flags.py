@@ -1,0 +1,108 @@
+"""Flags that Beam owns: which there are, what each takes, and an error for any other."""
+
+import argparse
+import functools
+from collections.abc import Mapping, Sequence
+
+from oi_tfrecord.errors import ConfigError, nearest
+
+
+def check_beam_arguments(arguments: Sequence[str], own_flags: Sequence[str]) -> None:
+    """Checks that Beam knows each flag and takes its value; Beam itself only warns of unknown ones.
+
+    Args:
+        arguments: what is left of the command line.
+        own_flags: names of our flags, for the nearest known one.
+
+    Raises:
+        ConfigError: naming the first flag that is unknown or has a bad value.
+    """
+    if not arguments:
+        return
+    known = beam_flags()
+    waiting = ""
+    for argument in arguments:
+        if not argument.startswith("-"):
+            if not waiting:
+                raise ConfigError("flags", f"{argument!r} is no flag")
+            check_value(waiting.lstrip("-"), argument, known[waiting])
+            waiting = ""
+            continue
+        _check_not_waiting(waiting, known)
+        name, equals, value = argument.partition("=")
+        if name not in known:
+            names = [*(f"--{flag}" for flag in own_flags), *known]
+            raise ConfigError(name.lstrip("-"), f"is no flag of this command or of Beam{nearest(name, names)}")
+        if equals and known[name].nargs == 0:
+            raise ConfigError(name.lstrip("-"), f"takes no value, and {value!r} is given")
+        if equals:
+            check_value(name.lstrip("-"), value, known[name])
+        waiting = name if not equals and known[name].nargs != 0 else ""
+    _check_not_waiting(waiting, known)
+
+
+def _check_not_waiting(name: str, known: Mapping[str, argparse.Action]) -> None:
+    if name and known[name].nargs != "?":
+        raise ConfigError(name.lstrip("-"), "needs a value")
+
+
+def check_value(name: str, text: str, action: argparse.Action) -> None:
+    """Raises ConfigError, naming the flag, if Beam would not take a value.
+
+    Args:
+        name: of the flag, without dashes.
+        text: the value.
+        action: the flag, as of `beam_flags`.
+    """
+    try:
+        converted = action.type(text) if callable(action.type) else text
+    except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
+        kind = getattr(action.type, "__name__", "value")
+        raise ConfigError(name, f"{text!r} is no {kind}") from error
+    if action.choices is not None and converted not in action.choices:
+        raise ConfigError(name, f"{text!r} is none of {', '.join(map(str, action.choices))}")
+
+
+@functools.cache
+def beam_flags() -> Mapping[str, argparse.Action]:
+    """Returns Beam's flags, by name with the dashes."""
+    from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+
+    parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
+    pending = [PipelineOptions]
+    while pending:
+        options = pending.pop()
+        pending.extend(options.__subclasses__())
+        if options is not PipelineOptions and "_add_argparse_args" in vars(options):
+            try:
+                options._add_argparse_args(parser)
+            except argparse.ArgumentError:
+                continue
+    return {name: action for action in parser._actions for name in action.option_strings if name.startswith("-")}
+
+
+def destination(argument: str) -> str:
+    """Returns the option that a flag sets; `--no_use_public_ips` and `--use_public_ips` set the same."""
+    name = argument.partition("=")[0]
+    action = beam_flags().get(name)
+    return action.dest if action else name
+
+
+def is_local(beam_arguments: Sequence[str]) -> bool:
+    """Returns whether a pipeline with these flags runs on this machine, as they name no runner."""
+    return not value_of(beam_arguments, "--runner")
+
+
+def is_dataflow(beam_arguments: Sequence[str]) -> bool:
+    """Returns whether these flags name the runner of Dataflow, which Beam knows by several names."""
+    return "dataflow" in value_of(beam_arguments, "--runner").lower()
+
+
+def value_of(beam_arguments: Sequence[str], name: str) -> str:
+    """Returns the value of a flag, the last if it is given more than once; empty if it is not."""
+    found = ""
+    for index, argument in enumerate(beam_arguments):
+        given, equals, value = argument.partition("=")
+        if given == name:
+            found = value if equals else "".join(beam_arguments[index + 1 : index + 2])
+    return found

@@ -1,0 +1,75 @@
+"""The YAML file of `--runner_config`: flags of Beam for one runner, checked as on the command line."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from oi_tfrecord.engine.beam_flags import beam_flags, check_value, destination
+from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.settings.yaml_file import find_config
+
+FOLDER = "runners"
+"""Folder of the shipped ones, within that of the configurations."""
+
+
+def read_runner_config(name: str, arguments: Sequence[str]) -> tuple[str, ...]:
+    """Returns the flags of a runner configuration before those of the command line, which win.
+
+    Args:
+        name: a path, or the name of a shipped one (dataflow).
+        arguments: flags of the command line that Beam owns; a flag given there replaces the file's, also
+            where it takes several values.
+
+    Raises:
+        ConfigError: naming the key, and the nearest known one if it is unknown.
+    """
+    found = find_config(name, FOLDER)
+    given = {destination(argument) for argument in arguments if argument.startswith("-")}
+    parsed = parse_runner_config(found.read_bytes(), str(found))
+    return (*(flag for flag in parsed if destination(flag) not in given), *arguments)
+
+
+def parse_runner_config(text: str | bytes, path: str) -> list[str]:
+    """Returns the flags that a runner configuration stands for.
+
+    Args:
+        text: YAML; a key is the name of a flag, a list gives it several times, true gives it without a value.
+        path: its name, for errors.
+
+    Raises:
+        ConfigError: for an unknown key or a value that the flag does not take.
+    """
+    try:
+        loaded = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(path, f"is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(path, "must hold keys and values at the top level")
+    known = {name.removeprefix("--"): action for name, action in beam_flags().items()}
+    flags: list[str] = []
+    for key, value in loaded.items():
+        if (action := known.get(str(key))) is None:
+            raise ConfigError(str(key), f"is no flag of Beam ({path}){nearest(str(key), known)}")
+        flags += _flags_of(str(key), value, action)
+    return flags
+
+
+def _flags_of(key: str, value: Any, action: argparse.Action) -> list[str]:
+    if action.nargs == 0:
+        if not isinstance(value, bool):
+            raise ConfigError(key, f"{value!r} is not true or false, and the flag takes no value")
+        return [f"--{key}"] if value else []
+    several = isinstance(value, list)
+    if several and type(action).__name__ in ("_StoreAction",):
+        raise ConfigError(key, f"{value!r} is a list, and the flag takes one value")
+    return [f"--{key}={_text(key, item, action)}" for item in (value if several else [value])]
+
+
+def _text(key: str, value: Any, action: argparse.Action) -> str:
+    if isinstance(value, (dict, list)) or value is None:
+        raise ConfigError(key, f"{value!r} is no single value")
+    text = str(value)
+    check_value(key, text, action)
+    return text

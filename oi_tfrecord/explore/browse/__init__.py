@@ -1,0 +1,1 @@
+"""The browser: an index of the records and the pages that search it."""

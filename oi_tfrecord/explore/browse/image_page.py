@@ -1,0 +1,116 @@
+"""What the page of one image shows of its record."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from oi_tfrecord.explore.browse.shard_rows import FLAG_NAMES
+from oi_tfrecord.explore.record_text import describe_record
+from oi_tfrecord.openimages.schema import ATTRIBUTION
+from oi_tfrecord.records.example_reader import (
+    Values,
+    check_lengths,
+    decode,
+    get_bytes,
+    get_classes,
+    get_integer,
+    get_numbers,
+    get_strings,
+)
+
+_SIGNATURES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+}
+
+
+def describe_image(
+    example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]
+) -> dict[str, Any]:
+    """Returns the facts of an image.
+
+    Args:
+        example: its parsed record.
+        names: display name of each MID.
+        mid_of: MID of each label map id.
+
+    Returns:
+        Values that JSON can hold. `boxes` are [xmin, ymin, xmax, ymax] as fractions of the image's sides, from its top
+        left corner, with class, flags and source.
+
+    Raises:
+        RecordFault: if its lists do not fit together.
+    """
+    return {
+        "width": get_integer(example, "image/width"),
+        "height": get_integer(example, "image/height"),
+        "bytes": len(get_bytes(example, "image/encoded")),
+        "sha256": decode(get_bytes(example, "image/key/sha256")),
+        "boxes": _boxes(example, names, mid_of),
+        "labels": _labels(example, names, mid_of),
+        "attribution": {
+            name: decode(text) for name in ATTRIBUTION if (text := get_bytes(example, f"image/attribution/{name}"))
+        },
+        "text": "".join(f"{line}\n" for line in describe_record(example, names, mid_of, max_values=None)),
+    }
+
+
+def media_type(encoded: bytes) -> str:
+    """Returns the media type of an encoded image by its first bytes; what is no image is never shown as one."""
+    for signature, name in _SIGNATURES.items():
+        if encoded.startswith(signature):
+            return name
+    return "application/octet-stream"
+
+
+def _boxes(example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]) -> list[dict[str, Any]]:
+    mids = get_classes(example, "image/object/class", mid_of)
+    sides = [get_numbers(example, f"image/object/bbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
+    flags = {
+        name: get_numbers(example, f"image/object/{name}") for name in FLAG_NAMES if f"image/object/{name}" in example
+    }
+    sources = get_strings(example, "image/object/source") or [b""] * len(mids)
+    confidences = get_numbers(example, "image/object/bbox/confidence").tolist()
+    check_lengths({"box sides": min(map(len, sides)), "source": len(sources)}, len(mids))
+    check_lengths({name: len(values) for name, values in flags.items()}, len(mids))
+    return [
+        {
+            "mid": mid,
+            "name": names.get(mid, mid),
+            "box": [_finite(side[place]) for side in sides],
+            "flags": [name for name, values in flags.items() if values[place] == 1],
+            "source": decode(sources[place]),
+            "confidence": _finite(confidences[place]) if place < len(confidences) else None,
+        }
+        for place, mid in enumerate(mids)
+    ]
+
+
+def _labels(example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]) -> list[dict[str, Any]]:
+    rows = []
+    for prefix in ("image/class", "image/machine_class"):
+        mids = get_classes(example, prefix, mid_of)
+        sources = get_strings(example, f"{prefix}/source")
+        key = f"{prefix}/confidence"
+        confidences = get_numbers(example, key).tolist() if key in example else [1.0] * len(mids)
+        check_lengths({"confidence": len(confidences)}, len(mids))
+        for place, (mid, confidence) in enumerate(zip(mids, confidences, strict=True)):
+            kind = "machine" if prefix == "image/machine_class" else "positive" if confidence > 0 else "negative"
+            source = decode(sources[place]) if place < len(sources) else ""
+            rows.append(
+                {
+                    "mid": mid,
+                    "name": names.get(mid, mid),
+                    "kind": kind,
+                    "confidence": _finite(confidence),
+                    "source": source,
+                }
+            )
+    return rows
+
+
+def _finite(value: float) -> float:
+    """Returns a number that JSON can hold: 0 for what is none."""
+    number = float(value)
+    return round(number, 6) if abs(number) < float("inf") else 0.0

@@ -1,0 +1,186 @@
+"""The index of a dataset on disk: made once, kept beside the records or in a cache folder, mapped when it is read."""
+
+import hashlib
+import json
+import os
+import pathlib
+import posixpath
+import shutil
+import tempfile
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import numpy as np
+
+from oi_tfrecord import storage
+from oi_tfrecord.dataset.attribution_csv import parse_row, split_rows
+from oi_tfrecord.dataset.map_shards import map_shards
+from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map
+from oi_tfrecord.errors import InputError
+from oi_tfrecord.explore.browse.index import BrowseIndex, build_index
+from oi_tfrecord.explore.browse.shard_rows import ShardRows, make_rows
+
+FORMAT = "oi_tfrecord browse index 1"
+
+FOLDER = "browse-index"
+
+ATTRIBUTION_FILES = ("ATTRIBUTION-{split}.csv", "ATTRIBUTION.csv")
+
+
+def open_index(output_dir: str, index_dir: str, workers: int, out: TextIO) -> BrowseIndex:
+    """Returns the index of a dataset, made anew if there is none or the records are others.
+
+    Args:
+        output_dir: folder of the records.
+        index_dir: folder of the index; empty for `browse-index` beside the records or, where nothing can be written
+            there, a folder of the user's cache.
+        workers: processes that read shards; 0 chooses.
+        out: where to tell how far it is.
+
+    Raises:
+        InputError: for a folder without records, a record that cannot be read, or a shard outside the folder.
+    """
+    splits = find_splits(output_dir)
+    for split in splits.values():
+        for shard in split.shards:
+            if shard != storage.join(output_dir, posixpath.basename(shard)):
+                raise InputError(
+                    shard, f"is no file of {output_dir}", "Mend the manifest: it names files of its folder"
+                )
+    fingerprint = _fingerprint(output_dir)
+    folders = [pathlib.Path(index_dir)] if index_dir else _folders(output_dir)
+    for folder in folders:
+        if (index := _load(folder, fingerprint)) is not None:
+            return index
+    index, attribution = _build(output_dir, splits, workers, out)
+    for folder in folders:
+        try:
+            _save(folder, fingerprint, index, attribution)
+        except OSError as error:
+            if folder == folders[-1]:
+                raise InputError(str(folder), f"cannot hold the index: {error}", "Give another --index_dir") from error
+            continue
+        print(f"index      {folder}", file=out)
+        break
+    return _load(folder, fingerprint) or index
+
+
+def _folders(output_dir: str) -> list[pathlib.Path]:
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    place = os.path.abspath(output_dir) if storage.is_local(output_dir) else output_dir
+    cached = cache / "oi_tfrecord" / hashlib.sha256(place.encode()).hexdigest()[:24]
+    return [pathlib.Path(output_dir) / FOLDER, cached] if storage.is_local(output_dir) else [cached]
+
+
+def _fingerprint(output_dir: str) -> list[list[Any]]:
+    """Returns what tells whether records, label map or attribution changed: name, size and time of each file."""
+    infos = storage.match(storage.join(storage.escape(output_dir), "*"))
+    names = ("-of-", ".pbtxt", "ATTRIBUTION", "manifest.json")
+    return [
+        [posixpath.basename(info.path), info.size, info.modified]
+        for info in infos
+        if any(name in posixpath.basename(info.path) for name in names)
+    ]
+
+
+def _load(folder: pathlib.Path, fingerprint: list[list[Any]]) -> BrowseIndex | None:
+    try:
+        about = json.loads((folder / "index.json").read_text())
+        if about["format"] != FORMAT or about["files"] != fingerprint:
+            return None
+        arrays = {name: _map(folder / f"{name}.npy") for name in about["arrays"]}
+        return BrowseIndex(
+            splits=tuple(about["splits"]),
+            split_starts=np.array(about["split_starts"]),
+            shards=tuple(about["shards"]),
+            shard_starts=np.array(about["shard_starts"]),
+            classes=tuple(about["classes"]),
+            sources=tuple(about["sources"]),
+            arrays=arrays,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _map(path: pathlib.Path) -> np.ndarray:
+    # An empty file cannot be mapped.
+    array: np.ndarray = np.load(path, mmap_mode=None if path.stat().st_size < 4096 else "r")
+    return array
+
+
+def _save(
+    folder: pathlib.Path, fingerprint: list[list[Any]], index: BrowseIndex, attribution: dict[str, np.ndarray]
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        arrays = index.arrays | attribution
+        for name, array in arrays.items():
+            np.save(temporary / f"{name}.npy", array)
+        about = {
+            "format": FORMAT,
+            "files": fingerprint,
+            "splits": index.splits,
+            "split_starts": index.split_starts.tolist(),
+            "shards": index.shards,
+            "shard_starts": index.shard_starts.tolist(),
+            "classes": index.classes,
+            "sources": index.sources,
+            "arrays": list(arrays),
+        }
+        (temporary / "index.json").write_text(json.dumps(about))
+        if folder.exists():
+            if not (folder / "index.json").exists():
+                raise FileExistsError(f"{folder} is there and is no index")
+            shutil.rmtree(folder)
+        temporary.chmod(0o755)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _build(
+    output_dir: str, splits: Mapping[str, Split], workers: int, out: TextIO
+) -> tuple[BrowseIndex, dict[str, np.ndarray]]:
+    label_map = read_label_map(output_dir)
+    mid_of = {item.id: item.name for item in label_map.items} if label_map else {}
+    shards = [shard for split in splits.values() for shard in split.shards]
+    rows: list[ShardRows] = []
+    for made in map_shards(make_rows, shards, mid_of, workers):
+        rows.append(made)
+        if out.isatty():
+            print(f"\rindexing   {len(rows):,} of {len(shards):,} shards", end="", file=out, flush=True)
+    if out.isatty():
+        print(file=out)
+    made_rows = iter(rows)
+    parts = [
+        (name, [(posixpath.basename(shard), next(made_rows)) for shard in split.shards])
+        for name, split in splits.items()
+    ]
+    index = build_index(parts)
+    return index, {"attribution": _find_attribution(output_dir, index)}
+
+
+def _find_attribution(output_dir: str, index: BrowseIndex) -> np.ndarray:
+    """Returns int64 array [records, 2]: offset and length of each record's row in its split's file, -1 for none."""
+    places = np.full((index.records, 2), -1, np.int64)
+    for number, split in enumerate(index.splits):
+        path = attribution_path(output_dir, split)
+        if path is None:
+            continue
+        first, last = index.split_starts[number], index.split_starts[number + 1]
+        order = np.argsort(index.arrays["image_id"][first:last], kind="stable")
+        ids = index.arrays["image_id"][first:last][order]
+        with storage.open_read(path) as stream:
+            for offset, row in split_rows(stream):
+                image_id = np.bytes_(parse_row(row)[:1][0].encode() if row.strip() else b"")
+                place = int(np.searchsorted(ids, image_id))
+                if place < len(ids) and ids[place] == image_id:
+                    places[first + order[place]] = offset, len(row)
+    return places
+
+
+def attribution_path(output_dir: str, split: str) -> str | None:
+    """Returns the attribution file of a split; None where there is none."""
+    paths = [storage.join(output_dir, name.format(split=split)) for name in ATTRIBUTION_FILES]
+    return next((path for path in paths if storage.exists(path)), None)

@@ -1,0 +1,125 @@
+"""Draws the boxes of a record on its image."""
+
+import colorsys
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from oi_tfrecord.records.example_reader import Values
+from oi_tfrecord.records.keys import BBOX_KEYS
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw, ImageFont
+
+_GOLDEN_ANGLE = 0.618034
+"""Turns of the colour circle between one class id and the next, so that near ids get far colours."""
+
+_FLAGS = {
+    "group_of": "group",
+    "occluded": "occluded",
+    "truncated": "truncated",
+    "depiction": "depiction",
+    "inside": "inside",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnBox:
+    """A box to draw: normalised sides, number of its class for the colour, and what to write at it."""
+
+    ymin: float
+    xmin: float
+    ymax: float
+    xmax: float
+    label: int
+    text: str
+
+
+def boxes_of(features: Mapping[str, Values], names: Sequence[str]) -> list[DrawnBox]:
+    """Returns the boxes of a record.
+
+    Args:
+        features: what `parse_example` made of it.
+        names: name of the class of each box, may be fewer.
+
+    Returns:
+        The boxes; none if the record has no four lists of sides of the same length.
+    """
+    sides = [side.tolist() for key in BBOX_KEYS if isinstance(side := features.get(key), np.ndarray)]
+    if len(sides) != len(BBOX_KEYS) or len(set(map(len, sides))) > 1:
+        return []
+    ymin, xmin, ymax, xmax = sides
+    count = len(ymin)
+    labels = features.get("image/object/class/label")
+    numbers = labels.tolist() if isinstance(labels, np.ndarray) and len(labels) == count else [0] * count
+    boxes = []
+    for index in range(count):
+        flags = [word for flag, word in _FLAGS.items() if _is_set(features.get(f"image/object/{flag}"), index)]
+        name = names[index] if index < len(names) else "?"
+        text = f"{name} ({', '.join(flags)})" if flags else name
+        boxes.append(DrawnBox(ymin[index], xmin[index], ymax[index], xmax[index], int(numbers[index]), text))
+    return boxes
+
+
+def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
+    """Draws boxes on an image.
+
+    Args:
+        encoded: the image of the record.
+        boxes: what to draw, large ones first so that small ones stay visible.
+
+    Returns:
+        A PNG.
+
+    Raises:
+        OSError: if the image does not decode.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    # Not turned by EXIF: boxes refer to the pixels as they are stored.
+    picture = Image.open(io.BytesIO(encoded)).convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    line = max(2, round(max(picture.size) / 400))
+    font = ImageFont.load_default(max(12, round(max(picture.size) / 60)))
+    for box in sorted(boxes, key=lambda box: -(box.xmax - box.xmin) * (box.ymax - box.ymin)):
+        _draw(picture, draw, box, line, font)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def colour_of(label: int) -> tuple[int, int, int]:
+    """Returns the colour of a class: red, green, blue, 0 to 255."""
+    red, green, blue = colorsys.hsv_to_rgb(label * _GOLDEN_ANGLE % 1, 0.85, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _draw(
+    picture: "Image.Image",
+    draw: "ImageDraw.ImageDraw",
+    box: DrawnBox,
+    line: int,
+    font: "ImageFont.FreeTypeFont | ImageFont.ImageFont",
+) -> None:
+    width, height = picture.size
+    # Damaged records may have anything here.
+    values = np.nan_to_num([box.xmin * width, box.ymin * height, box.xmax * width, box.ymax * height], nan=0.0)
+    left, right = sorted(np.clip(values[[0, 2]], 0, width - 1).tolist())
+    top, bottom = sorted(np.clip(values[[1, 3]], 0, height - 1).tolist())
+    colour = colour_of(box.label)
+    draw.rectangle((left, top, right, bottom), outline=colour, width=line)
+    _, text_top, text_right, text_bottom = draw.textbbox((0, 0), box.text, font=font)
+    text_width, text_height = text_right + 6, text_bottom - text_top + 6
+    x = min(left, max(0, width - text_width))
+    # Above the box where there is room, else inside it.
+    y = top - text_height if top >= text_height else top
+    draw.rectangle((x, y, x + text_width, y + text_height), fill=colour)
+    brightness = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    draw.text((x + 3, y + 3 - text_top), box.text, fill="black" if brightness > 128 else "white", font=font)
+
+
+def _is_set(values: Values, index: int) -> bool:
+    return isinstance(values, np.ndarray) and index < len(values) and values[index] == 1

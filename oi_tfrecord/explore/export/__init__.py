@@ -1,0 +1,1 @@
+"""The export: records as tables, in Parquet files or in PostgreSQL."""

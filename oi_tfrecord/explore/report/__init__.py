@@ -1,0 +1,1 @@
+"""The report: counts over all records as one HTML page, JSON or CSV."""

@@ -1,0 +1,219 @@
+"""What the records of a dataset hold, in numbers that add up over shards."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from oi_tfrecord.openimages.schema import FLAGS
+from oi_tfrecord.records.example_reader import (
+    Values,
+    check_lengths,
+    decode,
+    get_bytes,
+    get_classes,
+    get_integer,
+    get_numbers,
+    get_strings,
+    parse_example,
+)
+from oi_tfrecord.records.keys import ENCODED_KEY
+
+CLASS_COUNTS = ("images", "boxes", "positive", "negative", "machine")
+"""Columns of `RecordStats.classes`: images with a box of the class, its boxes, its verified labels of confidence
+above 0 and of 0, its machine-generated labels."""
+
+SIDE_BINS = 50
+"""Bins of the root of a box's share of its image's area, which goes from 0 to 1."""
+
+ASPECT_BINS = 40
+
+ASPECT_LOG2 = 5.0
+"""Bins of log2(width / height) of a box in pixels, from -5 (1:32) to 5; the first and last hold what is beyond."""
+
+LONG_SIDE_STEP = 64
+"""Width in pixels of the bins of an image's longer side."""
+
+SIZES_PER_OCTAVE = 4
+"""Bins of an encoded image's bytes between a power of 2 and the next."""
+
+COCO_AREAS = (32**2, 96**2)
+"""Pixels from which a box is medium, and large. Source: cocodataset.org, "Metrics"."""
+
+SOURCE_KEYS = {"boxes": "image/object/source", "human_labels": "image/class/source"}
+
+LICENSE_KEY = "image/attribution/license"
+
+
+def _histogram(bins: int) -> np.ndarray:
+    return np.zeros(bins, np.int64)
+
+
+@dataclasses.dataclass
+class RecordStats:
+    """Counts over records.
+
+    Attributes:
+        records: their number.
+        image_bytes: bytes of their encoded images.
+        boxes, positive_labels, negative_labels, machine_labels: their numbers.
+        degenerate_boxes: boxes without area, which are in no histogram of boxes.
+        keys: number of records with each key.
+        classes: by MID (or `id N` where a record has only label ids), the CLASS_COUNTS.
+        boxes_per_image: number of images by number of boxes.
+        box_sides: histogram of sqrt(area of the box / area of the image), SIDE_BINS.
+        box_aspects: histogram of log2(width / height) in pixels, ASPECT_BINS.
+        box_areas: boxes that are small, medium and large by COCO_AREAS, in pixels of the image as stored.
+        long_sides: number of images by longer side // LONG_SIDE_STEP.
+        encoded_sizes: number of images by floor(SIZES_PER_OCTAVE * log2(bytes)).
+        image_sizes: number of images by (width, height).
+        sources: by key of SOURCE_KEYS, number of boxes or labels by source.
+        flags: by flag, [boxes that have it, boxes of records that tell].
+        licenses: number of images by licence.
+    """
+
+    records: int = 0
+    image_bytes: int = 0
+    boxes: int = 0
+    positive_labels: int = 0
+    negative_labels: int = 0
+    machine_labels: int = 0
+    degenerate_boxes: int = 0
+    keys: Counter[str] = dataclasses.field(default_factory=Counter)
+    classes: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    boxes_per_image: Counter[int] = dataclasses.field(default_factory=Counter)
+    box_sides: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(SIDE_BINS))
+    box_aspects: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(ASPECT_BINS))
+    box_areas: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(len(COCO_AREAS) + 1))
+    long_sides: Counter[int] = dataclasses.field(default_factory=Counter)
+    encoded_sizes: Counter[int] = dataclasses.field(default_factory=Counter)
+    image_sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
+    sources: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
+    flags: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    licenses: Counter[str] = dataclasses.field(default_factory=Counter)
+
+
+def measure_records(records: Iterable[bytes], mid_of: Mapping[int, str]) -> RecordStats:
+    """Counts what records hold.
+
+    Args:
+        records: serialised Examples.
+        mid_of: MID of each label map id, for records that have no `class/text`.
+
+    Raises:
+        ExampleError: for bytes that are no Example.
+        RecordFault: for an Example that cannot be counted.
+    """
+    stats = RecordStats()
+    corners: list[np.ndarray] = []
+    for data in records:
+        example = parse_example(data)
+        stats.records += 1
+        stats.keys.update(example.keys())
+        width, height = _add_image(stats, example)
+        corners.append(_add_boxes(stats, example, mid_of, width, height))
+        _add_labels(stats, example, mid_of)
+    if corners:
+        _add_box_shapes(stats, np.concatenate(corners))
+    return stats
+
+
+def merge_stats(parts: Iterable[RecordStats]) -> RecordStats:
+    """Returns the sum of counts, in any order of the parts."""
+    total = RecordStats()
+    for part in parts:
+        for field in dataclasses.fields(RecordStats):
+            mine, theirs = getattr(total, field.name), getattr(part, field.name)
+            if isinstance(mine, Counter):
+                mine.update(theirs)
+            elif isinstance(mine, dict):
+                for key, counts in theirs.items():
+                    mine[key] = mine[key] + counts if key in mine else counts
+            else:
+                setattr(total, field.name, mine + theirs)
+    return total
+
+
+def _add_image(stats: RecordStats, example: Mapping[str, Values]) -> tuple[int, int]:
+    width, height = (get_integer(example, f"image/{side}") for side in ("width", "height"))
+    encoded = len(get_bytes(example, ENCODED_KEY))
+    stats.image_bytes += encoded
+    stats.image_sizes[width, height] += 1
+    stats.long_sides[max(width, height) // LONG_SIDE_STEP] += 1
+    if encoded:
+        stats.encoded_sizes[int(np.floor(SIZES_PER_OCTAVE * np.log2(encoded)))] += 1
+    if LICENSE_KEY in example:
+        stats.licenses[decode(get_bytes(example, LICENSE_KEY))] += 1
+    return width, height
+
+
+def _add_boxes(
+    stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str], width: int, height: int
+) -> np.ndarray:
+    """Counts the boxes of a record; returns (width, height, image width, image height) of each, in pixels."""
+    ymin, xmin, ymax, xmax = (
+        get_numbers(example, f"image/object/bbox/{side}") for side in ("ymin", "xmin", "ymax", "xmax")
+    )
+    classes = get_classes(example, "image/object/class", mid_of)
+    count = len(xmin)
+    flags = {name: get_numbers(example, f"image/object/{name}") for name in FLAGS if f"image/object/{name}" in example}
+    lengths = {"ymin": len(ymin), "ymax": len(ymax), "xmax": len(xmax), "class": len(classes)}
+    lengths |= {name: len(values) for name, values in flags.items()}
+    check_lengths(lengths, count)
+    stats.boxes += count
+    stats.boxes_per_image[count] += 1
+    _add_classes(stats, classes, CLASS_COUNTS.index("boxes"))
+    _add_classes(stats, set(classes), CLASS_COUNTS.index("images"))
+    _add_sources(stats, example, "boxes")
+    for name, values in flags.items():
+        stats.flags.setdefault(name, np.zeros(2, np.int64))
+        stats.flags[name] += (np.count_nonzero(values == 1), count)
+    shape = np.empty((count, 4))
+    shape[:, 0], shape[:, 1] = (xmax - xmin) * float(width), (ymax - ymin) * float(height)
+    shape[:, 2], shape[:, 3] = width, height
+    return shape
+
+
+def _add_box_shapes(stats: RecordStats, shapes: np.ndarray) -> None:
+    with np.errstate(invalid="ignore"):
+        proper = np.all(np.isfinite(shapes), axis=1) & np.all(shapes > 0, axis=1)
+    stats.degenerate_boxes += int(np.count_nonzero(~proper))
+    width, height, image_width, image_height = shapes[proper].T
+    area = width * height
+    side = np.clip(np.sqrt(area / (image_width * image_height)), 0, 1)
+    limit = np.nextafter(ASPECT_LOG2, 0)
+    aspect = np.clip(np.log2(width / height), -limit, limit)
+    stats.box_sides += np.histogram(side, SIDE_BINS, (0, 1))[0]
+    stats.box_aspects += np.histogram(aspect, ASPECT_BINS, (-ASPECT_LOG2, ASPECT_LOG2))[0]
+    stats.box_areas += np.bincount(np.digitize(area, COCO_AREAS), minlength=len(COCO_AREAS) + 1)
+
+
+def _add_labels(stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
+    classes = get_classes(example, "image/class", mid_of)
+    # Records of others may have labels without confidence; those are all verified as present.
+    key = "image/class/confidence"
+    confidence = get_numbers(example, key) if key in example else np.ones(len(classes), np.float32)
+    check_lengths({"confidence": len(confidence)}, len(classes))
+    positive = [mid for mid, value in zip(classes, confidence.tolist(), strict=True) if value > 0]
+    negative = [mid for mid, value in zip(classes, confidence.tolist(), strict=True) if not value > 0]
+    machine = get_classes(example, "image/machine_class", mid_of)
+    stats.positive_labels += len(positive)
+    stats.negative_labels += len(negative)
+    stats.machine_labels += len(machine)
+    _add_classes(stats, positive, CLASS_COUNTS.index("positive"))
+    _add_classes(stats, negative, CLASS_COUNTS.index("negative"))
+    _add_classes(stats, machine, CLASS_COUNTS.index("machine"))
+    _add_sources(stats, example, "human_labels")
+
+
+def _add_classes(stats: RecordStats, classes: Iterable[str], column: int) -> None:
+    for mid in classes:
+        if mid not in stats.classes:
+            stats.classes[mid] = np.zeros(len(CLASS_COUNTS), np.int64)
+        stats.classes[mid][column] += 1
+
+
+def _add_sources(stats: RecordStats, example: Mapping[str, Values], of: str) -> None:
+    if (key := SOURCE_KEYS[of]) in example:
+        stats.sources.setdefault(of, Counter()).update(map(decode, get_strings(example, key)))

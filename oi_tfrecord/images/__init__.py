@@ -1,0 +1,1 @@
+"""Image bytes: whether they are whole, plain JPEG, and how they become so; mask PNGs."""

@@ -1,0 +1,1 @@
+"""Rows of a shard become images with their annotations."""

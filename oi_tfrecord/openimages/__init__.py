@@ -1,0 +1,1 @@
+"""What Google publishes: tables, classes, hierarchy, releases."""

@@ -1,0 +1,1 @@
+"""CSV tables: byte ranges, parsing, checks of rows, filters."""

@@ -1,0 +1,150 @@
+"""Finds the CSV and class files of a split and looks at their headers."""
+
+import bz2
+import contextlib
+import dataclasses
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, cast
+
+from oi_tfrecord import storage
+from oi_tfrecord.errors import InputError, NotFoundError
+from oi_tfrecord.openimages.csv.header import check_columns, read_header
+from oi_tfrecord.openimages.schema import REQUIRED_COLUMNS, Table
+from oi_tfrecord.storage.paths import FileInfo
+
+_COMPRESSED_ENDINGS = (".gz", ".bz2")
+
+_SHORT_SPLITS = {"validation": "val"}
+
+_HEADER_BYTES = 1 << 16
+
+_CHUNK_BYTES = 4 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class InputFile:
+    """A CSV file of a table.
+
+    Attributes:
+        table: what it holds.
+        number: its place among the files of the table.
+        path: its name.
+        size: bytes as stored.
+        modified: seconds since the epoch.
+        names: columns.
+        rows_start: byte (of the decompressed file) at which rows start.
+        header_lines: lines before the first row.
+    """
+
+    table: Table
+    number: int
+    path: str
+    size: int
+    modified: float
+    names: tuple[str, ...]
+    rows_start: int
+    header_lines: int
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the file can only be read from its start."""
+        return self.path.endswith(_COMPRESSED_ENDINGS)
+
+
+def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[FileInfo]:
+    """Returns the files of the first of `names` that matches any.
+
+    Args:
+        names: glob patterns relative to `data_dir`, with `{split}` or `{short_split}` (`val` for validation, as V7
+            has it).
+        data_dir: folder of the data.
+        split: name for `{split}`.
+        wanted: what the file is, for the error.
+
+    Raises:
+        NotFoundError: if none matches; it lists what was tried.
+    """
+    tried = []
+    for name in names:
+        name = name.replace("{split}", split).replace("{short_split}", _SHORT_SPLITS.get(split, split))
+        tried.append(storage.join(data_dir, name))
+        pattern = storage.join(storage.escape(data_dir), name)
+        if found := storage.match_first(pattern, ("", *_COMPRESSED_ENDINGS)):
+            return found
+    remedy = f"Check --data_dir and --split, or name the file with --{wanted}"
+    raise NotFoundError(data_dir, f"no file for {wanted}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
+
+
+def is_there(names: Sequence[str], data_dir: str, split: str) -> bool:
+    """Returns whether any of `names` matches a file; see `find`."""
+    try:
+        find(names, data_dir, split, "")
+    except NotFoundError:
+        return False
+    return True
+
+
+def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) -> list[InputFile]:
+    """Finds the files of a table and checks that they have its columns.
+
+    Raises:
+        NotFoundError: if there is none.
+        InputError: if one cannot be read as this table.
+    """
+    files = []
+    for number, info in enumerate(find(names, data_dir, split, str(table))):
+        with open_decompressed(info.path) as stream:
+            header = read_header(_read_some(stream, info.path), info.path)
+        check_columns(header, REQUIRED_COLUMNS[table], info.path)
+        files.append(
+            InputFile(
+                table, number, info.path, info.size, info.modified, header.names, header.rows_start, header.line_count
+            )
+        )
+    return files
+
+
+@contextlib.contextmanager
+def open_decompressed(path: str) -> Iterator[BinaryIO]:
+    """Opens a file for reading its bytes, decompressed if its name ends in .gz or .bz2."""
+    with storage.open_read(path) as stored:
+        if path.endswith(".gz"):
+            with gzip.GzipFile(fileobj=stored, mode="rb") as stream:
+                yield cast(BinaryIO, stream)
+        elif path.endswith(".bz2"):
+            with bz2.BZ2File(stored) as unpacked:
+                yield cast(BinaryIO, unpacked)
+        else:
+            yield stored
+
+
+def read_whole(path: str) -> bytes:
+    """Returns the bytes of a small file, decompressed if its name ends in .gz or .bz2.
+
+    Raises:
+        InputError: if the file is compressed and damaged or cut off.
+    """
+    with open_decompressed(path) as stream:
+        return _read_some(stream, path, -1)
+
+
+def read_rows(file: InputFile, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[bytes]:
+    """Yields the bytes of a file from its first row on, in chunks of at most `chunk_bytes`.
+
+    Raises:
+        InputError: if the file is compressed and damaged or cut off.
+    """
+    skip = file.rows_start
+    with open_decompressed(file.path) as stream:
+        while chunk := _read_some(stream, file.path, min(chunk_bytes, _CHUNK_BYTES)):
+            yield chunk[skip:] if skip else chunk
+            skip = max(skip - len(chunk), 0)
+
+
+def _read_some(stream: BinaryIO, path: str, size: int = _HEADER_BYTES) -> bytes:
+    try:
+        return stream.read(size)
+    except (EOFError, zlib.error, OSError) as error:
+        raise InputError(path, f"cannot be read: {error}", "Download it again, and check its size") from error

@@ -1,0 +1,109 @@
+"""The header line of a CSV file: which columns it has and where its rows start."""
+
+import collections
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from oi_tfrecord.errors import InputError, nearest
+from oi_tfrecord.openimages.csv.record_boundaries import record_starts
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+
+_WIDE_REMEDY = "Convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8 OLD > NEW"
+
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
+
+_MAX_HEADER_BYTES = 1 << 15
+
+_IMAGE_ID = re.compile(r"[0-9a-fA-F]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The columns of a CSV file in file order, and where the rows start.
+
+    Attributes:
+        names: the column names, without surrounding blanks.
+        rows_start: byte offset in the file of the first byte after the header line.
+        line_count: lines before the first row, so that file line = line_count + line within the rows.
+    """
+
+    names: tuple[str, ...]
+    rows_start: int
+    line_count: int
+
+
+def read_header(first_bytes: bytes, path: str) -> Header:
+    """Reads the header from the beginning of a CSV file.
+
+    Args:
+        first_bytes: the file's first bytes, decompressed; the whole header line must be among them.
+        path: the file, for error messages.
+
+    Returns:
+        The header. A UTF-8 byte order mark and blank lines before it are skipped.
+
+    Raises:
+        InputError: the file is empty, compressed, not UTF-8, or has no line end in first_bytes.
+    """
+    if first_bytes.startswith(_WIDE_BOMS):
+        raise InputError(path, "the file is UTF-16 or UTF-32, not UTF-8", _WIDE_REMEDY, line=1)
+    for magic, name in _COMPRESSED.items():
+        if first_bytes.startswith(magic):
+            raise InputError(path, f"the file is compressed ({name})", "Name it .gz or .bz2, or unpack it")
+    bom = len(_UTF8_BOM) if first_bytes.startswith(_UTF8_BOM) else 0
+    text = first_bytes[bom:]
+    start = len(text) - len(text.lstrip(b"\r\n"))
+    body = text[start:]
+    if not body:
+        raise InputError(path, "the file is empty", "Download it again, or take it out of the config")
+    starts, open_at_end = record_starts(body)
+    record = body[: int(starts[1])] if len(starts) > 1 else body
+    if len(starts) == 1 and not open_at_end and len(record) > _MAX_HEADER_BYTES and b"\n" not in record:
+        raise InputError(path, "the first line does not end", "Check that it is a CSV file with LF or CRLF", line=1)
+    if b"\0" in record:
+        raise InputError(path, "the header holds NUL bytes, as UTF-16 or UTF-32 does", _WIDE_REMEDY, line=1)
+    if len(starts) == 1 and open_at_end:
+        raise InputError(path, "the header opens a quoted field and does not close it", "Close the quote", line=1)
+    line = record.rstrip(b"\r\n")
+    if b"\r" in line:
+        remedy = "Convert the line ends, for example with: tr '\\r' '\\n' < OLD > NEW"
+        raise InputError(path, "the header holds a carriage return without a line feed", remedy, line=1)
+    try:
+        names = next(csv.reader([line.decode("utf-8")]))
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"the header is not UTF-8 ({error.reason})", "Convert the file to UTF-8", 1) from None
+    except csv.Error as error:
+        raise InputError(path, f"the header cannot be read ({error})", "Check that it is a CSV file", 1) from None
+    rows_start = bom + start + len(record)
+    return Header(tuple(name.strip() for name in names), rows_start, first_bytes.count(b"\n", 0, rows_start))
+
+
+def check_columns(header: Header, required: Iterable[str], path: str) -> None:
+    """Checks that a file has the columns that a config names.
+
+    Args:
+        header: the file's header.
+        required: the column names that must be there, in any order.
+        path: the file, for error messages.
+
+    Raises:
+        InputError: there is no header line, a column is missing, or a name occurs twice.
+    """
+    names = header.names
+    wanted = list(required)
+    if _IMAGE_ID.fullmatch(names[0]) and names[0] not in wanted:
+        remedy = f"Put a header line before the rows; needed columns: {','.join(wanted)}"
+        raise InputError(path, f"the header line is missing: the first line is a row ({names[0]},...)", remedy, 1)
+    repeated = [name for name, times in collections.Counter(names).items() if times > 1]
+    if repeated:
+        raise InputError(path, f"column names occur more than once: {', '.join(repeated)}", "Rename one of each", 1)
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        hints = ", ".join(f"'{name}'{nearest(name, names)}" for name in missing)
+        remedy = "Check that the config names this file for this purpose, or rename the columns"
+        raise InputError(path, f"missing columns: {hints} (found: {', '.join(names)})", remedy, 1)

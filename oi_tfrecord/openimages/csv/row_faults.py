@@ -1,0 +1,113 @@
+"""Why a CSV record is no valid row, judged field by field."""
+
+import enum
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from oi_tfrecord.reasons import Reject
+
+MAX_DETAIL = 200
+"""Characters of a fault's description at most."""
+
+_IMAGE_ID = re.compile(rb"[0-9a-f]{16}")
+
+# What pyarrow and Python both read as a finite float, blanks around it included.
+_NUMBER = re.compile(rb"[ \t]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
+
+# The digits are limited because Python refuses to read integers of thousands of digits.
+_INTEGER = re.compile(rb"-?0*[0-9]{1,19}")
+
+# A quoted field and what follows its closing quote, or an unquoted field. Not the csv module: its
+# limit of 128 KiB on a field is a setting of the whole process, and it reads an unclosed quote silently.
+_FIELD = re.compile(rb'"((?:[^"]++|"")*+)"([^,]*+),|((?:[^",][^,]*+)?),')
+
+
+class Kind(enum.Enum):
+    """What the fields of a column are, and what array they become."""
+
+    IMAGE_ID = "16 lower-case hex digits; uint64 array"
+    CATEGORY = "UTF-8 text with few distinct values; Category"
+    NUMBER = "finite decimal number; float64 array"
+    INTEGER = "decimal integer; int64 array"
+    OPTIONAL_INTEGER = "decimal integer, -1 where empty; int64 array"
+    TEXT = "any bytes; pyarrow BinaryArray"
+
+
+def find_fault(record: bytes, names: Sequence[str], wanted: Mapping[str, Kind]) -> tuple[Reject, str] | None:
+    """Tells why a record is no valid row.
+
+    Args:
+        record: one CSV record without its line end.
+        names: the names of the columns in file order.
+        wanted: the columns that are read and what they hold; all are in names. Of the others
+            only that they are there is checked.
+
+    Returns:
+        The reason and what was found, printable and at most MAX_DETAIL characters; None if the
+        record is a valid row. Of several faults the one that is found first counts: a NUL byte,
+        bad quotes, the number of fields, then the columns in the order of wanted.
+    """
+    if b"\0" in record:
+        return Reject.MALFORMED_ROW, _detail("NUL byte", record)
+    try:
+        fields = _split_fields(record)
+    except ValueError as error:
+        return Reject.MALFORMED_ROW, _detail(str(error), record)
+    if len(fields) != len(names):
+        return Reject.MALFORMED_ROW, _detail(f"{len(names)} fields expected, {len(fields)} found", record)
+    by_name = dict(zip(names, fields, strict=True))
+    for name, kind in wanted.items():
+        if not _is_valid(by_name[name], kind):
+            reason = Reject.BAD_IMAGE_ID if kind is Kind.IMAGE_ID else Reject.MALFORMED_ROW
+            return reason, _detail(name, by_name[name])
+    return None
+
+
+def _split_fields(record: bytes) -> list[bytes]:
+    """Splits a record without line end; raises ValueError saying what is wrong with it."""
+    if b'"' not in record:
+        if b"\r" in record:
+            raise ValueError("carriage return in an unquoted field")
+        return record.split(b",")
+    fields = []
+    at = 0
+    text = record + b","
+    while at < len(text):
+        match = _FIELD.match(text, at)
+        if match is None:
+            raise ValueError("a quoted field is not closed")
+        quoted, rest, unquoted = match.groups()
+        if b"\r" in (rest if unquoted is None else unquoted):
+            raise ValueError("carriage return in an unquoted field")
+        fields.append(unquoted if quoted is None else quoted.replace(b'""', b'"') + rest)
+        at = match.end()
+    return fields
+
+
+def _is_valid(value: bytes, kind: Kind) -> bool:
+    match kind:
+        case Kind.IMAGE_ID:
+            return _IMAGE_ID.fullmatch(value) is not None
+        case Kind.CATEGORY:
+            return _is_utf8(value)
+        case Kind.NUMBER:
+            return _NUMBER.fullmatch(value) is not None and math.isfinite(float(value))
+        case Kind.OPTIONAL_INTEGER if not value:
+            return True
+        case Kind.INTEGER | Kind.OPTIONAL_INTEGER:
+            return _INTEGER.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
+        case Kind.TEXT:
+            return True
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _detail(what: str, value: bytes) -> str:
+    return f"{what}: {value[:MAX_DETAIL].decode('utf-8', 'backslashreplace')!r}"[:MAX_DETAIL]

@@ -1,0 +1,1 @@
+"""The generated sample dataset in the layout of any release."""

@@ -1,0 +1,197 @@
+"""The published layouts of Open Images V1 to V7: names of files, columns, values, line ends.
+
+Sources: READMEV1.md to READMEV3.md of github.com/openimages/dataset, sections "Data organization" and "Data Formats";
+storage.googleapis.com/openimages/web/download_v7.html and its pages of V4 to V6 for the names and columns of those.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from oi_tfrecord.openimages.schema import FLAGS
+
+RELEASES: Final = ("v1", "v2", "v3", "v4", "v5", "v6", "v7")
+
+FOLDERS: Final = dict(zip(RELEASES, ("2016_08", "2017_07", "2017_11", "2018_04", "v5", "v6", "v7"), strict=True))
+"""Folder of a release's files: as its tarballs unpack, or as the storage bucket has it."""
+
+Kind = Literal["images", "boxes", "human", "machine"]
+
+IMAGE_COLUMNS = (
+    "ImageID", "Subset", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL", "Author", "Title",
+    "OriginalSize", "OriginalMD5", "Thumbnail300KURL",
+)  # fmt: skip
+
+LABEL_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence")
+
+BOX_COLUMNS = (*LABEL_COLUMNS, "XMin", "XMax", "YMin", "YMax")
+
+FLAG_COLUMNS = tuple(FLAGS.values())
+
+CLICK_COLUMNS = tuple(f"XClick{number}{axis}" for axis in "XY" for number in (1, 2, 3, 4))
+
+_QUOTED_BEFORE_V4 = frozenset(("Author", "Title"))
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A CSV file of a split.
+
+    Attributes:
+        path: below the release's folder, with forward slashes.
+        kind: what it holds.
+        columns: its header.
+        boxable_only: whether labels of classes without boxes are left out.
+    """
+
+    path: str
+    kind: Kind
+    columns: tuple[str, ...]
+    boxable_only: bool = False
+
+
+def table_files(release: str, split: str) -> tuple[TableFile, ...]:
+    """Returns the CSV files that a release has for a split."""
+    number = RELEASES.index(release) + 1
+    if number == 1:
+        files = [
+            TableFile(f"images_2016_08/{split}/images.csv", "images", IMAGE_COLUMNS),
+            TableFile(f"machine_ann_2016_08/{split}/labels.csv", "machine", LABEL_COLUMNS),
+        ]
+        if split != "train":
+            files.append(TableFile(f"human_ann_2016_08/{split}/labels.csv", "human", LABEL_COLUMNS))
+        return tuple(files)
+    if number < 4:
+        return (
+            TableFile(f"{split}/images.csv", "images", IMAGE_COLUMNS),
+            TableFile(f"{split}/annotations-human-bbox.csv", "boxes", _box_columns(release, split)),
+            TableFile(f"{split}/annotations-human.csv", "human", LABEL_COLUMNS),
+            TableFile(f"{split}/annotations-machine.csv", "machine", LABEL_COLUMNS),
+        )
+    # V4 lies in the bucket in a folder for each split, later releases in one for all.
+    folder = f"{split}/" if number == 4 else ""
+    images = f"{split}-images-{'boxable-' if split == 'train' else ''}with-rotation.csv"
+    boxes = f"{'oidv6-' if number > 5 and split == 'train' else ''}{split}-annotations-bbox.csv"
+    human, machine = (f"{_label_prefix(number, split, kind)}-annotations-{kind}-imagelabels" for kind in _LABEL_KINDS)
+    return (
+        TableFile(folder + images, "images", (*IMAGE_COLUMNS, "Rotation")),
+        TableFile(folder + boxes, "boxes", _box_columns(release, split)),
+        TableFile(f"{folder}{split}-annotations-human-imagelabels-boxable.csv", "human", LABEL_COLUMNS, True),
+        TableFile(f"{folder}{human}.csv", "human", LABEL_COLUMNS),
+        TableFile(f"{folder}{machine}.csv", "machine", LABEL_COLUMNS),
+    )
+
+
+_LABEL_KINDS = ("human", "machine")
+
+
+def _label_prefix(number: int, split: str, kind: str) -> str:
+    if number == 7:
+        return f"oidv7-{'val' if split == 'validation' else split}"
+    return f"oidv6-{split}" if number == 6 and split == "train" and kind == "human" else split
+
+
+def _box_columns(release: str, split: str) -> tuple[str, ...]:
+    if split == "train" and release in ("v2", "v3"):
+        return BOX_COLUMNS
+    clicks = CLICK_COLUMNS if split == "train" and release in ("v6", "v7") else ()
+    return (*BOX_COLUMNS, *FLAG_COLUMNS, *clicks)
+
+
+def values_of(release: str, kind: Kind, row: Mapping[str, str]) -> dict[str, str]:
+    """Returns a row with the values that a release has for what later ones write otherwise.
+
+    Args:
+        release: its name.
+        kind: what the row is of.
+        row: column to value, as V3's validation split has it, with the columns of later releases added.
+    """
+    values = dict(row)
+    if kind in ("boxes", "human") and release in ("v1", "v2"):
+        values["Source"] = "human"
+    if kind == "human" and release == "v1":
+        values["Confidence"] = f"{float(row['Confidence']):.1f}"
+    if kind == "boxes" and release not in ("v1", "v2", "v3") and row["Source"] == "activemil":
+        # Boxes that nobody drew were not asked for their attributes.
+        values |= dict.fromkeys(FLAG_COLUMNS, "-1")
+    if kind == "boxes" and row["Source"] != "xclick":
+        values |= dict.fromkeys(CLICK_COLUMNS, "-1.0")
+    return values
+
+
+def format_table(release: str, file: TableFile, rows: Sequence[Mapping[str, str]]) -> bytes:
+    """Returns a CSV file; lines end in LF.
+
+    Args:
+        release: up to V3 authors and titles are quoted always, later where it is needed.
+        file: its columns.
+        rows: column to value.
+    """
+    quoted = _QUOTED_BEFORE_V4 if release in ("v1", "v2", "v3") else frozenset[str]()
+    lines = [",".join(file.columns)]
+    for row in rows:
+        lines.append(",".join(_field(row[column], always=column in quoted) for column in file.columns))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _field(text: str, always: bool = False) -> str:
+    return '"' + text.replace('"', '""') + '"' if always or set(text) & set('",\n') else text
+
+
+def class_files(
+    release: str,
+    names: Mapping[str, str],
+    boxable: Sequence[str],
+    trainable: Sequence[str],
+    box_trainable: Sequence[str],
+) -> dict[str, bytes]:
+    """Returns the class files of a release by path.
+
+    Args:
+        release: its name.
+        names: MID to display name, in MID order (`_` ignored).
+        boxable: MIDs that have boxes, in MID order.
+        trainable: MIDs that have labels enough, in MID order.
+        box_trainable: MIDs that are both; the commonest first.
+    """
+    if release == "v1":
+        text = io.StringIO(newline="")
+        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
+            (mid, name.lower()) for mid, name in sorted(names.items())
+        )
+        return {"dict.csv": text.getvalue().encode()}
+    if release in ("v2", "v3"):
+        # Most lines end in CRLF, some in LF (121 of V3's 19,995).
+        ends = ["\n" if number % 8 == 5 else "\r\n" for number in range(len(names))]
+        lists = {
+            "classes.txt": list(names),
+            "classes-trainable.txt": trainable,
+            "classes-bbox.txt": boxable,
+            "classes-bbox-trainable.txt": box_trainable,
+        }
+        return {
+            "class-descriptions.csv": _descriptions(names, names, ends),
+            **{path: "".join(f"{mid}\n" for mid in members).encode() for path, members in lists.items()},
+        }
+    # The boxable file ends in LF in V4; V5 and V6 share one that ends in CRLF but for its last line; V7's has a header.
+    end = "\n" if release == "v4" else "\r\n"
+    ends = [end] * len(boxable)
+    if release in ("v5", "v6"):
+        ends[-1] = "\n"
+    boxable_prefix = "oidv7-" if release == "v7" else ""
+    prefix = {"v6": "oidv6-", "v7": "oidv7-"}.get(release, "")
+    full_end = "\n" if release in ("v4", "v6") else "\r\n"
+    header = f"LabelName,DisplayName{full_end}".encode()
+    return {
+        f"{boxable_prefix}class-descriptions-boxable.csv": (header if boxable_prefix else b"")
+        + _descriptions(boxable, names, ends),
+        f"{prefix}class-descriptions.csv": (header if prefix else b"")
+        + _descriptions(names, names, [full_end] * len(names)),
+        f"{prefix}classes-trainable.txt": "".join(f"{mid}\n" for mid in trainable).encode(),
+    }
+
+
+def _descriptions(mids: Sequence[str] | Mapping[str, str], names: Mapping[str, str], ends: Sequence[str]) -> bytes:
+    return "".join(f"{mid},{_field(names[mid])}{end}" for mid, end in zip(mids, ends, strict=True)).encode()

@@ -1,0 +1,69 @@
+"""The hierarchy of the boxable classes: which classes include a class, and which it includes.
+
+Source: bbox_labels_600_hierarchy.json of V4 to V7, a tree of `LabelName`, `Subcategory` and `Part`; as the
+Object Detection API does (dataset_tools/oid_hierarchical_labels_expansion.py), only `Subcategory` is followed,
+and the root, which stands for every class, is no class.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from oi_tfrecord.errors import InputError
+
+_REMEDY = "Give the published bbox_labels_600_hierarchy.json, or a file of its layout"
+
+
+@dataclasses.dataclass(frozen=True)
+class Hierarchy:
+    """The relations of classes.
+
+    Attributes:
+        ancestors: MID -> MIDs of all classes that include it, however far above, without itself and the root.
+        descendants: MID -> MIDs of all classes that it includes, however far below, without itself.
+    """
+
+    ancestors: Mapping[str, frozenset[str]]
+    descendants: Mapping[str, frozenset[str]]
+
+
+def parse_hierarchy(data: bytes, path: str) -> Hierarchy:
+    """Reads a hierarchy; a class may occur at several places of the tree, and has the ancestors of all.
+
+    Args:
+        data: the JSON file.
+        path: its name, for errors.
+
+    Raises:
+        InputError: if it is no such tree, or a class includes itself.
+    """
+    try:
+        root = json.loads(data)
+    except ValueError as error:
+        raise InputError(path, f"is not JSON: {error}", _REMEDY) from error
+    ancestors: dict[str, set[str]] = {}
+    # A deep tree must not end in Python's limit of recursion.
+    pending: list[tuple[Any, frozenset[str], bool]] = [(root, frozenset(), True)]
+    while pending:
+        node, above, is_root = pending.pop()
+        name = node.get("LabelName") if isinstance(node, dict) else None
+        children = node.get("Subcategory", []) if isinstance(node, dict) else None
+        if not isinstance(name, str) or not isinstance(children, list):
+            raise InputError(path, "an entry is not a class with LabelName and a list Subcategory", _REMEDY)
+        if name in above:
+            raise InputError(path, f"the class {name} includes itself", _REMEDY)
+        if not is_root:
+            ancestors.setdefault(name, set()).update(above)
+            above |= {name}
+        pending.extend((child, above, False) for child in children)
+    descendants: dict[str, set[str]] = {name: set() for name in ancestors}
+    for name, above_it in ancestors.items():
+        for ancestor in above_it:
+            if name in ancestors[ancestor]:
+                raise InputError(path, f"the classes {name} and {ancestor} include each other", _REMEDY)
+            descendants[ancestor].add(name)
+    return Hierarchy(
+        {name: frozenset(names) for name, names in ancestors.items()},
+        {name: frozenset(names) for name, names in descendants.items()},
+    )

@@ -1,0 +1,66 @@
+"""The Rotation column of V4 and later: its values, and boxes turned by them.
+
+"0, 90, 180, and 270, which refer to the degrees (counterclockwise) that the image and boxes should be
+rotated"; an image that was no longer on Flickr has none
+(https://storage.googleapis.com/openimages/web/2018-05-17-rotation-information.html).
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from oi_tfrecord.openimages.schema import COORDINATES
+
+ROTATION_COLUMN = "Rotation"
+
+ANGLES = (0, 90, 180, 270)
+
+NOT_KNOWN = -1
+"""The column has no value for the image."""
+
+NO_ANGLE = -2
+"""The column has a value that is none of ANGLES."""
+
+_VALUES = {b"": NOT_KNOWN, b"nan": NOT_KNOWN} | {
+    text.encode(): angle for angle in ANGLES for text in (f"{angle}", f"{angle}.0")
+}
+
+
+def parse_rotations(texts: pa.Array) -> np.ndarray:
+    """Reads the values of the Rotation column, `90`, `90.0` and the like.
+
+    Args:
+        texts: binary array [n].
+
+    Returns:
+        int16 array [n] of ANGLES, NOT_KNOWN or NO_ANGLE.
+    """
+    encoded = texts.dictionary_encode()
+    values = [_VALUES.get(value.strip().lower(), NO_ANGLE) for value in encoded.dictionary.to_pylist()]
+    return np.array(values, np.int16)[encoded.indices.to_numpy(zero_copy_only=False)]
+
+
+def turn_boxes(rows: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Turns boxes as their images are turned.
+
+    Args:
+        rows: BOX_ROW array [n]; xmin, xmax, ymin, ymax are fractions of the width and height of the
+            stored image, origin top left, x to the right and y down.
+        degrees: int array [n], counter-clockwise; values other than 90, 180 and 270 turn nothing.
+
+    Returns:
+        BOX_ROW array [n] with fractions of the turned image's sides; xmin <= xmax and ymin <= ymax
+        where they were so before.
+    """
+    turned = rows.copy()
+    xmin, xmax, ymin, ymax = (rows[name] for name in COORDINATES)
+    one = np.float32(1)
+    for angle, sides in (
+        # What was right is at the top, what was at the top is left.
+        (90, (ymin, ymax, one - xmax, one - xmin)),
+        (180, (one - xmax, one - xmin, one - ymax, one - ymin)),
+        (270, (one - ymax, one - ymin, xmin, xmax)),
+    ):
+        chosen = degrees == angle
+        for name, side in zip(COORDINATES, sides, strict=True):
+            turned[name][chosen] = side[chosen]
+    return turned

@@ -1,0 +1,131 @@
+"""The tables of Open Images: their columns, and the fixed-width rows the join works on."""
+
+import dataclasses
+import enum
+
+import numpy as np
+
+NO_COLUMN = -2
+
+UNKNOWN = -1
+
+
+class Table(enum.StrEnum):
+    """A table of a release (DESIGN.md section 1)."""
+
+    METADATA = "metadata"
+    BOXES = "boxes"
+    HUMAN_LABELS = "human_labels"
+    MACHINE_LABELS = "machine_labels"
+    MASKS = "masks"
+
+
+class Listing(enum.StrEnum):
+    """What is joined as the tables are, but comes from no CSV file."""
+
+    IMAGE_FILES = "image_files"
+    MASK_FILES = "mask_files"
+
+
+LABEL_TABLES = (Table.HUMAN_LABELS, Table.MACHINE_LABELS)
+
+MACHINE_SOURCE = "machine"
+
+HUMAN_SOURCES = ("verification", "crowdsource-verification", "human")
+"""Values of Source of image-level labels; an unknown one is kept, and counted."""
+
+COORDINATES = {"xmin": "XMin", "xmax": "XMax", "ymin": "YMin", "ymax": "YMax"}
+"""Field of a box row to its column; the CSV order is XMin, XMax, YMin, YMax."""
+
+MASK_COORDINATES = {"xmin": "BoxXMin", "xmax": "BoxXMax", "ymin": "BoxYMin", "ymax": "BoxYMax"}
+"""Field of a mask row to its column: the box that the mask is of."""
+
+MASK_PATH = "MaskPath"
+"""Text kept beside a mask row: the name of its PNG."""
+
+FLAGS = {
+    "occluded": "IsOccluded",
+    "truncated": "IsTruncated",
+    "group_of": "IsGroupOf",
+    "depiction": "IsDepiction",
+    "inside": "IsInside",
+}
+"""Field of a box row to its column: 0, 1, -1 unknown, or NO_COLUMN where the file has none."""
+
+ATTRIBUTION = {
+    "license": "License",
+    "author": "Author",
+    "profile_url": "AuthorProfileURL",
+    "title": "Title",
+    "landing_url": "OriginalLandingURL",
+}
+"""Text kept for attribution (CC BY), by its column in the metadata table."""
+
+_ROW = [("image_id", "<u8"), ("line", "<u4")]
+
+_LABEL = [("label", "<u2"), ("source", "u1"), ("confidence", "<f4")]
+
+METADATA_ROW = np.dtype([*_ROW, ("excluded", "u1")])
+
+LABEL_ROW = np.dtype(_ROW + _LABEL)
+
+BOX_ROW = np.dtype(_ROW + _LABEL + [(name, "<f4") for name in COORDINATES] + [(name, "i1") for name in FLAGS])
+
+MASK_ROW = np.dtype([*_ROW, ("label", "<u2"), *((name, "<f4") for name in MASK_COORDINATES)])
+
+ROW_TYPES = {
+    Table.METADATA: METADATA_ROW,
+    Table.BOXES: BOX_ROW,
+    Table.HUMAN_LABELS: LABEL_ROW,
+    Table.MACHINE_LABELS: LABEL_ROW,
+    Table.MASKS: MASK_ROW,
+}
+"""dtype of a table's rows. `line` counts from 0 within the row's range; `label` is a vocabulary code;
+`source` indexes the batch's source names; coordinates are normalised to [0, 1]; `excluded` is 1 for an
+image that is left out but known, so that its annotations are left out too and are no orphans."""
+
+IMAGE_FILE_ROW = np.dtype(
+    [
+        *_ROW,
+        ("offset", "<u8"),
+        ("stored", "<u4"),
+        ("size", "<u4"),
+        ("crc32", "<u4"),
+        ("skip", "<u4"),
+        ("bits", "u1"),
+        ("storing", "u1"),
+    ]
+)
+"""dtype of where an image or a mask is in an archive, whose number is that of the row's file: `stored` bytes from
+`offset` hold the `size` bytes of it in the way `storing` says (archive_index.Storing); `skip` and `bits`, and the
+text WINDOW (bytes) beside the row, say how to inflate it from the middle of a tar.gz (gzip_index.Extract)."""
+
+WINDOW = "window"
+
+FILE_NAME = "file_name"
+"""Text beside the row of a mask in an archive: its name without folders."""
+
+REQUIRED_COLUMNS = {
+    Table.METADATA: ("ImageID",),
+    Table.BOXES: ("ImageID", "LabelName", *COORDINATES.values()),
+    Table.HUMAN_LABELS: ("ImageID", "LabelName", "Confidence"),
+    Table.MACHINE_LABELS: ("ImageID", "LabelName", "Confidence"),
+    Table.MASKS: (MASK_PATH, "ImageID", "LabelName", *MASK_COORDINATES.values()),
+}
+
+QUOTED_LINE_BREAKS = {Table.METADATA}
+"""Tables with free text, in which a quoted field may hold a line break."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class RangeKey:
+    """Names one range of one CSV file; the order of keys is the order of the rows."""
+
+    table: Table | Listing
+    file: int
+    index: int
+
+
+def row_type(table: Table | Listing) -> np.dtype:
+    """Returns the dtype of the rows of a table or listing."""
+    return ROW_TYPES[table] if isinstance(table, Table) else IMAGE_FILE_ROW

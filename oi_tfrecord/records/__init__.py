@@ -1,0 +1,1 @@
+"""tf.train.Example, TFRecord framing, record keys, label maps, shard names."""

@@ -1,0 +1,179 @@
+"""Values of a parsed Example by key, of the kind that is expected there."""
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+_HEX_ID = re.compile(rb"[0-9a-f]{16}")
+
+Values: TypeAlias = "list[bytes] | np.ndarray | None"
+"""Of a key: a list of bytes, a float32 or int64 array, or None where the Feature has no kind."""
+
+
+def image_id_of(features: Mapping[str, Values], ours: bool) -> bytes:
+    """Returns the ImageID of a record; for records of others the source id or, without one, the file name."""
+    for key in ("image/source_id", "image/filename"):
+        values = features.get(key)
+        if isinstance(values, list) and values and values[0]:
+            name = values[0].removesuffix(b".jpg") if key == "image/filename" else values[0]
+            if not ours or _HEX_ID.fullmatch(name):
+                return name
+    return b""
+
+
+class RecordFault(ValueError):
+    """A record that cannot be used: its lists do not fit together, or a key is of another kind."""
+
+
+def get_numbers(example: Mapping[str, Values], key: str) -> np.ndarray:
+    """Returns the float32 or int64 values of a key; an empty array where it is not there.
+
+    Raises:
+        RecordFault: if it holds bytes.
+    """
+    values = example.get(key)
+    if values is None:
+        return np.zeros(0, np.float32)
+    # An empty list of bytes stands where some writers had nothing to say.
+    if isinstance(values, list):
+        if values:
+            raise RecordFault(f"{key} holds bytes")
+        return np.zeros(0, np.float32)
+    return values
+
+
+def get_strings(example: Mapping[str, Values], key: str) -> list[bytes]:
+    """Returns the bytes values of a key; an empty list where it is not there.
+
+    Raises:
+        RecordFault: if it holds numbers.
+    """
+    values = example.get(key)
+    if values is None or len(values) == 0:
+        return []
+    if not isinstance(values, list):
+        raise RecordFault(f"{key} holds numbers")
+    return values
+
+
+def get_integer(example: Mapping[str, Values], key: str) -> int:
+    """Returns the first number of a key, 0 where there is none."""
+    values = get_numbers(example, key)
+    return int(values[0]) if len(values) else 0
+
+
+def get_bytes(example: Mapping[str, Values], key: str) -> bytes:
+    """Returns the first bytes value of a key, empty where there is none."""
+    values = get_strings(example, key)
+    return values[0] if values else b""
+
+
+def get_classes(example: Mapping[str, Values], prefix: str, mid_of: Mapping[int, str]) -> list[str]:
+    """Returns the MIDs of `<prefix>/text`, or by the ids of `<prefix>/label` where there are no texts.
+
+    Args:
+        example: a parsed Example.
+        prefix: `image/object/class`, `image/class` or `image/machine_class`.
+        mid_of: MID of each label map id; another id becomes `id N`.
+    """
+    if texts := get_strings(example, f"{prefix}/text"):
+        return [decode(text) for text in texts]
+    ids = get_numbers(example, f"{prefix}/label").astype(int).tolist()
+    return [mid_of.get(number, f"id {number}") for number in ids]
+
+
+def check_lengths(lengths: Mapping[str, int], count: int) -> None:
+    """Checks that lists belong to the same boxes or labels.
+
+    Args:
+        lengths: of the lists by what they hold.
+        count: what each must be.
+
+    Raises:
+        RecordFault: naming the first that is not.
+    """
+    for name, length in lengths.items():
+        if length != count:
+            raise RecordFault(f"it has {length} values of {name} for {count} boxes or labels")
+
+
+def decode(value: bytes) -> str:
+    """Returns text as it is shown; bytes that are no UTF-8 become a replacement character."""
+    return value.decode(errors="replace")
+
+
+class ExampleError(ValueError):
+    """Bytes that are no `tf.train.Example`."""
+
+
+def parse_example(data: bytes) -> dict[str, Values]:
+    """Parses one Example.
+
+    Args:
+        data: the serialised message, as in a TFRecord.
+
+    Returns:
+        Key to values, keys in order. The kind of an empty list is kept: `[]`, or an empty float32 or int64 array.
+
+    Raises:
+        ExampleError: if the bytes are no Example.
+    """
+    message_type, decode_error = _protobuf()
+    try:
+        features = message_type.FromString(data).features.feature
+    except decode_error as error:
+        raise ExampleError(f"not a tf.train.Example: {error}") from error
+    return {key: _values(features[key]) for key in sorted(features)}
+
+
+def _values(feature: Any) -> Values:
+    kind = feature.WhichOneof("kind")
+    if kind is None:
+        return None
+    if kind == "bytes_list":
+        return list(feature.bytes_list.value)
+    return np.array(getattr(feature, kind).value, np.float32 if kind == "float_list" else np.int64)
+
+
+@functools.cache
+def _protobuf() -> tuple[Any, type[Exception]]:
+    """Returns the class of Example and the error of its parser."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+
+    # A pool and a package of its own, so that TensorFlow's descriptors may be in the same process.
+    file = descriptor_pb2.FileDescriptorProto(name="oi_tfrecord/example.proto", package="oi_tfrecord", syntax="proto3")
+    field = descriptor_pb2.FieldDescriptorProto
+
+    def add(name: str, *fields: tuple[str, int, int, int, str]) -> Any:
+        described = file.message_type.add(name=name)
+        for label, number, repeated, kind, type_name in fields:
+            described.field.add(name=label, number=number, label=repeated, type=kind, type_name=type_name or None)
+        return described
+
+    one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
+    add("BytesList", ("value", 1, many, field.TYPE_BYTES, ""))
+    add("FloatList", ("value", 1, many, field.TYPE_FLOAT, ""))
+    add("Int64List", ("value", 1, many, field.TYPE_INT64, ""))
+    kinds = (("bytes_list", "BytesList"), ("float_list", "FloatList"), ("int64_list", "Int64List"))
+    feature = add(
+        "Feature",
+        *(
+            (name, number, one, field.TYPE_MESSAGE, f".oi_tfrecord.{kind}")
+            for number, (name, kind) in enumerate(kinds, 1)
+        ),
+    )
+    feature.oneof_decl.add(name="kind")
+    for described in feature.field:
+        described.oneof_index = 0
+    features = add("Features", ("feature", 1, many, field.TYPE_MESSAGE, ".oi_tfrecord.Features.FeatureEntry"))
+    entry = features.nested_type.add(name="FeatureEntry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, label=one, type=field.TYPE_STRING)
+    entry.field.add(name="value", number=2, label=one, type=field.TYPE_MESSAGE, type_name=".oi_tfrecord.Feature")
+    add("Example", ("features", 1, one, field.TYPE_MESSAGE, ".oi_tfrecord.Features"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("oi_tfrecord.Example")), message.DecodeError

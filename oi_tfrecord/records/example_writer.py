@@ -1,0 +1,117 @@
+"""Serialises `tf.train.Example` without TensorFlow, byte for byte as it does deterministically.
+
+Wire format: tensorflow/core/example/{example,feature}.proto; map entries are written in the
+order of their keys, as `SerializeToString(deterministic=True)` does.
+"""
+
+from collections.abc import Sequence
+
+_SMALL_VARINTS = tuple(
+    bytes((value,)) if value < 0x80 else bytes((value & 0x7F | 0x80, value >> 7)) for value in range(1 << 14)
+)
+
+_BYTES, _FLOAT, _INT64 = b"\x0a", b"\x12", b"\x1a"
+
+
+def varint(value: int) -> bytes:
+    """Returns a non-negative integer below 2**64 in protobuf's base-128 form."""
+    if value < 1 << 14:
+        return _SMALL_VARINTS[value]
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def bytes_value(value: bytes) -> bytes:
+    """Returns one element of a BytesList."""
+    return b"\x0a" + varint(len(value)) + value
+
+
+def bytes_feature(values: Sequence[bytes]) -> bytes:
+    """Returns a Feature with a BytesList of `values`."""
+    return joined_bytes_feature(b"".join(map(bytes_value, values)))
+
+
+def joined_bytes_feature(elements: bytes) -> bytes:
+    """Returns a Feature with a BytesList whose elements are already encoded by `bytes_value`."""
+    return _BYTES + varint(len(elements)) + elements
+
+
+def float_feature(packed: bytes) -> bytes:
+    """Returns a Feature with a FloatList.
+
+    Args:
+        packed: the values as little-endian float32, 4 bytes each.
+    """
+    return _packed(_FLOAT, packed)
+
+
+def int64_feature(values: Sequence[int]) -> bytes:
+    """Returns a Feature with an Int64List of `values`, each in [-2**63, 2**63)."""
+    return joined_int64_feature(b"".join(varint(value & 0xFFFFFFFFFFFFFFFF) for value in values))
+
+
+def joined_int64_feature(packed: bytes) -> bytes:
+    """Returns a Feature with an Int64List whose values are already encoded by `varint`."""
+    return _packed(_INT64, packed)
+
+
+def _packed(kind: bytes, packed: bytes) -> bytes:
+    if not packed:
+        return kind + b"\x00"
+    body = b"\x0a" + varint(len(packed)) + packed
+    return kind + varint(len(body)) + body
+
+
+class EntryEncoder:
+    """Encodes the map entry of one feature key."""
+
+    def __init__(self, key: str):
+        encoded = key.encode()
+        self.key = key
+        self._prefix = b"\x0a" + varint(len(encoded)) + encoded + b"\x12"
+
+    def encode(self, feature: bytes) -> bytes:
+        """Returns the entry of this key with `feature` as value."""
+        body_length = len(self._prefix) + len(size := varint(len(feature))) + len(feature)
+        return b"".join((b"\x0a", varint(body_length), self._prefix, size, feature))
+
+    def encode_around(self, value_length: int) -> bytes:
+        """Returns the entry of a BytesList with one value of `value_length` bytes, up to that value.
+
+        The value itself ends the entry, so it can be written from where it lies.
+        """
+        element = b"\x0a" + varint(value_length)
+        list_length = len(element) + value_length
+        feature = _BYTES + varint(list_length) + element
+        feature_length = len(feature) + value_length
+        body = self._prefix + varint(feature_length) + feature
+        return b"\x0a" + varint(len(body) + value_length) + body
+
+
+def assemble(before: bytes, value: bytes, after: bytes) -> tuple[bytes, bytes, bytes]:
+    """Returns the pieces of an Example from the entries before and after a large value.
+
+    Args:
+        before: encoded entries, ending with what `encode_around` returned.
+        value: the large value; it is passed on, not copied.
+        after: the encoded entries that follow.
+
+    Returns:
+        Three pieces whose concatenation is the serialised Example.
+    """
+    length = len(before) + len(value) + len(after)
+    return b"\x0a" + varint(length) + before, value, after
+
+
+def encode_example(features: dict[str, bytes]) -> bytes:
+    """Returns a serialised Example.
+
+    Args:
+        features: key to encoded Feature.
+    """
+    entries = b"".join(EntryEncoder(key).encode(features[key]) for key in sorted(features))
+    return b"\x0a" + varint(len(entries)) + entries

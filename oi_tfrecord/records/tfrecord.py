@@ -1,0 +1,116 @@
+"""The TFRecord framing: length, masked CRC-32C of the length, data, masked CRC-32C of the data.
+
+Source: tensorflow/core/lib/io/record_writer.h; the mask is `masked_crc` of
+tensorflow/core/lib/hash/crc32c.h.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import google_crc32c
+
+_LENGTH = struct.Struct("<Q")
+
+_CRC = struct.Struct("<I")
+
+_HEADER = struct.Struct("<QI")
+
+_MASK_DELTA = 0xA282EAD8
+
+HEADER_BYTES = _HEADER.size
+
+FOOTER_BYTES = _CRC.size
+
+MAX_LENGTH = (1 << 31) - 1
+"""Protobuf messages are not larger (protobuf.dev, "Proto Limits"), so a longer record is no Example."""
+
+
+class FramingError(ValueError):
+    """A TFRecord file that does not follow the framing."""
+
+    def __init__(self, record: int, offset: int, problem: str):
+        """Initializes the instance.
+
+        Args:
+            record: number of the record in the file, from 0.
+            offset: byte offset of its header.
+            problem: what is wrong.
+        """
+        super().__init__(record, offset, problem)
+        self.record = record
+        self.offset = offset
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"record {self.record} at byte {self.offset}: {self.problem}"
+
+
+def mask_crc(crc: int) -> int:
+    """Returns the masked form of a CRC-32C, a 32-bit integer."""
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def frame(pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Returns the header and footer of the record whose data is the concatenation of `pieces`.
+
+    Args:
+        pieces: the record's data, in order; it is not copied.
+
+    Returns:
+        12 bytes that go before the data and 4 that go after it.
+    """
+    crc = 0
+    length = 0
+    for piece in pieces:
+        crc = google_crc32c.extend(crc, piece)
+        length += len(piece)
+    packed = _LENGTH.pack(length)
+    return packed + _CRC.pack(mask_crc(google_crc32c.value(packed))), _CRC.pack(mask_crc(crc))
+
+
+def read_header(header: bytes, record: int, offset: int) -> int:
+    """Returns the length of a record's data, from the 12 bytes before it.
+
+    Args:
+        header: fewer than 12 bytes if the file ends there.
+        record, offset: number and place of the record, for the error.
+
+    Raises:
+        FramingError: if the header is cut off its CRC does not match, or no Example is so long.
+    """
+    if len(header) < HEADER_BYTES:
+        raise FramingError(record, offset, f"header cut off after {len(header)} of {HEADER_BYTES} bytes")
+    length, length_crc = _HEADER.unpack(header)
+    if mask_crc(google_crc32c.value(header[:8])) != length_crc:
+        raise FramingError(record, offset, "CRC of the length does not match")
+    if length > MAX_LENGTH:
+        raise FramingError(record, offset, f"the length is {length} bytes, more than an Example can have")
+    return int(length)
+
+
+def read_records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yields each record of a TFRecord file, its CRCs checked.
+
+    Args:
+        stream: the file, opened for reading bytes.
+
+    Yields:
+        (byte offset of the record's header, the record's data).
+
+    Raises:
+        FramingError: at the first record that is cut off or whose CRC does not match.
+    """
+    record = 0
+    offset = 0
+    while header := stream.read(HEADER_BYTES):
+        length = read_header(header, record, offset)
+        body = stream.read(length + FOOTER_BYTES)
+        if len(body) < length + FOOTER_BYTES:
+            raise FramingError(record, offset, f"data cut off after {len(body)} of {length + FOOTER_BYTES} bytes")
+        data = body[:length]
+        if mask_crc(google_crc32c.value(data)) != _CRC.unpack_from(body, length)[0]:
+            raise FramingError(record, offset, "CRC of the data does not match")
+        yield offset, data
+        offset += HEADER_BYTES + length + FOOTER_BYTES
+        record += 1

@@ -1,0 +1,1 @@
+"""What a user can choose: the configuration, YAML files, Beam's flags."""

@@ -1,0 +1,1 @@
+"""Where image bytes come from: files, archives, URLs, and the downloader."""

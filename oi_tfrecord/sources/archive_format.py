@@ -1,0 +1,199 @@
+"""What tar and zip archives hold and where: names, offsets and sizes, no image bytes."""
+
+import dataclasses
+import enum
+import re
+import struct
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+HEAD_BYTES = 512
+"""Bytes at the start of a file that tell what archive it is."""
+
+LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
+"""Local file header of a zip (APPNOTE.TXT 4.3.7): signature, version, flags, method, time, date, CRC-32,
+compressed size, size, length of the name, length of the extra field."""
+
+LOCAL_SIGNATURE = b"PK\x03\x04"
+
+_IMAGE_NAME = re.compile(r"([0-9a-f]{16})\.(?i:jpe?g|png|gif|webp|bmp)")
+
+_MASK_NAME = re.compile(r"([0-9a-f]{16})_.*\.(?i:png)")
+
+_ENCRYPTED = 1
+
+_SIZES_FOLLOW = 8
+
+_IS_UTF8 = 0x800
+
+_ZIP64 = 0xFFFFFFFF
+
+_UNREAD_KINDS = ((b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "Zstandard"), (b"7z\xbc\xaf", "7z"))
+
+
+class ArchiveKind(enum.StrEnum):
+    """Archives that are read in place."""
+
+    TAR = "tar"
+    TAR_GZ = "tar.gz"
+    ZIP = "zip"
+
+
+class Storing(enum.IntEnum):
+    """How the bytes of a member lie in its archive."""
+
+    PLAIN = 0
+    ZIP_STORED = 1
+    ZIP_DEFLATED = 2
+    GZIP = 3
+    UNREADABLE = 4
+
+
+class ArchiveDamaged(Exception):
+    """The rest of an archive cannot be listed; what came before is good."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Member:
+    """A file within an archive.
+
+    Attributes:
+        name: path within the archive.
+        offset: of its first byte in the (unpacked) tar, or of its local header in the zip.
+        size: bytes of the file.
+        stored: bytes that it takes in the archive.
+        storing: how they are to be read.
+        crc32: of the file, where the archive tells.
+    """
+
+    name: str
+    offset: int
+    size: int
+    stored: int
+    storing: Storing
+    crc32: int = 0
+
+
+def find_kind(head: bytes) -> ArchiveKind:
+    """Returns the kind of an archive.
+
+    Args:
+        head: its first HEAD_BYTES bytes, or all if it has fewer.
+
+    Raises:
+        ValueError: saying what the file is instead.
+    """
+    if head.startswith(b"\x1f\x8b"):
+        return ArchiveKind.TAR_GZ
+    if head.startswith((LOCAL_SIGNATURE, b"PK\x05\x06")):
+        return ArchiveKind.ZIP
+    for start, name in _UNREAD_KINDS:
+        if head.startswith(start):
+            raise ValueError(f"is compressed with {name}, which gives no access to its middle")
+    if not head:
+        raise ValueError("is empty")
+    # A tar without any file starts with its end mark, zeros.
+    if any(head):
+        try:
+            tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            raise ValueError("is neither tar, tar.gz nor zip") from None
+    return ArchiveKind.TAR
+
+
+def find_image_id(name: str) -> int | None:
+    """Returns the ImageID that a member's base name gives, None if it is no image name."""
+    found = _IMAGE_NAME.fullmatch(name.rpartition("/")[2])
+    return int(found[1], 16) if found else None
+
+
+def find_mask_image(name: str) -> int | None:
+    """Returns the ImageID that a member's base name gives as that of a mask, None if it is no mask's name.
+
+    Published masks are called `<ImageID>_<MID without slashes>_<BoxID>.png`.
+    """
+    found = _MASK_NAME.fullmatch(name.rpartition("/")[2])
+    return int(found[1], 16) if found else None
+
+
+def list_tar(stream: BinaryIO) -> Iterator[Member]:
+    """Yields the files of a tar (ustar, GNU or PAX), one that the end of the tar cuts off included.
+
+    Args:
+        stream: the tar; it is only moved forward, but for the last 512 bytes.
+
+    Raises:
+        ArchiveDamaged: after the last good member, if no end mark follows it.
+    """
+    try:
+        tar = tarfile.TarFile(fileobj=stream, encoding="utf-8", errors="surrogateescape")
+    except tarfile.ReadError as error:
+        raise ArchiveDamaged(f"is no tar: {error}") from None
+    with tar:
+        while True:
+            try:
+                info = tar.next()
+            except tarfile.ReadError as error:
+                raise ArchiveDamaged(f"is cut off at byte {tar.offset:,} of the tar: {error}") from None
+            if info is None:
+                break
+            # It would keep all members for access by name.
+            tar.members = []  # type: ignore[attr-defined]
+            if info.isreg() and info.sparse is None:
+                yield Member(info.name, info.offset_data, info.size, info.size, Storing.PLAIN)
+            elif not info.isdir():
+                yield Member(info.name, info.offset_data, 0, 0, Storing.UNREADABLE)
+        # tarfile takes anything that is no header for the end.
+        stream.seek(tar.offset)
+        end = stream.read(tarfile.BLOCKSIZE)
+        if any(end):
+            raise ArchiveDamaged(f"is damaged: no header at byte {tar.offset:,} of the tar")
+        if len(end) < tarfile.BLOCKSIZE:
+            raise ArchiveDamaged(f"ends at byte {tar.offset + len(end):,} of the tar, without its end mark")
+
+
+def list_zip(stream: BinaryIO) -> Iterator[Member]:
+    """Yields the files of a zip, from its directory or, if that is cut off, from what precedes each file.
+
+    Raises:
+        ArchiveDamaged: after the last good member, if there is no directory.
+    """
+    try:
+        archive = zipfile.ZipFile(stream)
+    except zipfile.BadZipFile:
+        yield from _scan_zip(stream)
+        raise ArchiveDamaged("has no directory at its end: it is cut off") from None
+    for info in archive.infolist():
+        if not info.is_dir():
+            storing = _zip_storing(info.flag_bits, info.compress_type)
+            yield Member(info.filename, info.header_offset, info.file_size, info.compress_size, storing, info.CRC)
+
+
+def _scan_zip(stream: BinaryIO) -> Iterator[Member]:
+    offset = 0
+    while True:
+        stream.seek(offset)
+        data = stream.read(LOCAL_HEADER.size)
+        if len(data) < LOCAL_HEADER.size:
+            return
+        signature, _, flags, method, _, _, crc32, stored, size, name_bytes, extra_bytes = LOCAL_HEADER.unpack(data)
+        if signature != LOCAL_SIGNATURE:
+            return
+        name = stream.read(name_bytes).decode("utf-8" if flags & _IS_UTF8 else "cp437", "replace")
+        extra = stream.read(extra_bytes)
+        if stored == _ZIP64 and extra[:2] == b"\x01\0" and len(extra) >= 20:
+            size, stored = struct.unpack_from("<QQ", extra, 4)
+        if flags & _SIZES_FOLLOW and not stored:
+            raise ArchiveDamaged(f"is cut off; the sizes of its files from byte {offset:,} on are lost with its end")
+        if not name.endswith("/"):
+            yield Member(name, offset, size, stored, _zip_storing(flags, method), crc32)
+        offset += LOCAL_HEADER.size + name_bytes + extra_bytes + stored
+
+
+def _zip_storing(flags: int, method: int) -> Storing:
+    if flags & _ENCRYPTED:
+        return Storing.UNREADABLE
+    known = {zipfile.ZIP_STORED: Storing.ZIP_STORED, zipfile.ZIP_DEFLATED: Storing.ZIP_DEFLATED}
+    return known.get(method, Storing.UNREADABLE)

@@ -1,0 +1,178 @@
+"""Archive listing."""
+
+import contextlib
+import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple, cast
+
+from oi_tfrecord import storage
+from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.openimages.csv.files import InputFile
+from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.sources.archive_format import (
+    HEAD_BYTES,
+    ArchiveDamaged,
+    ArchiveKind,
+    Member,
+    find_image_id,
+    find_kind,
+    find_mask_image,
+    list_tar,
+    list_zip,
+)
+from oi_tfrecord.sources.gzip_index import Extract, GzipIndexer, load_library
+from oi_tfrecord.storage.streams import ForwardStream
+
+_REMOTE_BUFFER = 8 << 20
+
+
+class Found(NamedTuple):
+    """An image in an archive; `extract` says how to inflate it where the archive itself is compressed."""
+
+    image_id: int
+    number: int
+    member: Member
+    extract: Extract | None = None
+
+
+def open_archives(
+    names: Sequence[str], split: str, listing: Listing = Listing.IMAGE_FILES, field: str = "archives"
+) -> list[InputFile]:
+    """Finds archives and checks that they can be read in place.
+
+    Args:
+        names: glob patterns with `{split}`; of an image that is in several archives, the first is taken.
+        split: name for `{split}`.
+        listing: what is to be found in them.
+        field: of the configuration, for the error.
+
+    Raises:
+        ConfigError: if a pattern matches nothing, or a package is missing.
+        InputError: if a file is no tar, tar.gz or zip.
+    """
+    found: dict[str, storage.FileInfo] = {}
+    for name in names:
+        infos = storage.match(name.replace("{split}", split))
+        if not infos:
+            raise ConfigError(field, f"no file matches {name.replace('{split}', split)}")
+        for info in infos:
+            found.setdefault(info.path, info)
+    files = []
+    for number, info in enumerate(found.values()):
+        if read_kind(info.path) is ArchiveKind.TAR_GZ:
+            load_library()
+        # `InputFile` is typed for the tables of a release; to the plan an archive is an input like them.
+        table = cast(Table, listing)
+        files.append(InputFile(table, number, info.path, info.size, info.modified, (), 0, 0))
+    return files
+
+
+def read_kind(path: str) -> ArchiveKind:
+    """Returns the kind of the archive at `path`.
+
+    Raises:
+        InputError: if it is none that is read in place.
+    """
+    try:
+        return find_kind(storage.read_range(path, 0, HEAD_BYTES))
+    except ValueError as error:
+        remedy = "Give tar, tar.gz or zip: unpack or recompress it, or leave it out of --archives"
+        raise InputError(path, str(error), remedy) from None
+
+
+class ArchiveListing:
+    """The images of an archive, found in one pass.
+
+    Attributes:
+        members: files seen so far, images or not.
+        passed: bytes of the archive that were read or skipped.
+        damage: what is wrong with the archive, known at its end.
+    """
+
+    def __init__(self, file: InputFile, on_progress: Callable[[int], None] = lambda size: None):
+        """Initializes the instance.
+
+        Args:
+            file: the archive.
+            on_progress: as in `read_archive`.
+        """
+        self._file = file
+        self._image_of = find_mask_image if file.table == Listing.MASK_FILES else find_image_id
+        self._on_progress = on_progress
+        self._progress = 0
+        self.passed = 0
+        self.members = 0
+        self.damage = ""
+
+    def images(self) -> Iterator[Found]:
+        """Yields the images; one that the end of the archive cuts off is among them.
+
+        Raises:
+            InputError: if a tar.gz holds no tar.
+        """
+        kind = read_kind(self._file.path)
+        with _open_buffered(self._file.path) as stream:
+            try:
+                if kind is ArchiveKind.TAR_GZ:
+                    yield from self._images_of_tar_gz(stream)
+                else:
+                    yield from self._select(list_zip(stream) if kind is ArchiveKind.ZIP else list_tar(stream))
+            except ArchiveDamaged as damage:
+                self._take_damage(damage)
+        self.passed = self._file.size
+        self._pass(self._file.size)
+
+    def _images_of_tar_gz(self, stream: BinaryIO) -> Iterator[Found]:
+        indexer = GzipIndexer(stream, self._file.size)
+        tar = cast(BinaryIO, ForwardStream(indexer.chunks()))
+        waiting: deque[Found] = deque()
+        try:
+            for found in self._select(list_tar(tar)):
+                waiting.append(found)
+                self.passed = indexer.read_bytes
+                # Until the places behind an image are known, it waits; then those before it are in the past.
+                while waiting and (extract := _extract(indexer, waiting[0])):
+                    yield waiting.popleft()._replace(extract=extract)
+                indexer.forget(waiting[0].member.offset if waiting else found.member.offset)
+        except ArchiveDamaged as damage:
+            self._take_damage(damage)
+        indexer.finish()
+        for found in waiting:
+            yield found._replace(extract=_extract(indexer, found))
+
+    def _select(self, members: Iterable[Member]) -> Iterator[Found]:
+        for number, member in enumerate(members):
+            self.members = number + 1
+            image_id = self._image_of(member.name)
+            if image_id is not None:
+                self.passed = member.offset
+                self._pass(member.offset)
+                yield Found(image_id, number, member)
+
+    def _take_damage(self, damage: ArchiveDamaged) -> None:
+        if not self.members:
+            remedy = "Download it again, and check its size"
+            raise InputError(self._file.path, str(damage), remedy) from None
+        self.damage = str(damage)
+
+    def _pass(self, offset: int) -> None:
+        # In a tar.gz, the offsets of members are not those of the file.
+        if self._progress < offset <= self._file.size:
+            self._on_progress(offset - self._progress)
+            self._progress = offset
+
+
+def _extract(indexer: GzipIndexer, found: Found) -> Extract | None:
+    return indexer.extract(found.member.offset, found.member.offset + found.member.size)
+
+
+@contextlib.contextmanager
+def _open_buffered(path: str) -> Iterator[BinaryIO]:
+    """Opens an archive for jumps from header to header."""
+    with storage.open_read(path) as stream:
+        if storage.is_local(path):
+            yield stream
+        else:
+            # A request costs more than to read over an image.
+            yield cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stream), _REMOTE_BUFFER))

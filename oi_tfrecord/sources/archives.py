@@ -1,0 +1,186 @@
+"""Images within archives, read where they are: the join says at which bytes."""
+
+import contextlib
+import dataclasses
+import functools
+import gzip
+import itertools
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from oi_tfrecord import storage
+from oi_tfrecord.images.values import ImageRejected
+from oi_tfrecord.join.archive_places import ImageFiles
+from oi_tfrecord.join.join_shard import JoinedShard
+from oi_tfrecord.openimages.csv.files import InputFile
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.sources.archive_format import LOCAL_HEADER, LOCAL_SIGNATURE, ArchiveKind, Storing, find_image_id
+from oi_tfrecord.sources.archive_listing import read_kind
+from oi_tfrecord.sources.gzip_index import Extract
+from oi_tfrecord.sources.protocol import ShardImages
+
+_NAME_BYTES = 512
+"""Guess at the bytes of a name and extra field before the data of a zip's member; a longer one costs a second read."""
+
+_OVERHEAD = 1 << 20
+"""What a compressed image may take in an archive above its own bytes before it is called too large to read."""
+
+_SAMPLED_ARCHIVES = 4
+
+_SAMPLED_IMAGES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchiveSource:
+    """Images in tar, tar.gz and zip archives on any Beam filesystem.
+
+    Attributes:
+        archives: the archives, by number.
+        max_bytes: size above which an image is not read.
+    """
+
+    archives: tuple[InputFile, ...]
+    max_bytes: int
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether an archive is not on this machine."""
+        return any(not storage.is_local(archive.path) for archive in self.archives)
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """No column of the metadata is needed."""
+        return frozenset()
+
+    def of_shard(self, joined: JoinedShard) -> "ArchiveImages":
+        """Returns the images of a shard."""
+        return ArchiveImages(self, joined.image_ids, joined.image_files)
+
+    def where(self, image_id: str) -> str:
+        """Returns the first archive: stand-ins are at the start of some."""
+        return self.archives[0].path
+
+    def size(self, image_id: str) -> int | None:
+        """Returns the bytes of a stand-in, one of the first images of some archives: none is listed yet."""
+        return len(self._sampled[int(image_id, 16) % len(self._sampled)]) if self._sampled else None
+
+    def sample(self, image_id: str) -> bytes:
+        """Returns the stand-in of `size`; raises ImageRejected if there is none."""
+        if not self._sampled:
+            raise ImageRejected(Reject.IMAGE_MISSING, "the archives start with no image")
+        return self._sampled[int(image_id, 16) % len(self._sampled)]
+
+    def read(self, archive: int, row: np.void, window: bytes) -> bytes:
+        """Returns the bytes of an image.
+
+        Args:
+            archive: number of its archive.
+            row: its IMAGE_FILE_ROW.
+            window: the text WINDOW beside it.
+
+        Raises:
+            ImageRejected: if it is too large, cut off or damaged. Faults of remote storage are raised as
+                they are, for the runner to retry.
+        """
+        path, size, stored = self.archives[archive].path, int(row["size"]), int(row["stored"])
+        storing = Storing(int(row["storing"]))
+        if storing is Storing.UNREADABLE:
+            detail = f"{path}: it is encrypted, a link, or compressed in a way that is not read"
+            raise ImageRejected(Reject.IMAGE_UNREADABLE, detail)
+        if max(size, stored - int(row["skip"]) - _OVERHEAD) > self.max_bytes:
+            raise ImageRejected(Reject.IMAGE_TOO_LARGE, f"{path}: {size} bytes, {stored} in the archive")
+        try:
+            data = self._read_stored(path, row, storing, window)
+        except OSError as error:
+            if not storage.is_local(path):
+                raise
+            raise ImageRejected(Reject.IMAGE_UNREADABLE, f"{path}: {error.strerror}") from None
+        except zlib.error as error:
+            raise ImageRejected(Reject.IMAGE_BROKEN, f"{path}: {error}") from None
+        if len(data) < size:
+            detail = f"{path}: the archive holds {len(data)} of its {size} bytes"
+            raise ImageRejected(Reject.IMAGE_CUT_OFF, detail)
+        if storing in (Storing.ZIP_STORED, Storing.ZIP_DEFLATED) and zlib.crc32(data) != int(row["crc32"]):
+            raise ImageRejected(Reject.CHECKSUM_MISMATCH, f"{path}: CRC-32 differs from that in the archive")
+        return data
+
+    def _read_stored(self, path: str, row: np.void, storing: Storing, window: bytes) -> bytes:
+        offset, stored, size = int(row["offset"]), int(row["stored"]), int(row["size"])
+        if not size:
+            return b""
+        if storing is Storing.PLAIN:
+            return storage.read_range(path, offset, size)
+        if storing is Storing.GZIP:
+            extract = Extract(offset, stored, int(row["bits"]), window, int(row["skip"]))
+            return extract.inflate(storage.read_range(path, offset, stored), size)
+        data = _read_member(path, offset, stored)
+        # One byte more than there should be is enough to tell that it is not that file.
+        return (
+            zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1) if storing is Storing.ZIP_DEFLATED else data
+        )
+
+    @functools.cached_property
+    def _sampled(self) -> list[bytes]:
+        step = max(len(self.archives) // _SAMPLED_ARCHIVES, 1)
+        chosen = self.archives[::step][:_SAMPLED_ARCHIVES]
+        first = [itertools.islice(_read_first(archive.path, self.max_bytes), _SAMPLED_IMAGES) for archive in chosen]
+        return list(itertools.chain.from_iterable(first))
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchiveImages(ShardImages):
+    """The images of one shard in an ArchiveSource; `files` says where, None is nowhere."""
+
+    source: ArchiveSource
+    image_ids: np.ndarray
+    files: ImageFiles | None
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of the image at `index`; raises as `ArchiveSource.read`, or if no archive holds it."""
+        if self.files is None or (archive := int(self.files.archives[index])) < 0:
+            raise ImageRejected(Reject.IMAGE_MISSING, f"{len(self.source.archives)} archives do not hold it")
+        return self.source.read(archive, self.files.rows[index], self.files.windows[index].as_py())
+
+    def path(self, index: int) -> str:
+        """Returns the archive of the image at `index`, or the first one if none holds it."""
+        archive = -1 if self.files is None else int(self.files.archives[index])
+        return self.source.archives[max(archive, 0)].path
+
+
+def _read_first(path: str, max_bytes: int) -> Iterator[bytes]:
+    """Yields the images at the start of an archive as far as it can be read."""
+    kind = read_kind(path)
+    faults = (tarfile.TarError, zipfile.BadZipFile, NotImplementedError, EOFError, OSError, zlib.error)
+    with contextlib.suppress(*faults), storage.open_read(path) as stream:
+        if kind is ArchiveKind.ZIP:
+            zipped = zipfile.ZipFile(stream)
+            for entry in zipped.infolist():
+                if find_image_id(entry.filename) is not None and entry.file_size <= max_bytes:
+                    yield zipped.read(entry)
+            return
+        unpacked = gzip.GzipFile(fileobj=stream) if kind is ArchiveKind.TAR_GZ else stream
+        tar = tarfile.TarFile(fileobj=cast(BinaryIO, unpacked))
+        for member in tar:
+            if member.isreg() and find_image_id(member.name) is not None and member.size <= max_bytes:
+                file = tar.extractfile(member)
+                if file is not None and len(data := file.read()) == member.size:
+                    yield data
+
+
+def _read_member(path: str, offset: int, stored: int) -> bytes:
+    """Returns the stored bytes of a zip's member, given where its local header is."""
+    data = storage.read_range(path, offset, LOCAL_HEADER.size + _NAME_BYTES + stored)
+    if len(data) < LOCAL_HEADER.size:
+        return b""
+    signature, *_, name_bytes, extra_bytes = LOCAL_HEADER.unpack_from(data)
+    if signature != LOCAL_SIGNATURE:
+        raise zlib.error(f"no member of the zip at byte {offset}")
+    start = LOCAL_HEADER.size + name_bytes + extra_bytes
+    if name_bytes + extra_bytes > _NAME_BYTES:
+        return storage.read_range(path, offset + start, stored)
+    return data[start : start + stored]

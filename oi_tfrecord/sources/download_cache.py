@@ -1,0 +1,105 @@
+"""A cache of downloads on local disk, addressed by content and safe between processes.
+
+Layout: `urls/<3 hex>/<SHA-256 of the key>` holds the SHA-256 of the content and its size, and
+`contents/<3 hex>/<SHA-256 of the content>` the content, so that equal files are kept once.
+Files appear whole, by rename, the content before what names it: whoever is killed at any point
+leaves a cache that others can go on with.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import pathlib
+import time
+import uuid
+
+_STALE_SECONDS = 86_400
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageCache:
+    """The cache in a local folder, which is made when something is first kept."""
+
+    folder: pathlib.Path
+
+    def get(self, key: str) -> bytes | None:
+        """Returns the content kept under a key, None if there is none or it is damaged.
+
+        Args:
+            key: a URL, or what else names the content.
+        """
+        try:
+            digest, size = self._named(key).read_text(encoding="ascii").split()
+            data, length = self._content(digest).read_bytes(), int(size)
+        except (OSError, ValueError):
+            return None
+        # A disk that was full or lost power can keep a name and lose the bytes.
+        whole = len(data) == length and hashlib.sha256(data).hexdigest() == digest
+        return data if whole else None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keeps content under a key; what was kept there before is replaced."""
+        digest = hashlib.sha256(data).hexdigest()
+        content = self._content(digest)
+        try:
+            kept = content.stat().st_size == len(data) and hashlib.sha256(content.read_bytes()).hexdigest() == digest
+        except FileNotFoundError:
+            kept = False
+        if not kept:
+            self._write(content, data)
+        self._write(self._named(key), f"{digest} {len(data)}\n".encode())
+
+    @property
+    def temporary(self) -> pathlib.Path:
+        """Folder of files that are being written."""
+        return self.folder / "temporary"
+
+    def _named(self, key: str) -> pathlib.Path:
+        name = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        return self.folder / "urls" / name[:3] / name
+
+    def _content(self, digest: str) -> pathlib.Path:
+        return self.folder / "contents" / digest[:3] / digest
+
+    def _write(self, path: pathlib.Path, data: bytes) -> None:
+        write_whole(path, data, self.temporary)
+
+
+def remove_stale(temporary_folder: pathlib.Path, now: float | None = None) -> None:
+    """Deletes what processes that were killed a day ago or longer left half written.
+
+    Args:
+        temporary_folder: as of `write_whole`; it need not be there.
+        now: seconds since the epoch; None is the present.
+    """
+    now = time.time() if now is None else now
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(temporary_folder):
+            with contextlib.suppress(FileNotFoundError):
+                if now - entry.stat().st_mtime > _STALE_SECONDS:
+                    os.unlink(entry.path)
+
+
+def write_whole(path: pathlib.Path, data: bytes, temporary_folder: pathlib.Path) -> None:
+    """Writes a local file that appears under its name only when it is complete.
+
+    Args:
+        path: its name; its folder is made if need be.
+        data: its bytes.
+        temporary_folder: folder on the same disk for the file while it is written, made if need be.
+    """
+    temporary = temporary_folder / uuid.uuid4().hex
+    try:
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        except FileNotFoundError:
+            temporary_folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

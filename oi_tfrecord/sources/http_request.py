@@ -1,0 +1,151 @@
+"""One request of a download: sent, followed through redirects, and its answer judged.
+
+Imports the HTTP library, which only those who download need to have: `fetch` imports this late.
+"""
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import aiohttp
+import yarl
+
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.sources.http_policy import (
+    GONE,
+    REDIRECTS,
+    TRANSIENT,
+    FetchRejected,
+    FetchSettings,
+    MayPassError,
+    is_unavailable_picture,
+    mismatch_reason,
+    parse_retry_after,
+)
+
+_MAX_REDIRECTS = 5
+
+_DISCARDED_BYTES = 1 << 16
+
+Accept = Callable[[bytes], Awaitable[str]]
+"""Returns what is wrong with the bytes of an answer, empty if nothing."""
+
+
+def parse_url(url: str) -> yarl.URL:
+    """Returns a URL taken apart.
+
+    Raises:
+        ValueError: if it is none that can be downloaded.
+    """
+    target = yarl.URL(url)
+    if target.scheme not in ("http", "https") or not target.host:
+        raise ValueError("neither http:// nor https:// with a host")
+    return target
+
+
+async def request(
+    session: aiohttp.ClientSession, settings: FetchSettings, url: str, accept: Accept, size: str, mismatch: Reject
+) -> bytes:
+    """Asks once for a file.
+
+    Args:
+        session: an open session.
+        settings: its bounds.
+        url: of http or https.
+        accept: judges the bytes.
+        size: bytes that the answer must have, in decimal; empty if that is not known.
+        mismatch: reason for bytes that are not accepted and came without a redirect.
+
+    Returns:
+        The bytes, accepted.
+
+    Raises:
+        MayPassError: if it is worth another try.
+        FetchRejected: if it is not.
+    """
+    try:
+        async with asyncio.timeout(settings.total_seconds):
+            target = url
+            for hops in range(_MAX_REDIRECTS + 1):
+                async with session.get(target, allow_redirects=False) as response:
+                    if response.status in REDIRECTS:
+                        target = _redirected(response)
+                        await _discard(response)
+                        continue
+                    reason = mismatch_reason(True) if hops else mismatch
+                    return await _read(response, settings, target, accept, size, reason)
+            raise FetchRejected(Reject.DOWNLOAD_FAILED, f"more than {_MAX_REDIRECTS} redirects: {url}", 302)
+    except TimeoutError as error:
+        # The bound on the whole comes without a text, those on its parts with one.
+        what = str(error) or f"no whole answer in {settings.total_seconds:g} s"
+        raise MayPassError(f"timeout: {what}") from error
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
+        raise FetchRejected(Reject.DOWNLOAD_FAILED, f"{error}: {url}", 0) from error
+    except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
+        raise MayPassError(f"{type(error).__name__}: {error}") from error
+
+
+def _redirected(response: aiohttp.ClientResponse) -> str:
+    """Returns where a redirect leads."""
+    location = response.headers.get("Location", "")
+    try:
+        target = str(parse_url(str(response.url.join(yarl.URL(location)))))
+    except ValueError as error:
+        raise FetchRejected(
+            Reject.DOWNLOAD_FAILED, f"redirected to {location!r}: {response.url}", response.status
+        ) from error
+    if is_unavailable_picture(target):
+        raise FetchRejected(Reject.IMAGE_UNAVAILABLE, f"redirected to {target}: {response.url}", response.status)
+    return target
+
+
+async def _read(
+    response: aiohttp.ClientResponse,
+    settings: FetchSettings,
+    url: str,
+    accept: Accept,
+    size: str,
+    mismatch: Reject,
+) -> bytes:
+    status, headers, max_bytes = response.status, response.headers, settings.max_bytes
+    if status != 200:
+        await _discard(response)
+        _fail(status, headers.get("Retry-After"), url)
+    length = response.content_length if "Content-Encoding" not in headers else None
+    if length is not None and size and str(length) != size:
+        # Not worth reading: a placeholder, or another version of the photo.
+        raise FetchRejected(mismatch, f"{length} bytes, OriginalSize is {size}: {url}", status)
+    if length is not None and length > max_bytes:
+        raise FetchRejected(Reject.IMAGE_TOO_LARGE, f"{length} bytes, more than {max_bytes}: {url}", status)
+    pieces, received = [], 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        received += len(piece)
+        if received > max_bytes:
+            raise FetchRejected(Reject.IMAGE_TOO_LARGE, f"more than {max_bytes} bytes: {url}", status)
+    data = b"".join(pieces)
+    if fault := await accept(data):
+        # Where only the end of the connection ends the answer, a broken one looks like a whole one.
+        if length is None and "Transfer-Encoding" not in headers:
+            raise MayPassError(fault, status, reason=mismatch)
+        raise FetchRejected(mismatch, f"{fault}: {url}", status)
+    return data
+
+
+def _fail(status: int, retry_after: str | None, url: str) -> NoReturn:
+    if status in GONE:
+        raise FetchRejected(Reject.IMAGE_UNAVAILABLE, url, status)
+    if status in TRANSIENT:
+        raise MayPassError("no image", status, parse_retry_after(retry_after, datetime.datetime.now(datetime.UTC)))
+    raise FetchRejected(Reject.DOWNLOAD_FAILED, url, status)
+
+
+async def _discard(response: aiohttp.ClientResponse) -> None:
+    """Reads a short answer to its end, as only then its connection can be used again."""
+    length = response.content_length
+    if length is not None and length <= _DISCARDED_BYTES:
+        # What matters is known already: a fault of the body is none of the answer.
+        with contextlib.suppress(Exception):
+            await response.read()

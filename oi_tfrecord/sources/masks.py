@@ -1,0 +1,57 @@
+"""Where the PNG of a mask comes from: a file named by a pattern, or an archive."""
+
+import dataclasses
+
+from oi_tfrecord import storage
+from oi_tfrecord.images.values import ImageRejected
+from oi_tfrecord.join.archive_places import ImageFiles
+from oi_tfrecord.join.pair_masks import MaskRules
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.sources.archives import ArchiveSource
+from oi_tfrecord.sources.files import PatternSource
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskSource:
+    """The masks of a split.
+
+    Attributes:
+        rules: what becomes of boxes and masks that have no partner.
+        files: its pattern holds `{mask_path}`, and may hold `{split}` and `{digit}`, the first hex digit of
+            the name, by which the published archives are cut; empty where archives are given.
+        archives: of the masks; none where a pattern is given.
+        max_pixels: size above which a mask is not decoded.
+    """
+
+    rules: MaskRules
+    files: PatternSource
+    archives: ArchiveSource
+    max_pixels: int
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the masks are not on this machine."""
+        return not storage.is_local(self.files.pattern) if self.files.pattern else self.archives.is_remote
+
+    def path(self, mask_path: str) -> str:
+        """Returns the path of the mask with this MaskPath, if it is not in an archive."""
+        pattern = self.files.pattern.replace("{split}", self.files.split)
+        return pattern.replace("{digit}", mask_path.rpartition("/")[2][:1]).replace("{mask_path}", mask_path)
+
+    def read(self, mask_path: str, index: int, places: ImageFiles | None) -> bytes:
+        """Returns the bytes of a mask.
+
+        Args:
+            mask_path: its MaskPath.
+            index: of the mask in `places`.
+            places: where the masks of the shard are in archives; None if none was listed.
+
+        Raises:
+            ImageRejected: if it is not there, or cannot be read.
+        """
+        if self.files.pattern:
+            return self.files.read_path(self.path(mask_path))
+        if places is None or (archive := int(places.archives[index])) < 0:
+            detail = f"{len(self.archives.archives)} archives do not hold {mask_path}"
+            raise ImageRejected(Reject.IMAGE_MISSING, detail)
+        return self.archives.read(archive, places.rows[index], places.windows[index].as_py())

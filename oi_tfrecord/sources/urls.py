@@ -1,0 +1,134 @@
+"""Images by URL as an image source: downloaded when a shard needs them, some ahead, each once."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import pathlib
+import threading
+
+from oi_tfrecord.images.values import ImageRejected
+from oi_tfrecord.join.join_shard import JoinedShard
+from oi_tfrecord.openimages.csv.files import InputFile
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.settings.allowed_values import UrlKind
+from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.sources.download_cache import ImageCache, remove_stale
+from oi_tfrecord.sources.http_client import shared_fetcher
+from oi_tfrecord.sources.http_policy import FetchSettings, RetryPolicy
+from oi_tfrecord.sources.protocol import ShardImages
+from oi_tfrecord.sources.url_image import URL_COLUMNS, joined_image_urls, load_image, sample_image_urls
+
+AHEAD_BYTES = 64 << 20
+"""Bound on the bytes of images of a shard that were fetched and not yet asked for."""
+
+_THUMBNAIL_BYTES = 120_000
+
+_ORIGINAL_BYTES = 2_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class UrlSource:
+    """Images at the URLs of the metadata.
+
+    Attributes:
+        kind: which of an image's files.
+        cache: local folder that keeps what was downloaded.
+        settings: of the client, which all shards of a process share.
+        metadata: the metadata files, to estimate sizes from.
+    """
+
+    kind: UrlKind
+    cache: str
+    settings: FetchSettings
+    metadata: tuple[InputFile, ...]
+
+    @property
+    def is_remote(self) -> bool:
+        """Reads wait for a network."""
+        return True
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The columns of URLs and checksums."""
+        return frozenset(URL_COLUMNS)
+
+    def of_shard(self, joined: JoinedShard) -> "UrlImages":
+        """Returns the images of a shard; nothing is downloaded before the first is read."""
+        return UrlImages(self, joined)
+
+    def where(self, image_id: str) -> str:
+        """Returns where images come from: none is looked for to measure."""
+        return f"the {self.kind} URLs of the metadata"
+
+    def size(self, image_id: str) -> int | None:
+        """Returns about how many bytes an image has: no server is asked only to plan."""
+        if self.kind is UrlKind.THUMBNAIL:
+            return _THUMBNAIL_BYTES
+        sizes = self._sampled_sizes
+        return sizes[int(image_id, 16) % len(sizes)] if sizes else _ORIGINAL_BYTES
+
+    def sample(self, image_id: str) -> bytes:
+        """Raises ImageRejected: a download would measure the network, not this machine."""
+        raise ImageRejected(Reject.IMAGE_MISSING, "images by URL are not sampled")
+
+    @functools.cached_property
+    def _sampled_sizes(self) -> list[int]:
+        return [int(image.size) for image in sample_image_urls(self.metadata) if image.size.isdecimal()]
+
+
+class UrlImages(ShardImages):
+    """The images of one shard in a UrlSource."""
+
+    def __init__(self, source: UrlSource, joined: JoinedShard):
+        self._source = source
+        self._images = joined_image_urls(joined)
+        self._cache = ImageCache(pathlib.Path(source.cache))
+        remove_stale(self._cache.temporary)
+        self._lock = threading.Lock()
+        self._next = 0
+        self._started: dict[int, concurrent.futures.Future[bytes]] = {}
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of the image at `index`, and starts to fetch those that come after it.
+
+        Raises:
+            ImageRejected: if it cannot be had.
+        """
+        with self._lock:
+            if index not in self._started and index >= self._next:
+                for skipped in range(self._next, index + 1):
+                    self._started[skipped] = self._start(skipped)
+                self._next = index + 1
+            future = self._started.pop(index, None) or self._start(index)
+            self._start_ahead(index)
+        return future.result()
+
+    def path(self, index: int) -> str:
+        """Returns the URL of the image at `index`."""
+        return self._images[index].url(self._source.kind)
+
+    def _start_ahead(self, index: int) -> None:
+        held = sum(
+            len(future.result())
+            for future in self._started.values()
+            if future.done() and not future.cancelled() and future.exception() is None
+        )
+        limit = min(index + 1 + 2 * self._source.settings.connections, len(self._images))
+        while self._next < limit and held < AHEAD_BYTES:
+            self._started[self._next] = self._start(self._next)
+            self._next += 1
+
+    def _start(self, index: int) -> concurrent.futures.Future[bytes]:
+        fetcher, image = shared_fetcher(self._source.settings), self._images[index]
+        return fetcher.submit(lambda: load_image(fetcher, self._cache, self._source.kind, image))
+
+
+def fetch_settings(config: ConvertConfig) -> FetchSettings:
+    """Returns the settings of the client that a configuration asks for."""
+    return FetchSettings(
+        connections=config.fetch_connections,
+        per_host=config.fetch_per_host,
+        total_seconds=config.fetch_timeout,
+        max_bytes=config.max_image_bytes,
+        retry=RetryPolicy(attempts=config.fetch_attempts),
+    )

@@ -1,0 +1,164 @@
+"""Streams that are read once, mostly forward, and keep a part of what was read."""
+
+import concurrent.futures
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+CHUNK = 1 << 20
+"""Bytes that are read at once."""
+
+
+class _Positioned(io.RawIOBase):
+    """What streams that are read at a position of their own have in common."""
+
+    _position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+
+class RecentBytes(_Positioned):
+    """A file that is read once, mostly forward, and keeps what `forget` does not drop."""
+
+    def __init__(self, stream: BinaryIO, size: int):
+        """Initializes the instance.
+
+        Args:
+            stream: the file.
+            size: its bytes.
+        """
+        self._stream = stream
+        self._size = size
+        self._start = 0
+        self._data = bytearray()
+        self._fault: Exception | None = None
+
+    @property
+    def end(self) -> int:
+        """Offset after the last byte that was read."""
+        return self._start + len(self._data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        try:
+            data = self.at(self._position, self._position + len(buffer))
+        except Exception as fault:
+            self._fault = fault
+            raise
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def raise_fault(self) -> None:
+        """Raises what went wrong when the library read: it takes any fault of the storage for the end of the file."""
+        if self._fault is not None:
+            raise self._fault
+
+    def at(self, start: int, end: int) -> bytes:
+        """Returns the bytes from `start` to `end`, fewer at the end of the file."""
+        if start < self._start:
+            raise ValueError(f"byte {start} was dropped, the first kept is {self._start}")
+        while self.end < end and (chunk := self._stream.read(CHUNK)):
+            self._data += chunk
+        return bytes(self._data[start - self._start : end - self._start])
+
+    def forget(self, before: int) -> None:
+        """Drops what lies before an offset."""
+        if before > self._start:
+            del self._data[: before - self._start]
+            self._start = before
+
+
+class ForwardStream(_Positioned):
+    """Chunks as a file that can be moved forward, and back by a tar block."""
+
+    def __init__(self, chunks: Iterator[bytes]):
+        """Initializes the instance.
+
+        Args:
+            chunks: the bytes of the file, in pieces of any length but 0.
+        """
+        self._chunks = chunks
+        self._data = b""
+        self._start = 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("only from the start")
+        self._position = offset
+        return offset
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        while self._start + len(self._data) < self._position + len(buffer) and (chunk := next(self._chunks, b"")):
+            cut = min(max(self._position - tarfile.BLOCKSIZE - self._start, 0), len(self._data))
+            self._data = self._data[cut:] + chunk
+            self._start += cut
+        if self._position < self._start:
+            raise io.UnsupportedOperation("moved back too far")
+        data = self._data[self._position - self._start :][: len(buffer)]
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+_HASH_BYTES = 1 << 20
+
+
+class HashingStream:
+    """Reads a file and hashes what it reads on a thread of its own, as hashing leaves the interpreter lock alone."""
+
+    def __init__(self, file: BinaryIO, wanted: bool):
+        """Initializes the instance.
+
+        Args:
+            file: opened for reading bytes.
+            wanted: whether the digest is wanted.
+        """
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._executor = concurrent.futures.ThreadPoolExecutor(1) if wanted else None
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._hashing: concurrent.futures.Future[None] | None = None
+        self.size = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Returns the next bytes of the file, as many as there are."""
+        data = self._file.read(size)
+        self.size += len(data)
+        if self._executor is not None:
+            self._pending.append(data)
+            self._pending_bytes += len(data)
+            if self._pending_bytes >= _HASH_BYTES:
+                self._flush(self._executor)
+        return data
+
+    def sha256(self) -> str:
+        """Returns the digest of all that was read, and ends the thread; empty if it was not wanted."""
+        if self._executor is None:
+            return ""
+        self._flush(self._executor)
+        self._executor.shutdown(wait=True)
+        return self._digest.hexdigest()
+
+    def _flush(self, executor: concurrent.futures.Executor) -> None:
+        if self._hashing is not None:
+            self._hashing.result()
+        pieces, self._pending, self._pending_bytes = self._pending, [], 0
+        self._hashing = executor.submit(self._hash, pieces)
+
+    def _hash(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._digest.update(piece)

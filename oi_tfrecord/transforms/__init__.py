@@ -1,1 +1,0 @@
-"""Beam transforms: each wires pure functions of the layers below."""

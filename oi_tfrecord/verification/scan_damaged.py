@@ -1,0 +1,154 @@
+"""Reads a TFRecord file past its damage: what does not match is named, and reading goes on where it can.
+
+Where the CRC of a header or of its data does not match, the length cannot be trusted: the bytes behind the header's
+first are searched for the next header whose CRC matches. Where only data is damaged, that is the next record's.
+"""
+
+import dataclasses
+import re
+import struct
+from collections.abc import Iterator
+from typing import Protocol
+
+import google_crc32c
+
+from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, FramingError, mask_crc, read_header
+
+_CRC = struct.Struct("<I")
+
+_HIGH_HALF = b"\0\0\0\0"
+"""No Example has 2**32 bytes, so the upper half of every length is zero."""
+
+_NOT_ZERO = re.compile(rb"[^\0]")
+
+_SEARCH_BYTES = 1 << 20
+
+
+class ByteSource(Protocol):
+    """What can be read from start to end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ScannedRecord:
+    """A record, or what is in its place.
+
+    Attributes:
+        record: its number in the file, from 0; damaged ones count.
+        offset: byte offset of its header.
+        data: the serialised Example; None where it is damaged.
+        problem: what is wrong with it; empty where nothing is.
+    """
+
+    record: int
+    offset: int
+    data: bytes | None
+    problem: str = ""
+
+
+def scan_records(stream: ByteSource) -> Iterator[ScannedRecord]:
+    """Yields every record of a TFRecord file, damaged or not.
+
+    Args:
+        stream: the file, read once from start to end.
+
+    Yields:
+        The records in the order of the file. Records that a lost header hides are one damaged record.
+    """
+    ahead = _ReadAhead(stream)
+    record = offset = 0
+    header = ahead.read(HEADER_BYTES)
+    while header:
+        try:
+            length = read_header(header, record, offset)
+        except FramingError as error:
+            start = offset
+            ahead.put_back(header)
+            offset, header = _find_header(ahead, offset)
+            yield ScannedRecord(record, start, None, f"{error.problem}; {offset - start} bytes are passed over")
+            record += 1
+            continue
+        data = ahead.read(length)
+        # The footer and the header that follows.
+        rest = ahead.read(FOOTER_BYTES + HEADER_BYTES)
+        if len(data) == length and len(rest) >= FOOTER_BYTES:
+            if mask_crc(google_crc32c.value(data)) == _CRC.unpack_from(rest)[0]:
+                yield ScannedRecord(record, offset, data)
+                offset += HEADER_BYTES + length + FOOTER_BYTES
+                header = rest[FOOTER_BYTES:]
+                record += 1
+                continue
+            problem = "CRC of the data does not match"
+        else:
+            problem = f"data cut off after {len(data) + len(rest)} of {length + FOOTER_BYTES} bytes"
+        start = offset
+        # Where bytes are gone, a header can be that of one record and what follows whole ones, or part of two headers.
+        ahead.put_back(header + data + rest)
+        offset, header = _find_header(ahead, offset)
+        if offset - start != HEADER_BYTES + length + FOOTER_BYTES:
+            problem += f"; {offset - start} bytes are passed over"
+        yield ScannedRecord(record, start, None, problem)
+        record += 1
+
+
+class _ReadAhead:
+    """A stream that takes back what was read too far."""
+
+    def __init__(self, stream: ByteSource):
+        self._stream = stream
+        self._waiting = b""
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        if self._position == len(self._waiting):
+            return self._stream.read(size)
+        data = self._waiting[self._position : self._position + size]
+        self._position += len(data)
+        return data if len(data) == size else data + self._stream.read(size - len(data))
+
+    def put_back(self, data: bytes) -> None:
+        self._waiting = data + self._waiting[self._position :]
+        self._position = 0
+
+
+def _is_header(data: bytes) -> bool:
+    try:
+        read_header(data, 0, 0)
+    except FramingError:
+        return False
+    return True
+
+
+def _find_header(ahead: _ReadAhead, offset: int) -> tuple[int, bytes]:
+    """Finds the next header that does not start with the first byte.
+
+    Args:
+        ahead: what follows.
+        offset: where it follows.
+
+    Returns:
+        The header's byte offset, and the header; the end of the file, and nothing, if none follows.
+    """
+    window = ahead.read(_SEARCH_BYTES)
+    position = 1
+    while True:
+        # A header at `start` has the zeros at `start` + 4.
+        found = window.find(_HIGH_HALF, position + 4)
+        if found >= 0 and found + 8 <= len(window):
+            start = found - 4
+            if _is_header(window[start : start + HEADER_BYTES]):
+                ahead.put_back(window[start + HEADER_BYTES :])
+                return offset + start, window[start : start + HEADER_BYTES]
+            position = start + 1
+            if window.startswith(bytes(HEADER_BYTES), start):
+                # Of a long run of zeros, only the end can be part of a header.
+                nonzero = _NOT_ZERO.search(window, start)
+                run_end = nonzero.start() if nonzero else len(window)
+                position = max(position, run_end - HEADER_BYTES)
+            continue
+        more = ahead.read(_SEARCH_BYTES)
+        if not more:
+            return offset + len(window), b""
+        kept = max(position, len(window) - HEADER_BYTES + 1)
+        window, offset, position = window[kept:] + more, offset + kept, 0

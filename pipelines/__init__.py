@@ -1,1 +1,0 @@
-"""The commands: thin fronts of the package."""

@@ -1,0 +1,174 @@
+import dataclasses
+import pathlib
+
+import pytest
+
+from oi_tfrecord.cli import convert, main
+from oi_tfrecord.conversion.dry_run.cost import Prices
+from oi_tfrecord.conversion.flags import describe_convert_flags, parse_convert
+from oi_tfrecord.settings.convert_config import ConvertConfig
+
+FIELDS = {field.name: field for field in dataclasses.fields(ConvertConfig)}
+GIVEN = {bool: ("", True), int: ("=7", 7), float: ("=0.25", 0.25), tuple: ("=a,b", ("a", "b")), str: ("=x", "x")}
+SPECIAL = {
+    "driver": ("=boxes", "boxes"),
+    "select": ("=labelled", "labelled"),
+    "task": ("=classification", "classification"),
+    "hierarchy_use": ("=label_map", "label_map"),
+    "label_order": ("=mid", "mid"),
+    "image_mode": ("=verify", "verify"),
+    "images": ("=/a/{image_id}.jpg", "/a/{image_id}.jpg"),
+    "image_urls": ("=thumbnail", "thumbnail"),
+    "mask_files": ("=/a/{mask_path}", "/a/{mask_path}"),
+    "boxes_without_mask": ("=empty", "empty"),
+    "exclude_flags": ("=occluded,inside", ("occluded", "inside")),
+    "extra_keys": ("=attribution", ("attribution",)),
+    "max_rejects": ("=5%", "5%"),
+    "fetch_timeout": ("=7", 7.0),
+    "chroma": ("=4:2:0", "4:2:0"),
+    "rotation": ("=apply", "apply"),
+    "source_id": ("=numeric", "numeric"),
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_is_a_flag(name: str) -> None:
+    text, value = SPECIAL.get(name) or GIVEN[type(FIELDS[name].default)]
+    needed = {"append_classes": {"label_map": "map.pbtxt"}}.get(name, {})
+    config = parse_convert([f"--{name}{text}", *(f"--{key}={other}" for key, other in needed.items())]).config
+    assert getattr(config, name) == value
+    assert value != FIELDS[name].default
+    assert config == dataclasses.replace(ConvertConfig(), **needed, **{name: value})
+
+
+def test_a_flag_wins_over_the_configuration_file(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("split: train\nnum_shards: 9\nboxes: [a.csv, b.csv]\noverwrite: true\n")
+    command = parse_convert([f"--config={path}", "--num_shards=3", "--nooverwrite"])
+    assert command.config == ConvertConfig(split="train", num_shards=3, boxes=("a.csv", "b.csv"))
+
+
+def test_values_may_follow_after_a_space_among_flags_of_beam() -> None:
+    command = parse_convert(
+        ["--split", "train", "--temp_location", "gs://bucket/tmp", "--num_shards", "4", "--region=r", "--workers", "2"]
+    )
+    assert command.config == ConvertConfig(split="train", num_shards=4)
+    assert command.workers == 2
+    assert command.beam_arguments == ("--temp_location", "gs://bucket/tmp", "--region=r")
+
+
+def test_flags_of_beam_pass() -> None:
+    cloud = [
+        "--runner=FlinkRunner", "--project=p", "--region=r", "--temp_location=gs://bucket/tmp", "--streaming",
+        "--setup_file=./setup.py", "--max_num_workers=100", "--dataflow_service_options=a", "--no_auth",
+        "--s3_region_name=x",
+    ]  # fmt: skip
+    assert parse_convert(["--split=train", *cloud]).beam_arguments == tuple(cloud)
+
+
+def test_prices_and_storage_are_what_the_dry_run_counts_with() -> None:
+    command = parse_convert(["--worker_hour_price=1", "--write_requests_price=0.05", "--storage_mb_per_s=120.5"])
+    assert command.prices == Prices(worker_hour=1.0, writes=0.05)
+    assert command.storage_rate == 120.5e6
+    command = parse_convert(["--shuffle_gb_price=0", "--read_requests_price=0.004"])
+    assert command.prices == Prices(shuffle_gb=0.0, reads=0.004)
+    assert command.storage_rate == 0
+
+
+def test_dry_run_is_ours_even_though_beam_has_one_too() -> None:
+    command = parse_convert(["--dry_run"])
+    assert command.config.dry_run
+    assert command.beam_arguments == ()
+
+
+@pytest.mark.parametrize(
+    ("argument", "nearest"),
+    [
+        ("--num_shard=4", "--num_shards"),
+        ("--output=out", "--output_dir"),
+        ("--label_maps=x", "--label_map"),
+        ("--temp_locaton=gs://bucket/tmp", "--temp_location"),
+        ("--runer=DataflowRunner", "--runner"),
+        ("--overwrit", "--overwrite"),
+    ],
+)
+def test_an_unknown_flag_is_an_error_that_names_the_nearest(
+    argument: str, nearest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert.main(["--split=train", argument, "--num_shards=3"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {argument.lstrip('-').partition('=')[0]}: ")
+    assert f"did you mean '{nearest}'?" in told
+    assert told.count("\n") == 1
+
+
+def test_an_unknown_configuration_key_is_an_error_that_names_the_nearest(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("num_shard: 3\n")
+    assert convert.main([f"--config={path}"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: num_shard: ")
+    assert str(path) in told
+    assert "did you mean 'num_shards'?" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--num_shards=many"], "num_shards"),
+        (["--num_shards=-1"], "num_shards"),
+        (["--workers=-1"], "workers"),
+        (["--storage_mb_per_s=0"], "storage_mb_per_s"),
+        (["--read_requests_price=-1"], "read_requests_price"),
+        (["--driver=box"], "driver"),
+        (["--sample=2"], "sample"),
+        (["--max_rejects=1.5"], "max_rejects"),
+        (["--images=/a/{id}.jpg"], "images"),
+        (["--config=v33"], "did you mean 'v3'"),
+        (["train"], "'train'"),
+        (["--split=train", "stray", "--num_shards=3"], "'stray'"),
+        ([], "split"),
+        (["--split"], "split"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_it(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert.main(arguments) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert named in told
+    assert told.count("\n") == 1
+
+
+def test_help_lists_every_flag_and_shows_a_local_and_a_cloud_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert convert.main(["--split=train", "--help"]) == 0
+    told = capsys.readouterr().out
+    for name in [*FIELDS, "config", "workers"]:
+        assert f"--{name}: " in told
+    local, cloud = told.index("--data_dir=2017_11"), told.index("--runner_config=dataflow")
+    assert local < cloud < told.index(describe_convert_flags())
+    for flag in ("--project=", "--region=", "--temp_location=gs://", "--setup_file="):
+        assert flag in told[cloud : told.index("Flags")]
+
+
+def test_the_examples_of_the_help_parse() -> None:
+    examples = [part.replace("\\\n", " ") for part in (convert.__doc__ or "").split("oi-tfrecord convert")[1:]]
+    assert len(examples) == 2
+    for example in examples:
+        flags = [word.replace("'", "") for word in example.split("\n")[0].split()]
+        parse_convert(flags).config.check_complete()
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--help"], 0), (["conver"], 1), (["convert"], 1)])
+def test_the_front_command(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(arguments) == code
+    told = capsys.readouterr()
+    if code == 0:
+        assert "convert" in told.out
+    elif arguments == ["conver"]:
+        assert "did you mean 'convert'?" in told.err
+    else:
+        assert told.err.startswith("error: ")

@@ -1,0 +1,23 @@
+import pathlib
+
+import pytest
+
+from oi_tfrecord.conversion.group_by_shard import _ReadBatches
+from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.errors import StorageError
+from oi_tfrecord.join.shuffle_files import write_batches
+
+
+def test_a_file_of_the_shuffle_that_cannot_be_read_is_told_wherever_it_is_read(tmp_path: pathlib.Path) -> None:
+    work = WorkFolder.of(str(tmp_path), "train")
+    work.create({})
+    write_batches(work.shuffle, "boxes-0-0", [(0, b"of 0"), (1, b"of 1")])
+    [(shard, batches)] = _ReadBatches(work.shuffle, work).process(1, 1)
+    assert (shard, list(batches), list(batches)) == (1, [b"of 1"], [b"of 1"])
+    gone = pathlib.Path(work.shuffle) / "boxes-0-0.batches"
+    gone.unlink()
+    with pytest.raises(StorageError):
+        list(batches)
+    told = work.error(RuntimeError("what a runner makes of it"))
+    assert isinstance(told, StorageError)
+    assert told.path == str(gone)

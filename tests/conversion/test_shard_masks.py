@@ -1,0 +1,88 @@
+import pathlib
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+
+from oi_tfrecord.conversion.shard_masks import LoadedMasks, ShardMasks
+from oi_tfrecord.join.join_shard import Annotations, JoinedShard
+from oi_tfrecord.join.pair_masks import MaskRules, Masks
+from oi_tfrecord.join.shard_rows import Stacked
+from oi_tfrecord.openimages.schema import BOX_ROW, MASK_PATH, MASK_ROW, RangeKey, Table
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.sources.archives import ArchiveSource
+from oi_tfrecord.sources.files import PatternSource
+from oi_tfrecord.sources.masks import MaskSource
+from tests.support.mask_release import png_of
+
+CORNER = np.zeros((2, 3), bool)
+CORNER[0, 0] = True
+
+
+def joined_shard(masks: bool = True) -> JoinedShard:
+    """Two images of two boxes each: the first has both masks, the second has one that cannot be read."""
+    rows = np.zeros(3, MASK_ROW)
+    rows["line"] = range(3)
+    paths = {MASK_PATH: pa.array([b"a.png", b"broken.png", b"b.png"], pa.binary())}
+    table = Stacked(rows, (), (RangeKey(Table.MASKS, 0, 0),), np.zeros(3, np.int64), paths)
+    return JoinedShard(
+        image_ids=np.array([1, 2], np.uint64),
+        annotations={Table.BOXES: Annotations(np.zeros(4, BOX_ROW), np.array([0, 2, 4]), ())},
+        texts={},
+        faults=[],
+        rejected={},
+        dropped={},
+        images_not_selected=0,
+        has_metadata=np.ones(2, bool),
+        masks=Masks(table, np.array([2, 0, 1, -1]), None) if masks else None,
+    )
+
+
+def source(folder: pathlib.Path, keep: bool) -> MaskSource:
+    for name, data in (("a", png_of(CORNER)), ("b", png_of(~CORNER)), ("broken", b"no PNG")):
+        (folder / f"{name}.png").write_bytes(data)
+    pattern = PatternSource(str(folder / "{mask_path}"), "train", 1000)
+    return MaskSource(MaskRules(keep_boxes_without=keep), pattern, ArchiveSource((), 1000), 1000)
+
+
+def test_masks_come_in_the_order_of_the_boxes_turned_as_the_image(tmp_path: pathlib.Path) -> None:
+    masks = ShardMasks(source(tmp_path, keep=False), joined_shard())
+    for angle, size in ((0, (3, 2)), (90, (2, 3))):
+        loaded = masks.load(0, *size, angle)
+        assert loaded.masks is not None
+        assert loaded.masks.boxes == (0, 1)
+        pixels = [tf.io.decode_png(png).numpy()[..., 0] for png in loaded.masks.encoded]
+        for found, drawn in zip(pixels, (~CORNER, CORNER), strict=True):
+            np.testing.assert_array_equal(found, np.rot90(drawn, angle // 90))
+        assert loaded.size == sum(map(len, loaded.masks.encoded))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_becomes_of_boxes_without_a_readable_mask(tmp_path: pathlib.Path, keep: bool) -> None:
+    masks = ShardMasks(source(tmp_path, keep), joined_shard())
+    found = masks.take(1, masks.load(1, 4, 4))
+    assert found is not None
+    assert found.boxes == ((0, 1) if keep else ())
+    assert found.weights == ((0.0, 0.0) if keep else None)
+    # The box that never had a mask is kept by the join only where it is kept here.
+    assert masks.boxes_left_out == ([] if keep else [2, 3])
+    assert [(fault.line, fault.reason) for fault in masks.faults] == [(1, Reject.NOT_AN_IMAGE)]
+
+
+def test_masks_of_images_that_are_rejected_are_counted_with_them(tmp_path: pathlib.Path) -> None:
+    masks = ShardMasks(source(tmp_path, keep=True), joined_shard())
+    masks.take(1, masks.load(1, 4, 4))
+    count = masks.count(Table.MASKS, Counter({"duplicate": 5}), {"not_sampled": 7})
+    assert count.written == 0
+    assert count.rejected == {"duplicate": 5, "not_an_image": 1, "image_rejected": 2}
+    assert count.dropped == {"not_sampled": 7}
+
+
+def test_without_request_nothing_is_read() -> None:
+    masks = ShardMasks(None, joined_shard(masks=False))
+    loaded = masks.load(0, 4, 4)
+    assert loaded == LoadedMasks(None)
+    assert masks.take(0, loaded) is None
+    assert loaded.size == 0

@@ -1,0 +1,144 @@
+import csv
+import hashlib
+import io
+import pathlib
+from collections.abc import Callable
+
+import duckdb
+import numpy as np
+import pandas
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oi_tfrecord.conversion.command import convert
+from oi_tfrecord.dataset.attribution_csv import COLUMNS, format_attribution, format_attribution_header, warn_of_lacking
+from oi_tfrecord.join.join_shard import JoinedShard
+from tests.end_to_end.test_resume import kill_everywhere
+from tests.support import small_release
+from tests.support.dataset_rows import read_rows
+
+HEADER = ["ImageID", "Title", "Author", "AuthorProfileURL", "OriginalLandingURL", "License"]
+
+
+def shard_of(texts: dict[str, list[bytes]], count: int) -> JoinedShard:
+    columns = {name: pa.array(values, pa.binary()) for name, values in texts.items()}
+    return JoinedShard(np.arange(count, dtype=np.uint64), {}, columns, [], {}, {}, 0, np.ones(count, bool))
+
+
+def read_csv(data: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")))
+
+
+def record_ids(output_dir: pathlib.Path, split: str = "train") -> list[str]:
+    """Returns the ImageIDs in the order of the records, as TensorFlow reads them."""
+    shards = [str(path) for path in sorted(output_dir.glob(f"{split}.tfrecord-*"))]
+    key = {"image/source_id": tf.io.FixedLenFeature([], tf.string)}
+    dataset = tf.data.TFRecordDataset(shards).map(lambda data: tf.io.parse_single_example(data, key))
+    return [example["image/source_id"].numpy().decode() for example in dataset]
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.booleans(), *[st.one_of(st.text(st.sampled_from('a,"\r\n =ä')), st.binary(max_size=4))] * len(COLUMNS)
+        ),
+        max_size=5,
+    )
+)
+def test_every_text_is_read_back_as_it_was(rows: list[tuple]) -> None:
+    values = [[text if isinstance(text, bytes) else text.encode() for text in row[1:]] for row in rows]
+    shard = shard_of({name: [row[index] for row in values] for index, name in enumerate(COLUMNS)}, len(rows))
+    has_record = np.array([row[0] for row in rows], bool)
+    lines = read_csv(format_attribution_header() + format_attribution(shard, has_record))
+    assert lines[0] == HEADER
+    assert [
+        [image_id, *(text.encode("utf-8", "surrogateescape") for text in texts)] for image_id, *texts in lines[1:]
+    ] == [[f"{index:016x}", *row] for index, row in enumerate(values) if has_record[index]]
+
+
+def test_what_the_metadata_lacks_is_empty_and_warned_of() -> None:
+    shard = shard_of({"Author": [b"Ada"]}, 1)
+    assert read_csv(format_attribution(shard, np.ones(1, bool))) == [["0" * 16, "", "Ada", "", "", ""]]
+    assert warn_of_lacking({"a.csv": HEADER}) == []
+    [warning] = warn_of_lacking({"a.csv": HEADER, "b.csv": ["ImageID", "Title", "Author", "AuthorProfileURL"]})
+    assert warning.startswith("b.csv has no column OriginalLandingURL, License")
+
+
+@pytest.mark.parametrize("extra", [(), ("--extra_keys=attribution",)])
+def test_one_row_per_record_in_their_order(
+    extra: tuple[str, ...], sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable
+) -> None:
+    converted = run(sample, tmp_path / "out", "--attribution_csv", *extra)
+    assert converted.code == 0
+    path = tmp_path / "out" / "ATTRIBUTION-train.csv"
+    assert str(path) in converted.out
+    data = path.read_bytes()
+    metadata = {row["ImageID"]: row for row in read_rows(sample / "2017_11" / "train" / "images.csv")}
+    expected = [[metadata[image_id][name] for name in HEADER] for image_id in record_ids(tmp_path / "out")]
+    assert len(expected) == 42
+    assert any("\n" in row[1] for row in expected)
+    assert any("★" in row[1] for row in expected)
+    assert read_csv(data) == [HEADER, *expected]
+    assert converted.manifest()["attribution"] == {
+        "file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
+    }  # fmt: skip
+    # As users read it.
+    assert pandas.read_csv(path, dtype=str).to_numpy().tolist() == expected
+    read = duckdb.sql(f"SELECT * FROM read_csv('{path}', all_varchar = true, quote = '\"')").fetchall()
+    assert [list(row) for row in read] == expected
+
+
+def test_it_depends_neither_on_shards_nor_on_workers(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable
+) -> None:
+    written = set()
+    for name, flags in {"a": ("--num_shards=1",), "b": ("--num_shards=7", "--workers=2")}.items():
+        assert run(sample, tmp_path / name, "--attribution_csv", *flags).code == 0
+        written.add((tmp_path / name / "ATTRIBUTION-train.csv").read_bytes())
+    assert len(written) == 1
+
+
+def test_images_without_a_record_have_no_row_and_overwrite_removes_the_file(tmp_path: pathlib.Path) -> None:
+    release = small_release.write_release(tmp_path / "data", images=20)
+    assert convert(release.flags(tmp_path / "out", workers=1, attribution_csv="true"), io.StringIO()) == 0
+    path = tmp_path / "out" / "ATTRIBUTION-train.csv"
+    listed = [row[0] for row in read_csv(path.read_bytes())[1:]]
+    assert listed == record_ids(tmp_path / "out")
+    assert set(listed) == set(release.image_ids) - set(release.broken.values())
+    assert convert(release.flags(tmp_path / "out", workers=1, overwrite="true"), io.StringIO()) == 0
+    assert not path.exists()
+
+
+def test_killed_before_any_rename_a_rerun_gives_the_same(tmp_path: pathlib.Path) -> None:
+    release = small_release.write_release(tmp_path / "data", images=8)
+    flags = {"num_shards": 2, "workers": 1, "attribution_csv": "true"}
+    assert convert(release.flags(tmp_path / "undisturbed", **flags), io.StringIO()) == 0
+    undisturbed = small_release.dataset(tmp_path / "undisturbed")
+    assert "ATTRIBUTION-train.csv" in undisturbed
+    (tmp_path / "empty").mkdir()
+    again = release.flags("{output_dir}", **flags)
+    points = kill_everywhere("replace", tmp_path / "empty", tmp_path / "killed", "", again, again)
+    assert points.pop() == ["end", "", 0]
+    for name in ("part-00001.csv", "ATTRIBUTION-train.csv"):
+        assert any(name in path for _, path, _ in points)
+    for number, (_, path, code) in enumerate(points, 1):
+        assert code == 0, path
+        assert small_release.dataset(tmp_path / "killed" / str(number)) == undisturbed, path
+
+
+def test_without_metadata_it_is_an_error(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
+    flags = ("--attribution_csv", "--driver=boxes", "--metadata=nowhere.csv")
+    converted = run(sample, tmp_path / "out", *flags)
+    assert converted.code == 1
+    assert "nowhere.csv" in converted.err
+    converted = run(sample, tmp_path / "out", "--attribution_csv", "--driver=boxes", "--metadata= ")
+    assert converted.code == 1
+
+
+def test_a_dry_run_lists_nobody(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
+    assert run(sample, tmp_path / "out", "--attribution_csv", "--dry_run").code == 0
+    assert not list((tmp_path / "out").rglob("ATTRIBUTION*"))

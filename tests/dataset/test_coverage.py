@@ -1,0 +1,158 @@
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.coverage import Unit, describe_coverage, find_losses
+from tests.dataset.test_manifest import range_result
+
+SIZE = 1000
+START = 100
+
+
+def ranges_of(*borders: int, is_whole: bool = True) -> list[RangeResult]:
+    last = len(borders) - 2
+    return [
+        range_result("boxes", index, start=first, end=end, is_last=is_whole and index == last)
+        for index, (first, end) in enumerate(itertools.pairwise(borders))
+    ]
+
+
+def split_of(ranges: list[RangeResult], unit: Unit = Unit.BYTES, start: int = START, **others: Any) -> dict[str, Any]:
+    coverage = describe_coverage(unit, start, SIZE, ranges)
+    shards = [f"train.tfrecord-{shard:05d}-of-00003" for shard in range(3)]
+    return {
+        "config": {"max_images": 0},
+        "images": {"selected": 5},
+        "tables": {"boxes": {}},
+        "inputs": [{"table": "boxes", "path": "/data/b.csv", "coverage": coverage}],
+        "shards": [{"file": file} for file in shards],
+        **others,
+    }
+
+
+def losses(ranges: list[RangeResult], unit: Unit = Unit.BYTES, start: int = START) -> list[str]:
+    found = list(find_losses(split_of(ranges, unit, start)))
+    assert all(key == "inputs" for key, _ in found)
+    assert all(detail.startswith("/data/b.csv: ") for _, detail in found)
+    return [detail.removeprefix("/data/b.csv: ") for _, detail in found]
+
+
+WHOLE = ranges_of(START, 300, 500, 700, SIZE)
+
+
+def test_a_coverage_tells_where_each_range_lies() -> None:
+    assert describe_coverage(Unit.BYTES, START, SIZE, WHOLE) == {
+        "unit": "bytes",
+        "start": START,
+        "end": SIZE,
+        "starts_of_ranges": [START, 300, 500, 700],
+        "ends_of_ranges": [300, 500, 700, SIZE],
+    }
+    # Of what is packed the size does not tell where it ends.
+    packed = describe_coverage(Unit.UNPACKED_BYTES, START, 77, WHOLE)
+    assert (packed["unit"], packed["end"]) == ("unpacked bytes", SIZE)
+    assert describe_coverage(Unit.FILES, 0, 77, WHOLE[:-1])["end"] is None
+
+
+@pytest.mark.parametrize("unit", [Unit.BYTES, Unit.UNPACKED_BYTES])
+def test_ranges_that_cover_a_file_lose_nothing_in_any_order(unit: Unit) -> None:
+    assert losses(WHOLE, unit) == losses(WHOLE[::-1], unit) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ([1, 2, 3], ["bytes 100 to 299 were lost"]),
+        ([0, 2, 3], ["bytes 300 to 499 were lost"]),
+        ([0, 3], ["bytes 300 to 699 were lost"]),
+        ([0, 2], ["bytes 300 to 499 were lost", "bytes 700 to 999 were lost"]),
+        ([0, 1, 2], ["bytes 700 to 999 were lost"]),
+        ([], ["bytes 100 to 999 were lost"]),
+        ([0, 0, 1, 2, 3], ["bytes 100 to 299 were read twice"]),
+        ([0, 1, 2, 3, 3], ["bytes 700 to 999 were read twice"]),
+        ([0, 1, 2, 3, 2, 1], ["bytes 300 to 699 were read twice"]),
+        ([0, 0, 0, 1, 3], ["bytes 500 to 699 were lost", "bytes 100 to 299 were read twice"]),
+    ],
+)
+def test_what_is_lost_and_what_is_doubled_is_told_by_its_bytes(kept: list[int], told: list[str]) -> None:
+    found = losses([WHOLE[index] for index in kept])
+    assert list(dict.fromkeys(found)) == told
+
+
+def test_ranges_that_overlap_are_doubled_where_they_do() -> None:
+    assert losses([*ranges_of(START, 400), *ranges_of(300, SIZE)]) == ["bytes 300 to 399 were read twice"]
+    within = [*ranges_of(START, 900, SIZE), *ranges_of(300, 400)]
+    assert losses(within) == ["bytes 300 to 399 were read twice"]
+
+
+def test_what_is_packed_ends_with_its_last_range() -> None:
+    for unit in (Unit.UNPACKED_BYTES, Unit.FILES):
+        assert losses(WHOLE[:-1], unit) == [f"all {unit} from 700 on were lost"]
+        assert losses(WHOLE[1:], unit) == [f"{unit} 100 to 299 were lost"]
+        assert losses([], unit) == [f"all {unit} from 100 on were lost"]
+
+
+def test_a_file_without_rows_has_nothing_to_lose() -> None:
+    assert losses([], Unit.BYTES, start=SIZE) == []
+    assert losses(ranges_of(START, START), Unit.UNPACKED_BYTES) == []
+    # But that it was read must be told.
+    assert losses(ranges_of(START, START, is_whole=False), Unit.UNPACKED_BYTES) != []
+
+
+@given(borders=st.sets(st.integers(START + 1, SIZE - 1)), data=st.data())
+def test_any_range_that_is_lost_or_doubled_is_noticed(borders: set[int], data: st.DataObject) -> None:
+    whole = ranges_of(START, *sorted(borders), SIZE)
+    unit = data.draw(st.sampled_from(Unit))
+    assert losses(data.draw(st.permutations(whole)), unit) == []
+    one = data.draw(st.sampled_from(whole))
+    assert losses([item for item in whole if item is not one], unit)
+    assert losses([*whole, one], unit) == [f"{unit} {one.start} to {one.end - 1} were read twice"]
+
+
+def test_every_input_is_looked_at_and_has_a_balance() -> None:
+    split = split_of(WHOLE)
+    lost = {
+        "table": "metadata",
+        "path": "/data/i.csv",
+        "coverage": describe_coverage(Unit.BYTES, 0, 9, []),
+    }
+    assert list(find_losses(split | {"inputs": [*split["inputs"], lost]})) == [
+        ("inputs", "/data/i.csv: bytes 0 to 8 were lost"),
+        ("tables.metadata", "the table metadata has input files and no balance"),
+    ]
+
+
+def test_every_planned_shard_has_one_result() -> None:
+    split = split_of(WHOLE)
+    shards = split["shards"]
+    assert list(find_losses(split)) == []
+    cases = {
+        (0, 2): ["shard 1 of 3 has no result"],
+        (2,): ["shard 0 of 3 has no result", "shard 1 of 3 has no result"],
+        (0, 1, 1, 2): ["shard 1 of 3 has 2 results"],
+        (): ["no shard has a result"],
+    }
+    for kept, told in cases.items():
+        found = list(find_losses(split | {"shards": [shards[index] for index in kept]}))
+        assert found == [("shards", detail) for detail in told]
+
+
+def test_more_images_than_asked_for_were_bounded_by_a_part() -> None:
+    split = split_of(WHOLE, config={"max_images": 4})
+    [(key, detail)] = find_losses(split)
+    assert key == "images"
+    assert "5 images are selected, more than max_images=4" in detail
+    assert list(find_losses(split | {"config": {"max_images": 5}})) == []
+    # Several splits that were bounded each may be merged to one.
+    assert list(find_losses(split | {"inputs": []})) == []
+
+
+def test_a_manifest_that_says_nothing_of_ranges_has_no_fault() -> None:
+    split = split_of(WHOLE, tables={})
+    older = [{name: value for name, value in item.items() if name != "coverage"} for item in split["inputs"]]
+    assert list(find_losses(split | {"inputs": older})) == []
+    assert list(find_losses(split)) != []

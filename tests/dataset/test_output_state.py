@@ -1,0 +1,290 @@
+import dataclasses
+import io
+import json
+import os
+import pathlib
+from typing import Any
+
+import pytest
+
+from oi_tfrecord.cli import convert as command
+from oi_tfrecord.conversion.command import convert
+from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.conversion.outcome import first_shard
+from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.dataset.accounts import ShardResult, to_json
+from oi_tfrecord.dataset.output_state import planned_before, prepare_output, read_split
+from oi_tfrecord.errors import ConfigError
+from tests.support import small_release
+from tests.support.small_release import Release
+
+OTHER_VALUES = {
+    "num_shards": 4,
+    "attribution_csv": "true",
+    "select": "boxed",
+    "label_order": "mid",
+    "classes": small_release.MIDS[0],
+    "min_box_side": 0.25,
+    "sample": 0.5,
+    "extra_keys": "attribution",
+    "image_mode": "verify",
+    "max_image_pixels": 10_000_000,
+    "csv_block_mb": 1,
+}
+SHAPELESS = {"max_rejects": "50%", "read_threads": 3, "workers": 1}
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    return small_release.write_release(tmp_path_factory.mktemp("release") / "data", images=12)
+
+
+def plan_of(release: Release, output_dir: pathlib.Path, **flags: object) -> ConvertPlan:
+    return make_plan(parse_convert(release.flags(output_dir, **flags)).config)
+
+
+def run(release: Release, output_dir: pathlib.Path, **flags: object) -> dict[str, bytes]:
+    assert convert(release.flags(output_dir, workers=1, **flags), io.StringIO()) == 0
+    return small_release.dataset(output_dir)
+
+
+def shard_result(plan: ConvertPlan, shard: int, size: int) -> bytes:
+    name = f"train.tfrecord-{shard:05d}-of-{plan.num_shards:05d}"
+    values: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(ShardResult)}
+    for field in dataclasses.fields(ShardResult):
+        if "dict" in str(field.type):
+            values[field.name] = {}
+    return to_json(ShardResult(**values | {"shard": shard, "file": name, "size": size, "sha256": ""}))
+
+
+def test_an_empty_folder_is_made_ready(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path / "not" / "there")
+    state = prepare_output(plan)
+    assert (state.finished, state.complete) == (frozenset(), None)
+    assert plan.work.fingerprint() == plan.fingerprint
+    assert os.path.isdir(plan.work.temporary)
+
+
+def test_a_shard_is_finished_with_its_result_and_its_whole_file(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path)
+    prepare_output(plan)
+    for shard in (0, 1, 2):
+        plan.work.write_result(shard, shard_result(plan, shard, 10))
+    # 0 is whole, 1 has no file, 2 has another size, 3 has no result.
+    for shard, size in ((0, 10), (2, 9), (3, 10)):
+        (tmp_path / f"train.tfrecord-{shard:05d}-of-00005").write_bytes(b"x" * size)
+    state = prepare_output(plan)
+    assert state.finished == {0}
+
+
+def test_a_rerun_clears_what_was_half_written(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path)
+    prepare_output(plan)
+    for folder in (plan.work.temporary, plan.work.shuffle):
+        (pathlib.Path(folder) / "half").write_bytes(b"x")
+    prepare_output(plan)
+    assert os.listdir(plan.work.temporary) == os.listdir(plan.work.shuffle) == []
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_another_configuration_is_refused_naming_the_flag(name: str, release: Release, tmp_path: pathlib.Path) -> None:
+    prepare_output(plan_of(release, tmp_path))
+    with pytest.raises(ConfigError) as caught:
+        prepare_output(plan_of(release, tmp_path, **{name: OTHER_VALUES[name]}))
+    told = str(caught.value)
+    assert "interrupted" in told
+    differs = told[told.index("differs in: ") + len("differs in: ") : told.index(";")]
+    assert differs == f"--{name}"
+    assert "--overwrite" in told
+
+
+def test_a_finished_conversion_of_another_configuration_is_refused_naming_every_flag(
+    release: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = run(release, tmp_path)
+    assert command.main(release.flags(tmp_path, select="boxed", num_shards=3)) == 1
+    told = capsys.readouterr().err
+    assert "finished" in told
+    assert "--select, --num_shards;" in told
+    assert small_release.dataset(tmp_path) == before
+
+
+def test_other_inputs_are_refused_naming_the_file(tmp_path: pathlib.Path) -> None:
+    release = small_release.write_release(tmp_path / "data", images=12)
+    prepare_output(plan_of(release, tmp_path / "out"))
+    path = release.folder / "train" / "annotations-human-bbox.csv"
+    path.write_bytes(path.read_bytes() + b"0000000000000000,xclick,/m/01g317,1,0.1,0.2,0.1,0.2\n")
+    with pytest.raises(ConfigError, match=r"differs in: annotations-human-bbox\.csv;"):
+        prepare_output(plan_of(release, tmp_path / "out"))
+
+
+def test_other_class_files_are_refused(tmp_path: pathlib.Path) -> None:
+    release = small_release.write_release(tmp_path / "data", images=12)
+    prepare_output(plan_of(release, tmp_path / "out"))
+    (release.folder / "classes-bbox-trainable.txt").write_text(small_release.MIDS[1] + "\n")
+    with pytest.raises(ConfigError, match="differs in: class files;"):
+        prepare_output(plan_of(release, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("name", SHAPELESS)
+def test_what_does_not_shape_the_output_may_change(name: str, release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path)
+    prepare_output(plan)
+    plan.work.write_result(1, shard_result(plan, 1, 3))
+    (tmp_path / "train.tfrecord-00001-of-00005").write_bytes(b"xyz")
+    assert list(prepare_output(plan_of(release, tmp_path, **{name: SHAPELESS[name]})).finished) == [1]
+
+
+def test_foreign_shards_are_refused_and_kept(release: Release, tmp_path: pathlib.Path) -> None:
+    foreign = tmp_path / "train.tfrecord-00000-of-00002"
+    foreign.write_bytes(b"mine")
+    for name in ("validation.tfrecord-00000-of-00002", "train.tfrecord-more", "other-train.tfrecord-00000-of-00002"):
+        (tmp_path / name).write_bytes(b"theirs")
+    with pytest.raises(ConfigError, match=r"no manifest names \(train\.tfrecord-00000-of-00002, .*--overwrite"):
+        prepare_output(plan_of(release, tmp_path))
+    assert foreign.read_bytes() == b"mine"
+    prepare_output(plan_of(release, tmp_path, overwrite="true"))
+    assert not foreign.exists()
+    assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 3
+
+
+def test_overwrite_leaves_no_stale_shard_and_replaces_the_entry(release: Release, tmp_path: pathlib.Path) -> None:
+    run(release, tmp_path / "out", num_shards=7, select="boxed")
+    after = run(release, tmp_path / "out", num_shards=2, overwrite="true")
+    assert after == run(release, tmp_path / "fresh", num_shards=2)
+    manifest = json.loads(after["manifest.json"])
+    assert list(manifest["splits"]) == ["train"]
+    assert [shard["file"] for shard in manifest["splits"]["train"]["shards"]] == [
+        name for name in sorted(after) if ".tfrecord-" in name
+    ]
+
+
+def test_overwrite_of_an_interrupted_conversion_takes_nothing_over(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path)
+    prepare_output(plan)
+    plan.work.write_result(1, shard_result(plan, 1, 3))
+    (tmp_path / "train.tfrecord-00001-of-00005").write_bytes(b"xyz")
+    assert prepare_output(plan_of(release, tmp_path, overwrite="true")).finished == frozenset()
+    assert not list(plan.work.results())
+
+
+def test_results_without_a_fingerprint_are_not_taken_over(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path)
+    prepare_output(plan)
+    plan.work.write_result(1, shard_result(plan, 1, 3))
+    os.unlink(os.path.join(plan.work.path, "fingerprint.json"))
+    prepare_output(plan)
+    assert list(plan.work.results()) == []
+
+
+def test_another_split_keeps_the_first(release: Release, tmp_path: pathlib.Path) -> None:
+    first = run(release, tmp_path)
+    tables = {table: f"train/{name}" for table, name in small_release.TABLES.items()}
+    both = run(release, tmp_path, split="validation", num_shards=2, **tables)
+    manifest = json.loads(both["manifest.json"])
+    assert list(manifest["splits"]) == ["train", "validation"]
+    assert manifest["splits"]["train"] == json.loads(first["manifest.json"])["splits"]["train"]
+    assert {name: data for name, data in both.items() if name in first} == first | {
+        "manifest.json": both["manifest.json"]
+    }
+    assert len(small_release.shards(tmp_path, "validation")) == 2
+    # And a rerun of either has nothing to do.
+    assert prepare_output(plan_of(release, tmp_path)).complete == manifest["splits"]["train"]
+    # Overwriting one leaves the other.
+    again = run(release, tmp_path, num_shards=3, overwrite="true")
+    assert small_release.shards(tmp_path, "validation") == {
+        name: data for name, data in both.items() if name.startswith("validation.")
+    }
+    splits = json.loads(again["manifest.json"])["splits"]
+    assert splits["validation"] == manifest["splits"]["validation"]
+    assert len(splits["train"]["shards"]) == 3
+
+
+@pytest.mark.parametrize("order", ["mid", "frequency"])
+@pytest.mark.parametrize("overwrite", ["false", "true"])
+def test_a_label_map_that_another_split_uses_is_not_replaced(
+    overwrite: str, order: str, release: Release, tmp_path: pathlib.Path
+) -> None:
+    run(release, tmp_path)
+    # As if the folder held two splits, one of which is to be made again with another label map.
+    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    manifest["splits"]["validation"] = manifest["splits"]["train"]
+    if overwrite == "false":
+        del manifest["splits"]["train"]
+        for path in tmp_path.glob("train.*"):
+            path.unlink()
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    reversed_list = tmp_path / "reversed.txt"
+    reversed_list.write_text("".join(mid + "\n" for mid in reversed(small_release.MIDS)))
+    before = small_release.dataset(tmp_path)
+    flags = {"overwrite": overwrite, "class_list": reversed_list, "label_order": order}
+    if order == "mid":
+        # In the order of the MIDs the map would be that of the list, which happens to be sorted.
+        flags["label_order"] = "list"
+    with pytest.raises(ConfigError, match="belongs to validation") as caught:
+        prepare_output(plan_of(release, tmp_path, **flags))
+    assert caught.value.field == "label_map"
+    assert f"--label_map={tmp_path}/label_map.pbtxt" in str(caught.value)
+    assert small_release.dataset(tmp_path) == before
+    prepare_output(plan_of(release, tmp_path, **flags, label_map=tmp_path / "label_map.pbtxt"))
+
+
+def test_a_complete_conversion_is_found_and_what_was_left_of_it_removed(
+    release: Release, tmp_path: pathlib.Path
+) -> None:
+    run(release, tmp_path)
+    plan = plan_of(release, tmp_path)
+    # A run that was killed while it deleted its work folder.
+    (pathlib.Path(plan.work.path) / "results").mkdir(parents=True)
+    assert prepare_output(plan).complete == read_split(str(tmp_path), "train")
+    assert not os.path.exists(plan.work.path)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_dataset_with_a_damaged_shard_is_refused(damage: str, release: Release, tmp_path: pathlib.Path) -> None:
+    run(release, tmp_path)
+    path = pathlib.Path(first_shard(plan_of(release, tmp_path)))
+    assert path.name == "train.tfrecord-00000-of-00005"
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ConfigError, match="--overwrite"):
+        prepare_output(plan_of(release, tmp_path))
+
+
+def test_the_number_of_shards_of_an_earlier_run_is_found(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path)
+    assert planned_before(plan) == 0
+    prepare_output(plan)
+    assert planned_before(plan_of(release, tmp_path, num_shards=0)) == 5
+    run(release, tmp_path)
+    assert planned_before(plan_of(release, tmp_path, num_shards=0)) == 5
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"splits": 3}'])
+def test_a_manifest_that_is_none_is_refused(text: str, release: Release, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"manifest\.json"):
+        prepare_output(plan_of(release, tmp_path))
+    assert (tmp_path / "manifest.json").read_text() == text
+
+
+def test_a_rerun_may_give_the_number_of_shards_that_was_planned(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path, num_shards=0).with_shards(3)
+    prepare_output(plan)
+    plan.work.write_result(1, shard_result(plan, 1, 3))
+    (tmp_path / "train.tfrecord-00001-of-00003").write_bytes(b"xyz")
+    assert list(prepare_output(plan_of(release, tmp_path, num_shards=3)).finished) == [1]
+
+
+def test_a_setting_of_a_later_version_is_named(release: Release, tmp_path: pathlib.Path) -> None:
+    plan = plan_of(release, tmp_path)
+    prepare_output(plan)
+    path = pathlib.Path(plan.work.path) / "fingerprint.json"
+    theirs = json.loads(path.read_bytes())
+    theirs["config"]["colour"] = "grey"
+    theirs["record_format"] += 1
+    path.write_text(json.dumps(theirs))
+    with pytest.raises(ConfigError, match="differs in: --colour, version of oi_tfrecord;"):
+        prepare_output(plan)

@@ -1,0 +1,181 @@
+import json
+import pathlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from oi_tfrecord.cli import main
+from oi_tfrecord.dataset.splits import find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.training_config import TrainingInput, format_training_config
+from oi_tfrecord.dataset.training_values import sample_values
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.records.example_reader import parse_example
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from tests.conftest import REPOSITORY, Converted, in_api
+
+PARSE = """
+import json, os, sys
+os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
+from google.protobuf import text_format
+from google.protobuf.json_format import MessageToDict
+from object_detection.protos import pipeline_pb2
+config = text_format.Parse(sys.stdin.read(), pipeline_pb2.TrainEvalPipelineConfig())
+print(json.dumps(MessageToDict(config, preserving_proto_field_name=True)))
+"""
+CLASSES = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(7, "/m/b", "B")))
+TRAIN = TrainingInput("/records/train.tfrecord-?????-of-00100", 100, 250, False, True)
+EVALUATION = TrainingInput("/records/validation.tfrecord-?????-of-00004", 4, 0, False, True)
+
+
+@pytest.fixture(scope="module")
+def output_dir(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    from oi_tfrecord.cli import convert
+    from tests.conftest import convert_arguments
+
+    folder = tmp_path_factory.mktemp("training") / 'with "quotes"'
+    for split in ("train", "validation"):
+        assert convert.main(convert_arguments(sample, folder, split=split)) == 0
+    return folder
+
+
+def test_the_api_parses_the_parts(output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "parts.config"
+    assert main.main(["training-config", str(output_dir), "--model=ssd", f"--output={path}"]) == 0
+    parsed = json.loads(in_api("-c", PARSE, text=path.read_text()))
+    label_map = read_label_map(str(output_dir))
+    assert label_map is not None
+    assert parsed["model"] == {"ssd": {"num_classes": len(label_map.items)}}
+    assert parsed["eval_config"]["metrics_set"] == ["oid_V2_detection_metrics"]
+    manifest = json.loads((output_dir / "manifest.json").read_text())["splits"]
+    for reader, split in (("train_input_reader", "train"), ("eval_input_reader", "validation")):
+        given = parsed[reader] if isinstance(parsed[reader], dict) else parsed[reader][0]
+        assert given["label_map_path"] == str(output_dir / "label_map.pbtxt")
+        [pattern] = given["tf_record_input_reader"]["input_path"]
+        found = sorted(output_dir.glob(pathlib.Path(pattern).name))
+        assert [str(found_path) for found_path in found] == list(find_splits(str(output_dir))[split].shards)
+        assert given["max_number_of_boxes"] == manifest[split]["totals"]["most_boxes_in_an_image"]
+
+
+@pytest.mark.parametrize("model", ["ssd", "faster_rcnn", "center_net", "context_rcnn"])
+@pytest.mark.parametrize("metrics", ["oid_challenge_detection_metrics", "coco_detection_metrics"])
+def test_every_model_and_metrics_is_parsed(model: str, metrics: str) -> None:
+    text = format_training_config(TRAIN, EVALUATION, CLASSES, "/records/label_map.pbtxt", model, metrics)
+    parsed = json.loads(in_api("-c", PARSE, text=text))
+    [settings] = parsed["model"].values()
+    # The highest id, not the number of classes.
+    assert settings["num_classes"] == 7
+    assert parsed["eval_config"]["metrics_set"] == [metrics]
+    assert parsed["train_input_reader"]["max_number_of_boxes"] == 250
+    assert parsed["train_input_reader"]["num_readers"] == 64
+    assert "expand_labels_hierarchy" not in parsed["train_input_reader"]
+
+
+def test_masks_and_relatives_are_read_if_they_are_there() -> None:
+    import dataclasses
+
+    related = LabelMap((LabelMapItem(1, "/m/a", "A", descendant_ids=(2,)), LabelMapItem(2, "/m/b", "B", (1,))))
+    masked = dataclasses.replace(TRAIN, has_masks=True)
+    text = format_training_config(masked, EVALUATION, related, "map", "ssd", "oid_challenge_detection_metrics")
+    reader = json.loads(in_api("-c", PARSE, text=text))["train_input_reader"]
+    assert reader["load_instance_masks"] is True
+    assert reader["mask_type"] == "PNG_MASKS"
+    assert reader["expand_labels_hierarchy"] is True
+
+
+def test_a_bad_choice_is_named_and_a_missing_split_too(
+    output_dir: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'ssd'"):
+        format_training_config(TRAIN, EVALUATION, CLASSES, "map", "sssd", "oid_V2_detection_metrics")
+    assert main.main(["training-config", str(output_dir), "--model=ssd", "--eval=test"]) == 1
+    assert "There are: train, validation" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def truth(output_dir: pathlib.Path) -> dict[str, dict[str, Any]]:
+    shards = find_splits(str(output_dir))["validation"].shards
+    values = [sample_values(parse_example(data)) for shard in shards for _, data in read_shard(shard)]
+    return {value["image_id"].decode(): value for value in values}
+
+
+def evaluate(output_dir: pathlib.Path, metrics: str, detections: dict | None, folder: pathlib.Path) -> dict[str, float]:
+    arguments = [
+        str(REPOSITORY / "tests" / "support" / "peers" / "od_evaluate.py"),
+        f"--label_map={output_dir / 'label_map.pbtxt'}",
+        f"--metrics={metrics}",
+        str(output_dir / "validation.tfrecord-*"),
+    ]
+    if detections is not None:
+        (folder / "detections.json").write_text(json.dumps(detections))
+        arguments.append(f"--detections={folder / 'detections.json'}")
+    return dict(json.loads(in_api(*arguments).splitlines()[-1]))
+
+
+def mean_precision(metrics: dict[str, float]) -> float:
+    [value] = [value for name, value in metrics.items() if "mAP@0.5IOU" in name]
+    return value
+
+
+@pytest.mark.parametrize("metrics", ["oid_V2_detection_metrics", "oid_challenge_detection_metrics"])
+def test_perfect_detections_of_our_records_score_one(
+    metrics: str, output_dir: pathlib.Path, tmp_path: pathlib.Path, truth: dict[str, dict[str, Any]]
+) -> None:
+    assert sum(len(value["labels"]) for value in truth.values()) > 10
+    assert mean_precision(evaluate(output_dir, metrics, None, tmp_path)) == 1.0
+
+
+def test_known_errors_score_what_they_score_by_hand(
+    output_dir: pathlib.Path, tmp_path: pathlib.Path, truth: dict[str, dict[str, Any]]
+) -> None:
+    counts = Counter(label for value in truth.values() for label in value["labels"].tolist())
+    in_groups = {
+        label
+        for value in truth.values()
+        for label, group_of in zip(value["labels"].tolist(), value["group_of"].tolist(), strict=True)
+        if group_of
+    }
+    label, boxes = max((item for item in counts.items() if item[0] not in in_groups), key=lambda item: item[1])
+    assert boxes >= 3
+    detections = {
+        image_id: {
+            "boxes": value["boxes"].tolist(),
+            "scores": [0.5] * len(value["labels"]),
+            "classes": value["labels"].tolist(),
+        }
+        for image_id, value in truth.items()
+    }
+    image_id = next(image_id for image_id, value in truth.items() if label in value["labels"])
+    own = detections[image_id]
+    place = own["classes"].index(label)
+    for values in own.values():
+        del values[place]
+    # What is nowhere is found first, and one of the boxes never: of n boxes n - 1 are found, and whatever the recall,
+    # the precision is highest at its end, (n - 1) / n.
+    own["boxes"].append([0.0, 0.0, 0.01, 0.01])
+    own["scores"].append(0.9)
+    own["classes"].append(label)
+    expected = (len(counts) - 1 + ((boxes - 1) / boxes) ** 2) / len(counts)
+    scored = mean_precision(evaluate(output_dir, "oid_V2_detection_metrics", detections, tmp_path))
+    assert scored == pytest.approx(expected, abs=1e-6)
+
+
+def test_relatives_are_used_only_with_confidences(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable[..., Converted]
+) -> None:
+    """Without verified labels nothing is expanded when reading, as the API would need their confidences."""
+    (tmp_path / "hierarchy.json").write_text(
+        json.dumps(
+            {
+                "LabelName": "/m/0bl9f",
+                "Subcategory": [{"LabelName": "/m/07j7r", "Subcategory": [{"LabelName": "/m/025nd"}]}],
+            }
+        )
+    )
+    flags = [f"--hierarchy={tmp_path / 'hierarchy.json'}", "--hierarchy_use=label_map"]
+    for labels, expands in (("annotations-human.csv", True), ("none.csv", False)):
+        out = tmp_path / labels
+        assert run(sample, out, *flags, f"--human_labels={{split}}/{labels}").code == 0
+        assert main.main(["training-config", str(out), "--model=ssd", "--eval=train", f"--output={out}.config"]) == 0
+        assert ("expand_labels_hierarchy" in pathlib.Path(f"{out}.config").read_text()) is expands

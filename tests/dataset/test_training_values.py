@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from oi_tfrecord.dataset.training_values import BOX_FLAGS, KINDS, sample_values
+
+NONE = np.zeros(0, np.int64)
+EXAMPLE = {
+    "image/source_id": [b"id"],
+    "image/height": np.array([2]),
+    "image/width": np.array([3]),
+    "image/object/bbox/ymin": np.array([0.1, 0.2], np.float32),
+    "image/object/bbox/xmin": np.array([0.3, 0.4], np.float32),
+    "image/object/bbox/ymax": np.array([0.5, 0.6], np.float32),
+    "image/object/bbox/xmax": np.array([0.7, 0.8], np.float32),
+    "image/object/class/label": np.array([5, 6]),
+    "image/object/group_of": np.array([0, 1]),
+    "image/class/label": np.array([7]),
+    "image/class/confidence": np.array([0], np.float32),
+}
+
+
+def test_values_of_a_record() -> None:
+    values = sample_values(EXAMPLE)
+    assert list(values) == list(KINDS)
+    assert values["image_id"] == b"id"
+    assert (values["height"], values["width"]) == (2, 3)
+    # ymin, xmin, ymax, xmax
+    assert values["boxes"].tolist() == np.array([[0.1, 0.3, 0.5, 0.7], [0.2, 0.4, 0.6, 0.8]], np.float32).tolist()
+    assert values["labels"].tolist() == [5, 6]
+    assert values["group_of"].tolist() == [0, 1]
+    assert values["occluded"].tolist() == [0, 0]
+    assert values["image_labels"].tolist() == [7]
+    assert values["image_confidences"].tolist() == [0]
+
+
+@pytest.mark.parametrize("empty", [None, NONE])
+def test_an_image_without_annotations(empty: np.ndarray | None) -> None:
+    bare = {key: EXAMPLE[key] if key.count("/") == 1 else empty for key in EXAMPLE}
+    values = sample_values(bare)
+    assert values["boxes"].shape == (0, 4)
+    assert values["boxes"].dtype == np.float32
+    assert all(len(values[name]) == 0 for name in ("labels", *BOX_FLAGS, "image_labels", "image_confidences"))
+
+
+def test_labels_without_confidences_are_present() -> None:
+    values = sample_values({key: value for key, value in EXAMPLE.items() if key != "image/class/confidence"})
+    assert values["image_confidences"].tolist() == [1]

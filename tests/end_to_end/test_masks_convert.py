@@ -1,0 +1,367 @@
+"""Whole conversions with segmentation masks, read back by TensorFlow and by the Object Detection API."""
+
+import csv
+import hashlib
+import io
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from oi_tfrecord.cli import verify
+from oi_tfrecord.conversion.command import convert
+from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.storage.files import use_options
+from tests.support import mask_release, small_release
+from tests.support.mask_release import MaskRelease, nearest, pack_by_first_digit
+from tests.support.memory_filesystem import MemoryFileSystem
+
+Decoded = dict[str, tuple[list[bytes], list[np.ndarray], list[float] | None]]
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> MaskRelease:
+    return mask_release.write_release(tmp_path_factory.mktemp("release"))
+
+
+@pytest.fixture(scope="module")
+def plain(release: MaskRelease, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The release, converted with its defaults."""
+    folder = tmp_path_factory.mktemp("plain")
+    assert convert(release.flags(folder), io.StringIO()) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kept(release: MaskRelease, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The release, converted with boxes that have no mask."""
+    folder = tmp_path_factory.mktemp("kept")
+    assert convert(release.flags(folder, boxes_without_mask="empty"), io.StringIO()) == 0
+    return folder
+
+
+def manifest_of(folder: pathlib.Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())["splits"]["train"]
+    assert manifest["balanced"] is True
+    return manifest
+
+
+def decoded(folder: pathlib.Path) -> Decoded:
+    """Returns, by ImageID, the classes, the masks as Model Garden decodes them, and the weights.
+
+    Model Garden (official/vision/dataloaders/tf_example_decoder.py) takes decode_png with one channel as it is.
+    """
+    records: Decoded = {}
+    for record in small_release.records(folder):
+        features = tf.train.Example.FromString(record).features.feature
+        size = [features["image/height"].int64_list.value[0], features["image/width"].int64_list.value[0]]
+        masks = [
+            tf.io.decode_png(png, channels=1, dtype=tf.uint8).numpy()[..., 0]
+            for png in features["image/object/mask"].bytes_list.value
+        ]
+        assert all(list(mask.shape) == size and mask.max() <= 1 for mask in masks)
+        weights = None
+        if "image/object/mask/weight" in features:
+            weights = list(features["image/object/mask/weight"].float_list.value)
+        classes = list(features["image/object/class/text"].bytes_list.value)
+        lengths = {len(features[f"image/object/{key}"].float_list.value) for key in ("bbox/xmin", "area")}
+        assert lengths == {len(classes)} == {len(masks)}
+        records[features["image/source_id"].bytes_list.value[0].decode()] = classes, masks, weights
+    return records
+
+
+def test_boxes_with_masks_and_nothing_else_are_written(release: MaskRelease, plain: pathlib.Path) -> None:
+    records = decoded(plain)
+    for image_id, boxes in release.boxes.items():
+        expected = [(row[2].encode(), release.masks.get((image_id, place))) for place, row in enumerate(boxes)]
+        expected = [(mid, mask) for mid, mask in expected if mask is not None]
+        classes, masks, weights = records.get(image_id, ([], [], None))
+        assert classes == [mid for mid, _ in expected]
+        assert weights is None
+        for mask, (_, drawn) in zip(masks, expected, strict=True):
+            np.testing.assert_array_equal(mask, drawn)
+
+
+def test_every_mask_row_is_accounted_for(release: MaskRelease, plain: pathlib.Path) -> None:
+    manifest = manifest_of(plain)
+    count = manifest["tables"]["masks"]
+    rows = (release.folder / "train-annotations-object-segmentation.csv").read_text().splitlines()
+    assert count["rows_read"] == len(rows) - 1
+    assert count["written"] == len(release.masks)
+    assert count["rejected"] == release.rejected
+    assert count["dropped"] == {}
+    boxes = manifest["tables"]["boxes"]
+    assert boxes["written"] == len(release.masks)
+    assert boxes["dropped"] == {"no_mask": sum(map(len, release.boxes.values())) - len(release.masks)}
+    assert sum(item["boxes"] for item in manifest["classes"]) == len(release.masks)
+
+
+def test_each_reject_names_its_row(release: MaskRelease, plain: pathlib.Path) -> None:
+    lines = (release.folder / "train-annotations-object-segmentation.csv").read_text().splitlines()
+    with (plain / "rejects-train.csv").open(newline="") as stream:
+        rejects = [row for row in csv.DictReader(stream) if row["Table"] == "masks"]
+    assert len(rejects) == sum(release.rejected.values())
+    for row in rejects:
+        assert row["ImageID"] in lines[int(row["Line"]) - 1]
+        if row["Reason"] == "image_missing":
+            assert lines[int(row["Line"]) - 1].split(",")[0] in row["Detail"]
+
+
+def test_boxes_without_a_mask_can_be_kept(release: MaskRelease, kept: pathlib.Path) -> None:
+    records = decoded(kept)
+    assert records.keys() == release.boxes.keys()
+    for image_id, boxes in release.boxes.items():
+        classes, masks, weights = records[image_id]
+        assert classes == [row[2].encode() for row in boxes]
+        drawn = [release.masks.get((image_id, place)) for place in range(len(boxes))]
+        assert weights == [float(mask is not None) for mask in drawn]
+        for found, mask in zip(masks, drawn, strict=True):
+            np.testing.assert_array_equal(found, np.zeros_like(found) if mask is None else mask)
+    manifest = manifest_of(kept)
+    assert manifest["tables"]["masks"]["written"] == len(release.masks)
+    assert manifest["tables"]["masks"]["rejected"] == release.rejected
+    assert manifest["tables"]["boxes"]["dropped"] == {}
+
+
+def test_the_object_detection_api_reads_the_drawn_masks(
+    release: MaskRelease,
+    plain: pathlib.Path,
+    kept: pathlib.Path,
+    od_read: Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]],
+) -> None:
+    shards = [shard for folder in (plain, kept) for shard in sorted(folder.glob("train.tfrecord-*"))]
+    records, _ = od_read(plain / "label_map.pbtxt", shards, "--masks")
+    seen = {plain: 0, kept: 0}
+    for record in records:
+        folder = pathlib.Path(record["path"]).parent
+        height, width = record["stored_height"], record["stored_width"]
+        boxes = release.boxes[record["source_id"]]
+        drawn = [release.masks.get((record["source_id"], place)) for place in range(len(boxes))]
+        if folder == plain:
+            drawn = [mask for mask in drawn if mask is not None]
+        pixels = [np.zeros((height, width), bool) if mask is None else mask for mask in drawn]
+        assert record["groundtruth_instance_masks"] == [
+            {"shape": [height, width], "sha256": hashlib.sha256(mask.astype(np.uint8).tobytes()).hexdigest()}
+            for mask in pixels
+        ]
+        assert record["groundtruth_instance_mask_weights"] == [float(mask is not None) for mask in drawn]
+        assert len(record["groundtruth_boxes"]) == len(drawn)
+        seen[folder] += len(drawn)
+    assert seen == {plain: len(release.masks), kept: sum(map(len, release.boxes.values()))}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_masks_in_archives(release: MaskRelease, plain: pathlib.Path, kind: str, tmp_path: pathlib.Path) -> None:
+    others = {"ReadMe.txt": b"not a mask", "ffffffffffffffff_m0_0.png": b"of no row"}
+    archives = pack_by_first_digit(release.files() | others, tmp_path, kind)
+    assert convert(release.flags(tmp_path / "out", mask_files=None, mask_archives=archives), io.StringIO()) == 0
+    assert small_release.shards(tmp_path / "out") == small_release.shards(plain)
+    tables = manifest_of(tmp_path / "out")["tables"]
+    assert tables["masks"] == manifest_of(plain)["tables"]["masks"]
+    # Four of the masks cannot be read. Of no row that has a box are the one of no row, that of the row whose
+    # coordinates are off, and the second one of a box.
+    assert tables["mask_files"]["rows_read"] == len(release.files()) + 1
+    assert tables["mask_files"]["written"] == len(release.masks)
+    assert tables["mask_files"]["rejected"] == {"image_rejected": 4}
+    assert tables["mask_files"]["dropped"] == {"mask_not_selected": 3}
+
+
+def test_a_mask_twice_in_the_archives(release: MaskRelease, plain: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    archives = pack_by_first_digit(release.files(), tmp_path, "zip")
+    other = tmp_path / "other"
+    other.mkdir()
+    name = next(name for name, data in release.files().items() if len(data) > 100)
+    again = pack_by_first_digit({name: release.files()[name]}, other, "tar")
+    flags = release.flags(tmp_path / "out", mask_files=None, mask_archives=f"{archives},{again}")
+    assert convert(flags, io.StringIO()) == 0
+    assert small_release.shards(tmp_path / "out") == small_release.shards(plain)
+    assert manifest_of(tmp_path / "out")["tables"]["mask_files"]["rejected"]["duplicate"] == 1
+
+
+def test_masks_on_a_remote_filesystem(release: MaskRelease, plain: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    MemoryFileSystem.files.clear()
+    MemoryFileSystem.files |= {f"memory://bucket/{name[0]}/{name}": data for name, data in release.files().items()}
+    use_options([])
+    flags = release.flags(tmp_path, mask_files="memory://bucket/{digit}/{mask_path}")
+    assert convert(flags, io.StringIO()) == 0
+    MemoryFileSystem.files.clear()
+    assert small_release.shards(tmp_path) == small_release.shards(plain)
+
+
+def test_bytes_depend_neither_on_workers_nor_on_shards(
+    release: MaskRelease, plain: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    done = small_release.run_command(release.flags(tmp_path / "workers", workers=4))
+    assert done.returncode == 0, done.stderr
+    assert small_release.shards(tmp_path / "workers") == small_release.shards(plain)
+    assert (tmp_path / "workers" / "rejects-train.csv").read_bytes() == (plain / "rejects-train.csv").read_bytes()
+    assert convert(release.flags(tmp_path / "shards", num_shards=1), io.StringIO()) == 0
+    assert list(small_release.records(tmp_path / "shards")) == list(small_release.records(plain))
+    assert manifest_of(tmp_path / "shards")["tables"] == manifest_of(plain)["tables"]
+
+
+def test_small_ranges_change_nothing(
+    release: MaskRelease, plain: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oi_tfrecord.join.batches.MAX_BATCH_BYTES", 200)
+    assert convert(release.flags(tmp_path), io.StringIO()) == 0
+    assert small_release.shards(tmp_path) == small_release.shards(plain)
+
+
+def test_without_request_the_table_is_not_even_looked_for(release: MaskRelease, tmp_path: pathlib.Path) -> None:
+    flags = {"extra_keys": None, "mask_files": None}
+    assert convert(release.flags(tmp_path / "with", **flags), io.StringIO()) == 0
+    manifest = manifest_of(tmp_path / "with")
+    assert "masks" not in manifest["tables"]
+    assert not [item for item in manifest["inputs"] if item["table"] == "masks"]
+    assert not [line for line in manifest["warnings"] if "mask" in line]
+    for record in small_release.records(tmp_path / "with"):
+        assert not [key for key in tf.train.Example.FromString(record).features.feature if "mask" in key]
+    # Nor does a file without its columns matter.
+    assert convert(release.flags(tmp_path / "other", masks="train-annotations-bbox.csv", **flags), io.StringIO()) == 0
+    assert small_release.shards(tmp_path / "other") == small_release.shards(tmp_path / "with")
+
+
+def test_filters_of_boxes_leave_out_their_masks(release: MaskRelease, tmp_path: pathlib.Path) -> None:
+    assert convert(release.flags(tmp_path, min_box_side=0.5), io.StringIO()) == 0
+    manifest = manifest_of(tmp_path)
+    count = manifest["tables"]["masks"]
+    small = [
+        key
+        for key in release.masks
+        if min(float(b) - float(a) for a, b in _sides(release.boxes[key[0]][key[1]])) < 0.5 - 1e-6
+    ]
+    assert 0 < len(small) < len(release.masks)
+    assert count["written"] == len(release.masks) - len(small)
+    # With the row that has no box at all, as it cannot be told from them, and the faulty ones of small boxes.
+    assert count["dropped"]["box_left_out"] > len(small)
+    assert "mask_without_box" not in count["rejected"]
+
+
+def _sides(box: list[str]) -> list[tuple[str, str]]:
+    return [(box[4], box[5]), (box[6], box[7])]
+
+
+def test_filters_of_classes_and_images_are_those_of_the_mask_rows(release: MaskRelease, tmp_path: pathlib.Path) -> None:
+    mid = mask_release.MIDS[0]
+    assert convert(release.flags(tmp_path, classes=mid, sample=0.5), io.StringIO()) == 0
+    count = manifest_of(tmp_path)["tables"]["masks"]
+    assert count["dropped"]["class_not_chosen"] > 0
+    assert count["dropped"]["not_sampled"] > 0
+    kept = [key for key in release.masks if key[0] in decoded(tmp_path) and release.boxes[key[0]][key[1]][2] == mid]
+    assert count["written"] == len(kept) > 0
+
+
+def test_a_box_that_the_hierarchy_adds_has_the_mask_of_its_origin(release: MaskRelease, tmp_path: pathlib.Path) -> None:
+    parent, child, other = mask_release.MIDS
+    tree = {"LabelName": "/m/0bl9f", "Subcategory": [{"LabelName": parent, "Subcategory": [{"LabelName": child}]}]}
+    tree["Subcategory"].append({"LabelName": other})
+    (tmp_path / "tree.json").write_text(json.dumps(tree))
+    flags = {"hierarchy": tmp_path / "tree.json", "select": "all"}
+    for rule in ("drop", "empty"):
+        folder = tmp_path / rule
+        assert convert(release.flags(folder, boxes_without_mask=rule, **flags), io.StringIO()) == 0
+        records = decoded(folder)
+        for image_id, boxes in release.boxes.items():
+            expected = []
+            for place, row in enumerate(boxes):
+                mask = release.masks.get((image_id, place))
+                if mask is not None or rule == "empty":
+                    expected += [(mid, mask) for mid in ([child, parent] if row[2] == child else [row[2]])]
+            classes, masks, _ = records[image_id]
+            assert [mid.decode() for mid in classes] == [mid for mid, _ in expected]
+            for found, (_, mask) in zip(masks, expected, strict=True):
+                np.testing.assert_array_equal(found, np.zeros_like(found) if mask is None else mask)
+        count = manifest_of(folder)["tables"]["masks"]
+        assert (count["written"], count["rejected"]) == (len(release.masks), release.rejected)
+        # The broken mask of a box counts once, whatever follows from that box.
+        assert manifest_of(folder)["tables"]["boxes"]["dropped"] == (
+            {"no_mask": sum(map(len, release.boxes.values())) - len(release.masks)} if rule == "drop" else {}
+        )
+
+
+def test_max_images_counts_images_that_keep_a_box(release: MaskRelease, tmp_path: pathlib.Path) -> None:
+    assert convert(release.flags(tmp_path, max_images=4), io.StringIO()) == 0
+    assert len(decoded(tmp_path)) == 4
+
+
+def test_an_image_without_any_mask_is_not_selected(tmp_path: pathlib.Path) -> None:
+    release = mask_release.write_release(tmp_path / "data", faults=False)
+    path = release.folder / "train-annotations-object-segmentation.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    bare = next(iter(release.boxes))
+    path.write_text("".join(line for line in lines if f",{bare}," not in line))
+    assert convert(release.flags(tmp_path / "boxed"), io.StringIO()) == 0
+    assert decoded(tmp_path / "boxed").keys() == release.boxes.keys() - {bare}
+    assert convert(release.flags(tmp_path / "all", select="all"), io.StringIO()) == 0
+    assert decoded(tmp_path / "all")[bare] == ([], [], None)
+
+
+def test_a_rejected_image_takes_its_masks_along(tmp_path: pathlib.Path) -> None:
+    release = mask_release.write_release(tmp_path / "data", faults=False)
+    lost = next(iter(release.boxes))
+    (release.folder / "images" / f"{lost}.jpg").unlink()
+    archives = pack_by_first_digit(release.files(), tmp_path, "zip")
+    assert convert(release.flags(tmp_path / "out", mask_files=None, mask_archives=archives), io.StringIO()) == 0
+    tables = manifest_of(tmp_path / "out")["tables"]
+    own = len([key for key in release.masks if key[0] == lost])
+    for table in ("masks", "mask_files"):
+        assert tables[table]["rejected"] == {"image_rejected": own}
+        assert tables[table]["written"] == len(release.masks) - own
+
+
+@pytest.mark.parametrize("angle", [90, 180, 270])
+def test_masks_are_turned_and_scaled_with_their_image(angle: int, tmp_path: pathlib.Path) -> None:
+    release = mask_release.write_release(tmp_path / "data", faults=False)
+    path = release.folder / "train-images-boxable-with-rotation.csv"
+    path.write_text(path.read_text().replace(",0.0\n", f",{angle}.0\n"))
+    flags = {"rotation": "apply", "image_mode": "resize", "max_side": 24}
+    assert convert(release.flags(tmp_path / "out", **flags), io.StringIO()) == 0
+    records = decoded(tmp_path / "out")
+    assert records.keys() == release.boxes.keys()
+    for image_id, boxes in release.boxes.items():
+        drawn = [release.drawn[image_id, place] for place in range(len(boxes)) if (image_id, place) in release.drawn]
+        for found, mask in zip(records[image_id][1], drawn, strict=True):
+            assert max(found.shape) <= 24
+            np.testing.assert_array_equal(found, nearest(np.rot90(mask, angle // 90), *found.shape[::-1]))
+
+
+@pytest.mark.parametrize("folder", ["plain", "kept"])
+def test_verify_finds_no_fault(folder: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify.main([str(request.getfixturevalue(folder))]) == 0, capsys.readouterr()
+
+
+def test_a_dry_run_reads_no_mask(release: MaskRelease, tmp_path: pathlib.Path) -> None:
+    flags = release.flags(tmp_path, dry_run="true", mask_files="/nowhere/{mask_path}")
+    assert convert(flags, io.StringIO()) == 0
+    count = manifest_of(tmp_path / "dry_run")["tables"]["masks"]
+    unread = {"image_missing", "image_broken", "image_cut_off", "image_empty", "not_an_image"}
+    assert count["rejected"] == {key: n for key, n in release.rejected.items() if key not in unread}
+    assert count["written"] == len(release.masks) + len(unread)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"extra_keys": None}, "mask_files: is given, but masks are not asked for; add --extra_keys=masks"),
+        ({"mask_files": None}, "mask_files: give either it or mask_archives"),
+        ({"mask_archives": "x.zip"}, "mask_files: give either it or mask_archives"),
+        ({"mask_files": "masks/{image_id}.png"}, "mask_files: .* has no {mask_path}"),
+        ({"config": "v4"}, "masks: is needed with extra_keys masks; give --masks"),
+        ({"task": "classification"}, "extra_keys: masks are of boxes, which task=classification leaves out"),
+        ({"boxes_without_mask": "keep"}, "boxes_without_mask: 'keep' is none of drop, empty"),
+        ({"mask_files": None, "mask_archives": "/nowhere/*.zip"}, "mask_archives: no file matches /nowhere"),
+    ],
+)
+def test_flags_that_do_not_fit(release: MaskRelease, flags: dict, message: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        convert(release.flags(tmp_path, **flags), io.StringIO())
+
+
+def test_a_missing_table_of_masks_is_an_error_if_asked_for(release: MaskRelease, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=r"no file for masks; looked for .*none\.csv"):
+        convert(release.flags(tmp_path, masks="none.csv"), io.StringIO())

@@ -1,0 +1,63 @@
+import pytest
+
+from oi_tfrecord.engine.beam_flags import (
+    beam_flags,
+    check_beam_arguments,
+    destination,
+    is_dataflow,
+    is_local,
+    value_of,
+)
+from oi_tfrecord.errors import ConfigError
+
+
+def test_flags_of_every_runner_are_known() -> None:
+    flags = beam_flags()
+    assert {"--runner", "--flink_master", "--spark_master_url", "--prism_location", "--machine_type"} <= set(flags)
+    assert "--num_shards" not in flags
+
+
+def test_an_unknown_flag_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean '--num_shards'"):
+        check_beam_arguments(["--num_shard=3"], ["num_shards"])
+    check_beam_arguments(["--machine_type", "n1-standard-2", "--streaming"], [])
+    with pytest.raises(ConfigError, match="'x' is no flag"):
+        check_beam_arguments(["--streaming", "x"], [])
+
+
+def test_flags_of_one_option_have_one_destination() -> None:
+    assert destination("--no_use_public_ips") == destination("--use_public_ips") == "use_public_ips"
+    assert destination("--worker_machine_type=a") == destination("--machine_type=b")
+
+
+def test_the_last_value_counts() -> None:
+    assert value_of(["--runner=A", "--runner", "B"], "--runner") == "B"
+    assert value_of(["--runner_x=A"], "--runner") == ""
+
+
+def test_a_run_is_local_without_a_runner() -> None:
+    assert is_local(["--temp_location=gs://b/t"])
+    assert not is_local(["--runner", "FlinkRunner"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--max_num_workers=many"], "max_num_workers: 'many' is no int"),
+        (["--max_num_workers", "many"], "max_num_workers: 'many' is no int"),
+        (["--autoscaling_algorithm=SOMETIMES"], "autoscaling_algorithm: 'SOMETIMES' is none of NONE, THROUGHPUT_BASED"),
+        (["--streaming=true"], "streaming: takes no value, and 'true' is given"),
+        (["--region"], "region: needs a value"),
+        (["--region", "--project=p"], "region: needs a value"),
+    ],
+)
+def test_a_value_that_beam_would_not_take_is_refused(arguments: list[str], told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_beam_arguments(arguments, [])
+    assert str(raised.value) == told
+
+
+@pytest.mark.parametrize(("runner", "is_it"), [("DataflowRunner", True), ("dataflow", True), ("FlinkRunner", False)])
+def test_dataflow_is_known_by_its_names(runner: str, is_it: bool) -> None:
+    assert is_dataflow([f"--runner={runner}"]) is is_it
+    assert not is_dataflow([])

@@ -1,0 +1,136 @@
+import io
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.transforms.environments import EmbeddedPythonEnvironment
+from google.protobuf import json_format
+
+from oi_tfrecord.conversion.command import convert
+from oi_tfrecord.engine import local_runner
+from oi_tfrecord.engine.local_runner import (
+    INTERRUPTED,
+    WORKER_DIED,
+    ended_by_interrupt,
+    make_local_runner,
+    temporary_folder,
+)
+from tests.support import small_release
+from tests.support.processes import HANG_SECONDS, processes_of, wait_until
+
+
+@pytest.fixture(autouse=True)
+def _excepthook() -> object:
+    """Undoes what the runner does to the whole process."""
+    before = threading.excepthook
+    yield
+    threading.excepthook = before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_a_killed_worker_ends_the_command_and_a_rerun_goes_on(tmp_path: pathlib.Path) -> None:
+    release = small_release.write_release(tmp_path / "data", images=260, size=(640, 480))
+    flags = release.flags(tmp_path / "out", num_shards=13, image_mode="verify", workers=4)
+    process = subprocess.Popen(
+        small_release.command(*flags), cwd=small_release.ROOT, env=small_release.environment(),
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    shards = lambda: list((tmp_path / "out").glob("train.tfrecord-*"))  # noqa: E731
+    wait_until(lambda: bool(shards()) or process.poll() is not None, "a shard is finished")
+    workers = processes_of(process.pid, "oi_tfrecord.engine.local_worker")
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    _, told = process.communicate(timeout=HANG_SECONDS)
+    assert process.returncode == WORKER_DIED, told
+    *_, error = told.splitlines()
+    assert error.startswith("error: ")
+    assert "Traceback" not in told
+    assert "return code -9" in error
+    assert "--workers" in error
+    assert "same command again" in error
+    wait_until(lambda: not processes_of(process.pid), "the other worker is gone, too")
+    assert 0 < len(shards()) < 13
+    assert convert(release.flags(tmp_path / "out", num_shards=13, image_mode="verify", workers=1), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "undisturbed", num_shards=13, image_mode="verify"), io.StringIO()) == 0
+    assert small_release.dataset(tmp_path / "out") == small_release.dataset(tmp_path / "undisturbed")
+
+
+def test_one_worker_is_this_process() -> None:
+    assert isinstance(make_local_runner(PipelineOptions([]), 1)._default_environment, EmbeddedPythonEnvironment)
+
+
+def test_worker_processes_get_the_options_and_their_parent() -> None:
+    options = PipelineOptions(
+        ["--temp_location=gs://bucket/tmp", "--s3_access_key_id=x", "--direct_num_workers=3", "--save_main_session"]
+    )
+    runner = make_local_runner(options, 3)
+    environment = runner._default_environment
+    assert environment.command_string.endswith(f"-m oi_tfrecord.engine.local_worker {os.getpid()}")
+    sent = json_format.MessageToDict(runner._provision_info.provision_info.pipeline_options)
+    values = {name.removeprefix("beam:option:").removesuffix(":v1"): value for name, value in sent.items()}
+    assert values == {
+        "temp_location": "gs://bucket/tmp",
+        "s3_access_key_id": "x",
+        "direct_num_workers": "3",
+        "save_main_session": True,
+    }
+
+
+def test_other_threads_end_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(threading, "__excepthook__", seen.append)
+    monkeypatch.setattr(local_runner.os, "_exit", lambda code: pytest.fail("ended"))
+    monkeypatch.setattr(threading, "excepthook", local_runner._end_with_worker)
+
+    def fail() -> None:
+        raise ValueError("of another thread")
+
+    thread = threading.Thread(target=fail, name="another")
+    thread.start()
+    thread.join()
+    assert [str(arguments.exc_value) for arguments in seen] == ["of another thread"]
+
+
+def test_interrupts_are_as_before_when_the_block_ends() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with ended_by_interrupt():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_command_in_the_background_goes_on_ignoring_interrupts() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ended_by_interrupt():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_temporary_folder_is_gone_at_the_end(tmp_path: pathlib.Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "a").touch()
+    with pytest.raises(LookupError), temporary_folder(str(given)):
+        raise LookupError
+    assert not given.exists()
+    with temporary_folder() as made:
+        assert pathlib.Path(made).is_dir()
+    assert not pathlib.Path(made).exists()
+
+
+def test_an_interrupt_leaves_no_temporary_folder(tmp_path: pathlib.Path) -> None:
+    program = (
+        "import os, signal; from oi_tfrecord.engine.local_runner import ended_by_interrupt, temporary_folder\n"
+        f"os.mkdir({str(tmp_path / 'a')!r})\n"
+        f"with temporary_folder({str(tmp_path / 'a')!r}), ended_by_interrupt(): os.kill(os.getpid(), signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == INTERRUPTED, done.stderr
+    assert not list(tmp_path.iterdir())

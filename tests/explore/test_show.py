@@ -1,0 +1,89 @@
+import io
+import pathlib
+import shutil
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from oi_tfrecord.cli import convert, show
+from oi_tfrecord.dataset.splits import read_shard
+from oi_tfrecord.explore.show import split_place
+from tests.conftest import convert_arguments
+
+
+@pytest.fixture(scope="module")
+def shard(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    output_dir = tmp_path_factory.mktemp("shown")
+    assert convert.main(convert_arguments(sample, output_dir, "--num_shards=1", split="validation")) == 0
+    [path] = output_dir.glob("validation.tfrecord-*")
+    return path
+
+
+def test_a_record_is_printed_and_drawn(
+    shard: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [tf.train.Example.FromString(data) for _, data in read_shard(str(shard))]
+    features = records[3].features.feature
+    png = tmp_path / "record.png"
+    assert show.main([f"{shard}:3", f"--png={png}"]) == 0
+    out = capsys.readouterr().out
+    assert f"{shard}: record 3 of {len(records)}" in out
+    assert {line.split()[0] for line in out.splitlines()[1:]} == set(features)
+    assert features["image/source_id"].bytes_list.value[0].decode() in out
+    # Names come from the label map beside the shard.
+    [line] = [line for line in out.splitlines() if line.startswith("image/object/class/text")]
+    assert line.count("(") == len(features["image/object/class/text"].bytes_list.value)
+    stored = Image.open(io.BytesIO(features["image/encoded"].bytes_list.value[0])).convert("RGB")
+    drawn = Image.open(png)
+    assert drawn.size == stored.size
+    assert drawn.tobytes() != stored.tobytes()
+    assert show.main([str(shard)]) == 0
+    assert f"record 0 of {len(records)}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("a:7", ("a", 7)),
+        ("a", ("a", 0)),
+        ("gs://b/a", ("gs://b/a", 0)),
+        ("gs://b/a:12", ("gs://b/a", 12)),
+        ("C:x", ("C:x", 0)),
+    ],
+)
+def test_a_place_is_a_path_and_a_number(place: str, expected: tuple[str, int]) -> None:
+    assert split_place(place) == expected
+
+
+def test_what_cannot_be_shown_is_one_line(
+    shard: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "damaged"
+    data = shard.read_bytes()
+    damaged.write_bytes(b"\xff" + data[1:])
+    short = tmp_path / "short"
+    short.write_bytes(data[:-5])
+    empty = tmp_path / "empty"
+    empty.touch()
+    plain = tmp_path / "plain"
+    with tf.io.TFRecordWriter(str(plain)) as writer:
+        writer.write(tf.train.Example().SerializeToString())
+        writer.write(b"\xff\xff")
+    bad_map = shutil.copy(shard, tmp_path / "bad_map")
+    for arguments, told in (
+        ([f"{shard}:999"], "has no record 999: it has"),
+        ([str(empty)], "it has no record"),
+        ([str(tmp_path / "none")], "No such file"),
+        ([str(damaged)], "CRC of the length"),
+        ([str(short)], "cut off"),
+        ([f"{plain}:1"], "not a tf.train.Example"),
+        ([str(plain), f"--png={tmp_path / 'x.png'}"], "no image to draw on"),
+        ([str(bad_map), f"--label_map={shard}"], "UTF-8"),
+        ([str(shard), f"--png={tmp_path / 'none' / 'x.png'}"], "No such file"),
+        ([str(shard), "--nonsense"], "nonsense"),
+    ):
+        assert show.main(arguments) == 1, arguments
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: ")
+        assert told in line

@@ -1,0 +1,36 @@
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oi_tfrecord.join.archive_places import locate_images
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW
+
+
+@given(st.integers(0, 5), st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), max_size=20), st.booleans())
+def test_the_first_place_of_each_image_is_taken(count: int, listed: list[tuple[int, int]], windows: bool) -> None:
+    listed = sorted(listed, key=lambda item: item[1])
+    image_of = np.array([image for image, _ in listed], np.int64)
+    rows = np.zeros(len(listed), IMAGE_FILE_ROW)
+    rows["offset"] = np.arange(len(listed)) + 1
+    texts = [f"window {number}".encode() for number in range(len(listed))]
+    files, repeated, others = locate_images(
+        image_of,
+        image_of < count,
+        count=count,
+        archives=np.array([archive for _, archive in listed], np.int64),
+        rows=rows,
+        windows=pa.array(texts, pa.binary()) if windows else None,
+    )
+    seen: dict[int, int] = {}
+    again = [
+        number for number, (image, _) in enumerate(listed) if image < count and seen.setdefault(image, number) != number
+    ]
+    assert repeated.tolist() == again
+    assert others == sum(image >= count for image, _ in listed)
+    assert len(files.archives) == len(files.rows) == len(files.windows) == count
+    for image in range(count):
+        number = seen.get(image)
+        assert files.archives[image] == (-1 if number is None else listed[number][1])
+        assert files.rows["offset"][image] == (0 if number is None else number + 1)
+        assert files.windows[image].as_py() == (texts[number] if windows and number is not None else b"")

@@ -1,0 +1,405 @@
+import dataclasses
+import itertools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oi_tfrecord.join.batches import Batch, decode, encode
+from oi_tfrecord.join.join_shard import JoinedShard, find_duplicates, join_shard
+from oi_tfrecord.join.join_shard import join_shard as join
+from oi_tfrecord.openimages.schema import (
+    BOX_ROW,
+    COORDINATES,
+    FLAGS,
+    IMAGE_FILE_ROW,
+    LABEL_ROW,
+    ROW_TYPES,
+    Listing,
+    RangeKey,
+    Table,
+)
+from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.settings.convert_config import DRIVERS, SELECTIONS
+
+IMAGE_IDS = (0, 1, 0xDEADBEEF, 1 << 63, (1 << 64) - 1)
+
+BASE_LABEL: dict[str, Any] = {"label": 1, "source": "verification", "confidence": 1.0}
+BASE_BOX: dict[str, Any] = BASE_LABEL | dict.fromkeys(COORDINATES, 0.25) | dict.fromkeys(FLAGS, 0)
+OTHER_VALUES: dict[str, list[Any]] = {
+    "label": [0, 65535],
+    "source": ["", "activemil"],
+    "confidence": [0.0, 0.5],
+    **{name: [0.0, 1.0] for name in COORDINATES},
+    **{name: [-2, -1, 1] for name in FLAGS},
+}
+
+
+def variants(base: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Returns the base and each row that differs from it in one column, so that no column can be overlooked."""
+    changed = [base | {name: value} for name in base for value in OTHER_VALUES[name]]
+    return [tuple(row.values()) for row in [base, *changed]]
+
+
+PAYLOADS: dict[Table, list[tuple[Any, ...]]] = {
+    Table.METADATA: [("one", 0), ("two", 0), ("a,\n", 0), ("other subset", 1)],
+    Table.BOXES: variants(BASE_BOX),
+    Table.HUMAN_LABELS: variants(BASE_LABEL),
+    Table.MACHINE_LABELS: variants(BASE_LABEL),
+}
+FIELDS = {
+    Table.BOXES: tuple(BASE_BOX),
+    Table.HUMAN_LABELS: tuple(BASE_LABEL),
+    Table.MACHINE_LABELS: tuple(BASE_LABEL),
+}
+
+
+class Row(NamedTuple):
+    """A row as the reference sees it; `values` are the table's columns, or the metadata's text and `excluded`."""
+
+    key: RangeKey
+    line: int
+    image_id: int
+    values: tuple[Any, ...]
+
+
+Tables = dict[Table, list[Row]]
+
+
+@st.composite
+def shard_tables(draw: st.DrawFn) -> Tables:
+    tables: Tables = {}
+    for table in PAYLOADS:
+        row = st.tuples(st.sampled_from(IMAGE_IDS), st.sampled_from(PAYLOADS[table]))
+        rows = draw(st.lists(row, max_size=14))
+        breaks = sorted(draw(st.sets(st.integers(1, 13), max_size=3)))
+        located, file, index, line = [], 0, 0, 0
+        for number, (image_id, values) in enumerate(rows):
+            if number in breaks:
+                file, index, line = (file + 1, 0, 0) if draw(st.booleans()) else (file, index + 1, 0)
+            line += draw(st.integers(0, 2))
+            located.append(Row(RangeKey(table, file, index), line, image_id, values))
+            line += 1
+        tables[table] = located
+    return tables
+
+
+def make_batch(key: RangeKey, part: int, rows: Sequence[Row], names: Sequence[str]) -> Batch:
+    array = np.zeros(len(rows), ROW_TYPES[key.table])
+    array["image_id"] = [row.image_id for row in rows]
+    array["line"] = [row.line for row in rows]
+    if key.table is Table.METADATA:
+        array["excluded"] = [row.values[1] for row in rows]
+        return Batch(key, part, (), array, {"Title": pa.array([row.values[0].encode() for row in rows], pa.binary())})
+    for field, column in zip(FIELDS[key.table], zip(*(row.values for row in rows), strict=True), strict=True):
+        array[field] = [names.index(value) for value in column] if field == "source" else column
+    return Batch(key, part, tuple(names), array, {})
+
+
+@st.composite
+def batches_of(draw: st.DrawFn, tables: Tables) -> list[Batch]:
+    """Splits each range anywhere, each batch with an order of source names of its own, in any order."""
+    batches = []
+    for rows in tables.values():
+        for key in dict.fromkeys(row.key for row in rows):
+            ranged = [row for row in rows if row.key == key]
+            cuts = draw(st.sets(st.integers(1, len(ranged)), max_size=2))
+            borders = sorted({0, *cuts, len(ranged)})
+            for part, (start, end) in enumerate(itertools.pairwise(borders)):
+                names = draw(st.permutations(["verification", "", "activemil", "unused"]))
+                batch = make_batch(key, part, ranged[start:end], names)
+                batches.append(decode(encode(batch)))
+    return list(draw(st.permutations(batches)))
+
+
+@dataclasses.dataclass
+class Outcome:
+    """A join's result in plain values."""
+
+    image_ids: list[int]
+    titles: list[bytes]
+    has_metadata: list[bool]
+    annotations: dict[Table, list[list[tuple[int, int, tuple[Any, ...]]]]]
+    faults: list[tuple[RangeKey, int, str, Reject]]
+    rejected: dict[Table, Counter[Reject]]
+    dropped: dict[Table, Counter[Drop]]
+    images_not_selected: int
+
+
+def fmix64(value: int) -> int:
+    """The finaliser of MurmurHash3 (Austin Appleby, MurmurHash3.cpp), in Python's integers."""
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        value = (value ^ (value >> 33)) * factor % (1 << 64)
+    return value ^ (value >> 33)
+
+
+def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
+    faults = []
+    rejected: dict[Table, Counter[Reject]] = {table: Counter() for table in tables}
+    dropped: dict[Table, Counter[Drop]] = {table: Counter() for table in tables}
+    title_of: dict[int, bytes] = {}
+
+    def reject(row: Row, reason: Reject) -> None:
+        faults.append((row.key, row.line, f"{row.image_id:016x}", reason))
+        rejected[row.key.table][reason] += 1
+
+    images: dict[int, dict[Table, list[Row]]] = {}
+    for row in tables[driver]:
+        if row.image_id not in images:
+            images[row.image_id] = {table: [] for table in tables}
+            title_of[row.image_id] = b""
+    for row in tables[Table.METADATA]:
+        if row.image_id not in images:
+            dropped[Table.METADATA][Drop.IMAGE_NOT_SELECTED] += 1
+        elif images[row.image_id][Table.METADATA]:
+            reject(row, Reject.DUPLICATE)
+        else:
+            images[row.image_id][Table.METADATA].append(row)
+            title_of[row.image_id] = row.values[0].encode()
+    for table in (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS):
+        seen = set()
+        for row in tables[table]:
+            if row.image_id not in images and driver is not Table.METADATA:
+                dropped[table][Drop.IMAGE_NOT_SELECTED] += 1
+            elif row.image_id not in images:
+                reject(row, Reject.ANNOTATION_WITHOUT_IMAGE)
+            elif (row.image_id, row.values) in seen:
+                reject(row, Reject.DUPLICATE)
+            else:
+                seen.add((row.image_id, row.values))
+                images[row.image_id][table].append(row)
+    chosen = []
+    excluded = 0
+    for image_id in sorted(images, key=fmix64):
+        if any(row.values[1] for row in images[image_id][Table.METADATA]):
+            excluded += 1
+            dropped[Table.METADATA][Drop.OTHER_SUBSET] += 1
+            for table in FIELDS:
+                dropped[table][Drop.OTHER_SUBSET] += len(images[image_id][table])
+            continue
+        has_box, has_label = bool(images[image_id][Table.BOXES]), bool(images[image_id][Table.HUMAN_LABELS])
+        if {"all": True, "boxed": has_box, "labelled": has_box or has_label}[select]:
+            chosen.append(image_id)
+            continue
+        for table, rows in images[image_id].items():
+            if rows:
+                dropped[table][Drop.IMAGE_NOT_SELECTED] += len(rows)
+    return Outcome(
+        chosen,
+        [title_of[image_id] for image_id in chosen],
+        [bool(images[image_id][Table.METADATA]) for image_id in chosen],
+        {
+            table: [[(row.image_id, row.line, row.values) for row in images[image_id][table]] for image_id in chosen]
+            for table in FIELDS
+        },
+        sorted(faults),
+        rejected,
+        dropped,
+        len(images) - len(chosen) - excluded,
+    )
+
+
+def outcome_of(joined: JoinedShard, driver: Table) -> Outcome:
+    image_ids = [int(image_id) for image_id in joined.image_ids]
+    annotations: dict[Table, list[list[tuple[int, int, tuple[Any, ...]]]]] = {}
+    for table, fields in FIELDS.items():
+        if table not in joined.annotations:
+            annotations[table] = [[] for _ in image_ids]
+            continue
+        found = joined.annotations[table]
+        assert len(found.offsets) == len(image_ids) + 1
+        assert (found.offsets[0], found.offsets[-1]) == (0, len(found.rows))
+        annotations[table] = [
+            [
+                (
+                    int(row["image_id"]),
+                    int(row["line"]),
+                    tuple(found.sources[row[name]] if name == "source" else row[name].item() for name in fields),
+                )
+                for row in found.rows[start:end]
+            ]
+            for start, end in zip(found.offsets, found.offsets[1:], strict=False)
+        ]
+    titles = joined.texts["Title"].to_pylist() if joined.texts else [b""] * len(image_ids)
+    faults = sorted((fault.key, fault.line, fault.image_id, fault.reason) for fault in joined.faults)
+    every: dict[Table, Counter[Any]] = {table: Counter() for table in PAYLOADS}
+    return Outcome(
+        image_ids,
+        titles,
+        joined.has_metadata.tolist(),
+        annotations,
+        faults,
+        every | joined.rejected,
+        every | joined.dropped,
+        joined.images_not_selected,
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), tables=shard_tables(), driver=st.sampled_from(DRIVERS), select=st.sampled_from(SELECTIONS))
+def test_equals_a_join_row_by_row(data: st.DataObject, tables: Tables, driver: Table, select: str) -> None:
+    joined = join_shard(data.draw(batches_of(tables)), driver=driver, images=select)
+    assert outcome_of(joined, driver) == reference_join(tables, driver, select)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), tables=shard_tables(), driver=st.sampled_from(DRIVERS), select=st.sampled_from(SELECTIONS))
+def test_every_row_is_accounted_for_once(data: st.DataObject, tables: Tables, driver: Table, select: str) -> None:
+    joined = join_shard(data.draw(batches_of(tables)), driver=driver, images=select)
+    for table in FIELDS:
+        used = len(joined.annotations[table].rows) if table in joined.annotations else 0
+        rejected, dropped = joined.rejected.get(table, Counter()), joined.dropped.get(table, Counter())
+        assert used + rejected.total() + dropped.total() == len(tables[table])
+        faults = [(fault.key, fault.line) for fault in joined.faults if fault.key.table is table]
+        assert len(set(faults)) == len(faults) == rejected.total()
+    described = int(np.count_nonzero(joined.has_metadata))
+    rejected = joined.rejected.get(Table.METADATA, Counter())
+    left_out = joined.dropped.get(Table.METADATA, Counter())
+    assert described + rejected.total() + left_out.total() == len(tables[Table.METADATA])
+    ids = {row.image_id for row in tables[driver]}
+    assert len(joined.image_ids) + joined.images_not_selected + left_out[Drop.OTHER_SUBSET] == len(ids)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), tables=shard_tables(), driver=st.sampled_from(DRIVERS), select=st.sampled_from(SELECTIONS))
+def test_order_and_cuts_of_batches_do_not_matter(
+    data: st.DataObject, tables: Tables, driver: Table, select: str
+) -> None:
+    one, other = (
+        outcome_of(join_shard(data.draw(batches_of(tables)), driver=driver, images=select), driver) for _ in range(2)
+    )
+    assert one == other
+
+
+def test_faults_come_in_order_of_the_tables_whatever_batch_comes_first() -> None:
+    boxes, labels = np.zeros(1, BOX_ROW), np.zeros(1, LABEL_ROW)
+    batches = [
+        Batch(RangeKey(Table.BOXES, 0, 0), 0, ("verification",), boxes, {}),
+        Batch(RangeKey(Table.HUMAN_LABELS, 0, 0), 0, ("verification",), labels, {}),
+    ]
+    for order in itertools.permutations(batches):
+        faults = join_shard(order, driver=Table.METADATA, images="all").faults
+        assert [fault.key.table for fault in faults] == [Table.BOXES, Table.HUMAN_LABELS]
+
+
+def test_files_of_images_of_other_subsets_are_told_from_others_that_are_left_out() -> None:
+    metadata = np.zeros(4, ROW_TYPES[Table.METADATA])
+    metadata["image_id"] = [1, 2, 3, 4]
+    metadata["excluded"] = [0, 1, 1, 0]
+    boxes = np.zeros(2, BOX_ROW)
+    boxes["image_id"] = [1, 2]
+    # Of no image: 9; without a box: 4; of other subsets: 2 and 3.
+    files = np.zeros(6, IMAGE_FILE_ROW)
+    files["image_id"] = [1, 2, 3, 3, 4, 9]
+    joined = join_shard(
+        [
+            Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
+            Batch(RangeKey(Table.BOXES, 0, 0), 0, ("xclick",), boxes, {}),
+            Batch(RangeKey(Listing.IMAGE_FILES, 0, 0), 0, (), files, {}),
+        ],
+        driver=Table.METADATA,
+        images="boxed",
+    )
+    assert joined.image_ids.tolist() == [1]
+    assert joined.dropped == {
+        Table.METADATA: {Drop.OTHER_SUBSET: 2, Drop.IMAGE_NOT_SELECTED: 1},
+        Table.BOXES: {Drop.OTHER_SUBSET: 1},
+        Listing.IMAGE_FILES: {Drop.OTHER_SUBSET: 3, Drop.IMAGE_NOT_SELECTED: 2},
+    }
+
+
+def test_no_batches_at_all() -> None:
+    joined = join_shard([], driver=Table.METADATA, images="boxed")
+    assert len(joined.image_ids) == 0
+    assert joined.annotations == {}
+    assert joined.images_not_selected == 0
+
+
+def test_join_of_more_images_than_16_bits_count() -> None:
+    count = 70_000
+    image_ids = np.arange(count, dtype=np.uint64)
+    metadata = np.zeros(count, ROW_TYPES[Table.METADATA])
+    metadata["image_id"] = image_ids
+    boxes = np.zeros(2 * count, BOX_ROW)
+    boxes["image_id"] = np.concatenate([image_ids[::-1], image_ids])
+    boxes["line"] = np.arange(2 * count)
+    boxes["label"][count:] = 1
+    joined = join_shard(
+        [
+            Batch(RangeKey(Table.BOXES, 0, 0), 0, ("verification",), boxes, {}),
+            Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
+        ],
+        driver=Table.METADATA,
+        images="boxed",
+    )
+    assert len(joined.image_ids) == count
+    found = joined.annotations[Table.BOXES]
+    np.testing.assert_array_equal(found.offsets, np.arange(count + 1) * 2)
+    np.testing.assert_array_equal(found.rows["image_id"], np.repeat(joined.image_ids, 2))
+    np.testing.assert_array_equal(found.rows["label"], np.tile([0, 1], count))
+
+
+def naive_duplicates(rows: np.ndarray) -> list[int]:
+    seen, repeated = set(), []
+    for index, row in enumerate(rows):
+        values = tuple(row[name].item() for name in rows.dtype.names or () if name != "line")
+        if values in seen:
+            repeated.append(index)
+        seen.add(values)
+    return repeated
+
+
+def label_or_box_rows(row_type: np.dtype, payloads: list[tuple[Any, ...]]) -> st.SearchStrategy[np.ndarray]:
+    coded = [tuple(len(value) if isinstance(value, str) else value for value in payload) for payload in payloads]
+    row = st.tuples(st.sampled_from(IMAGE_IDS[:3]), st.integers(0, 99), st.sampled_from(coded))
+    return st.lists(row, max_size=40).map(
+        lambda rows: np.array([(i, line, *values) for i, line, values in rows], row_type)
+    )
+
+
+random_rows = st.one_of(
+    label_or_box_rows(BOX_ROW, PAYLOADS[Table.BOXES]), label_or_box_rows(LABEL_ROW, PAYLOADS[Table.HUMAN_LABELS])
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(random_rows)
+def test_duplicates_are_found_as_row_by_row(rows: np.ndarray) -> None:
+    assert find_duplicates(rows).tolist() == naive_duplicates(rows)
+
+
+def all_alike(image_ids: np.ndarray) -> np.ndarray:
+    return np.zeros_like(image_ids)
+
+
+def two_values(image_ids: np.ndarray) -> np.ndarray:
+    return image_ids & np.uint64(1)
+
+
+@pytest.mark.parametrize("weak_hash", [all_alike, two_values])
+def test_rows_that_share_a_hash_are_compared_whole(
+    weak_hash: Callable[[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "hash_ids", weak_hash)
+
+    @settings(max_examples=100, deadline=None, database=None)
+    @given(random_rows)
+    def check(rows: np.ndarray) -> None:
+        assert find_duplicates(rows).tolist() == naive_duplicates(rows)
+
+    check()
+
+
+@pytest.mark.parametrize("table", list(FIELDS))
+def test_rows_that_differ_in_any_one_column_are_no_duplicates(table: Table) -> None:
+    key = RangeKey(table, 0, 0)
+    rows = [Row(key, line, 1, values) for line, values in enumerate(PAYLOADS[table])]
+    batch = make_batch(key, 0, rows, ["verification", "", "activemil"])
+    assert find_duplicates(batch.rows).tolist() == []
+    twice = np.concatenate([batch.rows, batch.rows])
+    assert find_duplicates(twice).tolist() == list(range(len(rows), 2 * len(rows)))

@@ -1,0 +1,81 @@
+import io
+import pathlib
+
+import google_crc32c
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oi_tfrecord.records.tfrecord import FramingError, frame, mask_crc, read_records
+
+# Made with tf.io.TFRecordWriter of TensorFlow 2.21, records b"" and b"Open Images".
+GOLDEN = bytes.fromhex(
+    "0000000000000000" "29039807" "d8ea82a2"
+    "0b00000000000000" "8615f504" "4f70656e20496d61676573" "36fa522f"
+)  # fmt: skip
+
+
+def framed(records: list[bytes]) -> bytes:
+    pieces = []
+    for record in records:
+        header, footer = frame((record[:3], record[3:]))
+        pieces += [header, record, footer]
+    return b"".join(pieces)
+
+
+def written_by_tensorflow(path: pathlib.Path, records: list[bytes]) -> bytes:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+    return path.read_bytes()
+
+
+def test_golden_bytes() -> None:
+    assert framed([b"", b"Open Images"]) == GOLDEN
+    assert [data for _, data in read_records(io.BytesIO(GOLDEN))] == [b"", b"Open Images"]
+
+
+def test_golden_bytes_are_what_tensorflow_writes_today(tmp_path: pathlib.Path) -> None:
+    assert written_by_tensorflow(tmp_path / "golden", [b"", b"Open Images"]) == GOLDEN
+
+
+@given(records=st.lists(st.binary(max_size=300), max_size=5))
+def test_equals_tensorflow(tmp_path_factory: pytest.TempPathFactory, records: list[bytes]) -> None:
+    written = written_by_tensorflow(tmp_path_factory.mktemp("framing") / "records", records)
+    assert framed(records) == written
+    assert [data for _, data in read_records(io.BytesIO(written))] == records
+
+
+def test_offsets_are_those_of_the_headers() -> None:
+    data = framed([b"a", b"bcd"])
+    assert [offset for offset, _ in read_records(io.BytesIO(data))] == [0, 17]
+
+
+@pytest.mark.parametrize("place", range(len(GOLDEN)))
+def test_every_flipped_byte_is_found(place: int) -> None:
+    damaged = bytearray(GOLDEN)
+    damaged[place] ^= 0x10
+    with pytest.raises(FramingError) as caught:
+        list(read_records(io.BytesIO(damaged)))
+    assert caught.value.record == (0 if place < 16 else 1)
+    assert caught.value.offset == (0 if place < 16 else 16)
+
+
+@pytest.mark.parametrize("length", [length for length in range(1, len(GOLDEN)) if length != 16])
+def test_every_cut_is_found(length: int) -> None:
+    with pytest.raises(FramingError, match="cut off"):
+        list(read_records(io.BytesIO(GOLDEN[:length])))
+
+
+def test_mask_is_that_of_crc32c_h() -> None:
+    # ((crc >> 15) | (crc << 17)) + 0xa282ead8, modulo 2**32.
+    assert mask_crc(0) == 0xA282EAD8
+    assert mask_crc(0xFFFFFFFF) == 0xA282EAD7
+
+
+def test_a_length_that_no_example_has_is_an_error_and_takes_no_memory() -> None:
+    packed = (1 << 62).to_bytes(8, "little")
+    header = packed + mask_crc(google_crc32c.value(packed)).to_bytes(4, "little")
+    with pytest.raises(FramingError, match="more than an Example can have"):
+        list(read_records(io.BytesIO(header + b"data")))

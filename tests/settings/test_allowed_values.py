@@ -1,0 +1,40 @@
+import math
+
+import pytest
+
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.settings.allowed_values import Allowed, Choice, Range, Text
+
+SPLIT = Text("[a-z]+", "may hold only letters")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "value"),
+    [
+        (Choice(("a", "b")), "b"), (Range(1, 3), 1), (Range(1, 3), 3.0), (Range(0, 1, above_low=True), 1e-9),
+        (SPLIT, "train"),
+    ],
+)  # fmt: skip
+def test_what_is_allowed_passes(allowed: Allowed, value: str | float) -> None:
+    allowed.check("field", value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "value", "problem"),
+    [
+        (Choice(("list", "mid")), "lst", "'lst' is none of list, mid; did you mean 'list'?"),
+        (Range(1, 3), 0, "0 is not within 1 to 3"),
+        (Range(1, 3), 3.5, "3.5 is not within 1 to 3"),
+        (Range(0, 1, above_low=True), 0, "0 is not above 0 and at most 1"),
+        (Range(0, 1, above_low=True), 1.5, "1.5 is not above 0 and at most 1"),
+        (Range(0, 1), math.nan, "nan is not within 0 to 1"),
+        (SPLIT, "train/", "'train/' may hold only letters"),
+        (SPLIT, "train\n", "'train\\n' may hold only letters"),
+    ],
+)
+def test_another_value_is_refused_with_the_name_of_its_field(
+    allowed: Allowed, value: str | float, problem: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        allowed.check("field", value)  # type: ignore[arg-type]
+    assert str(raised.value) == f"field: {problem}"

@@ -1,0 +1,61 @@
+import pathlib
+
+import pytest
+
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.settings.yaml_file import find_config, load_config
+
+CONFIGS = sorted((pathlib.Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
+BY_TASK = """
+class_list: boxable.txt
+select: boxed
+classification:
+  class_list: trainable.txt
+  select: labelled
+"""
+
+
+def test_what_a_task_changes_counts_for_it_only() -> None:
+    detection = load_config(BY_TASK, "my.yaml", {})
+    assert (detection.class_list, detection.select) == (("boxable.txt",), "boxed")
+    classification = load_config(BY_TASK, "my.yaml", {"task": "classification", "select": "all"})
+    assert (classification.class_list, classification.select) == (("trainable.txt",), "all")
+    assert load_config(BY_TASK + "task: classification", "my.yaml", {}).select == "labelled"
+    assert load_config(BY_TASK + "task: classification", "my.yaml", {"task": "detection"}).select == "boxed"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"), [("classification: labels", "classification"), ("classification: {clas_list: a}", "clas_list")]
+)
+def test_what_a_task_changes_is_checked_whatever_the_task(text: str, field: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(text, "my.yaml", {})
+    assert caught.value.field == field
+
+
+def test_find_config_takes_a_path_or_a_shipped_name(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "mine.yaml").write_text("release: mine\n")
+    assert find_config(str(tmp_path / "mine.yaml")) == tmp_path / "mine.yaml"
+    for name in ("v3", "v3.yaml"):
+        assert find_config(name).name == "v3.yaml"
+
+
+def test_find_config_lists_what_is_shipped() -> None:
+    with pytest.raises(ConfigError) as raised:
+        find_config("v33")
+    assert raised.value.field == "config"
+    assert "did you mean 'v3'?" in raised.value.problem
+    for path in CONFIGS:
+        assert path.stem in raised.value.problem
+
+
+@pytest.mark.parametrize("text", [b"release: caf\xe9", "release: é".encode("utf-16-le"), b"release: \0", "classes: [a"])
+def test_what_is_no_yaml_is_told_in_one_line_with_the_file(text: str | bytes) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(text, "my.yaml", {})
+    assert raised.value.field == "my.yaml"
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_is_read_as_utf8() -> None:
+    assert load_config("release: é".encode(), "my.yaml", {}).release == "é"

@@ -1,0 +1,272 @@
+import gzip
+import io
+import pathlib
+import tarfile
+import zipfile
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from oi_tfrecord.errors import StorageError
+from oi_tfrecord.images.values import ImageRejected
+from oi_tfrecord.join.archive_places import ImageFiles, locate_images
+from oi_tfrecord.join.join_shard import JoinedShard
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.sources.archive_format import ArchiveKind, Storing
+from oi_tfrecord.sources.archive_listing import ArchiveListing, Found, open_archives
+from oi_tfrecord.sources.archives import ArchiveSource
+from tests.support.memory_filesystem import MemoryFileSystem
+
+IMAGES = {number << 60 | number: bytes([number]) * 300 * number for number in range(1, 8)}
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[str]:
+    MemoryFileSystem.files.clear()
+    yield str(tmp_path) if request.param == "local" else "memory://bucket"
+    MemoryFileSystem.files.clear()
+
+
+def put(path: str, data: bytes) -> None:
+    if path.startswith("memory://"):
+        MemoryFileSystem.files[path] = data
+    else:
+        pathlib.Path(path).write_bytes(data)
+
+
+def get(path: str) -> bytes:
+    return MemoryFileSystem.files[path] if path.startswith("memory://") else pathlib.Path(path).read_bytes()
+
+
+def pack(path: str, kind: ArchiveKind, images: dict[int, bytes], method: int = zipfile.ZIP_STORED) -> None:
+    out = io.BytesIO()
+    names = {f"train/{image_id:016x}.jpg": data for image_id, data in images.items()}
+    if kind is ArchiveKind.ZIP:
+        with zipfile.ZipFile(out, "w", method) as zipped:
+            for name, data in names.items():
+                zipped.writestr(name, data)
+        put(path, out.getvalue())
+        return
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in names.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    put(path, gzip.compress(out.getvalue()) if kind is ArchiveKind.TAR_GZ else out.getvalue())
+
+
+def source_of(*paths: str, max_bytes: int = 10_000) -> ArchiveSource:
+    return ArchiveSource(tuple(open_archives(paths, "train")), max_bytes)
+
+
+def read_all(source: ArchiveSource) -> dict[int, bytes | ImageRejected]:
+    """Returns what becomes of each image that the archives list."""
+    read: dict[int, bytes | ImageRejected] = {}
+    for archive in source.archives:
+        for found in ArchiveListing(archive).images():
+            try:
+                read[found.image_id] = source.read(archive.number, row_of(found), window_of(found))
+            except ImageRejected as rejected:
+                read[found.image_id] = rejected
+    return read
+
+
+def row_of(found: Found) -> np.void:
+    member, extract = found.member, found.extract
+    row = np.zeros(1, IMAGE_FILE_ROW)
+    row["image_id"], row["size"], row["crc32"] = found.image_id, member.size, member.crc32
+    row["offset"], row["stored"], row["storing"] = member.offset, member.stored, member.storing
+    if extract is not None:
+        row["offset"], row["stored"], row["storing"] = extract.offset, extract.stored, Storing.GZIP
+        row["skip"], row["bits"] = extract.skip, extract.bits
+    return row[0]
+
+
+def window_of(found: Found) -> bytes:
+    return found.extract.packed_window if found.extract else b""
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("kind", ArchiveKind)
+def test_reads_all_bytes(folder: str, kind: ArchiveKind, method: int) -> None:
+    pack(f"{folder}/x", kind, IMAGES | {0: b""}, method)
+    assert read_all(source_of(f"{folder}/x")) == IMAGES | {0: b""}
+
+
+@pytest.mark.parametrize("kind", ArchiveKind)
+def test_too_large_images_are_not_read(folder: str, kind: ArchiveKind) -> None:
+    pack(f"{folder}/x", kind, IMAGES)
+    read = read_all(source_of(f"{folder}/x", max_bytes=1200))
+    for image_id, data in IMAGES.items():
+        found = read[image_id]
+        if len(data) <= 1200:
+            assert found == data
+        else:
+            assert isinstance(found, ImageRejected)
+            assert found.reason is Reject.IMAGE_TOO_LARGE
+
+
+def test_damage_in_a_zip_is_told_by_its_checksum(folder: str) -> None:
+    pack(f"{folder}/x", ArchiveKind.ZIP, IMAGES)
+    data = bytearray(get(f"{folder}/x"))
+    image_id, image = list(IMAGES.items())[3]
+    data[data.index(image) + 20] ^= 1
+    put(f"{folder}/x", bytes(data))
+    read = read_all(source_of(f"{folder}/x"))
+    rejected = read.pop(image_id)
+    assert isinstance(rejected, ImageRejected)
+    assert rejected.reason is Reject.CHECKSUM_MISMATCH
+    assert read == {number: data for number, data in IMAGES.items() if number != image_id}
+
+
+def test_damage_in_a_deflated_member_is_broken(folder: str) -> None:
+    pack(f"{folder}/x", ArchiveKind.ZIP, {1: bytes(range(256)) * 8}, zipfile.ZIP_DEFLATED)
+    data = bytearray(get(f"{folder}/x"))
+    start = data.index(b".jpg") + 4
+    data[start : start + 20] = b"\xff" * 20
+    put(f"{folder}/x", bytes(data))
+    rejected = read_all(source_of(f"{folder}/x"))[1]
+    assert isinstance(rejected, ImageRejected)
+    assert rejected.reason is Reject.IMAGE_BROKEN
+
+
+def test_a_long_name_in_a_zip_costs_another_read(folder: str) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as zipped:
+        zipped.writestr("folder/" * 200 + f"{5:016x}.jpg", b"data")
+        zipped.writestr("z", bytes(5000))
+    put(f"{folder}/x", out.getvalue())
+    assert read_all(source_of(f"{folder}/x")) == {5: b"data"}
+
+
+def test_an_encrypted_member_is_unreadable(folder: str) -> None:
+    pack(f"{folder}/x", ArchiveKind.ZIP, {1: b"x"})
+    data = bytearray(get(f"{folder}/x"))
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    put(f"{folder}/x", bytes(data))
+    rejected = read_all(source_of(f"{folder}/x"))[1]
+    assert isinstance(rejected, ImageRejected)
+    assert rejected.reason is Reject.IMAGE_UNREADABLE
+
+
+def test_images_of_a_shard_are_found_by_the_join(folder: str) -> None:
+    pack(f"{folder}/0", ArchiveKind.TAR, {1: b"one", 2: b"two"})
+    pack(f"{folder}/1", ArchiveKind.TAR_GZ, {3: b"three"})
+    source = source_of(f"{folder}/0", f"{folder}/1")
+    listed = [(n, found) for n in range(2) for found in ArchiveListing(source.archives[n]).images()]
+    rows = np.array([row_of(found) for _, found in listed], IMAGE_FILE_ROW)
+    ids = np.array([3, 4, 1], np.uint64)
+    image_of = np.array([2, 0, 0])
+    known = np.isin(rows["image_id"], ids)
+    files, repeated, others = locate_images(
+        image_of, known, count=3, archives=np.array([n for n, _ in listed]), rows=rows, windows=None
+    )
+    assert (repeated.tolist(), others) == ([], 1)
+    images = source.of_shard(joined(ids, files))
+    assert [images.read(0), images.read(2)] == [b"three", b"one"]
+    assert [images.path(index) for index in (0, 2)] == [f"{folder}/1", f"{folder}/0"]
+    with pytest.raises(ImageRejected) as raised:
+        images.read(1)
+    assert raised.value.reason is Reject.IMAGE_MISSING
+    with pytest.raises(ImageRejected):
+        source.of_shard(joined(ids, None)).read(0)
+
+
+def joined(ids: np.ndarray, files: ImageFiles | None) -> JoinedShard:
+    return JoinedShard(ids, {}, {}, [], {}, {}, 0, np.ones(len(ids), bool), files)
+
+
+@pytest.mark.parametrize("kind", ArchiveKind)
+def test_samples_are_the_first_images(folder: str, kind: ArchiveKind) -> None:
+    pack(f"{folder}/x", kind, IMAGES)
+    put(f"{folder}/cut", get(f"{folder}/x")[: len(get(f"{folder}/x")) // 2])
+    source = source_of(f"{folder}/x")
+    assert {source.sample(f"{number:016x}") for number in range(100)} == set(IMAGES.values())
+    assert {source.size(f"{number:016x}") for number in range(100)} == set(map(len, IMAGES.values()))
+    assert set(map(source_of(f"{folder}/cut").size, [f"{n:016x}" for n in range(9)])) <= {
+        None,
+        *map(len, IMAGES.values()),
+    }
+
+
+def test_without_images_there_is_no_sample(folder: str) -> None:
+    pack(f"{folder}/x", ArchiveKind.TAR, {})
+    source = source_of(f"{folder}/x")
+    assert source.size("0" * 16) is None
+    assert source.where("0" * 16) == f"{folder}/x"
+    with pytest.raises(ImageRejected):
+        source.sample("0" * 16)
+
+
+def test_is_remote_as_its_archives_are(folder: str) -> None:
+    pack(f"{folder}/x", ArchiveKind.TAR, IMAGES)
+    assert source_of(f"{folder}/x").is_remote is folder.startswith("memory://")
+
+
+def test_an_archive_that_is_gone_makes_its_images_unreadable(tmp_path: pathlib.Path) -> None:
+    pack(str(tmp_path / "x"), ArchiveKind.TAR, IMAGES)
+    source = source_of(str(tmp_path / "x"))
+    [first, *_] = ArchiveListing(source.archives[0]).images()
+    (tmp_path / "x").unlink()
+    with pytest.raises(ImageRejected) as raised:
+        source.read(0, row_of(first), b"")
+    assert raised.value.reason is Reject.IMAGE_UNREADABLE
+
+
+def test_faults_of_remote_storage_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    pack("memory://bucket/x", ArchiveKind.TAR, IMAGES)
+    source = source_of("memory://bucket/x")
+    [first, *_] = ArchiveListing(source.archives[0]).images()
+
+    def fail(self: MemoryFileSystem, path: str, *_: object, **__: object) -> None:
+        raise ConnectionError("try again")
+
+    monkeypatch.setattr(MemoryFileSystem, "open", fail)
+    monkeypatch.setattr("oi_tfrecord.storage.faults.ATTEMPTS", 1)
+    with pytest.raises(StorageError, match="try again"):
+        source.read(0, row_of(first), b"")
+    MemoryFileSystem.files.clear()
+
+
+def test_remote_streams_fetch_no_more_than_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    pack("memory://bucket/x", ArchiveKind.TAR, IMAGES | {9: bytes(1 << 20)})
+    source = source_of("memory://bucket/x")
+    found = list(ArchiveListing(source.archives[0]).images())
+    fetched = []
+
+    class Store(io.BytesIO):
+        """The stream beneath the buffered one of S3."""
+
+        def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+            count = super().readinto(buffer)
+            fetched.append(count)
+            return count
+
+        def read(self, size: int | None = -1) -> bytes:
+            data = super().read(size)
+            fetched.append(len(data))
+            return data
+
+    def open_store(self: MemoryFileSystem, path: str, *_: object, **__: object) -> io.BufferedReader:
+        return io.BufferedReader(Store(self.files[path]), 1 << 24)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MemoryFileSystem, "open", open_store)
+    for item in found[:3]:
+        fetched.clear()
+        assert source.read(0, row_of(item), b"") == IMAGES[item.image_id]
+        assert sum(fetched) == len(IMAGES[item.image_id])
+    MemoryFileSystem.files.clear()
+
+
+def test_rows_of_another_file_do_not_crash(folder: str) -> None:
+    # An archive that was replaced while a conversion ran.
+    pack(f"{folder}/x", ArchiveKind.ZIP, IMAGES, zipfile.ZIP_DEFLATED)
+    source = source_of(f"{folder}/x")
+    [first, *_] = ArchiveListing(source.archives[0]).images()
+    row = row_of(first)
+    put(f"{folder}/x", b"other bytes" * 1000)
+    with pytest.raises(ImageRejected) as raised:
+        source.read(0, row, b"")
+    assert raised.value.reason is Reject.IMAGE_BROKEN

@@ -1,0 +1,67 @@
+import pathlib
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from oi_tfrecord.images.values import ImageRejected
+from oi_tfrecord.join.archive_places import ImageFiles
+from oi_tfrecord.join.pair_masks import MaskRules
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, Listing
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.sources.archive_format import list_zip
+from oi_tfrecord.sources.archive_listing import open_archives
+from oi_tfrecord.sources.archives import ArchiveSource
+from oi_tfrecord.sources.files import PatternSource
+from oi_tfrecord.sources.masks import MaskSource
+
+NAME = "677c122b0eaa5d16_m04yx4_9a041d52.png"
+
+
+def from_pattern(pattern: str) -> MaskSource:
+    return MaskSource(MaskRules(), PatternSource(pattern, "train", 1000), ArchiveSource((), 1000), 1000)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "mask_path", "path"),
+    [
+        ("/masks/{mask_path}", NAME, f"/masks/{NAME}"),
+        ("/{split}-masks-{digit}/{mask_path}", NAME, f"/train-masks-6/{NAME}"),
+        ("/masks/{digit}/{mask_path}", f"a/{NAME}", f"/masks/6/a/{NAME}"),
+        # What a name holds is no pattern.
+        ("/masks/{digit}/{mask_path}", "{split}{digit}", "/masks/{/{split}{digit}"),
+    ],
+)
+def test_path_of_a_mask(pattern: str, mask_path: str, path: str) -> None:
+    assert from_pattern(pattern).path(mask_path) == path
+
+
+def test_files_are_read_within_bounds(tmp_path: pathlib.Path) -> None:
+    (tmp_path / NAME).write_bytes(b"x" * 1000)
+    (tmp_path / "large.png").write_bytes(b"x" * 1001)
+    source = from_pattern(str(tmp_path / "{mask_path}"))
+    assert not source.is_remote
+    assert source.read(NAME, 0, None) == b"x" * 1000
+    for name, reason in (("none.png", Reject.IMAGE_MISSING), ("large.png", Reject.IMAGE_TOO_LARGE)):
+        with pytest.raises(ImageRejected) as raised:
+            source.read(name, 0, None)
+        assert raised.value.reason is reason
+
+
+def test_members_of_archives_are_read_at_their_place(tmp_path: pathlib.Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("other.png", b"other" * 50)
+        zipped.writestr(NAME, b"mask" * 50)
+    archives = tuple(open_archives([str(tmp_path / "*.zip")], "train", Listing.MASK_FILES, "mask_archives"))
+    source = MaskSource(MaskRules(), PatternSource("", "train", 1000), ArchiveSource(archives, 1000), 1000)
+    with (tmp_path / "a.zip").open("rb") as stream:
+        member = list(list_zip(stream))[1]
+    rows = np.zeros(2, IMAGE_FILE_ROW)
+    for field in ("offset", "size", "stored", "storing", "crc32"):
+        rows[field][1] = getattr(member, field)
+    places = ImageFiles(np.array([-1, 0]), rows, pa.array([b"", b""], pa.binary()))
+    assert source.read(NAME, 1, places) == b"mask" * 50
+    for index, given in ((0, places), (1, None)):
+        with pytest.raises(ImageRejected, match=f"image_missing: 1 archives do not hold {NAME}"):
+            source.read(NAME, index, given)

@@ -1,0 +1,226 @@
+import base64
+import functools
+import hashlib
+import io
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("aiohttp")
+
+from PIL import Image
+
+from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.images.values import ImageRejected
+from oi_tfrecord.openimages.csv.files import open_table
+from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.reasons import Reject
+from oi_tfrecord.settings.allowed_values import UrlKind
+from oi_tfrecord.sources.download_cache import ImageCache
+from oi_tfrecord.sources.http_client import Fetcher
+from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, RetryPolicy
+from oi_tfrecord.sources.url_image import (
+    URL_COLUMNS,
+    ImageUrls,
+    base_name,
+    check_url_columns,
+    load_image,
+    sample_image_urls,
+    thumbnail_300k,
+)
+from tests.support.image_server import ImageServer, body, redirect, status
+
+QUICK = FetchSettings(retry=RetryPolicy(attempts=2, base_delay=0.01))
+
+
+def jpeg(width: int, height: int, colour: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+ORIGINAL = jpeg(1600, 1200, "red")
+THUMBNAIL = jpeg(640, 480, "blue")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ImageServer]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ImageServer() as running:
+        running.files |= {"/o.jpg": ORIGINAL, "/z.jpg": THUMBNAIL}
+        yield running
+
+
+@pytest.fixture
+def urls(server: ImageServer) -> ImageUrls:
+    md5 = base64.b64encode(hashlib.md5(ORIGINAL).digest()).decode()
+    return ImageUrls(server.url("/o.jpg"), str(len(ORIGINAL)), md5, server.url("/z.jpg"))
+
+
+def load(kind: UrlKind, urls: ImageUrls, cache: ImageCache | None = None) -> bytes:
+    with Fetcher(QUICK) as fetcher:
+        return fetcher.submit(lambda: load_image(fetcher, cache, kind, urls)).result(60)
+
+
+def reason(kind: UrlKind, urls: ImageUrls, cache: ImageCache | None = None) -> Reject:
+    with pytest.raises(ImageRejected) as raised:
+        load(kind, urls, cache)
+    return raised.value.reason
+
+
+def without(urls: ImageUrls, *columns: str) -> ImageUrls:
+    values = dict(zip(URL_COLUMNS, (urls.original, urls.size, urls.md5, urls.thumbnail), strict=True))
+    return ImageUrls.of_fields(values | dict.fromkeys(columns, ""))
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(UrlKind.ORIGINAL, ORIGINAL), (UrlKind.THUMBNAIL, THUMBNAIL)])
+def test_loads_each_kind_and_asks_once(
+    server: ImageServer, urls: ImageUrls, kind: UrlKind, expected: bytes, tmp_path: pathlib.Path
+) -> None:
+    cache = ImageCache(tmp_path)
+    assert load(kind, urls, cache) == expected
+    assert load(kind, urls, cache) == expected
+    assert len(server.requests) == 1
+    assert load(kind, urls) == expected
+    assert len(server.requests) == 2
+
+
+def test_original_of_another_content_is_a_mismatch_and_is_not_kept(
+    server: ImageServer, urls: ImageUrls, tmp_path: pathlib.Path
+) -> None:
+    swapped = bytes(reversed(ORIGINAL))
+    server.scripts["/o.jpg"] = [body(swapped), body(ORIGINAL + b"x")]
+    cache = ImageCache(tmp_path)
+    assert reason(UrlKind.ORIGINAL, urls, cache) is Reject.CHECKSUM_MISMATCH
+    assert reason(UrlKind.ORIGINAL, urls, cache) is Reject.CHECKSUM_MISMATCH
+    assert load(UrlKind.ORIGINAL, urls, cache) == ORIGINAL
+
+
+def test_a_kept_original_that_the_release_does_not_list_is_fetched_again(
+    server: ImageServer, urls: ImageUrls, tmp_path: pathlib.Path
+) -> None:
+    cache = ImageCache(tmp_path)
+    cache.put(urls.original, THUMBNAIL)
+    assert load(UrlKind.ORIGINAL, urls, cache) == ORIGINAL
+    assert cache.get(urls.original) == ORIGINAL
+
+
+@pytest.mark.parametrize("missing", [(), ("OriginalSize",), ("OriginalMD5",), ("OriginalSize", "OriginalMD5")])
+def test_originals_of_releases_without_checksums(
+    server: ImageServer, urls: ImageUrls, missing: tuple[str, ...]
+) -> None:
+    assert load(UrlKind.ORIGINAL, without(urls, *missing)) == ORIGINAL
+    server.scripts["/o.jpg"] = [body(b"<html>our new site</html>")]
+    expected = Reject.DOWNLOAD_FAILED if len(missing) == 2 else Reject.CHECKSUM_MISMATCH
+    assert reason(UrlKind.ORIGINAL, without(urls, *missing)) is expected
+
+
+def test_no_url() -> None:
+    assert reason(UrlKind.ORIGINAL, ImageUrls("")) is Reject.IMAGE_UNAVAILABLE
+    assert reason(UrlKind.THUMBNAIL, ImageUrls("")) is Reject.IMAGE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "gone", [None, status(404), status(410), redirect("/photo_unavailable_z.png")], ids=["none", "404", "410", "302"]
+)
+def test_a_missing_thumbnail_is_made_from_the_original_once(
+    server: ImageServer, urls: ImageUrls, gone: object, tmp_path: pathlib.Path
+) -> None:
+    if gone is None:
+        urls = without(urls, "Thumbnail300KURL")
+    else:
+        server.scripts["/z.jpg"] = [gone]  # type: ignore[list-item]
+    cache = ImageCache(tmp_path)
+    assert load(UrlKind.THUMBNAIL, urls, cache) == thumbnail_300k(ORIGINAL)
+    asked = len(server.requests)
+    assert load(UrlKind.THUMBNAIL, urls, cache) == thumbnail_300k(ORIGINAL)
+    assert len(server.requests) == asked
+
+
+def test_a_thumbnail_is_made_of_the_right_original_only(server: ImageServer, urls: ImageUrls) -> None:
+    server.files["/o.jpg"] = jpeg(1600, 1200, "green")
+    assert reason(UrlKind.THUMBNAIL, without(urls, "Thumbnail300KURL")) is Reject.CHECKSUM_MISMATCH
+
+
+def test_the_original_is_not_asked_for_because_a_server_is_down(server: ImageServer, urls: ImageUrls) -> None:
+    server.scripts["/z.jpg"] = [status(500)] * 9
+    assert reason(UrlKind.THUMBNAIL, urls) is Reject.DOWNLOAD_FAILED
+    assert "/o.jpg" not in server.counts
+
+
+@pytest.mark.parametrize("data", [b"<html>sign in</html>", b"", THUMBNAIL[: len(THUMBNAIL) // 2]])
+def test_a_thumbnail_that_is_none_is_not_kept(
+    server: ImageServer, urls: ImageUrls, data: bytes, tmp_path: pathlib.Path
+) -> None:
+    server.scripts["/z.jpg"] = [body(data)]
+    cache = ImageCache(tmp_path)
+    assert reason(UrlKind.THUMBNAIL, urls, cache) is Reject.DOWNLOAD_FAILED
+    assert load(UrlKind.THUMBNAIL, urls, cache) == THUMBNAIL
+
+
+def test_thumbnail_and_original_gone(server: ImageServer, urls: ImageUrls) -> None:
+    server.files.clear()
+    with pytest.raises(FetchRejected) as raised:
+        load(UrlKind.THUMBNAIL, urls)
+    assert (raised.value.reason, raised.value.status) == (Reject.IMAGE_UNAVAILABLE, 404)
+    assert server.counts == {"/z.jpg": 1, "/o.jpg": 1}
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://c1.staticflickr.com/5/4129/5215831864_46f356962f_o.jpg", "5215831864_46f356962f_o.jpg"),
+        ("https://farm4.staticflickr.com/1/2_z.jpg?zz=1", "2_z.jpg"),
+        ("https://example.com/a/b.jpg?x=/c.jpg#/d.jpg", "b.jpg"),
+        ("https://example.com/a/", ""),
+        ("https://example.com/a/..", ""),
+        ("https://example.com/a/.", ""),
+        ("https://example.com/a\\..\\b.jpg", ""),
+        ("", ""),
+    ],
+)
+def test_base_name(url: str, name: str) -> None:
+    assert base_name(url) == name
+
+
+def test_reads_the_columns_that_a_release_has(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "images.csv"
+    path.write_text("ImageID,OriginalURL,Author\n0000000000000001, http://x/1.jpg ,a\n0,http://x/2.jpg,a\n")
+    files = open_table(Table.METADATA, ("images.csv",), str(tmp_path), "")
+    check_url_columns(files)
+    assert sample_image_urls(files) == [ImageUrls("http://x/1.jpg")]
+    path.write_text("ImageID,Author\n0000000000000001,a\n")
+    with pytest.raises(ConfigError, match="metadata"):
+        check_url_columns([])
+    with pytest.raises(InputError, match="OriginalURL"):
+        check_url_columns(open_table(Table.METADATA, ("images.csv",), str(tmp_path), ""))
+
+
+@pytest.mark.parametrize("kind", list(UrlKind))
+@pytest.mark.parametrize("has_thumbnail", [True, False])
+def test_stores_what_it_returns(urls: ImageUrls, kind: UrlKind, has_thumbnail: bool, tmp_path: pathlib.Path) -> None:
+    image = urls if has_thumbnail else without(urls, "Thumbnail300KURL")
+    cache = ImageCache(tmp_path)
+    for _ in ("fetched", "known"):
+        stored: list[bytes] = []
+        with Fetcher(QUICK) as fetcher:
+            task = functools.partial(load_image, fetcher, cache, kind, image, stored.append)
+            data = fetcher.submit(task).result(60)
+        assert stored == [data]
+
+
+def test_a_thumbnail_is_made_from_an_original_that_is_known(
+    server: ImageServer, urls: ImageUrls, tmp_path: pathlib.Path
+) -> None:
+    cache = ImageCache(tmp_path)
+    cache.put(urls.original, ORIGINAL)
+    assert load(UrlKind.THUMBNAIL, without(urls, "Thumbnail300KURL"), cache) == thumbnail_300k(ORIGINAL)
+    assert not server.requests
+
+
+def test_an_original_that_makes_no_thumbnail_is_rejected(server: ImageServer, urls: ImageUrls) -> None:
+    server.files["/o.jpg"] = b"BM no bitmap"
+    broken = without(urls, "OriginalSize", "OriginalMD5", "Thumbnail300KURL")
+    assert reason(UrlKind.THUMBNAIL, broken) is Reject.NOT_AN_IMAGE
+    assert server.counts["/o.jpg"] == 1

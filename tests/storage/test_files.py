@@ -1,0 +1,213 @@
+import gc
+import os
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from oi_tfrecord import storage
+from tests.support.memory_filesystem import MemoryFileSystem
+
+
+@pytest.fixture(autouse=True)
+def empty_memory() -> Iterator[None]:
+    MemoryFileSystem.files.clear()
+    yield
+    MemoryFileSystem.files.clear()
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
+    """A folder that exists, on each kind of storage."""
+    return str(tmp_path) if request.param == "local" else "memory://bucket/out"
+
+
+def names_in(folder: str) -> list[str]:
+    return [info.path.removeprefix(folder + "/") for info in storage.match(f"{folder}/*")]
+
+
+@pytest.mark.parametrize(
+    ("path", "local"),
+    [
+        ("/data/a", True),
+        ("data/a", True),
+        ("", True),
+        ("C:/data", True),
+        ("a://b", True),  # one letter is a drive, not a scheme
+        ("gs://bucket/a", False),
+        ("hdfs://host:1/a", False),
+        ("s3a+x.y-z://a", False),
+        ("/data/gs://a", True),
+    ],
+)
+def test_is_local(path: str, local: bool) -> None:
+    assert storage.is_local(path) is local
+
+
+@pytest.mark.parametrize(
+    ("parts", "joined"),
+    [
+        (("/data", "a", "b.csv"), "/data/a/b.csv"),
+        (("/data/", "a"), "/data/a"),
+        (("/data", "/other/a"), "/other/a"),
+        (("gs://bucket/data", "a"), "gs://bucket/data/a"),
+        (("/data", "gs://bucket/a"), "gs://bucket/a"),
+        (("gs://bucket", "gs://other", "a"), "gs://other/a"),
+        (("", "a"), "a"),
+    ],
+)
+def test_join(parts: tuple[str, ...], joined: str) -> None:
+    assert storage.join(*parts) == joined
+
+
+def test_written_file_is_found_and_read(folder: str) -> None:
+    path = storage.join(folder, "a.bin")
+    assert not storage.exists(path)
+    assert storage.match(path) == []
+    storage.write(path, b"0123456789", folder)
+    assert storage.exists(path)
+    assert storage.exists(folder)
+    assert storage.read(path) == b"0123456789"
+    assert names_in(folder) == ["a.bin"]
+    [info] = storage.match(path)
+    assert (info.path, info.size) == (path, 10)
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "expected"),
+    [(0, 4, b"0123"), (3, 4, b"3456"), (8, 4, b"89"), (10, 4, b""), (99, 1, b""), (2, 0, b"")],
+)
+def test_read_range(folder: str, offset: int, length: int, expected: bytes) -> None:
+    path = storage.join(folder, "a.bin")
+    storage.write(path, b"0123456789", folder)
+    assert storage.read_range(path, offset, length) == expected
+
+
+def test_read_range_goes_on_after_a_short_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"0123456789")
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda descriptor, length, offset: pread(descriptor, min(length, 3), offset))
+    assert storage.read_range(str(path), 1, 8) == b"12345678"
+    assert storage.read_range(str(path), 5, 99) == b"56789"
+
+
+def test_bytes_of_compressed_files_are_read_as_stored(folder: str) -> None:
+    path = storage.join(folder, "a.csv.gz")
+    storage.write(path, b"\x1f\x8b not really", folder)
+    with storage.open_read(path) as stream:
+        assert stream.read() == b"\x1f\x8b not really"
+
+
+def test_match_sorts_and_leaves_out_folders(folder: str) -> None:
+    for name in ("b.csv", "a.csv", "c.txt"):
+        storage.write(storage.join(folder, name), b"x", folder)
+    if storage.is_local(folder):
+        storage.make_folder(storage.join(folder, "d.csv"))
+    assert [info.path for info in storage.match(f"{folder}/*.csv")] == [f"{folder}/a.csv", f"{folder}/b.csv"]
+    assert storage.match(f"{folder}/*.none") == []
+
+
+def test_dangling_link_is_no_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.csv").symlink_to(tmp_path / "gone")
+    assert storage.match(f"{tmp_path}/*") == []
+
+
+def test_escaped_folder_matches_itself_only(tmp_path: pathlib.Path) -> None:
+    for name in ("run[1]", "run1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.csv").touch()
+    folder = f"{tmp_path}/run[1]"
+    assert [info.path for info in storage.match(storage.escape(folder) + "/*.csv")] == [f"{folder}/a.csv"]
+    assert storage.escape("gs://bucket/run1") == "gs://bucket/run1"
+
+
+def test_create_shows_the_file_only_when_it_is_complete(folder: str) -> None:
+    path = storage.join(folder, "a.bin")
+    temporary = storage.join(folder, "temporary")
+    storage.make_folder(temporary)
+    with storage.create(path, temporary) as stream:
+        stream.write(b"half")
+        assert not storage.exists(path)
+        stream.write(b" whole")
+    assert storage.read(path) == b"half whole"
+    assert names_in(temporary) == []
+
+
+def test_create_replaces_a_file(folder: str) -> None:
+    path = storage.join(folder, "a.bin")
+    storage.write(path, b"old and longer", folder)
+    storage.write(path, b"new", folder)
+    assert storage.read(path) == b"new"
+    assert names_in(folder) == ["a.bin"]
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), KeyboardInterrupt()])
+def test_create_leaves_nothing_when_the_block_raises(folder: str, error: BaseException) -> None:
+    path = storage.join(folder, "a.bin")
+    with pytest.raises(type(error)), storage.create(path, folder) as stream:  # noqa: PT012
+        stream.write(b"half")
+        raise error
+    gc.collect()
+    assert names_in(folder) == []
+
+
+def test_create_keeps_the_old_file_when_the_block_raises(folder: str) -> None:
+    path = storage.join(folder, "a.bin")
+    storage.write(path, b"old", folder)
+    with pytest.raises(ValueError, match="bad"), storage.create(path, folder) as stream:  # noqa: PT012
+        stream.write(b"new")
+        raise ValueError("bad")
+    gc.collect()
+    assert storage.read(path) == b"old"
+    assert names_in(folder) == ["a.bin"]
+
+
+def test_create_leaves_nothing_when_the_rename_fails(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.bin" / "full").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        storage.write(f"{tmp_path}/a.bin", b"data", str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_replace_over_an_existing_file(folder: str) -> None:
+    source, target = storage.join(folder, "new"), storage.join(folder, "old")
+    storage.write(source, b"new", folder)
+    storage.write(target, b"old", folder)
+    storage.replace(source, target)
+    assert storage.read(target) == b"new"
+    assert names_in(folder) == ["old"]
+
+
+def test_make_folder_takes_one_that_exists(folder: str) -> None:
+    deep = storage.join(folder, "a", "b")
+    storage.make_folder(deep)
+    storage.make_folder(deep)
+    storage.write(storage.join(deep, "c"), b"x", deep)
+    assert storage.read(storage.join(deep, "c")) == b"x"
+
+
+def test_delete_takes_a_file_that_is_not_there(folder: str) -> None:
+    path = storage.join(folder, "a.bin")
+    storage.delete(path)
+    storage.write(path, b"x", folder)
+    storage.delete(path)
+    assert not storage.exists(path)
+
+
+def test_delete_folder_deletes_all_in_it_and_no_more(folder: str) -> None:
+    inner = storage.join(folder, "inner")
+    deep = storage.join(inner, "deep")
+    storage.make_folder(deep)
+    for path in (storage.join(inner, "a"), storage.join(deep, "b"), storage.join(folder, "inner-too")):
+        storage.write(path, b"x", folder)
+    storage.delete_folder(inner)
+    storage.delete_folder(inner)
+    assert not storage.exists(inner)
+    assert names_in(folder) == ["inner-too"]
+
+
+def test_working_folder_is_where_relative_paths_start(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("a").write_bytes(b"x")
+    assert storage.read(storage.join(storage.working_folder(), "a")) == b"x"

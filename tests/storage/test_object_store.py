@@ -1,0 +1,97 @@
+"""Reads of objects through the conversion's own layers, from an S3 server and a GCS emulator behind a proxy."""
+
+import gc
+import pathlib
+
+import numpy as np
+import pytest
+
+from oi_tfrecord import storage
+from oi_tfrecord.openimages.csv.files import find
+from oi_tfrecord.openimages.image_id import format_id
+from oi_tfrecord.sources.files import PatternImages, PatternSource
+from oi_tfrecord.storage import beam_filesystem as remote_storage
+from oi_tfrecord.storage import object_store
+from oi_tfrecord.storage.read_ahead import map_in_order
+from tests.support.object_servers import Store, files_below
+from tests.support.slow_store import SlowStore
+
+
+@pytest.fixture
+def proxied(store: Store, slow: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The store, which this process reaches through the proxy."""
+    for name, value in store.environment(slow.port).items():
+        monkeypatch.setenv(name, value)
+    storage.use_options(store.flags(slow.port))
+    return store
+
+
+def test_as_many_objects_are_read_at_once_as_there_are_readers(proxied: Store, slow: SlowStore) -> None:
+    readers = 64
+    numbers = np.arange(1, 97, dtype=np.uint64)
+    ids = [format_id(number) for number in numbers.tolist()]
+    for image_id in ids:
+        proxied.put(f"{image_id}.jpg", image_id.encode())
+    images = PatternImages(PatternSource(proxied.root + "/{image_id}.jpg", "train", 1 << 20), numbers)
+    # An answer waits until as many requests are open as there should be.
+    slow.set(gather=readers)
+    read = map_in_order(images.read, range(len(ids)), threads=readers, max_bytes=1 << 26, size_of=len, chunk=1)
+    assert list(read) == [image_id.encode() for image_id in ids]
+    counts = slow.counts()
+    assert counts["most"] >= readers, counts
+    # One request for each, and no connection thrown away between them. The Google client looks at the bucket once.
+    assert [count for target, count in counts["requests"].items() if ".jpg" in target] == [1] * len(ids)
+    assert counts["connections"] <= readers + 2
+
+
+def test_each_table_is_listed_once(proxied: Store, slow: SlowStore, sample: pathlib.Path) -> None:
+    for name, data in files_below(sample / "2017_11"):
+        proxied.put(f"2017_11/{name}", data)
+    slow.set()
+    [found] = find(["{split}/annotations-human-bbox.csv"], f"{proxied.root}/2017_11", "train", "boxes")
+    assert found.path == f"{proxied.root}/2017_11/train/annotations-human-bbox.csv"
+    asked = {target: count for target, count in slow.counts()["requests"].items() if "human-bbox" in target}
+    assert list(asked.values()) == [1]
+
+
+def test_a_store_that_fails_for_a_while_is_asked_again(proxied: Store, slow: SlowStore) -> None:
+    proxied.put("a.jpg", b"data")
+    slow.set(failures=2)
+    assert storage.read(f"{proxied.root}/a.jpg") == b"data"
+    # The Google client looks at the bucket, too, which may take one of the failures.
+    asked = sum(count for target, count in slow.counts()["requests"].items() if "a.jpg" in target)
+    assert asked in (2, 3)
+    with pytest.raises(FileNotFoundError):
+        storage.read(f"{proxied.root}/none.jpg")
+
+
+def test_ranges_end_where_the_object_does(proxied: Store) -> None:
+    data = bytes(range(200))
+    proxied.put("a.bin", data)
+    proxied.put("empty.bin", b"")
+    path = f"{proxied.root}/a.bin"
+    for offset, length in ((0, 10), (0, 200), (0, 999), (190, 10), (190, 999), (7, 1)):
+        assert storage.read_range(path, offset, length) == data[offset : offset + length]
+    assert storage.read_range(path, 200, 5) == b""
+    assert storage.read(path) == data
+    assert storage.read(f"{proxied.root}/empty.bin") == b""
+    assert storage.read_range(f"{proxied.root}/empty.bin", 0, 5) == b""
+
+
+def test_empty_objects_are_written(proxied: Store) -> None:
+    storage.write(f"{proxied.root}/out/empty", b"", "")
+    storage.write(f"{proxied.root}/out/short", b"x", "")
+    object_store.write_empty(f"{proxied.root}/out/more", remote_storage._options_of_filesystems)
+    assert proxied.get_all("out/") == {"empty": b"", "short": b"x", "more": b""}
+
+
+@pytest.mark.parametrize("size", [0, 10, 20 << 20])
+def test_an_object_stays_as_it_is_if_what_is_to_replace_it_fails(proxied: Store, size: int) -> None:
+    storage.write(f"{proxied.root}/out/a", b"old", "")
+    for name in ("a", "b"):
+        with pytest.raises(ValueError, match="bad"), storage.create(f"{proxied.root}/out/{name}", "") as stream:  # noqa: PT012
+            stream.write(bytes(size))
+            raise ValueError("bad")
+        del stream
+        gc.collect()
+    assert proxied.get_all("out/") == {"a": b"old"}

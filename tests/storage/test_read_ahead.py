@@ -1,0 +1,169 @@
+import concurrent.futures
+import gc
+import threading
+import time
+import weakref
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oi_tfrecord.storage.read_ahead import CHUNK, map_in_order
+
+
+@settings(max_examples=60, deadline=None)
+@given(count=st.integers(0, 60), threads=st.integers(1, 5), max_bytes=st.sampled_from([1, 100, 1 << 30]))
+def test_results_come_in_the_order_of_the_items(count: int, threads: int, max_bytes: int) -> None:
+    results = map_in_order(lambda item: item * 7, range(count), threads=threads, max_bytes=max_bytes, size_of=int)
+    assert list(results) == [item * 7 for item in range(count)]
+
+
+def test_a_slow_first_item_is_waited_for() -> None:
+    later_done = threading.Event()
+
+    def function(item: int) -> int:
+        if item == 0:
+            assert later_done.wait(60)
+        elif item == CHUNK:
+            later_done.set()
+        return item
+
+    results = map_in_order(function, range(3 * CHUNK), threads=2, max_bytes=1 << 20, size_of=lambda _: 1)
+    assert list(results) == list(range(3 * CHUNK))
+
+
+def test_results_without_size_go_on() -> None:
+    assert list(map_in_order(int, range(100), threads=2, max_bytes=1, size_of=lambda _: 0)) == list(range(100))
+
+
+def test_all_threads_are_used() -> None:
+    together = threading.Barrier(3)
+
+    def function(item: int) -> int:
+        if item % CHUNK == 0:
+            together.wait(60)
+        return item
+
+    results = map_in_order(function, range(6 * CHUNK), threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
+    assert len(list(results)) == 6 * CHUNK
+
+
+@settings(max_examples=40, deadline=None)
+@given(bad=st.integers(0, 30), threads=st.integers(1, 3))
+def test_an_exception_comes_in_the_place_of_its_item(bad: int, threads: int) -> None:
+    def function(item: int) -> int:
+        if item == bad:
+            raise LookupError(item)
+        return item
+
+    before = set(threading.enumerate())
+    got: list[int] = []
+    with pytest.raises(LookupError) as raised:
+        got.extend(map_in_order(function, range(31), threads=threads, max_bytes=1 << 20, size_of=lambda _: 1))
+    assert raised.value.args == (bad,)
+    # extend() keeps what it took before the exception.
+    assert got == list(range(bad))
+    assert set(threading.enumerate()) <= before
+
+
+class Blob:
+    """A result that can be counted while anything holds it."""
+
+
+def most_held(items: int, threads: int, max_bytes: int, size: int) -> tuple[int, int]:
+    """Returns the most results alive at once, at any time and after the first `threads` tasks were consumed."""
+    held: weakref.WeakSet[Blob] = weakref.WeakSet()
+    lock = threading.Lock()
+    most = most_later = 0
+    consumed = 0
+
+    def function(item: int) -> Blob:
+        nonlocal most, most_later
+        blob = Blob()
+        with lock:
+            held.add(blob)
+            most = max(most, len(held))
+            if consumed > threads * CHUNK:
+                most_later = max(most_later, len(held))
+        return blob
+
+    results = map_in_order(function, range(items), threads=threads, max_bytes=max_bytes, size_of=lambda _: size)
+    for blob in results:
+        del blob
+        consumed += 1
+        # Lets the threads run as far ahead as they may.
+        time.sleep(0.001)
+    return most, most_later
+
+
+def test_bytes_held_are_bounded() -> None:
+    size, threads, max_bytes = 1000, 4, 2 * CHUNK * 1000
+    most, most_later = most_held(200, threads, max_bytes, size)
+    # Until a size is known each thread has a task; then only the bound counts, and the result
+    # that the consumer just took.
+    assert most <= threads * CHUNK + 1
+    assert most_later * size <= max_bytes + size
+
+
+def test_a_bound_below_one_task_leaves_one_task() -> None:
+    _, most_later = most_held(100, 3, 1, 1000)
+    assert most_later <= CHUNK + 1
+
+
+def test_tasks_are_bounded_whatever_the_bytes() -> None:
+    most, _ = most_held(200, 2, 1 << 40, 1)
+    assert most <= 2 * 2 * CHUNK + 1
+
+
+def test_threads_end_when_the_consumer_stops_early() -> None:
+    before = set(threading.enumerate())
+    results = map_in_order(int, range(10_000), threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
+    assert next(results) == 0
+    assert set(threading.enumerate()) > before
+    results.close()  # type: ignore[attr-defined]
+    assert set(threading.enumerate()) <= before
+
+
+def test_tasks_that_wait_are_not_begun_when_the_consumer_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = threading.Event()
+    shutdown = concurrent.futures.ThreadPoolExecutor.shutdown
+
+    def shutdown_and_tell(
+        self: concurrent.futures.ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False
+    ) -> None:
+        shutdown(self, wait=False, cancel_futures=cancel_futures)
+        stopped.set()
+        shutdown(self, wait=wait)
+
+    monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "shutdown", shutdown_and_tell)
+    calls = []
+
+    def function(item: int) -> int:
+        calls.append(item)
+        if item >= 2 * CHUNK:
+            assert stopped.wait(60)
+        return item
+
+    results = map_in_order(function, range(1000), threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
+    # The second task's first result: from here on more tasks are handed out than there are threads.
+    assert [next(results) for _ in range(CHUNK + 1)][-1] == CHUNK
+    results.close()  # type: ignore[attr-defined]
+    # Two tasks are done, and each of the three threads was in one more.
+    assert max(calls) < (2 + 3) * CHUNK
+
+
+def test_threads_end_when_the_consumer_forgets_the_iterator() -> None:
+    before = set(threading.enumerate())
+    for item in map_in_order(int, range(1000), threads=2, max_bytes=1 << 20, size_of=lambda _: 1):
+        if item == 5:
+            break
+    gc.collect()
+    assert set(threading.enumerate()) <= before
+
+
+def test_with_one_item_per_task_few_items_take_all_threads() -> None:
+    together = threading.Barrier(6)
+    results = map_in_order(
+        lambda item: together.wait(60) >= 0, range(6), threads=6, max_bytes=1, size_of=lambda _: 1, chunk=1
+    )
+    assert list(results) == [True] * 6

@@ -1,0 +1,20 @@
+"""A worker that takes its time for each image, so that a test can interfere while shards are being written."""
+
+import time
+from typing import Any
+
+from oi_tfrecord.engine import process_worker as boot_worker
+from oi_tfrecord.images.values import PreparedImage
+
+SECONDS = 0.2
+_prepare = __import__("oi_tfrecord.images.prepare.prepare", fromlist=["x"]).prepare
+
+
+def prepare_slowly(*arguments: Any) -> PreparedImage:
+    time.sleep(SECONDS)
+    return _prepare(*arguments)
+
+
+if __name__ == "__main__":
+    __import__("oi_tfrecord.images.prepare.prepare", fromlist=["x"]).prepare = prepare_slowly
+    boot_worker.main()
