@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from oi_tfrecord.conversion.command import _finish_job
 from oi_tfrecord.conversion.finish import finish_dataset
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import read_table_range
@@ -93,7 +92,7 @@ class Engine:
         shards = {*grouped, *state.finished}
         self._run(
             lambda: finish_dataset(
-                _finish_job(plan), sum_results(plan.work, self._shuffled(results), shards), label_map
+                plan.finish_job(), sum_results(plan.work, self._shuffled(results), shards), label_map
             )
         )
         plan.work.delete()

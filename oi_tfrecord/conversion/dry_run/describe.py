@@ -12,7 +12,7 @@ from oi_tfrecord.conversion.dry_run.predict import (
     storage_seconds,
     worker_hours,
 )
-from oi_tfrecord.engine.progress_line import format_size
+from oi_tfrecord.engine.progress_text import format_size
 
 _WHOLE_SECONDS = 100
 """Times from here on are told without tenths."""

@@ -20,7 +20,7 @@ from oi_tfrecord.conversion.dry_run.time_storage import (
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.plan_shards import TRIED_IMAGES, ShardPlan
 from oi_tfrecord.conversion.shard_images import EXPECTED, LOCAL_THREADS
-from oi_tfrecord.engine.progress_line import format_size
+from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.engine.threads import split_workers
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.records.sharding import choose_num_shards

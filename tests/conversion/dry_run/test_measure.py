@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.conversion.dry_run import measure as dry_run
 from oi_tfrecord.conversion.dry_run.cost import NO_REQUESTS
 from oi_tfrecord.conversion.dry_run.measure import measure_workload
@@ -19,7 +18,7 @@ from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, plan_shards
 from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW
 from tests.support import small_release
-from tests.support.small_release import Release
+from tests.support.small_release import Release, convert
 
 SPLIT: dict[str, Any] = {
     "totals": {"records": 60},
@@ -44,7 +43,7 @@ def archive(release: Release, tmp_path_factory: pytest.TempPathFactory) -> pathl
 
 def planned(release: Release, folder: pathlib.Path, **flags: object) -> tuple[ConvertPlan, ShardPlan]:
     plan = make_plan(parse_convert(release.flags(folder, dry_run="true", num_shards=3, **flags)).config)
-    pathlib.Path(plan.config.output_dir).mkdir(parents=True)
+    pathlib.Path(plan.config.output_dir).mkdir(parents=True, exist_ok=True)
     job = plan.shard_job()
     shard_plan = plan_shards(plan.range_job(frozenset()), job.driver, job.select, job.source, job.image_options)
     return plan, shard_plan
