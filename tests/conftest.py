@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,10 @@ from tests.support.engines.fixtures import engine_release, flink_cluster, local_
 from tests.support.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
 from tests.support.object_servers import Store, serve
 from tests.support.slow_store import SlowStore
+
+# A parent such as nohup may ignore SIGINT, and every process that a test starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `make container` and `make long` run these.
 collect_ignore = [] if os.environ.get("OI_TFRECORD_CONTAINER") else ["test_container.py"]
