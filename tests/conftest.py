@@ -20,6 +20,7 @@ from tests.support import postgres_server
 from tests.support.engines.fixtures import engine_release, flink_cluster, local_files  # noqa: F401
 from tests.support.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
 from tests.support.object_servers import Store, serve
+from tests.support.optional import require
 from tests.support.slow_store import SlowStore
 
 # A parent such as nohup may ignore SIGINT, and every process that a test starts would inherit that.
@@ -161,13 +162,13 @@ def exportable(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty object store on the loopback."""
     if request.param == "s3":
-        pytest.importorskip("boto3", reason="the S3 tests need pip install '.[aws]'")
-        pytest.importorskip("moto", reason="the S3 tests need pip install 'moto[server]'")
+        require("boto3")
+        require("moto")
     elif request.param == "gs":
-        pytest.importorskip("google.cloud.storage", reason="the GCS tests need pip install '.[gcp]'")
-        pytest.importorskip("gcp_storage_emulator", reason="the GCS tests need pip install gcp-storage-emulator")
+        require("google.cloud.storage")
+        require("gcp_storage_emulator")
     else:
-        pytest.importorskip("hdfs", reason="the HDFS tests need pip install '.[hadoop]'")
+        require("hdfs")
     with serve(request.param) as made:
         yield made
 

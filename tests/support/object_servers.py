@@ -76,7 +76,7 @@ class Store:
 
 class S3Store(Store):
     def __init__(self, port: int):
-        import boto3
+        from tests.support.optional import boto3
 
         super().__init__("s3", port)
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}

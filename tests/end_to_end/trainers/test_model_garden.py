@@ -49,7 +49,7 @@ def records_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 def image_ids(result: Converted, split: str) -> list[str]:
     """The ImageIDs of the records in their order; `image/filename` has them whatever the source id is."""
-    import tensorflow as tf
+    from tests.support.optional import tensorflow as tf
 
     spec = {"image/filename": tf.io.FixedLenFeature([], tf.string)}
     shards = [str(path) for path in result.shards(split)]
