@@ -6,7 +6,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,7 +19,8 @@ from tests.support import postgres_server
 from tests.support.engines.fixtures import engine_release, flink_cluster, local_files  # noqa: F401
 from tests.support.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
 from tests.support.object_servers import Store, serve
-from tests.support.optional import require
+from tests.support.optional import peer_python, require
+from tests.support.skip_summary import pytest_terminal_summary  # noqa: F401
 from tests.support.slow_store import SlowStore
 
 # A parent such as nohup may ignore SIGINT, and every process that a test starts would inherit that.
@@ -102,12 +102,8 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Converted]:
 
 def in_api(*arguments: str, text: str = "") -> str:
     """Runs a Python program with the Object Detection API."""
-    installed = subprocess.run(
-        [REPOSITORY / "tests" / "support" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
     done = subprocess.run(
-        [installed.stdout.strip().splitlines()[-1], *arguments],
+        [peer_python("peers"), *arguments],
         input=text, capture_output=True, text=True, check=False,
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )  # fmt: skip
@@ -118,13 +114,7 @@ def in_api(*arguments: str, text: str = "") -> str:
 @pytest.fixture(scope="session")
 def od_read() -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]:
     """Reads shards with the Object Detection API, installed into an environment of its own."""
-    installed = subprocess.run(
-        [REPOSITORY / "tests" / "support" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    python = installed.stdout.strip().splitlines()[-1]
+    python = str(peer_python("peers"))
 
     def read(label_map: pathlib.Path, shards: list[pathlib.Path], *flags: str) -> tuple[list[dict], dict]:
         command = [python, str(PEER_READER), f"--label_map={label_map}", *flags, *map(str, shards)]

@@ -3,9 +3,12 @@
 `from tests.support.optional import tensorflow as tf` skips the module, or the test, where TensorFlow is missing.
 """
 
+import pathlib
 from typing import Any
 
 import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 COMMANDS = {
     "atheris": "pip install '.[dev]' (Linux on x86-64 only)",
@@ -35,3 +38,11 @@ def __getattr__(name: str) -> Any:
     if name not in COMMANDS:
         raise AttributeError(name)
     return require(name)
+
+
+def peer_python(name: str) -> pathlib.Path:
+    """Returns the Python of a peer's environment (`peers` holds the Object Detection API), or skips the test."""
+    folder = REPOSITORY / f".venv-{name}"
+    if not (folder / "installed").exists():
+        pytest.skip(f"the environment .venv-{name} is not installed: make peers")
+    return folder / "bin" / "python"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from tests.support.optional import require
 from tests.support.processes import wait_until
 
-REMEDY = "no PostgreSQL server is installed: run tests/support/install_postgres.sh, or apt-get install postgresql"
+REMEDY = "PostgreSQL is not installed: make postgresql"
 
 
 def find_programs() -> pathlib.Path | None:
