@@ -19,7 +19,7 @@ FUZZ = ["atheris>=3,<4; sys_platform == 'linux' and platform_machine == 'x86_64'
 TEST = [*DOWNLOAD, *ARCHIVES, "hypothesis>=6", "pytest>=8", "pytest-xdist>=3"]
 # What the tests that `make test` skips there need.
 TEST_ALL = [*TEST, *READERS, *STORES, *FUZZ, *POSTGRESQL, "duckdb>=1", "pandas>=2", "selenium>=4.20"]
-LINT = ["import-linter>=2", "mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-protobuf"]
+LINT = ["build>=1", "import-linter>=2", "mypy>=1.11", "ruff>=0.6", "twine>=5", "types-PyYAML", "types-protobuf"]
 
 setup(
     name="oi_tfrecord",

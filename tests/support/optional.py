@@ -11,20 +11,20 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 COMMANDS = {
-    "atheris": "pip install '.[dev]' (Linux on x86-64 only)",
-    "boto3": "pip install '.[dev]'",
-    "duckdb": "pip install '.[dev]'",
-    "gcp_storage_emulator": "pip install '.[dev]'",
-    "google.cloud.dataflow_v1beta3": "pip install '.[dev]'",
-    "google.cloud.storage": "pip install '.[dev]'",
-    "hdfs": "pip install '.[dev]'",
-    "importlinter": "pip install '.[dev]'",
-    "moto": "pip install '.[dev]'",
-    "mypy": "pip install '.[dev]'",
-    "pandas": "pip install '.[dev]'",
-    "psycopg": "pip install '.[dev]'",
-    "selenium": "pip install '.[dev]'",
-    "tensorflow": "pip install '.[dev]'",
+    "atheris": "make dev (Linux on x86-64 only)",
+    "boto3": "make dev",
+    "duckdb": "make dev",
+    "gcp_storage_emulator": "make dev",
+    "google.cloud.dataflow_v1beta3": "make dev",
+    "google.cloud.storage": "make dev",
+    "hdfs": "make dev",
+    "importlinter": "make dev",
+    "moto": "make dev",
+    "mypy": "make dev",
+    "pandas": "make dev",
+    "psycopg": "make dev",
+    "selenium": "make dev",
+    "tensorflow": "make dev",
 }
 """Package to the command that installs the package."""
 
