@@ -2,14 +2,14 @@
 
 import dataclasses
 import re
-from typing import Any, get_args
+from typing import Any
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.jpeg_header import MAX_SIDE
 from oi_tfrecord.images.values import CHROMAS, MODES
 from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
-from oi_tfrecord.records.label_map import Order
+from oi_tfrecord.records.label_map import LABEL_ORDERS
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.settings.allowed_values import Allowed, Choice, Range, Text, UrlKind
 
@@ -104,7 +104,7 @@ class ConvertConfig:
     select: str = _setting(
         "boxed", "Images to write: boxed (with a box), labelled (with a box or human label), all.", Choice(SELECTIONS)
     )
-    label_order: str = _setting("list", "Order of label map ids: list, mid or frequency.", Choice(get_args(Order)))
+    label_order: str = _setting("list", "Order of label map ids: list, mid or frequency.", Choice(LABEL_ORDERS))
     label_map: str = _setting("", "Existing label map (.pbtxt) whose ids are kept.")
     append_classes: bool = _setting(False, "Give classes that label_map lacks the ids after its highest.")
     hierarchy: tuple[str, ...] = _setting((), "Names of the class hierarchy (bbox_labels_600_hierarchy.json).")
