@@ -58,7 +58,7 @@ class LabelMap:
 class ItemFault(NamedTuple):
     """The first item that makes a label map invalid: its place among the items, from 0, and the problem."""
 
-    index: int
+    item: int
     problem: str
 
 

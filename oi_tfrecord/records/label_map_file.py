@@ -84,7 +84,7 @@ def parse_pbtxt(data: bytes, path: str) -> LabelMap:
             raise InputError(path, f"the item has no {missing}", "Give each item a name and an id", line)
     items = tuple(map(_to_item, messages))
     if fault := find_fault(items):
-        line = _line_of_item(text, fault.index)
+        line = _line_of_item(text, fault.item)
         raise InputError(path, fault.problem, "Give each class one item with its own id, from 1", line)
     return LabelMap(items)
 
