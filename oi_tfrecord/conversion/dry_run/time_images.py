@@ -10,7 +10,7 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.predict import ImageTiming
 from oi_tfrecord.conversion.shard import ShardJob, convert_shard
-from oi_tfrecord.engine.threads import run_on_lanes
+from oi_tfrecord.engine.threads import run_on_threads
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.image_id import format_id
@@ -78,7 +78,7 @@ def time_sample(
                     break
             return records
 
-        records = sum(run_on_lanes(write_until_it_tells, range(lanes), lanes))
+        records = sum(run_on_threads(write_until_it_tells, range(lanes), lanes))
         seconds = time.perf_counter() - began
         return ImageTiming(records, seconds, sum(os.times()[:2]) - cpu_began, lanes)
     finally:
