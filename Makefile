@@ -39,7 +39,7 @@ sample: $(VENV)/installed
 	done
 	@echo
 	@echo "The records are in $(SAMPLE)/records. What to type next:"
-	@echo "  $(BIN)/oi-tfrecord show $(SAMPLE)/records/train.tfrecord-00000-of-00002:0 --png=record.png   # look at a record"
+	@echo "  $(BIN)/oi-tfrecord show $(SAMPLE)/records/train.tfrecord-00000-of-00004:0 --png=record.png   # look at a record"
 	@echo "  $(BIN)/oi-tfrecord report $(SAMPLE)/records                                             # count classes and boxes"
 	@echo "  $(BIN)/oi-tfrecord convert --help                                                    # convert Open Images"
 
