@@ -1,6 +1,7 @@
 """absl flags made from the options of a command, and the values that a command line gives them."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,20 +42,20 @@ class ParsedFlags:
             ConfigError: naming the option that is missing or has a bad value.
         """
         given = dict(self.given[options_class])
-        for declared in options_of(options_class):
-            if declared.required and declared.name not in given:
-                raise ConfigError(declared.flag, f"is needed; give {declared.positional or f'--{declared.flag}'}")
+        for option in options_of(options_class):
+            if option.required and option.name not in given:
+                raise ConfigError(option.flag, f"is needed; give {option.positional or f'--{option.flag}'}")
         if any(field.name == "beam_arguments" for field in dataclasses.fields(options_class)):
             given["beam_arguments"] = self.beam_arguments
         return options_class(**given)
 
 
-def usage_of(declared: Option) -> str:
+def usage_of(option: Option) -> str:
     """Returns how a flag is written, such as `--num_shards=N`."""
-    if declared.kind is bool:
-        return f"--[no]{declared.flag}"
-    value = {int: "N", float: "NUMBER", tuple: "TEXT,..."}.get(declared.kind, "TEXT")
-    return f"--{declared.flag}={value}"
+    if option.kind is bool:
+        return f"--[no]{option.flag}"
+    value = {int: "N", float: "NUMBER", tuple: "TEXT,..."}.get(option.kind, "TEXT")
+    return f"--{option.flag}={value}"
 
 
 def parse_flags(options_classes: Sequence[type], arguments: Sequence[str], takes_beam_flags: bool) -> ParsedFlags:
@@ -69,36 +70,41 @@ def parse_flags(options_classes: Sequence[type], arguments: Sequence[str], takes
         ConfigError: for an unknown flag, naming the nearest known one, or a bad value.
     """
     declared = {options_class: options_of(options_class) for options_class in options_classes}
-    values = _define_flags([one for found in declared.values() for one in found if not one.positional])
+    values = _define_flags([option for found in declared.values() for option in found if not option.positional])
     rest = _parse_known(values, arguments)
     if takes_beam_flags:
         words, beam_arguments = split_beam_arguments(rest, list(values))
     else:
         words, beam_arguments = _check_words(rest, list(values)), ()
-    texts = _assign_words(words, [one for found in declared.values() for one in found if one.positional])
+    texts = _assign_words(words, [option for found in declared.values() for option in found if option.positional])
     given = {options_class: _values_of(found, values, texts) for options_class, found in declared.items()}
     return ParsedFlags(given, beam_arguments)
 
 
 def _define_flags(declared: Sequence[Option]) -> flags.FlagValues:
     values = flags.FlagValues()
-    for one in declared:
-        if one.kind is bool:
-            flags.DEFINE_bool(one.flag, None, one.help, flag_values=values)
-        elif one.kind is int:
-            flags.DEFINE_integer(one.flag, None, one.help, flag_values=values)
-        elif one.kind is float:
-            flags.DEFINE_float(one.flag, None, one.help, flag_values=values)
-        elif one.kind is tuple:
+    for option in declared:
+        if option.kind is bool:
+            flags.DEFINE_bool(option.flag, None, option.help, flag_values=values)
+        elif option.kind is int:
+            flags.DEFINE_integer(option.flag, None, option.help, flag_values=values)
+        elif option.kind is float:
+            flags.DEFINE_float(option.flag, None, option.help, flag_values=values)
+        elif option.kind is tuple:
             parser, serializer = flags.ListParser(), flags.CsvListSerializer(",")
-            flags.DEFINE_multi(parser, serializer, one.flag, None, one.help, flag_values=values)
+            flags.DEFINE_multi(parser, serializer, option.flag, None, option.help, flag_values=values)
         else:
-            flags.DEFINE_string(one.flag, None, one.help, flag_values=values)
+            flags.DEFINE_string(option.flag, None, option.help, flag_values=values)
     return values
 
 
 def _parse_known(values: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
     """Parses our flags; returns the other words."""
+    for word, following in itertools.pairwise(arguments):
+        name = word.removeprefix("--")
+        if word.startswith("--") and name in values and not values[name].boolean and following.startswith("--"):
+            # absl would take the flag that follows for the value.
+            raise ConfigError(name, "needs a value")
     try:
         return list(values(["oi-tfrecord", *arguments], known_only=True)[1:])
     except flags.IllegalFlagValueError as error:
@@ -126,11 +132,11 @@ def _assign_words(words: Sequence[str], declared: Sequence[Option]) -> dict[str,
     """Returns the values of the positional arguments by name."""
     texts: dict[str, Any] = {}
     left = list(words)
-    for one in declared:
-        if left and one.kind is tuple:
-            texts[one.flag], left = tuple(left), []
+    for option in declared:
+        if left and option.kind is tuple:
+            texts[option.flag], left = tuple(left), []
         elif left:
-            texts[one.flag] = left.pop(0)
+            texts[option.flag] = left.pop(0)
     if left:
         raise ConfigError("flags", f"{left[0]!r} is not a flag; flags begin with --")
     return texts
@@ -138,10 +144,10 @@ def _assign_words(words: Sequence[str], declared: Sequence[Option]) -> dict[str,
 
 def _values_of(declared: Sequence[Option], values: flags.FlagValues, texts: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns the values that are given, by field."""
-    given = {one.name: texts[one.flag] for one in declared if one.flag in texts}
-    for one in declared:
-        if one.flag in values and values[one.flag].present:
-            value: Any = values[one.flag].value
+    given = {option.name: texts[option.flag] for option in declared if option.flag in texts}
+    for option in declared:
+        if option.flag in values and values[option.flag].present:
+            value: Any = values[option.flag].value
             # `--boxes=a,b --boxes=c` gives a list for each time that the flag is given.
-            given[one.name] = tuple(item for items in value for item in items) if one.kind is tuple else value
+            given[option.name] = tuple(item for items in value for item in items) if option.kind is tuple else value
     return given

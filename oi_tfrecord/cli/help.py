@@ -21,49 +21,55 @@ class FlagHelp:
     Attributes:
         usage: how it is written, such as `--num_shards=N`.
         help: one or two sentences.
-        default: the value where none is given; empty if the flag is required.
+        required: whether a value must be given.
+        default: the value where none is given; empty for none.
         allowed: values that the flag takes; empty for all of its kind.
-        group: heading of the help.
+        heading: heading of the help, `Arguments` for positional ones.
     """
 
     usage: str
     help: str
+    required: bool
     default: str
     allowed: str
-    group: Group
+    heading: str
 
 
 def describe_flags(command: Command) -> tuple[FlagHelp, ...]:
     """Returns the positional arguments and flags of a command, by group in the order of the help."""
-    declared = [one for options_class in (*command.options, PrintOptions) for one in options_of(options_class)]
+    declared = [option for options_class in (*command.options, PrintOptions) for option in options_of(options_class)]
     order = list(Group)
-    return tuple(map(_describe, sorted(declared, key=lambda one: (not one.positional, order.index(one.group)))))
-
-
-def _describe(declared: Option) -> FlagHelp:
-    if declared.required:
-        default = ""
-    elif declared.kind is bool:
-        default = str(declared.default).lower()
-    elif declared.kind is tuple:
-        default = ",".join(declared.default) or "none"
-    else:
-        default = str(declared.default) or "none"
-    return FlagHelp(
-        usage=declared.positional or usage_of(declared),
-        help=declared.help,
-        default=default,
-        allowed=declared.allowed.describe() if declared.allowed else "",
-        group=declared.group,
+    return tuple(
+        map(_describe, sorted(declared, key=lambda option: (not option.positional, order.index(option.group))))
     )
+
+
+def _describe(option: Option) -> FlagHelp:
+    return FlagHelp(
+        usage=option.positional or usage_of(option),
+        help=option.help,
+        required=option.required,
+        default="" if option.required else _default_of(option),
+        allowed=option.allowed.describe() if option.allowed else "",
+        heading="Arguments" if option.positional else option.group,
+    )
+
+
+def _default_of(option: Option) -> str:
+    if option.kind is tuple:
+        return ",".join(option.default)
+    return str(option.default).lower() if option.kind is bool else str(option.default)
 
 
 def usage(command: Command) -> str:
     """Returns how a command is called, on one line."""
-    declared = [one for options_class in command.options for one in options_of(options_class)]
-    words = [f"{one.positional} [{one.positional} ...]" if one.kind is tuple else one.positional
-             for one in declared if one.positional]  # fmt: skip
-    words += [usage_of(one) for one in declared if one.required and not one.positional]
+    declared = [option for options_class in command.options for option in options_of(options_class)]
+    words = [
+        f"{option.positional} [{option.positional} ...]" if option.kind is tuple else option.positional
+        for option in declared
+        if option.positional
+    ]
+    words += [usage_of(option) for option in declared if option.required and not option.positional]
     return " ".join(["oi-tfrecord", command.name, *words, "[FLAGS]"])
 
 
@@ -74,12 +80,11 @@ def format_help(command: Command) -> str:
     for example in command.examples:
         lines += ["", *_wrap(f"{example.title}:", "  "), "", *(f"    {line}" for line in wrap_shell(example.command))]
     flags = describe_flags(command)
-    for heading in ("Arguments", *Group):
-        of_group = [flag for flag in flags if _heading(flag) == heading]
-        if of_group:
-            lines += ["", f"{heading}:"]
-        for flag in of_group:
-            lines += [f"  {flag.usage}", *_wrap(" ".join([flag.help, *_limits(flag)]), "      ")]
+    for heading in dict.fromkeys(flag.heading for flag in flags):
+        lines += ["", f"{heading}:"]
+        for flag in flags:
+            if flag.heading == heading:
+                lines += [f"  {flag.usage}", *_wrap(" ".join([flag.help, *_limits(flag)]), "      ")]
     for paragraph in (*command.details, command.beam_flags):
         if paragraph:
             lines += ["", *_wrap(paragraph)]
@@ -87,14 +92,11 @@ def format_help(command: Command) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _heading(flag: FlagHelp) -> str:
-    return flag.group if flag.usage.startswith("--") else "Arguments"
-
-
 def _limits(flag: FlagHelp) -> list[str]:
     return [
         *([f"Allowed: {flag.allowed}."] if flag.allowed else []),
-        f"Default: {flag.default}." if flag.default else "Required.",
+        *([f"Default: {flag.default}."] if flag.default else []),
+        *(["Required."] if flag.required else []),
     ]
 
 
@@ -124,7 +126,7 @@ def wrap_shell(command: str) -> Sequence[str]:
     r"""Breaks a command line at spaces into lines of at most 76 columns that end in ` \`.
 
     Args:
-        command: words separated by single spaces.
+        command: words without spaces, separated by single spaces.
     """
     lines = textwrap.wrap(command, COLUMNS - 6, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return [*(f"{line} \\" for line in lines[:-1]), *lines[-1:]]
