@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from oi_tfrecord.conversion.dry_run.measure import Workload
-from oi_tfrecord.conversion.dry_run.prices import PRICED_REQUESTS, Prices
+from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, PRICED_REQUESTS, Prices
 from oi_tfrecord.engine.progress_line import format_size
 from oi_tfrecord.records.sharding import choose_num_shards
 
@@ -43,26 +43,23 @@ def describe(workload: Workload, workers: int, prices: Prices) -> list[str]:
         prices: prices to count the cost with.
     """
     shuffled, reads, writes = workload.shuffled_bytes, workload.reads, workload.writes
+    requests = f"requests   about {reads:,} reads and {writes:,} writes of object stores (estimated)"
     lines = [
         _describe_output(workload) if workload.output_bytes else "",
         f"shuffle    {format_size(shuffled)} of rows (counted: {shuffled:,} bytes); no image passes through it",
-        f"requests   about {reads:,} reads and {writes:,} writes of object stores (estimated)"
-        if reads + writes
-        else "",
+        requests if reads or writes else "",
         _describe_time(workload, predict(workload, workers), workers),
         _describe_work(workload),
-        _describe_cost(workload, prices) if workload.timed_images and prices != Prices() else "",
+        _describe_cost(workload, prices) if workload.timed_images and prices != NO_PRICES else "",
     ]
     return [line for line in lines if line]
 
 
 def _describe_output(workload: Workload) -> str:
     size, shards, best = workload.output_bytes, workload.shards, choose_num_shards(workload.output_bytes)
-    line = (
-        f"output     about {format_size(size)}, {format_size(size / shards)} a shard (estimated): {workload.records:,} "
-        f"records (counted), {format_size(workload.image_bytes)} an image, {100 * workload.found:.0f} % of them found "
-        "(sampled)"
-    )
+    images = f"{100 * workload.found:.0f} % of the images found, {format_size(workload.image_bytes)} each (sampled)"
+    line = f"output     about {format_size(size)}, {format_size(size / shards)} a shard (estimated): "
+    line += f"{workload.records:,} records (counted), {images}"
     # Shards are planned from a sample of the tables, which the counts may contradict.
     return line if 2 / 3 < shards / best < 4 / 3 else f"{line}; for shards of 100 to 200 MB give --num_shards={best}"
 

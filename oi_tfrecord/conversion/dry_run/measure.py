@@ -123,7 +123,7 @@ def time_images(job: ShardJob, image_ids: Sequence[str], rows_per_record: Mappin
     Args:
         job: the conversion.
         image_ids: ImageIDs of the sample.
-        rows_per_record: mean rows of boxes and labels in a record.
+        rows_per_record: mean rows of a record by table.
     """
     with tempfile.TemporaryDirectory() as folder:
         sampled = _job_of_sample(job, image_ids, folder)
@@ -133,7 +133,6 @@ def time_images(job: ShardJob, image_ids: Sequence[str], rows_per_record: Mappin
         images = converted = convert_shard(sampled, 0, batches, LabelMap(())).records
         while converted and time.perf_counter() < began + _LEAST_SECONDS:
             images += (converted := convert_shard(sampled, 0, batches, LabelMap(())).records)
-        # Threads may use more than one core.
         seconds = max(time.perf_counter() - began, time.process_time() - cpu_began)
     return images, seconds / images if images else 0.0
 

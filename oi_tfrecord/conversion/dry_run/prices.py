@@ -27,6 +27,9 @@ class Prices:
     writes: float = 0.0
 
 
+NO_PRICES = Prices()
+
+
 def parse_prices(items: Sequence[str]) -> Prices:
     """Parses the items of `--prices`.
 
