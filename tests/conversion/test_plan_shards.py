@@ -19,13 +19,11 @@ from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan
 from oi_tfrecord.errors import EngineError
 from oi_tfrecord.images.values import ImageRejected
-from oi_tfrecord.openimages.csv import sample_rows
 from oi_tfrecord.openimages.csv.files import open_table
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.records import sharding
 from oi_tfrecord.records.sharding import SHARD_BYTES
 from tests.benchmarks import generate_v3
 from tests.support import small_release
@@ -50,7 +48,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(autouse=True)
 def _small_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a table of a megabyte is sampled as one of gigabytes is."""
-    monkeypatch.setattr(sample_rows, "_PLACE_BYTES", PLACE_BYTES)
+    monkeypatch.setattr(shard_plan_module, "_PLACE_BYTES", PLACE_BYTES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +113,7 @@ def test_images_of_a_table_are_counted_from_a_sample(table: Table, name: str, ta
 
 
 def test_a_small_table_is_counted_exactly(tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_rows, "_PLACE_BYTES", 1 << 19)
+    monkeypatch.setattr(shard_plan_module, "_PLACE_BYTES", 1 << 19)
     for table, name in ((Table.BOXES, "annotations-human-bbox.csv"), (Table.HUMAN_LABELS, "annotations-human.csv")):
         files = open_table(table, [f"train/{name}"], str(tables), "train")
         ids = {row["ImageID"] for row in rows_of(tables, name)}
@@ -148,7 +146,7 @@ def test_compressed_tables_are_counted(
     data = (tables / "train" / "annotations-human-bbox.csv").read_bytes()
     (tmp_path / f"boxes.csv{ending}").write_bytes(compress(data))
     if whole:
-        monkeypatch.setattr(sample_rows, "_PLACE_BYTES", 1 << 19)
+        monkeypatch.setattr(shard_plan_module, "_PLACE_BYTES", 1 << 19)
     images, sampled = count_images(open_table(Table.BOXES, ["boxes.csv"], str(tmp_path), "train"))
     ids = {line[:16].decode() for line in data.splitlines()[1:]}
     if whole:
@@ -246,7 +244,7 @@ def test_whatever_the_size_shards_are_of_100_to_200_megabytes(
     share_of_shard: float, tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, shard_plan = planned(plan_of(tables), Images(), monkeypatch)
-    monkeypatch.setattr(sharding, "SHARD_BYTES", shard_plan.output_bytes / share_of_shard)
+    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", shard_plan.output_bytes / share_of_shard)
     _, again = planned(plan_of(tables), Images(), monkeypatch)
     per_shard = (
         again.output_bytes
@@ -268,7 +266,7 @@ def test_the_shards_that_are_written_have_the_planned_size(
     release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image_bytes = sum(path.stat().st_size for path in (release.folder / "images").iterdir())
-    monkeypatch.setattr(sharding, "SHARD_BYTES", image_bytes / 5)
+    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", image_bytes / 5)
     assert convert(release.flags(tmp_path, num_shards=None, workers=1), io.StringIO()) == 0
     sizes = [len(data) for data in small_release.shards(tmp_path).values()]
     assert len(sizes) == 5
@@ -341,7 +339,7 @@ def test_a_rerun_after_an_interruption_keeps_the_planned_number(
     release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image_bytes = sum(path.stat().st_size for path in (release.folder / "images").iterdir())
-    monkeypatch.setattr(sharding, "SHARD_BYTES", image_bytes / 4)
+    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", image_bytes / 4)
     flags = release.flags(tmp_path / "out", num_shards=None, workers=1)
 
     def end(*arguments: object) -> None:
@@ -355,7 +353,7 @@ def test_a_rerun_after_an_interruption_keeps_the_planned_number(
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert len(small_release.shards(tmp_path / "out")) == 4
     # What is sampled has changed since, and a plan made now would be another.
-    monkeypatch.setattr(sharding, "SHARD_BYTES", image_bytes / 9)
+    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", image_bytes / 9)
     out = io.StringIO()
     assert convert(flags, out) == 0
     assert not out.getvalue().startswith("plan")
