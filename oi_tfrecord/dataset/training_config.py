@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from google.protobuf import text_encoding
+
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.records.label_map import LabelMap
-from oi_tfrecord.records.label_map_text import escape
 
 MODELS = ("ssd", "faster_rcnn", "center_net", "context_rcnn")
 """Kinds of model of protos/model.proto that have num_classes; context_rcnn is a faster_rcnn."""
@@ -101,7 +102,7 @@ def format_training_config(
 def _reader(name: str, split: TrainingInput, label_map_path: str, related: bool, order: list[str]) -> list[str]:
     return [
         f"{name} {{",
-        f'  label_map_path: "{escape(label_map_path)}"',
+        f'  label_map_path: "{text_encoding.CEscape(label_map_path.encode(), as_utf8=True)}"',
         *order,
         f"  num_readers: {min(split.shards, _READERS)}",
         # The API's own bound is 100; boxes beyond it would not be learnt or counted.
@@ -110,7 +111,7 @@ def _reader(name: str, split: TrainingInput, label_map_path: str, related: bool,
         # The API expands by the relatives that the label map names, and needs confidences for that.
         *(["  expand_labels_hierarchy: true"] if related and split.has_confidences else []),
         "  tf_record_input_reader {",
-        f'    input_path: "{escape(split.pattern)}"',
+        f'    input_path: "{text_encoding.CEscape(split.pattern.encode(), as_utf8=True)}"',
         "  }",
         "}",
     ]

@@ -2,14 +2,14 @@
 
 import dataclasses
 import re
-from typing import Any, get_args
+from typing import Any
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.jpeg_header import MAX_SIDE
 from oi_tfrecord.images.values import CHROMAS, MODES
 from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
-from oi_tfrecord.records.label_map import Order
+from oi_tfrecord.records.label_map import LABEL_ORDERS
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.settings.allowed_values import Choice, Range, Text, UrlKind
 from oi_tfrecord.settings.options import Group, check_values, option
@@ -129,7 +129,7 @@ class ConvertConfig:
         Choice(SELECTIONS),
     )
     label_order: str = option(
-        "list", "Order of label map ids: list, mid or frequency.", Group.CLASSES, Choice(get_args(Order))
+        "list", "Order of label map ids: list, mid or frequency.", Group.CLASSES, Choice(LABEL_ORDERS)
     )
     label_map: str = option("", "Existing label map (.pbtxt) whose ids are kept.", Group.CLASSES)
     append_classes: bool = option(False, "Give classes that label_map lacks the ids after its highest.", Group.CLASSES)

@@ -22,7 +22,8 @@ from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.browse.server import THUMBNAIL, Dataset, make_application
 from oi_tfrecord.explore.browse.shard_rows import LABEL_KINDS
 from oi_tfrecord.records.example_writer import int64_feature
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, format_pbtxt
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from tests.conftest import REPOSITORY
 from tests.support.chromium import (
     ActionChains,
