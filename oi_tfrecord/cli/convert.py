@@ -13,7 +13,6 @@ On Dataflow:
     --temp_location=gs://BUCKET/tmp --setup_file=./setup.py
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -91,10 +90,9 @@ def _dry_run(command: "Command", out: TextIO) -> int:
         command.config,
         workers=command.workers,
         beam_arguments=command.beam_arguments,
-        storage_rate=command.storage_rate,
         progress=PrintedProgress(out),
     )
-    estimate = describe(result.workload, command.workers or result.workers, os.cpu_count() or 1, command.prices)
+    estimate = describe(result.workload, command.workers or result.workers, command.prices)
     print("\n".join([*dry_run_lines(result.counted), *estimate]), file=out)
     return _print_problems(result.counted.problems, result.counted.exit_code)
 

@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.dry_run.measure import measure_workload
-from oi_tfrecord.conversion.dry_run.predict import Workload
+from oi_tfrecord.conversion.dry_run.measure import Workload, measure
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
@@ -79,7 +78,6 @@ def dry_run(
     *,
     workers: int = 0,
     beam_arguments: Sequence[str] = (),
-    storage_rate: float = 0.0,
     progress: Progress | None = None,
 ) -> DryRunResult:
     """Reads and joins all tables of a split without its images, and times a sample of these.
@@ -90,7 +88,6 @@ def dry_run(
         config: complete configuration of the conversion.
         workers: as in `convert`; more than this machine can have counts as those that it can have.
         beam_arguments: flags of Beam, as those of file systems; a runner is refused.
-        storage_rate: bytes per second of a machine's storage; 0 has the rate measured.
         progress: as in `convert`.
 
     Raises:
@@ -105,10 +102,8 @@ def dry_run(
     plan, shard_plan = _plan_dry_run(config, progress)
     used = _count_dry_run_workers(plan, workers)
     counted = _run_plan(plan, used, beam_arguments, progress)
-    seconds = start_seconds, time.monotonic() - began
-    return DryRunResult(
-        counted, measure_workload(plan, shard_plan, counted.manifest, seconds, used, storage_rate), used
-    )
+    seconds = start_seconds + time.monotonic() - began
+    return DryRunResult(counted, measure(plan, shard_plan, counted.manifest, seconds, used), used)
 
 
 def for_dry_run(config: ConvertConfig) -> ConvertConfig:

@@ -21,7 +21,7 @@ from oi_tfrecord.engine.progress_text import RecordsStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.records.label_map import format_csv, format_pbtxt
+from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.records.sharding import choose_num_shards
 from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES

@@ -2,14 +2,14 @@
 
 import dataclasses
 import re
-from typing import Any, get_args
+from typing import Any
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.jpeg_header import MAX_SIDE
 from oi_tfrecord.images.values import CHROMAS, MODES
 from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
-from oi_tfrecord.records.label_map import Order
+from oi_tfrecord.records.label_map import LABEL_ORDERS
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.settings.allowed_values import Choice, Range, Text, UrlKind
 from oi_tfrecord.settings.options import Group, check_values, option
@@ -48,7 +48,7 @@ class ConvertConfig:
         "",
         "Split to convert: train, validation or test.",
         Group.INPUTS,
-        Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _"),
+        Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _", "letters, digits, - and _"),
     )
     data_dir: str = option("", "Folder of the CSV and class files.", Group.INPUTS, shapes_output=False)
     output_dir: str = option(
@@ -64,7 +64,7 @@ class ConvertConfig:
         "",
         "Path of an image, with {image_id} and, if needed, {split}.",
         Group.INPUTS,
-        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file"),
+        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file", "a path with {image_id}"),
     )
     archives: tuple[str, ...] = option(
         (), "Archives of the images (tar, tar.gz, zip), patterns with {split}.", Group.INPUTS
@@ -76,7 +76,7 @@ class ConvertConfig:
         "",
         "Local folder that keeps what image_urls downloads.",
         Group.INPUTS,
-        Text(r"((?!://).)*", "is not a folder of this machine"),
+        Text(r"((?!://).)*", "is not a folder of this machine", "a folder of this machine"),
         shapes_output=False,
     )
     url_folders: str = option(
@@ -105,7 +105,7 @@ class ConvertConfig:
         "",
         "Path of a mask, with {mask_path} and, if needed, {split} and {digit}.",
         Group.INPUTS,
-        Text(r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be one"),
+        Text(r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be one", "a path with {mask_path}"),
     )
     mask_archives: tuple[str, ...] = option((), "Archives of the masks, patterns with {split}.", Group.INPUTS)
     boxes_without_mask: str = option(
@@ -129,7 +129,7 @@ class ConvertConfig:
         Choice(SELECTIONS),
     )
     label_order: str = option(
-        "list", "Order of label map ids: list, mid or frequency.", Group.CLASSES, Choice(get_args(Order))
+        "list", "Order of label map ids: list, mid or frequency.", Group.CLASSES, Choice(LABEL_ORDERS)
     )
     label_map: str = option("", "Existing label map (.pbtxt) whose ids are kept.", Group.CLASSES)
     append_classes: bool = option(False, "Give classes that label_map lacks the ids after its highest.", Group.CLASSES)

@@ -37,12 +37,12 @@ def option(
     allowed: Allowed | None = None,
     *,
     positional: str = "",
-    flag: str = "",
     shapes_output: bool = True,
 ) -> Any:
     """Returns a field of an options dataclass.
 
-    A field that is made another way, such as `beam_arguments`, is no flag.
+    The flag has the name of the field, without the underscore that ends a name which Python reserves (`as_`). A field
+    that is made another way, such as `beam_arguments`, is no flag.
 
     Args:
         default: the value where none is given, or REQUIRED.
@@ -50,7 +50,6 @@ def option(
         group: heading of the help.
         allowed: values that the option takes, or that each item of a tuple may be; None for all of its type.
         positional: how usage shows the argument, such as `DIR`, if it has no flag; a tuple takes one or more.
-        flag: name of the flag where it differs from the field's.
         shapes_output: whether the value decides the bytes that are written, as those of ConvertConfig do.
     """
     metadata = {
@@ -58,7 +57,6 @@ def option(
         "group": group,
         "allowed": allowed,
         "positional": positional,
-        "flag": flag,
         "shapes_output": shapes_output,
     }
     return dataclasses.field(default=default, metadata=metadata)
@@ -92,7 +90,7 @@ class Option:
 
 
 @functools.cache
-def options_of(options_class: type) -> tuple[Option, ...]:
+def options_of(options_class: type[Any]) -> tuple[Option, ...]:
     """Returns the options that a dataclass declares, in the order of its fields.
 
     Args:
@@ -106,7 +104,7 @@ def options_of(options_class: type) -> tuple[Option, ...]:
             found.append(
                 Option(
                     name=field.name,
-                    flag=field.metadata["flag"] or field.name,
+                    flag=field.name.rstrip("_"),
                     kind=typing.get_origin(types[field.name]) or types[field.name],
                     default=None if required else field.default,
                     required=required,

@@ -10,10 +10,11 @@ from oi_tfrecord.settings.options import REQUIRED, Group, Option, check_values, 
 @dataclasses.dataclass(frozen=True)
 class CopyOptions:
     output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
-    splits: tuple[str, ...] = option((), "Splits to copy.", Group.INPUTS, Choice(("train", "test")), flag="split")
+    split: tuple[str, ...] = option((), "Splits to copy.", Group.INPUTS, Choice(("train", "test")))
     share: float = option(1.0, "Share to copy.", Group.CHOICE, Range(0, 1, above_low=True))
     workers: int = option(0, "Workers.", Group.RUNNER)
     overwrite: bool = option(False, "Replace files.", Group.OUTPUT)
+    as_: str = option("", "Name of the copy.", Group.OUTPUT)
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -25,20 +26,22 @@ def test_options_are_the_fields_made_by_option_in_their_order() -> None:
     assert first == Option(
         "output_dir", "output_dir", str, None, True, "Folder of the records.", Group.INPUTS, None, "DIR"
     )
-    assert (second.name, second.flag, second.kind, second.default) == ("splits", "split", tuple, ())
-    assert [(found.name, found.kind) for found in rest] == [("share", float), ("workers", int), ("overwrite", bool)]
+    assert (second.name, second.flag, second.kind, second.default) == ("split", "split", tuple, ())
+    expected = [("share", float), ("workers", int), ("overwrite", bool), ("as_", str)]
+    assert [(found.name, found.kind) for found in rest] == expected
+    assert rest[-1].flag == "as"
 
 
 def test_good_values_are_taken() -> None:
-    assert CopyOptions("records", splits=("test",), share=1, workers=2).share == 1
+    assert CopyOptions("records", split=("test",), share=1, workers=2).share == 1
 
 
 @pytest.mark.parametrize(
     ("values", "field", "problem"),
     [
-        ({"splits": ("tran",)}, "split", "did you mean 'train'"),
-        ({"splits": "train"}, "split", "'train' is not a tuple of texts"),
-        ({"splits": (1,)}, "split", "is not a tuple of texts"),
+        ({"split": ("tran",)}, "split", "did you mean 'train'"),
+        ({"split": "train"}, "split", "'train' is not a tuple of texts"),
+        ({"split": (1,)}, "split", "is not a tuple of texts"),
         ({"share": 0.0}, "share", "is not above 0"),
         ({"share": "1"}, "share", "'1' is not a number"),
         ({"workers": True}, "workers", "True is not a whole number"),
