@@ -116,7 +116,7 @@ def test_from_python_a_conversion_is_no_dry_run(release: Release, tmp_path: path
 
 
 def test_from_python_a_bad_flag_of_beam_is_named(release: Release, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ConfigError, match=r"^runnr: is no flag of this command or of Beam; did you mean '--runner'"):
+    with pytest.raises(ConfigError, match=r"^runnr: is not a flag of this command or of Beam; did you mean '--runner'"):
         convert_module.convert(config_of(release, tmp_path / "out"), beam_arguments=["--runnr=FlinkRunner"])
 
 
@@ -404,7 +404,7 @@ def test_paths_may_be_relative(
 def test_an_interrupt_outside_of_a_local_run_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(arguments: object) -> int:
+    def interrupted(*arguments: object, **others: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(convert_module, "convert", interrupted)

@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 
 from oi_tfrecord.conversion import convert as convert_module
-from oi_tfrecord.conversion import plan_shards as shard_plan_module
 from oi_tfrecord.conversion.finish import finish_dataset
 from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards
+from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
 from oi_tfrecord.errors import EngineError
 from oi_tfrecord.images.values import ImageRejected
+from oi_tfrecord.openimages.csv import sample_rows
 from oi_tfrecord.openimages.csv.files import open_table
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.records import sharding
 from oi_tfrecord.records.sharding import SHARD_BYTES
 from tests.benchmarks import generate_v3
 from tests.support import small_release
@@ -47,7 +48,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(autouse=True)
 def _small_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a table of a megabyte is sampled as one of gigabytes is."""
-    monkeypatch.setattr(shard_plan_module, "_PLACE_BYTES", PLACE_BYTES)
+    monkeypatch.setattr(sample_rows, "_PLACE_BYTES", PLACE_BYTES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,7 @@ def test_images_of_a_table_are_counted_from_a_sample(table: Table, name: str, ta
 
 
 def test_a_small_table_is_counted_exactly(tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_plan_module, "_PLACE_BYTES", 1 << 19)
+    monkeypatch.setattr(sample_rows, "_PLACE_BYTES", 1 << 19)
     for table, name in ((Table.BOXES, "annotations-human-bbox.csv"), (Table.HUMAN_LABELS, "annotations-human.csv")):
         files = open_table(table, [f"train/{name}"], str(tables), "train")
         ids = {row["ImageID"] for row in rows_of(tables, name)}
@@ -144,7 +145,7 @@ def test_compressed_tables_are_counted(
     data = (tables / "train" / "annotations-human-bbox.csv").read_bytes()
     (tmp_path / f"boxes.csv{ending}").write_bytes(compress(data))
     if whole:
-        monkeypatch.setattr(shard_plan_module, "_PLACE_BYTES", 1 << 19)
+        monkeypatch.setattr(sample_rows, "_PLACE_BYTES", 1 << 19)
     images, sampled = count_images(open_table(Table.BOXES, ["boxes.csv"], str(tmp_path), "train"))
     ids = {line[:16].decode() for line in data.splitlines()[1:]}
     if whole:
@@ -242,14 +243,9 @@ def test_whatever_the_size_shards_are_of_100_to_200_megabytes(
     share_of_shard: float, tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, shard_plan = planned(plan_of(tables), Images(), monkeypatch)
-    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", shard_plan.output_bytes / share_of_shard)
+    monkeypatch.setattr(sharding, "SHARD_BYTES", shard_plan.output_bytes / share_of_shard)
     _, again = planned(plan_of(tables), Images(), monkeypatch)
-    per_shard = (
-        again.output_bytes
-        / again.num_shards
-        / __import__("oi_tfrecord.conversion.encode_records.sharding", fromlist=["x"]).SHARD_BYTES
-        * 150
-    )
+    per_shard = again.output_bytes / again.num_shards / sharding.SHARD_BYTES * 150
     assert per_shard <= 200
     assert per_shard >= 100 or again.num_shards == 1
 
@@ -264,7 +260,7 @@ def test_the_shards_that_are_written_have_the_planned_size(
     release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image_bytes = sum(path.stat().st_size for path in (release.folder / "images").iterdir())
-    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", image_bytes / 5)
+    monkeypatch.setattr(sharding, "SHARD_BYTES", image_bytes / 5)
     assert convert(release.flags(tmp_path, num_shards=None, workers=1)) == 0
     sizes = [len(data) for data in small_release.shards(tmp_path).values()]
     assert len(sizes) == 5
@@ -279,7 +275,7 @@ def test_resized_images_are_planned_for_as_they_are_written(release: Release, tm
         plan = make_plan(parse_convert(release.flags(tmp_path, **flags)).config)
         job = plan.shard_job()
         ranges = plan.range_job(frozenset())
-        estimates.append(shard_plan_module.plan_shards(ranges, job.driver, job.select, job.source, job.image_options))
+        estimates.append(plan_shards(ranges, job.driver, job.select, job.source, job.image_options))
     assert estimates[1].images == estimates[0].images
     assert estimates[1].output_bytes < 0.8 * estimates[0].output_bytes
     # They are read as they are.
@@ -337,7 +333,7 @@ def test_a_rerun_after_an_interruption_keeps_the_planned_number(
     release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image_bytes = sum(path.stat().st_size for path in (release.folder / "images").iterdir())
-    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", image_bytes / 4)
+    monkeypatch.setattr(sharding, "SHARD_BYTES", image_bytes / 4)
     flags = release.flags(tmp_path / "out", num_shards=None, workers=1)
 
     def end(*arguments: object) -> None:
@@ -351,7 +347,7 @@ def test_a_rerun_after_an_interruption_keeps_the_planned_number(
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert len(small_release.shards(tmp_path / "out")) == 4
     # What is sampled has changed since, and a plan made now would be another.
-    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", image_bytes / 9)
+    monkeypatch.setattr(sharding, "SHARD_BYTES", image_bytes / 9)
     out = io.StringIO()
     assert convert(flags, out) == 0
     assert not out.getvalue().startswith("plan")
