@@ -48,7 +48,7 @@ class ConvertConfig:
         "",
         "Split to convert: train, validation or test.",
         Group.INPUTS,
-        Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _"),
+        Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _", "letters, digits, - and _"),
     )
     data_dir: str = option("", "Folder of the CSV and class files.", Group.INPUTS, shapes_output=False)
     output_dir: str = option(
@@ -64,7 +64,7 @@ class ConvertConfig:
         "",
         "Path of an image, with {image_id} and, if needed, {split}.",
         Group.INPUTS,
-        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file"),
+        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file", "a path with {image_id}"),
     )
     archives: tuple[str, ...] = option(
         (), "Archives of the images (tar, tar.gz, zip), patterns with {split}.", Group.INPUTS
@@ -76,7 +76,7 @@ class ConvertConfig:
         "",
         "Local folder that keeps what image_urls downloads.",
         Group.INPUTS,
-        Text(r"((?!://).)*", "is not a folder of this machine"),
+        Text(r"((?!://).)*", "is not a folder of this machine", "a folder of this machine"),
         shapes_output=False,
     )
     url_folders: str = option(
@@ -105,7 +105,7 @@ class ConvertConfig:
         "",
         "Path of a mask, with {mask_path} and, if needed, {split} and {digit}.",
         Group.INPUTS,
-        Text(r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be one"),
+        Text(r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be one", "a path with {mask_path}"),
     )
     mask_archives: tuple[str, ...] = option((), "Archives of the masks, patterns with {split}.", Group.INPUTS)
     boxes_without_mask: str = option(
