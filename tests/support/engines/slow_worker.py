@@ -3,12 +3,12 @@
 import time
 from typing import Any
 
-from oi_tfrecord.conversion import encode_records
+from oi_tfrecord.conversion import shard_images
 from oi_tfrecord.engine import process_worker
 from oi_tfrecord.images.values import PreparedImage
 
 SECONDS = 0.2
-_prepare = encode_records.prepare
+_prepare = shard_images.prepare
 
 
 def prepare_slowly(*arguments: Any) -> PreparedImage:
@@ -17,5 +17,5 @@ def prepare_slowly(*arguments: Any) -> PreparedImage:
 
 
 if __name__ == "__main__":
-    encode_records.prepare = prepare_slowly
+    shard_images.prepare = prepare_slowly
     process_worker.main()
