@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.conversion.dry_run.describe import describe
-from oi_tfrecord.conversion.dry_run.measure import measure_workload
+from oi_tfrecord.conversion.dry_run.measure import measure
 from oi_tfrecord.conversion.finish import FinishJob
 from oi_tfrecord.conversion.flags import Command, parse_convert
 from oi_tfrecord.conversion.outcome import find_problems, print_shard_plan, print_summary
@@ -24,20 +24,11 @@ from oi_tfrecord.engine.beam_flags import is_local, value_of
 from oi_tfrecord.engine.dataflow_flags import check_job
 from oi_tfrecord.engine.progress_line import ProgressLine
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
-from oi_tfrecord.engine.threads import default_workers, split_workers
+from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
-
-SMALL_METADATA_BYTES = 8 << 20
-"""Below this (some 20,000 images) a second process costs more time to start than it saves."""
-
-SMALL_DECODED_BYTES = 256 << 10
-"""The same (some 600 images) where every image is decoded."""
-
-SMALL_TABLES_BYTES = 1 << 30
-"""The same of a dry run, which has no images to read: of all its tables."""
 
 _WORKERS_PER_CORE = 2
 """A dry run does not start more than these, as it would learn nothing but that they wait for each other."""
@@ -90,10 +81,8 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     print_summary(plan, split, seconds, out)
     if plan.config.dry_run and shard_plan is not None:
         used = _count_workers(command, plan)
-        taken = start_seconds, time.monotonic() - began
-        work = measure_workload(plan, shard_plan, split, taken, used, command.storage_rate)
-        workers = command.workers or used
-        for line in describe(work, workers, os.cpu_count() or 1, command.prices):
+        workload = measure(plan, shard_plan, split, start_seconds + time.monotonic() - began, used)
+        for line in describe(workload, command.workers or used, command.prices):
             print(line, file=out)
     return _exit_code(plan.config, split)
 
@@ -142,13 +131,13 @@ def _run(command: Command, plan: ConvertPlan, state: OutputState) -> None:
             plan.work, total_bytes=total_bytes, num_shards=plan.num_shards, finished_shards=finished_shards
         )
 
-    processes, lanes = split_workers(_count_workers(command, plan), is_local=is_local(command.beam_arguments))
+    processes, threads = split_workers(_count_workers(command, plan), is_local=is_local(command.beam_arguments))
     work = plan.work
     if state.finished:
         print(f"Going on: {len(state.finished)} of {plan.num_shards} shards are finished.", file=sys.stderr)
     try:
         with _shuffle_folder(command, plan) as folder:
-            plan = dataclasses.replace(plan, shuffle_folder=folder, lanes=lanes)
+            plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
             if plan.config.max_images:
                 run_pipeline(
                     command.beam_arguments, processes, progress(0), lambda root: build_limit_pipeline(root, plan)
@@ -191,12 +180,11 @@ def _count_workers(command: Command, plan: ConvertPlan) -> int:
 
 def _choose_workers(plan: ConvertPlan) -> int:
     if plan.config.dry_run:
-        size = sum(file.size for file in plan.files if isinstance(file.table, Table))
-        small = SMALL_TABLES_BYTES
+        work, size = Work.COUNT_ROWS, sum(file.size for file in plan.files if isinstance(file.table, Table))
     else:
+        work = Work.COPY_IMAGES if plan.config.image_mode == "copy" else Work.DECODE_IMAGES
         size = sum(file.size for file in plan.files if file.table == plan.config.driver)
-        small = SMALL_METADATA_BYTES if plan.config.image_mode == "copy" else SMALL_DECODED_BYTES
-    return default_workers(plan.num_shards, is_small=size < small)
+    return choose_workers(work, size, plan.num_shards)
 
 
 def _finish_job(plan: ConvertPlan) -> FinishJob:

@@ -15,7 +15,8 @@ from oi_tfrecord.dataset.manifest import TableInput, build_split, first_lines, m
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.records.label_map import LabelMap, format_csv, format_pbtxt
+from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,7 +39,7 @@ def build_pipeline(
     Returns:
         The manifest of the split, one dict.
     """
-    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset(finished)), plan.lanes)
+    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset(finished)), plan.threads)
     classes = plan.classes
     if classes.label_map is not None:
         label_map = root | "CreateLabelMap" >> beam.Create([pack(classes.label_map)])
@@ -58,7 +58,7 @@ def build_pipeline(
         # (shard, batches)
         | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder, plan.work)
         # shard
-        | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.lanes)
+        | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads)
     )
     manifest = (tables.results, written) | "FinishDataset" >> FinishDataset(finish, label_map, finished)
     if not fails_by_rejects:
@@ -72,7 +72,7 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     job = plan.range_job(frozenset())
     # Where in archives images lie is not asked yet, and costs as much as to read them.
     tables_only = {key: file for key, file in job.files.items() if not isinstance(file.table, Listing)}
-    tables = root | "ReadTables" >> ReadTables(dataclasses.replace(job, files=tables_only), plan.lanes)
+    tables = root | "ReadTables" >> ReadTables(dataclasses.replace(job, files=tables_only), plan.threads)
     return (
         (tables.batches, tables.results)
         # (shard, batches)

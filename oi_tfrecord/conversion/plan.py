@@ -52,7 +52,7 @@ class ConvertPlan:
         work: folder of what is unfinished.
         shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's
             shuffle.
-        lanes: ranges or shards that a process works on at once.
+        threads: ranges or shards that a process works on at once.
         fingerprint: what must be equal for a rerun to go on with this conversion.
         warnings: what the user should know of the inputs.
     """
@@ -67,7 +67,7 @@ class ConvertPlan:
     fingerprint: dict[str, object]
     warnings: tuple[str, ...] = ()
     shuffle_folder: str = ""
-    lanes: int = 1
+    threads: int = 1
 
     def with_shards(self, num_shards: int) -> "ConvertPlan":
         """Returns the plan with its number of shards decided."""
@@ -198,7 +198,7 @@ class ConvertPlan:
             hierarchy=self.classes.expanded_by,
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
-            has_spare_cores=self.num_shards < self.lanes,
+            has_spare_cores=self.num_shards < self.threads,
         )
 
 

@@ -14,7 +14,8 @@ from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest, write_manifest
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
-from oi_tfrecord.records.label_map import LabelMap, format_pbtxt
+from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from oi_tfrecord.records.sharding import parse_shard_file
 
 

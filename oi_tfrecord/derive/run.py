@@ -18,15 +18,12 @@ from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.engine.beam_flags import is_local
 from oi_tfrecord.engine.progress_line import VerifyProgress
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
-from oi_tfrecord.engine.threads import default_workers, split_workers
+from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.records.label_map import format_csv, format_pbtxt
+from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.records.sharding import choose_num_shards
 from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES
-
-SMALL_BYTES = 2 << 30
-"""Below this (some seconds) further processes cost more time to start than they save."""
 
 
 def derive(
@@ -109,12 +106,12 @@ def index_sources(plan: DerivedPlan) -> None:
     storage.make_folder(plan.job.index.path)
     todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
     if todo:
-        processes, lanes = _choose_workers(plan, len(todo))
+        processes, threads = _choose_workers(plan, len(todo))
         run_pipeline(
             plan.config.beam_arguments,
             processes,
             VerifyProgress(plan.work, len(todo), "indexed"),
-            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, lanes),
+            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
         )
         # What was reported while indexing is not of the shards that are written.
         plan.work.clear_temporary()
@@ -145,19 +142,19 @@ def _write_shards(plan: DerivedPlan, finished: set[int]) -> None:
     if finished:
         print(f"Going on: {len(finished)} of {plan.job.num_shards} shards are finished.", file=sys.stderr)
     if todo:
-        processes, lanes = _choose_workers(plan, len(todo))
+        processes, threads = _choose_workers(plan, len(todo))
         run_pipeline(
             plan.config.beam_arguments,
             processes,
             VerifyProgress(plan.work, len(todo), "written"),
-            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, lanes),
+            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
         )
 
 
 def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
     """Returns the number of local processes, and of the shards that each does at once."""
-    is_small = sum(source.size for source in plan.sources) < SMALL_BYTES
-    workers = plan.config.workers or default_workers(shards, is_small=is_small)
+    size = sum(source.size for source in plan.sources)
+    workers = plan.config.workers or choose_workers(Work.COPY_RECORDS, size, shards)
     return split_workers(workers, is_local=is_local(plan.config.beam_arguments))
 
 

@@ -2,7 +2,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -16,6 +15,7 @@ from oi_tfrecord.conversion import command as convert_module
 from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.engine.threads import Work
 from tests.support import small_release
 from tests.support.small_release import Release
 
@@ -273,36 +273,29 @@ def test_without_a_number_of_shards_one_is_planned_and_kept(release: Release, tm
     assert convert(release.flags(tmp_path, num_shards=1), io.StringIO()) == 0
 
 
-def test_small_inputs_take_one_process_and_large_ones_all_cores(
-    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("flags", "work", "tables"),
+    [
+        ({}, Work.COPY_IMAGES, ["metadata"]),
+        ({"driver": "boxes"}, Work.COPY_IMAGES, ["boxes"]),
+        ({"image_mode": "verify"}, Work.DECODE_IMAGES, ["metadata"]),
+        ({"dry_run": "true"}, Work.COUNT_ROWS, [*small_release.TABLES]),
+    ],
+)
+def test_workers_are_chosen_by_the_work_and_the_size_of_its_tables(
+    flags: dict[str, str],
+    work: Work,
+    tables: list[str],
+    clean: Release,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    for num_shards, threshold, workers in ((5, 1 << 30, 2), (5, 1, 3), (1, 1, 2)):
-        monkeypatch.setattr(convert_module, "SMALL_METADATA_BYTES", threshold)
-        plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=num_shards)).config)
-        assert convert_module._choose_workers(plan) == workers
-
-
-@pytest.mark.parametrize(("mode", "workers"), [("copy", 2), ("verify", 3)])
-def test_decoding_takes_all_cores_sooner(
-    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, mode: str, workers: int
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(convert_module, "SMALL_DECODED_BYTES", 1)
-    plan = make_plan(parse_convert(clean.flags(tmp_path, image_mode=mode)).config)
-    assert convert_module._choose_workers(plan) == workers
-
-
-def test_a_dry_run_takes_one_process_unless_all_its_tables_are_large(
-    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(convert_module, "SMALL_METADATA_BYTES", 1)
-    plan = make_plan(parse_convert([*clean.flags(tmp_path, num_shards=5), "--dry_run"]).config)
-    size = sum(file.size for file in plan.files)
-    for threshold, workers in ((size + 1, 2), (size, 3)):
-        monkeypatch.setattr(convert_module, "SMALL_TABLES_BYTES", threshold)
-        assert convert_module._choose_workers(plan) == workers
+    asked: list[tuple[Work, int, int]] = []
+    monkeypatch.setattr(convert_module, "choose_workers", lambda *given: asked.append(given) or 7)
+    plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=3, **flags)).config)
+    assert convert_module._choose_workers(plan) == 7
+    size = sum((clean.folder / "train" / small_release.TABLES[table]).stat().st_size for table in tables)
+    assert asked == [(work, size, 3)]
 
 
 def test_a_runner_of_beam_may_be_named(release: Release, output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:

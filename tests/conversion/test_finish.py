@@ -17,7 +17,7 @@ from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import StorageError
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.records.label_map import parse_pbtxt
+from oi_tfrecord.records.label_map_file import parse_pbtxt
 from tests.dataset.test_manifest import BOXES, IMAGES, LABEL_MAP, MORE_BOXES, RANGES, SHARDS
 from tests.support.memory_filesystem import MemoryFileSystem
 
@@ -42,7 +42,7 @@ def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
     split = finish_dataset(job, RESULTS, LABEL_MAP)
     assert split == build_split(job.inputs, RESULTS, LABEL_MAP, ABOUT)
     assert read(job, "manifest.json") == merge_split(None, "train", split)
-    assert parse_pbtxt(read(job, "label_map.pbtxt").decode(), "") == LABEL_MAP
+    assert parse_pbtxt(read(job, "label_map.pbtxt"), "") == LABEL_MAP
     assert list(csv.reader(io.StringIO(read(job, "label_map.csv").decode()))) == [["1", "/m/a"], ["5", "/m/b"]]
 
 

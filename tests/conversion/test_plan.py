@@ -9,7 +9,7 @@ from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import DRY_RUN_FOLDER, ConvertPlan, make_plan
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.records.label_map import format_pbtxt
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from oi_tfrecord.sources.files import PatternSource
 from tests.support import small_release
 from tests.support.small_release import MIDS, UNLISTED, Release

@@ -166,8 +166,8 @@ def test_a_shard_is_the_same_with_threads_of_its_own_and_without(
 
 
 def test_one_shard_may_use_the_cores_that_no_other_needs(release: Release, tmp_path: pathlib.Path) -> None:
-    for num_shards, lanes, expected in ((1, 2, True), (2, 2, False), (5, 2, False), (1, 1, False)):
-        plan = dataclasses.replace(plan_of(release, tmp_path, num_shards=num_shards), lanes=lanes)
+    for num_shards, threads, expected in ((1, 2, True), (2, 2, False), (5, 2, False), (1, 1, False)):
+        plan = dataclasses.replace(plan_of(release, tmp_path, num_shards=num_shards), threads=threads)
         assert plan.shard_job().has_spare_cores is expected
 
 

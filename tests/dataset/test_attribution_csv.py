@@ -4,12 +4,9 @@ import io
 import pathlib
 from collections.abc import Callable
 
-import duckdb
 import numpy as np
-import pandas
 import pyarrow as pa
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +16,8 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from tests.end_to_end.test_resume import kill_everywhere
 from tests.support import small_release
 from tests.support.dataset_rows import read_rows
+from tests.support.optional import duckdb, pandas
+from tests.support.optional import tensorflow as tf
 
 HEADER = ["ImageID", "Title", "Author", "AuthorProfileURL", "OriginalLandingURL", "License"]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from oi_tfrecord.cli import main
 from oi_tfrecord.dataset.manifest import class_weights
@@ -14,6 +13,7 @@ from oi_tfrecord.dataset.splits import find_splits, read_label_map, read_shard
 from oi_tfrecord.records.example_reader import parse_example
 from tests.conftest import Converted
 from tests.support.dataset_rows import read_list, read_rows
+from tests.support.optional import tensorflow as tf
 
 Run = Callable[..., Converted]
 

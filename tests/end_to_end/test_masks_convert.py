@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from oi_tfrecord.cli import verify
 from oi_tfrecord.conversion.command import convert
@@ -19,6 +18,7 @@ from oi_tfrecord.storage.files import use_options
 from tests.support import mask_release, small_release
 from tests.support.mask_release import MaskRelease, nearest, pack_by_first_digit
 from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.optional import tensorflow as tf
 
 Decoded = dict[str, tuple[list[bytes], list[np.ndarray], list[float] | None]]
 

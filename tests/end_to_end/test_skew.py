@@ -35,7 +35,7 @@ def converted(release: Release, output_dir: pathlib.Path, **flags: object) -> di
 
 def boxes_by_image(output_dir: pathlib.Path) -> dict[str, list[tuple[str, float, float]]]:
     """Returns MID, XMin and YMax of the boxes of each record, in order."""
-    import tensorflow as tf
+    from tests.support.optional import tensorflow as tf
 
     found = {}
     for record in small_release.records(output_dir):

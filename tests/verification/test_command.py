@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from oi_tfrecord.cli import convert, verify
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.tfrecord import read_records
 from tests.conftest import REPOSITORY, convert_arguments
+from tests.support.optional import tensorflow as tf
 
 Verify = Callable[..., tuple[int, dict[str, Any]]]
 

@@ -75,7 +75,7 @@ def test_every_schedule_ends_in_the_same_bytes(conversion: Conversion, block: in
 
 def test_a_slow_store_gives_the_same_bytes(conversion: Conversion) -> None:
     faults = Faults(1, error_rate=0.0, slow_rate=0.5)
-    conversion.run_once(faults, "lanes", read_threads=4)
+    conversion.run_once(faults, "threads", read_threads=4)
     assert written() == conversion.undisturbed
     assert faults.injected["slow"] > 50
 

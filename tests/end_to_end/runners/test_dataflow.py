@@ -20,9 +20,10 @@ from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.errors import ConfigError
 from tests.support import small_release
 from tests.support.object_servers import BUCKET, Store, serve
+from tests.support.optional import require
 from tests.support.small_release import Release
 
-pytest.importorskip("google.cloud.dataflow_v1beta3", reason="Dataflow needs pip install '.[gcp]'")
+require("google.cloud.dataflow_v1beta3")
 
 GRAPH_BYTES = 10_000_000
 """Dataflow takes no larger job (cloud.google.com/dataflow/quotas); DESIGN.md section 3.8."""

@@ -11,8 +11,9 @@ import pytest
 
 from tests.conftest import REPOSITORY, Converted
 from tests.support.object_servers import HdfsStore, files_below, serve_hdfs
+from tests.support.optional import require
 
-pytest.importorskip("hdfs", reason="the HDFS tests need pip install '.[hadoop]'")
+require("hdfs")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def installed(name: str) -> pathlib.Path:
     """Returns the folder of an engine; without it the test is skipped."""
     folder = INSTALLED / name
     if not (folder / "stamp").exists():
-        pytest.skip(f"{name} is not installed: run `make engines`")
+        pytest.skip(f"{name} is not installed: make engines")
     return folder
 
 
