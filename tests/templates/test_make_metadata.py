@@ -48,9 +48,8 @@ def is_matched(name: str, value: str) -> bool:
 
 def is_taken(name: str, value: str) -> bool:
     """Returns whether the command takes the value."""
-    needed = ["--label_map=map.pbtxt"] if name == "append_classes" else []
     try:
-        parse_convert([f"--{name}={value}", *needed])
+        parse_convert([f"--{name}={value}"])
     except ConfigError:
         return False
     return True
