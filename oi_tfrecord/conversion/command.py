@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.conversion.dry_run.describe import describe
-from oi_tfrecord.conversion.dry_run.measure import measure_workload
+from oi_tfrecord.conversion.dry_run.measure import measure
 from oi_tfrecord.conversion.finish import FinishJob
 from oi_tfrecord.conversion.flags import Command, parse_convert
 from oi_tfrecord.conversion.outcome import find_problems, print_shard_plan, print_summary
@@ -81,10 +81,8 @@ def convert(arguments: Sequence[str], out: TextIO | None = None) -> int:
     print_summary(plan, split, seconds, out)
     if plan.config.dry_run and shard_plan is not None:
         used = _count_workers(command, plan)
-        taken = start_seconds, time.monotonic() - began
-        work = measure_workload(plan, shard_plan, split, taken, used, command.storage_rate)
-        workers = command.workers or used
-        for line in describe(work, workers, os.cpu_count() or 1, command.prices):
+        workload = measure(plan, shard_plan, split, start_seconds + time.monotonic() - began, used)
+        for line in describe(workload, command.workers or used, command.prices):
             print(line, file=out)
     return _exit_code(plan.config, split)
 

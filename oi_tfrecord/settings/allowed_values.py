@@ -17,11 +17,14 @@ class Choice:
 
     values: tuple[str, ...]
 
+    def describe(self) -> str:
+        """Returns the names for the help."""
+        return ", ".join(self.values)
+
     def check(self, field: str, value: str) -> None:
         """Raises ConfigError, naming the field, if the value is none of them."""
         if value not in self.values:
-            known = ", ".join(map(str, self.values))
-            raise ConfigError(field, f"{value!r} is none of {known}{nearest(value, self.values)}")
+            raise ConfigError(field, f"{value!r} is none of {self.describe()}{nearest(value, self.values)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +41,16 @@ class Range:
     high: int
     above_low: bool = False
 
+    def describe(self) -> str:
+        """Returns the bounds for the help."""
+        return f"above {self.low} and at most {self.high}" if self.above_low else f"{self.low} to {self.high}"
+
     def check(self, field: str, value: float) -> None:
         """Raises ConfigError, naming the field, if the value is outside."""
         if self.above_low and not self.low < value <= self.high:
-            raise ConfigError(field, f"{value} is not above {self.low} and at most {self.high}")
+            raise ConfigError(field, f"{value} is not {self.describe()}")
         if not self.low <= value <= self.high:
-            raise ConfigError(field, f"{value} is not within {self.low} to {self.high}")
+            raise ConfigError(field, f"{value} is not within {self.describe()}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +60,16 @@ class Text:
     Attributes:
         pattern: regular expression that the whole text matches.
         problem: what is wrong with one that does not.
+        form: how the help describes such a text.
     """
 
     pattern: str
     problem: str
+    form: str
+
+    def describe(self) -> str:
+        """Returns the form for the help."""
+        return self.form
 
     def check(self, field: str, value: str) -> None:
         """Raises ConfigError, naming the field, if the text has another form."""

@@ -5,7 +5,7 @@ import pytest
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Allowed, Choice, Range, Text
 
-SPLIT = Text("[a-z]+", "may hold only letters")
+SPLIT = Text("[a-z]+", "may hold only letters", "letters")
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,16 @@ def test_another_value_is_refused_with_the_name_of_its_field(
     with pytest.raises(ConfigError) as raised:
         allowed.check("field", value)  # type: ignore[arg-type]
     assert str(raised.value) == f"field: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "text"),
+    [
+        (Choice(("list", "mid")), "list, mid"),
+        (Range(1, 3), "1 to 3"),
+        (Range(0, 1, above_low=True), "above 0 and at most 1"),
+        (SPLIT, "letters"),
+    ],
+)
+def test_the_help_describes_what_is_allowed(allowed: Allowed, text: str) -> None:
+    assert allowed.describe() == text

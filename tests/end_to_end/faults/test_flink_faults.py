@@ -74,7 +74,7 @@ def told(done: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
     assert line.startswith("error: "), done.stderr
-    assert line.endswith("then run the same command again, which goes on with what is finished.")
+    assert line.endswith("then run the same command again; what is finished is kept.")
     return line
 
 
