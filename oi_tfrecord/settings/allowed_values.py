@@ -65,7 +65,7 @@ class Text:
 
     pattern: str
     problem: str
-    form: str
+    form: str = ""
 
     def describe(self) -> str:
         """Returns the form for the help."""
