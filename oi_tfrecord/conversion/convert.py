@@ -24,6 +24,7 @@ from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly,
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
 
 DRY_RUN_FOLDER = "dry_run"
@@ -113,7 +114,7 @@ def for_dry_run(config: ConvertConfig) -> ConvertConfig:
         ConfigError: naming the field that is missing.
     """
     # Before the folder is joined, as that would hide an output_dir that is missing.
-    config.check_complete()
+    check_complete(config)
     folder = storage.join(config.output_dir, DRY_RUN_FOLDER)
     return dataclasses.replace(config, output_dir=folder, overwrite=True, dry_run=True)
 

@@ -26,6 +26,7 @@ from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS, Listing, Table
 from oi_tfrecord.records.keys import RECORD_FORMAT, ExtraKeys, RecordLayout
 from oi_tfrecord.settings.allowed_values import UrlKind
+from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources.archive_listing import open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
@@ -237,7 +238,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     Raises:
         ConfigError, InputError: naming the field or file to mend.
     """
-    config.check_complete()
+    check_complete(config)
     for field in ("images", "image_cache", "url_folders", "mask_files"):
         path = getattr(config, field)
         if path and storage.is_local(path) and not path.startswith("/"):

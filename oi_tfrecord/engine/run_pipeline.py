@@ -10,7 +10,7 @@ from typing import Any
 from oi_tfrecord.engine.beam_flags import is_local
 from oi_tfrecord.engine.local_worker import keep_told_errors_off_the_log
 from oi_tfrecord.errors import EngineError, RunnerError
-from oi_tfrecord.storage.faults import GO_ON, one_line
+from oi_tfrecord.storage.faults import RERUN, one_line
 from oi_tfrecord.storage.optional_imports import without
 
 
@@ -135,4 +135,4 @@ def of_engine(error: Exception) -> EngineError | None:
     if said is None or "Traceback (most recent call last)" in said[1]:
         return None
     remedy = "A worker or a machine may have been lost, or out of memory; the engine's log says more. See to it"
-    return EngineError(one_line(RuntimeError(said[1])), f"{remedy}, {GO_ON}")
+    return EngineError(one_line(RuntimeError(said[1])), f"{remedy}, {RERUN}")

@@ -319,7 +319,7 @@ def test_a_pattern_without_files(release: Release, tmp_path: pathlib.Path) -> No
 
 
 def test_images_and_archives_exclude_each_other(release: Release, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ConfigError, match="archives: is one place of the images too many, as images is given too"):
+    with pytest.raises(ConfigError, match="archives: is a second source of the images beside images"):
         run(release, tmp_path / "out", "x.tar", images="{image_id}.jpg")
 
 

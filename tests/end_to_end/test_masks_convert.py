@@ -346,12 +346,12 @@ def test_a_dry_run_reads_no_mask(release: MaskRelease, tmp_path: pathlib.Path) -
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"extra_keys": None}, "mask_files: is given, but masks are not asked for; add --extra_keys=masks"),
-        ({"mask_files": None}, "mask_files: give either it or mask_archives"),
-        ({"mask_archives": "x.zip"}, "mask_files: give either it or mask_archives"),
+        ({"extra_keys": None}, "mask_files: is given, but records hold no masks; add --extra_keys=masks"),
+        ({"mask_files": None}, "mask_files: gives the PNG files, or mask_archives does; give one of the two"),
+        ({"mask_archives": "x.zip"}, "mask_files: gives the PNG files, or mask_archives does; give one of the two"),
         ({"mask_files": "masks/{image_id}.png"}, "mask_files: .* has no {mask_path}"),
-        ({"config": "v4"}, "masks: is needed with extra_keys masks; give --masks"),
-        ({"task": "classification"}, "extra_keys: masks are of boxes, which task=classification leaves out"),
+        ({"config": "v4"}, "masks: is needed with --extra_keys=masks; give --masks"),
+        ({"task": "classification"}, "extra_keys: masks belong to boxes, which task=classification leaves out"),
         ({"boxes_without_mask": "keep"}, "boxes_without_mask: 'keep' is none of drop, empty"),
         ({"mask_files": None, "mask_archives": "/nowhere/*.zip"}, "mask_archives: no file matches /nowhere"),
     ],

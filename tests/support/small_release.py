@@ -220,7 +220,7 @@ def _row_of(rows: Rows, image_id: str) -> int:
 
 def command(*flags: str) -> list[str]:
     """Returns the command line of `convert`."""
-    return [sys.executable, "-m", "oi_tfrecord.cli.convert", *flags]
+    return [sys.executable, "-m", "oi_tfrecord", "convert", *flags]
 
 
 def environment() -> dict[str, str]:
