@@ -46,6 +46,7 @@ setup(
         "protobuf>=4.25",
         "pyarrow>=15",
         "PyYAML>=6",
+        "tenacity>=8",
     ],
     extras_require={
         "tensorflow": READERS,

@@ -16,7 +16,8 @@ from oi_tfrecord.dataset.rejects_csv import format_header
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.progress_line import VerifyProgress
+from oi_tfrecord.engine.progress_line import ProgressLine
+from oi_tfrecord.engine.progress_text import RecordsStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
@@ -110,7 +111,7 @@ def index_sources(plan: DerivedPlan) -> None:
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            VerifyProgress(plan.work, len(todo), "indexed"),
+            ProgressLine(RecordsStatus(plan.work, len(todo), "indexed")),
             lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
         )
         # What was reported while indexing is not of the shards that are written.
@@ -146,7 +147,7 @@ def _write_shards(plan: DerivedPlan, finished: set[int]) -> None:
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            VerifyProgress(plan.work, len(todo), "written"),
+            ProgressLine(RecordsStatus(plan.work, len(todo), "written")),
             lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
         )
 

@@ -11,7 +11,6 @@ from oi_tfrecord.engine.threads import choose_processes
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.example_reader import ExampleError, RecordFault
 from oi_tfrecord.records.tfrecord import HEADER_BYTES, FramingError
-from oi_tfrecord.storage import beam_filesystem
 
 Result = TypeVar("Result")
 
@@ -38,7 +37,7 @@ def map_shards(
         yield from (read_with(read, shard, mid_of) for shard in shards)
         return
     # A forked process would share the locks of threads that Beam's filesystems start.
-    context, options = multiprocessing.get_context("spawn"), (beam_filesystem.given_options(),)
+    context, options = multiprocessing.get_context("spawn"), (storage.given_options(),)
     with concurrent.futures.ProcessPoolExecutor(processes, context, storage.use_options, options) as pool:
         yield from pool.map(read_with, [read] * len(shards), shards, [mid_of] * len(shards))
 

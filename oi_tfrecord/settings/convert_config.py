@@ -48,7 +48,7 @@ class ConvertConfig:
         "",
         "Split to convert: train, validation or test.",
         Group.INPUTS,
-        Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _"),
+        Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _", "letters, digits, - and _"),
     )
     data_dir: str = option("", "Folder of the CSV and class files.", Group.INPUTS, shapes_output=False)
     output_dir: str = option(
@@ -64,7 +64,7 @@ class ConvertConfig:
         "",
         "Path of an image, with {image_id} and, if needed, {split}.",
         Group.INPUTS,
-        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file"),
+        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file", "a path with {image_id}"),
     )
     archives: tuple[str, ...] = option(
         (), "Archives of the images (tar, tar.gz, zip), patterns with {split}.", Group.INPUTS
@@ -76,23 +76,23 @@ class ConvertConfig:
         "",
         "Local folder that keeps what image_urls downloads.",
         Group.INPUTS,
-        Text(r"((?!://).)*", "is not a folder of this machine"),
+        Text(r"((?!://).)*", "is not a folder of this machine", "a folder of this machine"),
         shapes_output=False,
     )
     url_folders: str = option(
         "", "Folder of images stored as <first 3 characters>/<base name of OriginalURL>.", Group.INPUTS
     )
     fetch_connections: int = option(
-        64, "Connections of a worker that downloads, in total.", Group.EXPERT, Range(1, 1024), shapes_output=False
+        64, "Connections of a worker to all hosts, for downloads.", Group.EXPERT, Range(1, 1024), shapes_output=False
     )
     fetch_per_host: int = option(
-        16, "Connections of a worker to one host.", Group.EXPERT, Range(1, 1024), shapes_output=False
+        16, "Connections of a worker to one host, for downloads.", Group.EXPERT, Range(1, 1024), shapes_output=False
     )
     fetch_attempts: int = option(
-        5, "Requests for an image before it is given up.", Group.EXPERT, Range(1, 100), shapes_output=False
+        5, "Requests for an image before the download gives up.", Group.EXPERT, Range(1, 100), shapes_output=False
     )
     fetch_timeout: float = option(
-        300.0, "Bound on one request, in seconds.", Group.EXPERT, Range(1, 86_400), shapes_output=False
+        300.0, "Limit of one request, in seconds.", Group.EXPERT, Range(1, 86_400), shapes_output=False
     )
     metadata: tuple[str, ...] = option((), "Names of the metadata CSV (images.csv).", Group.INPUTS)
     boxes: tuple[str, ...] = option((), "Names of the box CSV.", Group.INPUTS)
@@ -105,7 +105,9 @@ class ConvertConfig:
         "",
         "Path of a mask, with {mask_path} and, if needed, {split} and {digit}.",
         Group.INPUTS,
-        Text(r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be one"),
+        Text(
+            r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be the same file", "a path with {mask_path}"
+        ),
     )
     mask_archives: tuple[str, ...] = option((), "Archives of the masks, patterns with {split}.", Group.INPUTS)
     boxes_without_mask: str = option(
@@ -132,13 +134,15 @@ class ConvertConfig:
         "list", "Order of label map ids: list, mid or frequency.", Group.CLASSES, Choice(LABEL_ORDERS)
     )
     label_map: str = option("", "Existing label map (.pbtxt) whose ids are kept.", Group.CLASSES)
-    append_classes: bool = option(False, "Give classes that label_map lacks the ids after its highest.", Group.CLASSES)
+    append_classes: bool = option(
+        False, "Give classes that label_map lacks new ids, after the highest id.", Group.CLASSES
+    )
     hierarchy: tuple[str, ...] = option(
         (), "Names of the class hierarchy (bbox_labels_600_hierarchy.json).", Group.CLASSES
     )
     hierarchy_use: str = option(
         "expand",
-        "expand boxes and labels by the hierarchy, or name relatives in the label_map.",
+        "expand (add boxes and labels of ancestors) or label_map (write ancestors and descendants into the label map).",
         Group.CLASSES,
         Choice(HIERARCHY_USES),
     )
@@ -158,7 +162,10 @@ class ConvertConfig:
         0.0, "Least confidence of boxes and machine labels, 0 to 1.", Group.RECORDS, Range(0, 1)
     )
     min_box_side: float = option(
-        0.0, "Least shorter side of a box, as a fraction of the image's, 0 to 1.", Group.RECORDS, Range(0, 1)
+        0.0,
+        "Least length of the shorter side of a box, as a fraction of the image's side, 0 to 1.",
+        Group.RECORDS,
+        Range(0, 1),
     )
     image_ids: str = option("", "File with the ImageIDs to keep, one per line.", Group.CHOICE)
     sample: float = option(
@@ -176,7 +183,7 @@ class ConvertConfig:
     num_shards: int = option(0, "Number of shards; 0 plans shards of about 150 MB.", Group.OUTPUT, Range(0, MAX_SHARDS))
     dry_run: bool = option(
         False,
-        "Join, count, time a sample of the images, and tell size, time and cost; write no record.",
+        "Join and count, time a sample of the images, and print size, time and cost; write no record.",
         Group.RUNNER,
         shapes_output=False,
     )
@@ -187,21 +194,19 @@ class ConvertConfig:
         Choice(MODES),
     )
     max_side: int = option(
-        0, "With resize: longest side of an image, in pixels; 0 is no bound.", Group.IMAGES, Range(0, MAX_SIDE)
+        0, "With resize: longest side of an image, in pixels; 0 is no limit.", Group.IMAGES, Range(0, MAX_SIDE)
     )
     pixel_budget: int = option(
-        0, "With resize: largest width x height of an image; 0 is no bound.", Group.IMAGES, Range(0, 1 << 40)
+        0, "With resize: largest width x height of an image, in pixels; 0 is no limit.", Group.IMAGES, Range(0, 1 << 40)
     )
-    jpeg_quality: int = option(95, "Quality of images that are encoded anew, 1 to 100.", Group.IMAGES, Range(1, 100))
-    chroma: str = option(
-        "4:4:4", "Chroma of images that are encoded anew: 4:4:4, 4:2:2 or 4:2:0.", Group.IMAGES, Choice(CHROMAS)
-    )
+    jpeg_quality: int = option(95, "Quality of re-encoded images, 1 to 100.", Group.IMAGES, Range(1, 100))
+    chroma: str = option("4:4:4", "Chroma of re-encoded images: 4:4:4, 4:2:2 or 4:2:0.", Group.IMAGES, Choice(CHROMAS))
     strip_metadata: bool = option(
         False, "Remove EXIF and all other metadata from copied images, pixels untouched.", Group.IMAGES
     )
     rotation: str = option(
         "keep",
-        "keep images as stored, or apply the metadata's Rotation to images and boxes.",
+        "keep (images as stored) or apply (turn images and boxes by the metadata's Rotation).",
         Group.IMAGES,
         Choice(ROTATIONS),
     )
@@ -212,11 +217,16 @@ class ConvertConfig:
         Choice(SOURCE_IDS),
     )
     max_image_bytes: int = option(
-        64 << 20, "Largest image file taken, in bytes.", Group.EXPERT, Range(1, (1 << 31) - (1 << 20))
+        64 << 20,
+        "Largest image file, in bytes; larger ones are rejected.",
+        Group.EXPERT,
+        Range(1, (1 << 31) - (1 << 20)),
     )
-    max_image_pixels: int = option(178_956_970, "Largest image taken, in pixels.", Group.EXPERT, Range(1, 1 << 40))
+    max_image_pixels: int = option(
+        178_956_970, "Largest image, in pixels; larger ones are rejected.", Group.EXPERT, Range(1, 1 << 40)
+    )
     max_rejects: str = option(
-        "1%", "Rejects of a kind allowed: a count, or a percentage.", Group.OUTPUT, shapes_output=False
+        "1%", "Allowed rejects of each kind: a count, or a percentage.", Group.OUTPUT, shapes_output=False
     )
     csv_block_mb: int = option(
         32, "Size of the CSV ranges, in MiB; bounds the memory of a reader.", Group.EXPERT, Range(1, 1024)
@@ -224,72 +234,11 @@ class ConvertConfig:
     read_threads: int = option(
         0, "Images read at once by a worker; 0 chooses by storage.", Group.EXPERT, Range(0, 1024), shapes_output=False
     )
-    overwrite: bool = option(False, "Replace what is in output_dir for this split.", Group.OUTPUT, shapes_output=False)
+    overwrite: bool = option(False, "Replace the files of this split in output_dir.", Group.OUTPUT, shapes_output=False)
 
     def __post_init__(self) -> None:
         check_values(self)
-        if self.append_classes and not self.label_map:
-            raise ConfigError("append_classes", "is of use with label_map only, the map to append to")
         parse_max_rejects(self.max_rejects)
-
-    def check_complete(self) -> None:
-        """Checks that what a conversion cannot do without is there.
-
-        Raises:
-            ConfigError: naming the first field that is missing.
-        """
-        for field in ("split", "data_dir", "output_dir", "class_descriptions"):
-            if not getattr(self, field):
-                raise ConfigError(field, f"is needed; give --{field}")
-        given = [field for field in IMAGE_SOURCES if getattr(self, field)]
-        if not given:
-            raise ConfigError("images", f"is needed; give --images or one of {', '.join(IMAGE_SOURCES[1:])}")
-        if len(given) > 1:
-            raise ConfigError(given[1], f"is one place of the images too many, as {given[0]} is given too")
-        self._check_masks()
-        bounds = {"max_side": self.max_side, "pixel_budget": self.pixel_budget}
-        if self.image_mode == "resize" and not any(bounds.values()):
-            raise ConfigError(
-                "max_side", "is needed with image_mode=resize; give --max_side=1024 or --pixel_budget=300000"
-            )
-        for field, bound in bounds.items():
-            if bound and self.image_mode != "resize":
-                raise ConfigError(field, f"scales no image with image_mode={self.image_mode}; give --image_mode=resize")
-        if self.rotation == "apply" and not self.metadata:
-            raise ConfigError(
-                "metadata", "is needed with rotation=apply, as Rotation is a column of it; give --metadata"
-            )
-        if self.subset and self.driver != Table.METADATA:
-            raise ConfigError(
-                "subset", f"is told by the metadata alone, and driver={self.driver} takes images without it"
-            )
-        if self.image_urls and not self.image_cache:
-            raise ConfigError("image_cache", "is needed with image_urls, so that no image is downloaded twice")
-        if (self.image_urls or self.url_folders) and not self.metadata:
-            raise ConfigError("metadata", f"is needed with {given[0]}, as the URLs are in it; give --metadata")
-        if self.attribution_csv and not self.metadata:
-            raise ConfigError("metadata", "is needed with attribution_csv, as authors are in it; give --metadata")
-        if self.task == "classification" and "boxes" in (self.driver, self.select.replace("boxed", "boxes")):
-            field = "driver" if self.driver == "boxes" else "select"
-            raise ConfigError(field, "asks for boxes, which task=classification does not read; give --select=labelled")
-        if not getattr(self, self.driver):
-            raise ConfigError(self.driver, f"is needed, as it is the driver; give --{self.driver} or another --driver")
-
-    def _check_masks(self) -> None:
-        given = [field for field in MASK_SOURCES if getattr(self, field)]
-        if ExtraKeys.MASKS not in self.extra_keys:
-            if given:
-                raise ConfigError(
-                    given[0], f"is given, but masks are not asked for; add --extra_keys={ExtraKeys.MASKS}"
-                )
-            return
-        if self.task == "classification":
-            raise ConfigError("extra_keys", f"{ExtraKeys.MASKS} are of boxes, which task=classification leaves out")
-        for field in ("masks", "boxes"):
-            if not getattr(self, field):
-                raise ConfigError(field, f"is needed with extra_keys {ExtraKeys.MASKS}; give --{field}")
-        if len(given) != 1:
-            raise ConfigError(MASK_SOURCES[0], f"give either it or {MASK_SOURCES[1]}, the place of the PNG files")
 
     def shaping(self) -> dict[str, Any]:
         """Returns the fields that decide the bytes of the output, for the fingerprint and the manifest."""

@@ -90,7 +90,7 @@ class Option:
 
 
 @functools.cache
-def options_of(options_class: type) -> tuple[Option, ...]:
+def options_of(options_class: type[Any]) -> tuple[Option, ...]:
     """Returns the options that a dataclass declares, in the order of its fields.
 
     Args:

@@ -1,5 +1,4 @@
 import dataclasses
-import io
 import json
 import os
 import pathlib
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli import convert as command
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.outcome import first_shard
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
@@ -16,7 +14,7 @@ from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.output_state import planned_before, prepare_output, read_split
 from oi_tfrecord.errors import ConfigError
 from tests.support import small_release
-from tests.support.small_release import Release
+from tests.support.small_release import Release, convert
 
 OTHER_VALUES = {
     "num_shards": 4,
@@ -44,7 +42,7 @@ def plan_of(release: Release, output_dir: pathlib.Path, **flags: object) -> Conv
 
 
 def run(release: Release, output_dir: pathlib.Path, **flags: object) -> dict[str, bytes]:
-    assert convert(release.flags(output_dir, workers=1, **flags), io.StringIO()) == 0
+    assert convert(release.flags(output_dir, workers=1, **flags)) == 0
     return small_release.dataset(output_dir)
 
 

@@ -541,7 +541,7 @@ def test_pillow_is_not_imported_to_copy(tmp_path: Path) -> None:
     path = tmp_path / "image.jpg"
     path.write_bytes(encoded_as(smooth(), "JPEG"))
     program = (
-        "import sys; from oi_tfrecord.images import ImageOptions, prepare;"
+        "import sys; from oi_tfrecord.images.prepare import ImageOptions, prepare;"
         f"data = open({str(path)!r}, 'rb').read();"
         "assert prepare(data, ImageOptions()).encoded is data;"
         "sys.exit('PIL' in sys.modules)"

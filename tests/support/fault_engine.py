@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from oi_tfrecord.conversion.command import _finish_job
 from oi_tfrecord.conversion.finish import finish_dataset
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import read_table_range
@@ -91,7 +90,7 @@ class Engine:
             )
             self._run(write)
         shards = {*grouped, *state.finished}
-        self._run(lambda: finish_dataset(_finish_job(plan), self._sum(plan, results, shards), label_map))
+        self._run(lambda: finish_dataset(plan.finish_job(), self._sum(plan, results, shards), label_map))
         plan.work.delete()
 
     def _sum(self, plan: Any, ranges: list[RangeAccount], shards: set[int]) -> AccountSum:
