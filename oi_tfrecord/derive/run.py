@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
-from oi_tfrecord.dataset.accounts import sum_results
+from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
@@ -16,7 +16,8 @@ from oi_tfrecord.dataset.rejects_csv import format_header
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.progress_line import VerifyProgress
+from oi_tfrecord.engine.progress_line import ProgressLine
+from oi_tfrecord.engine.progress_text import RecordsStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
@@ -110,7 +111,7 @@ def index_sources(plan: DerivedPlan) -> None:
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            VerifyProgress(plan.work, len(todo), "indexed"),
+            ProgressLine(RecordsStatus(plan.work, len(todo), "indexed")),
             lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
         )
         # What was reported while indexing is not of the shards that are written.
@@ -146,7 +147,7 @@ def _write_shards(plan: DerivedPlan, finished: set[int]) -> None:
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            VerifyProgress(plan.work, len(todo), "written"),
+            ProgressLine(RecordsStatus(plan.work, len(todo), "written")),
             lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
         )
 
@@ -162,7 +163,7 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
     """Writes what makes the shards a dataset; the manifest marks it complete."""
     output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
     with _named_errors(plan):
-        totals = sum_results(plan.work, (), range(plan.job.num_shards))
+        totals = sum_accounts((), read_shard_accounts(plan.work, range(plan.job.num_shards)))
     label_map = plan.classes.label_map
     texts = {
         LABEL_MAP_FILE: format_pbtxt(label_map),

@@ -9,7 +9,6 @@ from typing import Any
 
 from oi_tfrecord.engine.beam_flags import is_local
 from oi_tfrecord.engine.local_worker import keep_told_errors_off_the_log
-from oi_tfrecord.engine.progress_line import ProgressLine
 from oi_tfrecord.errors import EngineError, RunnerError
 from oi_tfrecord.storage.faults import RERUN, one_line
 from oi_tfrecord.storage.optional_imports import without
@@ -69,14 +68,17 @@ def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job
 
 
 def run_pipeline(
-    beam_arguments: Sequence[str], processes: int, progress: ProgressLine, build: Callable[[Any], Any]
+    beam_arguments: Sequence[str],
+    processes: int,
+    shown: contextlib.AbstractContextManager[object],
+    build: Callable[[Any], Any],
 ) -> None:
-    """Builds a pipeline, runs it to its end and shows how far it is.
+    """Builds a pipeline and runs it to its end.
 
     Args:
         beam_arguments: flags that Beam owns; without `--runner` the pipeline runs on this machine.
         processes: local worker processes.
-        progress: the line to show.
+        shown: block that the run is in, as the one of a progress line.
         build: adds the steps to the pipeline it is given.
 
     Raises:
@@ -97,12 +99,8 @@ def run_pipeline(
     options = KeptOptions(arguments)
     pipeline = Pipeline(runner=make_local_runner(options, processes) if local else None, options=options)
     build(pipeline)
-    progress.start()
-    try:
-        with ended_by_interrupt() if local else contextlib.nullcontext():
-            _run_to_end(pipeline, local)
-    finally:
-        progress.stop()
+    with shown, ended_by_interrupt() if local else contextlib.nullcontext():
+        _run_to_end(pipeline, local)
 
 
 def _run_to_end(pipeline: Any, local: bool) -> None:

@@ -119,7 +119,7 @@ def find_missing_driver_table(config: ConvertConfig) -> ConfigError | None:
 
 
 Check = Callable[[ConvertConfig], ConfigError | None]
-"""Returns what is wrong, or None."""
+"""Returns the problem that the check finds, or None."""
 
 CHECKS: tuple[Check, ...] = (
     find_missing_option,

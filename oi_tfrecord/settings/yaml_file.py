@@ -12,7 +12,15 @@ from oi_tfrecord.settings.options import options_of
 
 
 def read_config(name: str | None, overrides: Mapping[str, Any]) -> ConvertConfig:
-    """Makes the configuration from `--config` and flags; see `find_config` and `load_config`."""
+    """Makes the configuration from `--config` and flags.
+
+    Args:
+        name: value of `--config`, as in `find_config`; None for flags alone.
+        overrides: as in `load_config`.
+
+    Raises:
+        ConfigError: as `find_config` and `load_config`.
+    """
     if name is None:
         return load_config("", "flags", overrides)
     found = find_config(name)

@@ -15,7 +15,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.engine.progress_line import format_size
+from oi_tfrecord.engine.progress_line import ProgressLine
+from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
@@ -27,7 +28,7 @@ from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import ConvertConfig, parse_max_rejects
 from oi_tfrecord.sources.download_cache import ImageCache, remove_stale, write_file
-from oi_tfrecord.sources.download_progress import DownloadCounts, DownloadLine
+from oi_tfrecord.sources.download_progress import DownloadCounts, DownloadStatus
 from oi_tfrecord.sources.http_client import Fetcher
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings
 from oi_tfrecord.sources.url_folders import url_file
@@ -153,11 +154,11 @@ def download(job: DownloadJob, max_rejects: str, out: TextIO, err: TextIO) -> in
         remove_stale(folder)
     job.temporary.mkdir(parents=True, exist_ok=True)
     total = count_images(job.files)[0]
-    line = DownloadLine(counts, total if job.image_ids is None else min(total, len(job.image_ids)), out=err)
+    total = total if job.image_ids is None else min(total, len(job.image_ids))
     try:
-        _download(job, counts, line)
+        with ProgressLine(DownloadStatus(counts, total), err):
+            _download(job, counts)
     finally:
-        line.stop()
         with contextlib.suppress(OSError):
             job.temporary.rmdir()
     _print_summary(job, counts, out)
@@ -173,8 +174,7 @@ def download(job: DownloadJob, max_rejects: str, out: TextIO, err: TextIO) -> in
     return 0
 
 
-def _download(job: DownloadJob, counts: DownloadCounts, line: DownloadLine) -> None:
-    line.start()
+def _download(job: DownloadJob, counts: DownloadCounts) -> None:
     with Fetcher(job.settings) as fetcher, _lists(job) as (successes, failures):
         for row, rejected in _results(job, fetcher, counts):
             if rejected is None:

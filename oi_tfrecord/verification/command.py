@@ -13,7 +13,8 @@ from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.progress_line import VerifyProgress
+from oi_tfrecord.engine.progress_line import ProgressLine
+from oi_tfrecord.engine.progress_text import VerifyStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
@@ -105,7 +106,7 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...]) -> Verdi
         run_pipeline(
             options.beam_arguments,
             processes,
-            VerifyProgress(work, len(tasks)),
+            ProgressLine(VerifyStatus(work, len(tasks), "verified")),
             lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
         )
         return read_verdict(storage.read(storage.join(work.path, VERDICT_FILE)))

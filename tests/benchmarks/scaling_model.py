@@ -29,7 +29,7 @@ def run(release: pathlib.Path, output_dir: pathlib.Path, *flags: str) -> tuple[f
         RuntimeError: if it fails.
     """
     command = [
-        sys.executable, "-m", "oi_tfrecord.cli.convert", "--config=v3", f"--split={SPLIT}",
+        sys.executable, "-m", "oi_tfrecord", "convert", "--config=v3", f"--split={SPLIT}",
         f"--data_dir={release / '2017_11'}", f"--images={release}/images/{{split}}/{{image_id}}.jpg",
         f"--output_dir={output_dir}", *flags,
     ]  # fmt: skip

@@ -95,7 +95,7 @@ def test_the_keyboard_ends_a_command_in_one_line(
     monkeypatch.setattr("oi_tfrecord.cli.command_line.CommandParser.parse_args", interrupt)
     monkeypatch.setattr("oi_tfrecord.cli.command_line.CommandParser.parse_known_args", interrupt)
     monkeypatch.setattr("oi_tfrecord.cli.command_line.parse_command_line", interrupt)
-    monkeypatch.setattr("oi_tfrecord.conversion.command.convert", interrupt)
+    monkeypatch.setattr("oi_tfrecord.conversion.convert.convert", interrupt)
     assert main.main([command, *flags_of(command, tmp_path, tmp_path / "new")]) == 130
     assert "interrupted" in only_error(capfd)
 

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.command import _finish_job
 from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
@@ -179,7 +178,7 @@ def test_grouping_through_files_gives_the_bytes_of_the_shuffle_of_the_runner(
         flags = {"num_shards": 131, "label_order": order, "extra_keys": "attribution"}
         plan = ready(plan_of(release, tmp_path / shuffle, **flags), shuffle)
         pipeline = beam.Pipeline(runner=FnApiRunner())
-        build_pipeline(pipeline, plan, _finish_job(plan), ())
+        build_pipeline(pipeline, plan, ())
         pipeline.run().wait_until_finish()
         files = list(pathlib.Path(plan.work.shuffle).iterdir())
         assert len(files) > 3 if shuffle == "files" else not files

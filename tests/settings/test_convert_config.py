@@ -49,7 +49,7 @@ def test_defaults_are_valid_and_of_their_type() -> None:
         assert load_config("", "none", {field.name: field.default}) == ConvertConfig()
 
 
-def test_values_come_from_the_file() -> None:
+def test_a_file_gives_values() -> None:
     text = "boxes: [a.csv, 'b/{split}.csv']\nmetadata: one.csv\nnum_shards: 7\noverwrite: true\nselect: all\n"
     config = load_config(text, "my.yaml", {})
     assert config.boxes == ("a.csv", "b/{split}.csv")
@@ -71,21 +71,21 @@ def test_a_bad_value_in_the_file_is_an_error_even_if_a_flag_replaces_the_value()
 @pytest.mark.parametrize(
     ("key", "near"), [("num_shard", "num_shards"), ("class_description", "class_descriptions"), ("Boxes", "boxes")]
 )
-def test_unknown_key_names_the_nearest(key: str, near: str) -> None:
+def test_an_unknown_key_names_the_nearest(key: str, near: str) -> None:
     error = error_of(f"{key}: 1")
     assert error.field == key
     assert f"'{near}'" in error.problem
     assert "my.yaml" in error.problem
 
 
-def test_unknown_key_that_is_near_none() -> None:
+def test_an_unknown_key_that_is_near_no_key_names_none() -> None:
     error = error_of("zzzz: 1")
     assert error.field == "zzzz"
     assert "did you mean" not in error.problem
 
 
 @pytest.mark.parametrize("text", ["1: 2", "null: 2", "[a]: 2"])
-def test_key_that_is_no_text(text: str) -> None:
+def test_a_key_that_is_no_text_is_an_error(text: str) -> None:
     error_of(text)
 
 
@@ -160,7 +160,7 @@ def test_bad_choice_names_the_choices_and_the_nearest(field: str, value: Any, ne
         ("sample", (0.001, 1), (0, -0.5, 1.001)),
     ],
 )
-def test_ranges(field: str, good: tuple[float, ...], bad: tuple[float, ...]) -> None:
+def test_a_number_outside_of_its_range_is_an_error(field: str, good: tuple[float, ...], bad: tuple[float, ...]) -> None:
     for value in good:
         assert getattr(load_config("", "none", {field: value}), field) == value
     for value in bad:
@@ -192,13 +192,13 @@ def test_split_must_suit_a_file_name(split: str) -> None:
         (" 2% ", (2.0, True)),
     ],
 )
-def test_max_rejects(text: str, limit: tuple[float, bool]) -> None:
+def test_max_rejects_is_a_count_or_a_percentage(text: str, limit: tuple[float, bool]) -> None:
     assert parse_max_rejects(text) == limit
     assert load_config("", "none", {"max_rejects": text}).max_rejects == text
 
 
 @pytest.mark.parametrize("text", ["", "%", "-1", "1.5", "101%", "100.1%", "many", "1 %", "1%%", "nan", "inf%", "1e3"])
-def test_bad_max_rejects(text: str) -> None:
+def test_a_bad_max_rejects_names_the_field(text: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_max_rejects(text)
     assert raised.value.field == "max_rejects"
@@ -213,7 +213,7 @@ def test_the_image_cache_is_local() -> None:
     assert error_of(image_cache="gs://bucket/cache").field == "image_cache"
 
 
-def test_shaping_leaves_out_what_does_not_reach_the_bytes() -> None:
+def test_shaping_leaves_out_options_that_do_not_change_the_bytes() -> None:
     moved = COMPLETE | {"data_dir": "/moved", "output_dir": "/elsewhere"}
     same = ConvertConfig(**moved, max_rejects="5%", read_threads=3, overwrite=True)
     assert same.shaping() == ConvertConfig(**COMPLETE).shaping()

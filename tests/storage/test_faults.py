@@ -106,7 +106,7 @@ def test_an_error_that_cannot_be_stored_travels_in_the_text(
 
 def fails_in_one_line(flags: list[str], limit: Callable[[], None] | None) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "oi_tfrecord.cli.convert", *flags],
+        [sys.executable, "-m", "oi_tfrecord", "convert", *flags],
         cwd=small_release.ROOT, capture_output=True, text=True,
         env=small_release.environment(), preexec_fn=limit,
     )  # fmt: skip

@@ -260,7 +260,7 @@ def test_records_of_the_object_detection_apis_converter_are_verified(
 
 def test_help_has_full_examples() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "oi_tfrecord.cli.verify", "--help"],
+        [sys.executable, "-m", "oi_tfrecord", "verify", "--help"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -16,7 +16,7 @@ from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.plan_shards import ShardPlan
 from oi_tfrecord.conversion.shard import ShardJob, convert_shard
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.engine.progress_line import format_size
+from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.openimages.schema import RangeKey, Table, row_type

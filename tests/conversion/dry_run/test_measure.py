@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.conversion.dry_run import measure as measure_module
 from oi_tfrecord.conversion.dry_run.measure import Workload, count_requests, make_batches, measure, time_images
 from oi_tfrecord.conversion.flags import parse_convert
@@ -16,7 +15,7 @@ from oi_tfrecord.conversion.plan_shards import ShardPlan, plan_shards
 from oi_tfrecord.join.batches import decode, encode
 from oi_tfrecord.openimages.schema import Table
 from tests.support import small_release
-from tests.support.small_release import Release
+from tests.support.small_release import Release, convert
 
 SPLIT: dict[str, Any] = {
     "totals": {"records": 60},

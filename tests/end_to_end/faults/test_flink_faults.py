@@ -51,7 +51,7 @@ class Job:
         """Runs the command with faults (`Schedule`); `flags` say how Flink starts workers."""
         path = self.folder / "schedule"
         dataclasses.replace(self.schedule, seed=seed, rates=rates, at_most=dict(at_most)).write(path)
-        boot = write_boot(self.folder, "tests.engines.faulty_worker", **{VARIABLE: path})
+        boot = write_boot(self.folder, "tests.support.engines.faulty_worker", **{VARIABLE: path})
         return run_on_engine(
             self.engine_release, self.output_dir, *portable_flags(self.cluster.job_port, boot), *(flags or CACHED)
         )

@@ -86,7 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def base(folder: pathlib.Path) -> Iterator[str]:
     """The address of the command's server."""
-    command = [sys.executable, "-m", "oi_tfrecord.cli.main", "browse", str(folder), "--port=0", "--workers=1"]
+    command = [sys.executable, "-m", "oi_tfrecord", "browse", str(folder), "--port=0", "--workers=1"]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
