@@ -216,7 +216,7 @@ def test_the_same_inputs_give_the_same_plan(tables: pathlib.Path, monkeypatch: p
     one = planned(plan_of(tables), first, monkeypatch)[1]
     other = planned(plan_of(tables), second, monkeypatch)[1]
     assert one == other
-    assert sorted(first.requested) == sorted(second.asked)
+    assert sorted(first.requested) == sorted(second.requested)
     assert len(first.requested) == 256
 
 
