@@ -12,23 +12,23 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import LOCAL_HEADER, LOCAL_SIGNATURE, Storing
-from oi_tfrecord.sources.gzip_index import Extract
+from oi_tfrecord.sources.gzip_index import GzipPart
 from oi_tfrecord.sources.protocol import ImageReader
 
 _NAME_BYTES = 512
-"""Guess at the bytes of a name and extra field before the data of a zip's member; a longer one costs a second read."""
+"""Bytes read for the name and extra field before the data of a zip's member; if they are longer, it is read twice."""
 
 _OVERHEAD = 1 << 20
-"""What a compressed image may take in an archive above its own bytes before it is called too large to read."""
+"""Bytes that a compressed image may take in its archive above its own size; with more it is too large to read."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ArchiveSource:
-    """Images in tar, tar.gz and zip archives on any Beam filesystem.
+    """Images in tar, tar.gz and zip archives on any storage.
 
     Attributes:
         archives: the archives, by number.
-        max_bytes: size above which an image is not read.
+        max_bytes: largest image that is read.
     """
 
     archives: tuple[InputFile, ...]
@@ -53,12 +53,12 @@ class ArchiveSource:
 
         Args:
             archive: number of its archive.
-            row: its IMAGE_FILE_ROW.
-            window: the text WINDOW beside it.
+            row: the IMAGE_FILE_ROW of the image.
+            window: the text WINDOW beside the row.
 
         Raises:
-            ImageRejected: if it is too large, cut off or damaged. Faults of remote storage are raised as
-                they are, for the runner to retry.
+            ImageRejected: if the image is too large, cut off or damaged.
+            StorageError: if remote storage fails, so that the runner tries again.
         """
         path, size, stored = self.archives[archive].path, int(row["size"]), int(row["stored"])
         storing = Storing(int(row["storing"]))
@@ -89,10 +89,10 @@ class ArchiveSource:
         if storing is Storing.PLAIN:
             return storage.read_range(path, offset, size)
         if storing is Storing.GZIP:
-            extract = Extract(offset, stored, int(row["bits"]), window, int(row["skip"]))
-            return extract.inflate(storage.read_range(path, offset, stored), size)
+            part = GzipPart(offset, stored, int(row["bits"]), window, int(row["skip"]))
+            return part.inflate(storage.read_range(path, offset, stored), size)
         data = _read_member(path, offset, stored)
-        # One byte more than there should be is enough to tell that it is not that file.
+        # One byte more than the size is enough for the check of the CRC-32 to fail.
         return (
             zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1) if storing is Storing.ZIP_DEFLATED else data
         )
@@ -123,7 +123,7 @@ class ArchiveReader(ImageReader):
 
 
 def _read_member(path: str, offset: int, stored: int) -> bytes:
-    """Returns the stored bytes of a zip's member, given where its local header is."""
+    """Returns the stored bytes of a zip's member, whose local header lies at `offset`."""
     data = storage.read_range(path, offset, LOCAL_HEADER.size + _NAME_BYTES + stored)
     if len(data) < LOCAL_HEADER.size:
         return b""

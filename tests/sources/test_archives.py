@@ -15,7 +15,7 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import ArchiveKind, Storing
-from oi_tfrecord.sources.archive_listing import ArchiveListing, Found, open_archives
+from oi_tfrecord.sources.archive_listing import ArchiveListing, FoundImage, open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.memory_filesystem import MemoryFileSystem
@@ -74,19 +74,19 @@ def read_all(source: ArchiveSource) -> dict[int, bytes | ImageRejected]:
     return read
 
 
-def row_of(found: Found) -> np.void:
-    member, extract = found.member, found.extract
+def row_of(found: FoundImage) -> np.void:
+    member, part = found.member, found.part
     row = np.zeros(1, IMAGE_FILE_ROW)
     row["image_id"], row["size"], row["crc32"] = found.image_id, member.size, member.crc32
     row["offset"], row["stored"], row["storing"] = member.offset, member.stored, member.storing
-    if extract is not None:
-        row["offset"], row["stored"], row["storing"] = extract.offset, extract.stored, Storing.GZIP
-        row["skip"], row["bits"] = extract.skip, extract.bits
+    if part is not None:
+        row["offset"], row["stored"], row["storing"] = part.offset, part.stored, Storing.GZIP
+        row["skip"], row["bits"] = part.skip, part.bits
     return row[0]
 
 
-def window_of(found: Found) -> bytes:
-    return found.extract.packed_window if found.extract else b""
+def window_of(found: FoundImage) -> bytes:
+    return found.part.packed_window if found.part else b""
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
