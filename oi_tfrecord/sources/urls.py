@@ -9,6 +9,7 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources.download_cache import ImageCache, remove_stale
+from oi_tfrecord.sources.download_options import DownloadOptions
 from oi_tfrecord.sources.http_client import shared_fetcher
 from oi_tfrecord.sources.http_policy import FetchSettings
 from oi_tfrecord.sources.protocol import ImageReader
@@ -101,8 +102,8 @@ class UrlReader(ImageReader):
         return fetcher.submit(lambda: load_image(fetcher, self._cache, self._source.kind, image))
 
 
-def fetch_settings(config: ConvertConfig) -> FetchSettings:
-    """Returns the settings of the client that a configuration asks for."""
+def fetch_settings(config: ConvertConfig | DownloadOptions) -> FetchSettings:
+    """Returns the settings of the client from the fields that both kinds of options have."""
     return FetchSettings(
         connections=config.fetch_connections,
         per_host=config.fetch_per_host,
