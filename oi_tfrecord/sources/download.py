@@ -86,7 +86,7 @@ class DownloadJob:
         return self.output_dir / name
 
     def is_there(self, path: pathlib.Path, urls: ImageUrls) -> bool:
-        """Returns whether an earlier run stored an image: files appear only whole and checked, so the size is enough."""
+        """Returns whether an earlier run stored an image: files appear only whole and checked, so size is enough."""
         try:
             size = path.stat().st_size
         except FileNotFoundError:
