@@ -214,7 +214,7 @@ def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPla
 def _place_of_images(plan: ConvertPlan, shard_plan: ShardPlan) -> tuple[str, str]:
     """Returns the field that says where images are, and the path where the missing one was looked for."""
     field = next(field for field in IMAGE_SOURCES if getattr(plan.config, field))
-    return field, plan.source.where(shard_plan.missing or "0")
+    return field, plan.samples.path(shard_plan.missing or "0")
 
 
 def _choose_workers(plan: ConvertPlan) -> int:

@@ -27,6 +27,7 @@ from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
+from oi_tfrecord.sources.samples import ImageSamples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ConvertPlan:
         classes: the classes.
         filters: rows and images that are left out.
         source: where images come from.
+        samples: images to estimate from.
         masks: where the masks of boxes come from; None for records without masks.
         class_files: path to SHA-256 of the class files and of the list of images.
         warnings: what the user should know of the inputs.
@@ -56,6 +58,7 @@ class ConvertPlan:
     classes: ClassPlan
     filters: RowFilters
     source: ImageSource
+    samples: ImageSamples
     masks: MaskSource | None
     class_files: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -96,7 +99,7 @@ class ConvertPlan:
             files={(file.table, file.number): file for file in self.files_to_read},
             vocabulary=self.classes.vocabulary,
             kept_codes=self.classes.mask_of(self.classes.listed),
-            texts=self.source.texts | _text_columns(self.config),
+            texts=self.source.text_columns | _text_columns(self.config),
             num_shards=self.num_shards,
             finished_shards=finished_shards,
             block_bytes=self.config.csv_block_mb << 20,
@@ -170,7 +173,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         tables = plan_tables(config)
     archives = plan_archives(config)
     files = (*tables.files, *archives)
-    source = plan_images(config, files)
+    source, samples = plan_images(config, files)
     with naming_the_release(config):
         classes = plan_classes(config)
     id_file = read_given_file("image_ids", config.image_ids) if config.image_ids else None
@@ -183,6 +186,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         classes=classes,
         filters=filters,
         source=source,
+        samples=samples,
         masks=plan_masks(config, files, boxes_filtered=filters.leaves_out_boxes),
         class_files=class_files,
         warnings=tables.warnings,

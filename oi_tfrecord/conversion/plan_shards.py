@@ -15,7 +15,7 @@ from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.sharding import choose_num_shards
-from oi_tfrecord.sources.protocol import ImageSource
+from oi_tfrecord.sources.samples import ImageSamples
 
 _SAMPLED_IMAGES = 256
 
@@ -96,11 +96,11 @@ def plan_shards(plan: ConvertPlan) -> ShardPlan:
     """
     images, sampled_ids = estimate_images(plan)
     chosen = _choose_images(sampled_ids)
-    sizes = _look_up(plan.source, chosen)
+    sizes = _look_up(plan.samples, chosen)
     found = [size for size in sizes.values() if size is not None]
     share_found = len(found) / len(chosen) if chosen else 0.0
     file_bytes = sum(found) / len(found) if found else 0.0
-    image_bytes = file_bytes * _share_written(chosen[:TRIED_IMAGES], plan.source, plan.shard_job().image_options)
+    image_bytes = file_bytes * _share_written(chosen[:TRIED_IMAGES], plan.samples, plan.shard_job().image_options)
     return ShardPlan(
         num_shards=choose_num_shards(images * (share_found * image_bytes or UNSEEN_IMAGE_BYTES)),
         images=images,
@@ -142,18 +142,20 @@ def _choose_images(ids: np.ndarray) -> list[str]:
     return [format_id(image_id) for image_id in ids[np.argsort(hash_ids(ids))][:_SAMPLED_IMAGES].tolist()]
 
 
-def _look_up(source: ImageSource, image_ids: Sequence[str]) -> dict[str, int | None]:
+def _look_up(samples: ImageSamples, image_ids: Sequence[str]) -> dict[str, int | None]:
     """Returns the bytes of each image, None for one that is not there."""
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
-        return dict(zip(image_ids, executor.map(source.size, image_ids), strict=True))
+        return dict(zip(image_ids, executor.map(samples.size, image_ids), strict=True))
 
 
-def _share_written(image_ids: Sequence[str], source: ImageSource, options: ImageOptions) -> float:
+def _share_written(image_ids: Sequence[str], samples: ImageSamples, options: ImageOptions) -> float:
     """Returns the share of its bytes that an image keeps when it is written."""
     size = written = 0
     for image_id in image_ids:
+        data = samples.read(image_id)
+        if data is None:
+            continue
         try:
-            data = source.sample(image_id)
             written += len(prepare(data, options).encoded)
         except ImageRejected:
             continue

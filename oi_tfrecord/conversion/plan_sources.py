@@ -16,6 +16,7 @@ from oi_tfrecord.sources.files import PatternSource
 from oi_tfrecord.sources.http_client import check_installed
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
+from oi_tfrecord.sources.samples import ArchiveSamples, FileSamples, FolderSamples, ImageSamples, UrlSamples
 from oi_tfrecord.sources.url_folders import UrlFolders
 from oi_tfrecord.sources.urls import UrlSource, fetch_settings
 
@@ -50,8 +51,8 @@ def plan_archives(config: ConvertConfig) -> tuple[InputFile, ...]:
     return (*images, *open_archives(config.mask_archives, config.split, Listing.MASK_FILES, "mask_archives"))
 
 
-def plan_images(config: ConvertConfig, files: Sequence[InputFile]) -> ImageSource:
-    """Returns the source of the images.
+def plan_images(config: ConvertConfig, files: Sequence[InputFile]) -> tuple[ImageSource, ImageSamples]:
+    """Returns the source of the images, and samples of them to estimate from.
 
     Args:
         config: complete configuration, which names one source.
@@ -63,12 +64,16 @@ def plan_images(config: ConvertConfig, files: Sequence[InputFile]) -> ImageSourc
     metadata = tuple(file for file in files if file.table is Table.METADATA)
     if config.image_urls:
         check_installed()
-        return UrlSource(UrlKind(config.image_urls), config.image_cache, fetch_settings(config), metadata)
+        kind = UrlKind(config.image_urls)
+        return UrlSource(kind, config.image_cache, fetch_settings(config)), UrlSamples(kind, metadata)
     if config.url_folders:
-        return UrlFolders(config.url_folders, config.split, config.max_image_bytes, metadata)
+        folders = UrlFolders(config.url_folders, config.split, config.max_image_bytes)
+        return folders, FolderSamples(folders, metadata)
     if config.archives:
-        return ArchiveSource(_archives_of(Listing.IMAGE_FILES, files), config.max_image_bytes)
-    return PatternSource(config.images, config.split, config.max_image_bytes)
+        archives = ArchiveSource(_archives_of(Listing.IMAGE_FILES, files), config.max_image_bytes)
+        return archives, ArchiveSamples(archives)
+    pattern = PatternSource(config.images, config.split, config.max_image_bytes)
+    return pattern, FileSamples(pattern)
 
 
 def plan_masks(config: ConvertConfig, files: Sequence[InputFile], *, boxes_filtered: bool) -> MaskSource | None:
