@@ -214,15 +214,16 @@ def format_size(size: float) -> str:
 class VerifyProgress(ProgressLine):
     """Prints how many records and shards are done; workers report as those of a conversion do."""
 
-    def __init__(self, work: WorkFolder, num_shards: int, done: str = "verified"):
+    def __init__(self, work: WorkFolder, num_shards: int, done: str = "verified", out: TextIO | None = None):
         """Initializes the instance.
 
         Args:
             work: folder of the reports.
             num_shards: shards to verify.
             done: what is done with the records.
+            out: where to print; standard error by default.
         """
-        super().__init__(work, total_bytes=0, num_shards=num_shards, finished_shards=0)
+        super().__init__(work, total_bytes=0, num_shards=num_shards, finished_shards=0, out=out)
         self._folder = work
         self._shards = num_shards
         self._done = done

@@ -69,14 +69,14 @@ def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job
 
 
 def run_pipeline(
-    beam_arguments: Sequence[str], processes: int, progress: ProgressLine, build: Callable[[Any], Any]
+    beam_arguments: Sequence[str], processes: int, progress: ProgressLine | None, build: Callable[[Any], Any]
 ) -> None:
     """Builds a pipeline, runs it to its end and shows how far it is.
 
     Args:
         beam_arguments: flags that Beam owns; without `--runner` the pipeline runs on this machine.
         processes: local worker processes.
-        progress: the line to show.
+        progress: the line to show; None shows nothing.
         build: adds the steps to the pipeline it is given.
 
     Raises:
@@ -97,12 +97,14 @@ def run_pipeline(
     options = KeptOptions(arguments)
     pipeline = Pipeline(runner=make_local_runner(options, processes) if local else None, options=options)
     build(pipeline)
-    progress.start()
+    if progress is not None:
+        progress.start()
     try:
         with ended_by_interrupt() if local else contextlib.nullcontext():
             _run_to_end(pipeline, local)
     finally:
-        progress.stop()
+        if progress is not None:
+            progress.stop()
 
 
 def _run_to_end(pipeline: Any, local: bool) -> None:

@@ -20,7 +20,7 @@ READERS = {
     "report": "import oi_tfrecord.explore.report.command",
     "export": "import oi_tfrecord.explore.export.command",
     "browse": "import oi_tfrecord.explore.browse.server",
-    "verify": "import oi_tfrecord.verification.command",
+    "verify": "import oi_tfrecord.verification.verify",
 }
 
 
