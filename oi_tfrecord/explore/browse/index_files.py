@@ -7,7 +7,7 @@ import pathlib
 import posixpath
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 import numpy as np
@@ -27,42 +27,55 @@ FOLDER = "browse-index"
 ATTRIBUTION_FILES = ("ATTRIBUTION-{split}.csv", "ATTRIBUTION.csv")
 
 
-def open_index(output_dir: str, index_dir: str, workers: int, out: TextIO) -> BrowseIndex:
-    """Returns the index of a dataset, made anew if there is none or the records are others.
+def open_index(output_dir: str, index_dir: str, workers: int, progress: TextIO | None = None) -> BrowseIndex:
+    """Opens the index of a dataset; makes it if there is none, or the records are not those that it was made of.
 
     Args:
         output_dir: folder of the records.
         index_dir: folder of the index; empty for `browse-index` beside the records or, where nothing can be written
             there, a folder of the user's cache.
         workers: processes that read shards; 0 chooses.
-        out: where to tell how far it is.
+        progress: where to print how far a new index is, and its folder; None prints nothing.
 
     Raises:
         InputError: for a folder without records, a record that cannot be read, or a shard outside the folder.
     """
     splits = find_splits(output_dir)
-    for split in splits.values():
-        for shard in split.shards:
-            if shard != storage.join(output_dir, posixpath.basename(shard)):
-                raise InputError(
-                    shard, f"is no file of {output_dir}", "Mend the manifest: it names files of its folder"
-                )
+    _check_shards_are_in(output_dir, splits)
     fingerprint = _fingerprint(output_dir)
     folders = [pathlib.Path(index_dir)] if index_dir else _folders(output_dir)
     for folder in folders:
         if (index := _load(folder, fingerprint)) is not None:
             return index
-    index, attribution = _build(output_dir, splits, workers, out)
+    index, attribution = _build(output_dir, splits, workers, progress)
+    folder = _save_in_first(folders, fingerprint, index, attribution)
+    if progress:
+        print(f"index      {folder}", file=progress)
+    return _load(folder, fingerprint) or index
+
+
+def _check_shards_are_in(output_dir: str, splits: Mapping[str, Split]) -> None:
+    for split in splits.values():
+        for shard in split.shards:
+            if shard != storage.join(output_dir, posixpath.basename(shard)):
+                remedy = "Correct the manifest: it may name files of its folder only"
+                raise InputError(shard, f"is no file of {output_dir}", remedy)
+
+
+def _save_in_first(
+    folders: Sequence[pathlib.Path],
+    fingerprint: list[list[Any]],
+    index: BrowseIndex,
+    attribution: dict[str, np.ndarray],
+) -> pathlib.Path:
+    """Saves the index in the first folder that can hold it; returns the folder."""
     for folder in folders:
         try:
             _save(folder, fingerprint, index, attribution)
+            return folder
         except OSError as error:
-            if folder == folders[-1]:
-                raise InputError(str(folder), f"cannot hold the index: {error}", "Give another --index_dir") from error
-            continue
-        print(f"index      {folder}", file=out)
-        break
-    return _load(folder, fingerprint) or index
+            failed = error
+    raise InputError(str(folders[-1]), f"cannot hold the index: {failed}", "Give another --index_dir") from failed
 
 
 def _folders(output_dir: str) -> list[pathlib.Path]:
@@ -140,7 +153,7 @@ def _save(
 
 
 def _build(
-    output_dir: str, splits: Mapping[str, Split], workers: int, out: TextIO
+    output_dir: str, splits: Mapping[str, Split], workers: int, progress: TextIO | None
 ) -> tuple[BrowseIndex, dict[str, np.ndarray]]:
     label_map = read_label_map(output_dir)
     mid_of = {item.id: item.name for item in label_map.items} if label_map else {}
@@ -148,10 +161,10 @@ def _build(
     rows: list[ShardRows] = []
     for made in map_shards(make_rows, shards, mid_of, workers):
         rows.append(made)
-        if out.isatty():
-            print(f"\rindexing   {len(rows):,} of {len(shards):,} shards", end="", file=out, flush=True)
-    if out.isatty():
-        print(file=out)
+        if progress and progress.isatty():
+            print(f"\rindexing   {len(rows):,} of {len(shards):,} shards", end="", file=progress, flush=True)
+    if progress and progress.isatty():
+        print(file=progress)
     made_rows = iter(rows)
     parts = [
         (name, [(posixpath.basename(shard), next(made_rows)) for shard in split.shards])

@@ -1,4 +1,3 @@
-import io
 import json
 import os
 import pathlib
@@ -38,7 +37,7 @@ def records(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def open_quietly(folder: pathlib.Path, index_dir: str = "") -> Any:
-    return open_index(str(folder), index_dir, 1, io.StringIO())
+    return open_index(str(folder), index_dir, 1)
 
 
 def test_every_record_is_found_by_its_place(records: pathlib.Path) -> None:
