@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command_line import CommandParser, run_command
+from oi_tfrecord.engine.progress_line import PrintedProgress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"browse     {browsing.address}  (Ctrl+C ends it)", flush=True)
 
         parsed, rest = parser.parse_with_beam_flags(arguments)
-        browse(BrowseOptions(**vars(parsed), beam_arguments=rest), print_address, sys.stdout)
+        browse(BrowseOptions(**vars(parsed), beam_arguments=rest), print_address, PrintedProgress())
         return 0
 
     return run_command(command)

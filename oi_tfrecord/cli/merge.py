@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command_line import RECORDS_LOST, CommandParser, run_command
+from oi_tfrecord.engine.progress_line import PrintedProgress
 
 
 def make_parser() -> CommandParser:
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             overwrite=parsed.overwrite,
             beam_arguments=rest,
         )
-        result = merge(options, sys.stderr)
+        result = merge(options, PrintedProgress())
         for written in result.splits:
             print(describe_written(written))
         if not result.balanced:

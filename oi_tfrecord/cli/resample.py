@@ -32,6 +32,7 @@ import sys
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command_line import RECORDS_LOST, CommandParser, run_command
+from oi_tfrecord.engine.progress_line import PrintedProgress
 
 
 def make_parser() -> CommandParser:
@@ -75,7 +76,7 @@ def _run(parsed: argparse.Namespace, beam_arguments: tuple[str, ...]) -> int:
     from oi_tfrecord.derive.resample import ResampleOptions, describe_resampled, resample
 
     options = ResampleOptions(**vars(parsed), beam_arguments=beam_arguments)
-    written = resample(options, sys.stderr)
+    written = resample(options, PrintedProgress())
     print(describe_resampled(options, written))
     if not written.balanced:
         print(RECORDS_LOST, file=sys.stderr)

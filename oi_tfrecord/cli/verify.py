@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command_line import CommandParser, run_command
+from oi_tfrecord.engine.progress_line import PrintedProgress
 
 
 def make_parser() -> CommandParser:
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             beam_arguments=rest,
         )
         started = time.monotonic()
-        result = verify(options, sys.stderr)
+        result = verify(options, PrintedProgress())
         if parsed.format == "json":
             print(json.dumps(to_values(result), indent=1))
         else:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TextIO
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.manifest_file import delete_manifest, read_manifest
@@ -14,13 +13,15 @@ from oi_tfrecord.derive.relabel import merge_label_maps
 from oi_tfrecord.derive.repeated_images import find_repeated
 from oi_tfrecord.derive.shard import DerivedJob
 from oi_tfrecord.derive.write_split import WrittenSplit, write_splits
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.settings.allowed_values import Choice, Range
-from oi_tfrecord.settings.option_fields import check_options, option, required
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 ON_DUPLICATE = ("error", "first")
 
@@ -29,23 +30,30 @@ ON_DUPLICATE = ("error", "first")
 class MergeOptions:
     """Which datasets `merge` merges, and how: the flags of the command."""
 
-    inputs: tuple[str, ...] = required("Folders that `oi-tfrecord` wrote, on any Beam filesystem.")
-    to: str = required("Folder to write to.")
-    split: tuple[str, ...] = option((), "Splits to merge; all by default.")
-    label_map: str = option("", "Label map to use as it is; it must have every class of the inputs.")
+    inputs: tuple[str, ...] = option(
+        REQUIRED, "Folders that `oi-tfrecord` wrote, on any Beam filesystem.", Group.INPUTS, positional="DIR"
+    )
+    to: str = option(REQUIRED, "Folder to write to.", Group.OUTPUT)
+    split: tuple[str, ...] = option((), "Splits to merge; all by default.", Group.INPUTS)
+    label_map: str = option("", "Label map to use unchanged; it must have every class of the inputs.", Group.CLASSES)
     on_duplicate: str = option(
         "error",
-        "An image that several inputs have: error, or first to keep the record of the first.",
+        "What to do about an image that several inputs have: error stops, first keeps the record of the first input.",
+        Group.CHOICE,
         Choice(ON_DUPLICATE),
     )
-    common_keys: bool = option(False, "Leave out keys of records that not all inputs have.")
-    num_shards: int = option(0, "Number of shards of each split; 0 chooses by the size.", Range(0, MAX_SHARDS))
-    workers: int = option(0, "Shards that this machine works on at once, a core each; 0 chooses.", Range(0, 1 << 10))
-    overwrite: bool = option(False, "Replace splits that are there.")
+    common_keys: bool = option(False, "Leave out keys that the records of some inputs lack.", Group.RECORDS)
+    num_shards: int = option(
+        0, "Number of shards of each split; 0 chooses by the size.", Group.OUTPUT, Range(0, MAX_SHARDS)
+    )
+    workers: int = option(
+        0, "Shards that this machine works on at once, a core each; 0 chooses.", Group.RUNNER, Range(0, 1024)
+    )
+    overwrite: bool = option(False, "Replace splits that are in the output folder.", Group.OUTPUT)
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_values(self)
         if not self.inputs:
             raise ConfigError("inputs", "give the folders to merge")
         folders = [storage.join(path, "") for path in self.inputs]
@@ -67,12 +75,12 @@ class MergeResult:
         return all(split.balanced for split in self.splits)
 
 
-def merge(options: MergeOptions, progress: TextIO | None = None) -> MergeResult:
+def merge(options: MergeOptions, progress: Progress | None = None) -> MergeResult:
     """Merges datasets, one split after the other.
 
     Args:
         options: which and how.
-        progress: where to print how far the run is; None prints nothing.
+        progress: takes what there is to say while it runs.
 
     Returns:
         The splits that were written.
@@ -81,7 +89,8 @@ def merge(options: MergeOptions, progress: TextIO | None = None) -> MergeResult:
         ConfigError, InputError: naming the option or file that is to be corrected; an image that several inputs have,
             with its shards.
     """
-    storage.use_options(options.beam_arguments)
+    progress = progress or NoProgress()
+    accept_beam_arguments(options.beam_arguments)
     found = [find_sources(path) for path in options.inputs]
     names = sorted({name for sources in found for name in sources})
     if missing := [name for name in options.split if name not in names]:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +26,13 @@ from oi_tfrecord.derive.select_images import (
 )
 from oi_tfrecord.derive.shard import DerivedJob
 from oi_tfrecord.derive.write_split import WrittenSplit, describe_written, index_sources, write_splits
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.settings.allowed_values import Choice, Range, Text
-from oi_tfrecord.settings.option_fields import check_options, option, required
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 PARTS = ("train", "test")
 
@@ -46,34 +48,61 @@ class ResampleOptions:
     written beside the records, which stay as they are.
     """
 
-    output_dir: str = required("Folder that `oi-tfrecord convert` wrote, on any Beam filesystem.")
-    split: str = required("Split to take images of.")
-    to: str = option("", "Folder to write to; without it only weights can be made, beside the records.")
+    output_dir: str = option(
+        REQUIRED,
+        "Folder that `oi-tfrecord convert` wrote, on any Beam filesystem.",
+        Group.INPUTS,
+        positional="DIR",
+    )
+    split: str = option(REQUIRED, "Split to take images from.", Group.INPUTS)
+    to: str = option(
+        "", "Folder to write to; without it, only weights can be written, beside the records.", Group.OUTPUT
+    )
     as_: str = option(
         "",
-        "Name of the new split; that of the old one by default.",
-        Text(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", "is no name for a split: letters, digits, '_', '-', '+', '.'"),
+        "Name of the new split; by default the name of the old one.",
+        Group.OUTPUT,
+        Text(
+            r"[A-Za-z0-9][A-Za-z0-9_.+-]*",
+            "is no name for a split: it may hold letters, digits, '_', '-', '+' and '.'",
+            "letters, digits, _, -, + and .",
+        ),
     )
-    fraction: str = option("", "Share of the images of each class, such as 0.1 or 1/3.")
+    fraction: str = option("", "Share of the images of each class, such as 0.1 or 1/3.", Group.CHOICE)
     cap: int = option(
-        0, "Images per class: an image is kept while any of its classes has fewer; 0 is no cap.", Range(1, 1 << 48)
+        0,
+        "Images per class: an image is kept while any of its classes has fewer; 0 is no cap.",
+        Group.CHOICE,
+        Range(1, 1 << 48),
     )
-    folds: int = option(0, "Number of folds by a hash of the ImageID; 0 makes none.", Range(2, 1000))
-    fold: int = option(-1, "Which fold, from 0.")
-    part: str = option("train", "Of a fold: test is the fold, train all other images.", Choice(PARTS))
+    folds: int = option(
+        0, "Number of folds, made by a hash of the ImageID; 0 makes none.", Group.CHOICE, Range(2, 1000)
+    )
+    fold: int = option(-1, "Which fold, from 0.", Group.CHOICE, Range(0, 999))
+    part: str = option(
+        "train", "Part of the fold: test is the fold itself, train is all other images.", Group.CHOICE, Choice(PARTS)
+    )
     repeat_threshold: float = option(
-        0.0, "Write weights: share of images below which a class is rare; 0 writes none.", Range(0, 1)
+        0.0,
+        "Write weights: share of the images below which a class is rare; 0 writes none.",
+        Group.CLASSES,
+        Range(0, 1),
     )
     by: str = option(
-        "boxes", "Classes of an image: of its boxes, or its positive image labels.", Choice(tuple(CLASSES_BY))
+        "boxes",
+        "What the classes of an image are: those of its boxes, or of its positive image labels.",
+        Group.CLASSES,
+        Choice(tuple(CLASSES_BY)),
     )
-    num_shards: int = option(0, "Number of shards; 0 chooses by the size.", Range(0, MAX_SHARDS))
-    workers: int = option(0, "Shards that this machine works on at once, a core each; 0 chooses.", Range(0, 1 << 10))
-    overwrite: bool = option(False, "Replace a split or weights that are there.")
+    num_shards: int = option(0, "Number of shards; 0 chooses by the size.", Group.OUTPUT, Range(0, MAX_SHARDS))
+    workers: int = option(
+        0, "Shards that this machine works on at once, a core each; 0 chooses.", Group.RUNNER, Range(0, 1024)
+    )
+    overwrite: bool = option(False, "Replace a split or weights that are in the output folder.", Group.OUTPUT)
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_values(self)
         if sum(map(bool, (self.fraction, self.cap, self.folds))) > 1:
             raise ConfigError("fraction", "give one of --fraction, --cap and --folds; a subset can be resampled again")
         if self.fraction:
@@ -102,12 +131,12 @@ class ResampleOptions:
         return Drop.OVER_CAP if self.cap else Drop.OTHER_FOLD if self.folds else Drop.NOT_IN_SUBSET
 
 
-def resample(options: ResampleOptions, progress: TextIO | None = None) -> WrittenSplit:
+def resample(options: ResampleOptions, progress: Progress | None = None) -> WrittenSplit:
     """Writes a part of a split as a split of its own, or weights for a split beside its records.
 
     Args:
         options: which images are taken, and what is written.
-        progress: where to print how far the run is; None prints nothing.
+        progress: takes what there is to say while it runs.
 
     Returns:
         The split that was written, or that has weights now.
@@ -115,7 +144,8 @@ def resample(options: ResampleOptions, progress: TextIO | None = None) -> Writte
     Raises:
         ConfigError, InputError: naming the option or file that is to be corrected.
     """
-    storage.use_options(options.beam_arguments)
+    progress = progress or NoProgress()
+    accept_beam_arguments(options.beam_arguments)
     [source] = find_sources(options.output_dir, [options.split]).values()
     plan = _make_plan(source, options)
     return _write_part(plan, options, progress) if options.to else _add_weights(plan, options, progress)
@@ -129,7 +159,7 @@ def describe_resampled(options: ResampleOptions, written: WrittenSplit) -> str:
     return f"{written.split}: {manifest['images']['records']:,} weights in {manifest['weights']['file']}"
 
 
-def _write_part(plan: DerivedPlan, options: ResampleOptions, progress: TextIO | None) -> WrittenSplit:
+def _write_part(plan: DerivedPlan, options: ResampleOptions, progress: Progress) -> WrittenSplit:
     def finish(written: DerivedPlan) -> dict[str, Any]:
         return {"weights": _write_weights(written, options)} if options.repeat_threshold else {}
 
@@ -137,7 +167,7 @@ def _write_part(plan: DerivedPlan, options: ResampleOptions, progress: TextIO | 
     return written
 
 
-def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: TextIO | None) -> WrittenSplit:
+def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress) -> WrittenSplit:
     """Writes weights beside the records of a split, which stay as they are, and into its manifest."""
     manifest, split, output_dir = plan.sources[0].manifest, options.split, options.output_dir
     if "weights" in manifest and not options.overwrite:

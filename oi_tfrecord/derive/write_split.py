@@ -3,10 +3,10 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from oi_tfrecord import __version__, storage
-from oi_tfrecord.dataset.accounts import sum_results
+from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
@@ -15,17 +15,15 @@ from oi_tfrecord.dataset.rejects_csv import format_header
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.progress_line import VerifyProgress
+from oi_tfrecord.engine.progress_line import Progress
+from oi_tfrecord.engine.progress_text import RecordsStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
-from oi_tfrecord.engine.threads import default_workers, split_workers
+from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.records.label_map import format_csv, format_pbtxt
+from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.records.sharding import choose_num_shards
 from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES
-
-SMALL_BYTES = 2 << 30
-"""Below this (some seconds) further processes cost more time to start than they save."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +64,7 @@ def write_splits(
     plans: Sequence[DerivedPlan],
     select: Callable[[Sequence[DerivedPlan]], None],
     finish: Callable[[DerivedPlan], dict[str, Any]],
-    progress: TextIO | None,
+    progress: Progress,
 ) -> tuple[WrittenSplit, ...]:
     """Writes derived splits; none is complete before the shards of all are written.
 
@@ -75,7 +73,7 @@ def write_splits(
         select: called with the plans that are not complete yet when all their sources are indexed; stores which records
             are taken, or raises.
         finish: called with a plan when all shards are written; writes further files, returns more for the manifest.
-        progress: where to print how far the run is; None prints nothing.
+        progress: takes what there is to say while it runs.
 
     Returns:
         The splits, in the order of the plans.
@@ -115,12 +113,12 @@ def _named_errors(plan: DerivedPlan) -> Iterator[None]:
         raise plan.work.error(error) or error from None
 
 
-def index_sources(plan: DerivedPlan, progress: TextIO | None) -> None:
+def index_sources(plan: DerivedPlan, progress: Progress) -> None:
     """Indexes the shards of the sources that are not indexed yet.
 
     Args:
         plan: what the split will be.
-        progress: where to print how far the run is; None prints nothing.
+        progress: takes what there is to say while it runs.
 
     Raises:
         InputError: if a shard does not hold what the manifest of its split says.
@@ -131,12 +129,12 @@ def index_sources(plan: DerivedPlan, progress: TextIO | None) -> None:
     storage.make_folder(plan.job.index.path)
     todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
     if todo:
-        processes, lanes = _choose_workers(plan, len(todo))
+        processes, threads = _choose_workers(plan, len(todo))
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            VerifyProgress(plan.work, len(todo), "indexed", progress) if progress else None,
-            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, lanes),
+            progress.watch(RecordsStatus(plan.work, len(todo), "indexed")),
+            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
         )
         # What was reported while indexing is not of the shards that are written.
         plan.work.clear_temporary()
@@ -160,26 +158,26 @@ def _with_num_shards(plan: DerivedPlan) -> DerivedPlan:
     return dataclasses.replace(plan, job=dataclasses.replace(plan.job, num_shards=num_shards))
 
 
-def _write_shards(plan: DerivedPlan, finished: set[int], progress: TextIO | None) -> None:
+def _write_shards(plan: DerivedPlan, finished: set[int], progress: Progress) -> None:
     from oi_tfrecord.derive.pipeline import WriteDerivedShards
 
     todo = [shard for shard in range(plan.job.num_shards) if shard not in finished]
-    if finished and progress:
-        print(f"Going on: {len(finished)} of {plan.job.num_shards} shards are finished.", file=progress)
+    if finished:
+        progress.note(f"Resuming: {len(finished)} of {plan.job.num_shards} shards are finished.")
     if todo:
-        processes, lanes = _choose_workers(plan, len(todo))
+        processes, threads = _choose_workers(plan, len(todo))
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            VerifyProgress(plan.work, len(todo), "written", progress) if progress else None,
-            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, lanes),
+            progress.watch(RecordsStatus(plan.work, len(todo), "written")),
+            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
         )
 
 
 def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
     """Returns the number of local processes, and of the shards that each does at once."""
-    is_small = sum(source.size for source in plan.sources) < SMALL_BYTES
-    workers = plan.config.workers or default_workers(shards, is_small=is_small)
+    size = sum(source.size for source in plan.sources)
+    workers = plan.config.workers or choose_workers(Work.COPY_RECORDS, size, shards)
     return split_workers(workers, is_local=is_local(plan.config.beam_arguments))
 
 
@@ -187,7 +185,7 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
     """Writes what makes the shards a dataset; the manifest marks it complete."""
     output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
     with _named_errors(plan):
-        totals = sum_results(plan.work, (), range(plan.job.num_shards))
+        totals = sum_accounts((), read_shard_accounts(plan.work, range(plan.job.num_shards)))
     label_map = plan.classes.label_map
     texts = {
         LABEL_MAP_FILE: format_pbtxt(label_map),

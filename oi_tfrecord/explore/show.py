@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from oi_tfrecord import storage
 from oi_tfrecord.dataset.splits import find_records, load_label_map, read_label_map, read_record
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.draw_boxes import boxes_of, draw_boxes
 from oi_tfrecord.explore.record_text import class_names, describe_record
@@ -16,7 +16,7 @@ from oi_tfrecord.records.example_reader import ExampleError, Values, parse_examp
 from oi_tfrecord.records.keys import ENCODED_KEY
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
-from oi_tfrecord.settings.option_fields import check_options, option, required
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 _NUMBERED = re.compile(r"(?P<path>.+):(?P<number>\d+)", re.DOTALL)
 
@@ -33,13 +33,15 @@ def split_place(place: str) -> tuple[str, int]:
 class ShowOptions:
     """Which record `show` shows: the flags of the command."""
 
-    place: str = required("A shard, and the number of the record in it.")
-    png: str = option("", "File for the picture with its boxes, coloured by class.")
-    label_map: str = option("", "Label map; label_map.pbtxt beside the shard by default.")
+    place: str = option(
+        REQUIRED, "A shard, and the number of the record in it, from 0.", Group.INPUTS, positional="SHARD[:N]"
+    )
+    png: str = option("", "File for the image with its boxes, coloured by class.", Group.OUTPUT)
+    label_map: str = option("", "Label map; label_map.pbtxt beside the shard by default.", Group.CLASSES)
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_values(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ def show(options: ShowOptions) -> RecordText:
     Raises:
         ConfigError, InputError: naming the option or file that is to be corrected.
     """
-    storage.use_options(options.beam_arguments)
+    accept_beam_arguments(options.beam_arguments)
     path, number = split_place(options.place)
     places = _find_records(path)
     if number >= len(places):

@@ -4,53 +4,50 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Sequence
-from typing import TextIO
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.progress_line import VerifyProgress
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.engine.progress_text import VerifyStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
-from oi_tfrecord.engine.threads import default_workers, split_workers
+from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Range
-from oi_tfrecord.settings.option_fields import check_options, option, required
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 from oi_tfrecord.verification.check_manifest import compare_manifest
 from oi_tfrecord.verification.check_shard import ShardTask
 from oi_tfrecord.verification.plan import check_label_map, check_side_files, plan_shards
 from oi_tfrecord.verification.result import SplitSummary, VerifyResult, add_faults, read_result
-
-SMALL_BYTES = 4 << 30
-"""Below this (some seven seconds) further processes cost more time to start than they save."""
-
-_DECODING_COSTS = 20
-"""Times the work per byte of a verification that reads headers only."""
 
 
 @dataclasses.dataclass(frozen=True)
 class VerifyOptions:
     """What `verify` checks, and how: the flags of the command."""
 
-    output_dir: str = required("Folder of the records, on any Beam filesystem.")
-    split: tuple[str, ...] = option((), "Splits to check; all by default.")
-    label_map: str = option("", "Label map; label_map.pbtxt of the folder by default.")
-    decode: bool = option(False, "Decode every image, not only read its header.")
-    max_faults: int = option(100, "Faults to print; all are counted.", Range(0, 10**6))
-    workers: int = option(0, "Shards that this machine checks at once, a core each; 0 chooses.", Range(0, 1 << 10))
+    output_dir: str = option(REQUIRED, "Folder of the records, on any Beam filesystem.", Group.INPUTS, positional="DIR")
+    split: tuple[str, ...] = option((), "Splits to check; all by default.", Group.INPUTS)
+    label_map: str = option("", "Label map; label_map.pbtxt of the folder by default.", Group.CLASSES)
+    decode: bool = option(False, "Decode every image, not only read its header.", Group.IMAGES)
+    max_faults: int = option(100, "Faults to list; all are counted.", Group.OUTPUT, Range(0, 1_000_000))
+    workers: int = option(
+        0, "Shards that this machine checks at once, a core each; 0 chooses.", Group.RUNNER, Range(0, 1024)
+    )
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_values(self)
 
 
-def verify(options: VerifyOptions, progress: TextIO | None = None) -> VerifyResult:
+def verify(options: VerifyOptions, progress: Progress | None = None) -> VerifyResult:
     """Reads a dataset back and checks it.
 
     Args:
         options: what to check, and how.
-        progress: where to print how far the check is; None prints nothing.
+        progress: takes what there is to say while the check runs.
 
     Returns:
         What the dataset holds, and its faults.
@@ -58,7 +55,7 @@ def verify(options: VerifyOptions, progress: TextIO | None = None) -> VerifyResu
     Raises:
         ConfigError, InputError: naming the option or file that is to be corrected.
     """
-    storage.use_options(options.beam_arguments)
+    accept_beam_arguments(options.beam_arguments)
     splits = find_splits(options.output_dir, options.split)
     path = options.label_map or storage.join(options.output_dir, LABEL_MAP_FILE)
     is_needed = bool(options.label_map) or any(split.manifest is not None for split in splits.values())
@@ -67,7 +64,7 @@ def verify(options: VerifyOptions, progress: TextIO | None = None) -> VerifyResu
         options.output_dir, splits, label_map, decode=options.decode, max_faults=options.max_faults
     )
     faults += stray
-    result = _check_shards(options, tasks, progress)
+    result = _check_shards(options, tasks, progress or NoProgress())
     for split in splits.values():
         if split.manifest is not None:
             summary = result.splits.get(split.name, SplitSummary())
@@ -76,16 +73,16 @@ def verify(options: VerifyOptions, progress: TextIO | None = None) -> VerifyResu
     return add_faults(result, faults, options.max_faults)
 
 
-def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress: TextIO | None) -> VerifyResult:
+def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress: Progress) -> VerifyResult:
     if not tasks:
         return VerifyResult({}, (), {})
     import_beam_quietly(options.beam_arguments)
     from oi_tfrecord.verification.pipeline import RESULT_FILE, VerifyShards
 
     size = sum(_size(task) for task in tasks)
-    is_small = size * (_DECODING_COSTS if options.decode else 1) < SMALL_BYTES
-    workers = options.workers or default_workers(len(tasks), is_small=is_small)
-    processes, lanes = split_workers(workers, is_local=is_local(options.beam_arguments))
+    kind = Work.DECODE_RECORDS if options.decode else Work.CHECK_RECORDS
+    workers = options.workers or choose_workers(kind, size, len(tasks))
+    processes, threads = split_workers(workers, is_local=is_local(options.beam_arguments))
     work = WorkFolder(_work_folder(options.beam_arguments))
     try:
         for name in ("progress", "temporary"):
@@ -93,8 +90,8 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress
         run_pipeline(
             options.beam_arguments,
             processes,
-            VerifyProgress(work, len(tasks), out=progress) if progress else None,
-            lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, lanes),
+            progress.watch(VerifyStatus(work, len(tasks), "verified")),
+            lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
         )
         return read_result(storage.read(storage.join(work.path, RESULT_FILE)))
     finally:

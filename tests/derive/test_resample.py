@@ -236,7 +236,7 @@ def test_a_run_that_fails_leaves_no_split_and_goes_on(
     (tmp_path / "part" / "train.tfrecord-00002-of-00004").unlink()
     capsys.readouterr()
     assert resample(records, f"--to={tmp_path / 'part'}", *flags) == 0
-    assert "Going on: 3 of 4 shards are finished" in capsys.readouterr().err
+    assert "Resuming: 3 of 4 shards are finished" in capsys.readouterr().err
     assert dataset(tmp_path / "part") == dataset(tmp_path / "whole")
 
 

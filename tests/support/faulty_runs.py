@@ -32,7 +32,7 @@ ALL_THROUGH_BEAM = os.environ.get("OI_TFRECORD_LONG") == "1"
 IN, OUT = "faulty://in", "faulty://out/dataset"
 WAYS: dict[str, dict[str, object]] = {
     "files": {"workers": 1},
-    "lanes": {"workers": 2},
+    "threads": {"workers": 2},
     "runner": {"workers": 1, "runner": "FnApiRunner"},
 }
 """Flags by which rows are shuffled through files, the same with two shards or ranges at once, or by the runner."""
@@ -127,7 +127,7 @@ def run_command(flags: list[str]) -> tuple[int, str]:
 
 def error_of(code: int, err: str, faults: Faults) -> str:
     """Returns the error of a command that failed: one line that names a file that failed and what is wrong with it."""
-    lines = [line for line in err.splitlines() if not line.startswith(("[", "Going on: "))]
+    lines = [line for line in err.splitlines() if not line.startswith(("[", "Resuming: "))]
     assert code == 1, err
     assert len(lines) == 1, err
     assert lines[0].startswith("error: "), err

@@ -2,27 +2,27 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TextIO
 
-from oi_tfrecord import storage
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.settings.allowed_values import Range
-from oi_tfrecord.settings.option_fields import check_options, option, required
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 
 @dataclasses.dataclass(frozen=True)
 class BrowseOptions:
     """Which dataset `browse` serves, and where: the flags of the command."""
 
-    output_dir: str = required("Folder of the records.")
-    port: int = option(8000, "Port; 0 takes a free one.", Range(0, (1 << 16) - 1))
-    index_dir: str = option("", "Folder of the index; browse-index beside the records by default.")
-    workers: int = option(0, "Processes that make the index; 0 chooses.", Range(0, 1 << 10))
+    output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
+    port: int = option(8000, "Port of the server; 0 takes a free one.", Group.OUTPUT, Range(0, (1 << 16) - 1))
+    index_dir: str = option("", "Folder of the index; browse-index beside the records by default.", Group.OUTPUT)
+    workers: int = option(0, "Processes that make the index; 0 chooses.", Group.RUNNER, Range(0, 1024))
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_values(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +39,16 @@ class Browsing:
 
 
 def browse(
-    options: BrowseOptions, on_start: Callable[[Browsing], None] = lambda browsing: None, progress: TextIO | None = None
+    options: BrowseOptions,
+    on_start: Callable[[Browsing], None] = lambda browsing: None,
+    progress: Progress | None = None,
 ) -> None:
     """Serves a dataset to a web browser on this machine until it is interrupted.
 
     Args:
         options: which dataset, and where.
         on_start: called once, when the server listens.
-        progress: where to print how far a new index is, and its folder; None prints nothing.
+        progress: takes what there is to say while it runs.
 
     Raises:
         ConfigError: if aiohttp is not installed, or the port cannot be had.
@@ -56,7 +58,7 @@ def browse(
         from oi_tfrecord.explore.browse.server import Dataset, serve
     except ModuleNotFoundError as error:
         raise ConfigError("browse", f"{error}; pip install 'oi_tfrecord[browse]'") from error
-    storage.use_options(options.beam_arguments)
-    index = open_index(options.output_dir, options.index_dir, options.workers, progress)
+    accept_beam_arguments(options.beam_arguments)
+    index = open_index(options.output_dir, options.index_dir, options.workers, progress or NoProgress())
     dataset = Dataset(options.output_dir, index)
     serve(dataset, options.port, lambda address: on_start(Browsing(address, index.records)))

@@ -1,5 +1,6 @@
 """The index of a dataset on disk: made once, kept beside the records or in a cache folder, mapped when it is read."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -8,14 +9,16 @@ import posixpath
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.attribution_csv import parse_row, split_rows
-from oi_tfrecord.dataset.map_shards import map_shards
 from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map
+from oi_tfrecord.engine.map_shards import map_shards
+from oi_tfrecord.engine.progress_line import Progress
+from oi_tfrecord.engine.progress_reports import REPORT_SECONDS
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.explore.browse.index import BrowseIndex, build_index
 from oi_tfrecord.explore.browse.shard_rows import ShardRows, make_rows
@@ -27,7 +30,7 @@ FOLDER = "browse-index"
 ATTRIBUTION_FILES = ("ATTRIBUTION-{split}.csv", "ATTRIBUTION.csv")
 
 
-def open_index(output_dir: str, index_dir: str, workers: int, progress: TextIO | None = None) -> BrowseIndex:
+def open_index(output_dir: str, index_dir: str, workers: int, progress: Progress) -> BrowseIndex:
     """Opens the index of a dataset; makes it if there is none, or the records are not those that it was made of.
 
     Args:
@@ -35,7 +38,7 @@ def open_index(output_dir: str, index_dir: str, workers: int, progress: TextIO |
         index_dir: folder of the index; empty for `browse-index` beside the records or, where nothing can be written
             there, a folder of the user's cache.
         workers: processes that read shards; 0 chooses.
-        progress: where to print how far a new index is, and its folder; None prints nothing.
+        progress: takes what there is to say while it runs.
 
     Raises:
         InputError: for a folder without records, a record that cannot be read, or a shard outside the folder.
@@ -49,8 +52,7 @@ def open_index(output_dir: str, index_dir: str, workers: int, progress: TextIO |
             return index
     index, attribution = _build(output_dir, splits, workers, progress)
     folder = _save_in_first(folders, fingerprint, index, attribution)
-    if progress:
-        print(f"index      {folder}", file=progress)
+    progress.note(f"index      {folder}")
     return _load(folder, fingerprint) or index
 
 
@@ -152,19 +154,28 @@ def _save(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@dataclasses.dataclass(frozen=True)
+class _IndexStatus:
+    """Says how many shards are indexed: those that have rows already."""
+
+    rows: list[ShardRows]
+    num_shards: int
+    seconds = REPORT_SECONDS
+
+    def text(self) -> str:
+        return f"indexing   {len(self.rows):,} of {self.num_shards:,} shards"
+
+
 def _build(
-    output_dir: str, splits: Mapping[str, Split], workers: int, progress: TextIO | None
+    output_dir: str, splits: Mapping[str, Split], workers: int, progress: Progress
 ) -> tuple[BrowseIndex, dict[str, np.ndarray]]:
     label_map = read_label_map(output_dir)
     mid_of = {item.id: item.name for item in label_map.items} if label_map else {}
     shards = [shard for split in splits.values() for shard in split.shards]
     rows: list[ShardRows] = []
-    for made in map_shards(make_rows, shards, mid_of, workers):
-        rows.append(made)
-        if progress and progress.isatty():
-            print(f"\rindexing   {len(rows):,} of {len(shards):,} shards", end="", file=progress, flush=True)
-    if progress and progress.isatty():
-        print(file=progress)
+    with progress.watch(_IndexStatus(rows, len(shards))):
+        for made in map_shards(make_rows, shards, mid_of, workers):
+            rows.append(made)
     made_rows = iter(rows)
     parts = [
         (name, [(posixpath.basename(shard), next(made_rows)) for shard in split.shards])

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, read_shard
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.parquet import ParquetTarget
 from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PREFIXES, PostgresTarget
 from oi_tfrecord.explore.export.rows import SCHEMAS, RecordError, ShardRows, make_rows
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
-from oi_tfrecord.settings.option_fields import check_options, option, required
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 _REMEDY = "`oi-tfrecord verify` lists all faults; convert again, or give only other splits with --splits"
 
@@ -21,14 +22,14 @@ _REMEDY = "`oi-tfrecord verify` lists all faults; convert again, or give only ot
 class ExportOptions:
     """What `export` exports, and where: the flags of the command."""
 
-    output_dir: str = required("Folder of the records.")
-    to: str = required("Folder for Parquet files, or postgresql://USER@HOST/DATABASE.")
-    schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.")
-    splits: tuple[str, ...] = option((), "Splits to export; all by default.")
+    output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
+    to: str = option(REQUIRED, "Folder for Parquet files, or postgresql://USER@HOST/DATABASE.", Group.OUTPUT)
+    schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.", Group.OUTPUT)
+    splits: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS)
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_values(self)
         if self.schema and not self.is_database:
             raise ConfigError("schema", f"is for PostgreSQL, but --to={self.to} is a folder")
         if len(self.schema.encode()) > MAX_SCHEMA_BYTES or "\0" in self.schema:
@@ -70,7 +71,7 @@ def export(options: ExportOptions) -> ExportResult:
     Raises:
         ConfigError, InputError: naming the option or file that is to be corrected; nothing changes at the target then.
     """
-    storage.use_options(options.beam_arguments)
+    accept_beam_arguments(options.beam_arguments)
     splits = find_splits(options.output_dir, options.splits)
     label_map = read_label_map(options.output_dir)
     counts = {name: dict.fromkeys(SCHEMAS, 0) for name in splits}

@@ -8,8 +8,9 @@ from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.map_shards import map_shards
 from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, require_manifest
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.map_shards import map_shards
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.explore.report.numbers import describe_split
 from oi_tfrecord.explore.report.page import PageAssets, format_csv, format_html, format_json
@@ -18,7 +19,7 @@ from oi_tfrecord.explore.report.reject_examples import RejectGroup, group_reject
 from oi_tfrecord.explore.web_assets import read_asset
 from oi_tfrecord.records.label_map import LabelMapItem
 from oi_tfrecord.settings.allowed_values import Choice, Range
-from oi_tfrecord.settings.option_fields import check_options, option, required
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 FORMATS = ("html", "json", "csv")
 
@@ -29,15 +30,17 @@ EXAMPLES_PER_REASON = 5
 class ReportOptions:
     """Which dataset `report` counts, and what it writes: the flags of the command."""
 
-    output_dir: str = required("Folder of the records.")
-    output: str = option("", "File to write, - for standard output; report.FORMAT in the folder by default.")
-    format: str = option("html", "html, json or csv.", Choice(FORMATS))
-    split: tuple[str, ...] = option((), "Splits to count; all by default.")
-    workers: int = option(0, "Processes that read shards; 0 chooses.", Range(0, 1 << 10))
+    output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
+    output: str = option(
+        "", "File to write, - for standard output; report.FORMAT in the folder by default.", Group.OUTPUT
+    )
+    format: str = option("html", "Format of the report.", Group.OUTPUT, Choice(FORMATS))
+    split: tuple[str, ...] = option((), "Splits to count; all by default.", Group.INPUTS)
+    workers: int = option(0, "Processes that read shards; 0 chooses.", Group.RUNNER, Range(0, 1024))
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_values(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +70,7 @@ def report(options: ReportOptions) -> Report:
     Raises:
         InputError: for a folder without records, or a record that cannot be read.
     """
-    storage.use_options(options.beam_arguments)
+    accept_beam_arguments(options.beam_arguments)
     found = find_splits(options.output_dir, options.split)
     splits = tuple(describe(options.output_dir, split, options.workers) for split in found.values())
     text = _format(options, splits)

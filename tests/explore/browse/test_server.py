@@ -15,21 +15,28 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from selenium import webdriver
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from oi_tfrecord.cli.browse import main
+from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.browse.server import THUMBNAIL, Dataset, make_application
 from oi_tfrecord.explore.browse.shard_rows import LABEL_KINDS
 from oi_tfrecord.records.example_writer import int64_feature
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, format_pbtxt
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from tests.conftest import REPOSITORY
-from tests.support.chromium import errors_of, open_chromium, requests_of
+from tests.support.chromium import (
+    ActionChains,
+    By,
+    Keys,
+    Select,
+    WebDriverWait,
+    errors_of,
+    open_chromium,
+    requests_of,
+    webdriver,
+)
 from tests.support.few_records import boxes, draw_jpeg, floats, image, make_example, texts, write_shard
 
 SCRIPT = "</script><script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
@@ -80,7 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def base(folder: pathlib.Path) -> Iterator[str]:
     """The address of the command's server."""
-    command = [sys.executable, "-m", "oi_tfrecord.cli.main", "browse", str(folder), "--port=0", "--workers=1"]
+    command = [sys.executable, "-m", "oi_tfrecord", "browse", str(folder), "--port=0", "--workers=1"]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -178,7 +185,7 @@ def test_only_this_machines_own_pages_may_ask(base: str) -> None:
 
 def test_what_is_no_image_is_not_served_as_a_page(tmp_path: pathlib.Path) -> None:
     write_shard(tmp_path / "a-00000-of-00001", [make_example(**image(encoded=b"<html><script>x</script>"))])
-    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1))) as base:
+    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
         for path in ("/image?record=0", "/thumbnail?record=0"):
             status, headers, _ = get(base, path)
             assert (status, headers["Content-Type"]) == (200, "application/octet-stream")
@@ -194,7 +201,7 @@ def test_attribution_is_read_from_the_list_beside_the_records(tmp_path: pathlib.
         'ImageID,Title,Author,AuthorProfileURL,OriginalLandingURL,License\na,"T, ""x""\n",Ann,p,l,CC\nb,T,Bob,p,l,CC\n'
     )
     (tmp_path / "ATTRIBUTION-train.csv").write_text(rows)
-    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1))) as base:
+    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
         first = get_json(base, "/api/image", image="train/a")["attribution"]
         assert first == {"title": 'T, "x"\n', "author": "Ann", "profile_url": "p", "landing_url": "l", "license": "CC"}
         second = get_json(base, "/api/image", image="train/b")["attribution"]
@@ -210,7 +217,7 @@ def test_a_record_that_changed_under_the_server_is_an_error_message(
 ) -> None:
     shard = tmp_path / "train-00000-of-00001"
     write_shard(shard, [make_record(3)])
-    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1))) as base:
+    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
         shard.write_bytes(b"\xff" * shard.stat().st_size)
         status, _, body = get(base, f"/api/image?image=train/{image_id(3)}")
         assert status == 500
@@ -491,7 +498,7 @@ def make_large(index: BrowseIndex, records: int) -> BrowseIndex:
 
 def test_a_million_images_are_scrolled_through(folder: pathlib.Path) -> None:
     records = 1_000_000
-    index = make_large(open_index(str(folder), "", 1), records)
+    index = make_large(open_index(str(folder), "", 1, NoProgress()), records)
     with serve(Dataset(str(folder), index)) as base, open_chromium(width=400, height=700) as browser:
         page = Page(browser)
         browser.get(base)
