@@ -291,7 +291,7 @@ def test_a_damaged_or_changed_shard_is_named(
         (("--to=x", "--repeat_threshold=nan"), "error: repeat_threshold"),
         (("--to=x", "--cap=3", "--by=box"), "error: by: 'box' is none of boxes, labels; did you mean 'boxes'?"),
         (("--to=x", "--cap=3", "--as=a/b"), "error: as: 'a/b' is no name"),
-        (("--to=x", "--capp=3"), "error: capp: is no flag of this command or of Beam; did you mean '--cap'?"),
+        (("--to=x", "--capp=3"), "error: capp: is not a flag of this command or of Beam; did you mean '--cap'?"),
         (("--as=x", "--repeat_threshold=0.1"), "error: as: names a new split"),
         (("--to=x", "--cap=3", "--num_shards=-1"), "error: num_shards"),
     ],

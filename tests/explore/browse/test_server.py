@@ -236,7 +236,7 @@ def test_errors_of_the_command_are_one_line(
         ([str(tmp_path), "--prot=1"], "did you mean '--port'"),
     ):
         assert main(arguments) == 1
-        [line] = capsys.readouterr().err.splitlines()
+        *_, line = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ")
         assert problem in line
 

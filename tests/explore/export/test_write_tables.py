@@ -13,7 +13,7 @@ from oi_tfrecord.explore.export.write_tables import ExportOptions
     [
         (["--to=DIR", "--schema=mine"], "schema: is for PostgreSQL"),
         (["--to=DIR", "--splits=test"], "no split 'test'. There are: train, validation"),
-        (["--to=DIR", "--shcema=x"], "shcema: is no flag"),
+        (["--to=DIR", "--shcema=x"], "shcema: is not a flag"),
         ([], "--to"),
     ],
 )
