@@ -1,9 +1,21 @@
-# make sample   makes the environment, generates a small dataset and converts it
-# make test     runs every test
-# make engines  installs Prism, Flink and Spark, which `make test` runs conversions on where they are installed
-# make container  builds the Dataflow template's image on stand-in bases (root, Debian or Ubuntu) and tests it
-# make long     runs 1,000 schedules of faults through the whole command, faults on Flink, readers on each store
-# make lint     format, lint and types
+# make sample      makes the environment, generates a small dataset, converts it, and prints what to type next
+# make test        runs the tests, and lists those that were skipped with the command that has them run
+# make lint        checks format, lint, order of imports and types
+# make docs        builds the site of docs/ into site/
+#
+# What some tests need, each installed by a target of its own:
+# make dev         TensorFlow, clients of object stores, DuckDB, linters (2 GB)
+# make peers       the Object Detection API, Model Garden and the programs that benchmarks compare with (5 GB)
+# make engines     Prism, Flink and Spark (needs Go, Java 17, Maven)
+# make hdfs        Hadoop's HDFS (needs Java 17, Maven)
+# make postgresql  PostgreSQL's server (Debian, Ubuntu)
+# make chromium    Chromium and its driver (Debian, Ubuntu)
+# make everything  all of these
+#
+# make quick       runs the tests of the rooms that need nothing else, for another Python: PYTHON=python3.13 VENV=.venv-3.13
+# make dist        builds wheel and sdist, checks them, and converts the sample with the wheel alone
+# make long        runs 1,000 schedules of faults through the whole command, faults on Flink, readers on each store
+# make container   builds the image of the Dataflow template on stand-in bases (root on Debian or Ubuntu) and tests it
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,8 +24,11 @@ CONTAINER ?= .container
 BIN := $(VENV)/bin
 PACKAGE := setup.py pyproject.toml
 PEERS := datumaro tfds tables garden
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+QUICK := tests/openimages tests/records tests/images tests/join tests/settings tests/dataset tests/cli
+FAULTS := tests/end_to_end/faults
 
-.PHONY: sample test engines long container lint clean
+.PHONY: sample test quick lint docs dev peers engines hdfs postgresql chromium everything dist long container clean
 .DELETE_ON_ERROR:
 
 sample: $(VENV)/installed
@@ -22,41 +37,69 @@ sample: $(VENV)/installed
 	for split in train validation; do \
 	  $(BIN)/oi-tfrecord convert --config=configs/sample.yaml --split=$$split || exit 1; \
 	done
+	@echo
+	@echo "The records are in $(SAMPLE)/records. What to type next:"
+	@echo "  $(BIN)/oi-tfrecord show $(SAMPLE)/records/train.tfrecord-00000-of-00004:0 --png=record.png   # look at a record"
+	@echo "  $(BIN)/oi-tfrecord report $(SAMPLE)/records                                             # count classes and boxes"
+	@echo "  $(BIN)/oi-tfrecord convert --help                                                    # convert Open Images"
 
-# Tests on PostgreSQL are skipped where there is none; tests/support/install_postgres.sh installs it.
-test: $(VENV)/installed-dev .venv-peers/installed $(PEERS:%=.venv-%/installed) .hadoop
+test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-engines: $(VENV)/installed-dev
-	tests/support/engines/install.sh .venv-engines $(BIN)/python
+quick: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(QUICK)
 
-container: $(VENV)/installed-dev
-	tests/support/engines/install.sh .venv-engines $(BIN)/python prism
-	tests/support/container/build.sh $(CONTAINER)
-	OI_TFRECORD_CONTAINER=$(CONTAINER) tests/support/container/offline.sh $(BIN)/python -m pytest tests/end_to_end/runners/test_container.py
-
-long: $(VENV)/installed-dev .hadoop
-	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest -n 2 --dist load tests/end_to_end/faults/test_fault_commands.py tests/end_to_end/faults/test_fault_schedules.py
-	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest tests/end_to_end/faults/test_flink_faults.py tests/end_to_end/test_read_everywhere.py
-
-lint: $(VENV)/installed-dev
+lint: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
-$(VENV)/bin/python:
+dev: $(VENV)/installed-dev
+
+peers: .venv-peers/installed $(PEERS:%=.venv-%/installed)
+
+engines: dev
+	tests/support/engines/install.sh .venv-engines $(BIN)/python
+
+hdfs: .hadoop
+
+postgresql:
+	tests/support/install_postgres.sh
+
+chromium:
+	tests/support/install_chromium.sh
+
+everything: dev peers engines hdfs postgresql chromium
+
+dist: dev
+	tests/support/check_release.sh $(BIN)/python dist
+
+container: dev
+	tests/support/engines/install.sh .venv-engines $(BIN)/python prism
+	tests/support/container/build.sh $(CONTAINER)
+	OI_TFRECORD_CONTAINER=$(CONTAINER) tests/support/container/offline.sh $(BIN)/python -m pytest tests/end_to_end/runners/test_container.py
+
+long: dev hdfs
+	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest -n 2 --dist load $(FAULTS)/test_fault_commands.py $(FAULTS)/test_fault_schedules.py
+	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest $(FAULTS)/test_flink_faults.py tests/end_to_end/test_read_everywhere.py
+
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "error: Python 3.11 to 3.13 is needed; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(PACKAGE) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/installed: $(PACKAGE) | $(BIN)/python
+	$(PIP) install --editable .
 	touch $@
 
-$(VENV)/installed-dev: $(PACKAGE) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/installed-test: $(PACKAGE) | $(BIN)/python
+	$(PIP) install --editable '.[test]'
 	touch $@ $(VENV)/installed
+
+$(VENV)/installed-dev: $(PACKAGE) | $(BIN)/python
+	$(PIP) install --editable '.[dev]'
+	touch $@ $(VENV)/installed $(VENV)/installed-test
 
 .venv-peers/installed: tests/support/peers/install.sh $(VENV)/installed-dev
 	tests/support/peers/install.sh .venv-peers $(BIN)/python
@@ -71,4 +114,4 @@ $(PEERS:%=.venv-%/installed): .venv-%/installed: tests/support/peers/install_pee
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers $(PEERS:%=.venv-%) .hadoop .venv-engines $(CONTAINER) $(SAMPLE) build *.egg-info
+	rm -rf $(VENV) .venv-* .hadoop $(CONTAINER) $(SAMPLE) build dist site *.egg-info

@@ -13,23 +13,13 @@ DOWNLOAD = ["aiohttp>=3.10,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
 POSTGRESQL = ["psycopg[binary]>=3.2,<4"]
 STORES = ["apache-beam[gcp,aws,hadoop]", "gcp-storage-emulator", "moto[server]>=5"]
-# Builds of atheris are there for Linux.
+# atheris has builds for Linux only.
 FUZZ = ["atheris>=3,<4; sys_platform == 'linux' and platform_machine == 'x86_64'"]
-TEST = [
-    *READERS,
-    *DOWNLOAD,
-    *STORES,
-    *ARCHIVES,
-    *FUZZ,
-    *POSTGRESQL,
-    "duckdb>=1",
-    "hypothesis>=6",
-    "pandas>=2",
-    "pytest>=8",
-    "pytest-xdist>=3",
-    "selenium>=4.20",
-]
-LINT = ["import-linter>=2", "mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-protobuf"]
+# What `make test` needs on a machine with Python alone.
+TEST = [*DOWNLOAD, *ARCHIVES, "hypothesis>=6", "pytest>=8", "pytest-xdist>=3"]
+# What the tests that `make test` skips there need.
+TEST_ALL = [*TEST, *READERS, *STORES, *FUZZ, *POSTGRESQL, "duckdb>=1", "pandas>=2", "selenium>=4.20"]
+LINT = ["build>=1", "import-linter>=2", "mypy>=1.11", "ruff>=0.6", "twine>=5", "types-PyYAML", "types-protobuf"]
 
 setup(
     name="oi_tfrecord",
@@ -56,6 +46,7 @@ setup(
         "protobuf>=4.25",
         "pyarrow>=15",
         "PyYAML>=6",
+        "tenacity>=8",
     ],
     extras_require={
         "tensorflow": READERS,
@@ -67,7 +58,7 @@ setup(
         "aws": ["apache-beam[aws]"],
         "hadoop": ["apache-beam[hadoop]"],
         "test": TEST,
-        "dev": [*TEST, *LINT],
+        "dev": [*TEST_ALL, *LINT],
     },
     entry_points={
         "console_scripts": [

@@ -4,8 +4,8 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,12 +19,18 @@ from tests.support import postgres_server
 from tests.support.engines.fixtures import engine_release, flink_cluster, local_files  # noqa: F401
 from tests.support.no_skips import EVERYTHING, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
 from tests.support.object_servers import Store, serve
+from tests.support.optional import peer_python, require
+from tests.support.skip_summary import pytest_terminal_summary  # noqa: F401
 from tests.support.slow_store import SlowStore
 
+# A parent such as nohup may ignore SIGINT, and every process that a test starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # `make container` and `make long` run these.
-collect_ignore = [] if os.environ.get("OI_TFRECORD_CONTAINER") else ["test_container.py"]
+collect_ignore = [] if os.environ.get("OI_TFRECORD_CONTAINER") else ["end_to_end/runners/test_container.py"]
 if os.environ.get("OI_TFRECORD_LONG") != "1":
-    collect_ignore += ["test_flink_faults.py", "test_read_everywhere.py"]
+    collect_ignore += ["end_to_end/faults/test_flink_faults.py", "end_to_end/test_read_everywhere.py"]
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -96,12 +102,8 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Converted]:
 
 def in_api(*arguments: str, text: str = "") -> str:
     """Runs a Python program with the Object Detection API."""
-    installed = subprocess.run(
-        [REPOSITORY / "tests" / "support" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
     done = subprocess.run(
-        [installed.stdout.strip().splitlines()[-1], *arguments],
+        [peer_python("peers"), *arguments],
         input=text, capture_output=True, text=True, check=False,
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )  # fmt: skip
@@ -112,13 +114,7 @@ def in_api(*arguments: str, text: str = "") -> str:
 @pytest.fixture(scope="session")
 def od_read() -> Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]:
     """Reads shards with the Object Detection API, installed into an environment of its own."""
-    installed = subprocess.run(
-        [REPOSITORY / "tests" / "support" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    python = installed.stdout.strip().splitlines()[-1]
+    python = str(peer_python("peers"))
 
     def read(label_map: pathlib.Path, shards: list[pathlib.Path], *flags: str) -> tuple[list[dict], dict]:
         command = [python, str(PEER_READER), f"--label_map={label_map}", *flags, *map(str, shards)]
@@ -156,13 +152,13 @@ def exportable(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty object store on the loopback."""
     if request.param == "s3":
-        pytest.importorskip("boto3", reason="the S3 tests need pip install '.[aws]'")
-        pytest.importorskip("moto", reason="the S3 tests need pip install 'moto[server]'")
+        require("boto3")
+        require("moto")
     elif request.param == "gs":
-        pytest.importorskip("google.cloud.storage", reason="the GCS tests need pip install '.[gcp]'")
-        pytest.importorskip("gcp_storage_emulator", reason="the GCS tests need pip install gcp-storage-emulator")
+        require("google.cloud.storage")
+        require("gcp_storage_emulator")
     else:
-        pytest.importorskip("hdfs", reason="the HDFS tests need pip install '.[hadoop]'")
+        require("hdfs")
     with serve(request.param) as made:
         yield made
 

@@ -1,54 +1,45 @@
-"""oi-tfrecord: Open Images to TensorFlow training records.
-
-  oi-tfrecord browse ...     shows a dataset in a web browser
-  oi-tfrecord convert ...    converts a split
-  oi-tfrecord download ...   downloads the images of a split by URL
-  oi-tfrecord export ...     exports records as Parquet or into PostgreSQL
-  oi-tfrecord merge ...      merges datasets under one label map
-  oi-tfrecord report ...     writes a page of charts and counts of a dataset
-  oi-tfrecord resample ...   makes a subset or a fold of a split, or weights for it
-  oi-tfrecord sample ...     generates a small dataset to try it on
-  oi-tfrecord show ...       prints a record, draws its boxes
-  oi-tfrecord verify ...     checks a dataset
-  oi-tfrecord training-config ...   writes what a pipeline.config needs to know of the records
-
-`oi-tfrecord COMMAND --help` prints the flags and full examples.
-"""
+"""`oi-tfrecord COMMAND ...`: runs a command, or prints help or the version."""
 
 import importlib
 import sys
 from collections.abc import Sequence
 
+from oi_tfrecord import __version__
+from oi_tfrecord.cli.command_line import HELP_FLAGS, run_command_line
+from oi_tfrecord.cli.commands import COMMANDS, load_command
+from oi_tfrecord.cli.exit_codes import ExitCode
+from oi_tfrecord.cli.help import format_overview
 from oi_tfrecord.engine.shared_heap import share_freed_memory
 from oi_tfrecord.errors import nearest
 
-COMMANDS = (
-    "browse",
-    "convert",
-    "download",
-    "export",
-    "merge",
-    "report",
-    "resample",
-    "sample",
-    "show",
-    "verify",
-    "training-config",
-)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs `oi-tfrecord COMMAND ...`; returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0
-    command, *rest = arguments
-    if command not in COMMANDS:
-        print(f"error: no command {command!r}{nearest(command, COMMANDS)}", file=sys.stderr)
-        return 1
+    """Runs `oi-tfrecord`.
+
+    Args:
+        arguments: the words after `oi-tfrecord`; those of this process by default.
+
+    Returns:
+        The exit code, one of `ExitCode`.
+    """
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["help"]
+    if name == "help" and rest:
+        name, *rest = rest[0], "--help"
+    if name in ("help", *HELP_FLAGS):
+        print(format_overview(__version__), end="")
+        return ExitCode.DONE
+    if name == "--version":
+        print(f"oi-tfrecord {__version__}")
+        return ExitCode.DONE
+    if name not in COMMANDS:
+        print(f"error: {name!r} is not a command{nearest(name, COMMANDS)}", file=sys.stderr)
+        return ExitCode.FAILED
+    # Before the first import of NumPy and Arrow, which start threads.
     share_freed_memory()
-    return int(importlib.import_module(f"oi_tfrecord.cli.{command.replace('-', '_')}").main(rest))
+    module = importlib.import_module(f"oi_tfrecord.cli.{name.replace('-', '_')}")
+    if hasattr(module, "main"):
+        return int(module.main(rest))
+    return run_command_line(load_command(name), rest)
 
 
 if __name__ == "__main__":

@@ -1,44 +1,56 @@
-"""Generates the sample dataset, in the layout of any release of Open Images.
+"""`oi-tfrecord sample`: generates a small invented dataset."""
 
-oi-tfrecord sample --output_dir=sample
-oi-tfrecord sample --output_dir=sample_v6 --release=v6
-"""
-
+import dataclasses
 import pathlib
-import sys
-from collections.abc import Sequence
 
-from oi_tfrecord.cli.command_line import CommandParser, run_command
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    parser = CommandParser("sample", __doc__)
-    parser.add_argument("--output_dir", type=pathlib.Path, required=True, help="Folder to write to.")
-    parser.add_argument("--release", default="v3", help="Layout of the files: v1 to v7.")
-    parser.add_argument("--train_images", type=int, default=48, help="Images of the train split.")
-    parser.add_argument("--validation_images", type=int, default=12, help="Images of the validation split.")
-    parser.add_argument("--seed", type=int, default=20171116, help="The same seed gives the same bytes.")
-
-    def command() -> int:
-        from oi_tfrecord.openimages.demo.release import generate
-
-        parsed = parser.parse_args(arguments)
-        summary = generate(
-            parsed.output_dir,
-            release=parsed.release,
-            train_images=parsed.train_images,
-            validation_images=parsed.validation_images,
-            seed=parsed.seed,
-        )
-        for split, count in summary.images.items():
-            print(f"{split}: {count} images")
-        for path, rows in summary.rows.items():
-            print(f"{parsed.output_dir / path}: {rows} rows")
-        return 0
-
-    return run_command(command)
+from oi_tfrecord.cli.command import Command, Example
+from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.openimages.demo.layouts import RELEASES
+from oi_tfrecord.settings.allowed_values import Choice, Range
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@dataclasses.dataclass(frozen=True)
+class SampleOptions:
+    """What the sample dataset is."""
+
+    output_dir: str = option(REQUIRED, "Folder to write to.", Group.OUTPUT)
+    release: str = option("v3", "Release whose layout the files have.", Group.RECORDS, Choice(tuple(RELEASES)))
+    train_images: int = option(48, "Images of the train split.", Group.RECORDS, Range(0, 1_000_000))
+    validation_images: int = option(12, "Images of the validation split.", Group.RECORDS, Range(0, 1_000_000))
+    seed: int = option(20171116, "The same seed gives the same bytes.", Group.RECORDS)
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+def run(parsed: ParsedFlags, console: Console) -> int:
+    """Generates the dataset and prints how many images and rows each file has."""
+    from oi_tfrecord.openimages.demo.release import generate
+
+    options = parsed.make(SampleOptions)
+    folder = pathlib.Path(options.output_dir)
+    summary = generate(
+        folder,
+        release=options.release,
+        train_images=options.train_images,
+        validation_images=options.validation_images,
+        seed=options.seed,
+    )
+    for split, count in summary.images.items():
+        console.print_summary(f"{split}: {count} images")
+    for path, rows in summary.rows.items():
+        console.print_summary(f"{folder / path}: {rows} rows")
+    return 0
+
+
+COMMAND = Command(
+    name="sample",
+    examples=(
+        Example("In the layout of V3", "oi-tfrecord sample --output_dir=sample"),
+        Example("In the layout of V6", "oi-tfrecord sample --output_dir=sample_v6 --release=v6"),
+    ),
+    options=(SampleOptions,),
+    run=run,
+)

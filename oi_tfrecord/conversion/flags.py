@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from oi_tfrecord.conversion.dry_run.cost import NO_PRICES, PRICED_REQUESTS, Prices
+from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, PRICED_REQUESTS, Prices, parse_prices
 from oi_tfrecord.engine.beam_flags import check_beam_arguments, is_dataflow, value_of
 from oi_tfrecord.engine.runner_file import read_runner_config
 from oi_tfrecord.errors import ConfigError
@@ -26,8 +26,7 @@ class Command:
         workers: ranges or shards that this machine works on at once; 0 chooses.
         beam_arguments: flags that Beam owns, those of the runner configuration first.
         beam_dry_run: whether to build the job only, as Beam's `--dry_run` does.
-        prices: what `--dry_run` counts with.
-        storage_rate: bytes per second of a machine's storage, for `--dry_run`; 0 has the rate measured.
+        prices: what `--dry_run` multiplies with.
     """
 
     config: ConvertConfig
@@ -35,7 +34,6 @@ class Command:
     beam_arguments: tuple[str, ...]
     beam_dry_run: bool = False
     prices: Prices = NO_PRICES
-    storage_rate: float = 0.0
 
 
 def define_command_flags() -> flags.FlagValues:
@@ -58,18 +56,11 @@ def define_command_flags() -> flags.FlagValues:
         lower_bound=0,
         flag_values=values,
     )
-    for name, of_what in (
-        ("worker_hour_price", "an hour of a core with its memory"),
-        ("shuffle_gb_price", "a shuffled GB"),
-        ("read_requests_price", f"{PRICED_REQUESTS:,} requests that read objects (class B)"),
-        ("write_requests_price", f"{PRICED_REQUESTS:,} requests that write or list objects (class A)"),
-    ):
-        flags.DEFINE_float(name, None, f"Price of {of_what}, for --dry_run to tell the cost.", 0, flag_values=values)
-    flags.DEFINE_float(
-        "storage_mb_per_s",
-        None,
-        "MB per second that reads and writes of a machine share, for --dry_run; without it both are measured.",
-        0.001,
+    flags.DEFINE_list(
+        "prices",
+        [],
+        "Prices for the cost that --dry_run prints: worker_hour=PRICE (a core for an hour), shuffle_gb=PRICE (a GB of "
+        f"rows), reads=PRICE and writes=PRICE ({PRICED_REQUESTS:,} requests to object stores), separated by commas.",
         flag_values=values,
     )
     return values
@@ -120,14 +111,8 @@ def parse_convert(arguments: Sequence[str]) -> Command:
     fields = [field.name for field in dataclasses.fields(ConvertConfig)]
     overrides: dict[str, Any] = {name: values[name].value for name in fields if values[name].value is not None}
     config = read_config(values["config"].value, overrides)
-    prices = Prices(
-        worker_hour=values["worker_hour_price"].value,
-        shuffle_gb=values["shuffle_gb_price"].value,
-        reads=values["read_requests_price"].value,
-        writes=values["write_requests_price"].value,
-    )
-    storage_rate = 1e6 * (values["storage_mb_per_s"].value or 0)
-    return Command(config, int(values["workers"].value or 0), tuple(rest), beam_dry_run, prices, storage_rate)
+    prices = parse_prices(values["prices"].value or ())
+    return Command(config, int(values["workers"].value or 0), tuple(rest), beam_dry_run, prices)
 
 
 def describe_convert_flags() -> str:

@@ -21,7 +21,7 @@ def pack(label_map: LabelMap) -> bytes:
 
 def unpack(packed: bytes) -> LabelMap:
     """Returns the label map that `pack` made into bytes; the same object as the last time if it is the same."""
-    # The lanes of a process need it at the same time.
+    # The threads of a process need it at the same time.
     with _lock:
         if not _last or _last[0][0] != packed:
             _last[:] = [(packed, pickle.loads(packed))]

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.join.batches import partition
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.csv.files import InputFile
@@ -25,7 +25,7 @@ _LARGEST = (1 << 32) - 1
 
 def read_archive(
     job: RangeJob, file: InputFile, on_progress: Callable[[int], None] = lambda size: None
-) -> Iterator[tuple[int, bytes] | RangeResult]:
+) -> Iterator[tuple[int, bytes] | RangeAccount]:
     """Yields the (shard, batch) pairs of an archive's images, then the result of each block of them.
 
     Args:
@@ -43,7 +43,7 @@ def read_archive(
         rows = make_file_rows(block, first, members - first, job, with_names=file.table == Listing.MASK_FILES)
         key = RangeKey(file.table, file.number, index)
         yield from partition(key, rows, job.num_shards, job.finished_shards)
-        yield RangeResult(
+        yield RangeAccount(
             table=str(file.table),
             file=file.number,
             index=index,

@@ -1,101 +1,110 @@
-"""What a conversion tells its user at the start and at the end."""
+"""What a conversion made, in lines for its user: the counts, the files, and all that is wrong."""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import Any
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.plan import ConvertPlan
-from oi_tfrecord.conversion.plan_shards import UNSEEN_IMAGE_BYTES, ShardPlan
 from oi_tfrecord.dataset.coverage import find_losses
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
 from oi_tfrecord.dataset.manifest import too_many_rejects
-from oi_tfrecord.engine.progress_line import format_size
+from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import EngineError, InputError
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.records.sharding import shard_file
 from oi_tfrecord.settings.convert_config import parse_max_rejects
 
-
-def first_shard(plan: ConvertPlan) -> str:
-    """Returns the path of the first shard, for messages."""
-    return storage.join(plan.config.output_dir, shard_file(plan.config.split, 0, plan.num_shards))
+LISTED_LOSSES = 20
+"""Losses that get a line each."""
 
 
-def print_shard_plan(shard_plan: ShardPlan, num_shards: int, place: tuple[str, str], out: TextIO) -> None:
-    """Prints how many shards there will be and why.
+@dataclasses.dataclass(frozen=True)
+class ConversionResult:
+    """What a conversion made.
 
-    Args:
-        shard_plan: the estimate.
-        num_shards: what is used, planned or given.
-        place: the field of the configuration that says where images are, and where the missing one was looked for.
-        out: where to.
+    Attributes:
+        output_dir: folder of the dataset.
+        split: name of the split.
+        num_shards: number of shards.
+        manifest: entry of the split in the manifest.
+        was_complete: whether an earlier run had done it all.
+        resumed_shards: number of shards that an interrupted run had finished.
+        seconds: that this run took.
+        problems: a line for each thing that is wrong.
+        exit_code: of a command: 0, 2 for too many rejects, 3 if rows or images were lost.
     """
-    size, images = shard_plan.output_bytes, f"about {shard_plan.images:,} images"
-    if size:
-        text = (
-            f"{num_shards:,} shards of about {format_size(size / num_shards)}: {images}, "
-            f"{100 * shard_plan.found:.0f} % of them found, {format_size(shard_plan.image_bytes)} each (sampled); "
-            f"output about {format_size(size)}"
-        )
-    elif shard_plan.missing:
-        field, path = place
-        text = (
-            f"{num_shards:,} shards: {images}, none of the {shard_plan.sampled:,} that were looked for is there, as "
-            f"{path}; put them there, or give another --{field}. Shards are planned for "
-            f"{format_size(UNSEEN_IMAGE_BYTES)} an image"
-        )
-    else:
-        text = f"{num_shards:,} shards: {images}, as far as a sample of the tables tells"
-    print(f"plan       {text}", file=out)
+
+    output_dir: str
+    split: str
+    num_shards: int
+    manifest: Mapping[str, Any]
+    was_complete: bool
+    resumed_shards: int
+    seconds: float
+    problems: tuple[str, ...]
+    exit_code: int
+
+    @property
+    def first_shard(self) -> str:
+        """Path of the first shard."""
+        return storage.join(self.output_dir, shard_file(self.split, 0, self.num_shards))
 
 
-def print_summary(plan: ConvertPlan, split: Mapping[str, Any], seconds: float, out: TextIO) -> None:
-    """Prints the counts of a finished conversion and where its files are.
+def summary_lines(result: ConversionResult) -> list[str]:
+    """Returns the counts of a conversion, its files and its warnings as lines of text."""
+    totals = result.manifest["totals"]
+    return [
+        *(["Nothing to do: this conversion is complete."] if result.was_complete else []),
+        f"records    {totals['records']:,} in {totals['shards']:,} shards, {format_size(totals['bytes'])}, "
+        f"{result.seconds:.1f} s",
+        f"           {result.first_shard}{' ...' if result.num_shards > 1 else ''}",
+        *_lines_of_counts_and_files(result),
+    ]
 
-    Args:
-        plan: the conversion.
-        split: its manifest.
-        seconds: that it took.
-        out: where to.
-    """
-    config, totals, images = plan.config, split["totals"], split["images"]
-    if config.dry_run:
-        lines = [f"dry run    {totals['records']:,} records expected, if every image is there; {seconds:.1f} s"]
-    else:
-        lines = [
-            f"records    {totals['records']:,} in {totals['shards']:,} shards, {format_size(totals['bytes'])}, "
-            f"{seconds:.1f} s",
-            f"           {first_shard(plan)}{' ...' if plan.num_shards > 1 else ''}",
-        ]
-    lines.append(
+
+def dry_run_lines(result: ConversionResult) -> list[str]:
+    """Returns the counts of a dry run, its files and its warnings as lines of text."""
+    records = result.manifest["totals"]["records"]
+    return [
+        f"dry run    {records:,} records expected, if every image is there; {result.seconds:.1f} s",
+        *_lines_of_counts_and_files(result),
+    ]
+
+
+def _lines_of_counts_and_files(result: ConversionResult) -> list[str]:
+    entry = result.manifest
+    return [
+        _images_line(entry["images"]),
+        *(_table_line(table, entry["tables"][table]) for table in (*Table, *Listing) if table in entry["tables"]),
+        *(f"{name:<10} {storage.join(result.output_dir, file)}" for name, file in _files(result).items()),
+        *(f"warning    {warning}" for warning in entry["warnings"]),
+    ]
+
+
+def _images_line(images: Mapping[str, Any]) -> str:
+    return (
         f"images     {images['selected']:,} selected, {images['not_selected']:,} not selected, "
         f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}"
     )
-    for table in (*Table, *Listing):
-        if (count := split["tables"].get(table)) is not None:
-            lines.append(
-                f"{table:<14} {count['rows_read']:,} rows read, {count['written']:,} written, "
-                f"{sum(count['rejected'].values()):,} rejected{_by_reason(count['rejected'])}, "
-                f"{sum(count['dropped'].values()):,} left out{_by_reason(count['dropped'])}"
-            )
-    files: tuple[tuple[str, str], ...] = (
-        ("label map", LABEL_MAP_FILE),
-        ("manifest", MANIFEST_FILE),
-        ("rejects", rejects_file(config.split)),
+
+
+def _table_line(table: str, count: Mapping[str, Any]) -> str:
+    return (
+        f"{table:<14} {count['rows_read']:,} rows read, {count['written']:,} written, "
+        f"{sum(count['rejected'].values()):,} rejected{_by_reason(count['rejected'])}, "
+        f"{sum(count['dropped'].values()):,} left out{_by_reason(count['dropped'])}"
     )
-    if attribution := split.get("attribution"):
-        files += (("credits", attribution["file"]),)
-    lines += [f"{name:<10} {storage.join(config.output_dir, file)}" for name, file in files]
-    lines += [f"warning    {warning}" for warning in split["warnings"]]
-    print("\n".join(lines), file=out)
 
 
 def _by_reason(counts: Mapping[str, int]) -> str:
     return f" ({', '.join(f'{reason} {count:,}' for reason, count in counts.items())})" if counts else ""
 
 
-TOLD_LOSSES = 20
-"""Losses that are told one by one."""
+def _files(result: ConversionResult) -> dict[str, str]:
+    files = {"label map": LABEL_MAP_FILE, "manifest": MANIFEST_FILE, "rejects": rejects_file(result.split)}
+    if attribution := result.manifest.get("attribution"):
+        files["credits"] = attribution["file"]
+    return files
 
 
 def find_problems(split: Mapping[str, Any], max_rejects: str, rejects_path: str) -> tuple[int, list[str]]:
@@ -111,14 +120,15 @@ def find_problems(split: Mapping[str, Any], max_rejects: str, rejects_path: str)
     """
     if not split["balanced"]:
         losses = [detail for _, detail in find_losses(split)]
-        told = losses[:TOLD_LOSSES] + [f"... and {len(losses) - TOLD_LOSSES} more"] * (len(losses) > TOLD_LOSSES)
+        more = len(losses) - LISTED_LOSSES
+        listed = losses[:LISTED_LOSSES] + [f"... and {more} more"] * (more > 0)
         remedy = "run the same command with --overwrite, and if it happens again, please report it"
-        return 3, [*told, f"rows or images were lost or doubled, by the runner or a fault of oi_tfrecord: {remedy}"]
+        return 3, [*listed, f"rows or images were lost or doubled, by the runner or a fault of oi_tfrecord: {remedy}"]
     limit, is_percentage = parse_max_rejects(max_rejects)
     if over := too_many_rejects(split, limit, is_percentage):
         over.append(
             f"more rejects than --max_rejects={max_rejects} allows; they are listed in {rejects_path}. "
-            "The records are complete without them: mend the input, or give a higher --max_rejects."
+            "The records are complete without them: correct the input, or give a higher --max_rejects."
         )
     return 2 if over else 0, over
 
@@ -126,9 +136,11 @@ def find_problems(split: Mapping[str, Any], max_rejects: str, rejects_path: str)
 def check_end(split: Mapping[str, Any], max_rejects: str, rejects_path: str) -> Mapping[str, Any]:
     """Returns the manifest if nothing is wrong; the arguments are those of `find_problems`.
 
+    A job that no command waits for calls it, so the error has all lines of `find_problems`.
+
     Raises:
         InputError: too many rejects.
-        EngineError: something was lost. Both tell all that is wrong, for a job that has no other way to tell it.
+        EngineError: rows or images were lost.
     """
     code, problems = find_problems(split, max_rejects, rejects_path)
     if code == 3:

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from oi_tfrecord import storage
+from oi_tfrecord import __version__, storage
+from oi_tfrecord.conversion.finish import FinishJob
 from oi_tfrecord.conversion.plan_classes import ClassPlan, read_classes, read_given
 from oi_tfrecord.conversion.plan_tables import check_rotation, naming_the_release, open_tables
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.shard import ShardJob
+from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.filter_warnings import AskedFor
+from oi_tfrecord.dataset.manifest import TableInput
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.images.values import ImageOptions
 from oi_tfrecord.join.pair_masks import MaskRules
@@ -23,6 +26,7 @@ from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS, Listing, Table
 from oi_tfrecord.records.keys import RECORD_FORMAT, ExtraKeys, RecordLayout
 from oi_tfrecord.settings.allowed_values import UrlKind
+from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources.archive_listing import open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
@@ -33,9 +37,6 @@ from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.url_folders import UrlFolders
 from oi_tfrecord.sources.url_image import check_url_columns
 from oi_tfrecord.sources.urls import UrlSource, fetch_settings
-
-DRY_RUN_FOLDER = "dry_run"
-"""Folder within the output for what a dry run writes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ConvertPlan:
         work: folder of what is unfinished.
         shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's
             shuffle.
-        lanes: ranges or shards that a process works on at once.
+        threads: ranges or shards that a process works on at once.
         fingerprint: what must be equal for a rerun to go on with this conversion.
         warnings: what the user should know of the inputs.
     """
@@ -67,7 +68,7 @@ class ConvertPlan:
     fingerprint: dict[str, object]
     warnings: tuple[str, ...] = ()
     shuffle_folder: str = ""
-    lanes: int = 1
+    threads: int = 1
 
     def with_shards(self, num_shards: int) -> "ConvertPlan":
         """Returns the plan with its number of shards decided."""
@@ -198,8 +199,34 @@ class ConvertPlan:
             hierarchy=self.classes.expanded_by,
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
-            has_spare_cores=self.num_shards < self.lanes,
+            has_spare_cores=self.num_shards < self.threads,
         )
+
+    def finish_job(self) -> FinishJob:
+        """Returns the job of the end of the conversion."""
+        return FinishJob(
+            split=self.config.split,
+            output_dir=self.config.output_dir,
+            work=self.work,
+            inputs=tuple(map(_table_input, self.files_to_read)),
+            about={
+                "oi_tfrecord": __version__,
+                "config": self.config.shaping(),
+                "class_files": dict(self.class_files),
+                "fingerprint": self.fingerprint,
+                "warnings": self.warnings,
+            },
+            asked=self.asked,
+            attribution_csv=self.config.attribution_csv and not self.config.dry_run,
+            dry_run=self.config.dry_run,
+        )
+
+
+def _table_input(file: InputFile) -> TableInput:
+    unit = Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES
+    if isinstance(file.table, Listing):
+        unit = Unit.FILES
+    return TableInput(str(file.table), file.number, file.path, file.size, file.header_lines, file.rows_start, unit)
 
 
 def make_plan(config: ConvertConfig) -> ConvertPlan:
@@ -211,10 +238,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     Raises:
         ConfigError, InputError: naming the field or file to mend.
     """
-    config.check_complete()
-    if config.dry_run:
-        folder = storage.join(config.output_dir, DRY_RUN_FOLDER)
-        config = dataclasses.replace(config, output_dir=folder, overwrite=True)
+    check_complete(config)
     for field in ("images", "image_cache", "url_folders", "mask_files"):
         path = getattr(config, field)
         if path and storage.is_local(path) and not path.startswith("/"):

@@ -16,7 +16,15 @@ from oi_tfrecord.openimages.classes import (
 )
 from oi_tfrecord.openimages.csv.files import find, read_whole
 from oi_tfrecord.openimages.hierarchy import Hierarchy, parse_hierarchy
-from oi_tfrecord.records.label_map import LabelMap, build, decode_pbtxt, reuse, with_relatives
+from oi_tfrecord.records.label_map import (
+    LabelMap,
+    number_classes,
+    reuse_ids,
+    reuse_ids_and_append,
+    sort_by_frequency,
+    with_relatives,
+)
+from oi_tfrecord.records.label_map_file import parse_pbtxt
 from oi_tfrecord.settings.convert_config import ConvertConfig
 
 
@@ -44,7 +52,7 @@ class ClassPlan:
 
     def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
         """Returns the label map, given the usable rows of each MID in the counted table."""
-        label_map = self.label_map or build(self.label_mids, self.descriptions, "frequency", class_rows)
+        label_map = self.label_map or number_classes(sort_by_frequency(self.label_mids, class_rows), self.descriptions)
         return with_relatives(label_map, self.related_by) if self.related_by else label_map
 
 
@@ -102,11 +110,12 @@ def _label_map(
 ) -> LabelMap | None:
     if config.label_map:
         data = read_given("label_map", config.label_map, class_files)
-        existing = decode_pbtxt(data, config.label_map)
-        return reuse(existing, listed, descriptions, append=config.append_classes)
+        existing = parse_pbtxt(data, config.label_map)
+        number = reuse_ids_and_append if config.append_classes else reuse_ids
+        return number(existing, listed, descriptions)
     if config.label_order == "frequency":
         return None
-    return build(listed, descriptions, "mid" if config.label_order == "mid" else "list")
+    return number_classes(sorted(listed) if config.label_order == "mid" else listed, descriptions)
 
 
 def _choose(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from oi_tfrecord.conversion.read_range import RangeJob
+from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected
 from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, is_in, sample_hash
@@ -54,6 +55,33 @@ class ShardPlan:
     def output_bytes(self) -> int:
         """Bytes of all shards."""
         return int(self.images * self.found * self.image_bytes)
+
+
+def describe_shards(shard_plan: ShardPlan, num_shards: int, field: str, path: str) -> str:
+    """Returns a line that says how many shards there will be and why.
+
+    Args:
+        shard_plan: the estimate.
+        num_shards: number of shards that is used, planned or given.
+        field: the field of the configuration that says where images are.
+        path: where the missing image was looked for.
+    """
+    size, images = shard_plan.output_bytes, f"about {shard_plan.images:,} images"
+    if size:
+        text = (
+            f"{num_shards:,} shards of about {format_size(size / num_shards)}: {images}, "
+            f"{100 * shard_plan.found:.0f} % of them found, {format_size(shard_plan.image_bytes)} each (sampled); "
+            f"output about {format_size(size)}"
+        )
+    elif shard_plan.missing:
+        text = (
+            f"{num_shards:,} shards: {images}, none of the {shard_plan.sampled:,} that were looked for is there, as "
+            f"{path}; put them there, or give another --{field}. Shards are planned for "
+            f"{format_size(UNSEEN_IMAGE_BYTES)} an image"
+        )
+    else:
+        text = f"{num_shards:,} shards: {images}, estimated from a sample of the tables"
+    return f"plan       {text}"
 
 
 def plan_shards(

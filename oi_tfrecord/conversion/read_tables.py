@@ -9,9 +9,9 @@ from apache_beam.typehints import KV
 
 from oi_tfrecord.conversion.list_archive import read_archive
 from oi_tfrecord.conversion.read_range import RangeJob, ScanJob, read_table_range
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.engine.progress_reports import READ, SCAN
-from oi_tfrecord.engine.threaded_fn import LaneWorker
+from oi_tfrecord.engine.threaded_fn import ThreadedFn
 from oi_tfrecord.join.shuffle_files import write_batches
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.csv.files import InputFile
@@ -27,20 +27,20 @@ class ReadTables(beam.PTransform):
     """Reads the CSV files of a split, and lists the images of its archives.
 
     Output: `batches` of (shard, batch of rows), unless they go to files, and `results`, one
-    RangeResult per range.
+    RangeAccount per range.
     """
 
-    def __init__(self, job: RangeJob, lanes: int = 1):
+    def __init__(self, job: RangeJob, threads: int = 1):
         """Initializes the instance.
 
         Args:
             job: the conversion.
-            lanes: ranges that a worker process reads at once; more than one needs a shuffle through files, as what goes
-              to a runner would be held meanwhile.
+            threads: ranges that a worker process reads at once. Without a shuffle through files it reads one: what goes
+                to a runner would be held meanwhile.
         """
         super().__init__()
         self._job = job
-        self._lane_count = lanes if job.shuffle_folder else 1
+        self._thread_count = threads if job.shuffle_folder else 1
 
     def expand(self, root):  # type: ignore[no-untyped-def]
         job = self._job
@@ -53,7 +53,9 @@ class ReadTables(beam.PTransform):
             | "CreateQuotedRanges" >> beam.Create([item for item in nominal if needs_scan(item)], reshuffle=True)
             # (table, file number), BlockScan
             | "ScanQuotes"
-            >> beam.ParDo(_ScanQuotes(job.scan_job, self._lane_count)).with_output_types(KV[tuple[str, int], BlockScan])
+            >> beam.ParDo(_ScanQuotes(job.scan_job, self._thread_count)).with_output_types(
+                KV[tuple[str, int], BlockScan]
+            )
             | "GroupByFile" >> beam.GroupByKey()
             # FileRange
             | "ResolveRanges" >> beam.FlatMap(_resolve, job.scan_job)
@@ -71,13 +73,13 @@ class ReadTables(beam.PTransform):
             # what none does (https://github.com/apache/beam/issues/34647).
             | "FlattenRanges" >> beam.Flatten()
             | "SpreadRanges" >> beam.Reshuffle()
-            | "ReadRanges" >> beam.ParDo(_ReadRange(job, self._lane_count)).with_outputs(RESULTS, main=BATCHES)
+            | "ReadRanges" >> beam.ParDo(_ReadRange(job, self._thread_count)).with_outputs(RESULTS, main=BATCHES)
         )
 
 
-class _ScanQuotes(LaneWorker):
-    def __init__(self, job: ScanJob, lanes: int):
-        super().__init__(job.work, SCAN, lanes)
+class _ScanQuotes(ThreadedFn):
+    def __init__(self, job: ScanJob, threads: int):
+        super().__init__(job.work, SCAN, threads)
         self._job = job
 
     def process(self, nominal: FileRange) -> Iterator[object]:
@@ -98,9 +100,9 @@ def _resolve(grouped: tuple[tuple[str, int], Iterable[BlockScan]], job: ScanJob)
 
 
 @beam.typehints.with_output_types(KV[int, bytes])
-class _ReadRange(LaneWorker):
-    def __init__(self, job: RangeJob, lanes: int):
-        super().__init__(job.work, READ, lanes)
+class _ReadRange(ThreadedFn):
+    def __init__(self, job: RangeJob, threads: int):
+        super().__init__(job.work, READ, threads)
         self._job = job
 
     def process(self, item: FileRange | InputFile) -> Iterator[object]:
@@ -121,12 +123,12 @@ class _ReadRange(LaneWorker):
         # An archive takes long; what is passed of it counts at once.
         self._reporter.add_range(0, size, 0)
 
-    def _hand_on(self, items: Iterable[tuple[int, bytes] | RangeResult], in_archive: bool = False) -> Iterator[object]:
+    def _hand_on(self, items: Iterable[tuple[int, bytes] | RangeAccount], in_archive: bool = False) -> Iterator[object]:
         folder = self._job.shuffle_folder
         to_file: list[tuple[int, bytes]] = []
         shuffled_bytes, began = 0, time.thread_time()
         for item in items:
-            if isinstance(item, RangeResult):
+            if isinstance(item, RangeAccount):
                 seconds = time.thread_time() - began
                 item = dataclasses.replace(item, shuffled_bytes=shuffled_bytes, cpu_seconds=seconds)
                 shuffled_bytes, began = 0, time.thread_time()

@@ -125,6 +125,6 @@ class ShardImages:
             yield index, image, self.masks.take(index, loaded_masks)
 
     def counts(self) -> dict[str, int]:
-        """Returns ShardResult.image_counts."""
+        """Returns ShardAccount.image_counts."""
         facts = {name: int(np.count_nonzero(of & self.has_record)) for name, of in self._facts.counted.items()}
         return {name: count for name, count in (self._changes | facts).items() if count}

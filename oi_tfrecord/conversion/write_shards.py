@@ -6,7 +6,7 @@ import apache_beam as beam
 
 from oi_tfrecord.conversion.label_map_side_input import unpack
 from oi_tfrecord.conversion.shard import ShardJob, convert_shard
-from oi_tfrecord.engine.threaded_fn import ShardWorker
+from oi_tfrecord.engine.threaded_fn import ShardFn
 from oi_tfrecord.join.batches import decode
 
 
@@ -17,27 +17,27 @@ class WriteShards(beam.PTransform):
     are read here, after the shuffle, so their bytes never go through one.
     """
 
-    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, lanes: int):
+    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, threads: int):
         """Initializes the instance.
 
         Args:
             job: the conversion.
             label_map: side input with the packed label map.
-            lanes: shards that a worker process does at once.
+            threads: shards that a worker process does at once.
         """
         super().__init__()
         self._job = job
         self._label_map = label_map
-        self._lane_count = lanes
+        self._thread_count = threads
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
         # shard
-        return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._lane_count), self._label_map)
+        return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._thread_count), self._label_map)
 
 
-class _WriteShard(ShardWorker):
-    def __init__(self, job: ShardJob, lanes: int):
-        super().__init__(job.work, lanes)
+class _WriteShard(ShardFn):
+    def __init__(self, job: ShardJob, threads: int):
+        super().__init__(job.work, threads)
         self._job = job
 
     def process(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> Iterator[object]:

@@ -9,7 +9,6 @@ import uuid
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import MANIFEST_FILE
-from oi_tfrecord.storage import beam_filesystem as remote_storage
 
 REPLACED_FILE = MANIFEST_FILE + ".replaced"
 
@@ -43,8 +42,8 @@ def write_manifest(output_dir: str, data: bytes, temporary_folder: str) -> None:
     elif storage.read(path) != data:
         written = storage.join(temporary_folder, f"{MANIFEST_FILE}.{uuid.uuid4().hex}")
         storage.write(written, data, temporary_folder)
-        remote_storage.rename(path, replaced)
-        remote_storage.rename(written, path)
+        storage.rename(path, replaced)
+        storage.rename(written, path)
         storage.delete(replaced)
 
 
@@ -56,7 +55,7 @@ def restore_manifest(output_dir: str) -> None:
     if storage.exists(path):
         storage.delete(replaced)
     else:
-        remote_storage.rename(replaced, path)
+        storage.rename(replaced, path)
 
 
 def delete_manifest(output_dir: str) -> None:

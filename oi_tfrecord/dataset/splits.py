@@ -13,7 +13,8 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import ENTRY_KEYS, LABEL_MAP_FILE, MANIFEST_FILE
 from oi_tfrecord.dataset.manifest_file import read_manifest
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.records.label_map import LabelMap, decode_pbtxt
+from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.label_map_file import parse_pbtxt
 from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, FramingError, read_header, read_records
 
 _SHARD_NAME = re.compile(
@@ -90,9 +91,9 @@ def load_label_map(path: str) -> LabelMap:
     """Returns the label map of a file.
 
     Raises:
-        InputError: if it is none, see `decode_pbtxt`.
+        InputError: if it is none, see `parse_pbtxt`.
     """
-    return decode_pbtxt(storage.read(path), path)
+    return parse_pbtxt(storage.read(path), path)
 
 
 def read_shard(path: str) -> Iterator[tuple[int, bytes]]:

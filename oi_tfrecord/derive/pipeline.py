@@ -7,7 +7,7 @@ import apache_beam as beam
 from oi_tfrecord import storage
 from oi_tfrecord.derive.record_index import index_shard
 from oi_tfrecord.derive.shard import DerivedJob, write_derived_shard
-from oi_tfrecord.engine.threaded_fn import ShardWorker
+from oi_tfrecord.engine.threaded_fn import ShardFn
 
 
 class IndexShards(beam.PTransform):
@@ -16,18 +16,18 @@ class IndexShards(beam.PTransform):
     Input: the root. Output: (source, shard) of each.
     """
 
-    def __init__(self, job: DerivedJob, shards: Sequence[tuple[int, int]], lanes: int):
+    def __init__(self, job: DerivedJob, shards: Sequence[tuple[int, int]], threads: int):
         """Initializes the instance.
 
         Args:
             job: the derived split.
             shards: (source, shard) of those to index.
-            lanes: shards that a worker process does at once.
+            threads: shards that a worker process does at once.
         """
         super().__init__()
         self._job = job
         self._shards = tuple(shards)
-        self._lane_count = lanes
+        self._thread_count = threads
 
     def expand(self, root):  # type: ignore[no-untyped-def]
         return (
@@ -35,7 +35,7 @@ class IndexShards(beam.PTransform):
             # source, shard
             | "CreateShards" >> beam.Create(self._shards, reshuffle=False)
             | "SpreadShards" >> beam.Reshuffle()
-            | "IndexShard" >> beam.ParDo(_IndexShard(self._job, self._lane_count))
+            | "IndexShard" >> beam.ParDo(_IndexShard(self._job, self._thread_count))
         )
 
 
@@ -45,18 +45,18 @@ class WriteDerivedShards(beam.PTransform):
     Input: the root. Output: the number of each shard.
     """
 
-    def __init__(self, job: DerivedJob, shards: Sequence[int], lanes: int):
+    def __init__(self, job: DerivedJob, shards: Sequence[int], threads: int):
         """Initializes the instance.
 
         Args:
             job: the derived split.
             shards: numbers of those to write.
-            lanes: shards that a worker process does at once.
+            threads: shards that a worker process does at once.
         """
         super().__init__()
         self._job = job
         self._shards = tuple(shards)
-        self._lane_count = lanes
+        self._thread_count = threads
 
     def expand(self, root):  # type: ignore[no-untyped-def]
         return (
@@ -64,13 +64,13 @@ class WriteDerivedShards(beam.PTransform):
             # number of the shard
             | "CreateShards" >> beam.Create(self._shards, reshuffle=False)
             | "SpreadShards" >> beam.Reshuffle()
-            | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._lane_count, len(self._shards)))
+            | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._thread_count, len(self._shards)))
         )
 
 
-class _IndexShard(ShardWorker):
-    def __init__(self, job: DerivedJob, lanes: int):
-        super().__init__(job.work, lanes)
+class _IndexShard(ShardFn):
+    def __init__(self, job: DerivedJob, threads: int):
+        super().__init__(job.work, threads)
         self._job = job
 
     def process(self, element: tuple[int, int]) -> Iterator[object]:
@@ -89,11 +89,11 @@ class _IndexShard(ShardWorker):
         return [element]
 
 
-class _WriteShard(ShardWorker):
-    def __init__(self, job: DerivedJob, lanes: int, shards: int):
-        super().__init__(job.work, lanes)
+class _WriteShard(ShardFn):
+    def __init__(self, job: DerivedJob, threads: int, shards: int):
+        super().__init__(job.work, threads)
         self._job = job
-        self._has_spare_cores = shards < lanes
+        self._has_spare_cores = shards < threads
 
     def process(self, shard: int) -> Iterator[object]:
         yield from self.run(self._write, shard)

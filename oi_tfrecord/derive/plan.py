@@ -14,7 +14,8 @@ from oi_tfrecord.derive.shard import DerivedJob
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.example_reader import ExampleError, parse_example
 from oi_tfrecord.records.keys import RECORD_FORMAT
-from oi_tfrecord.records.label_map import LabelMap, format_pbtxt
+from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.records.tfrecord import FramingError
 

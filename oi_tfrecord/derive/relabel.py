@@ -8,7 +8,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.example_reader import Values
 from oi_tfrecord.records.example_writer import bytes_feature, encode_example, float_feature, int64_feature
 from oi_tfrecord.records.keys import LABEL_PAIRS
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, reuse
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, reuse_ids, reuse_ids_and_append
 
 
 def merge_label_maps(label_maps: Sequence[LabelMap], given: LabelMap | None = None) -> LabelMap:
@@ -28,14 +28,14 @@ def merge_label_maps(label_maps: Sequence[LabelMap], given: LabelMap | None = No
     if given is not None:
         # Classes that no dataset has keep their place, so that models of this map fit.
         mids = list(dict.fromkeys(item.name for label_map in (given, *label_maps) for item in label_map.items))
-        reuse(given, mids, {})
+        reuse_ids(given, mids, {})
         return given
     first = label_maps[0]
     names: dict[str, str] = {}
     for label_map in label_maps:
         for item in label_map.items:
             names.setdefault(item.name, item.display_name)
-    merged = reuse(first, list(names), names, append=True)
+    merged = reuse_ids_and_append(first, list(names), names)
     ancestors = _relatives(label_maps, "ancestor_ids")
     descendants = _relatives(label_maps, "descendant_ids")
     ids = merged.id_of

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
-from oi_tfrecord.dataset.accounts import sum_results
+from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
@@ -16,17 +16,15 @@ from oi_tfrecord.dataset.rejects_csv import format_header
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.progress_line import VerifyProgress
+from oi_tfrecord.engine.progress_line import ProgressLine
+from oi_tfrecord.engine.progress_text import RecordsStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
-from oi_tfrecord.engine.threads import default_workers, split_workers
+from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.records.label_map import format_csv, format_pbtxt
+from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.records.sharding import choose_num_shards
 from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES
-
-SMALL_BYTES = 2 << 30
-"""Below this (some seconds) further processes cost more time to start than they save."""
 
 
 def derive(
@@ -109,12 +107,12 @@ def index_sources(plan: DerivedPlan) -> None:
     storage.make_folder(plan.job.index.path)
     todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
     if todo:
-        processes, lanes = _choose_workers(plan, len(todo))
+        processes, threads = _choose_workers(plan, len(todo))
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            VerifyProgress(plan.work, len(todo), "indexed"),
-            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, lanes),
+            ProgressLine(RecordsStatus(plan.work, len(todo), "indexed")),
+            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
         )
         # What was reported while indexing is not of the shards that are written.
         plan.work.clear_temporary()
@@ -145,19 +143,19 @@ def _write_shards(plan: DerivedPlan, finished: set[int]) -> None:
     if finished:
         print(f"Going on: {len(finished)} of {plan.job.num_shards} shards are finished.", file=sys.stderr)
     if todo:
-        processes, lanes = _choose_workers(plan, len(todo))
+        processes, threads = _choose_workers(plan, len(todo))
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            VerifyProgress(plan.work, len(todo), "written"),
-            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, lanes),
+            ProgressLine(RecordsStatus(plan.work, len(todo), "written")),
+            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
         )
 
 
 def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
     """Returns the number of local processes, and of the shards that each does at once."""
-    is_small = sum(source.size for source in plan.sources) < SMALL_BYTES
-    workers = plan.config.workers or default_workers(shards, is_small=is_small)
+    size = sum(source.size for source in plan.sources)
+    workers = plan.config.workers or choose_workers(Work.COPY_RECORDS, size, shards)
     return split_workers(workers, is_local=is_local(plan.config.beam_arguments))
 
 
@@ -165,7 +163,7 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
     """Writes what makes the shards a dataset; the manifest marks it complete."""
     output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
     with _named_errors(plan):
-        totals = sum_results(plan.work, (), range(plan.job.num_shards))
+        totals = sum_accounts((), read_shard_accounts(plan.work, range(plan.job.num_shards)))
     label_map = plan.classes.label_map
     texts = {
         LABEL_MAP_FILE: format_pbtxt(label_map),

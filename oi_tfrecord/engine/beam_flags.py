@@ -7,38 +7,57 @@ from collections.abc import Mapping, Sequence
 from oi_tfrecord.errors import ConfigError, nearest
 
 
-def check_beam_arguments(arguments: Sequence[str], own_flags: Sequence[str]) -> None:
-    """Checks that Beam knows each flag and takes its value; Beam itself only warns of unknown ones.
+def split_beam_arguments(arguments: Sequence[str], own_flags: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Separates Beam's flags from other words, and checks them; Beam itself only warns of unknown flags.
 
     Args:
-        arguments: what is left of the command line.
+        arguments: the command line without our flags.
         own_flags: names of our flags, for the nearest known one.
+
+    Returns:
+        Words that belong to no flag; Beam's flags with their values, as they are given.
 
     Raises:
         ConfigError: naming the first flag that is unknown or has a bad value.
     """
-    if not arguments:
-        return
+    if not any(argument.startswith("-") for argument in arguments):
+        return tuple(arguments), ()
     known = beam_flags()
+    words: list[str] = []
+    flags: list[str] = []
     waiting = ""
     for argument in arguments:
         if not argument.startswith("-"):
-            if not waiting:
-                raise ConfigError("flags", f"{argument!r} is no flag")
-            check_value(waiting.lstrip("-"), argument, known[waiting])
+            if waiting:
+                check_value(waiting.lstrip("-"), argument, known[waiting])
+            (flags if waiting else words).append(argument)
             waiting = ""
             continue
         _check_not_waiting(waiting, known)
-        name, equals, value = argument.partition("=")
-        if name not in known:
-            names = [*(f"--{flag}" for flag in own_flags), *known]
-            raise ConfigError(name.lstrip("-"), f"is no flag of this command or of Beam{nearest(name, names)}")
-        if equals and known[name].nargs == 0:
-            raise ConfigError(name.lstrip("-"), f"takes no value, and {value!r} is given")
-        if equals:
-            check_value(name.lstrip("-"), value, known[name])
-        waiting = name if not equals and known[name].nargs != 0 else ""
+        waiting = _check_flag(argument, known, own_flags)
+        flags.append(argument)
     _check_not_waiting(waiting, known)
+    return tuple(words), tuple(flags)
+
+
+def _check_flag(argument: str, known: Mapping[str, argparse.Action], own_flags: Sequence[str]) -> str:
+    """Checks one flag; returns its name if its value is the next word, else an empty string."""
+    name, equals, value = argument.partition("=")
+    if name not in known:
+        names = [*(f"--{flag}" for flag in own_flags), *known]
+        raise ConfigError(name.lstrip("-"), f"is not a flag of this command or of Beam{nearest(name, names)}")
+    if equals and known[name].nargs == 0:
+        raise ConfigError(name.lstrip("-"), f"takes no value, and {value!r} is given")
+    if equals:
+        check_value(name.lstrip("-"), value, known[name])
+    return name if not equals and known[name].nargs != 0 else ""
+
+
+def check_beam_arguments(arguments: Sequence[str], own_flags: Sequence[str]) -> None:
+    """Checks words that must all be flags of Beam; see `split_beam_arguments`."""
+    words, _ = split_beam_arguments(arguments, own_flags)
+    if words:
+        raise ConfigError("flags", f"{words[0]!r} is not a flag")
 
 
 def _check_not_waiting(name: str, known: Mapping[str, argparse.Action]) -> None:

@@ -1,13 +1,25 @@
-"""Whether a runner would take a job's flags, asked before anything is written."""
+"""Checks that Beam and its runner would take a job's flags, before anything is written."""
 
 import re
 from collections.abc import Sequence
 
-from oi_tfrecord.engine.beam_flags import is_dataflow
+from oi_tfrecord import storage
+from oi_tfrecord.engine.beam_flags import check_beam_arguments, is_dataflow
 from oi_tfrecord.errors import ConfigError
 
 _EXAMPLES = {"project": "PROJECT", "region": "REGION", "temp_location": "gs://BUCKET/tmp"}
 """What a job on Dataflow cannot do without, in the order in which it is named."""
+
+
+def accept_beam_arguments(beam_arguments: Sequence[str]) -> None:
+    """Checks flags of Beam, and has all file systems of this process use them.
+
+    Raises:
+        ConfigError: naming the flag that Beam or its runner would not take.
+    """
+    check_beam_arguments(beam_arguments, ())
+    check_job(beam_arguments)
+    storage.use_options(beam_arguments)
 
 
 def check_job(beam_arguments: Sequence[str]) -> None:

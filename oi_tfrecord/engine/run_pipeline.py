@@ -9,9 +9,8 @@ from typing import Any
 
 from oi_tfrecord.engine.beam_flags import is_local
 from oi_tfrecord.engine.local_worker import keep_told_errors_off_the_log
-from oi_tfrecord.engine.progress_line import ProgressLine
 from oi_tfrecord.errors import EngineError, RunnerError
-from oi_tfrecord.storage.faults import GO_ON, one_line
+from oi_tfrecord.storage.faults import RERUN, one_line
 from oi_tfrecord.storage.optional_imports import without
 
 
@@ -69,14 +68,17 @@ def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job
 
 
 def run_pipeline(
-    beam_arguments: Sequence[str], processes: int, progress: ProgressLine, build: Callable[[Any], Any]
+    beam_arguments: Sequence[str],
+    processes: int,
+    shown: contextlib.AbstractContextManager[object],
+    build: Callable[[Any], Any],
 ) -> None:
-    """Builds a pipeline, runs it to its end and shows how far it is.
+    """Builds a pipeline and runs it to its end.
 
     Args:
         beam_arguments: flags that Beam owns; without `--runner` the pipeline runs on this machine.
         processes: local worker processes.
-        progress: the line to show.
+        shown: block that the run is in, as the one of a progress line.
         build: adds the steps to the pipeline it is given.
 
     Raises:
@@ -97,12 +99,8 @@ def run_pipeline(
     options = KeptOptions(arguments)
     pipeline = Pipeline(runner=make_local_runner(options, processes) if local else None, options=options)
     build(pipeline)
-    progress.start()
-    try:
-        with ended_by_interrupt() if local else contextlib.nullcontext():
-            _run_to_end(pipeline, local)
-    finally:
-        progress.stop()
+    with shown, ended_by_interrupt() if local else contextlib.nullcontext():
+        _run_to_end(pipeline, local)
 
 
 def _run_to_end(pipeline: Any, local: bool) -> None:
@@ -137,4 +135,4 @@ def of_engine(error: Exception) -> EngineError | None:
     if said is None or "Traceback (most recent call last)" in said[1]:
         return None
     remedy = "A worker or a machine may have been lost, or out of memory; the engine's log says more. See to it"
-    return EngineError(one_line(RuntimeError(said[1])), f"{remedy}, {GO_ON}")
+    return EngineError(one_line(RuntimeError(said[1])), f"{remedy}, {RERUN}")

@@ -1,4 +1,4 @@
-"""What the steps that work on whole ranges or shards have in common."""
+"""Base classes of the steps that work on whole ranges or shards."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -8,59 +8,62 @@ from apache_beam.transforms.window import GlobalWindows
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_reports import WRITE, Reporter
 from oi_tfrecord.engine.shared_heap import share_freed_memory
-from oi_tfrecord.engine.threads import Lanes
+from oi_tfrecord.engine.threads import ThreadPool
 
 
-class LaneWorker(beam.DoFn):
-    """Works on several elements at once, and reports how far it is as `self._reporter`."""
+class ThreadedFn(beam.DoFn):
+    """Works on several elements at once, each on its own thread, and reports its progress as `self._reporter`."""
 
-    def __init__(self, work: WorkFolder, stage: str, lanes: int):
-        """Initializes the instance.
+    def __init__(self, work: WorkFolder, stage: str, threads: int):
+        """Starts no thread yet, as the step may be sent to another process.
 
         Args:
-            work: folder that the reports go to.
+            work: folder of the reports.
             stage: SCAN, READ or WRITE.
-            lanes: elements that it works on at once.
+            threads: elements to work on at once.
         """
         self._work = work
         self._stage = stage
-        self._lane_count = lanes
+        self._thread_count = threads
 
     def setup(self) -> None:
+        """Starts the threads."""
         # Worker processes that another runner starts have not done it yet.
         share_freed_memory()
         self._reporter = Reporter(self._work, self._stage)
-        self._lanes: Lanes[Iterable[object]] = Lanes(self._lane_count)
+        self._pool: ThreadPool[Iterable[object]] = ThreadPool(self._thread_count)
 
     def run(self, function: Callable[..., Iterable[object]], *arguments: object) -> Iterator[object]:
-        """Starts a function, which returns outputs, and yields outputs of those that have ended."""
-        for outputs in self._lanes.submit(function, *arguments):
+        """Starts a function that returns outputs, and yields the outputs of functions that have ended."""
+        for outputs in self._pool.submit(function, *arguments):
             yield from outputs
 
     def finish_bundle(self) -> Iterator[object]:
-        for outputs in self._lanes.drain():
+        """Yields the outputs of the functions that still run, when they have ended."""
+        for outputs in self._pool.drain():
             yield from map(_in_global_window, outputs)
 
     def teardown(self) -> None:
-        self._lanes.close()
+        """Ends the threads, and writes the last report."""
+        self._pool.close()
         self._reporter.flush()
 
 
-class ShardWorker(LaneWorker):
+class ShardFn(ThreadedFn):
     """A step whose elements are shards."""
 
-    def __init__(self, work: WorkFolder, lanes: int):
-        """Initializes the instance.
+    def __init__(self, work: WorkFolder, threads: int):
+        """Starts no thread yet.
 
         Args:
-            work: folder that the reports go to.
-            lanes: shards that it works on at once.
+            work: folder of the reports.
+            threads: shards to work on at once.
         """
-        super().__init__(work, WRITE, lanes)
+        super().__init__(work, WRITE, threads)
 
 
 def _in_global_window(output: object) -> object:
-    """Returns what the end of a bundle, which has no element and thus no window of one, may yield."""
+    """Returns an output as the end of a bundle may yield it: no element gives it a window there."""
     if isinstance(output, beam.pvalue.TaggedOutput):
         return beam.pvalue.TaggedOutput(output.tag, _in_global_window(output.value))
     return GlobalWindows.windowed_value(output)

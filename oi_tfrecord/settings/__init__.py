@@ -1,1 +1,1 @@
-"""What a user can choose: the configuration, YAML files, Beam's flags."""
+"""What a user can choose: options, the configuration of a conversion, its YAML files."""

@@ -1,4 +1,4 @@
-"""What the value of a setting may be: the configuration checks by it, the flex template describes it."""
+"""The values that an option takes: options are checked by them, help and the flex template describe them."""
 
 import dataclasses
 import enum
@@ -9,7 +9,7 @@ from oi_tfrecord.errors import ConfigError, nearest
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of some names.
+    """One of several names.
 
     Attributes:
         values: the names.
@@ -17,11 +17,14 @@ class Choice:
 
     values: tuple[str, ...]
 
+    def describe(self) -> str:
+        """Returns the names for the help."""
+        return ", ".join(self.values)
+
     def check(self, field: str, value: str) -> None:
-        """Raises ConfigError, naming the field, if the value is none of them."""
+        """Raises ConfigError, naming the field, if the value is none of the names."""
         if value not in self.values:
-            known = ", ".join(map(str, self.values))
-            raise ConfigError(field, f"{value!r} is none of {known}{nearest(value, self.values)}")
+            raise ConfigError(field, f"{value!r} is none of {self.describe()}{nearest(value, self.values)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,25 +41,35 @@ class Range:
     high: int
     above_low: bool = False
 
+    def describe(self) -> str:
+        """Returns the bounds for the help."""
+        return f"above {self.low} and at most {self.high}" if self.above_low else f"{self.low} to {self.high}"
+
     def check(self, field: str, value: float) -> None:
-        """Raises ConfigError, naming the field, if the value is outside."""
+        """Raises ConfigError, naming the field, if the value is outside the bounds."""
         if self.above_low and not self.low < value <= self.high:
-            raise ConfigError(field, f"{value} is not above {self.low} and at most {self.high}")
+            raise ConfigError(field, f"{value} is not {self.describe()}")
         if not self.low <= value <= self.high:
-            raise ConfigError(field, f"{value} is not within {self.low} to {self.high}")
+            raise ConfigError(field, f"{value} is not within {self.describe()}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A text of a form.
+    """A text of a given form.
 
     Attributes:
         pattern: regular expression that the whole text matches.
-        problem: what is wrong with one that does not.
+        problem: error message for a text that does not match, without the text.
+        form: how the help describes such a text.
     """
 
     pattern: str
     problem: str
+    form: str = ""
+
+    def describe(self) -> str:
+        """Returns the form for the help."""
+        return self.form
 
     def check(self, field: str, value: str) -> None:
         """Raises ConfigError, naming the field, if the text has another form."""
@@ -68,7 +81,7 @@ Allowed = Choice | Range | Text
 
 
 class UrlKind(enum.StrEnum):
-    """Which of an image's files is taken."""
+    """The file of an image that is downloaded."""
 
     ORIGINAL = "original"
     THUMBNAIL = "thumbnail"

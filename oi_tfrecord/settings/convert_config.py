@@ -2,16 +2,17 @@
 
 import dataclasses
 import re
-from typing import Any, get_args
+from typing import Any
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.jpeg_header import MAX_SIDE
 from oi_tfrecord.images.values import CHROMAS, MODES
 from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
-from oi_tfrecord.records.label_map import Order
+from oi_tfrecord.records.label_map import LABEL_ORDERS
 from oi_tfrecord.records.sharding import MAX_SHARDS
-from oi_tfrecord.settings.allowed_values import Allowed, Choice, Range, Text, UrlKind
+from oi_tfrecord.settings.allowed_values import Choice, Range, Text, UrlKind
+from oi_tfrecord.settings.options import Group, check_values, option
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 
@@ -32,11 +33,6 @@ SOURCE_IDS = ("hex", "numeric")
 IMAGE_SOURCES = ("images", "archives", "image_urls", "url_folders")
 
 
-def _setting(default: Any, description: str, allowed: Allowed | None = None, *, shapes_output: bool = True) -> Any:
-    metadata = {"help": description, "allowed": allowed, "shapes_output": shapes_output}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
 @dataclasses.dataclass(frozen=True)
 class ConvertConfig:
     """Everything that decides what a conversion reads and writes.
@@ -47,193 +43,202 @@ class ConvertConfig:
     with `.gz` or `.bz2` added.
     """
 
-    release: str = _setting("", "Name of the release, kept in the manifest.")
-    split: str = _setting(
+    release: str = option("", "Name of the release, kept in the manifest.", Group.INPUTS)
+    split: str = option(
         "",
         "Split to convert: train, validation or test.",
-        Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _"),
+        Group.INPUTS,
+        Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _", "letters, digits, - and _"),
     )
-    data_dir: str = _setting("", "Folder of the CSV and class files.", shapes_output=False)
-    output_dir: str = _setting("", "Folder for records, label map, manifest and rejects.", shapes_output=False)
-    task: str = _setting(
-        "detection", "detection (boxes and labels) or classification (image-level labels only).", Choice(TASKS)
+    data_dir: str = option("", "Folder of the CSV and class files.", Group.INPUTS, shapes_output=False)
+    output_dir: str = option(
+        "", "Folder for records, label map, manifest and rejects.", Group.OUTPUT, shapes_output=False
     )
-    images: str = _setting(
+    task: str = option(
+        "detection",
+        "detection (boxes and labels) or classification (image-level labels only).",
+        Group.RECORDS,
+        Choice(TASKS),
+    )
+    images: str = option(
         "",
         "Path of an image, with {image_id} and, if needed, {split}.",
-        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file"),
+        Group.INPUTS,
+        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file", "a path with {image_id}"),
     )
-    archives: tuple[str, ...] = _setting((), "Archives of the images (tar, tar.gz, zip), patterns with {split}.")
-    image_urls: str = _setting(
-        "", "Download the images from the metadata's URLs: original or thumbnail.", Choice(tuple(UrlKind))
+    archives: tuple[str, ...] = option(
+        (), "Archives of the images (tar, tar.gz, zip), patterns with {split}.", Group.INPUTS
     )
-    image_cache: str = _setting(
+    image_urls: str = option(
+        "", "Download the images from the metadata's URLs: original or thumbnail.", Group.INPUTS, Choice(tuple(UrlKind))
+    )
+    image_cache: str = option(
         "",
         "Local folder that keeps what image_urls downloads.",
-        Text(r"((?!://).)*", "is not a folder of this machine"),
+        Group.INPUTS,
+        Text(r"((?!://).)*", "is not a folder of this machine", "a folder of this machine"),
         shapes_output=False,
     )
-    url_folders: str = _setting("", "Folder of images stored as <first 3 characters>/<base name of OriginalURL>.")
-    fetch_connections: int = _setting(
-        64, "Connections of a worker that downloads, in total.", Range(1, 1024), shapes_output=False
+    url_folders: str = option(
+        "", "Folder of images stored as <first 3 characters>/<base name of OriginalURL>.", Group.INPUTS
     )
-    fetch_per_host: int = _setting(16, "Connections of a worker to one host.", Range(1, 1024), shapes_output=False)
-    fetch_attempts: int = _setting(
-        5, "Requests for an image before it is given up.", Range(1, 100), shapes_output=False
+    fetch_connections: int = option(
+        64, "Connections of a worker to all hosts, for downloads.", Group.EXPERT, Range(1, 1024), shapes_output=False
     )
-    fetch_timeout: float = _setting(300.0, "Bound on one request, in seconds.", Range(1, 86_400), shapes_output=False)
-    metadata: tuple[str, ...] = _setting((), "Names of the metadata CSV (images.csv).")
-    boxes: tuple[str, ...] = _setting((), "Names of the box CSV.")
-    human_labels: tuple[str, ...] = _setting((), "Names of the CSV of human-verified image labels.")
-    machine_labels: tuple[str, ...] = _setting((), "Names of the CSV of machine-generated image labels.")
-    masks: tuple[str, ...] = _setting((), "Names of the CSV of segmentation masks; read with extra_keys masks.")
-    mask_files: str = _setting(
+    fetch_per_host: int = option(
+        16, "Connections of a worker to one host, for downloads.", Group.EXPERT, Range(1, 1024), shapes_output=False
+    )
+    fetch_attempts: int = option(
+        5, "Requests for an image before the download gives up.", Group.EXPERT, Range(1, 100), shapes_output=False
+    )
+    fetch_timeout: float = option(
+        300.0, "Limit of one request, in seconds.", Group.EXPERT, Range(1, 86_400), shapes_output=False
+    )
+    metadata: tuple[str, ...] = option((), "Names of the metadata CSV (images.csv).", Group.INPUTS)
+    boxes: tuple[str, ...] = option((), "Names of the box CSV.", Group.INPUTS)
+    human_labels: tuple[str, ...] = option((), "Names of the CSV of human-verified image labels.", Group.INPUTS)
+    machine_labels: tuple[str, ...] = option((), "Names of the CSV of machine-generated image labels.", Group.INPUTS)
+    masks: tuple[str, ...] = option(
+        (), "Names of the CSV of segmentation masks; read with extra_keys masks.", Group.INPUTS
+    )
+    mask_files: str = option(
         "",
         "Path of a mask, with {mask_path} and, if needed, {split} and {digit}.",
-        Text(r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be one"),
+        Group.INPUTS,
+        Text(
+            r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be the same file", "a path with {mask_path}"
+        ),
     )
-    mask_archives: tuple[str, ...] = _setting((), "Archives of the masks, patterns with {split}.")
-    boxes_without_mask: str = _setting(
-        "drop", "With extra_keys masks: drop boxes without a mask, or give an empty one.", Choice(BOXES_WITHOUT_MASK)
+    mask_archives: tuple[str, ...] = option((), "Archives of the masks, patterns with {split}.", Group.INPUTS)
+    boxes_without_mask: str = option(
+        "drop",
+        "With extra_keys masks: drop boxes without a mask, or give an empty one.",
+        Group.RECORDS,
+        Choice(BOXES_WITHOUT_MASK),
     )
-    class_descriptions: tuple[str, ...] = _setting((), "Names of the CSV of MIDs and display names.")
-    class_list: tuple[str, ...] = _setting((), "Names of the list of classes that make the label map.")
-    driver: str = _setting(
-        "metadata", "Table whose ImageIDs are the images: metadata, boxes or human_labels.", Choice(DRIVERS)
+    class_descriptions: tuple[str, ...] = option((), "Names of the CSV of MIDs and display names.", Group.CLASSES)
+    class_list: tuple[str, ...] = option((), "Names of the list of classes that make the label map.", Group.CLASSES)
+    driver: str = option(
+        "metadata",
+        "Table whose ImageIDs are the images: metadata, boxes or human_labels.",
+        Group.CHOICE,
+        Choice(DRIVERS),
     )
-    select: str = _setting(
-        "boxed", "Images to write: boxed (with a box), labelled (with a box or human label), all.", Choice(SELECTIONS)
+    select: str = option(
+        "boxed",
+        "Images to write: boxed (with a box), labelled (with a box or human label), all.",
+        Group.CHOICE,
+        Choice(SELECTIONS),
     )
-    label_order: str = _setting("list", "Order of label map ids: list, mid or frequency.", Choice(get_args(Order)))
-    label_map: str = _setting("", "Existing label map (.pbtxt) whose ids are kept.")
-    append_classes: bool = _setting(False, "Give classes that label_map lacks the ids after its highest.")
-    hierarchy: tuple[str, ...] = _setting((), "Names of the class hierarchy (bbox_labels_600_hierarchy.json).")
-    hierarchy_use: str = _setting(
+    label_order: str = option(
+        "list", "Order of label map ids: list, mid or frequency.", Group.CLASSES, Choice(LABEL_ORDERS)
+    )
+    label_map: str = option("", "Existing label map (.pbtxt) whose ids are kept.", Group.CLASSES)
+    append_classes: bool = option(
+        False, "Give classes that label_map lacks new ids, after the highest id.", Group.CLASSES
+    )
+    hierarchy: tuple[str, ...] = option(
+        (), "Names of the class hierarchy (bbox_labels_600_hierarchy.json).", Group.CLASSES
+    )
+    hierarchy_use: str = option(
         "expand",
-        "expand boxes and labels by the hierarchy, or name relatives in the label_map.",
+        "expand (add boxes and labels of ancestors) or label_map (write ancestors and descendants into the label map).",
+        Group.CLASSES,
         Choice(HIERARCHY_USES),
     )
-    subset: tuple[str, ...] = _setting((), "Values of the metadata's Subset column to keep; all by default.")
-    classes: tuple[str, ...] = _setting((), "Classes to keep: MIDs, names, or one file with a MID or name per line.")
-    box_sources: tuple[str, ...] = _setting((), "Values of the boxes' Source column to keep; all by default.")
-    exclude_flags: tuple[str, ...] = _setting(
-        (), "Leave out boxes with these flags set: " + ", ".join(FLAGS) + ".", Choice(tuple(FLAGS))
+    subset: tuple[str, ...] = option(
+        (), "Values of the metadata's Subset column to keep; all by default.", Group.CHOICE
     )
-    min_confidence: float = _setting(0.0, "Least confidence of boxes and machine labels, 0 to 1.", Range(0, 1))
-    min_box_side: float = _setting(
-        0.0, "Least shorter side of a box, as a fraction of the image's, 0 to 1.", Range(0, 1)
+    classes: tuple[str, ...] = option(
+        (), "Classes to keep: MIDs, names, or one file with a MID or name per line.", Group.CLASSES
     )
-    image_ids: str = _setting("", "File with the ImageIDs to keep, one per line.")
-    sample: float = _setting(
-        1.0, "Share of the images to keep, chosen by hash, above 0 to 1.", Range(0, 1, above_low=True)
+    box_sources: tuple[str, ...] = option(
+        (), "Values of the boxes' Source column to keep; all by default.", Group.RECORDS
     )
-    max_images: int = _setting(0, "Keep at most this many images, chosen by hash; 0 keeps all.", Range(0, 1 << 48))
-    extra_keys: tuple[str, ...] = _setting(
-        (), "Groups of further keys: " + ", ".join(ExtraKeys) + ".", Choice(tuple(ExtraKeys))
+    exclude_flags: tuple[str, ...] = option(
+        (), "Leave out boxes with these flags set: " + ", ".join(FLAGS) + ".", Group.RECORDS, Choice(tuple(FLAGS))
     )
-    attribution_csv: bool = _setting(False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.")
-    num_shards: int = _setting(0, "Number of shards; 0 plans shards of about 150 MB.", Range(0, MAX_SHARDS))
-    dry_run: bool = _setting(
+    min_confidence: float = option(
+        0.0, "Least confidence of boxes and machine labels, 0 to 1.", Group.RECORDS, Range(0, 1)
+    )
+    min_box_side: float = option(
+        0.0,
+        "Least length of the shorter side of a box, as a fraction of the image's side, 0 to 1.",
+        Group.RECORDS,
+        Range(0, 1),
+    )
+    image_ids: str = option("", "File with the ImageIDs to keep, one per line.", Group.CHOICE)
+    sample: float = option(
+        1.0, "Share of the images to keep, chosen by hash, above 0 to 1.", Group.CHOICE, Range(0, 1, above_low=True)
+    )
+    max_images: int = option(
+        0, "Keep at most this many images, chosen by hash; 0 keeps all.", Group.CHOICE, Range(0, 1 << 48)
+    )
+    extra_keys: tuple[str, ...] = option(
+        (), "Groups of further keys: " + ", ".join(ExtraKeys) + ".", Group.RECORDS, Choice(tuple(ExtraKeys))
+    )
+    attribution_csv: bool = option(
+        False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.", Group.OUTPUT
+    )
+    num_shards: int = option(0, "Number of shards; 0 plans shards of about 150 MB.", Group.OUTPUT, Range(0, MAX_SHARDS))
+    dry_run: bool = option(
         False,
-        "Join, count, time a sample of the images, and tell size, time and cost; write no record.",
+        "Join and count, time a sample of the images, and print size, time and cost; write no record.",
+        Group.RUNNER,
         shapes_output=False,
     )
-    image_mode: str = _setting(
+    image_mode: str = option(
         "copy",
         "copy (check headers, copy bytes), verify (also decode every image) or resize (scale large ones down).",
+        Group.IMAGES,
         Choice(MODES),
     )
-    max_side: int = _setting(0, "With resize: longest side of an image, in pixels; 0 is no bound.", Range(0, MAX_SIDE))
-    pixel_budget: int = _setting(
-        0, "With resize: largest width x height of an image; 0 is no bound.", Range(0, 1 << 40)
+    max_side: int = option(
+        0, "With resize: longest side of an image, in pixels; 0 is no limit.", Group.IMAGES, Range(0, MAX_SIDE)
     )
-    jpeg_quality: int = _setting(95, "Quality of images that are encoded anew, 1 to 100.", Range(1, 100))
-    chroma: str = _setting("4:4:4", "Chroma of images that are encoded anew: 4:4:4, 4:2:2 or 4:2:0.", Choice(CHROMAS))
-    strip_metadata: bool = _setting(False, "Remove EXIF and all other metadata from copied images, pixels untouched.")
-    rotation: str = _setting(
-        "keep", "keep images as stored, or apply the metadata's Rotation to images and boxes.", Choice(ROTATIONS)
+    pixel_budget: int = option(
+        0, "With resize: largest width x height of an image, in pixels; 0 is no limit.", Group.IMAGES, Range(0, 1 << 40)
     )
-    source_id: str = _setting(
-        "hex", "image/source_id: hex (the ImageID) or numeric (below 2^24, for Model Garden).", Choice(SOURCE_IDS)
+    jpeg_quality: int = option(95, "Quality of re-encoded images, 1 to 100.", Group.IMAGES, Range(1, 100))
+    chroma: str = option("4:4:4", "Chroma of re-encoded images: 4:4:4, 4:2:2 or 4:2:0.", Group.IMAGES, Choice(CHROMAS))
+    strip_metadata: bool = option(
+        False, "Remove EXIF and all other metadata from copied images, pixels untouched.", Group.IMAGES
     )
-    max_image_bytes: int = _setting(64 << 20, "Largest image file taken, in bytes.", Range(1, (1 << 31) - (1 << 20)))
-    max_image_pixels: int = _setting(178_956_970, "Largest image taken, in pixels.", Range(1, 1 << 40))
-    max_rejects: str = _setting("1%", "Rejects of a kind allowed: a count, or a percentage.", shapes_output=False)
-    csv_block_mb: int = _setting(32, "Size of the CSV ranges, in MiB; bounds the memory of a reader.", Range(1, 1024))
-    read_threads: int = _setting(
-        0, "Images read at once by a worker; 0 chooses by storage.", Range(0, 1024), shapes_output=False
+    rotation: str = option(
+        "keep",
+        "keep (images as stored) or apply (turn images and boxes by the metadata's Rotation).",
+        Group.IMAGES,
+        Choice(ROTATIONS),
     )
-    overwrite: bool = _setting(False, "Replace what is in output_dir for this split.", shapes_output=False)
+    source_id: str = option(
+        "hex",
+        "image/source_id: hex (the ImageID) or numeric (below 2^24, for Model Garden).",
+        Group.RECORDS,
+        Choice(SOURCE_IDS),
+    )
+    max_image_bytes: int = option(
+        64 << 20,
+        "Largest image file, in bytes; larger ones are rejected.",
+        Group.EXPERT,
+        Range(1, (1 << 31) - (1 << 20)),
+    )
+    max_image_pixels: int = option(
+        178_956_970, "Largest image, in pixels; larger ones are rejected.", Group.EXPERT, Range(1, 1 << 40)
+    )
+    max_rejects: str = option(
+        "1%", "Allowed rejects of each kind: a count, or a percentage.", Group.OUTPUT, shapes_output=False
+    )
+    csv_block_mb: int = option(
+        32, "Size of the CSV ranges, in MiB; bounds the memory of a reader.", Group.EXPERT, Range(1, 1024)
+    )
+    read_threads: int = option(
+        0, "Images read at once by a worker; 0 chooses by storage.", Group.EXPERT, Range(0, 1024), shapes_output=False
+    )
+    overwrite: bool = option(False, "Replace the files of this split in output_dir.", Group.OUTPUT, shapes_output=False)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            allowed, value = field.metadata["allowed"], getattr(self, field.name)
-            if allowed is None or value == field.default:
-                continue
-            for item in value if isinstance(value, tuple) else (value,):
-                allowed.check(field.name, item)
-        if self.append_classes and not self.label_map:
-            raise ConfigError("append_classes", "is of use with label_map only, the map to append to")
+        check_values(self)
         parse_max_rejects(self.max_rejects)
-
-    def check_complete(self) -> None:
-        """Checks that what a conversion cannot do without is there.
-
-        Raises:
-            ConfigError: naming the first field that is missing.
-        """
-        for field in ("split", "data_dir", "output_dir", "class_descriptions"):
-            if not getattr(self, field):
-                raise ConfigError(field, f"is needed; give --{field}")
-        given = [field for field in IMAGE_SOURCES if getattr(self, field)]
-        if not given:
-            raise ConfigError("images", f"is needed; give --images or one of {', '.join(IMAGE_SOURCES[1:])}")
-        if len(given) > 1:
-            raise ConfigError(given[1], f"is one place of the images too many, as {given[0]} is given too")
-        self._check_masks()
-        bounds = {"max_side": self.max_side, "pixel_budget": self.pixel_budget}
-        if self.image_mode == "resize" and not any(bounds.values()):
-            raise ConfigError(
-                "max_side", "is needed with image_mode=resize; give --max_side=1024 or --pixel_budget=300000"
-            )
-        for field, bound in bounds.items():
-            if bound and self.image_mode != "resize":
-                raise ConfigError(field, f"scales no image with image_mode={self.image_mode}; give --image_mode=resize")
-        if self.rotation == "apply" and not self.metadata:
-            raise ConfigError(
-                "metadata", "is needed with rotation=apply, as Rotation is a column of it; give --metadata"
-            )
-        if self.subset and self.driver != Table.METADATA:
-            raise ConfigError(
-                "subset", f"is told by the metadata alone, and driver={self.driver} takes images without it"
-            )
-        if self.image_urls and not self.image_cache:
-            raise ConfigError("image_cache", "is needed with image_urls, so that no image is downloaded twice")
-        if (self.image_urls or self.url_folders) and not self.metadata:
-            raise ConfigError("metadata", f"is needed with {given[0]}, as the URLs are in it; give --metadata")
-        if self.attribution_csv and not self.metadata:
-            raise ConfigError("metadata", "is needed with attribution_csv, as authors are in it; give --metadata")
-        if self.task == "classification" and "boxes" in (self.driver, self.select.replace("boxed", "boxes")):
-            field = "driver" if self.driver == "boxes" else "select"
-            raise ConfigError(field, "asks for boxes, which task=classification does not read; give --select=labelled")
-        if not getattr(self, self.driver):
-            raise ConfigError(self.driver, f"is needed, as it is the driver; give --{self.driver} or another --driver")
-
-    def _check_masks(self) -> None:
-        given = [field for field in MASK_SOURCES if getattr(self, field)]
-        if ExtraKeys.MASKS not in self.extra_keys:
-            if given:
-                raise ConfigError(
-                    given[0], f"is given, but masks are not asked for; add --extra_keys={ExtraKeys.MASKS}"
-                )
-            return
-        if self.task == "classification":
-            raise ConfigError("extra_keys", f"{ExtraKeys.MASKS} are of boxes, which task=classification leaves out")
-        for field in ("masks", "boxes"):
-            if not getattr(self, field):
-                raise ConfigError(field, f"is needed with extra_keys {ExtraKeys.MASKS}; give --{field}")
-        if len(given) != 1:
-            raise ConfigError(MASK_SOURCES[0], f"give either it or {MASK_SOURCES[1]}, the place of the PNG files")
 
     def shaping(self) -> dict[str, Any]:
         """Returns the fields that decide the bytes of the output, for the fingerprint and the manifest."""

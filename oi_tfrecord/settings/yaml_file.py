@@ -1,6 +1,5 @@
-"""Configuration files: YAML with the fields of ConvertConfig, found by path or by the name of a shipped one."""
+"""Configuration files: YAML with the options of ConvertConfig, found by path or by the name of a shipped file."""
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +8,19 @@ import yaml
 
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.options import options_of
 
 
 def read_config(name: str | None, overrides: Mapping[str, Any]) -> ConvertConfig:
-    """Makes the configuration from `--config` and flags; see `find_config` and `load_config`."""
+    """Makes the configuration from `--config` and flags.
+
+    Args:
+        name: value of `--config`, as in `find_config`; None for flags alone.
+        overrides: as in `load_config`.
+
+    Raises:
+        ConfigError: as `find_config` and `load_config`.
+    """
     if name is None:
         return load_config("", "flags", overrides)
     found = find_config(name)
@@ -22,18 +30,18 @@ def read_config(name: str | None, overrides: Mapping[str, Any]) -> ConvertConfig
 def load_config(text: str | bytes, path: str, overrides: Mapping[str, Any]) -> ConvertConfig:
     """Makes the configuration from a YAML file and flags.
 
-    What the key `classification` holds counts if that is the task: classes and label files differ.
+    The key `classification` holds keys that replace those of the file when that is the task.
 
     Args:
         text: contents of the YAML file, in UTF-8 if bytes; empty for none.
-        path: its name, for errors.
-        overrides: field name to value, from flags; they win.
+        path: name of the file, for errors.
+        overrides: option to value, from flags; these win.
 
     Returns:
-        The configuration, checked.
+        The configuration, with each value checked.
 
     Raises:
-        ConfigError: naming the key, and the nearest known one if it is unknown.
+        ConfigError: naming the key, and the nearest known one if the key is unknown.
     """
     try:
         loaded = yaml.safe_load(text) or {}
@@ -41,32 +49,47 @@ def load_config(text: str | bytes, path: str, overrides: Mapping[str, Any]) -> C
         raise ConfigError(path, f"is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(path, "must hold keys and values at the top level")
-    of_classification = loaded.pop("classification", {})
-    if not isinstance(of_classification, dict):
-        raise ConfigError("classification", f"must hold the keys that it changes ({path})")
-    values, changed = _values(loaded, path), _values(of_classification, path)
-    given = _values(overrides, "flags")
+    for_classification = loaded.pop("classification", {})
+    if not isinstance(for_classification, dict):
+        raise ConfigError("classification", f"must hold keys and values ({path})")
+    values, classification_values = _values_of(loaded, path), _values_of(for_classification, path)
+    given = _values_of(overrides, "flags")
     if (values | given).get("task") == "classification":
-        values |= changed
+        values |= classification_values
     return ConvertConfig(**(values | given))
 
 
-def _values(loaded: Mapping[Any, Any], path: str) -> dict[str, Any]:
-    fields = {field.name: field for field in dataclasses.fields(ConvertConfig)}
+def _values_of(loaded: Mapping[Any, Any], path: str) -> dict[str, Any]:
+    """Returns the values of options, checked one by one, also those that a flag replaces."""
+    options = {option.name: option for option in options_of(ConvertConfig)}
     values = {}
     for key, value in loaded.items():
-        if key not in fields:
-            raise ConfigError(str(key), f"is no configuration key ({path}){nearest(str(key), fields)}")
-        values[key] = _typed(key, value, fields[key].default)
+        if key not in options:
+            raise ConfigError(str(key), f"is no configuration key ({path}){nearest(str(key), options)}")
+        values[key] = _to_kind(options[key].kind, value)
+    ConvertConfig(**values)
     return values
+
+
+def _to_kind(kind: type, value: Any) -> Any:
+    """Converts what YAML may write instead of a kind: one text for a list, a whole number for a number or a text."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is tuple and isinstance(value, str):
+        return (value,)
+    if kind is tuple and isinstance(value, list):
+        return tuple(value)
+    return kind(value) if is_number and kind in (float, str) else value
 
 
 def find_config(name: str, kind: str = "") -> pathlib.Path:
     """Returns the file of `--config`: a path, or the name of a configuration shipped with the package.
 
     Args:
-        name: as given.
-        kind: folder of the shipped ones within `configs`, empty for those of releases.
+        name: the path or the name.
+        kind: folder of the shipped configurations within `configs`; empty for those of releases.
+
+    Returns:
+        Path of the file.
 
     Raises:
         ConfigError: when there is no such file.
@@ -91,26 +114,3 @@ def shipped_configs(kind: str = "") -> list[str]:
 def _shipped_folders(kind: str) -> list[pathlib.Path]:
     here = pathlib.Path(__file__).parents[1]
     return [folder / kind for folder in (here / "configs", here.parent / "configs") if folder.is_dir()]
-
-
-def _typed(key: str, value: Any, default: Any) -> Any:
-    if isinstance(default, bool):
-        if isinstance(value, bool):
-            return value
-        raise ConfigError(key, f"{value!r} is not true or false")
-    if isinstance(default, int):
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        raise ConfigError(key, f"{value!r} is not a whole number")
-    if isinstance(default, float):
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-        raise ConfigError(key, f"{value!r} is not a number")
-    if isinstance(default, tuple):
-        items = [value] if isinstance(value, str) else value
-        if isinstance(items, (list, tuple)) and all(isinstance(item, str) for item in items):
-            return tuple(items)
-        raise ConfigError(key, f"{value!r} is not a list of texts")
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return str(value)
-    raise ConfigError(key, f"{value!r} is not a text")

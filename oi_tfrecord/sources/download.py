@@ -6,15 +6,17 @@ import contextlib
 import csv
 import dataclasses
 import functools
+import io
 import os
 import pathlib
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 import numpy as np
 
-from oi_tfrecord.engine.progress_line import format_size
+from oi_tfrecord import storage
+from oi_tfrecord.engine.progress_line import ProgressLine
+from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
@@ -25,8 +27,8 @@ from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import ConvertConfig, parse_max_rejects
-from oi_tfrecord.sources.download_cache import ImageCache, remove_stale, write_whole
-from oi_tfrecord.sources.download_progress import DownloadCounts, DownloadLine
+from oi_tfrecord.sources.download_cache import ImageCache, remove_stale, write_file
+from oi_tfrecord.sources.download_progress import DownloadCounts, DownloadStatus
 from oi_tfrecord.sources.http_client import Fetcher
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings
 from oi_tfrecord.sources.url_folders import url_file
@@ -152,11 +154,11 @@ def download(job: DownloadJob, max_rejects: str, out: TextIO, err: TextIO) -> in
         remove_stale(folder)
     job.temporary.mkdir(parents=True, exist_ok=True)
     total = count_images(job.files)[0]
-    line = DownloadLine(counts, total if job.image_ids is None else min(total, len(job.image_ids)), out=err)
+    total = total if job.image_ids is None else min(total, len(job.image_ids))
     try:
-        _download(job, counts, line)
+        with ProgressLine(DownloadStatus(counts, total), err):
+            _download(job, counts)
     finally:
-        line.stop()
         with contextlib.suppress(OSError):
             job.temporary.rmdir()
     _print_summary(job, counts, out)
@@ -172,8 +174,7 @@ def download(job: DownloadJob, max_rejects: str, out: TextIO, err: TextIO) -> in
     return 0
 
 
-def _download(job: DownloadJob, counts: DownloadCounts, line: DownloadLine) -> None:
-    line.start()
+def _download(job: DownloadJob, counts: DownloadCounts) -> None:
     with Fetcher(job.settings) as fetcher, _lists(job) as (successes, failures):
         for row, rejected in _results(job, fetcher, counts):
             if rejected is None:
@@ -216,7 +217,7 @@ async def _to_file(
         if await fetcher.run(lambda: job.is_there(path, urls)):
             counts.kept += 1
             return None
-        data = await load_image(fetcher, job.cache, job.kind, urls, lambda data: write_whole(path, data, job.temporary))
+        data = await load_image(fetcher, job.cache, job.kind, urls, lambda data: write_file(path, data, job.temporary))
     except ImageRejected as rejected:
         counts.failed[rejected.reason] += 1
         return rejected
@@ -229,24 +230,22 @@ async def _to_file(
 def _lists(job: DownloadJob) -> Iterator[tuple["csv.DictWriter[Any]", "csv.DictWriter[Any]"]]:
     """Yields the writers of the lists, which appear when the block ends without an error."""
     columns = [name for name in job.files[0].names if name not in FAILURE_COLUMNS]
-    with contextlib.ExitStack() as stack:
-        writers, files = [], []
-        for name, more in ((SUCCESS_FILE, ()), (FAILURES_FILE, FAILURE_COLUMNS)):
-            temporary = job.temporary / uuid.uuid4().hex
-            stream = stack.enter_context(open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline=""))
-            writer = csv.DictWriter(stream, [*columns, *more], extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writers.append(writer)
-            files.append((stream, temporary, job.output_dir / name))
-        try:
-            yield writers[0], writers[1]
-        except BaseException:
-            for _, temporary, _ in files:
-                temporary.unlink()
-            raise
-        for stream, temporary, path in files:
-            stream.close()
-            os.replace(temporary, path)
+    with (
+        _list(job, SUCCESS_FILE, columns) as successes,
+        _list(job, FAILURES_FILE, [*columns, *FAILURE_COLUMNS]) as failures,
+    ):
+        yield successes, failures
+
+
+@contextlib.contextmanager
+def _list(job: DownloadJob, name: str, columns: Sequence[str]) -> Iterator["csv.DictWriter[Any]"]:
+    with (
+        storage.create(str(job.output_dir / name), str(job.temporary)) as stream,
+        io.TextIOWrapper(io.BufferedWriter(stream), "utf-8", "surrogateescape", newline="") as text,
+    ):
+        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        yield writer
 
 
 def _print_summary(job: DownloadJob, counts: DownloadCounts, out: TextIO) -> None:

@@ -12,7 +12,8 @@ import hashlib
 import os
 import pathlib
 import time
-import uuid
+
+from oi_tfrecord import storage
 
 _STALE_SECONDS = 86_400
 
@@ -47,8 +48,8 @@ class ImageCache:
         except FileNotFoundError:
             kept = False
         if not kept:
-            self._write(content, data)
-        self._write(self._named(key), f"{digest} {len(data)}\n".encode())
+            write_file(content, data, self.temporary)
+        write_file(self._named(key), f"{digest} {len(data)}\n".encode(), self.temporary)
 
     @property
     def temporary(self) -> pathlib.Path:
@@ -62,15 +63,12 @@ class ImageCache:
     def _content(self, digest: str) -> pathlib.Path:
         return self.folder / "contents" / digest[:3] / digest
 
-    def _write(self, path: pathlib.Path, data: bytes) -> None:
-        write_whole(path, data, self.temporary)
-
 
 def remove_stale(temporary_folder: pathlib.Path, now: float | None = None) -> None:
     """Deletes what processes that were killed a day ago or longer left half written.
 
     Args:
-        temporary_folder: as of `write_whole`; it need not be there.
+        temporary_folder: as of `write_file`; it need not be there.
         now: seconds since the epoch; None is the present.
     """
     now = time.time() if now is None else now
@@ -81,25 +79,12 @@ def remove_stale(temporary_folder: pathlib.Path, now: float | None = None) -> No
                     os.unlink(entry.path)
 
 
-def write_whole(path: pathlib.Path, data: bytes, temporary_folder: pathlib.Path) -> None:
-    """Writes a local file that appears under its name only when it is complete.
-
-    Args:
-        path: its name; its folder is made if need be.
-        data: its bytes.
-        temporary_folder: folder on the same disk for the file while it is written, made if need be.
-    """
-    temporary = temporary_folder / uuid.uuid4().hex
+def write_file(path: pathlib.Path, data: bytes, temporary_folder: pathlib.Path) -> None:
+    """Writes a local file as `storage.write` does, and makes the folders that are missing."""
     try:
-        try:
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-        except FileNotFoundError:
-            temporary_folder.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+        storage.write(str(path), data, str(temporary_folder))
+    except FileNotFoundError:
+        # Folders are almost always there, so looking for them first would cost more.
+        temporary_folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        storage.write(str(path), data, str(temporary_folder))

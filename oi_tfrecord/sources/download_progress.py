@@ -1,12 +1,11 @@
-"""How far a download is: one line, written over on a terminal."""
+"""What a download counts, and what its progress line says."""
 
 import collections
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Protocol, TextIO
 
-from oi_tfrecord.engine.progress_line import StatusLine
+from oi_tfrecord.engine.progress_reports import REPORT_SECONDS
 
 
 @dataclasses.dataclass
@@ -25,51 +24,34 @@ class DownloadCounts:
         return self.failed.total()
 
 
-class Counts(Protocol):
-    """What a download counts."""
+@dataclasses.dataclass
+class DownloadStatus:
+    """Says how far a download is.
 
-    downloaded: int
-    kept: int
-    size: int
+    Attributes:
+        counts: rise meanwhile.
+        total: images, estimated.
+        clock: seconds.
+    """
 
-    @property
-    def failures(self) -> int:
-        """Images that failed."""
+    counts: DownloadCounts
+    total: int
+    clock: Callable[[], float] = time.monotonic
+    seconds: float = REPORT_SECONDS
 
-
-class DownloadLine(StatusLine):
-    """Prints the line until it is stopped; in a log, a line every half minute."""
-
-    def __init__(
-        self,
-        counts: Counts,
-        total: int,
-        out: TextIO,
-        clock: Callable[[], float] = time.monotonic,
-    ):
-        """Initializes the instance.
-
-        Args:
-            counts: what is printed; they rise meanwhile.
-            total: images, estimated.
-            out: where to print.
-            clock: seconds.
-        """
-        super().__init__(out, framed=False)
-        self._counts = counts
-        self._total = total
-        self._clock = clock
-        self._begun = clock()
+    def __post_init__(self) -> None:
+        self._begun = self.clock()
 
     def text(self) -> str:
         """Returns the line for now."""
-        counts = self._counts
-        elapsed = max(self._clock() - self._begun, 1e-3)
-        asked = counts.downloaded + counts.failures
-        done = asked + counts.kept
-        # What was there takes no time, so that it tells nothing of the rest.
-        left = f", {elapsed * (self._total - done) / asked / 60:,.0f} min left" if asked and done < self._total else ""
+        counts = self.counts
+        elapsed = max(self.clock() - self._begun, 1e-3)
+        requested = counts.downloaded + counts.failures
+        done = requested + counts.kept
+        # Images that were there before took no time, so the rest is estimated without them.
+        rest = self.total - done
+        left = f", {elapsed * rest / requested / 60:,.0f} min left" if requested and rest > 0 else ""
         return (
-            f"{done:,} of about {max(self._total, done):,} images, {asked / elapsed:,.0f} images/s, "
+            f"{done:,} of about {max(self.total, done):,} images, {requested / elapsed:,.0f} images/s, "
             f"{counts.size / elapsed / 1e6:,.1f} MB/s, {counts.failures:,} failed{left}"
         )

@@ -9,9 +9,9 @@ import asyncio
 import atexit
 import concurrent.futures
 import dataclasses
+import functools
 import importlib.util
 import os
-import random
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from oi_tfrecord import __version__
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, MayPassError, next_wait
+from oi_tfrecord.storage.retry import retry_async
 
 QUEUE = 1024
 """Unfinished tasks of one client; `submit` waits while there are so many."""
@@ -51,11 +52,10 @@ class Fetcher:
     def __init__(self, settings: FetchSettings):
         """Raises ConfigError if the HTTP library is not installed."""
         check_installed()
-        from oi_tfrecord.sources import http_request as fetch_request
+        from oi_tfrecord.sources import http_request
 
-        self._request = fetch_request
+        self._request = http_request
         self._settings = settings
-        self._random = random.Random(settings.seed)
         self._free = threading.BoundedSemaphore(QUEUE)
         self._workers = concurrent.futures.ThreadPoolExecutor(_THREADS, "fetch")
         self._hosts: dict[tuple[str, str | None, int | None], _Host] = {}
@@ -99,7 +99,6 @@ class Fetcher:
         Raises:
             FetchRejected: when it failed for good, or too often.
         """
-        loop, policy = self._loop, self._settings.retry
 
         async def judge(data: bytes) -> str:
             return await self.run(lambda: accept(data))
@@ -111,29 +110,12 @@ class Fetcher:
         host = self._hosts.setdefault(
             (target.scheme, target.host, target.port), _Host(asyncio.Semaphore(self._settings.per_host))
         )
-        requests = failures = 0
-        waited = 0.0
-        while True:
-            waited += await self._wait_for(host, waited, url)
-            # The host first: whoever waits for a busy host must not hold a place that others could use.
-            async with host.slots, self._slots:
-                if host.resume_at > loop.time():
-                    continue
-                requests += 1
-                try:
-                    return await self._request.request(self._session, self._settings, url, judge, size, mismatch)
-                except MayPassError as error:
-                    failure = error
-            failures += failure.retry_after is None
-            wait = next_wait(policy, failures, waited, failure.retry_after, self._random)
-            if failure.retry_after is not None:
-                host.resume_at = max(host.resume_at, loop.time() + failure.retry_after)
-            if wait is None:
-                again = f", which asks to wait {failure.retry_after:,.0f} s" if failure.retry_after is not None else ""
-                times = f"{requests} attempt{'s' * (requests > 1)}"
-                raise FetchRejected(failure.reason, f"{failure.detail} ({times}{again}): {url}", failure.status)
-            await asyncio.sleep(wait)
-            waited += wait
+        request = functools.partial(self._request.request, self._session, self._settings, url, judge, size, mismatch)
+        turns = _Turns(host, self._slots, self._settings, url, request)
+        try:
+            return await retry_async(turns.send, _may_pass, self._settings.retry)
+        except MayPassError as failure:
+            raise turns.rejected(failure) from failure
 
     def close(self) -> None:
         """Ends all tasks and connections."""
@@ -175,17 +157,74 @@ class Fetcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._session.close()
 
-    async def _wait_for(self, host: _Host, waited: float, url: str) -> float:
-        """Waits until a host wants to be asked again; returns for how long it did."""
-        total = 0.0
-        while (pause := host.resume_at - self._loop.time()) > 0:
-            if waited + total + pause > self._settings.retry.max_wait:
-                raise FetchRejected(
-                    Reject.DOWNLOAD_FAILED, f"not asked, as its host asks to wait {pause:,.0f} s: {url}", 0
-                )
-            await asyncio.sleep(pause)
-            total += pause
-        return total
+
+@dataclasses.dataclass
+class _Turns:
+    """The requests for one URL, each sent when its host accepts requests.
+
+    Attributes:
+        host: the host of the URL.
+        slots: bound on the open connections of the client.
+        settings: those of the client.
+        url: the URL.
+        request: sends the request once.
+        requests: how many were sent.
+        waited: seconds waited because the host asked to.
+        refusal: the last answer in which the host asked to wait.
+    """
+
+    host: _Host
+    slots: asyncio.Semaphore
+    settings: FetchSettings
+    url: str
+    request: Callable[[], Coroutine[Any, Any, bytes]]
+    requests: int = 0
+    waited: float = 0.0
+    refusal: MayPassError | None = None
+
+    async def send(self) -> bytes:
+        """Sends the request when the host accepts it, and again as often as the host only asks to wait.
+
+        Raises:
+            MayPassError: if the request failed, and the host did not say when to come back.
+            FetchRejected: if it failed for good, or the host asks to wait too long.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wait_for_host()
+            # The host first: a request that waits for a busy host must not hold a place that others could use.
+            async with self.host.slots, self.slots:
+                if self.host.resume_at > loop.time():
+                    continue
+                self.requests += 1
+                try:
+                    return await self.request()
+                except MayPassError as failure:
+                    if not failure.retry_after:
+                        raise
+                    self.refusal = failure
+                    self.host.resume_at = max(self.host.resume_at, loop.time() + failure.retry_after)
+
+    def rejected(self, failure: MayPassError, pause: str = "") -> FetchRejected:
+        """Returns the final error for the last failure."""
+        times = f"{self.requests} attempt{'s' * (self.requests > 1)}"
+        return FetchRejected(failure.reason, f"{failure.detail} ({times}{pause}): {self.url}", failure.status)
+
+    async def _wait_for_host(self) -> None:
+        loop = asyncio.get_running_loop()
+        while (pause := self.host.resume_at - loop.time()) > 0:
+            wait = next_wait(pause, self.waited, self.settings)
+            if wait is None and self.refusal is not None:
+                raise self.rejected(self.refusal, f"; its host asks to wait {pause:,.0f} s")
+            if wait is None:
+                detail = f"not requested, as its host asks to wait {pause:,.0f} s: {self.url}"
+                raise FetchRejected(Reject.DOWNLOAD_FAILED, detail, 0)
+            await asyncio.sleep(wait)
+            self.waited += wait
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, MayPassError)
 
 
 _shared: dict[tuple[int, FetchSettings], Fetcher] = {}

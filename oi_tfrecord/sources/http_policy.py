@@ -1,6 +1,6 @@
-"""What an answer to a download means: take it, try again after a while, or give up. Pure.
+"""What an answer to a download means: take it, send the request again later, or give up. Pure functions.
 
-Nothing here opens a connection; `fetch` does, and asks here what to do next.
+Nothing here opens a connection; `http_client` and `http_request` do.
 """
 
 import base64
@@ -17,6 +17,7 @@ import urllib.parse
 from oi_tfrecord.images import jpeg_header as jpeg
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.storage.retry import RetryPolicy
 
 GONE = frozenset((404, 410))
 """Statuses that say the image is no longer at its URL."""
@@ -34,23 +35,6 @@ _MAX_SECONDS = 10**9
 
 
 @dataclasses.dataclass(frozen=True)
-class RetryPolicy:
-    """When a download is tried again.
-
-    Attributes:
-        attempts: requests per URL, those told to wait by the server not counted, at least 1.
-        base_delay: bound on the first wait, in seconds; it doubles with each failure.
-        max_delay: bound on every wait that the server did not ask for, in seconds.
-        max_wait: bound on the sum of the waits for one URL, in seconds.
-    """
-
-    attempts: int = 5
-    base_delay: float = 1.0
-    max_delay: float = 60.0
-    max_wait: float = 900.0
-
-
-@dataclasses.dataclass(frozen=True)
 class FetchSettings:
     """How a client behaves.
 
@@ -61,8 +45,8 @@ class FetchSettings:
         read_seconds: bound on the silence between two pieces of an answer.
         total_seconds: bound on one attempt, so that an answer in drips ends.
         max_bytes: largest answer taken.
-        retry: when a download is tried again.
-        seed: of the jitter.
+        max_wait: bound on the sum of the waits that a host asks for, for one URL, in seconds.
+        retry: when a download is tried again; requests that the host answers with a wait do not count.
     """
 
     connections: int = 64
@@ -71,8 +55,8 @@ class FetchSettings:
     read_seconds: float = 30.0
     total_seconds: float = 300.0
     max_bytes: int = 64 << 20
+    max_wait: float = 900.0
     retry: RetryPolicy = dataclasses.field(default_factory=RetryPolicy)
-    seed: int = 0
 
 
 class FetchRejected(ImageRejected):
@@ -94,44 +78,20 @@ class MayPassError(Exception):
         self.reason = reason or Reject.DOWNLOAD_FAILED
 
 
-def backoff(policy: RetryPolicy, failures: int, generator: random.Random) -> float:
-    """Returns how long to wait after a failure: exponential backoff with full jitter.
-
-    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: a uniform
-    draw from zero to the bound spreads clients that failed together better than a wait of half
-    its size plus jitter.
+def next_wait(pause: float, waited: float, settings: FetchSettings) -> float | None:
+    """Returns how long to wait for a host that asks to be left alone.
 
     Args:
-        policy: the bounds.
-        failures: failures so far, from 1.
-        generator: source of the jitter.
+        pause: seconds until the host accepts requests again.
+        waited: seconds that this URL has waited for its host so far.
+        settings: the bound on the sum, and on the jitter.
 
     Returns:
-        Seconds in [0, min(max_delay, base_delay * 2 ** (failures - 1))].
+        Seconds, at least `pause`; None if the sum of the waits would exceed `max_wait`.
     """
-    return generator.uniform(0.0, min(policy.max_delay, policy.base_delay * 2.0 ** min(failures - 1, 62)))
-
-
-def next_wait(
-    policy: RetryPolicy, failures: int, waited: float, retry_after: float | None, generator: random.Random
-) -> float | None:
-    """Decides what follows a failure that may pass.
-
-    Args:
-        policy: the bounds.
-        failures: failures so far for which the server named no wait.
-        waited: seconds waited for this URL so far.
-        retry_after: seconds that the server asks to wait, None if it does not ask.
-        generator: source of the jitter.
-
-    Returns:
-        Seconds to wait before the next attempt, never less than the server asks; None to give up.
-    """
-    if retry_after is None:
-        return backoff(policy, failures, generator) if failures < policy.attempts else None
-    # The jitter keeps all that were told the same moment from coming back at once.
-    wait = retry_after + generator.uniform(0.0, min(policy.base_delay, retry_after))
-    return wait if waited + wait <= policy.max_wait else None
+    # The jitter keeps all that wait for the same moment from coming back at once.
+    wait = pause + random.uniform(0.0, min(settings.retry.base_delay, pause))
+    return wait if waited + wait <= settings.max_wait else None
 
 
 def parse_retry_after(text: str | None, now: datetime.datetime) -> float | None:

@@ -14,9 +14,10 @@ from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources.download_cache import ImageCache, remove_stale
 from oi_tfrecord.sources.http_client import shared_fetcher
-from oi_tfrecord.sources.http_policy import FetchSettings, RetryPolicy
+from oi_tfrecord.sources.http_policy import FetchSettings
 from oi_tfrecord.sources.protocol import ShardImages
 from oi_tfrecord.sources.url_image import URL_COLUMNS, joined_image_urls, load_image, sample_image_urls
+from oi_tfrecord.storage.retry import RetryPolicy
 
 AHEAD_BYTES = 64 << 20
 """Bound on the bytes of images of a shard that were fetched and not yet asked for."""

@@ -1,196 +1,144 @@
-"""Files on Beam's filesystems, such as gs://, s3:// and hdfs://; `storage` is for those of any kind.
+"""Files on Beam's filesystems, such as gs://, s3:// and hdfs://, and reads of object stores past them.
 
-Beam is imported when the first of them is used.
+Beam is imported when the first of these files is used.
 """
 
 import contextlib
+import dataclasses
 import io
 import posixpath
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, TypeVar
 
 from oi_tfrecord.storage import object_store
-from oi_tfrecord.storage.faults import retried, unreachable, unusable
+from oi_tfrecord.storage.faults import may_pass
+from oi_tfrecord.storage.object_store import ObjectStore
 from oi_tfrecord.storage.optional_imports import import_filesystems
-from oi_tfrecord.storage.paths import FileInfo
+from oi_tfrecord.storage.paths import FileInfo, temporary_path
+from oi_tfrecord.storage.retry import RetryPolicy, retry
 
 ATOMIC_CREATE = ("gs://", "s3://")
 """Schemes whose files appear whole when they are closed, so that no temporary name is needed."""
 
+RETRY = RetryPolicy(attempts=5, base_delay=2.0)
+"""For WebHDFS: its client sends a failed request once only."""
+
 _COMPARED_BYTES = 8 << 20
+
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass
+class _Process:
+    """What this process knows of Beam's flags.
+
+    Attributes:
+        flags: set by `use_options`.
+        has_new_flags: whether Beam's filesystems do not have these flags yet.
+        stores: the object stores that were opened with the flags, by scheme.
+    """
+
+    flags: tuple[str, ...] = ()
+    has_new_flags: bool = False
+    stores: dict[str, ObjectStore] = dataclasses.field(default_factory=dict)
+
+
+_process = _Process()
+
+_lock = threading.RLock()
 
 
 def use_options(beam_arguments: Sequence[str]) -> None:
     """Sets Beam's flags, among them those of filesystems, for this process."""
-    _given[:] = beam_arguments
-    _pending[:] = [list(beam_arguments)]
-    object_store.forget_clients()
+    with _lock:
+        _process.flags = tuple(beam_arguments)
+        _process.has_new_flags = True
+        _process.stores = {}
 
 
 def given_options() -> tuple[str, ...]:
     """Returns the flags that `use_options` set last in this process."""
-    return tuple(_given)
-
-
-_given: list[str] = []
-
-_pending: list[list[str]] = []
-
-_options_lock = threading.Lock()
-
-
-def _filesystems():  # type: ignore[no-untyped-def]
-    from apache_beam.io.filesystems import FileSystems
-
-    with _options_lock:
-        import_filesystems()
-        if _pending:
-            from apache_beam.options.pipeline_options import PipelineOptions
-
-            FileSystems.set_options(PipelineOptions(_pending.pop()))
-    return FileSystems
-
-
-def _options_of_filesystems() -> Any:
-    """Returns the options as Beam's filesystems get them (`FileSystems.get_filesystem`)."""
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.options.value_provider import RuntimeValueProvider
-
-    options = _filesystems()._pipeline_options or RuntimeValueProvider.runtime_options
-    return options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(options or {})
+    return _process.flags
 
 
 def match(pattern: str) -> list[FileInfo]:
     """Returns the files that match a glob pattern, by name."""
-    with unreachable(pattern):
-        try:
-            entries = retried(lambda: _filesystems().match([pattern])[0].metadata_list, pattern)
-        except OSError:
-            # A storage with folders may take a folder that is not there for a fault.
-            folder = posixpath.dirname(re.split(r"[*?[]", pattern)[0])
-            if pattern.startswith(ATOMIC_CREATE) or _filesystems().exists(folder):
-                raise
-            return []
+    try:
+        entries = _retried(pattern, lambda: _filesystems().match([pattern])[0].metadata_list)
+    except OSError:
+        # A storage with folders may raise for a folder that is not there.
+        folder = posixpath.dirname(re.split(r"[*?[]", pattern)[0])
+        if pattern.startswith(ATOMIC_CREATE) or _filesystems().exists(folder):
+            raise
+        return []
     infos = [FileInfo(entry.path, entry.size_in_bytes, entry.last_updated_in_seconds or 0) for entry in entries]
     return sorted(infos, key=lambda info: info.path)
 
 
 def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
     """Returns the files of an object store that match a pattern with the first of `endings` that any matches with."""
-    # It lists all names that begin alike in one request; each question after one of them is another.
+    # One request lists all names that begin with the pattern; a request per ending would be more.
     from apache_beam.io.filesystem import FileSystem
 
     listed = match(pattern + "*")
     for ending in endings:
-        wanted = re.compile(FileSystem.translate_pattern(pattern + ending))
-        if found := [info for info in listed if wanted.fullmatch(info.path)]:
+        expression = re.compile(FileSystem.translate_pattern(pattern + ending))
+        if found := [info for info in listed if expression.fullmatch(info.path)]:
             return found
     return []
 
 
 def exists(path: str) -> bool:
     """Returns whether a file or folder is there."""
-    with unreachable(path):
-        return bool(retried(lambda: _filesystems().exists(path), path))
+    return _retried(path, lambda: bool(_filesystems().exists(path)))
 
 
 def open_read(path: str) -> BinaryIO:
     """Opens a file for reading its bytes as they are stored."""
     from apache_beam.io.filesystem import CompressionTypes
 
-    with unusable(path):
-        return _filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return _filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
-def read(path: str, offset: int, length: int | None) -> bytes:
-    """Returns up to `length` bytes from `offset`, None for all; of an object store in one request."""
-    with unreachable(path):
-        if path.startswith(object_store.SCHEMES):
-            return object_store.read(path, offset, length, _options_of_filesystems)
-        try:
-            return retried(lambda: _read_stream(path, offset, length), path)
-        except Exception:
-            # Asking first whether it is there would double the requests.
-            if not exists(path):
-                raise FileNotFoundError(2, "no such file", path) from None
-            raise
-
-
-def _read_stream(path: str, offset: int, length: int | None) -> bytes:
-    with open_read(path) as opened:
-        if length is None:
-            return opened.read()
-        # The buffer of HDFS fetches 20 MiB ahead, most of which may not be wanted.
-        stream: Any = getattr(opened, "raw", opened)
-        stream.seek(offset)
-        pieces = []
-        while length > 0 and (piece := stream.read(length)):
-            pieces.append(piece)
-            length -= len(piece)
-        return b"".join(pieces)
-
-
-def open_write(path: str) -> BinaryIO:
-    """Opens a file for writing under its name."""
-    return _filesystems().create(path)
-
-
-@contextlib.contextmanager
-def create_object(path: str) -> Iterator[BinaryIO]:
-    """Opens an object of ATOMIC_CREATE for writing; if the block raises, what had its name before stays."""
-    from apache_beam.io.filesystem import CompressionTypes
-
-    stream = _filesystems().create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+def read_range(path: str, offset: int, length: int | None) -> bytes:
+    """Returns up to `length` bytes from `offset`, None for all; from an object store in one request."""
+    if path.startswith(object_store.SCHEMES):
+        return _object_store(path).read_range(path, offset, length)
     try:
-        yield stream
-        if path.startswith("s3://") and not stream.tell():
-            # Beam would complete an upload without any part, which S3 refuses as malformed.
-            _abandon(stream)
-            object_store.write_empty(path, _options_of_filesystems)
-        else:
-            stream.close()
-    except BaseException:
-        _abandon(stream)
+        return _retried(path, lambda: _read_stream(path, offset, length))
+    except Exception:
+        # Looking for the file before each read would double the requests.
+        if not exists(path):
+            raise FileNotFoundError(2, "no such file", path) from None
         raise
 
 
-def _abandon(stream: Any) -> None:
-    """Ends a stream so that no object appears, as one would when the collector closes it."""
-    with contextlib.suppress(Exception):
-        if hasattr(stream, "terminate"):
-            stream.terminate()
-    # Closing by the base class skips what ends the upload; of gs:// the buffer tells whether it is closed.
-    with contextlib.suppress(Exception):
-        raw = getattr(stream, "raw", None) or getattr(stream, "_buffer", stream)
-        io.IOBase.close(raw)
+@contextlib.contextmanager
+def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
+    """Opens a file that appears under its name when the block ends; nothing appears if the block raises."""
+    with _create_object(path) if path.startswith(ATOMIC_CREATE) else _create_renamed(path, temporary_folder) as stream:
+        yield stream
 
 
 def rename(source: str, target: str) -> None:
     """Renames a file to a name that no file has."""
-    with unreachable(target):
-        _filesystems().rename([source], [target])
+    _filesystems().rename([source], [target])
 
 
 def replace(source: str, target: str) -> None:
-    """Renames a file over `target`, see `storage.replace`."""
-    with unreachable(target):
-        if _filesystems().exists(target):
-            if have_equal_bytes(source, target):
-                _filesystems().delete([source])
-                return
-            _filesystems().delete([target])
-        _filesystems().rename([source], [target])
+    """Renames a file over `target`, or deletes it if `target` has the same bytes.
 
-
-def have_equal_bytes(one: str, other: str) -> bool:
-    """Returns whether two files hold the same."""
-    with open_read(one) as first, open_read(other) as second:
-        while (piece := first.read(_COMPARED_BYTES)) == second.read(_COMPARED_BYTES):
-            if not piece:
-                return True
-    return False
+    A runner may try again what has ended. If that try is cut short between deleting and renaming, the file that the
+    first try wrote would be lost.
+    """
+    if _filesystems().exists(target):
+        if _have_equal_bytes(source, target):
+            _filesystems().delete([source])
+            return
+        _filesystems().delete([target])
+    rename(source, target)
 
 
 def make_folder(path: str) -> None:
@@ -205,14 +153,111 @@ def make_folder(path: str) -> None:
 def delete(path: str) -> None:
     """Deletes a file or folder; one that is not there is fine."""
     if exists(path):
-        with unreachable(path):
-            _filesystems().delete([path])
+        _filesystems().delete([path])
 
 
 def delete_folder(path: str) -> None:
-    """Deletes a folder and what it holds; one that is not there is fine."""
+    """Deletes a folder with all its files; one that is not there is fine."""
     if not path.startswith(ATOMIC_CREATE):
         delete(path)
     elif files := match(posixpath.join(path, "**")):
-        with unreachable(path):
-            _filesystems().delete([info.path for info in files])
+        _filesystems().delete([info.path for info in files])
+
+
+def _filesystems():  # type: ignore[no-untyped-def]
+    from apache_beam.io.filesystems import FileSystems
+
+    with _lock:
+        import_filesystems()
+        if _process.has_new_flags:
+            from apache_beam.options.pipeline_options import PipelineOptions
+
+            FileSystems.set_options(PipelineOptions(list(_process.flags)))
+            _process.has_new_flags = False
+    return FileSystems
+
+
+def _object_store(path: str) -> ObjectStore:
+    scheme = path[:5]
+    with _lock:
+        if scheme not in _process.stores:
+            _process.stores[scheme] = object_store.open_store(scheme, _filesystem_options())
+        return _process.stores[scheme]
+
+
+def _filesystem_options() -> Any:
+    """Returns the PipelineOptions that Beam's filesystems get (`FileSystems.get_filesystem`)."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.options.value_provider import RuntimeValueProvider
+
+    options = _filesystems()._pipeline_options or RuntimeValueProvider.runtime_options
+    return options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(options or {})
+
+
+def _retried(path: str, request: Callable[[], Result]) -> Result:
+    """Sends a request that only reads, again where the client of the storage does not do so by itself."""
+    return request() if path.startswith(ATOMIC_CREATE) else retry(request, may_pass, RETRY)
+
+
+def _read_stream(path: str, offset: int, length: int | None) -> bytes:
+    with open_read(path) as opened:
+        if length is None:
+            return opened.read()
+        # The buffer of HDFS fetches 20 MiB ahead, most of which may not be needed.
+        stream: Any = getattr(opened, "raw", opened)
+        stream.seek(offset)
+        pieces = []
+        while length > 0 and (piece := stream.read(length)):
+            pieces.append(piece)
+            length -= len(piece)
+        return b"".join(pieces)
+
+
+@contextlib.contextmanager
+def _create_object(path: str) -> Iterator[BinaryIO]:
+    from apache_beam.io.filesystem import CompressionTypes
+
+    stream = _filesystems().create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    try:
+        yield stream
+        if path.startswith("s3://") and not stream.tell():
+            # Beam would complete an upload without any part, which S3 refuses as malformed.
+            _abandon(stream)
+            _object_store(path).write_empty(path)
+        else:
+            stream.close()
+    except BaseException:
+        _abandon(stream)
+        raise
+
+
+@contextlib.contextmanager
+def _create_renamed(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
+    temporary = temporary_path(temporary_folder)
+    try:
+        with _filesystems().create(temporary) as stream:
+            yield stream
+        replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            delete(temporary)
+        raise
+
+
+def _abandon(stream: Any) -> None:
+    """Ends a stream so that no object appears, as one would when the garbage collector closes the stream."""
+    with contextlib.suppress(Exception):
+        if hasattr(stream, "terminate"):
+            stream.terminate()
+    # Closing by the base class skips what ends the upload; the buffer of gs:// knows whether it is closed.
+    with contextlib.suppress(Exception):
+        raw = getattr(stream, "raw", None) or getattr(stream, "_buffer", stream)
+        io.IOBase.close(raw)
+
+
+def _have_equal_bytes(one: str, other: str) -> bool:
+    with open_read(one) as first, open_read(other) as second:
+        while (piece := first.read(_COMPARED_BYTES)) == second.read(_COMPARED_BYTES):
+            if not piece:
+                return True
+    return False

@@ -1,25 +1,19 @@
-"""Faults of storage: what they are told as, and which of them pass by themselves.
+"""What callers of `storage` get for a fault of a disk or of a remote store, and which faults pass by themselves.
 
-Which layer tries again: botocore and the Google client do for each request (a minute at most where this
-program reads; Beam's S3 filesystem goes on for minutes when it lists or writes), so a fault of theirs has
-lasted. WebHDFS's client does not; `retried` does it for that one. A local disk that fails does not mend itself.
+Which layer sends a failed request again: botocore and the Google client do for each request (for a minute at most
+where this program reads; Beam's S3 filesystem continues for minutes when it lists or writes), so a fault that they
+raise has lasted. WebHDFS's client does not, so `beam_filesystem` does. A local disk that fails is not tried again.
 """
 
 import contextlib
 import errno
-import random
-import time
 import traceback
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 from oi_tfrecord.errors import InputError, OiTfrecordError, StorageError
+from oi_tfrecord.storage.paths import is_local
 
-Result = TypeVar("Result")
-
-GO_ON = "then run the same command again, which goes on with what is finished"
-
-ATTEMPTS = 5
+RERUN = "then run the same command again; what is finished is kept"
 
 _LIBRARIES = {"apache_beam", "boto3", "botocore", "google", "hdfs", "requests", "urllib3"}
 """The packages behind Beam's filesystems; their exceptions have no base class in common."""
@@ -36,41 +30,54 @@ _REMEDIES = {
     errno.ENFILE: "Raise the limit on open files",
 }
 
-_OF_DISKS = {*_REMEDIES, errno.EIO}
-
-
-def is_storage_fault(error: BaseException) -> bool:
-    """Returns whether an exception comes from the operating system or from a library of a remote store."""
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _LIBRARIES
+_DISK_ERRORS = {*_REMEDIES, errno.EIO}
 
 
 def of_os_error(error: OSError, otherwise: str) -> StorageError:
-    """Returns what a user is told of an OSError.
+    """Returns the error that a user reads for an OSError.
 
     Args:
-        error: names its file, or not.
-        otherwise: path to tell if it does not.
+        error: the error, which may name its file.
+        otherwise: path to name if the error names none.
     """
     path = error.filename if error.filename is not None else otherwise
     remedy = _REMEDIES.get(error.errno or 0, "Check the path and its disk")
-    return StorageError(_text(path), error.strerror or one_line(error), f"{remedy}, {GO_ON}")
+    return StorageError(_text(path), error.strerror or one_line(error), f"{remedy}, {RERUN}")
 
 
 @contextlib.contextmanager
-def named(path: str) -> Iterator[None]:
-    """Names the file in an OSError of the block that names none, as that of a full disk does not."""
+def translated(path: str) -> Iterator[None]:
+    """Translates the faults of a block that uses a file.
+
+    Args:
+        path: the file. A local one is named in an OSError that names no file, as that of a full disk does not.
+
+    Raises:
+        StorageError: for a fault of the remote store of the file. FileNotFoundError and OSErrors that name a file
+            are raised unchanged.
+        InputError: see `unusable`.
+    """
     try:
-        yield
+        with unusable(path):
+            yield
     except OSError as error:
-        # Others than those of a disk may come from what the block does besides.
-        if error.filename is None and error.errno in _OF_DISKS:
-            error.filename = path
-        raise
+        if is_local(path):
+            # The block may do more than use the file, so other errors may not be of its disk.
+            if error.filename is None and error.errno in _DISK_ERRORS:
+                error.filename = path
+            raise
+        if isinstance(error, FileNotFoundError) or error.filename is not None:
+            raise
+        raise _of_store(error, path) from error
+    except Exception as error:
+        if is_local(path) or isinstance(error, OiTfrecordError) or not _is_of_library(error):
+            raise
+        raise _of_store(error, path) from error
 
 
 @contextlib.contextmanager
 def unusable(path: str) -> Iterator[None]:
-    """Turns what Beam raises of an unknown scheme, or of flags that its filesystem lacks, into an InputError."""
+    """Turns what Beam raises for an unknown scheme, or for missing flags of a filesystem, into an InputError."""
     try:
         yield
     except ValueError as error:
@@ -80,62 +87,35 @@ def unusable(path: str) -> Iterator[None]:
         raise InputError(path, one_line(error), remedy) from error
 
 
-@contextlib.contextmanager
-def unreachable(path: str) -> Iterator[None]:
-    """Turns a fault of the remote store of `path` into a StorageError; one that tells of no file stays.
-
-    What `unusable` turns into an InputError is one, too.
-    """
-    try:
-        with unusable(path):
-            yield
-    except (OiTfrecordError, FileNotFoundError):
-        raise
-    except Exception as error:
-        if not is_storage_fault(error) or (isinstance(error, OSError) and error.filename is not None):
-            raise
-        remedy = f"Check the address, the network, the credentials and the store, {GO_ON}"
-        raise StorageError(path, f"its storage fails: {one_line(error)}", remedy) from error
-
-
-def retried(function: Callable[[], Result], path: str, sleep: Callable[[float], None] = time.sleep) -> Result:
-    """Calls a function again when a store that does not try again by itself cannot be reached.
-
-    Args:
-        function: reads only.
-        path: of hdfs:// or another scheme than s3:// and gs://.
-        sleep: waits so many seconds.
-
-    Returns:
-        What it returns within ATTEMPTS calls, which wait about 1, 2, 4 and 8 seconds for each other.
-    """
-    for attempt in range(ATTEMPTS - 1):
-        try:
-            return function()
-        except OSError as error:
-            if path.startswith(("s3://", "gs://")) or not _may_pass(error):
-                raise
-            sleep(random.uniform(0.75, 1.25) * 2**attempt)
-    return function()
-
-
-def _may_pass(error: OSError) -> bool:
-    # Beam wraps what the client raised; requests' exceptions are OSErrors, those that tell of a file are not.
+def may_pass(error: BaseException) -> bool:
+    """Returns whether a request to WebHDFS that failed may succeed when it is sent again."""
+    # Beam wraps what the client raised. The exceptions of requests are OSErrors, as are those that name a file.
     causes = getattr(error, "exception_details", None)
     if isinstance(causes, dict):
-        return any(isinstance(cause, OSError) and _may_pass(cause) for cause in causes.values())
-    return type(error).__module__.partition(".")[0] == "requests" or isinstance(error, ConnectionError | TimeoutError)
+        return any(may_pass(cause) for cause in causes.values())
+    return isinstance(error, ConnectionError | TimeoutError) or (
+        isinstance(error, OSError) and type(error).__module__.partition(".")[0] == "requests"
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the text of an exception in one line of at most about 300 characters, without a full stop."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return (text if len(text) <= 300 else text[:300] + " ...").rstrip(".")
+
+
+def _of_store(error: Exception, path: str) -> StorageError:
+    remedy = f"Check the address, the network, the credentials and the store, {RERUN}"
+    return StorageError(path, f"its storage fails: {one_line(error)}", remedy)
+
+
+def _is_of_library(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in _LIBRARIES
 
 
 def _is_raised_by_beam(error: BaseException) -> bool:
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals.get("__name__")).startswith("apache_beam.io.")
-
-
-def one_line(error: BaseException) -> str:
-    """Returns the text of an exception in one line without a full stop, cut where it is endless."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return (text if len(text) <= 300 else text[:300] + " ...").rstrip(".")
 
 
 def _text(path: str | bytes | int) -> str:

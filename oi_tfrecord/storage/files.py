@@ -1,59 +1,60 @@
-"""Files on any Beam filesystem, with a short way for local ones.
+"""Files on any storage: the public face of this room.
 
-Local reads of small files are a large part of a conversion, and a system call costs a tenth of what a Beam
-filesystem object does.
+Each function chooses `local` or `beam_filesystem` by the path, and translates what they raise.
 """
 
 import contextlib
 import os
-import pathlib
-import posixpath
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from oi_tfrecord.storage import beam_filesystem as remote_storage
-from oi_tfrecord.storage import local as local_files
-from oi_tfrecord.storage.faults import named, unreachable
-from oi_tfrecord.storage.paths import FileInfo, is_local, join
+from oi_tfrecord.storage import beam_filesystem, local
+from oi_tfrecord.storage.beam_filesystem import given_options as given_options
+from oi_tfrecord.storage.beam_filesystem import use_options as use_options
+from oi_tfrecord.storage.faults import translated, unusable
+from oi_tfrecord.storage.paths import FileInfo, is_local
 
 
 def store_of(path: str) -> str:
     """Returns the scheme of the object store that a path names an object of (`gs://`), empty if it names none."""
-    return next((scheme for scheme in remote_storage.ATOMIC_CREATE if path.startswith(scheme)), "")
+    return next((scheme for scheme in beam_filesystem.ATOMIC_CREATE if path.startswith(scheme)), "")
 
 
 def match(pattern: str) -> list[FileInfo]:
     """Returns the files that match a glob pattern, by name."""
-    if is_local(pattern):
-        found = local_files.find(pattern)
-        return [FileInfo(path, info.st_size, info.st_mtime) for path, info in found]
-    return remote_storage.match(pattern)
+    with translated(pattern):
+        return local.match(pattern) if is_local(pattern) else beam_filesystem.match(pattern)
 
 
 def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
     """Returns the files that match a pattern with the first of `endings` that any matches with, by name."""
-    if not pattern.startswith(remote_storage.ATOMIC_CREATE):
+    if not pattern.startswith(beam_filesystem.ATOMIC_CREATE):
         return next((found for ending in endings if (found := match(pattern + ending))), [])
-    return remote_storage.match_first(pattern, endings)
+    with translated(pattern):
+        return beam_filesystem.match_first(pattern, endings)
 
 
 def exists(path: str) -> bool:
     """Returns whether a file or folder is there."""
-    return local_files.look_at(path) is not None if is_local(path) else remote_storage.exists(path)
+    with translated(path):
+        return local.exists(path) if is_local(path) else beam_filesystem.exists(path)
 
 
 def open_read(path: str) -> BinaryIO:
-    """Opens a file for reading its bytes as they are stored."""
-    return open(path, "rb") if is_local(path) else remote_storage.open_read(path)
+    """Opens a file for reading its bytes as they are stored.
+
+    Raises:
+        InputError: if its scheme is unknown, or flags of its storage are missing.
+        Exception: of the library of a remote store; what reads raise later is not translated either.
+    """
+    with unusable(path):
+        return open(path, "rb") if is_local(path) else beam_filesystem.open_read(path)
 
 
 def read(path: str) -> bytes:
-    """Returns the bytes of a file."""
-    if is_local(path):
-        with named(path), open(path, "rb") as stream:
-            return stream.read()
-    return remote_storage.read(path, 0, None)
+    """Returns the bytes of a file; raises as `read_range`."""
+    with translated(path):
+        return local.read(path) if is_local(path) else beam_filesystem.read_range(path, 0, None)
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
@@ -63,25 +64,10 @@ def read_range(path: str, offset: int, length: int) -> bytes:
         OSError: of a local file; FileNotFoundError also where a remote one is not there.
         StorageError: of remote storage that fails.
     """
-    if is_local(path):
-        with named(path):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                return _read_fully(descriptor, offset, length)
-            finally:
-                os.close(descriptor)
-    return remote_storage.read(path, offset, length)
-
-
-def _read_fully(descriptor: int, offset: int, length: int) -> bytes:
-    data = os.pread(descriptor, length, offset)
-    if len(data) == length:
-        return data
-    pieces = [data]
-    while data and (missing := length - sum(map(len, pieces))):
-        data = os.pread(descriptor, missing, offset + length - missing)
-        pieces.append(data)
-    return b"".join(pieces)
+    with translated(path):
+        if is_local(path):
+            return local.read_range(path, offset, length)
+        return beam_filesystem.read_range(path, offset, length)
 
 
 @contextlib.contextmanager
@@ -93,33 +79,11 @@ def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
         temporary_folder: folder on the same storage for the file while it is written.
 
     Yields:
-        The stream. If the block raises, nothing appears under `path`.
+        The stream, unbuffered on a local disk. If the block raises, nothing appears under `path`.
     """
-    if path.startswith(remote_storage.ATOMIC_CREATE):
-        with unreachable(path), remote_storage.create_object(path) as stream:
-            yield stream
-        return
-    temporary = join(temporary_folder, f"{posixpath.basename(path)}.{uuid.uuid4().hex}.tmp")
-    with named(path) if is_local(path) else unreachable(path):
-        yield from _create_renamed(path, temporary)
-
-
-def _create_renamed(path: str, temporary: str) -> Iterator[BinaryIO]:
-    try:
-        with _open_write(temporary) as stream:
-            yield stream
-        if is_local(path):
-            os.replace(temporary, path)
-        else:
-            replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(Exception):
-            delete(temporary)
-        raise
-
-
-def _open_write(path: str) -> BinaryIO:
-    return open(path, "wb", buffering=0) if is_local(path) else remote_storage.open_write(path)
+    create_file = local.create if is_local(path) else beam_filesystem.create
+    with translated(path), create_file(path, temporary_folder) as stream:
+        yield stream
 
 
 def write(path: str, data: bytes, temporary_folder: str) -> None:
@@ -128,53 +92,33 @@ def write(path: str, data: bytes, temporary_folder: str) -> None:
         stream.write(data)
 
 
-def replace(source: str, target: str) -> None:
-    """Renames a file over `target`.
-
-    Where a rename does not replace, a target with the same bytes stays: a runner may try again what has ended,
-    and if that try is cut short between deleting and renaming, what the first one put there would be lost.
-    """
-    if is_local(source):
-        os.replace(source, target)
-    else:
-        remote_storage.replace(source, target)
+def rename(source: str, target: str) -> None:
+    """Renames a remote file to a name that no file has."""
+    with translated(target):
+        beam_filesystem.rename(source, target)
 
 
 def replaces_at_once(path: str) -> bool:
     """Returns whether a file takes the place of another in one step, so that one of the two is there at any time."""
-    return is_local(path) or path.startswith(remote_storage.ATOMIC_CREATE)
+    return is_local(path) or path.startswith(beam_filesystem.ATOMIC_CREATE)
 
 
 def make_folder(path: str) -> None:
     """Makes a folder and its parents, where the storage has folders."""
-    if is_local(path):
-        pathlib.Path(path).mkdir(parents=True, exist_ok=True)
-    else:
-        remote_storage.make_folder(path)
+    with translated(path):
+        local.make_folder(path) if is_local(path) else beam_filesystem.make_folder(path)
 
 
 def delete(path: str) -> None:
     """Deletes a file (away from local disks also a folder); one that is not there is fine."""
-    if is_local(path):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-    else:
-        remote_storage.delete(path)
+    with translated(path):
+        local.delete(path) if is_local(path) else beam_filesystem.delete(path)
 
 
 def delete_folder(path: str) -> None:
-    """Deletes a folder and what it holds; one that is not there is fine."""
-    if is_local(path):
-        import shutil
-
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        remote_storage.delete_folder(path)
-
-
-def use_options(beam_arguments: Sequence[str]) -> None:
-    """Sets Beam's flags, among them those of filesystems, for this process; workers get them from the runner."""
-    remote_storage.use_options(beam_arguments)
+    """Deletes a folder with all its files; one that is not there is fine."""
+    with translated(path):
+        local.delete_folder(path) if is_local(path) else beam_filesystem.delete_folder(path)
 
 
 def working_folder() -> str:

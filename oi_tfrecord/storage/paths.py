@@ -1,9 +1,10 @@
-"""Paths."""
+"""Paths of files on local disks and elsewhere."""
 
 import dataclasses
 import glob
 import posixpath
 import re
+import uuid
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
 
@@ -22,18 +23,23 @@ def join(folder: str, *parts: str) -> str:
 
 
 def escape(folder: str) -> str:
-    """Returns the pattern that matches only this folder (Beam's patterns know no escape)."""
+    """Returns the pattern that matches only this folder (Beam's patterns have no escape)."""
     return glob.escape(folder) if is_local(folder) else folder
+
+
+def temporary_path(folder: str) -> str:
+    """Returns a new path in a folder; it is short, as a name of 255 bytes leaves no room for an ending."""
+    return join(folder, f"{uuid.uuid4().hex}.tmp")
 
 
 @dataclasses.dataclass(frozen=True)
 class FileInfo:
-    """A file that was found by its name.
+    """A file that a listing found.
 
     Attributes:
-        path: its name.
+        path: its path.
         size: in bytes.
-        modified: last modification, seconds since the epoch (0 where the storage does not tell).
+        modified: last modification, seconds since the epoch; 0 where the storage does not keep it.
     """
 
     path: str

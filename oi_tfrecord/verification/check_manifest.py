@@ -12,7 +12,8 @@ from oi_tfrecord.dataset.rejects_csv import COLUMNS
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.records.keys import ALWAYS_WRITTEN, KNOWN_KEYS, ExtraKeys, Length
-from oi_tfrecord.records.label_map import LabelMap, format_csv
+from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.label_map_file import format_csv
 from oi_tfrecord.records.record_counts import SOURCE_KEYS, RecordCounts
 from oi_tfrecord.verification.faults import Fault, FaultKind, fault_of_file
 

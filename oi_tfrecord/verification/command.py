@@ -13,20 +13,15 @@ from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.progress_line import VerifyProgress
+from oi_tfrecord.engine.progress_line import ProgressLine
+from oi_tfrecord.engine.progress_text import VerifyStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
-from oi_tfrecord.engine.threads import default_workers, split_workers
+from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.verification.check_manifest import compare_manifest
 from oi_tfrecord.verification.check_shard import ShardTask
 from oi_tfrecord.verification.plan import check_label_map, check_side_files, plan_shards
 from oi_tfrecord.verification.verdict import SplitSummary, Verdict, add_faults, read_verdict, to_report, to_text
-
-SMALL_BYTES = 4 << 30
-"""Below this (some seven seconds) further processes cost more time to start than they save."""
-
-_DECODING_COSTS = 20
-"""Times the work per byte of a verification that reads headers only."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +96,9 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...]) -> Verdi
     from oi_tfrecord.verification.pipeline import VERDICT_FILE, VerifyShards
 
     size = sum(_size(task) for task in tasks)
-    is_small = size * (_DECODING_COSTS if options.decode else 1) < SMALL_BYTES
-    workers = options.workers or default_workers(len(tasks), is_small=is_small)
-    processes, lanes = split_workers(workers, is_local=is_local(options.beam_arguments))
+    kind = Work.DECODE_RECORDS if options.decode else Work.CHECK_RECORDS
+    workers = options.workers or choose_workers(kind, size, len(tasks))
+    processes, threads = split_workers(workers, is_local=is_local(options.beam_arguments))
     work = WorkFolder(_work_folder(options.beam_arguments))
     try:
         for name in ("progress", "temporary"):
@@ -111,8 +106,8 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...]) -> Verdi
         run_pipeline(
             options.beam_arguments,
             processes,
-            VerifyProgress(work, len(tasks)),
-            lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, lanes),
+            ProgressLine(VerifyStatus(work, len(tasks), "verified")),
+            lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
         )
         return read_verdict(storage.read(storage.join(work.path, VERDICT_FILE)))
     finally:

@@ -8,7 +8,7 @@ from apache_beam.typehints import KV
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.engine.threaded_fn import ShardWorker
+from oi_tfrecord.engine.threaded_fn import ShardFn
 from oi_tfrecord.verification.check_duplicates import Place, find_shared, locate, report, split_ids
 from oi_tfrecord.verification.check_shard import ShardTask, check_shard, to_json
 from oi_tfrecord.verification.verdict import collect
@@ -24,20 +24,20 @@ class VerifyShards(beam.PTransform):
     Input: the root. Output: the path of the verdict.
     """
 
-    def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder, max_faults: int, lanes: int):
+    def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder, max_faults: int, threads: int):
         """Initializes the instance.
 
         Args:
             tasks: the shards, in order.
             work: folder of the verdict.
             max_faults: how many faults are kept.
-            lanes: shards that a worker process checks at once.
+            threads: shards that a worker process checks at once.
         """
         super().__init__()
         self._tasks = tasks
         self._work = work
         self._max_faults = max_faults
-        self._lane_count = lanes
+        self._thread_count = threads
 
     def expand(self, root):  # type: ignore[no-untyped-def]
         tasks = self._tasks
@@ -48,7 +48,7 @@ class VerifyShards(beam.PTransform):
             | "SpreadTasks" >> beam.Reshuffle()
             # (bucket, (task, ids as bytes)); JSON of a ShardCheck
             | "CheckShards"
-            >> beam.ParDo(_CheckShard(tasks, self._work, self._lane_count)).with_outputs(CHECKS, main="ids")
+            >> beam.ParDo(_CheckShard(tasks, self._work, self._thread_count)).with_outputs(CHECKS, main="ids")
         )
         shared = (
             checked.ids
@@ -74,9 +74,9 @@ class VerifyShards(beam.PTransform):
 
 
 @beam.typehints.with_output_types(KV[int, tuple[int, bytes]])
-class _CheckShard(ShardWorker):
-    def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder, lanes: int):
-        super().__init__(work, lanes)
+class _CheckShard(ShardFn):
+    def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder, threads: int):
+        super().__init__(work, threads)
         self._tasks = tasks
 
     def process(self, number: int) -> Iterator[object]:

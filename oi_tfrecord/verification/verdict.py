@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from oi_tfrecord.engine.progress_line import format_size
+from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.records.record_counts import RecordCounts, describe_keys
 from oi_tfrecord.verification.check_shard import FaultList, fault_from, from_json
 from oi_tfrecord.verification.faults import Fault

@@ -26,7 +26,7 @@ return seen.length && seen.every((picture) => picture.complete && picture.natura
 def measure(output_dir: pathlib.Path, query: str) -> tuple[float, float, int]:
     """Returns seconds to the address, milliseconds to the last picture in sight, and the number of pictures."""
     begin = time.monotonic()
-    command = [sys.executable, "-m", "oi_tfrecord.cli.main", "browse", str(output_dir), "--port=0"]
+    command = [sys.executable, "-m", "oi_tfrecord", "browse", str(output_dir), "--port=0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from oi_tfrecord.records.example_writer import EntryEncoder, bytes_feature, float_feature, int64_feature, varint
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, format_pbtxt
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from oi_tfrecord.records.sharding import shard_file
 from oi_tfrecord.records.tfrecord import frame
 

@@ -136,7 +136,7 @@ def run_convert(
     output_dir = work_dir / "output"
     shutil.rmtree(output_dir, ignore_errors=True)
     given = [f"--{name}={value}" for name, value in ({"config": "v3"} | dict(flags)).items()]
-    command = [sys.executable, "-m", "oi_tfrecord.cli.convert", *given, f"--output_dir={output_dir}"]
+    command = [sys.executable, "-m", "oi_tfrecord", "convert", *given, f"--output_dir={output_dir}"]
     try:
         return run_sampled(command, work_dir / "run.log", os.environ, REPOSITORY, sample_seconds)
     finally:

@@ -82,7 +82,7 @@ class Inputs:
 def convert_arguments(inputs: Inputs) -> tuple[str, ...]:
     """Returns the arguments of python for our conversion of the release."""
     flags = convert_flags(inputs.release, inputs.output_dir, inputs.num_shards)
-    return ("-m", "oi_tfrecord.cli.convert", "--config=v3", *(f"--{name}={value}" for name, value in flags.items()))
+    return ("-m", "oi_tfrecord", "convert", "--config=v3", *(f"--{name}={value}" for name, value in flags.items()))
 
 
 def make_programs(inputs: Inputs, *, beam_writer: bool) -> list[Program]:
@@ -159,7 +159,8 @@ def _joins(inputs: Inputs) -> list[Program]:
         flags = dry_run_flags(inputs.tables, shards_of_scale(inputs.scale)) | more | {"output_dir": inputs.output_dir}
         arguments = (
             "-m",
-            "oi_tfrecord.cli.convert",
+            "oi_tfrecord",
+            "convert",
             "--config=v3",
             *(f"--{name}={value}" for name, value in flags.items()),
         )

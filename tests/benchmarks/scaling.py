@@ -56,7 +56,7 @@ def convert(
         RuntimeError: if it fails.
     """
     command = [
-        sys.executable, "-m", "oi_tfrecord.cli.convert", "--config=v3", f"--split={SPLIT}",
+        sys.executable, "-m", "oi_tfrecord", "convert", "--config=v3", f"--split={SPLIT}",
         f"--data_dir={release / '2017_11'}", f"--images={release}/images/{{split}}/{{image_id}}.jpg",
         f"--output_dir={output_dir}", f"--workers={workers}", *flags,
     ]  # fmt: skip

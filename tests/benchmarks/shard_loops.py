@@ -23,10 +23,10 @@ import numpy as np
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import RangeJob, read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.engine.progress_reports import WRITE, Reporter
-from oi_tfrecord.engine.threads import LANES_PER_PROCESS, run_on_lanes
+from oi_tfrecord.engine.threads import THREADS_PER_PROCESS, run_on_threads
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
@@ -72,7 +72,7 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
         return result.image_bytes
 
     started = time.perf_counter()
-    image_bytes = sum(run_on_lanes(write, range(num_shards), LANES_PER_PROCESS))
+    image_bytes = sum(run_on_threads(write, range(num_shards), THREADS_PER_PROCESS))
     return time.perf_counter() - started, image_bytes
 
 
@@ -82,7 +82,7 @@ def batches_by_shard(plan: ConvertPlan) -> dict[int, list[bytes]]:
     batches: dict[int, list[bytes]] = collections.defaultdict(list)
     for file_range in _ranges(job):
         for item in read_table_range(job, file_range):
-            if not isinstance(item, RangeResult):
+            if not isinstance(item, RangeAccount):
                 shard, batch = item
                 batches[shard].append(batch)
     return batches

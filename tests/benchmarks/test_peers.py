@@ -60,7 +60,7 @@ def test_every_peer_is_in_the_table_with_figures_or_as_not_installed(work_dir: p
     own = [(CONVERSION, "`oi-tfrecord convert`"), (WRITING, "shard-writing stage"), (WRITING, "bare loop")]
     assert all(float(rows[key][0].split()[0]) >= 0 for key in own)
     if absent:
-        pytest.skip(f"the rows of {', '.join(absent)} have no figures: install them by `make test`")
+        pytest.skip(f"the rows of {', '.join(absent)} have no figures: make peers")
 
 
 def test_peers_that_are_not_there_are_told(work_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:

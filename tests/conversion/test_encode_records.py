@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas  # type: ignore[import-untyped]
 import pyarrow as pa
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +32,8 @@ from oi_tfrecord.openimages.schema import (
     Table,
 )
 from oi_tfrecord.records.keys import IS_CROWD_KEY, READER_FLAGS, ExtraKeys, RecordLayout
+from tests.support.optional import pandas
+from tests.support.optional import tensorflow as tf
 
 MIDS = ("/m/01g317", "/m/09j2d", "/m/0bt9lr", "/m/0cnyhnx")
 # As in a label map: in no order, from 1, and some need two and three bytes.

@@ -4,8 +4,9 @@ import pathlib
 import pytest
 
 from oi_tfrecord.cli import convert, main
-from oi_tfrecord.conversion.dry_run.cost import Prices
+from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, Prices
 from oi_tfrecord.conversion.flags import describe_convert_flags, parse_convert
+from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 
 FIELDS = {field.name: field for field in dataclasses.fields(ConvertConfig)}
@@ -34,11 +35,10 @@ SPECIAL = {
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_is_a_flag(name: str) -> None:
     text, value = SPECIAL.get(name) or GIVEN[type(FIELDS[name].default)]
-    needed = {"append_classes": {"label_map": "map.pbtxt"}}.get(name, {})
-    config = parse_convert([f"--{name}{text}", *(f"--{key}={other}" for key, other in needed.items())]).config
+    config = parse_convert([f"--{name}{text}"]).config
     assert getattr(config, name) == value
     assert value != FIELDS[name].default
-    assert config == dataclasses.replace(ConvertConfig(), **needed, **{name: value})
+    assert config == dataclasses.replace(ConvertConfig(), **{name: value})
 
 
 def test_a_flag_wins_over_the_configuration_file(tmp_path: pathlib.Path) -> None:
@@ -66,13 +66,9 @@ def test_flags_of_beam_pass() -> None:
     assert parse_convert(["--split=train", *cloud]).beam_arguments == tuple(cloud)
 
 
-def test_prices_and_storage_are_what_the_dry_run_counts_with() -> None:
-    command = parse_convert(["--worker_hour_price=1", "--write_requests_price=0.05", "--storage_mb_per_s=120.5"])
-    assert command.prices == Prices(worker_hour=1.0, writes=0.05)
-    assert command.storage_rate == 120.5e6
-    command = parse_convert(["--shuffle_gb_price=0", "--read_requests_price=0.004"])
-    assert command.prices == Prices(shuffle_gb=0.0, reads=0.004)
-    assert command.storage_rate == 0
+def test_prices_are_one_flag() -> None:
+    assert parse_convert(["--prices=worker_hour=1,writes=0.05"]).prices == Prices(worker_hour=1.0, writes=0.05)
+    assert parse_convert(["--split=train"]).prices == NO_PRICES
 
 
 def test_dry_run_is_ours_even_though_beam_has_one_too() -> None:
@@ -120,8 +116,7 @@ def test_an_unknown_configuration_key_is_an_error_that_names_the_nearest(
         (["--num_shards=many"], "num_shards"),
         (["--num_shards=-1"], "num_shards"),
         (["--workers=-1"], "workers"),
-        (["--storage_mb_per_s=0"], "storage_mb_per_s"),
-        (["--read_requests_price=-1"], "read_requests_price"),
+        (["--prices=disk=1"], "prices"),
         (["--driver=box"], "driver"),
         (["--sample=2"], "sample"),
         (["--max_rejects=1.5"], "max_rejects"),
@@ -159,7 +154,7 @@ def test_the_examples_of_the_help_parse() -> None:
     assert len(examples) == 2
     for example in examples:
         flags = [word.replace("'", "") for word in example.split("\n")[0].split()]
-        parse_convert(flags).config.check_complete()
+        check_complete(parse_convert(flags).config)
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--help"], 0), (["conver"], 1), (["convert"], 1)])

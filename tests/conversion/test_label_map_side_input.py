@@ -1,7 +1,7 @@
 import threading
 
 from oi_tfrecord.conversion.label_map_side_input import pack, unpack
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, build
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, number_classes
 
 RELATED = LabelMap(
     (LabelMapItem(1, "/m/a", "Ä, 'b'\n", (2,), ()), LabelMapItem(2, "/m/b", "", (), (1,)), LabelMapItem(9, "/m/c", "c"))
@@ -15,7 +15,7 @@ def test_a_label_map_comes_out_as_it_went_in() -> None:
 
 def test_the_same_label_map_is_the_same_object_in_all_threads() -> None:
     mids = [f"/m/{number}" for number in range(5000)]
-    packed = pack(build(mids, {}))
+    packed = pack(number_classes(mids, {}))
     found: list[LabelMap] = []
     start = threading.Barrier(4)
 

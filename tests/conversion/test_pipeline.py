@@ -10,11 +10,10 @@ import pytest
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from oi_tfrecord.conversion.command import _finish_job
 from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline, sum_class_rows
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from tests.support import small_release
 from tests.support.small_release import Release
@@ -69,7 +68,7 @@ class Graph(PipelineVisitor):
 
 def graph_of(plan: ConvertPlan, finished: Iterable[int] = ()) -> Graph:
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    build_pipeline(pipeline, plan, _finish_job(plan), frozenset(finished))
+    build_pipeline(pipeline, plan, frozenset(finished))
     return Graph(pipeline)
 
 
@@ -121,7 +120,7 @@ def test_what_a_shard_yields_is_small(tmp_path: pathlib.Path) -> None:
             yield element
 
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    build_pipeline(pipeline, plan, _finish_job(plan), ())
+    build_pipeline(pipeline, plan, ())
     steps = {step.full_label: step for step in Graph(pipeline).steps}
     [written] = steps[next(label for label in steps if label.startswith(WRITE_SHARD))].outputs.values()
     read = steps[next(label for label in steps if label.startswith("ReadTables/ReadRanges"))]
@@ -158,7 +157,7 @@ def test_the_pipeline_yields_the_manifest_of_the_split(release: Release, tmp_pat
     plan = plan_of(release, tmp_path / "out", num_shards=3)
     prepare_output(plan)
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    split = build_pipeline(pipeline, plan, _finish_job(plan), ())
+    split = build_pipeline(pipeline, plan, ())
     (
         split
         | beam.Map(lambda item: (tmp_path / "split.json").write_text(json.dumps(item)))
@@ -170,8 +169,8 @@ def test_the_pipeline_yields_the_manifest_of_the_split(release: Release, tmp_pat
     assert list((tmp_path / "out" / ".oi_tfrecord-train" / "shuffle").iterdir()) == []
 
 
-def range_result(table: str, class_rows: dict[str, int]) -> RangeResult:
-    return RangeResult(table, 0, 0, 1, 2, 1, 1, 1, {}, {}, class_rows, ends_open=False, is_last=False)
+def range_result(table: str, class_rows: dict[str, int]) -> RangeAccount:
+    return RangeAccount(table, 0, 0, 1, 2, 1, 1, 1, {}, {}, class_rows, ends_open=False, is_last=False)
 
 
 def test_rows_of_ranges_add_up_for_the_order_by_frequency() -> None:

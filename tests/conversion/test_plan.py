@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from oi_tfrecord.conversion.flags import parse_convert
-from oi_tfrecord.conversion.plan import DRY_RUN_FOLDER, ConvertPlan, make_plan
+from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.records.label_map import format_pbtxt
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from oi_tfrecord.sources.files import PatternSource
 from tests.support import small_release
 from tests.support.small_release import MIDS, UNLISTED, Release
@@ -133,14 +133,6 @@ def test_a_relative_pattern_of_images_is_of_this_folder(
     remote = plan_of(release, images="gs://bucket/{image_id}.jpg").source
     assert isinstance(remote, PatternSource)
     assert remote.path("0") == "gs://bucket/0.jpg"
-
-
-def test_a_dry_run_stays_apart(release: Release) -> None:
-    plan = plan_of(release, "/out", dry_run="true")
-    assert plan.config.output_dir == f"/out/{DRY_RUN_FOLDER}"
-    assert plan.work.path.startswith(f"/out/{DRY_RUN_FOLDER}/")
-    assert plan.config.overwrite
-    assert plan.shard_job().dry_run
 
 
 def test_the_fingerprint_is_of_this_input_and_configuration(own: Release) -> None:

@@ -10,24 +10,24 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oi_tfrecord.conversion import command as convert_module
-from oi_tfrecord.conversion import plan_shards as shard_plan_module
-from oi_tfrecord.conversion.command import convert
+from oi_tfrecord.conversion import convert as convert_module
 from oi_tfrecord.conversion.finish import finish_dataset
 from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import ShardPlan
+from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
 from oi_tfrecord.errors import EngineError
 from oi_tfrecord.images.values import ImageRejected
+from oi_tfrecord.openimages.csv import sample_rows
 from oi_tfrecord.openimages.csv.files import open_table
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.records import sharding
 from oi_tfrecord.records.sharding import SHARD_BYTES
 from tests.benchmarks import generate_v3
 from tests.support import small_release
-from tests.support.small_release import Release
+from tests.support.small_release import Release, convert
 
 SCALE = 0.002
 """18,022 images, 3,188 of them with boxes."""
@@ -48,7 +48,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(autouse=True)
 def _small_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a table of a megabyte is sampled as one of gigabytes is."""
-    monkeypatch.setattr(shard_plan_module, "_PLACE_BYTES", PLACE_BYTES)
+    monkeypatch.setattr(sample_rows, "_PLACE_BYTES", PLACE_BYTES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,9 +79,8 @@ def plan_of(data_dir: pathlib.Path, **flags: object) -> ConvertPlan:
 
 def planned(plan: ConvertPlan, images: Images, monkeypatch: pytest.MonkeyPatch) -> tuple[ConvertPlan, ShardPlan]:
     monkeypatch.setattr(ConvertPlan, "source", property(lambda self: images))
-    decided, shard_plan = convert_module._plan_shards(plan, io.StringIO())
-    assert shard_plan is not None
-    return decided, shard_plan
+    shard_plan = convert_module._sample_shards(plan)
+    return plan.with_shards(shard_plan.num_shards), shard_plan
 
 
 def rows_of(data_dir: pathlib.Path, name: str) -> list[dict[str, str]]:
@@ -113,7 +112,7 @@ def test_images_of_a_table_are_counted_from_a_sample(table: Table, name: str, ta
 
 
 def test_a_small_table_is_counted_exactly(tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_plan_module, "_PLACE_BYTES", 1 << 19)
+    monkeypatch.setattr(sample_rows, "_PLACE_BYTES", 1 << 19)
     for table, name in ((Table.BOXES, "annotations-human-bbox.csv"), (Table.HUMAN_LABELS, "annotations-human.csv")):
         files = open_table(table, [f"train/{name}"], str(tables), "train")
         ids = {row["ImageID"] for row in rows_of(tables, name)}
@@ -146,7 +145,7 @@ def test_compressed_tables_are_counted(
     data = (tables / "train" / "annotations-human-bbox.csv").read_bytes()
     (tmp_path / f"boxes.csv{ending}").write_bytes(compress(data))
     if whole:
-        monkeypatch.setattr(shard_plan_module, "_PLACE_BYTES", 1 << 19)
+        monkeypatch.setattr(sample_rows, "_PLACE_BYTES", 1 << 19)
     images, sampled = count_images(open_table(Table.BOXES, ["boxes.csv"], str(tmp_path), "train"))
     ids = {line[:16].decode() for line in data.splitlines()[1:]}
     if whole:
@@ -244,14 +243,9 @@ def test_whatever_the_size_shards_are_of_100_to_200_megabytes(
     share_of_shard: float, tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, shard_plan = planned(plan_of(tables), Images(), monkeypatch)
-    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", shard_plan.output_bytes / share_of_shard)
+    monkeypatch.setattr(sharding, "SHARD_BYTES", shard_plan.output_bytes / share_of_shard)
     _, again = planned(plan_of(tables), Images(), monkeypatch)
-    per_shard = (
-        again.output_bytes
-        / again.num_shards
-        / __import__("oi_tfrecord.conversion.encode_records.sharding", fromlist=["x"]).SHARD_BYTES
-        * 150
-    )
+    per_shard = again.output_bytes / again.num_shards / sharding.SHARD_BYTES * 150
     assert per_shard <= 200
     assert per_shard >= 100 or again.num_shards == 1
 
@@ -266,8 +260,8 @@ def test_the_shards_that_are_written_have_the_planned_size(
     release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image_bytes = sum(path.stat().st_size for path in (release.folder / "images").iterdir())
-    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", image_bytes / 5)
-    assert convert(release.flags(tmp_path, num_shards=None, workers=1), io.StringIO()) == 0
+    monkeypatch.setattr(sharding, "SHARD_BYTES", image_bytes / 5)
+    assert convert(release.flags(tmp_path, num_shards=None, workers=1)) == 0
     sizes = [len(data) for data in small_release.shards(tmp_path).values()]
     assert len(sizes) == 5
     # About 100 images of one size each: 33 % are more than three deviations.
@@ -281,7 +275,7 @@ def test_resized_images_are_planned_for_as_they_are_written(release: Release, tm
         plan = make_plan(parse_convert(release.flags(tmp_path, **flags)).config)
         job = plan.shard_job()
         ranges = plan.range_job(frozenset())
-        estimates.append(shard_plan_module.plan_shards(ranges, job.driver, job.select, job.source, job.image_options))
+        estimates.append(plan_shards(ranges, job.driver, job.select, job.source, job.image_options))
     assert estimates[1].images == estimates[0].images
     assert estimates[1].output_bytes < 0.8 * estimates[0].output_bytes
     # They are read as they are.
@@ -293,7 +287,7 @@ def test_the_plan_is_printed_before_the_run(
 ) -> None:
     out = io.StringIO()
     seen: list[str] = []
-    monkeypatch.setattr(convert_module, "_run", lambda *arguments: seen.append(out.getvalue()))
+    monkeypatch.setattr(convert_module, "_run_pipelines", lambda *arguments: seen.append(out.getvalue()))
     # There is no manifest to summarise, as nothing ran.
     with pytest.raises(EngineError, match="does not hold the split"):
         convert(release.flags(tmp_path, num_shards=None), out)
@@ -303,7 +297,7 @@ def test_the_plan_is_printed_before_the_run(
 def test_a_dry_run_prints_plan_size_and_time_and_leaves_the_output_alone(
     release: Release, tmp_path: pathlib.Path
 ) -> None:
-    assert convert(release.flags(tmp_path / "out", num_shards=2, workers=1), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "out", num_shards=2, workers=1)) == 0
     before = small_release.dataset(tmp_path / "out")
     written = sum(len(data) for data in small_release.shards(tmp_path / "out").values())
     out = io.StringIO()
@@ -319,7 +313,9 @@ def test_a_dry_run_prints_plan_size_and_time_and_leaves_the_output_alone(
     assert size is not None
     assert float(size[1]) * 1e6 == pytest.approx(written, rel=0.1)
     assert re.search(
-        r"^time +about [\d,.]+ s on this machine .* with 1 workers: [\d.]+ s for the tables, [\d.]+ s", text, re.M
+        r"^time +about [\d,.]+ s with 1 workers .*: [\d.]+ s for start and end, [\d.]+ s for the tables, [\d.]+ s for",
+        text,
+        re.M,
     )
     # 13 bytes for each of the 500 images, 40 for each box and 19 for each label that is kept, and some for each batch.
     expected = 0
@@ -327,7 +323,7 @@ def test_a_dry_run_prints_plan_size_and_time_and_leaves_the_output_alone(
         [line] = re.findall(rf"^{table} +([\d,]+) rows read.*?(?:class_not_in_label_map ([\d,]+))?\)?$", text, re.M)
         read, left = (int(count.replace(",", "") or 0) for count in line)
         expected += width * (read - left)
-    shuffled = re.search(r"^shuffle .*\(([\d,]+) bytes\)", text, re.M)
+    shuffled = re.search(r"^shuffle .*\(counted: ([\d,]+) bytes\)", text, re.M)
     assert shuffled is not None
     assert expected < int(shuffled[1].replace(",", "")) < expected + 200
     assert "500 records expected" in text
@@ -337,7 +333,7 @@ def test_a_rerun_after_an_interruption_keeps_the_planned_number(
     release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image_bytes = sum(path.stat().st_size for path in (release.folder / "images").iterdir())
-    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", image_bytes / 4)
+    monkeypatch.setattr(sharding, "SHARD_BYTES", image_bytes / 4)
     flags = release.flags(tmp_path / "out", num_shards=None, workers=1)
 
     def end(*arguments: object) -> None:
@@ -346,15 +342,48 @@ def test_a_rerun_after_an_interruption_keeps_the_planned_number(
     finish = "oi_tfrecord.conversion.finish_dataset.finish_dataset"
     monkeypatch.setattr(finish, end)
     with pytest.raises(Exception, match="the power went out"):
-        convert(flags, io.StringIO())
+        convert(flags)
     monkeypatch.setattr(finish, finish_dataset)
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert len(small_release.shards(tmp_path / "out")) == 4
     # What is sampled has changed since, and a plan made now would be another.
-    monkeypatch.setattr(shard_plan_module, "SHARD_BYTES", image_bytes / 9)
+    monkeypatch.setattr(sharding, "SHARD_BYTES", image_bytes / 9)
     out = io.StringIO()
     assert convert(flags, out) == 0
     assert not out.getvalue().startswith("plan")
     assert len(small_release.shards(tmp_path / "out")) == 4
-    assert convert(release.flags(tmp_path / "new", num_shards=None, workers=1), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "new", num_shards=None, workers=1)) == 0
     assert len(small_release.shards(tmp_path / "new")) == 9
+
+
+ESTIMATE = ShardPlan(num_shards=40, images=24_000, image_bytes=250_000.0, found=0.5, sample=())
+
+
+def test_the_line_of_the_plan_has_the_shards_that_are_used_and_the_estimate() -> None:
+    line = describe_shards(ESTIMATE, 20, "images", "/a/00ff.jpg")
+    # 24,000 images of 250 KB, half of them there, are 3 GB: 150 MB in each of 20 shards, not 75 as in the 40 planned.
+    assert " ".join(line.split()) == (
+        "plan 20 shards of about 150 MB: about 24,000 images, 50 % of them found, 250 KB each (sampled); "
+        "output about 3.00 GB"
+    )
+
+
+def test_a_small_output_has_its_unit() -> None:
+    line = describe_shards(dataclasses.replace(ESTIMATE, images=20, image_bytes=3_000.0), 1, "images", "/a/00ff.jpg")
+    assert "1 shards of about 30.0 KB" in line
+    assert "3.00 KB each (sampled); output about 30.0 KB" in line
+
+
+def test_where_no_image_is_found_the_plan_says_where_it_looked() -> None:
+    nothing = dataclasses.replace(ESTIMATE, found=0.0, image_bytes=0.0, sampled=256, missing="00ff")
+    line = describe_shards(nothing, 48, "images", "/a/00ff.jpg")
+    assert " ".join(line.split()) == (
+        "plan 48 shards: about 24,000 images, none of the 256 that were looked for is there, as /a/00ff.jpg; "
+        "put them there, or give another --images. Shards are planned for 300 KB an image"
+    )
+
+
+def test_a_plan_without_any_image_looked_for_none() -> None:
+    nothing = dataclasses.replace(ESTIMATE, images=0, found=0.0, image_bytes=0.0)
+    line = describe_shards(nothing, 1, "images", "/a/00ff.jpg")
+    assert " ".join(line.split()) == "plan 1 shards: about 0 images, estimated from a sample of the tables"

@@ -4,7 +4,6 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-import tensorflow as tf
 
 from oi_tfrecord.conversion.shard_masks import LoadedMasks, ShardMasks
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
@@ -16,6 +15,7 @@ from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import PatternSource
 from oi_tfrecord.sources.masks import MaskSource
 from tests.support.mask_release import png_of
+from tests.support.optional import tensorflow as tf
 
 CORNER = np.zeros((2, 3), bool)
 CORNER[0, 0] = True

@@ -4,21 +4,20 @@ import io
 import pathlib
 from collections.abc import Callable
 
-import duckdb
 import numpy as np
-import pandas
 import pyarrow as pa
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.dataset.attribution_csv import COLUMNS, format_attribution, format_attribution_header, warn_of_lacking
 from oi_tfrecord.join.join_shard import JoinedShard
 from tests.end_to_end.test_resume import kill_everywhere
 from tests.support import small_release
 from tests.support.dataset_rows import read_rows
+from tests.support.optional import duckdb, pandas
+from tests.support.optional import tensorflow as tf
+from tests.support.small_release import convert
 
 HEADER = ["ImageID", "Title", "Author", "AuthorProfileURL", "OriginalLandingURL", "License"]
 
@@ -104,19 +103,19 @@ def test_it_depends_neither_on_shards_nor_on_workers(
 
 def test_images_without_a_record_have_no_row_and_overwrite_removes_the_file(tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=20)
-    assert convert(release.flags(tmp_path / "out", workers=1, attribution_csv="true"), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "out", workers=1, attribution_csv="true")) == 0
     path = tmp_path / "out" / "ATTRIBUTION-train.csv"
     listed = [row[0] for row in read_csv(path.read_bytes())[1:]]
     assert listed == record_ids(tmp_path / "out")
     assert set(listed) == set(release.image_ids) - set(release.broken.values())
-    assert convert(release.flags(tmp_path / "out", workers=1, overwrite="true"), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "out", workers=1, overwrite="true")) == 0
     assert not path.exists()
 
 
 def test_killed_before_any_rename_a_rerun_gives_the_same(tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=8)
     flags = {"num_shards": 2, "workers": 1, "attribution_csv": "true"}
-    assert convert(release.flags(tmp_path / "undisturbed", **flags), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "undisturbed", **flags)) == 0
     undisturbed = small_release.dataset(tmp_path / "undisturbed")
     assert "ATTRIBUTION-train.csv" in undisturbed
     (tmp_path / "empty").mkdir()

@@ -4,12 +4,12 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import oi_tfrecord
 from oi_tfrecord.dataset.record_dataset import RecordDataset
 from oi_tfrecord.dataset.training_values import KINDS
 from oi_tfrecord.errors import ConfigError, InputError
+from tests.support.optional import tensorflow as tf
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from oi_tfrecord.cli import main
 from oi_tfrecord.dataset.splits import find_splits, read_label_map, read_shard
-from oi_tfrecord.dataset.training_config import TrainingInput, format_training_config
+from oi_tfrecord.dataset.training_config import TrainingConfigOptions, TrainingInput, format_training_config
 from oi_tfrecord.dataset.training_values import sample_values
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.example_reader import parse_example
@@ -88,7 +88,7 @@ def test_a_bad_choice_is_named_and_a_missing_split_too(
     output_dir: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ConfigError, match="did you mean 'ssd'"):
-        format_training_config(TRAIN, EVALUATION, CLASSES, "map", "sssd", "oid_V2_detection_metrics")
+        TrainingConfigOptions(str(output_dir), model="sssd")
     assert main.main(["training-config", str(output_dir), "--model=ssd", "--eval=test"]) == 1
     assert "There are: train, validation" in capsys.readouterr().err
 

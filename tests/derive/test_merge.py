@@ -15,7 +15,8 @@ from oi_tfrecord.derive import shard as derived_shard
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.derive.relabel import encode_values
 from oi_tfrecord.records.example_reader import parse_example
-from oi_tfrecord.records.label_map import LabelMap, format_pbtxt
+from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from oi_tfrecord.verification.command import VerifyOptions, verify
 from tests.conftest import Converted
 from tests.support import mask_release

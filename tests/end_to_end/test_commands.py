@@ -1,6 +1,5 @@
 """What all commands have in common: how they end on what a user can mend."""
 
-import importlib
 import json
 import pathlib
 import shutil
@@ -10,7 +9,7 @@ import pytest
 
 from oi_tfrecord.cli import main
 from oi_tfrecord.cli.main import COMMANDS
-from tests.conftest import convert_arguments
+from tests.conftest import REPOSITORY, convert_arguments
 
 FLAGS = {
     "browse": ["{folder}", "--port=0"],
@@ -95,7 +94,8 @@ def test_the_keyboard_ends_a_command_in_one_line(
 
     monkeypatch.setattr("oi_tfrecord.cli.command_line.CommandParser.parse_args", interrupt)
     monkeypatch.setattr("oi_tfrecord.cli.command_line.CommandParser.parse_known_args", interrupt)
-    monkeypatch.setattr("oi_tfrecord.conversion.command.convert", interrupt)
+    monkeypatch.setattr("oi_tfrecord.cli.command_line.parse_command_line", interrupt)
+    monkeypatch.setattr("oi_tfrecord.conversion.convert.convert", interrupt)
     assert main.main([command, *flags_of(command, tmp_path, tmp_path / "new")]) == 130
     assert "interrupted" in only_error(capfd)
 
@@ -223,4 +223,9 @@ def test_each_command_tells_the_same_of_a_damaged_label_map(
 def test_an_unknown_command_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert main.main(["exprot"]) == 1
     assert "did you mean 'export'" in only_error(capfd)
-    assert {importlib.import_module(f"pipelines.{name.replace('-', '_')}").__name__ for name in COMMANDS}
+
+
+def test_each_pipeline_of_the_repository_is_a_command() -> None:
+    names = [path.stem for path in (REPOSITORY / "pipelines").glob("*.py")]
+    assert "convert" in names
+    assert set(names) <= set(COMMANDS)

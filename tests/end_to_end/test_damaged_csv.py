@@ -627,7 +627,7 @@ def run_process(
     data: pathlib.Path, output_dir: pathlib.Path, *flags: str, by: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
     command = [
-        *by, sys.executable, "-m", "oi_tfrecord.cli.convert", "--config=v3", "--split=train",
+        *by, sys.executable, "-m", "oi_tfrecord", "convert", "--config=v3", "--split=train",
         f"--data_dir={data / '2017_11'}", f"--images={data}/images/train/{{image_id}}.jpg",
         f"--output_dir={output_dir}", "--num_shards=2", "--csv_block_mb=1", *flags,
     ]  # fmt: skip

@@ -12,10 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.openimages.image_id import hash_ids
 from tests.support import small_release
-from tests.support.small_release import Release
+from tests.support.small_release import Release, convert
 
 IMAGES = 150
 SHARED = {"extra_keys": "attribution", "label_order": "frequency", "workers": 1}
@@ -35,7 +34,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 def plain(release: Release, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of an undisturbed conversion in one process."""
     output_dir = tmp_path_factory.mktemp("plain")
-    assert convert(release.flags(output_dir, **SHARED), io.StringIO()) == 0
+    assert convert(release.flags(output_dir, **SHARED)) == 0
     files = small_release.dataset(output_dir)
     assert len([name for name in files if ".tfrecord-" in name]) == 5
     return files
@@ -83,7 +82,7 @@ def test_compressed_tables_give_the_same_shards_and_rejects(
     for path in (release.folder / "train").iterdir():
         (data_dir / "train" / (path.name + ending)).write_bytes(compress(path.read_bytes()))
     flags = release.flags(tmp_path / "out", **SHARED | {"data_dir": data_dir, "csv_block_mb": 1})
-    assert convert(flags, io.StringIO()) == 0
+    assert convert(flags) == 0
     files = small_release.dataset(tmp_path / "out")
     assert only_shards(files) == only_shards(plain)
     assert files["label_map.pbtxt"] == plain["label_map.pbtxt"]
@@ -115,7 +114,7 @@ def test_order_of_the_input_rows_does_not_matter(
         assert sorted(shuffled) == sorted(rows)
         small_release.write_table(tmp_path / "data", table, [header, *shuffled])
     flags = release.flags(tmp_path / "out", **SHARED | {"data_dir": tmp_path / "data", "csv_block_mb": 1})
-    assert convert(flags, io.StringIO()) == 0
+    assert convert(flags) == 0
     assert only_shards(small_release.dataset(tmp_path / "out")) == only_shards(plain)
 
 
@@ -123,7 +122,7 @@ def test_order_of_the_input_rows_does_not_matter(
 def test_number_of_shards_changes_neither_the_records_nor_their_order(
     num_shards: int, release: Release, plain: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
-    assert convert(release.flags(tmp_path, **SHARED | {"num_shards": num_shards}), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path, **SHARED | {"num_shards": num_shards})) == 0
     names = [f"train.tfrecord-{shard:05d}-of-{num_shards:05d}" for shard in range(num_shards)]
     assert list(small_release.shards(tmp_path)) == names
     found = list(small_release.records(tmp_path))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from oi_tfrecord.cli import convert, main
@@ -17,6 +16,7 @@ from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.errors import ConfigError
 from tests.conftest import Converted
+from tests.support.optional import tensorflow as tf
 
 MIDS = {"/m/01g317": (220, 30, 30), "/m/0bt9lr": (30, 200, 40), "/m/0k4j": (40, 60, 230)}
 WIDTH, HEIGHT = 320, 240

@@ -174,7 +174,7 @@ def read_by_row(data: pathlib.Path, split: str, wanted: Wanted) -> Expected:
 
 
 def read_records(output_dir: pathlib.Path, split: str) -> dict[str, tuple[list, list]]:
-    import tensorflow as tf
+    from tests.support.optional import tensorflow as tf
 
     images = {}
     for record in small_release.records(output_dir, split):

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import json
 import pathlib
 from collections.abc import Callable
@@ -10,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from oi_tfrecord.cli import verify
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.storage.files import use_options
 from tests.support import mask_release, small_release
 from tests.support.mask_release import MaskRelease, nearest, pack_by_first_digit
 from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.optional import tensorflow as tf
+from tests.support.small_release import convert
 
 Decoded = dict[str, tuple[list[bytes], list[np.ndarray], list[float] | None]]
 
@@ -32,7 +31,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> MaskRelease:
 def plain(release: MaskRelease, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The release, converted with its defaults."""
     folder = tmp_path_factory.mktemp("plain")
-    assert convert(release.flags(folder), io.StringIO()) == 0
+    assert convert(release.flags(folder)) == 0
     return folder
 
 
@@ -40,7 +39,7 @@ def plain(release: MaskRelease, tmp_path_factory: pytest.TempPathFactory) -> pat
 def kept(release: MaskRelease, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The release, converted with boxes that have no mask."""
     folder = tmp_path_factory.mktemp("kept")
-    assert convert(release.flags(folder, boxes_without_mask="empty"), io.StringIO()) == 0
+    assert convert(release.flags(folder, boxes_without_mask="empty")) == 0
     return folder
 
 
@@ -158,7 +157,7 @@ def test_the_object_detection_api_reads_the_drawn_masks(
 def test_masks_in_archives(release: MaskRelease, plain: pathlib.Path, kind: str, tmp_path: pathlib.Path) -> None:
     others = {"ReadMe.txt": b"not a mask", "ffffffffffffffff_m0_0.png": b"of no row"}
     archives = pack_by_first_digit(release.files() | others, tmp_path, kind)
-    assert convert(release.flags(tmp_path / "out", mask_files=None, mask_archives=archives), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "out", mask_files=None, mask_archives=archives)) == 0
     assert small_release.shards(tmp_path / "out") == small_release.shards(plain)
     tables = manifest_of(tmp_path / "out")["tables"]
     assert tables["masks"] == manifest_of(plain)["tables"]["masks"]
@@ -177,7 +176,7 @@ def test_a_mask_twice_in_the_archives(release: MaskRelease, plain: pathlib.Path,
     name = next(name for name, data in release.files().items() if len(data) > 100)
     again = pack_by_first_digit({name: release.files()[name]}, other, "tar")
     flags = release.flags(tmp_path / "out", mask_files=None, mask_archives=f"{archives},{again}")
-    assert convert(flags, io.StringIO()) == 0
+    assert convert(flags) == 0
     assert small_release.shards(tmp_path / "out") == small_release.shards(plain)
     assert manifest_of(tmp_path / "out")["tables"]["mask_files"]["rejected"]["duplicate"] == 1
 
@@ -187,7 +186,7 @@ def test_masks_on_a_remote_filesystem(release: MaskRelease, plain: pathlib.Path,
     MemoryFileSystem.files |= {f"memory://bucket/{name[0]}/{name}": data for name, data in release.files().items()}
     use_options([])
     flags = release.flags(tmp_path, mask_files="memory://bucket/{digit}/{mask_path}")
-    assert convert(flags, io.StringIO()) == 0
+    assert convert(flags) == 0
     MemoryFileSystem.files.clear()
     assert small_release.shards(tmp_path) == small_release.shards(plain)
 
@@ -199,7 +198,7 @@ def test_bytes_depend_neither_on_workers_nor_on_shards(
     assert done.returncode == 0, done.stderr
     assert small_release.shards(tmp_path / "workers") == small_release.shards(plain)
     assert (tmp_path / "workers" / "rejects-train.csv").read_bytes() == (plain / "rejects-train.csv").read_bytes()
-    assert convert(release.flags(tmp_path / "shards", num_shards=1), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "shards", num_shards=1)) == 0
     assert list(small_release.records(tmp_path / "shards")) == list(small_release.records(plain))
     assert manifest_of(tmp_path / "shards")["tables"] == manifest_of(plain)["tables"]
 
@@ -208,13 +207,13 @@ def test_small_ranges_change_nothing(
     release: MaskRelease, plain: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("oi_tfrecord.join.batches.MAX_BATCH_BYTES", 200)
-    assert convert(release.flags(tmp_path), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path)) == 0
     assert small_release.shards(tmp_path) == small_release.shards(plain)
 
 
 def test_without_request_the_table_is_not_even_looked_for(release: MaskRelease, tmp_path: pathlib.Path) -> None:
     flags = {"extra_keys": None, "mask_files": None}
-    assert convert(release.flags(tmp_path / "with", **flags), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "with", **flags)) == 0
     manifest = manifest_of(tmp_path / "with")
     assert "masks" not in manifest["tables"]
     assert not [item for item in manifest["inputs"] if item["table"] == "masks"]
@@ -222,12 +221,12 @@ def test_without_request_the_table_is_not_even_looked_for(release: MaskRelease, 
     for record in small_release.records(tmp_path / "with"):
         assert not [key for key in tf.train.Example.FromString(record).features.feature if "mask" in key]
     # Nor does a file without its columns matter.
-    assert convert(release.flags(tmp_path / "other", masks="train-annotations-bbox.csv", **flags), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "other", masks="train-annotations-bbox.csv", **flags)) == 0
     assert small_release.shards(tmp_path / "other") == small_release.shards(tmp_path / "with")
 
 
 def test_filters_of_boxes_leave_out_their_masks(release: MaskRelease, tmp_path: pathlib.Path) -> None:
-    assert convert(release.flags(tmp_path, min_box_side=0.5), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path, min_box_side=0.5)) == 0
     manifest = manifest_of(tmp_path)
     count = manifest["tables"]["masks"]
     small = [
@@ -248,7 +247,7 @@ def _sides(box: list[str]) -> list[tuple[str, str]]:
 
 def test_filters_of_classes_and_images_are_those_of_the_mask_rows(release: MaskRelease, tmp_path: pathlib.Path) -> None:
     mid = mask_release.MIDS[0]
-    assert convert(release.flags(tmp_path, classes=mid, sample=0.5), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path, classes=mid, sample=0.5)) == 0
     count = manifest_of(tmp_path)["tables"]["masks"]
     assert count["dropped"]["class_not_chosen"] > 0
     assert count["dropped"]["not_sampled"] > 0
@@ -264,7 +263,7 @@ def test_a_box_that_the_hierarchy_adds_has_the_mask_of_its_origin(release: MaskR
     flags = {"hierarchy": tmp_path / "tree.json", "select": "all"}
     for rule in ("drop", "empty"):
         folder = tmp_path / rule
-        assert convert(release.flags(folder, boxes_without_mask=rule, **flags), io.StringIO()) == 0
+        assert convert(release.flags(folder, boxes_without_mask=rule, **flags)) == 0
         records = decoded(folder)
         for image_id, boxes in release.boxes.items():
             expected = []
@@ -285,7 +284,7 @@ def test_a_box_that_the_hierarchy_adds_has_the_mask_of_its_origin(release: MaskR
 
 
 def test_max_images_counts_images_that_keep_a_box(release: MaskRelease, tmp_path: pathlib.Path) -> None:
-    assert convert(release.flags(tmp_path, max_images=4), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path, max_images=4)) == 0
     assert len(decoded(tmp_path)) == 4
 
 
@@ -295,9 +294,9 @@ def test_an_image_without_any_mask_is_not_selected(tmp_path: pathlib.Path) -> No
     lines = path.read_text().splitlines(keepends=True)
     bare = next(iter(release.boxes))
     path.write_text("".join(line for line in lines if f",{bare}," not in line))
-    assert convert(release.flags(tmp_path / "boxed"), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "boxed")) == 0
     assert decoded(tmp_path / "boxed").keys() == release.boxes.keys() - {bare}
-    assert convert(release.flags(tmp_path / "all", select="all"), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "all", select="all")) == 0
     assert decoded(tmp_path / "all")[bare] == ([], [], None)
 
 
@@ -306,7 +305,7 @@ def test_a_rejected_image_takes_its_masks_along(tmp_path: pathlib.Path) -> None:
     lost = next(iter(release.boxes))
     (release.folder / "images" / f"{lost}.jpg").unlink()
     archives = pack_by_first_digit(release.files(), tmp_path, "zip")
-    assert convert(release.flags(tmp_path / "out", mask_files=None, mask_archives=archives), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "out", mask_files=None, mask_archives=archives)) == 0
     tables = manifest_of(tmp_path / "out")["tables"]
     own = len([key for key in release.masks if key[0] == lost])
     for table in ("masks", "mask_files"):
@@ -320,7 +319,7 @@ def test_masks_are_turned_and_scaled_with_their_image(angle: int, tmp_path: path
     path = release.folder / "train-images-boxable-with-rotation.csv"
     path.write_text(path.read_text().replace(",0.0\n", f",{angle}.0\n"))
     flags = {"rotation": "apply", "image_mode": "resize", "max_side": 24}
-    assert convert(release.flags(tmp_path / "out", **flags), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "out", **flags)) == 0
     records = decoded(tmp_path / "out")
     assert records.keys() == release.boxes.keys()
     for image_id, boxes in release.boxes.items():
@@ -337,7 +336,7 @@ def test_verify_finds_no_fault(folder: str, request: pytest.FixtureRequest, caps
 
 def test_a_dry_run_reads_no_mask(release: MaskRelease, tmp_path: pathlib.Path) -> None:
     flags = release.flags(tmp_path, dry_run="true", mask_files="/nowhere/{mask_path}")
-    assert convert(flags, io.StringIO()) == 0
+    assert convert(flags) == 0
     count = manifest_of(tmp_path / "dry_run")["tables"]["masks"]
     unread = {"image_missing", "image_broken", "image_cut_off", "image_empty", "not_an_image"}
     assert count["rejected"] == {key: n for key, n in release.rejected.items() if key not in unread}
@@ -347,21 +346,21 @@ def test_a_dry_run_reads_no_mask(release: MaskRelease, tmp_path: pathlib.Path) -
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"extra_keys": None}, "mask_files: is given, but masks are not asked for; add --extra_keys=masks"),
-        ({"mask_files": None}, "mask_files: give either it or mask_archives"),
-        ({"mask_archives": "x.zip"}, "mask_files: give either it or mask_archives"),
+        ({"extra_keys": None}, "mask_files: is given, but records hold no masks; add --extra_keys=masks"),
+        ({"mask_files": None}, "mask_files: gives the PNG files, or mask_archives does; give one of the two"),
+        ({"mask_archives": "x.zip"}, "mask_files: gives the PNG files, or mask_archives does; give one of the two"),
         ({"mask_files": "masks/{image_id}.png"}, "mask_files: .* has no {mask_path}"),
-        ({"config": "v4"}, "masks: is needed with extra_keys masks; give --masks"),
-        ({"task": "classification"}, "extra_keys: masks are of boxes, which task=classification leaves out"),
+        ({"config": "v4"}, "masks: is needed with --extra_keys=masks; give --masks"),
+        ({"task": "classification"}, "extra_keys: masks belong to boxes, which task=classification leaves out"),
         ({"boxes_without_mask": "keep"}, "boxes_without_mask: 'keep' is none of drop, empty"),
         ({"mask_files": None, "mask_archives": "/nowhere/*.zip"}, "mask_archives: no file matches /nowhere"),
     ],
 )
 def test_flags_that_do_not_fit(release: MaskRelease, flags: dict, message: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        convert(release.flags(tmp_path, **flags), io.StringIO())
+        convert(release.flags(tmp_path, **flags))
 
 
 def test_a_missing_table_of_masks_is_an_error_if_asked_for(release: MaskRelease, tmp_path: pathlib.Path) -> None:
     with pytest.raises(InputError, match=r"no file for masks; looked for .*none\.csv"):
-        convert(release.flags(tmp_path, masks="none.csv"), io.StringIO())
+        convert(release.flags(tmp_path, masks="none.csv"))

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import tensorflow as tf
 
 from oi_tfrecord.reasons import Reject
 from tests.conftest import DATA, Converted
 from tests.images.test_prepare import NASTY, NASTY_RESIZED, nasty_action
+from tests.support.optional import tensorflow as tf
 
 FOLDER = DATA / "nasty"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.conftest import Converted
 from tests.support.dataset_rows import read_list, read_rows, rows_by_image
+from tests.support.optional import tensorflow as tf
 
 BBOX = {"ymin": "YMin", "xmin": "XMin", "ymax": "YMax", "xmax": "XMax"}
 FLAGS = {

@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from tests.support import small_release
 from tests.support.processes import HANG_SECONDS, processes_of, wait_until
-from tests.support.small_release import Release
+from tests.support.small_release import Release, convert
 
-KILL_POINTS = small_release.ROOT / "tests" / "kill_points.py"
+KILL_POINTS = small_release.ROOT / "tests" / "support" / "kill_points.py"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 
 def converted(release: Release, output_dir: pathlib.Path, **flags: object) -> dict[str, bytes]:
-    assert convert(release.flags(output_dir, workers=1, **flags), io.StringIO()) == 0
+    assert convert(release.flags(output_dir, workers=1, **flags)) == 0
     return small_release.dataset(output_dir)
 
 
@@ -180,4 +179,4 @@ def test_interrupted_by_the_keyboard_it_says_how_to_go_on(workers: int, slow: Re
     assert "Traceback" not in told
     [error] = [line for line in told.splitlines() if line.startswith("error: ")]
     assert "same command again" in error
-    assert convert(flags, io.StringIO()) == 0
+    assert convert(flags) == 0

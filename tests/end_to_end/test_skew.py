@@ -1,7 +1,6 @@
 """Inputs whose rows are spread unevenly, in small; tests/benchmarks/skew.py has them in full."""
 
 import csv
-import io
 import json
 import pathlib
 import random
@@ -11,11 +10,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.openimages.image_id import hash_ids
 from oi_tfrecord.records.sharding import shard_of
 from tests.support import small_release
-from tests.support.small_release import MIDS, Release
+from tests.support.small_release import MIDS, Release, convert
 
 IMAGES = 40
 MANY_BOXES = 10_000
@@ -27,7 +25,7 @@ def release(tmp_path: pathlib.Path) -> Release:
 
 
 def converted(release: Release, output_dir: pathlib.Path, **flags: object) -> dict:
-    assert convert(release.flags(output_dir, **{"workers": 1, "csv_block_mb": 1} | flags), io.StringIO()) == 0
+    assert convert(release.flags(output_dir, **{"workers": 1, "csv_block_mb": 1} | flags)) == 0
     manifest = json.loads((output_dir / "manifest.json").read_text())["splits"]["train"]
     assert manifest["balanced"] is True
     return manifest
@@ -35,7 +33,7 @@ def converted(release: Release, output_dir: pathlib.Path, **flags: object) -> di
 
 def boxes_by_image(output_dir: pathlib.Path) -> dict[str, list[tuple[str, float, float]]]:
     """Returns MID, XMin and YMax of the boxes of each record, in order."""
-    import tensorflow as tf
+    from tests.support.optional import tensorflow as tf
 
     found = {}
     for record in small_release.records(output_dir):

@@ -2,10 +2,10 @@ import pytest
 
 from oi_tfrecord.engine.beam_flags import (
     beam_flags,
-    check_beam_arguments,
     destination,
     is_dataflow,
     is_local,
+    split_beam_arguments,
     value_of,
 )
 from oi_tfrecord.errors import ConfigError
@@ -19,10 +19,13 @@ def test_flags_of_every_runner_are_known() -> None:
 
 def test_an_unknown_flag_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean '--num_shards'"):
-        check_beam_arguments(["--num_shard=3"], ["num_shards"])
-    check_beam_arguments(["--machine_type", "n1-standard-2", "--streaming"], [])
-    with pytest.raises(ConfigError, match="'x' is no flag"):
-        check_beam_arguments(["--streaming", "x"], [])
+        split_beam_arguments(["--num_shard=3"], ["num_shards"])
+
+
+def test_words_that_are_no_values_of_flags_are_separated() -> None:
+    flags = ("--machine_type", "n1-standard-2", "--streaming")
+    assert split_beam_arguments(["a", *flags, "b"], []) == (("a", "b"), flags)
+    assert split_beam_arguments(["a"], []) == (("a",), ())
 
 
 def test_flags_of_one_option_have_one_destination() -> None:
@@ -53,7 +56,7 @@ def test_a_run_is_local_without_a_runner() -> None:
 )
 def test_a_value_that_beam_would_not_take_is_refused(arguments: list[str], told: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        check_beam_arguments(arguments, [])
+        split_beam_arguments(arguments, [])
     assert str(raised.value) == told
 
 

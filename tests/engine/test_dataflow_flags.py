@@ -8,8 +8,9 @@ from oi_tfrecord.engine.dataflow_flags import check_job
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.yaml_file import shipped_configs
 from tests.support import small_release
+from tests.support.optional import require
 
-pytest.importorskip("google.cloud.dataflow_v1beta3", reason="Dataflow needs pip install '.[gcp]'")
+require("google.cloud.dataflow_v1beta3")
 
 PROJECT, REGION, TEMP = "--project=project-id", "--region=region-1", "--temp_location=gs://bucket-name/tmp"
 DATAFLOW = "--runner=DataflowRunner"

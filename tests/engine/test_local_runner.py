@@ -1,4 +1,3 @@
-import io
 import os
 import pathlib
 import signal
@@ -11,7 +10,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 from google.protobuf import json_format
 
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.engine import local_runner
 from oi_tfrecord.engine.local_runner import (
     INTERRUPTED,
@@ -22,6 +20,7 @@ from oi_tfrecord.engine.local_runner import (
 )
 from tests.support import small_release
 from tests.support.processes import HANG_SECONDS, processes_of, wait_until
+from tests.support.small_release import convert
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +54,8 @@ def test_a_killed_worker_ends_the_command_and_a_rerun_goes_on(tmp_path: pathlib.
     assert "same command again" in error
     wait_until(lambda: not processes_of(process.pid), "the other worker is gone, too")
     assert 0 < len(shards()) < 13
-    assert convert(release.flags(tmp_path / "out", num_shards=13, image_mode="verify", workers=1), io.StringIO()) == 0
-    assert convert(release.flags(tmp_path / "undisturbed", num_shards=13, image_mode="verify"), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "out", num_shards=13, image_mode="verify", workers=1)) == 0
+    assert convert(release.flags(tmp_path / "undisturbed", num_shards=13, image_mode="verify")) == 0
     assert small_release.dataset(tmp_path / "out") == small_release.dataset(tmp_path / "undisturbed")
 
 

@@ -12,7 +12,8 @@ from tests.support.processes import processes_of, wait_until
 
 PARENT = """
 import subprocess, sys, time
-worker = "import os; from oi_tfrecord import worker; worker._die_with_parent(os.getppid()); print('there', flush=True)"
+worker = "import os; from oi_tfrecord.engine.local_worker import _die_with_parent as die; die(os.getppid())"
+worker += "; print('there', flush=True)"
 subprocess.Popen([sys.executable, "-c", worker + "; import time; time.sleep(600)"])
 time.sleep(600)
 """

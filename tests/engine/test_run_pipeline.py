@@ -25,10 +25,10 @@ class Line:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def start(self) -> None:
+    def __enter__(self) -> None:
         self.calls.append("start")
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self.calls.append("stop")
 
 

@@ -9,7 +9,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_reports import READ
-from oi_tfrecord.engine.threaded_fn import LaneWorker, ShardWorker
+from oi_tfrecord.engine.threaded_fn import ShardFn, ThreadedFn
 from tests.support.processes import HANG_SECONDS
 
 
@@ -21,7 +21,7 @@ def work(tmp_path: pathlib.Path) -> WorkFolder:
 
 
 def test_what_is_reported_last_is_there_when_the_worker_ends(work: WorkFolder) -> None:
-    worker = ShardWorker(work, 2)
+    worker = ShardFn(work, 2)
     worker.setup()
     for shard in range(3):
         worker._reporter.end_shard(records=10 + shard, image_bytes=100, rejects=1)
@@ -33,22 +33,22 @@ def test_what_is_reported_last_is_there_when_the_worker_ends(work: WorkFolder) -
 _MEETING = threading.Barrier(2)
 
 
-class _Square(LaneWorker):
+class _Square(ThreadedFn):
     """Yields squares, and to the tag `odd` the odd numbers; the first elements wait for each other."""
 
     def process(self, number: int) -> Iterator[object]:
         yield from self.run(self._square, number)
 
     def _square(self, number: int) -> list[object]:
-        if number < 2 and self._lane_count > 1:
+        if number < 2 and self._thread_count > 1:
             _MEETING.wait(HANG_SECONDS)
         return [number * number] + [beam.pvalue.TaggedOutput("odd", number)] * (number % 2)
 
 
-@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_all_outputs_come_whether_with_an_element_or_at_the_end_of_a_bundle(
-    lanes: int, count: int, work: WorkFolder
+    threads: int, count: int, work: WorkFolder
 ) -> None:
     numbers = range(2, 2 + count) if count < 2 else range(count)
     runner = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -56,7 +56,7 @@ def test_all_outputs_come_whether_with_an_element_or_at_the_end_of_a_bundle(
         out = (
             root
             | beam.Create(numbers, reshuffle=False)
-            | beam.ParDo(_Square(work, READ, lanes)).with_outputs("odd", main="squares")
+            | beam.ParDo(_Square(work, READ, threads)).with_outputs("odd", main="squares")
         )
         assert_that(out.squares, equal_to([number**2 for number in numbers]), "Squares")
         assert_that(out.odd, equal_to([number for number in numbers if number % 2]), "Odd")

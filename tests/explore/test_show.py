@@ -3,13 +3,13 @@ import pathlib
 import shutil
 
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from oi_tfrecord.cli import convert, show
 from oi_tfrecord.dataset.splits import read_shard
 from oi_tfrecord.explore.show import split_place
 from tests.conftest import convert_arguments
+from tests.support.optional import tensorflow as tf
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from oi_tfrecord.openimages.csv.record_boundaries import BlockScan, scan_block
 from oi_tfrecord.records.example_reader import Values, parse_example
 from oi_tfrecord.records.tfrecord import read_records
 from tests.fuzz import csv_ranges, engine, jpeg_header, tfrecords
+from tests.support.optional import require
 
 ROOT = pathlib.Path(__file__).parents[2]
 HARNESSES = (csv_ranges, jpeg_header, tfrecords)
@@ -25,7 +26,7 @@ RUNS = {csv_ranges: 600, jpeg_header: 6000, tfrecords: 1500}
 
 @pytest.mark.parametrize("harness", HARNESSES, ids=lambda harness: harness.__name__.rpartition(".")[2])
 def test_no_disagreement_in_a_short_run(harness: ModuleType, tmp_path: pathlib.Path) -> None:
-    pytest.importorskip("atheris", reason="atheris has no build for this platform")
+    require("atheris")
     command = [
         sys.executable, "-m", harness.__name__, f"--runs={RUNS[harness]}", "--seed=20171116",
         f"--corpus={tmp_path / 'corpus'}", f"--finds={tmp_path / 'finds'}",

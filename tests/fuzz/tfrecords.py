@@ -16,10 +16,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import google_crc32c
 import numpy as np
-import tensorflow as tf
 
 from oi_tfrecord.records.example_reader import ExampleError, parse_example
 from oi_tfrecord.records.tfrecord import FramingError, frame, mask_crc, read_records
+from tests.support.optional import tensorflow as tf
 
 MAX_BYTES = 600
 DICTIONARY = (

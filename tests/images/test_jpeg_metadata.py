@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from oi_tfrecord.images import jpeg_header as jpeg
 from oi_tfrecord.images.jpeg_metadata import strip_metadata
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected, PreparedImage
+from tests.support.optional import tensorflow as tf
 
 DATA = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
 STRIP = ImageOptions(strip_metadata=True)

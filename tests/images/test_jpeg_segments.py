@@ -98,7 +98,7 @@ def test_pillow_opens_no_damaged_application_segment(marker: int, contents: byte
 
 @pytest.mark.parametrize(("marker", "contents"), [entry for entry in DAMAGED if entry[0] in (DQT, DHT)])
 def test_tensorflow_decodes_no_damaged_table(marker: int, contents: bytes) -> None:
-    import tensorflow as tf
+    from tests.support.optional import tensorflow as tf
 
     assert tf.io.decode_jpeg(image_with(DQT, TABLE_8)).shape == (8, 8, 3)
     with pytest.raises(tf.errors.InvalidArgumentError):

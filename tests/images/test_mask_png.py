@@ -4,7 +4,6 @@ import zlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -13,6 +12,7 @@ from oi_tfrecord.images.mask_png import empty_mask, prepare_mask
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.reasons import Reject
 from tests.support.mask_release import nearest, png_of
+from tests.support.optional import tensorflow as tf
 
 SHAPE = st.tuples(st.integers(1, 40), st.integers(1, 40))
 MODES = ("1", "L", "P", "RGB", "RGBA", "LA", "I;16")

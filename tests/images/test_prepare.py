@@ -24,6 +24,7 @@ from oi_tfrecord.images import jpeg_header as jpeg
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected, PreparedImage
 from oi_tfrecord.reasons import Reject
+from tests.support.optional import require
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 needs_real = pytest.mark.skipif(not (DATA / "real").is_dir(), reason="the real images (shared/data/real) are absent")
@@ -129,7 +130,7 @@ def samples(picture: Image.Image) -> NDArray[np.int16]:
 
 def assert_decodes(prepared: PreparedImage) -> Any:
     """Checks a prepared image with TensorFlow, which is what reads it in the end, and returns the pixels."""
-    tf = pytest.importorskip("tensorflow")
+    tf = require("tensorflow")
     pixels = tf.io.decode_jpeg(prepared.encoded, channels=3).numpy()
     assert pixels.shape == (prepared.height, prepared.width, 3)
     assert prepared.encoded.startswith(b"\xff\xd8\xff")
@@ -203,7 +204,7 @@ def test_real_images_are_copied_and_decode(options: ImageOptions) -> None:
 )
 def test_other_formats_keep_their_pixels(image_format: str, mode: str) -> None:
     """TensorFlow decodes the source with libraries of its own, so it is the judge of the pixels."""
-    tf = pytest.importorskip("tensorflow")
+    tf = require("tensorflow")
     source = smooth().convert(mode)
     options: dict[str, Any] = {"lossless": True} if image_format == "WEBP" else {}
     data = encoded_as(source, image_format, **options)
@@ -225,7 +226,7 @@ def test_gray_stays_gray() -> None:
 
 def test_sixteen_bits_keep_the_high_byte() -> None:
     """As libpng's `png_set_strip_16` does, and with it TensorFlow."""
-    tf = pytest.importorskip("tensorflow")
+    tf = require("tensorflow")
     ramp = b"".join(b"\0" + struct.pack(">64H", *(range(0, 65536, 1024))) for _ in range(8))
     data = png(64, 8, ramp, bits=16)
     picture = opened(prepare(data, COPY))
@@ -277,7 +278,7 @@ def test_first_picture_of_an_animation() -> None:
 
 
 def test_cmyk_is_what_tensorflow_sees_in_it() -> None:
-    tf = pytest.importorskip("tensorflow")
+    tf = require("tensorflow")
     data = encoded_as(smooth().convert("CMYK"), "JPEG", quality=100)
     prepared = prepare(data, COPY)
     assert (prepared.action, prepared.source_format) == ("reencoded", "JPEG")
@@ -540,7 +541,7 @@ def test_pillow_is_not_imported_to_copy(tmp_path: Path) -> None:
     path = tmp_path / "image.jpg"
     path.write_bytes(encoded_as(smooth(), "JPEG"))
     program = (
-        "import sys; from oi_tfrecord.images import ImageOptions, prepare;"
+        "import sys; from oi_tfrecord.images.prepare import ImageOptions, prepare;"
         f"data = open({str(path)!r}, 'rb').read();"
         "assert prepare(data, ImageOptions()).encoded is data;"
         "sys.exit('PIL' in sys.modules)"

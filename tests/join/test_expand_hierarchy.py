@@ -2,7 +2,6 @@ import csv
 import os
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ from oi_tfrecord.join.expand_hierarchy import Expansion, expand_boxes, expand_la
 from oi_tfrecord.join.join_shard import Annotations
 from oi_tfrecord.openimages.hierarchy import Hierarchy, parse_hierarchy
 from oi_tfrecord.openimages.schema import BOX_ROW, LABEL_ROW
-from tests.conftest import DATA, REPOSITORY
+from tests.conftest import DATA
+from tests.support.optional import peer_python
 
 # Two classes above /c, one of which is above the other; /e is outside of the label map.
 MIDS = ("/a", "/b", "/c", "/d", "/e")
@@ -101,10 +101,7 @@ def test_everything_but_the_class_is_copied() -> None:
 
 def expand_with_the_api(rows: list[dict], kind: int, hierarchy: pathlib.Path, folder: pathlib.Path) -> list[dict]:
     """Expands the rows with the tool of the Object Detection API."""
-    installed = subprocess.run(
-        [REPOSITORY / "tests" / "support" / "peers" / "install.sh", REPOSITORY / ".venv-peers", sys.executable],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+    python = str(peer_python("peers"))
     # Its last column must not be one that it reads.
     with (folder / "in.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, [*rows[0], "End"], lineterminator="\n")
@@ -112,7 +109,7 @@ def expand_with_the_api(rows: list[dict], kind: int, hierarchy: pathlib.Path, fo
         writer.writerows(row | {"End": "0"} for row in rows)
     subprocess.run(
         [
-            installed.stdout.strip().splitlines()[-1], "-m",
+            python, "-m",
             "object_detection.dataset_tools.oid_hierarchical_labels_expansion",
             f"--json_hierarchy_file={hierarchy}", f"--input_annotations={folder / 'in.csv'}",
             f"--output_annotations={folder / 'out.csv'}", f"--annotation_type={kind}",

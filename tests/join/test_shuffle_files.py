@@ -1,9 +1,11 @@
 import dataclasses
+import io
 import itertools
 import pathlib
 import pickle
 import tracemalloc
 from collections.abc import Sequence
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -12,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.command import _finish_job
 from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.join.shuffle_files import read_index, write_batches
+from oi_tfrecord.storage import local
 from tests.support import small_release
 from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.small_release import Release
@@ -73,7 +75,7 @@ def test_a_retry_replaces_what_the_first_try_wrote(folder: str) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing_to_be_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "_open_write", lambda path: FullDisk())
+    monkeypatch.setattr(local, "open", lambda path, mode, buffering: FullDisk(), raising=False)
     with pytest.raises(OSError, match="No space"):
         write_batches(str(tmp_path), "boxes-0-0", [(0, b"batch")])
     assert grouped(str(tmp_path), [0]) == {0: []}
@@ -89,24 +91,16 @@ class FullDisk:
         raise OSError("No space left on device")
 
 
-def test_writes_that_are_cut_short_are_gone_on_with(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_that_are_cut_short_are_continued(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A single write(2) takes at most 2 GiB.
-    opened = storage._open_write
+    class Short(io.FileIO):
+        def __init__(self, path: str, mode: str, buffering: int):
+            super().__init__(path, mode)
 
-    class Short:
-        def __init__(self, path: str):
-            self._stream = opened(path)
+        def write(self, data: Any) -> int:
+            return super().write(data[:5])
 
-        def __enter__(self) -> "Short":
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            self._stream.close()
-
-        def write(self, data: memoryview) -> int:
-            return self._stream.write(data[:5])
-
-    monkeypatch.setattr(storage, "_open_write", Short)
+    monkeypatch.setattr(local, "open", Short, raising=False)
     batches = [(shard, bytes([shard]) * 13) for shard in range(4)]
     write_batches(str(tmp_path), "boxes-0-0", batches)
     assert grouped(str(tmp_path), range(4)) == {shard: [batch] for shard, batch in batches}
@@ -184,7 +178,7 @@ def test_grouping_through_files_gives_the_bytes_of_the_shuffle_of_the_runner(
         flags = {"num_shards": 131, "label_order": order, "extra_keys": "attribution"}
         plan = ready(plan_of(release, tmp_path / shuffle, **flags), shuffle)
         pipeline = beam.Pipeline(runner=FnApiRunner())
-        build_pipeline(pipeline, plan, _finish_job(plan), ())
+        build_pipeline(pipeline, plan, ())
         pipeline.run().wait_until_finish()
         files = list(pathlib.Path(plan.work.shuffle).iterdir())
         assert len(files) > 3 if shuffle == "files" else not files

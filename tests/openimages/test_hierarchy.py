@@ -4,7 +4,8 @@ import pytest
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.hierarchy import Hierarchy, parse_hierarchy
-from oi_tfrecord.records.label_map import build, format_pbtxt, parse_pbtxt, with_relatives
+from oi_tfrecord.records.label_map import number_classes, with_relatives
+from oi_tfrecord.records.label_map_file import format_pbtxt, parse_pbtxt
 from tests.conftest import DATA
 
 TREE = {
@@ -69,9 +70,9 @@ def test_text_that_is_not_json_is_an_error() -> None:
 
 
 def test_a_label_map_names_the_relatives_that_it_has() -> None:
-    label_map = with_relatives(build(["/cookie", "/dessert", "/crumb"], {}), parse(TREE))
+    label_map = with_relatives(number_classes(["/cookie", "/dessert", "/crumb"], {}), parse(TREE))
     assert [(item.ancestor_ids, item.descendant_ids) for item in label_map.items] == [((2,), ()), ((), (1,)), ((), ())]
-    assert parse_pbtxt(format_pbtxt(label_map), "label_map.pbtxt") == label_map
+    assert parse_pbtxt(format_pbtxt(label_map).encode(), "label_map.pbtxt") == label_map
 
 
 def test_the_published_hierarchy_has_every_boxable_class() -> None:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.records.example_reader import ExampleError, Values, parse_example
+from tests.support.optional import tensorflow as tf
 
 floats = st.floats(width=32, allow_nan=False)
 int64s = st.integers(-(1 << 63), (1 << 63) - 1)

@@ -1,5 +1,4 @@
 import numpy as np
-import tensorflow as tf
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from oi_tfrecord.records.example_writer import (
     joined_int64_feature,
     varint,
 )
+from tests.support.optional import tensorflow as tf
 
 
 def free_of_prefixes(keys: set[str]) -> bool:

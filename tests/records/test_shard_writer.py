@@ -12,6 +12,7 @@ import pytest
 from oi_tfrecord.records.shard_writer import WrittenShard, write_shard
 from oi_tfrecord.records.tfrecord import read_records
 from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.optional import require
 
 Writer = Callable[[list[Sequence[bytes]]], tuple[WrittenShard, bytes]]
 
@@ -59,7 +60,7 @@ def write(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Wr
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_file_is_that_of_tensorflow(name: str, write: Writer, tmp_path: pathlib.Path) -> None:
-    tf = pytest.importorskip("tensorflow")
+    tf = require("tensorflow")
     with tf.io.TFRecordWriter(f"{tmp_path}/theirs") as theirs:
         for pieces in RECORDS[name]:
             theirs.write(b"".join(pieces))

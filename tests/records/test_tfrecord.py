@@ -3,11 +3,11 @@ import pathlib
 
 import google_crc32c
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.records.tfrecord import FramingError, frame, mask_crc, read_records
+from tests.support.optional import tensorflow as tf
 
 # Made with tf.io.TFRecordWriter of TensorFlow 2.21, records b"" and b"Open Images".
 GOLDEN = bytes.fromhex(

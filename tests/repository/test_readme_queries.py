@@ -9,14 +9,13 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import duckdb
-import psycopg
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from oi_tfrecord.cli import export
 from tests.support.dataset_rows import read_list, rows_by_image
+from tests.support.optional import duckdb, psycopg
+from tests.support.optional import tensorflow as tf
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 SPLITS = ("train", "validation")

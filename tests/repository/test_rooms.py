@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.support.optional import require
 
 PACKAGE = REPOSITORY / "oi_tfrecord"
 ROOMS = sorted(path for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
@@ -63,7 +64,7 @@ def test_each_room_states_its_idea_in_a_line(room: pathlib.Path) -> None:
 
 
 def test_imports_go_down_and_a_wrong_import_is_found(tmp_path: pathlib.Path) -> None:
-    pytest.importorskip("importlinter", reason="the check of imports needs pip install '.[dev]'")
+    require("importlinter")
     assert check_imports(REPOSITORY).returncode == 0
     shutil.copytree(PACKAGE, tmp_path / "oi_tfrecord", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)

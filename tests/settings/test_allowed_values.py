@@ -5,7 +5,7 @@ import pytest
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Allowed, Choice, Range, Text
 
-SPLIT = Text("[a-z]+", "may hold only letters")
+SPLIT = Text("[a-z]+", "may hold only letters", "letters")
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ SPLIT = Text("[a-z]+", "may hold only letters")
         (SPLIT, "train"),
     ],
 )  # fmt: skip
-def test_what_is_allowed_passes(allowed: Allowed, value: str | float) -> None:
+def test_an_allowed_value_passes(allowed: Allowed, value: str | float) -> None:
     allowed.check("field", value)  # type: ignore[arg-type]
 
 
@@ -32,9 +32,20 @@ def test_what_is_allowed_passes(allowed: Allowed, value: str | float) -> None:
         (SPLIT, "train\n", "'train\\n' may hold only letters"),
     ],
 )
-def test_another_value_is_refused_with_the_name_of_its_field(
-    allowed: Allowed, value: str | float, problem: str
-) -> None:
+def test_a_bad_value_is_an_error_that_names_its_field(allowed: Allowed, value: str | float, problem: str) -> None:
     with pytest.raises(ConfigError) as raised:
         allowed.check("field", value)  # type: ignore[arg-type]
     assert str(raised.value) == f"field: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "text"),
+    [
+        (Choice(("list", "mid")), "list, mid"),
+        (Range(1, 3), "1 to 3"),
+        (Range(0, 1, above_low=True), "above 0 and at most 1"),
+        (SPLIT, "letters"),
+    ],
+)
+def test_the_help_describes_the_allowed_values(allowed: Allowed, text: str) -> None:
+    assert allowed.describe() == text

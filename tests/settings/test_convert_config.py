@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig, parse_max_rejects
 from oi_tfrecord.settings.yaml_file import load_config
 
@@ -34,7 +35,7 @@ def test_there_are_shipped_configs() -> None:
 def test_shipped_config_loads_and_needs_only_folders_and_split(path: pathlib.Path) -> None:
     needed = {name: COMPLETE[name] for name in ("split", "data_dir", "output_dir", "images")}
     config = load_config(path.read_text(encoding="utf-8"), str(path), needed)
-    config.check_complete()
+    check_complete(config)
     assert config.release
     for field in ("metadata", "boxes", "human_labels", "machine_labels", "class_descriptions", "class_list"):
         names = getattr(config, field)
@@ -48,7 +49,7 @@ def test_defaults_are_valid_and_of_their_type() -> None:
         assert load_config("", "none", {field.name: field.default}) == ConvertConfig()
 
 
-def test_values_come_from_the_file() -> None:
+def test_a_file_gives_values() -> None:
     text = "boxes: [a.csv, 'b/{split}.csv']\nmetadata: one.csv\nnum_shards: 7\noverwrite: true\nselect: all\n"
     config = load_config(text, "my.yaml", {})
     assert config.boxes == ("a.csv", "b/{split}.csv")
@@ -63,28 +64,28 @@ def test_flags_win_over_the_file() -> None:
     assert config == ConvertConfig(boxes=("c.csv",), num_shards=0, select="all", overwrite=False)
 
 
-def test_a_bad_value_in_the_file_is_told_even_if_a_flag_replaces_it() -> None:
+def test_a_bad_value_in_the_file_is_an_error_even_if_a_flag_replaces_the_value() -> None:
     assert error_of("num_shards: many", num_shards=3).field == "num_shards"
 
 
 @pytest.mark.parametrize(
     ("key", "near"), [("num_shard", "num_shards"), ("class_description", "class_descriptions"), ("Boxes", "boxes")]
 )
-def test_unknown_key_names_the_nearest(key: str, near: str) -> None:
+def test_an_unknown_key_names_the_nearest(key: str, near: str) -> None:
     error = error_of(f"{key}: 1")
     assert error.field == key
     assert f"'{near}'" in error.problem
     assert "my.yaml" in error.problem
 
 
-def test_unknown_key_that_is_near_none() -> None:
+def test_an_unknown_key_that_is_near_no_key_names_none() -> None:
     error = error_of("zzzz: 1")
     assert error.field == "zzzz"
     assert "did you mean" not in error.problem
 
 
 @pytest.mark.parametrize("text", ["1: 2", "null: 2", "[a]: 2"])
-def test_key_that_is_no_text(text: str) -> None:
+def test_a_key_that_is_no_text_is_an_error(text: str) -> None:
     error_of(text)
 
 
@@ -159,7 +160,7 @@ def test_bad_choice_names_the_choices_and_the_nearest(field: str, value: Any, ne
         ("sample", (0.001, 1), (0, -0.5, 1.001)),
     ],
 )
-def test_ranges(field: str, good: tuple[float, ...], bad: tuple[float, ...]) -> None:
+def test_a_number_outside_of_its_range_is_an_error(field: str, good: tuple[float, ...], bad: tuple[float, ...]) -> None:
     for value in good:
         assert getattr(load_config("", "none", {field: value}), field) == value
     for value in bad:
@@ -191,13 +192,13 @@ def test_split_must_suit_a_file_name(split: str) -> None:
         (" 2% ", (2.0, True)),
     ],
 )
-def test_max_rejects(text: str, limit: tuple[float, bool]) -> None:
+def test_max_rejects_is_a_count_or_a_percentage(text: str, limit: tuple[float, bool]) -> None:
     assert parse_max_rejects(text) == limit
     assert load_config("", "none", {"max_rejects": text}).max_rejects == text
 
 
 @pytest.mark.parametrize("text", ["", "%", "-1", "1.5", "101%", "100.1%", "many", "1 %", "1%%", "nan", "inf%", "1e3"])
-def test_bad_max_rejects(text: str) -> None:
+def test_a_bad_max_rejects_names_the_field(text: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_max_rejects(text)
     assert raised.value.field == "max_rejects"
@@ -208,51 +209,11 @@ def test_max_rejects_may_be_a_number_in_the_file() -> None:
     assert parse_max_rejects(load_config("max_rejects: 100", "my.yaml", {}).max_rejects) == (100.0, False)
 
 
-@pytest.mark.parametrize("field", ["split", "data_dir", "output_dir", "images", "class_descriptions", "metadata"])
-def test_check_complete_names_what_is_missing(field: str) -> None:
-    ConvertConfig(**COMPLETE).check_complete()
-    with pytest.raises(ConfigError) as raised:
-        ConvertConfig(**{name: value for name, value in COMPLETE.items() if name != field}).check_complete()
-    assert raised.value.field == field
-    assert f"--{field}" in raised.value.problem
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"image_urls": "original"}, "image_urls"),
-        ({"url_folders": "/folders"}, "url_folders"),
-        ({"images": "", "image_urls": "original"}, "image_cache"),
-        ({"images": "", "url_folders": "/f", "metadata": (), "driver": "boxes", "boxes": ("b.csv",)}, "metadata"),
-        ({"driver": "boxes", "boxes": ("b.csv",), "subset": ("train",)}, "subset"),
-    ],
-)
-def test_check_complete_wants_one_place_of_the_images_and_what_it_needs(change: dict[str, Any], field: str) -> None:
-    with pytest.raises(ConfigError) as raised:
-        ConvertConfig(**COMPLETE | change).check_complete()
-    assert raised.value.field == field
-
-
-@pytest.mark.parametrize(
-    "change", [{"image_urls": "thumbnail", "image_cache": "/cache"}, {"url_folders": "gs://bucket/folders"}]
-)
-def test_images_may_come_by_url(change: dict[str, Any]) -> None:
-    ConvertConfig(**COMPLETE | {"images": ""} | change).check_complete()
-
-
 def test_the_image_cache_is_local() -> None:
     assert error_of(image_cache="gs://bucket/cache").field == "image_cache"
 
 
-def test_check_complete_needs_the_files_of_the_driver_only() -> None:
-    values = COMPLETE | {"metadata": (), "driver": "boxes"}
-    ConvertConfig(**values, boxes=("boxes.csv",)).check_complete()
-    with pytest.raises(ConfigError) as raised:
-        ConvertConfig(**values, human_labels=("labels.csv",)).check_complete()
-    assert raised.value.field == "boxes"
-
-
-def test_shaping_leaves_out_what_does_not_reach_the_bytes() -> None:
+def test_shaping_leaves_out_options_that_do_not_change_the_bytes() -> None:
     moved = COMPLETE | {"data_dir": "/moved", "output_dir": "/elsewhere"}
     same = ConvertConfig(**moved, max_rejects="5%", read_threads=3, overwrite=True)
     assert same.shaping() == ConvertConfig(**COMPLETE).shaping()

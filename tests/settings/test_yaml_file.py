@@ -15,7 +15,7 @@ classification:
 """
 
 
-def test_what_a_task_changes_counts_for_it_only() -> None:
+def test_keys_for_classification_count_for_that_task_only() -> None:
     detection = load_config(BY_TASK, "my.yaml", {})
     assert (detection.class_list, detection.select) == (("boxable.txt",), "boxed")
     classification = load_config(BY_TASK, "my.yaml", {"task": "classification", "select": "all"})
@@ -27,7 +27,7 @@ def test_what_a_task_changes_counts_for_it_only() -> None:
 @pytest.mark.parametrize(
     ("text", "field"), [("classification: labels", "classification"), ("classification: {clas_list: a}", "clas_list")]
 )
-def test_what_a_task_changes_is_checked_whatever_the_task(text: str, field: str) -> None:
+def test_keys_for_classification_are_checked_for_every_task(text: str, field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(text, "my.yaml", {})
     assert caught.value.field == field
@@ -40,7 +40,7 @@ def test_find_config_takes_a_path_or_a_shipped_name(tmp_path: pathlib.Path) -> N
         assert find_config(name).name == "v3.yaml"
 
 
-def test_find_config_lists_what_is_shipped() -> None:
+def test_find_config_lists_the_shipped_configurations() -> None:
     with pytest.raises(ConfigError) as raised:
         find_config("v33")
     assert raised.value.field == "config"
@@ -50,7 +50,7 @@ def test_find_config_lists_what_is_shipped() -> None:
 
 
 @pytest.mark.parametrize("text", [b"release: caf\xe9", "release: é".encode("utf-16-le"), b"release: \0", "classes: [a"])
-def test_what_is_no_yaml_is_told_in_one_line_with_the_file(text: str | bytes) -> None:
+def test_text_that_is_no_yaml_is_one_line_of_error_with_the_file(text: str | bytes) -> None:
     with pytest.raises(ConfigError) as raised:
         load_config(text, "my.yaml", {})
     assert raised.value.field == "my.yaml"

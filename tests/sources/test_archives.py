@@ -18,6 +18,7 @@ from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import ArchiveKind, Storing
 from oi_tfrecord.sources.archive_listing import ArchiveListing, Found, open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
+from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.memory_filesystem import MemoryFileSystem
 
 IMAGES = {number << 60 | number: bytes([number]) * 300 * number for number in range(1, 8)}
@@ -225,7 +226,7 @@ def test_faults_of_remote_storage_are_raised(monkeypatch: pytest.MonkeyPatch) ->
         raise ConnectionError("try again")
 
     monkeypatch.setattr(MemoryFileSystem, "open", fail)
-    monkeypatch.setattr("oi_tfrecord.storage.faults.ATTEMPTS", 1)
+    monkeypatch.setattr("oi_tfrecord.storage.beam_filesystem.RETRY", RetryPolicy(attempts=1))
     with pytest.raises(StorageError, match="try again"):
         source.read(0, row_of(first), b"")
     MemoryFileSystem.files.clear()

@@ -191,7 +191,7 @@ def test_goes_on_after_it_was_stopped(server: ImageServer, tmp_path: pathlib.Pat
     count = 300
     rows = prepare(server, tmp_path, count)
     server.pause = 0.02
-    command = [sys.executable, "-m", "oi_tfrecord.cli.main", "download", *flags(tmp_path, "--fetch_per_host=4")]
+    command = [sys.executable, "-m", "oi_tfrecord", "download", *flags(tmp_path, "--fetch_per_host=4")]
     process = subprocess.Popen(command, cwd=pathlib.Path(__file__).parents[2], stderr=subprocess.PIPE, text=True)
     while len(server.requests) < 100:
         assert process.poll() is None

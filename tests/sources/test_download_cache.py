@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from oi_tfrecord.sources.download_cache import ImageCache, remove_stale, write_whole
+from oi_tfrecord.sources.download_cache import ImageCache, remove_stale, write_file
 
 URL = "https://example.com/images/a.jpg?b=1&c=/../é"
 
@@ -100,13 +100,13 @@ def test_a_failed_write_leaves_nothing(tmp_path: pathlib.Path) -> None:
     target = tmp_path / "folder"
     target.mkdir()
     with pytest.raises(OSError, match="folder"):
-        write_whole(target, b"data", tmp_path / "temporary")
+        write_file(target, b"data", tmp_path / "temporary")
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_write_replaces(tmp_path: pathlib.Path) -> None:
     for data in (b"one", b"two!"):
-        write_whole(tmp_path / "a" / "b", data, tmp_path / "temporary")
+        write_file(tmp_path / "a" / "b", data, tmp_path / "temporary")
         assert (tmp_path / "a" / "b").read_bytes() == data
 
 

@@ -1,11 +1,9 @@
-import io
-
-from oi_tfrecord.sources.download_progress import DownloadCounts, DownloadLine
+from oi_tfrecord.sources.download_progress import DownloadCounts, DownloadStatus
 
 
 def line(counts: DownloadCounts, total: int, seconds: float) -> str:
     times = iter((100.0, 100.0 + seconds))
-    return DownloadLine(counts, total, io.StringIO(), clock=lambda: next(times)).text()
+    return DownloadStatus(counts, total, clock=lambda: next(times)).text()
 
 
 def test_rates_and_rest() -> None:
@@ -19,12 +17,3 @@ def test_rates_and_rest() -> None:
 def test_nothing_yet_or_more_than_estimated() -> None:
     assert line(DownloadCounts(), 10, 0) == "0 of about 10 images, 0 images/s, 0.0 MB/s, 0 failed"
     assert line(DownloadCounts(kept=12), 10, 1) == "12 of about 12 images, 0 images/s, 0.0 MB/s, 0 failed"
-
-
-def test_ends_at_once() -> None:
-    out = io.StringIO()
-    printed = DownloadLine(DownloadCounts(), 10, out)
-    printed.start()
-    printed.stop()
-    assert not printed.is_alive()
-    assert out.getvalue() == ""

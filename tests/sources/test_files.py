@@ -13,6 +13,7 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.files import PatternImages, PatternSource
+from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.memory_filesystem import MemoryFileSystem
 
 IMAGE_ID = "000a1249af2bc5f0"
@@ -165,7 +166,7 @@ def test_faults_of_remote_storage_are_raised(monkeypatch: pytest.MonkeyPatch) ->
 
     put("memory://bucket", IMAGE_ID, b"x")
     monkeypatch.setattr(MemoryFileSystem, "open", fail)
-    monkeypatch.setattr("oi_tfrecord.storage.faults.ATTEMPTS", 1)
+    monkeypatch.setattr("oi_tfrecord.storage.beam_filesystem.RETRY", RetryPolicy(attempts=1))
     with pytest.raises(StorageError, match="try again"):
         PatternSource("memory://bucket/{image_id}", "train", 9).read(IMAGE_ID)
 

@@ -14,7 +14,8 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources import http_client as fetch
 from oi_tfrecord.sources.http_client import Fetcher, check_installed, shared_fetcher
-from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, RetryPolicy
+from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings
+from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.image_server import (
     Answer,
     ImageServer,
@@ -161,6 +162,12 @@ def test_a_wait_that_is_too_long_is_not_sat_out_by_anyone(server: ImageServer) -
     assert server.counts == {"/a.jpg": 1}
 
 
+def test_an_answer_that_names_no_wait_is_a_failure(server: ImageServer) -> None:
+    server.scripts["/a.jpg"] = [status(503, **{"Retry-After": "0"})] * 9
+    failure = rejected(server, "/a.jpg")
+    assert (failure.status, server.counts["/a.jpg"]) == (503, 3)
+
+
 @pytest.mark.parametrize(("connections", "per_host", "allowed"), [(64, 3, 3), (2, 16, 2)])
 def test_reuses_its_connections_and_keeps_to_the_limits(
     server: ImageServer, connections: int, per_host: int, allowed: int
@@ -236,7 +243,7 @@ def test_a_fault_of_ours_is_no_reject(server: ImageServer) -> None:
 
 def test_one_client_per_settings() -> None:
     assert shared_fetcher(QUICK) is shared_fetcher(dataclasses.replace(QUICK))
-    assert shared_fetcher(QUICK) is not shared_fetcher(dataclasses.replace(QUICK, seed=7))
+    assert shared_fetcher(QUICK) is not shared_fetcher(dataclasses.replace(QUICK, connections=7))
 
 
 def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

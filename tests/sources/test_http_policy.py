@@ -2,7 +2,6 @@ import base64
 import datetime
 import email.utils
 import hashlib
-import random
 
 import pytest
 from hypothesis import given
@@ -12,8 +11,7 @@ from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.http_policy import (
     GONE,
     TRANSIENT,
-    RetryPolicy,
-    backoff,
+    FetchSettings,
     checksum_fault,
     image_fault,
     is_unavailable_picture,
@@ -21,6 +19,7 @@ from oi_tfrecord.sources.http_policy import (
     next_wait,
     parse_retry_after,
 )
+from oi_tfrecord.storage.retry import RetryPolicy
 
 NOW = datetime.datetime(2017, 11, 16, 12, 0, 0, tzinfo=datetime.UTC)
 PICTURE = b"\xff\xd8\xff\xe0rest of a picture"
@@ -30,44 +29,17 @@ def md5(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data).digest()).decode()
 
 
-@given(st.integers(1, 5000), st.integers(0, 1 << 32))
-def test_backoff_stays_under_the_doubling_bound_and_the_cap(failures: int, seed: int) -> None:
-    policy = RetryPolicy(base_delay=0.5, max_delay=20)
-    wait = backoff(policy, failures, random.Random(seed))
-    assert 0 <= wait <= min(20, 0.5 * 2 ** min(failures - 1, 10))
-
-
-def test_backoff_fills_its_range_and_repeats_with_its_seed() -> None:
-    policy = RetryPolicy(base_delay=1, max_delay=60)
-
-    def draw(seed: int) -> list[float]:
-        generator = random.Random(seed)
-        return [backoff(policy, 4, generator) for _ in range(200)]
-
-    waits = draw(1)
-    assert min(waits) < 1
-    assert max(waits) > 7
-    assert draw(1) == waits
-    assert draw(2) != waits
-
-
-def test_gives_up_after_the_last_attempt() -> None:
-    policy = RetryPolicy(attempts=3)
-    waits = [next_wait(policy, failures, 0.0, None, random.Random(0)) for failures in (1, 2, 3, 4)]
-    assert [wait is None for wait in waits] == [False, False, True, True]
-
-
-@given(st.floats(0, 500), st.integers(0, 100))
-def test_never_comes_back_sooner_than_asked(retry_after: float, seed: int) -> None:
-    wait = next_wait(RetryPolicy(attempts=1, max_wait=10_000), 1, 0.0, retry_after, random.Random(seed))
+@given(st.floats(0, 500))
+def test_never_comes_back_sooner_than_asked(pause: float) -> None:
+    wait = next_wait(pause, 0.0, FetchSettings(max_wait=10_000))
     assert wait is not None
-    assert retry_after <= wait <= 2 * retry_after
+    assert pause <= wait <= 2 * pause
 
 
 def test_a_wait_past_the_bound_is_not_begun() -> None:
-    policy = RetryPolicy(base_delay=0, max_wait=100)
-    assert next_wait(policy, 1, 0.0, 100.0, random.Random(0)) == 100
-    assert next_wait(policy, 1, 0.5, 100.0, random.Random(0)) is None
+    settings = FetchSettings(max_wait=100, retry=RetryPolicy(base_delay=0))
+    assert next_wait(100.0, 0.0, settings) == 100
+    assert next_wait(100.0, 0.5, settings) is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.sources.download_cache import ImageCache
 from oi_tfrecord.sources.http_client import Fetcher
-from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, RetryPolicy
+from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings
 from oi_tfrecord.sources.url_image import (
     URL_COLUMNS,
     ImageUrls,
@@ -29,6 +29,7 @@ from oi_tfrecord.sources.url_image import (
     sample_image_urls,
     thumbnail_300k,
 )
+from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.image_server import ImageServer, body, redirect, status
 
 QUICK = FetchSettings(retry=RetryPolicy(attempts=2, base_delay=0.01))

@@ -19,9 +19,10 @@ from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources import urls as url_source
-from oi_tfrecord.sources.http_policy import FetchSettings, RetryPolicy
+from oi_tfrecord.sources.http_policy import FetchSettings
 from oi_tfrecord.sources.urls import UrlSource, fetch_settings
 from oi_tfrecord.storage.read_ahead import map_in_order
+from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.image_server import ImageServer, after, status
 
 COUNT = 60

@@ -5,7 +5,8 @@ import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import StorageError
-from oi_tfrecord.storage import beam_filesystem as remote_storage
+from oi_tfrecord.storage import beam_filesystem
+from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.memory_filesystem import MemoryFileSystem, _Upload
 
 OBJECT = "memory://bucket/out/a.bin"
@@ -20,7 +21,7 @@ def empty_memory() -> Iterator[None]:
 
 
 def test_object_is_created_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_storage, "ATOMIC_CREATE", ("memory://",))
+    monkeypatch.setattr(beam_filesystem, "ATOMIC_CREATE", ("memory://",))
     with storage.create(OBJECT, TEMPORARY) as stream:
         stream.write(b"whole")
         assert not storage.exists(OBJECT)
@@ -29,7 +30,7 @@ def test_object_is_created_under_its_name(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_object_does_not_appear_when_the_block_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_storage, "ATOMIC_CREATE", ("memory://",))
+    monkeypatch.setattr(beam_filesystem, "ATOMIC_CREATE", ("memory://",))
     with pytest.raises(ValueError, match="bad"), storage.create(OBJECT, TEMPORARY) as stream:  # noqa: PT012
         stream.write(b"half")
         raise ValueError("bad")
@@ -39,7 +40,7 @@ def test_object_does_not_appear_when_the_block_raises(monkeypatch: pytest.Monkey
 
 
 def test_an_object_stays_as_it_is_if_its_upload_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_storage, "ATOMIC_CREATE", ("memory://",))
+    monkeypatch.setattr(beam_filesystem, "ATOMIC_CREATE", ("memory://",))
     storage.write(OBJECT, b"old", TEMPORARY)
 
     def fail(upload: object) -> None:
@@ -62,7 +63,7 @@ def test_options_reach_the_filesystem() -> None:
         assert options is not None
         assert options.get_all_options()["hdfs_host"] == "two"
         assert options.get_all_options()["hdfs_user"] is None
-        assert remote_storage.given_options() == ("--hdfs_host=two",)
+        assert storage.given_options() == ("--hdfs_host=two",)
     finally:
         storage.use_options([])
         storage.exists(OBJECT)
@@ -72,8 +73,8 @@ def test_a_rename_refuses_a_name_that_is_taken() -> None:
     storage.write(OBJECT, b"old", TEMPORARY)
     storage.write(OBJECT + "2", b"new", TEMPORARY)
     with pytest.raises(Exception, match="exists"):
-        remote_storage.rename(OBJECT + "2", OBJECT)
-    remote_storage.rename(OBJECT, OBJECT + "3")
+        storage.rename(OBJECT + "2", OBJECT)
+    storage.rename(OBJECT, OBJECT + "3")
     assert MemoryFileSystem.files == {OBJECT + "2": b"new", OBJECT + "3": b"old"}
 
 
@@ -83,17 +84,35 @@ def test_replacing_by_the_same_bytes_leaves_the_target_as_it_is(monkeypatch: pyt
     for data, gone in ((b"old", TEMPORARY), (b"new", OBJECT)):
         MemoryFileSystem.files.update({OBJECT: b"old", TEMPORARY: data})
         if data == b"old":
-            remote_storage.replace(TEMPORARY, OBJECT)
+            beam_filesystem.replace(TEMPORARY, OBJECT)
         else:
             # The target is in the way, as nothing is deleted here.
             with pytest.raises(Exception, match="exists"):
-                remote_storage.replace(TEMPORARY, OBJECT)
+                beam_filesystem.replace(TEMPORARY, OBJECT)
         assert deleted.pop() == gone
 
 
 def test_one_listing_answers_which_ending_there_is() -> None:
     for name in ("a.csv.gz", "a.csv.bz2", "b.csv"):
         storage.write(f"memory://bucket/in/{name}", b"x", TEMPORARY)
-    found = remote_storage.match_first("memory://bucket/in/a.csv", ["", ".bz2", ".gz"])
+    found = beam_filesystem.match_first("memory://bucket/in/a.csv", ["", ".bz2", ".gz"])
     assert [info.path for info in found] == ["memory://bucket/in/a.csv.bz2"]
-    assert remote_storage.match_first("memory://bucket/in/c.csv", ["", ".gz"]) == []
+    assert beam_filesystem.match_first("memory://bucket/in/c.csv", ["", ".gz"]) == []
+
+
+def test_an_address_is_asked_again_unless_its_client_does_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def fail(self: MemoryFileSystem, path: str) -> bool:
+        calls.append(path)
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(MemoryFileSystem, "exists", fail)
+    monkeypatch.setattr(beam_filesystem, "RETRY", RetryPolicy(attempts=3, base_delay=0.001))
+    with pytest.raises(StorageError, match="away"):
+        storage.exists(OBJECT)
+    assert calls == [OBJECT] * 3
+    monkeypatch.setattr(beam_filesystem, "ATOMIC_CREATE", ("memory://",))
+    with pytest.raises(StorageError, match="away"):
+        storage.exists(OBJECT)
+    assert calls == [OBJECT] * 4

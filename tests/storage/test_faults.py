@@ -4,14 +4,16 @@ import pathlib
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+import requests
+from apache_beam.io.filesystem import BeamIOError
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import HandedOn, InputError, StorageError
-from oi_tfrecord.storage.faults import ATTEMPTS, named, of_os_error, one_line, retried, unreachable
+from oi_tfrecord.storage.faults import may_pass, of_os_error, one_line, translated
 from tests.support import small_release
 
 
@@ -26,24 +28,28 @@ LibraryError.__module__ = "botocore.exceptions"
     ("number", "remedy"), [(errno.ENOSPC, "Free space"), (errno.EACCES, "permission"), (errno.EIO, "Check the path")]
 )
 def test_an_error_names_file_problem_and_remedy(number: int, remedy: str) -> None:
-    told = str(of_os_error(OSError(number, os.strerror(number), "/out/a"), "/work"))
-    assert told.startswith(f"/out/a: {os.strerror(number)}. ")
-    assert remedy in told
-    assert "run the same command again" in told
+    text = str(of_os_error(OSError(number, os.strerror(number), "/out/a"), "/work"))
+    assert text.startswith(f"/out/a: {os.strerror(number)}. ")
+    assert remedy in text
+    assert "run the same command again" in text
     assert str(of_os_error(OSError(number, os.strerror(number)), "/work")).startswith("/work: ")
 
 
 def test_a_full_disk_is_named_by_what_was_written() -> None:
     # /dev/full fails every write as a full disk does, and such an error names no file.
-    with pytest.raises(OSError, match="No space left") as raised, named("/out/a"), open("/dev/full", "wb", 0) as full:
+    with (
+        pytest.raises(OSError, match="No space left") as raised,
+        translated("/out/a"),
+        open("/dev/full", "wb", 0) as full,
+    ):
         full.write(b"x")
     assert raised.value.filename == "/out/a"
 
 
 def test_other_errors_keep_what_they_say() -> None:
-    with pytest.raises(ConnectionError, match=r"^away$"), named("/out/a"):
+    with pytest.raises(ConnectionError, match=r"^away$"), translated("/out/a"):
         raise ConnectionError("away")
-    with pytest.raises(OSError, match="b") as raised, named("/out/a"):
+    with pytest.raises(OSError, match="b") as raised, translated("/out/a"):
         raise OSError(errno.ENOENT, "none", "/b")
     assert raised.value.filename == "/b"
 
@@ -51,12 +57,12 @@ def test_other_errors_keep_what_they_say() -> None:
 def test_faults_of_libraries_are_the_storage_s_and_bugs_are_not() -> None:
     with (
         pytest.raises(StorageError, match=r"^s3://b/a: its storage fails: too many words\. Check"),
-        unreachable("s3://b/a"),
+        translated("s3://b/a"),
     ):
         raise LibraryError("too many\n  words.")
-    with pytest.raises(ValueError, match="bug"), unreachable("s3://b/a"):
+    with pytest.raises(ValueError, match="bug"), translated("s3://b/a"):
         raise ValueError("bug")
-    with pytest.raises(FileNotFoundError), unreachable("s3://b/a"):
+    with pytest.raises(FileNotFoundError), translated("s3://b/a"):
         raise FileNotFoundError
 
 
@@ -64,40 +70,20 @@ def test_an_endless_text_is_cut() -> None:
     assert len(one_line(ValueError("x" * 10_000))) < 400
 
 
-def test_what_may_pass_is_tried_again_with_growing_waits() -> None:
-    waits: list[float] = []
-    outcomes: Iterator[Exception | str] = iter([ConnectionError("away"), TimeoutError(), "data"])
-
-    def read() -> str:
-        outcome = next(outcomes)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    assert retried(read, "hdfs://a", waits.append) == "data"
-    assert len(waits) == 2
-    assert waits[0] < waits[1]
-
-
 @pytest.mark.parametrize(
-    ("path", "error", "calls"),
+    ("error", "expected"),
     [
-        ("hdfs://a", ConnectionError("away"), ATTEMPTS),
-        ("hdfs://a", PermissionError(13, "closed", "a"), 1),
-        # Their clients have tried again already.
-        ("s3://b/a", ConnectionError("away"), 1),
+        (ConnectionError("away"), True),
+        (TimeoutError(), True),
+        (requests.ConnectionError("away"), True),
+        (BeamIOError("failed", {"hdfs://a": ConnectionError("away")}), True),
+        (BeamIOError("failed", {"hdfs://a": PermissionError(13, "closed")}), False),
+        (PermissionError(13, "closed", "a"), False),
+        (ValueError("bug"), False),
     ],
 )
-def test_tries_are_bounded_and_not_doubled(path: str, error: OSError, calls: int) -> None:
-    called = []
-
-    def fail() -> None:
-        called.append(1)
-        raise error
-
-    with pytest.raises(OSError, match=str(error.args[-1])):
-        retried(fail, path, lambda seconds: None)
-    assert len(called) == calls
+def test_what_may_pass(error: Exception, expected: bool) -> None:
+    assert may_pass(error) is expected
 
 
 def test_an_error_that_cannot_be_stored_travels_in_the_text(
@@ -113,14 +99,14 @@ def test_an_error_that_cannot_be_stored_travels_in_the_text(
     with pytest.raises(HandedOn) as raised, work.reported():
         raise InputError("é.csv", "is empty", "Download it again", 3)
     # A runner gives the text on among its own.
-    told = work.error(RuntimeError(f"Traceback ...\noi_tfrecord.errors.HandedOn: {raised.value} [while running 'X']"))
-    assert type(told) is InputError
-    assert str(told) == "é.csv, line 3: is empty. Download it again."
+    text = work.error(RuntimeError(f"Traceback ...\noi_tfrecord.errors.HandedOn: {raised.value} [while running 'X']"))
+    assert type(text) is InputError
+    assert str(text) == "é.csv, line 3: is empty. Download it again."
 
 
 def fails_in_one_line(flags: list[str], limit: Callable[[], None] | None) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "oi_tfrecord.cli.convert", *flags],
+        [sys.executable, "-m", "oi_tfrecord", "convert", *flags],
         cwd=small_release.ROOT, capture_output=True, text=True,
         env=small_release.environment(), preexec_fn=limit,
     )  # fmt: skip

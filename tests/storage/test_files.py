@@ -26,40 +26,6 @@ def names_in(folder: str) -> list[str]:
     return [info.path.removeprefix(folder + "/") for info in storage.match(f"{folder}/*")]
 
 
-@pytest.mark.parametrize(
-    ("path", "local"),
-    [
-        ("/data/a", True),
-        ("data/a", True),
-        ("", True),
-        ("C:/data", True),
-        ("a://b", True),  # one letter is a drive, not a scheme
-        ("gs://bucket/a", False),
-        ("hdfs://host:1/a", False),
-        ("s3a+x.y-z://a", False),
-        ("/data/gs://a", True),
-    ],
-)
-def test_is_local(path: str, local: bool) -> None:
-    assert storage.is_local(path) is local
-
-
-@pytest.mark.parametrize(
-    ("parts", "joined"),
-    [
-        (("/data", "a", "b.csv"), "/data/a/b.csv"),
-        (("/data/", "a"), "/data/a"),
-        (("/data", "/other/a"), "/other/a"),
-        (("gs://bucket/data", "a"), "gs://bucket/data/a"),
-        (("/data", "gs://bucket/a"), "gs://bucket/a"),
-        (("gs://bucket", "gs://other", "a"), "gs://other/a"),
-        (("", "a"), "a"),
-    ],
-)
-def test_join(parts: tuple[str, ...], joined: str) -> None:
-    assert storage.join(*parts) == joined
-
-
 def test_written_file_is_found_and_read(folder: str) -> None:
     path = storage.join(folder, "a.bin")
     assert not storage.exists(path)
@@ -83,7 +49,7 @@ def test_read_range(folder: str, offset: int, length: int, expected: bytes) -> N
     assert storage.read_range(path, offset, length) == expected
 
 
-def test_read_range_goes_on_after_a_short_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_range_continues_after_a_short_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"0123456789")
     pread = os.pread
@@ -108,18 +74,17 @@ def test_match_sorts_and_leaves_out_folders(folder: str) -> None:
     assert storage.match(f"{folder}/*.none") == []
 
 
+def test_size_and_time_of_a_local_file_are_listed(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"123")
+    os.utime(path, (5, 7.5))
+    assert storage.match(str(path)) == [storage.FileInfo(str(path), 3, 7.5)]
+    assert storage.match(str(tmp_path)) == []
+
+
 def test_dangling_link_is_no_file(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.csv").symlink_to(tmp_path / "gone")
     assert storage.match(f"{tmp_path}/*") == []
-
-
-def test_escaped_folder_matches_itself_only(tmp_path: pathlib.Path) -> None:
-    for name in ("run[1]", "run1"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "a.csv").touch()
-    folder = f"{tmp_path}/run[1]"
-    assert [info.path for info in storage.match(storage.escape(folder) + "/*.csv")] == [f"{folder}/a.csv"]
-    assert storage.escape("gs://bucket/run1") == "gs://bucket/run1"
 
 
 def test_create_shows_the_file_only_when_it_is_complete(folder: str) -> None:
@@ -168,15 +133,6 @@ def test_create_leaves_nothing_when_the_rename_fails(tmp_path: pathlib.Path) -> 
     with pytest.raises(OSError, match="directory"):
         storage.write(f"{tmp_path}/a.bin", b"data", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
-
-
-def test_replace_over_an_existing_file(folder: str) -> None:
-    source, target = storage.join(folder, "new"), storage.join(folder, "old")
-    storage.write(source, b"new", folder)
-    storage.write(target, b"old", folder)
-    storage.replace(source, target)
-    assert storage.read(target) == b"new"
-    assert names_in(folder) == ["old"]
 
 
 def test_make_folder_takes_one_that_exists(folder: str) -> None:

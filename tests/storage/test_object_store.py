@@ -10,8 +10,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.openimages.csv.files import find
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.sources.files import PatternImages, PatternSource
-from oi_tfrecord.storage import beam_filesystem as remote_storage
-from oi_tfrecord.storage import object_store
+from oi_tfrecord.storage import beam_filesystem
 from oi_tfrecord.storage.read_ahead import map_in_order
 from tests.support.object_servers import Store, files_below
 from tests.support.slow_store import SlowStore
@@ -81,7 +80,7 @@ def test_ranges_end_where_the_object_does(proxied: Store) -> None:
 def test_empty_objects_are_written(proxied: Store) -> None:
     storage.write(f"{proxied.root}/out/empty", b"", "")
     storage.write(f"{proxied.root}/out/short", b"x", "")
-    object_store.write_empty(f"{proxied.root}/out/more", remote_storage._options_of_filesystems)
+    beam_filesystem._object_store(proxied.root).write_empty(f"{proxied.root}/out/more")
     assert proxied.get_all("out/") == {"empty": b"", "short": b"x", "more": b""}
 
 

@@ -51,7 +51,7 @@ def test_no_process_of_a_local_conversion_imports_what_it_does_not_need(tmp_path
     processes = imports_of(small_release.command(*flags), tmp_path)
     beam = [names for names in processes.values() if "apache_beam" in names]
     assert sum("apache_beam.runners.worker.sdk_worker_main" in names for names in beam) >= 2
-    assert any("oi_tfrecord.conversion.command" in names for names in beam)
+    assert any("oi_tfrecord.conversion.convert" in names for names in beam)
     assert not set().union(*map(heavy, processes.values()))
 
 

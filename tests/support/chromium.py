@@ -13,8 +13,17 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+
+from tests.support.optional import require
+
+require("selenium")
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains as ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By as By  # noqa: E402
+from selenium.webdriver.common.keys import Keys as Keys  # noqa: E402
+from selenium.webdriver.support.ui import Select as Select  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait as WebDriverWait  # noqa: E402
 
 FLAGS = (
     "--headless",
@@ -40,7 +49,7 @@ def open_chromium(width: int = 1200, height: int = 900, dark: bool = False) -> I
     """
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
-        pytest.skip("Debian's chromium and chromium-driver are not installed")
+        pytest.skip("Chromium is not installed: make chromium")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 
-from oi_tfrecord.engine.progress_line import StatusLine
+from oi_tfrecord.engine.progress_line import ProgressLine
 from tests.support.memory_filesystem import MemoryFileSystem, _Upload
 
 READS = frozenset({"open", "read", "list", "exists"})
@@ -82,7 +82,7 @@ class Faults:
         with self.lock:
             if not self.active:
                 return
-            if isinstance(threading.current_thread(), StatusLine):
+            if isinstance(threading.current_thread(), ProgressLine):
                 # It goes with the process that is killed, but does not make the program end.
                 if self.killed or self.chosen.random() < self.error_rate:
                     self._fail("error of the progress line", errno.EIO, path)

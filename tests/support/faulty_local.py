@@ -2,7 +2,7 @@
 
 `python -m tests.support.faulty_local --FLAG=VALUE ...` runs `convert`; its workers are
 `python -m tests.support.faulty_local PARENT`.
-The schedule is that of `engines.faulty_worker`.
+The schedule is that of `tests.support.engines.faulty_worker`.
 """
 
 import os

@@ -32,7 +32,7 @@ ALL_THROUGH_BEAM = os.environ.get("OI_TFRECORD_LONG") == "1"
 IN, OUT = "faulty://in", "faulty://out/dataset"
 WAYS: dict[str, dict[str, object]] = {
     "files": {"workers": 1},
-    "lanes": {"workers": 2},
+    "threads": {"workers": 2},
     "runner": {"workers": 1, "runner": "FnApiRunner"},
 }
 """Flags by which rows are shuffled through files, the same with two shards or ranges at once, or by the runner."""

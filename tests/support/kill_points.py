@@ -10,7 +10,6 @@ was given, and the exit code of the second run. Ends with the run that is not ki
 first path that holds UNTIL.
 """
 
-import io
 import json
 import os
 import pathlib
@@ -20,8 +19,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly
+from tests.support.small_release import convert
 
 
 def kill_before(point: int, kinds: Sequence[str], channel: int) -> None:
@@ -66,7 +65,7 @@ def main(kinds: str, template: str, folder: str, until: str, first: str, second:
         shutil.copytree(template, output_dir)
 
         def run(flags: str, output_dir: pathlib.Path = output_dir) -> int:
-            return convert([flag.replace("{output_dir}", str(output_dir)) for flag in json.loads(flags)], io.StringIO())
+            return convert([flag.replace("{output_dir}", str(output_dir)) for flag in json.loads(flags)])
 
         def killed(channel: int, point: int = point, run: Callable[[str], int] = run) -> int:
             kill_before(point, kinds.split(","), channel)

@@ -9,11 +9,10 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 
-import psycopg
-
+from tests.support.optional import require
 from tests.support.processes import wait_until
 
-REMEDY = "no PostgreSQL server is installed: run tests/support/install_postgres.sh, or apt-get install postgresql"
+REMEDY = "PostgreSQL is not installed: make postgresql"
 
 
 def find_programs() -> pathlib.Path | None:
@@ -78,6 +77,7 @@ def serve(programs: pathlib.Path) -> Iterator[str]:
 
 
 def _answers(url: str) -> bool:
+    psycopg = require("psycopg")
     try:
         psycopg.connect(url).close()
     except psycopg.OperationalError:

@@ -73,6 +73,6 @@ def run(records: str, to: str, flags: list[str]) -> dict[str, object]:
 if __name__ == "__main__":
     with (
         mock.patch("aiohttp.web.run_app"),
-        mock.patch("oi_tfrecord.dataset.map_shards.SHARDS_PER_WORKER", 3),
+        mock.patch("oi_tfrecord.engine.threads._SHARDS_PER_PROCESS", 3),
     ):
         print(json.dumps(run(sys.argv[1], sys.argv[2], sys.argv[3:])))

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 from PIL import Image
 
@@ -219,7 +220,7 @@ def _row_of(rows: Rows, image_id: str) -> int:
 
 def command(*flags: str) -> list[str]:
     """Returns the command line of `convert`."""
-    return [sys.executable, "-m", "oi_tfrecord.cli.convert", *flags]
+    return [sys.executable, "-m", "oi_tfrecord", "convert", *flags]
 
 
 def environment() -> dict[str, str]:
@@ -233,6 +234,13 @@ def run_command(flags: Sequence[str], **options: object) -> subprocess.Completed
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
         command(*flags), cwd=ROOT, env=environment(), text=True, capture_output=True, timeout=120, **options
     )
+
+
+def convert(flags: Sequence[str], out: TextIO | None = None) -> int:
+    """Runs `convert` in this process and returns its exit code; errors are raised, and `out` gets what it prints."""
+    from oi_tfrecord.cli.convert import run
+
+    return run(flags, out or io.StringIO())
 
 
 def shards(output_dir: pathlib.Path, split: str = "train") -> dict[str, bytes]:

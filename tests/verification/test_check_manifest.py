@@ -8,7 +8,8 @@ import pytest
 
 from oi_tfrecord.cli import convert
 from oi_tfrecord.records.keys import KNOWN_KEYS
-from oi_tfrecord.records.label_map import LabelMap, format_csv
+from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.label_map_file import format_csv
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.verification.check_manifest import compare_label_map, compare_manifest, compare_rejects, required_keys
 from oi_tfrecord.verification.check_shard import check_shard

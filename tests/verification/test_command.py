@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from oi_tfrecord.cli import convert, verify
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.tfrecord import read_records
 from tests.conftest import REPOSITORY, convert_arguments
+from tests.support.optional import tensorflow as tf
 
 Verify = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -260,7 +260,7 @@ def test_records_of_the_object_detection_apis_converter_are_verified(
 
 def test_help_has_full_examples() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "oi_tfrecord.cli.verify", "--help"],
+        [sys.executable, "-m", "oi_tfrecord", "verify", "--help"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -1,100 +1,105 @@
-"""What a dry run tells of the time, the work and the cost of a conversion."""
+"""What a dry run prints of the size, the time, the work and the cost of a conversion."""
 
 import math
-from collections.abc import Iterator
+from typing import NamedTuple
 
-from oi_tfrecord.conversion.dry_run.cost import Prices, describe_cost, describe_requests
-from oi_tfrecord.conversion.dry_run.predict import (
-    Prediction,
-    Workload,
-    predict_cluster,
-    predict_here,
-    storage_seconds,
-    worker_hours,
-)
-from oi_tfrecord.engine.progress_line import format_size
+from oi_tfrecord.conversion.dry_run.measure import Workload
+from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, PRICED_REQUESTS, Prices
+from oi_tfrecord.engine.progress_text import format_size
+from oi_tfrecord.records.sharding import choose_num_shards
 
 _WHOLE_SECONDS = 100
-"""Times from here on are told without tenths."""
+"""Longer times are printed without tenths."""
+
+_WHOLE_CENTS = 0.1
+"""Smaller amounts are printed with fractions of cents."""
 
 
-def describe(work: Workload, workers: int, cores: int, prices: Prices) -> Iterator[str]:
-    """Yields the lines that tell a user what to expect.
+class Prediction(NamedTuple):
+    """Wall time in seconds: for start and end, for the tables with the join, and for the images."""
+
+    fixed: float
+    tables: float
+    images: float
+
+
+def predict(workload: Workload, workers: int) -> Prediction:
+    """Predicts the time with `workers` workers that have a core each, as fast as this machine's."""
+    # A worker takes a whole shard, so the last round may leave workers without one.
+    rounds = math.ceil(workload.shards / workers)
+    return Prediction(
+        fixed=workload.fixed_seconds,
+        tables=workload.table_seconds / min(workers, workload.ranges),
+        images=workload.image_seconds * rounds / workload.shards,
+    )
+
+
+def describe(workload: Workload, workers: int, prices: Prices) -> list[str]:
+    """Returns the lines that say what to expect, and which numbers are counted, measured or estimated.
 
     Args:
-        work: the conversion.
-        workers: as asked for.
-        cores: of this machine.
-        prices: to count the cost with.
+        workload: the conversion.
+        workers: number of workers to predict the time for.
+        prices: prices to count the cost with.
     """
-    if work.images and work.image_bytes:
-        yield _describe_output(work)
-    lists = work.listing.shuffled_bytes
-    size = work.shuffled_bytes + lists
-    of_lists = f", {lists:,} of them for lists of archives" if lists else ""
-    yield f"shuffle    {format_size(size)} of rows ({size:,} bytes{of_lists}); no image goes through it"
-    yield from describe_requests(work.requests)
-    here = predict_here(work, workers, cores)
-    machine = f"on this machine ({cores} cores) with {workers} workers"
-    if not work.timing.images:
-        yield f"time       {_before_images(here)} {machine}; of the images unknown, as {work.unsampled}"
-        yield f"work       {worker_hours(work):,.3f} hours of one such core, without the images"
-        return
-    yield (
-        f"time       about {_seconds(here.seconds)} {machine}: {_before_images(here)}, "
-        f"{_seconds(here.images)} for the images; bounded by {here.bottleneck}"
-        f"{'; not counted: ' + work.uncounted if work.uncounted else ''}"
-    )
-    if told := ", ".join(_describe_storage(work)):
-        yield f"storage    {_seconds(storage_seconds(work))} for the images: {told}"
-    there = predict_cluster(work, workers, cores)
-    yield (
-        f"cluster    about {_seconds(there.seconds)} with {workers} workers of one such core each, once they run"
-        f"{_needed_storage(work, there)}; bounded by {there.bottleneck}"
-    )
-    hours = worker_hours(work)
-    yield f"work       {hours:,.3f} hours of one such core"
-    yield describe_cost(hours, size, work.requests, prices)
-
-
-def _describe_output(work: Workload) -> str:
-    size = work.images * work.image_bytes
-    told = (
-        f"output     about {work.images:,.0f} records, {format_size(size)}, {format_size(size / work.shards)} a shard"
-    )
-    # Shards of 100 to 200 MB are what is planned for; a sample of unsorted tables takes rows for images.
-    is_far = work.best_shards and not 2 / 3 < work.shards / work.best_shards < 4 / 3
-    return told + (f"; for shards of 100 to 200 MB give --num_shards={work.best_shards}" if is_far else "")
-
-
-def _before_images(prediction: Prediction) -> str:
-    told = f"{_seconds(prediction.fixed + prediction.tables)} for the tables"
-    return told + (f", {_seconds(prediction.listing)} for the lists of archives" if prediction.listing else "")
-
-
-def _describe_storage(work: Workload) -> Iterator[str]:
-    """Yields what is known of the storage."""
-    storage = work.storage
-    rates = [
-        f"{name} {rate / 1e6:,.0f} MB/s"
-        for name, rate in (("reads", storage.read), ("writes", storage.written))
-        if rate < math.inf
+    shuffled, reads, writes = workload.shuffled_bytes, workload.reads, workload.writes
+    requests = f"requests   about {reads:,} reads and {writes:,} writes of object stores (estimated)"
+    lines = [
+        _describe_output(workload) if workload.output_bytes else "",
+        f"shuffle    {format_size(shuffled)} of rows (counted: {shuffled:,} bytes); no image passes through it",
+        requests if reads or writes else "",
+        _describe_time(workload, predict(workload, workers), workers),
+        _describe_work(workload),
+        _describe_cost(workload, prices) if workload.timed_images and prices != NO_PRICES else "",
     ]
-    if rates:
-        yield f"{' and '.join(rates)} ({'as given' if storage.is_given else 'measured'})"
-    if storage.cached:
-        yield f"{100 * storage.cached:.0f} % of the images are in memory"
-    if storage.buffered_bytes:
-        yield f"memory takes {format_size(storage.buffered_bytes)} of records before they are on the disk"
+    return [line for line in lines if line]
 
 
-def _needed_storage(work: Workload, prediction: Prediction) -> str:
-    if work.storage.is_given:
-        return ""
-    per_second = work.images / max(prediction.images, 1e-9) / 1e6
-    read, written = per_second * work.file_bytes, per_second * work.image_bytes
-    return f", if storage reads {read:,.0f} MB/s and writes {written:,.0f} MB/s"
+def _describe_output(workload: Workload) -> str:
+    size, shards, best = workload.output_bytes, workload.shards, choose_num_shards(workload.output_bytes)
+    images = f"{100 * workload.found:.0f} % of the images found, {format_size(workload.image_bytes)} each (sampled)"
+    line = f"output     about {format_size(size)}, {format_size(size / shards)} a shard (estimated): "
+    line += f"{workload.records:,} records (counted), {images}"
+    # Shards are planned from a sample of the tables, which the counts may contradict.
+    return line if 2 / 3 < shards / best < 4 / 3 else f"{line}; for shards of 100 to 200 MB give --num_shards={best}"
 
 
-def _seconds(seconds: float) -> str:
+def _describe_time(workload: Workload, time: Prediction, workers: int) -> str:
+    parts = f"{_format_seconds(time.fixed)} for start and end, {_format_seconds(time.tables)} for the tables"
+    place = f"with {workers} workers of one core each (estimated)"
+    if not workload.timed_images:
+        return f"time       {parts} {place}; unknown for the images, as {workload.untimed}"
+    uncounted = f"; not counted: {', '.join(workload.uncounted)}" if workload.uncounted else ""
+    return (
+        f"time       about {_format_seconds(sum(time))} {place}: {parts}, "
+        f"{_format_seconds(time.images)} for the images{uncounted}"
+    )
+
+
+def _describe_work(workload: Workload) -> str:
+    hours = (workload.table_seconds + workload.image_seconds) / 3600
+    tables = f"{_format_seconds(workload.table_seconds)} for the tables (measured)"
+    if not workload.timed_images:
+        return f"work       {hours:,.3f} core-hours: {tables}; unknown for the images"
+    images = f"about {_format_seconds(workload.image_seconds)} for the images"
+    return f"work       about {hours:,.3f} core-hours: {tables}, {images} (estimated from a sample)"
+
+
+def _describe_cost(workload: Workload, prices: Prices) -> str:
+    counts = (
+        ("the workers", (workload.table_seconds + workload.image_seconds) / 3600, prices.worker_hour),
+        ("the shuffle", workload.shuffled_bytes / 1e9, prices.shuffle_gb),
+        ("reads", workload.reads / PRICED_REQUESTS, prices.reads),
+        ("writes", workload.writes / PRICED_REQUESTS, prices.writes),
+    )
+    amounts = {name: count * price for name, count, price in counts if price}
+    parts = ", ".join(f"{_format_money(amount)} for {name}" for name, amount in amounts.items())
+    return f"cost       about {_format_money(sum(amounts.values()))} (estimated): {parts}"
+
+
+def _format_seconds(seconds: float) -> str:
     return f"{seconds:,.1f} s" if seconds < _WHOLE_SECONDS else f"{seconds:,.0f} s"
+
+
+def _format_money(amount: float) -> str:
+    return f"{amount:,.2f}" if amount >= _WHOLE_CENTS else f"{amount:.4f}"

@@ -1,171 +1,237 @@
-"""What a dry run knows of a conversion beyond its counts: how its images, archives and storage do, timed on samples."""
+"""What a dry run knows of a conversion: the counts of the join, and the time of a sample of images."""
 
+import contextlib
+import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.dry_run.cost import Requests, count_requests
-from oi_tfrecord.conversion.dry_run.predict import NO_ARCHIVES, ImageTiming, StorageRate, Workload
-from oi_tfrecord.conversion.dry_run.time_archives import ArchiveSample, time_listing
-from oi_tfrecord.conversion.dry_run.time_images import time_sample
-from oi_tfrecord.conversion.dry_run.time_storage import (
-    Extent,
-    drop_cached,
-    find_cached,
-    measure_read,
-    measure_storage,
-    spread_extents,
-)
 from oi_tfrecord.conversion.plan import ConvertPlan
-from oi_tfrecord.conversion.plan_shards import TRIED_IMAGES, ShardPlan
-from oi_tfrecord.conversion.shard_images import EXPECTED, LOCAL_THREADS
-from oi_tfrecord.engine.progress_line import format_size
-from oi_tfrecord.engine.threads import split_workers
-from oi_tfrecord.openimages.schema import Listing, Table
-from oi_tfrecord.records.sharding import choose_num_shards
+from oi_tfrecord.conversion.plan_shards import ShardPlan
+from oi_tfrecord.conversion.shard import ShardJob, convert_shard
+from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.engine.progress_text import format_size
+from oi_tfrecord.images.values import ImageRejected
+from oi_tfrecord.join.batches import Batch
+from oi_tfrecord.openimages.schema import RangeKey, Table, row_type
+from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.convert_config import ConvertConfig
-from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import PatternSource
-from oi_tfrecord.sources.protocol import ImageSource
-from oi_tfrecord.sources.urls import UrlSource
 
-_ROWS = (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS)
+_LEAST_SECONDS = 1.0
+"""A sample is converted again until this time has passed, as 256 local images take a quarter of it."""
+
+_READS_PER_RANGE = 3
+"""Requests for a range of a table: its two borders and its rows."""
+
+_FILES_OF_A_SPLIT = 6
+"""Label map as text and as CSV, list of rejects, manifest, fingerprint, and the listing of the output folder."""
 
 
-def measure_workload(
-    plan: ConvertPlan,
-    shard_plan: ShardPlan,
-    split: Mapping[str, Any],
-    seconds: tuple[float, float],
-    workers: int,
-    storage_rate: float,
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """A conversion as a dry run knows it.
+
+    Attributes:
+        fixed_seconds: wall time of start, planning and end, which no worker shortens.
+        table_seconds: core-seconds that the tables and the join took.
+        ranges: parts that the tables are read in.
+        shards: number of shards.
+        records: records that the join counted, if every image is there.
+        found: share of the sampled images that are there, 0 to 1.
+        image_bytes: mean bytes of a sampled image in its record.
+        shuffled_bytes: bytes of rows that went to the shuffle.
+        reads: requests that read from object stores.
+        writes: requests that write to object stores.
+        timed_images: sampled images that were converted, an image counted each time.
+        seconds_per_image: core-seconds for an image, waiting for its storage included; 0 if none was timed.
+        untimed: the reason if no image was timed.
+        uncounted: steps of the conversion that no number here includes.
+    """
+
+    fixed_seconds: float
+    table_seconds: float
+    ranges: int
+    shards: int
+    records: int
+    found: float
+    image_bytes: float
+    shuffled_bytes: int
+    reads: int = 0
+    writes: int = 0
+    timed_images: int = 0
+    seconds_per_image: float = 0.0
+    untimed: str = ""
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def output_bytes(self) -> float:
+        """Expected bytes of all shards."""
+        return self.records * self.found * self.image_bytes
+
+    @property
+    def image_seconds(self) -> float:
+        """Expected core-seconds for all images."""
+        return self.records * self.found * self.seconds_per_image
+
+
+def measure(
+    plan: ConvertPlan, shard_plan: ShardPlan, split: Mapping[str, Any], seconds: float, workers: int
 ) -> Workload:
-    """Times samples of what a dry run left out, and returns all that is known of the conversion.
-
-    What was not in memory before is not afterwards, so that the next dry run says the same.
+    """Times a sample of images, and returns all that is known of the conversion.
 
     Args:
         plan: the conversion.
-        shard_plan: the estimate of its images, with the sample.
-        split: the manifest of the dry run.
-        seconds: that its process took until it began, and from there.
-        workers: that it had.
-        storage_rate: bytes per second that the user gave for a machine's storage; 0 has it measured.
-
-    Raises:
-        InputError: naming an archive that cannot be listed.
+        shard_plan: the plan of the shards, with the sample.
+        split: the manifest of the dry run, which holds the counts of the join.
+        seconds: wall time of the dry run until now.
+        workers: ranges and shards that the dry run worked on at once.
     """
-    counted, source = split["estimate"], plan.source
-    # The plan of the shards could only sample the tables, which by now have been read.
-    images = split["totals"]["records"] * shard_plan.found
-    output_bytes = round(images * shard_plan.image_bytes)
-    _, lanes = split_workers(min(workers, plan.num_shards), is_local=True)
-    threads = lanes * (plan.config.read_threads or (EXPECTED if isinstance(source, PatternSource) else LOCAL_THREADS))
-    extents = _find_extents(source, shard_plan)
-    cached = find_cached(extents)
-    rate = (
-        StorageRate(read=storage_rate, written=storage_rate, is_given=True)
-        if storage_rate
-        else measure_storage(extents, cached, plan.config.output_dir, threads)
-    )
-    to_forget = _not_cached(extents, cached)
-    listing, sample = NO_ARCHIVES, None
-    if archives := [file for file in plan.files if isinstance(file.table, Listing)]:
-        # Of archives, other places were read than those that are listed and sampled now.
-        drop_cached(to_forget)
-        job = plan.range_job(frozenset())
-        listing, part = time_listing(job, archives)
-        if isinstance(source, ArchiveSource) and part is not None:
-            sample = ArchiveSample(source, job, part)
-            extents = sample.extents
-            to_forget = [] if part.was_cached else [part.whole]
-    # The timing is that of the processor, so what it reads is to be in memory.
-    measure_read(extents, threads)
-    timing = _time_images(plan, shard_plan, split, lanes, sample.read if sample else None)
-    drop_cached(to_forget)
+    counted, records = split["estimate"], split["totals"]["records"]
+    ranges = max(counted["ranges"], 1)
+    table_wall_seconds = counted["cpu_seconds"] / min(workers, os.cpu_count() or 1, ranges)
+    images = records * shard_plan.found
+    reads, writes = count_requests(plan, math.ceil(images), ranges)
+    timed_images, seconds_per_image = time_images(plan.shard_job(), shard_plan.sample, _rows_per_record(split))
     return Workload(
-        start_seconds=seconds[0],
-        table_seconds=seconds[1],
-        table_workers=workers,
-        table_cpu_seconds=counted["cpu_seconds"],
-        ranges=max(counted["ranges"], 1),
+        fixed_seconds=max(seconds - table_wall_seconds, 0.0),
+        table_seconds=counted["cpu_seconds"],
+        ranges=ranges,
         shards=plan.num_shards,
-        images=images,
+        records=records,
+        found=shard_plan.found,
         image_bytes=shard_plan.image_bytes,
-        file_bytes=(sample.stored_bytes if sample else 0.0) or shard_plan.file_bytes,
         shuffled_bytes=counted["shuffled_bytes"],
-        timing=timing,
-        unsampled=_why_unsampled(source, shard_plan),
-        uncounted=", ".join(_uncounted(plan.config)),
-        best_shards=choose_num_shards(output_bytes),
-        listing=listing,
-        storage=rate,
-        requests=_count_requests(plan, source, images, counted["ranges"], output_bytes),
+        reads=reads,
+        writes=writes,
+        timed_images=timed_images,
+        seconds_per_image=seconds_per_image,
+        untimed="" if timed_images else _why_untimed(plan, shard_plan),
+        uncounted=tuple(_uncounted(plan.config)),
     )
 
 
-def _find_extents(source: ImageSource, shard_plan: ShardPlan) -> list[Extent]:
-    """Returns where images lie on this machine, as they would be read; of those that no plan reads, if there are."""
-    if source.is_remote:
-        return []
-    if isinstance(source, ArchiveSource):
-        files = [(archive.path, archive.size) for archive in source.archives]
-        return spread_extents(files, len(shard_plan.sample), math.ceil(shard_plan.file_bytes))
-    ids = shard_plan.sample[TRIED_IMAGES:] or shard_plan.sample
-    return list(dict.fromkeys(Extent(source.where(image_id), 0, source.size(image_id) or 0) for image_id in ids))
+def time_images(job: ShardJob, image_ids: Sequence[str], rows_per_record: Mapping[Table, float]) -> tuple[int, float]:
+    """Converts sampled images, and returns how many and the core-seconds for each; (0, 0) if none can be converted.
+
+    Args:
+        job: the conversion.
+        image_ids: ImageIDs of the sample.
+        rows_per_record: mean rows of a record by table.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        sampled = _job_of_sample(job, image_ids, folder)
+        sampled.work.create({})
+        batches = make_batches(image_ids, rows_per_record, len(job.mids))
+        began, cpu_began = time.perf_counter(), time.process_time()
+        images = converted = convert_shard(sampled, 0, batches, LabelMap(())).records
+        while converted and time.perf_counter() < began + _LEAST_SECONDS:
+            images += (converted := convert_shard(sampled, 0, batches, LabelMap(())).records)
+        seconds = max(time.perf_counter() - began, time.process_time() - cpu_began)
+    return images, seconds / images if images else 0.0
 
 
-def _not_cached(extents: list[Extent], cached: list[bool]) -> list[Extent]:
-    return [extent for extent, is_cached in zip(extents, cached, strict=True) if not is_cached]
+def _job_of_sample(job: ShardJob, image_ids: Sequence[str], folder: str) -> ShardJob:
+    """Returns a job that writes all images as one shard into `folder`, without keys that need text columns."""
+    return dataclasses.replace(
+        job,
+        num_shards=1,
+        output_dir=folder,
+        work=WorkFolder(storage.join(folder, "work")),
+        driver=Table.METADATA,
+        select="all",
+        files=dict.fromkeys(Table, ("",)),
+        source=job.source if isinstance(job.source, PatternSource) else _copy_images(job, image_ids, folder),
+        layout=dataclasses.replace(job.layout, extra_keys=frozenset()),
+        masks=None,
+        hierarchy=None,
+        dry_run=False,
+        attribution_csv=False,
+    )
 
 
-def _time_images(
-    plan: ConvertPlan,
-    shard_plan: ShardPlan,
-    split: Mapping[str, Any],
-    lanes: int,
-    read_sample: Callable[[str], bytes] | None,
-) -> ImageTiming:
+def _copy_images(job: ShardJob, image_ids: Sequence[str], folder: str) -> PatternSource:
+    """Copies sampled images into files; only files named by ImageID can be read without rows of tables."""
+    copies = PatternSource(storage.join(folder, "{image_id}"), job.split, job.image_options.max_bytes)
+    for image_id in image_ids:
+        with contextlib.suppress(ImageRejected):
+            storage.write(copies.path(image_id), job.source.sample(image_id), folder)
+    return copies
+
+
+def make_batches(image_ids: Sequence[str], rows_per_record: Mapping[Table, float], classes: int) -> list[Batch]:
+    """Returns rows of images, each with the mean number of boxes and labels.
+
+    Args:
+        image_ids: the ImageIDs.
+        rows_per_record: mean rows of a record by table.
+        classes: number of classes; an image has a label of each class once at most.
+    """
+    ids = np.array([int(image_id, 16) for image_id in image_ids], np.uint64)
+    batches = []
+    for table, mean in {Table.METADATA: 1.0, **rows_per_record}.items():
+        count = round(mean) if table is Table.BOXES else min(round(mean), classes)
+        rows = np.zeros(len(ids) * count, row_type(table))
+        rows["image_id"] = np.repeat(ids, count)
+        number = np.tile(np.arange(count), len(ids))
+        if table is not Table.METADATA:
+            rows["label"], rows["confidence"] = number % max(classes, 1), 1
+        if table is Table.BOXES:
+            # The boxes of an image differ, as the join drops duplicates.
+            rows["xmax"], rows["ymax"] = (number + 1) / max(count, 1), 1
+        sources = ("verification",) if "source" in (rows.dtype.names or ()) else ()
+        batches.append(Batch(RangeKey(table, 0, 0), 0, sources, rows, {}))
+    return batches
+
+
+def _rows_per_record(split: Mapping[str, Any]) -> dict[Table, float]:
     records = max(split["totals"]["records"], 1)
-    rows_per_image = {table: split["tables"][table]["written"] / records for table in _ROWS if table in split["tables"]}
-    return time_sample(plan.shard_job(), shard_plan.sample, rows_per_image, lanes, read_sample)
+    tables = (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS)
+    return {table: split["tables"][table]["written"] / records for table in tables if table in split["tables"]}
+
+
+def count_requests(plan: ConvertPlan, images: int, ranges: int) -> tuple[int, int]:
+    """Counts the requests that a conversion sends to object stores; an upload in parts counts as one request.
+
+    Args:
+        plan: the conversion.
+        images: number of images to read.
+        ranges: parts that the tables are read in.
+
+    Returns:
+        (requests that read, requests that write).
+    """
+    config = plan.config
+    image_paths = config.archives or (config.images, config.url_folders)
+    table_paths = [file.path for file in plan.files if isinstance(file.table, Table)]
+    image_reads = images if any(map(storage.store_of, image_paths)) else 0
+    table_reads = _READS_PER_RANGE * ranges if any(map(storage.store_of, table_paths)) else 0
+    # A result is written beside each shard, and read at the end.
+    shards = plan.num_shards if storage.store_of(config.output_dir) else 0
+    return image_reads + table_reads + shards, 2 * shards + _FILES_OF_A_SPLIT if shards else 0
+
+
+def _why_untimed(plan: ConvertPlan, shard_plan: ShardPlan) -> str:
+    if plan.config.image_urls:
+        size = format_size(shard_plan.images * shard_plan.file_bytes)
+        return f"servers and the network decide on it: {shard_plan.images:,} downloads, about {size}, unless cached"
+    if shard_plan.missing and not shard_plan.sample:
+        return f"no image of the sample was found, as {plan.source.where(shard_plan.missing)}"
+    return "no image of the sample can be converted"
 
 
 def _uncounted(config: ConvertConfig) -> Iterator[str]:
-    """Yields what the sample was made without."""
+    if not config.images:
+        yield "finding and reading the images"
     if config.extra_keys:
         yield "keys of " + ", ".join(config.extra_keys)
     if config.hierarchy and config.hierarchy_use != "label_map":
         yield "rows that the hierarchy adds"
     if config.attribution_csv:
         yield "the list of attributions"
-
-
-def _why_unsampled(source: ImageSource, shard_plan: ShardPlan) -> str:
-    if isinstance(source, UrlSource):
-        size = format_size(shard_plan.images * shard_plan.file_bytes)
-        return f"servers and the network decide on it: {shard_plan.images:,} downloads, about {size}, unless cached"
-    if shard_plan.missing and not shard_plan.sample:
-        return f"no image of the sample was found, as {source.where(shard_plan.missing)}"
-    return "no image of the sample can be converted"
-
-
-def _count_requests(plan: ConvertPlan, source: ImageSource, images: float, ranges: int, output_bytes: int) -> Requests:
-    config = plan.config
-    archives = [file for file in plan.files if isinstance(file.table, Listing)]
-    tables = [file for file in plan.files if isinstance(file.table, Table)]
-    return count_requests(
-        images=images if any(storage.store_of(path) for path in _image_paths(source)) else 0,
-        table_ranges=ranges if any(storage.store_of(file.path) for file in tables) else 0,
-        archive_bytes=sum(file.size for file in archives if storage.store_of(file.path)),
-        ranges=ranges + len(archives),
-        output_store=storage.store_of(config.output_dir),
-        shards=plan.num_shards,
-        output_bytes=output_bytes,
-        files_per_shard=2 if config.attribution_csv else 1,
-    )
-
-
-def _image_paths(source: ImageSource) -> list[str]:
-    return [archive.path for archive in source.archives] if isinstance(source, ArchiveSource) else [source.where("0")]

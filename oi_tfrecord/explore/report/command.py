@@ -7,8 +7,8 @@ from typing import Any, TextIO
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.map_shards import map_shards
 from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, require_manifest
+from oi_tfrecord.engine.map_shards import map_shards
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.report.numbers import describe_split
 from oi_tfrecord.explore.report.page import PageAssets, format_csv, format_html, format_json

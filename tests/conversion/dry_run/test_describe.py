@@ -2,96 +2,103 @@ import dataclasses
 
 import pytest
 
-from oi_tfrecord.conversion.dry_run.cost import NO_PRICES, Prices, Requests
-from oi_tfrecord.conversion.dry_run.describe import describe
-from oi_tfrecord.conversion.dry_run.predict import ImageTiming, ListingTiming, StorageRate, Workload
-from tests.conversion.dry_run import test_predict as test_estimate
+from oi_tfrecord.conversion.dry_run.describe import describe, predict
+from oi_tfrecord.conversion.dry_run.measure import Workload
+from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, Prices
 
-WORK = dataclasses.replace(test_estimate.WORK, file_bytes=500_000)
-
-
-def lines(work: Workload, prices: Prices = NO_PRICES) -> dict[str, str]:
-    return dict(line.split(maxsplit=1) for line in describe(work, 2, 2, prices))
-
-
-def test_a_user_reads_bytes_time_work_and_cost() -> None:
-    told = lines(WORK, Prices(worker_hour=9.0, shuffle_gb=0.5))
-    assert list(told) == ["output", "shuffle", "time", "cluster", "work", "cost"]
-    assert told["output"] == "about 100,000 records, 25.0 GB, 25.0 MB a shard"
-    assert told["shuffle"] == "2.00 GB of rows (2,000,000,000 bytes); no image goes through it"
-    assert told["time"] == (
-        "about 90.5 s on this machine (2 cores) with 2 workers: 10.5 s for the tables, 80.0 s for the images; "
-        "bounded by images, by the cores of this machine"
-    )
-    assert told["cluster"].startswith("about 90.5 s with 2 workers of one such core each")
-    # 50 GB and 25 GB in 80 s.
-    assert "if storage reads 625 MB/s and writes 312 MB/s" in told["cluster"]
-    assert told["work"].startswith("0.049 hours")
-    assert told["cost"] == "1.44: 0.44 for workers, 1.00 for the shuffle"
+WORKLOAD = Workload(
+    fixed_seconds=2.5,
+    table_seconds=16.0,
+    ranges=40,
+    shards=160,
+    records=100_000,
+    found=1.0,
+    image_bytes=250_000,
+    shuffled_bytes=2_000_000_000,
+    timed_images=1000,
+    seconds_per_image=0.0016,
+)
+UNTIMED = dataclasses.replace(WORKLOAD, timed_images=0, seconds_per_image=0.0, untimed="no image was found")
 
 
-def test_requests_are_told_and_count() -> None:
-    work = dataclasses.replace(WORK, requests=Requests(100_000, 2_000))
-    told = lines(work, Prices(9.0, 0.5, reads=0.1, writes=1.0))
-    assert told["requests"].startswith("about 100,000 that read")
-    assert told["cost"].startswith("2.64: ")
-
-
-def test_lists_of_archives_are_told() -> None:
-    listing = ListingTiming(archives=4, seconds=60.0, largest=0.5, shuffled_bytes=500_000_000)
-    told = lines(dataclasses.replace(WORK, listing=listing), Prices(9.0, 1.0))
-    assert told["shuffle"].startswith(
-        "2.50 GB of rows (2,500,000,000 bytes, 500,000,000 of them for lists of archives)"
-    )
-    # 16 and 60 seconds for two workers, of which the tables take 8.
-    assert "10.5 s for the tables, 30.0 s for the lists of archives, 80.0 s for the images" in told["time"]
-    assert "2.50 for the shuffle" in told["cost"]
+def lines(workload: Workload, prices: Prices = NO_PRICES) -> dict[str, str]:
+    return dict(line.split(maxsplit=1) for line in describe(workload, 2, prices))
 
 
 @pytest.mark.parametrize(
-    ("storage", "told"),
+    ("workers", "shards", "tables", "images"),
     [
-        (
-            StorageRate(read=150e6, written=100e6, cached=0.25, buffered_bytes=20e9),
-            # 37.5 GB at 150 MB/s, 5 GB at 100.
-            "300 s for the images: reads 150 MB/s and writes 100 MB/s (measured), 25 % of the images are in memory, "
-            "memory takes 20.0 GB of records before they are on the disk",
-        ),
-        (StorageRate(written=100e6), "250 s for the images: writes 100 MB/s (measured)"),
+        (1, 160, 16.0, 160.0),
+        (2, 160, 8.0, 80.0),
+        # There are 40 ranges, so 100 workers read tables as fast as 40.
+        (100, 200, 0.4, 1.6),
+        # 3 shards keep 3 of 40 workers busy.
+        (40, 3, 0.4, 160 / 3),
+        # 2 workers write 3 shards in two rounds.
+        (2, 3, 8.0, 160 / 3 * 2),
     ],
 )
-def test_what_is_known_of_storage_is_told(storage: StorageRate, told: str) -> None:
-    found = lines(dataclasses.replace(WORK, storage=storage))
-    assert found["storage"] == told
-    assert found["time"].endswith("bounded by images, by the storage")
-    assert "if storage reads" in found["cluster"]
+def test_the_time_is_divided_among_workers_by_ranges_and_shards(
+    workers: int, shards: int, tables: float, images: float
+) -> None:
+    prediction = predict(dataclasses.replace(WORKLOAD, shards=shards), workers)
+    assert prediction == pytest.approx((2.5, tables, images))
 
 
-def test_storage_that_is_given_is_no_condition() -> None:
-    found = lines(dataclasses.replace(WORK, storage=StorageRate(100e6, 100e6, is_given=True)))
-    assert found["storage"] == "750 s for the images: reads 100 MB/s and writes 100 MB/s (as given)"
-    assert found["cluster"] == (
-        "about 386 s with 2 workers of one such core each, once they run; bounded by images, by the storage"
-    )
+def test_each_line_says_what_is_counted_measured_or_estimated() -> None:
+    assert lines(WORKLOAD) == {
+        "output": (
+            "about 25.0 GB, 156 MB a shard (estimated): 100,000 records (counted), 100 % of the images found, 250 KB "
+            "each (sampled)"
+        ),
+        "shuffle": "2.00 GB of rows (counted: 2,000,000,000 bytes); no image passes through it",
+        "time": (
+            "about 90.5 s with 2 workers of one core each (estimated): 2.5 s for start and end, 8.0 s for the tables, "
+            "80.0 s for the images"
+        ),
+        "work": (
+            "about 0.049 core-hours: 16.0 s for the tables (measured), about 160 s for the images (estimated from a "
+            "sample)"
+        ),
+    }
+
+
+def test_images_that_are_missing_lower_size_and_time() -> None:
+    printed = lines(dataclasses.replace(WORKLOAD, found=0.5))
+    assert printed["output"].startswith("about 12.5 GB, 78.1 MB a shard (estimated): 100,000 records (counted)")
+    assert "50 % of the images found" in printed["output"]
+    assert printed["time"].endswith("40.0 s for the images")
 
 
 def test_what_is_not_counted_is_named() -> None:
-    assert lines(dataclasses.replace(WORK, uncounted="masks are read"))["time"].endswith("not counted: masks are read")
+    printed = lines(dataclasses.replace(WORKLOAD, uncounted=("masks", "keys of inside")))
+    assert printed["time"].endswith("; not counted: masks, keys of inside")
 
 
-def test_without_timed_images_tables_are_told_and_nothing_is_made_up() -> None:
-    work = dataclasses.replace(
-        WORK, timing=ImageTiming(0, 0.0, 0.0), unsampled="no image was found", requests=Requests(7, 8)
+def test_without_timed_images_their_time_is_unknown() -> None:
+    printed = lines(UNTIMED, Prices(worker_hour=1.0))
+    assert printed["time"] == (
+        "2.5 s for start and end, 8.0 s for the tables with 2 workers of one core each (estimated); unknown for the "
+        "images, as no image was found"
     )
-    told = lines(work, Prices(1.0, 1.0))
-    assert set(told) == {"output", "shuffle", "requests", "time", "work"}
-    assert told["time"] == (
-        "10.5 s for the tables on this machine (2 cores) with 2 workers; of the images unknown, as no image was found"
-    )
-    assert told["work"] == "0.004 hours of one such core, without the images"
+    assert printed["work"] == "0.004 core-hours: 16.0 s for the tables (measured); unknown for the images"
+    assert "cost" not in printed
 
 
-@pytest.mark.parametrize(("best", "advice"), [(1000, False), (1200, False), (170, True), (2000, True), (0, False)])
-def test_a_number_of_shards_that_does_not_fit_what_was_counted_is_told(best: int, advice: bool) -> None:
-    told = lines(dataclasses.replace(WORK, best_shards=best))["output"]
-    assert told.endswith(f"give --num_shards={best}") is advice
+def test_the_cost_is_the_sum_of_what_has_a_price() -> None:
+    # 176 core-seconds at 9 an hour, and 2 GB at 0.5.
+    printed = lines(WORKLOAD, Prices(worker_hour=9.0, shuffle_gb=0.5))
+    assert printed["cost"] == "about 1.44 (estimated): 0.44 for the workers, 1.00 for the shuffle"
+
+
+def test_requests_are_printed_and_add_to_the_cost() -> None:
+    workload = dataclasses.replace(WORKLOAD, reads=50_000, writes=2_000)
+    printed = lines(workload, Prices(shuffle_gb=0.5, reads=0.004, writes=0.05))
+    assert printed["requests"] == "about 50,000 reads and 2,000 writes of object stores (estimated)"
+    assert printed["cost"] == "about 1.03 (estimated): 1.00 for the shuffle, 0.0200 for reads, 0.0100 for writes"
+
+
+@pytest.mark.parametrize(("shards", "has_advice"), [(170, False), (130, False), (1000, True), (20, True)])
+def test_a_number_of_shards_that_does_not_suit_the_counted_size_is_named(shards: int, has_advice: bool) -> None:
+    printed = lines(dataclasses.replace(WORKLOAD, shards=shards))["output"]
+    assert ("; for shards of 100 to 200 MB give --num_shards=" in printed) is has_advice

@@ -12,7 +12,7 @@ from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.list_archive import read_archive
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv.files import InputFile
@@ -57,7 +57,7 @@ def test_a_small_archive_is_listed_as_a_conversion_does(name: str, job: RangeJob
     assert [found.image_id for found in part.images] == list(IMAGES)
     assert part.share == 1
     assert part.seconds > 0
-    shuffled = [item for item in read_archive(job, file) if not isinstance(item, RangeResult)]
+    shuffled = [item for item in read_archive(job, file) if not isinstance(item, RangeAccount)]
     assert part.shuffled_bytes == sum(len(data) for _, data in shuffled)
 
 

@@ -1,6 +1,5 @@
 """The whole command on storage that fails, as a user runs it: it stops at the first fault, and is run again."""
 
-import io
 import pathlib
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.command import convert
 from tests.support import small_release
 from tests.support.fault_filesystem import Faults
 from tests.support.faulty_runs import (
@@ -24,6 +22,7 @@ from tests.support.faulty_runs import (
     run_command,
     written,
 )
+from tests.support.small_release import convert
 
 SCHEDULES = 200 if ALL_THROUGH_BEAM else 60
 BLOCKS = 5
@@ -39,7 +38,7 @@ def test_without_faults_it_is_the_output_of_a_local_run_with_each_record_once(
     conversion: Conversion, tmp_path: pathlib.Path
 ) -> None:
     files = conversion.undisturbed
-    assert convert(conversion.release.flags(tmp_path, num_shards=3, workers=1), io.StringIO()) == 0
+    assert convert(conversion.release.flags(tmp_path, num_shards=3, workers=1)) == 0
     shards = {path.rpartition("/")[2]: data for path, data in files.items() if ".tfrecord-" in path}
     assert shards == small_release.shards(tmp_path)
     whole = set(conversion.release.image_ids) - set(conversion.release.broken.values())
@@ -75,7 +74,7 @@ def test_every_schedule_ends_in_the_same_bytes(conversion: Conversion, block: in
 
 def test_a_slow_store_gives_the_same_bytes(conversion: Conversion) -> None:
     faults = Faults(1, error_rate=0.0, slow_rate=0.5)
-    conversion.run_once(faults, "lanes", read_threads=4)
+    conversion.run_once(faults, "threads", read_threads=4)
     assert written() == conversion.undisturbed
     assert faults.injected["slow"] > 50
 

@@ -51,7 +51,7 @@ class Job:
         """Runs the command with faults (`Schedule`); `flags` say how Flink starts workers."""
         path = self.folder / "schedule"
         dataclasses.replace(self.schedule, seed=seed, rates=rates, at_most=dict(at_most)).write(path)
-        boot = write_boot(self.folder, "tests.engines.faulty_worker", **{VARIABLE: path})
+        boot = write_boot(self.folder, "tests.support.engines.faulty_worker", **{VARIABLE: path})
         return run_on_engine(
             self.engine_release, self.output_dir, *portable_flags(self.cluster.job_port, boot), *(flags or CACHED)
         )
@@ -74,7 +74,7 @@ def told(done: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
     assert line.startswith("error: "), done.stderr
-    assert line.endswith("then run the same command again, which goes on with what is finished.")
+    assert line.endswith("then run the same command again; what is finished is kept.")
     return line
 
 

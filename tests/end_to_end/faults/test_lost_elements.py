@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import gzip
-import io
 import json
 import pathlib
 import shutil
@@ -18,14 +17,13 @@ import pytest
 from oi_tfrecord.cli import convert as command
 from oi_tfrecord.cli import verify
 from oi_tfrecord.conversion import finish_dataset, limit_images, pipeline, read_tables, write_shards
-from oi_tfrecord.conversion.command import convert
 from oi_tfrecord.conversion.pipeline import sum_class_rows
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE
 from oi_tfrecord.openimages.schema import RangeKey
 from tests.support import small_release
-from tests.support.small_release import Release
+from tests.support.small_release import Release, convert
 
 RUNNERS = {
     "files": ["--workers=1"],
@@ -57,7 +55,7 @@ def small_ranges() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def undisturbed(release: Release, small_ranges: None, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert convert(release.flags(folder, workers=1), io.StringIO()) == 0
+    assert convert(release.flags(folder, workers=1)) == 0
     return folder
 
 
@@ -189,7 +187,7 @@ def test_a_range_that_is_lost_is_noticed_where_finished_shards_take_no_rows(
     with monkeypatch.context() as context:
         context.setattr("oi_tfrecord.conversion.finish_dataset.finish_dataset", stop)
         with pytest.raises(Exception, match="Stopped"):
-            convert([*release.flags(tmp_path / "out"), *RUNNERS[runner]], io.StringIO())
+            convert([*release.flags(tmp_path / "out"), *RUNNERS[runner]])
     disturb_ranges(monkeypatch, lose, "boxes", 1)
     [told] = convert_disturbed(release, tmp_path / "out", runner, capsys)
     assert "were lost" in told
@@ -215,7 +213,7 @@ def test_a_shard_that_is_written_twice_is_there_once(
     runner: str, release: Release, undisturbed: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disturb(monkeypatch, write_shards._WriteShard, "_write", lambda step, element: element[0] == 1, double)
-    assert convert([*release.flags(tmp_path / "out"), *RUNNERS[runner]], io.StringIO()) == 0
+    assert convert([*release.flags(tmp_path / "out"), *RUNNERS[runner]]) == 0
     assert small_release.dataset(tmp_path / "out") == small_release.dataset(undisturbed)
 
 
@@ -245,7 +243,7 @@ def test_a_search_for_quotes_that_is_doubled_changes_nothing(
     runner: str, release: Release, undisturbed: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disturb(monkeypatch, read_tables._ScanQuotes, "_scan", lambda step, item: item.key.index == 1, double)
-    assert convert([*release.flags(tmp_path / "out"), *RUNNERS[runner]], io.StringIO()) == 0
+    assert convert([*release.flags(tmp_path / "out"), *RUNNERS[runner]]) == 0
     assert small_release.dataset(tmp_path / "out") == small_release.dataset(undisturbed)
 
 
@@ -281,7 +279,7 @@ def test_an_archive_that_is_lost_or_doubled_is_noticed(
     with tarfile.open(tmp_path / "all.tar", "w") as tar:
         tar.add(release.folder / "images", "train")
     flags = {"images": None, "archives": tmp_path / "all.tar"}
-    assert convert([*release.flags(tmp_path / "whole", **flags), *RUNNERS[runner]], io.StringIO()) == 0
+    assert convert([*release.flags(tmp_path / "whole", **flags), *RUNNERS[runner]]) == 0
     disturb_ranges(monkeypatch, change, "image_files")
     [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, **flags)
     assert told == f"error: {tmp_path / 'all.tar'}: {what}"
@@ -332,7 +330,7 @@ def test_a_table_without_rows_loses_nothing(
     path.unlink()
     path.with_name(path.name + ending).write_bytes(gzip.compress(header) if ending else header)
     empty = dataclasses.replace(release, folder=folder)
-    assert convert([*empty.flags(tmp_path / "out"), *RUNNERS[runner]], io.StringIO()) == 0
+    assert convert([*empty.flags(tmp_path / "out"), *RUNNERS[runner]]) == 0
     split = manifest_of(tmp_path / "out")
     assert split["balanced"] is True
     assert split["warnings"] == []
@@ -393,7 +391,7 @@ def test_a_shard_that_counts_twice_for_the_bound_changes_nothing(
     runner: str, release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags: dict[str, object] = {"max_images": 20, "workers": 1}
-    assert convert(release.flags(tmp_path / "once", **flags), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "once", **flags)) == 0
     store = limit_images._store_limit
 
     def store_twice(grouped: tuple[None, Iterable[bytes]], *others: Any) -> list[int]:
@@ -401,7 +399,7 @@ def test_a_shard_that_counts_twice_for_the_bound_changes_nothing(
         return store((None, [*pieces, *pieces[:1]]), *others)
 
     monkeypatch.setattr(limit_images, "_store_limit", store_twice)
-    assert convert([*release.flags(tmp_path / "twice", **flags), *RUNNERS[runner]], io.StringIO()) == 0
+    assert convert([*release.flags(tmp_path / "twice", **flags), *RUNNERS[runner]]) == 0
     assert manifest_of(tmp_path / "once")["images"]["selected"] == 20
     assert small_release.shards(tmp_path / "twice") == small_release.shards(tmp_path / "once")
 

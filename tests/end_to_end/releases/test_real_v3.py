@@ -160,7 +160,7 @@ def test_three_held_images_are_complete() -> None:
 
 
 def test_attribution_is_that_of_the_metadata(convert_real: Callable[..., Converted]) -> None:
-    import tensorflow as tf
+    from tests.support.optional import tensorflow as tf
 
     result = convert_real("--max_rejects=100%", "--select=all", "--extra_keys=attribution")
     columns = {
@@ -181,7 +181,7 @@ def test_attribution_is_that_of_the_metadata(convert_real: Callable[..., Convert
 
 
 def test_machine_labels_have_keys_of_their_own(convert_real: Callable[..., Converted]) -> None:
-    import tensorflow as tf
+    from tests.support.optional import tensorflow as tf
 
     result = convert_real("--max_rejects=100%", "--extra_keys=machine_labels")
     machine = rows_by_image(table("annotations_machine", "train", "annotations-machine.csv"))

@@ -13,16 +13,16 @@ from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from oi_tfrecord.conversion.command import _finish_job, convert
 from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_pipeline
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.errors import ConfigError
 from tests.support import small_release
 from tests.support.object_servers import BUCKET, Store, serve
-from tests.support.small_release import Release
+from tests.support.optional import require
+from tests.support.small_release import Release, convert
 
-pytest.importorskip("google.cloud.dataflow_v1beta3", reason="Dataflow needs pip install '.[gcp]'")
+require("google.cloud.dataflow_v1beta3")
 
 GRAPH_BYTES = 10_000_000
 """Dataflow takes no larger job (cloud.google.com/dataflow/quotas); DESIGN.md section 3.8."""
@@ -58,7 +58,7 @@ def graph_of(flags: list[str], finished: int = 0):  # type: ignore[no-untyped-de
     command = parse_convert([*flags, *CLOUD[:-1], "--beam_dry_run"])
     plan = make_plan(command.config)
     pipeline = Pipeline(options=PipelineOptions(list(command.beam_arguments)))
-    build_pipeline(pipeline, plan, _finish_job(plan), range(finished))
+    build_pipeline(pipeline, plan, range(finished))
     return pipeline.run().job.proto_pipeline
 
 
@@ -142,4 +142,4 @@ def test_a_template_stages_what_workers_need(bucket: Store, release: Release, tm
 def test_a_template_is_one_job_that_writes(setting: dict[str, Any], release: Release, tmp_path: pathlib.Path) -> None:
     flags = release.flags(tmp_path / "out", num_shards=3, **setting)
     with pytest.raises(ConfigError, match=next(iter(setting))):
-        convert([*flags, *CLOUD, "--template_location=gs://bucket-name/template.json"], io.StringIO())
+        convert([*flags, *CLOUD, "--template_location=gs://bucket-name/template.json"])

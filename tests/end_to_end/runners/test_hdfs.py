@@ -11,8 +11,9 @@ import pytest
 
 from tests.conftest import REPOSITORY, Converted
 from tests.support.object_servers import HdfsStore, files_below, serve_hdfs
+from tests.support.optional import require
 
-pytest.importorskip("hdfs", reason="the HDFS tests need pip install '.[hadoop]'")
+require("hdfs")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def client(store: HdfsStore, sample: pathlib.Path) -> Any:
 
 def convert_on(store: HdfsStore, output_dir: str, *flags: str) -> subprocess.CompletedProcess[str]:
     command = [
-        sys.executable, "-m", "oi_tfrecord.cli.convert", "--config=v3", "--split=train", "--num_shards=3",
+        sys.executable, "-m", "oi_tfrecord", "convert", "--config=v3", "--split=train", "--num_shards=3",
         f"--data_dir={store.root}/data/2017_11", f"--images={store.root}/data/images/{{split}}/{{image_id}}.jpg",
         f"--output_dir={store.root}/{output_dir}", *store.flags(), *flags,
     ]  # fmt: skip

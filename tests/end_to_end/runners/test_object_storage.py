@@ -16,7 +16,7 @@ from tests.support.slow_store import SlowStore
 def convert_on(store: Store, port: int, *flags: str) -> subprocess.CompletedProcess[str]:
     """Converts in a process of its own, as Beam keeps credentials for a process."""
     command = [
-        sys.executable, "-m", "oi_tfrecord.cli.convert", "--config=v3", "--split=train",
+        sys.executable, "-m", "oi_tfrecord", "convert", "--config=v3", "--split=train",
         f"--data_dir={store.root}/2017_11",
         f"--images={store.root}/images/{{split}}/{{image_id}}.jpg", f"--output_dir={store.root}/records",
         "--num_shards=3", *flags, *store.flags(port),

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.conftest import REPOSITORY, Converted
 from tests.support.dataset_rows import read_list, rows_by_image
+from tests.support.optional import peer_python
 
 SIDES = ("YMin", "XMin", "YMax", "XMax")
 Read = Callable[..., subprocess.CompletedProcess[str]]
@@ -21,14 +21,7 @@ Read = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def garden_read() -> Read:
     """Reads the shards of a split with Model Garden, installed into an environment of its own."""
-    installed = subprocess.run(
-        [
-            REPOSITORY / "tests" / "support" / "peers" / "install_peer.sh", "garden",
-            REPOSITORY / ".venv-garden", sys.executable,
-        ],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    python = installed.stdout.strip().splitlines()[-1]
+    python = str(peer_python("garden"))
 
     def read(result: Converted, split: str, *flags: str) -> subprocess.CompletedProcess[str]:
         label_map = f"--label_map={result.output_dir / 'label_map.csv'}"
@@ -49,7 +42,7 @@ def records_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 def image_ids(result: Converted, split: str) -> list[str]:
     """The ImageIDs of the records in their order; `image/filename` has them whatever the source id is."""
-    import tensorflow as tf
+    from tests.support.optional import tensorflow as tf
 
     spec = {"image/filename": tf.io.FixedLenFeature([], tf.string)}
     shards = [str(path) for path in result.shards(split)]

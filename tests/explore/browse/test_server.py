@@ -15,11 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from selenium import webdriver
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from oi_tfrecord.cli.browse import main
 from oi_tfrecord.explore.browse.index import BrowseIndex
@@ -27,9 +22,20 @@ from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.browse.server import THUMBNAIL, Dataset, make_application
 from oi_tfrecord.explore.browse.shard_rows import LABEL_KINDS
 from oi_tfrecord.records.example_writer import int64_feature
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, format_pbtxt
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from tests.conftest import REPOSITORY
-from tests.support.chromium import errors_of, open_chromium, requests_of
+from tests.support.chromium import (
+    ActionChains,
+    By,
+    Keys,
+    Select,
+    WebDriverWait,
+    errors_of,
+    open_chromium,
+    requests_of,
+    webdriver,
+)
 from tests.support.few_records import boxes, draw_jpeg, floats, image, make_example, texts, write_shard
 
 SCRIPT = "</script><script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
@@ -80,7 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def base(folder: pathlib.Path) -> Iterator[str]:
     """The address of the command's server."""
-    command = [sys.executable, "-m", "oi_tfrecord.cli.main", "browse", str(folder), "--port=0", "--workers=1"]
+    command = [sys.executable, "-m", "oi_tfrecord", "browse", str(folder), "--port=0", "--workers=1"]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

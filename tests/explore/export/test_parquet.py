@@ -3,8 +3,6 @@ import pathlib
 import shutil
 from collections.abc import Callable
 
-import duckdb
-import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +15,7 @@ from oi_tfrecord.explore.export.parquet import ParquetTarget
 from oi_tfrecord.explore.export.rows import CLASSES, SCHEMAS, make_rows
 from tests.support import small_release
 from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.optional import duckdb, pandas
 
 FILES = {"classes.parquet", *(f"{table}/{split}.parquet" for table in SCHEMAS for split in ("train", "validation"))}
 

@@ -3,10 +3,8 @@ import shutil
 from typing import Any
 
 import numpy as np
-import psycopg
 import pyarrow.parquet as pq
 import pytest
-from psycopg import sql
 
 from oi_tfrecord.cli import export
 from oi_tfrecord.dataset.splits import find_records, find_splits, read_label_map
@@ -14,6 +12,7 @@ from oi_tfrecord.explore.export.postgres import PostgresTarget
 from oi_tfrecord.explore.export.rows import SCHEMAS, ShardRows, make_rows
 from oi_tfrecord.records.example_writer import EntryEncoder, assemble, bytes_feature
 from oi_tfrecord.records.tfrecord import frame
+from tests.support.optional import psycopg
 
 TABLES = ("classes", *SCHEMAS)
 
@@ -22,7 +21,7 @@ TABLES = ("classes", *SCHEMAS)
 def schema(postgres: str, request: pytest.FixtureRequest) -> str:
     name = f'Of "{request.node.name}"'[:63]
     with psycopg.connect(postgres) as connection:
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+        connection.execute(psycopg.sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(psycopg.sql.Identifier(name)))
     return name
 
 
@@ -32,7 +31,7 @@ def load(records: pathlib.Path, url: str, schema: str, *flags: str) -> int:
 
 def query(url: str, statement: str, schema: str = "", values: tuple = ()) -> list[tuple[Any, ...]]:
     with psycopg.connect(url) as connection:
-        composed = sql.SQL(statement).format(schema=sql.Identifier(schema))
+        composed = psycopg.sql.SQL(statement).format(schema=psycopg.sql.Identifier(schema))
         return connection.execute(composed, values or None).fetchall()
 
 
@@ -235,8 +234,8 @@ def test_a_database_that_is_not_there_or_holds_other_tables_is_an_error(
     assert len(error.splitlines()) == 1
     assert "secret" not in error
     with psycopg.connect(postgres) as connection:
-        name = sql.Identifier(schema)
-        connection.execute(sql.SQL("CREATE SCHEMA {0}; CREATE TABLE {0}.images (mine text)").format(name))
+        name = psycopg.sql.Identifier(schema)
+        connection.execute(psycopg.sql.SQL("CREATE SCHEMA {0}; CREATE TABLE {0}.images (mine text)").format(name))
     assert load(exportable, postgres, schema) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert query(

@@ -3,10 +3,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import tensorflow as tf
 
 from oi_tfrecord.explore.export.rows import CLASSES, SCHEMAS, RecordError, ShardRows, make_classes, make_rows
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from tests.support.optional import tensorflow as tf
 
 LABEL_MAP = LabelMap((LabelMapItem(2, "/m/b", "Bee"), LabelMapItem(1, "/m/a", "Ant")))
 BOX = {f"image/object/bbox/{side}": [0.25] for side in ("xmin", "xmax", "ymin", "ymax")}

@@ -10,7 +10,8 @@ import pytest
 from oi_tfrecord.cli.report import main
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.explore.report.command import measure_shards
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, format_pbtxt
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from oi_tfrecord.records.label_map_file import format_pbtxt
 from tests.benchmarks.many_records import write_dataset
 from tests.explore.report.test_record_stats import _ordered
 from tests.support.chromium import errors_of, open_chromium, requests_of

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the folder of Beam's sources for containers, of the version in requirements.txt, from Go's module proxy.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
+root=$(cd "$(dirname "$0")/../../.." && pwd)
 version=$(sed -n 's/^apache-beam==//p' "$root/templates/dataflow/requirements.txt")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -24,7 +24,7 @@ def installed(name: str) -> pathlib.Path:
     """Returns the folder of an engine; without it the test is skipped."""
     folder = INSTALLED / name
     if not (folder / "stamp").exists():
-        pytest.skip(f"{name} is not installed: run `make engines`")
+        pytest.skip(f"{name} is not installed: make engines")
     return folder
 
 
@@ -70,11 +70,11 @@ def started(
     Args:
         release: its input.
         folder: of its output, `out`, and what it tells, `err`.
-        worker: module of tests.engines that works in the place of the usual worker.
+        worker: module of tests.support.engines that works in the place of the usual worker.
         begun: whether it is where it is to be disturbed.
         flags: Beam's flags, given the program that boots workers.
     """
-    boot = write_boot(folder, f"tests.engines.{worker}")
+    boot = write_boot(folder, f"tests.support.engines.{worker}")
     with (folder / "err").open("w+") as err:
         running = subprocess.Popen(
             engine_command(release, folder / "out", *flags(boot)),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the engines that tests/test_{prism,flink,spark}.py run conversions on: install.sh FOLDER PYTHON [ENGINE ...]
+# Installs the engines that tests/end_to_end/runners/test_{prism,flink,spark}.py run conversions on: install.sh FOLDER PYTHON [ENGINE ...]
 # An engine that is there in the wanted version is left alone. Needs go for prism, java 17 and mvn for the others.
 set -euo pipefail
 

@@ -3,11 +3,12 @@
 import time
 from typing import Any
 
-from oi_tfrecord.engine import process_worker as boot_worker
+from oi_tfrecord.conversion import shard_images
+from oi_tfrecord.engine import process_worker
 from oi_tfrecord.images.values import PreparedImage
 
 SECONDS = 0.2
-_prepare = __import__("oi_tfrecord.images.prepare.prepare", fromlist=["x"]).prepare
+_prepare = shard_images.prepare
 
 
 def prepare_slowly(*arguments: Any) -> PreparedImage:
@@ -16,5 +17,5 @@ def prepare_slowly(*arguments: Any) -> PreparedImage:
 
 
 if __name__ == "__main__":
-    __import__("oi_tfrecord.images.prepare.prepare", fromlist=["x"]).prepare = prepare_slowly
-    boot_worker.main()
+    shard_images.prepare = prepare_slowly
+    process_worker.main()

@@ -10,7 +10,7 @@
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-venv="${1:-$here/../../.venv-peers}"
+venv="${1:-$here/../../../.venv-peers}"
 shared_python="${2:-}"
 python="${shared_python:-${PYTHON:-python3}}"
 

@@ -13,7 +13,7 @@ set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 name="${1:-}"
-venv="${2:-$here/../../.venv-$name}"
+venv="${2:-$here/../../../.venv-$name}"
 shared_python="${3:-}"
 python="${shared_python:-${PYTHON:-python3}}"
 

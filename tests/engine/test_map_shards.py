@@ -3,8 +3,8 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from oi_tfrecord.dataset.map_shards import map_shards
 from oi_tfrecord.dataset.splits import find_records, read_record
+from oi_tfrecord.engine.map_shards import map_shards
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.example_reader import RecordFault, parse_example
 from tests.support.few_records import image, make_example, write_shard

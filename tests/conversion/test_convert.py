@@ -1,23 +1,27 @@
 import csv
+import dataclasses
 import gzip
 import io
 import json
-import os
 import pathlib
 import re
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from oi_tfrecord.cli import convert as command
-from oi_tfrecord.conversion import command as convert_module
-from oi_tfrecord.conversion.command import convert
+from oi_tfrecord.conversion import convert as convert_module
 from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.engine.progress_line import NoProgress
+from oi_tfrecord.engine.threads import Work
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.settings.convert_config import ConvertConfig
 from tests.support import small_release
-from tests.support.small_release import Release
+from tests.support.small_release import Release, convert
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +38,86 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Release:
 def output_dir(release: Release, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The conversion of the release, not to be changed."""
     folder = tmp_path_factory.mktemp("output")
-    assert convert(release.flags(folder, workers=1), io.StringIO()) == 0
+    assert convert(release.flags(folder, workers=1)) == 0
     return folder
 
 
 def manifest(output_dir: pathlib.Path) -> dict[str, Any]:
     split: dict[str, Any] = json.loads((output_dir / "manifest.json").read_bytes())["splits"]["train"]
     return split
+
+
+def config_of(release: Release, output_dir: pathlib.Path, **flags: object) -> ConvertConfig:
+    return parse_convert(release.flags(output_dir, **flags)).config
+
+
+class Lines(NoProgress):
+    """Keeps what a run says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def plan(self, line: str) -> None:
+        self.lines.append(line)
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_from_python_a_conversion_returns_its_result_and_prints_nothing(
+    release: Release, output_dir: pathlib.Path, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = config_of(release, tmp_path / "out", num_shards=None)
+    progress = Lines()
+    result = convert_module.convert(config, workers=1, progress=progress)
+    assert (result.output_dir, result.split, result.num_shards) == (str(tmp_path / "out"), "train", 1)
+    assert result.manifest == manifest(tmp_path / "out")
+    assert (result.was_complete, result.resumed_shards, result.exit_code, result.problems) == (False, 0, 0, ())
+    assert [line.split()[:3] for line in progress.lines] == [["plan", "1", "shards"]]
+    again = convert_module.convert(dataclasses.replace(config, max_rejects="0"))
+    assert (again.was_complete, again.exit_code) == (True, 2)
+    assert any(line.startswith("images: 4 of 40 rejected") for line in again.problems)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_from_python_a_dry_run_returns_counts_and_prints_nothing(
+    release: Release, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = convert_module.dry_run(config_of(release, tmp_path), workers=1)
+    assert result.counted.output_dir == str(tmp_path / "dry_run")
+    assert result.counted.manifest == manifest(tmp_path / "dry_run")
+    assert result.counted.manifest["totals"]["records"] == 40
+    assert result.workers == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_dry_run_has_its_own_folder(release: Release) -> None:
+    config = convert_module.for_dry_run(config_of(release, pathlib.Path("/out")))
+    assert (config.output_dir, config.overwrite, config.dry_run) == ("/out/dry_run", True, True)
+    with pytest.raises(ConfigError, match="output_dir"):
+        convert_module.for_dry_run(dataclasses.replace(config, output_dir=""))
+
+
+@pytest.mark.parametrize(
+    ("beam_arguments", "function"),
+    [(["--template_location=gs://b/t"], "build_template"), (["--dry_run=True"], "build_beam_job")],
+)
+def test_from_python_a_job_that_does_not_run_now_is_not_waited_for(
+    beam_arguments: list[str], function: str, release: Release, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"call {function}"):
+        convert_module.convert(config_of(release, tmp_path / "out"), beam_arguments=beam_arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_from_python_a_conversion_is_no_dry_run(release: Release, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigError, match="call dry_run in place of convert"):
+        convert_module.convert(config_of(release, tmp_path / "out", dry_run="true"))
+
+
+def test_from_python_a_bad_flag_of_beam_is_named(release: Release, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigError, match=r"^runnr: is not a flag of this command or of Beam; did you mean '--runner'"):
+        convert_module.convert(config_of(release, tmp_path / "out"), beam_arguments=["--runnr=FlinkRunner"])
 
 
 def test_every_fault_is_counted_and_everything_balances(release: Release, output_dir: pathlib.Path) -> None:
@@ -88,7 +165,7 @@ def test_files_are_those_that_the_manifest_names(output_dir: pathlib.Path) -> No
     assert [shard["file"] for shard in manifest(output_dir)["shards"]] == shards
 
 
-def test_summary_tells_the_counts_and_where_the_files_are(release: Release, tmp_path: pathlib.Path) -> None:
+def test_the_summary_has_the_counts_and_where_the_files_are(release: Release, tmp_path: pathlib.Path) -> None:
     out = io.StringIO()
     assert convert(release.flags(tmp_path, workers=1), out) == 0
     text = out.getvalue()
@@ -102,7 +179,7 @@ def test_summary_tells_the_counts_and_where_the_files_are(release: Release, tmp_
         assert f"{split['tables'][table]['rows_read']:,} rows read" in line
 
 
-def test_a_warning_of_the_manifest_is_told(tmp_path: pathlib.Path) -> None:
+def test_a_warning_of_the_manifest_is_printed(tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=10, faults=False)
     path = release.folder / "train" / "annotations-human.csv"
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
@@ -140,17 +217,17 @@ def test_exit_code_follows_max_rejects(
         capsys.readouterr()
         # The conversion is complete, so only its judgement changes.
         assert command.main(release.flags(output_dir, max_rejects=limit)) == code, limit
-        told = capsys.readouterr()
-        assert "Nothing to do" in told.out
+        printed = capsys.readouterr()
+        assert "Nothing to do" in printed.out
         if code:
-            assert f"--max_rejects={limit or '1%'}" in told.err
-            assert str(output_dir / "rejects-train.csv") in told.err
+            assert f"--max_rejects={limit or '1%'}" in printed.err
+            assert str(output_dir / "rejects-train.csv") in printed.err
         else:
-            assert told.err == ""
+            assert printed.err == ""
 
 
 def test_no_rejects_pass_the_strictest_limit(clean: Release, tmp_path: pathlib.Path) -> None:
-    assert convert(clean.flags(tmp_path, max_rejects="0", workers=1), io.StringIO()) == 0
+    assert convert(clean.flags(tmp_path, max_rejects="0", workers=1)) == 0
     assert (tmp_path / "rejects-train.csv").read_text() == "Table,File,Line,ImageID,Reason,Detail\n"
 
 
@@ -158,21 +235,21 @@ def test_too_many_rejects_name_kind_and_reason_and_leave_a_dataset(
     release: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(release.flags(tmp_path, max_rejects="3", workers=1)) == 2
-    told = capsys.readouterr().err
-    assert re.search(r"error: images: 4 of 40 rejected \(10\.00 %\): .*image_cut_off 1", told)
-    assert re.search(r"error: boxes: 7 of \d+ rejected .*degenerate_box 1", told)
-    assert "metadata:" not in told
+    printed = capsys.readouterr().err
+    assert re.search(r"error: images: 4 of 40 rejected \(10\.00 %\): .*image_cut_off 1", printed)
+    assert re.search(r"error: boxes: 7 of \d+ rejected .*degenerate_box 1", printed)
+    assert "metadata:" not in printed
     assert manifest(tmp_path)["balanced"] is True
 
 
 def test_what_does_not_balance_is_the_worst_that_can_be(
     release: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert convert(release.flags(tmp_path, workers=1), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path, workers=1)) == 0
     path = tmp_path / "manifest.json"
     path.write_text(path.read_text().replace('"balanced": true', '"balanced": false'))
     capsys.readouterr()
-    assert convert(release.flags(tmp_path), io.StringIO()) == 3
+    assert convert(release.flags(tmp_path)) == 3
     assert "lost" in capsys.readouterr().err
 
 
@@ -196,10 +273,10 @@ def test_what_is_missing_ends_with_1_and_one_line(
     change: dict[str, str], named: str, clean: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(clean.flags(tmp_path / "out", **change)) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert named in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert named in printed
+    assert printed.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -209,14 +286,14 @@ def test_a_file_in_place_of_the_output_folder_is_one_line(
 ) -> None:
     (tmp_path / "out").write_bytes(b"mine")
     assert command.main(clean.flags(tmp_path / "out" / below)) == 1
-    told = capsys.readouterr().err
-    assert told.startswith(f"error: {tmp_path / 'out' / below}: ")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: {tmp_path / 'out' / below}: ")
+    assert printed.count("\n") == 1
     assert (tmp_path / "out").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_a_table_that_cannot_be_read_ends_with_1_and_can_be_mended(workers: int, tmp_path: pathlib.Path) -> None:
+def test_a_table_that_cannot_be_read_ends_with_1_and_can_be_corrected(workers: int, tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=50, title_bytes=20_000, faults=False)
     plain = release.folder / "train" / "images.csv"
     path = plain.with_name("images.csv.gz")
@@ -232,7 +309,7 @@ def test_a_table_that_cannot_be_read_ends_with_1_and_can_be_mended(workers: int,
     path.write_bytes(whole)
     done = small_release.run_command([*flags, "--overwrite"])
     assert done.returncode == 0, done.stderr
-    assert convert(release.flags(tmp_path / "undisturbed", workers=1), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path / "undisturbed", workers=1)) == 0
     assert small_release.shards(tmp_path / "out") == small_release.shards(tmp_path / "undisturbed")
 
 
@@ -254,7 +331,7 @@ def test_a_dry_run_writes_no_record_and_touches_nothing(
 def test_at_most_max_images_are_kept_whatever_the_number_of_shards(release: Release, tmp_path: pathlib.Path) -> None:
     for num_shards in (1, 5):
         flags = release.flags(tmp_path / str(num_shards), max_images=7, workers=1, num_shards=num_shards)
-        assert convert(flags, io.StringIO()) == 0
+        assert convert(flags) == 0
         split = manifest(tmp_path / str(num_shards))
         assert split["images"]["selected"] == 7
         assert split["balanced"] is True
@@ -270,44 +347,48 @@ def test_without_a_number_of_shards_one_is_planned_and_kept(release: Release, tm
     again = io.StringIO()
     assert convert(release.flags(tmp_path, num_shards=None), again) == 0
     assert again.getvalue().startswith("Nothing to do")
-    assert convert(release.flags(tmp_path, num_shards=1), io.StringIO()) == 0
+    assert convert(release.flags(tmp_path, num_shards=1)) == 0
 
 
-def test_small_inputs_take_one_process_and_large_ones_all_cores(
+@pytest.mark.parametrize(
+    ("flags", "work", "tables"),
+    [
+        ({}, Work.COPY_IMAGES, ["metadata"]),
+        ({"driver": "boxes"}, Work.COPY_IMAGES, ["boxes"]),
+        ({"image_mode": "verify"}, Work.DECODE_IMAGES, ["metadata"]),
+    ],
+)
+def test_workers_are_chosen_by_the_work_and_the_size_of_its_tables(
+    flags: dict[str, str],
+    work: Work,
+    tables: list[str],
+    clean: Release,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(convert_module, "choose_workers", lambda *asked: asked)
+    plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=3, **flags)).config)
+    assert convert_module._choose_workers(plan) == (work, size_of(clean, tables), 3)
+
+
+def size_of(release: Release, tables: Iterable[str]) -> int:
+    return sum((release.folder / "train" / small_release.TABLES[table]).stat().st_size for table in tables)
+
+
+def test_a_dry_run_takes_the_workers_of_this_machine(
     clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    for num_shards, threshold, workers in ((5, 1 << 30, 2), (5, 1, 3), (1, 1, 2)):
-        monkeypatch.setattr(convert_module, "SMALL_METADATA_BYTES", threshold)
-        plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=num_shards)).config)
-        assert convert_module._choose_workers(plan) == workers
-
-
-@pytest.mark.parametrize(("mode", "workers"), [("copy", 2), ("verify", 3)])
-def test_decoding_takes_all_cores_sooner(
-    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, mode: str, workers: int
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(convert_module, "SMALL_DECODED_BYTES", 1)
-    plan = make_plan(parse_convert(clean.flags(tmp_path, image_mode=mode)).config)
-    assert convert_module._choose_workers(plan) == workers
-
-
-def test_a_dry_run_takes_one_process_unless_all_its_tables_are_large(
-    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(convert_module, "SMALL_METADATA_BYTES", 1)
-    plan = make_plan(parse_convert([*clean.flags(tmp_path, num_shards=5), "--dry_run"]).config)
-    size = sum(file.size for file in plan.files)
-    for threshold, workers in ((size + 1, 2), (size, 3)):
-        monkeypatch.setattr(convert_module, "SMALL_TABLES_BYTES", threshold)
-        assert convert_module._choose_workers(plan) == workers
+    monkeypatch.setattr(convert_module, "choose_workers", lambda *asked: asked)
+    monkeypatch.setattr(convert_module.os, "cpu_count", lambda: 3)
+    plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=3)).config)
+    size = size_of(clean, small_release.TABLES)
+    assert convert_module._count_dry_run_workers(plan, 0) == (Work.COUNT_ROWS, size, 3)
+    assert [convert_module._count_dry_run_workers(plan, workers) for workers in (1, 6, 7, 900)] == [1, 6, 3, 3]
 
 
 def test_a_runner_of_beam_may_be_named(release: Release, output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     runner = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-    assert convert([*release.flags(tmp_path), runner], io.StringIO()) == 0
+    assert convert([*release.flags(tmp_path), runner]) == 0
     assert small_release.dataset(tmp_path) == small_release.dataset(output_dir)
 
 
@@ -316,14 +397,14 @@ def test_paths_may_be_relative(
 ) -> None:
     monkeypatch.chdir(release.folder)
     flags = release.flags(tmp_path, data_dir=".", images="images/{image_id}.jpg", workers=1)
-    assert convert(flags, io.StringIO()) == 0
+    assert convert(flags) == 0
     assert small_release.shards(tmp_path) == small_release.shards(output_dir)
 
 
 def test_an_interrupt_outside_of_a_local_run_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(arguments: object) -> int:
+    def interrupted(*arguments: object, **others: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(convert_module, "convert", interrupted)

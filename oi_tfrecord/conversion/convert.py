@@ -1,0 +1,328 @@
+"""Converts a split, tries the conversion out, or builds its job for a runner elsewhere.
+
+These functions print nothing: `progress` takes what there is to say while they run, the result holds the rest.
+"""
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+from oi_tfrecord import storage
+from oi_tfrecord.conversion.dry_run.measure import Workload, measure
+from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
+from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.dataset.file_names import rejects_path
+from oi_tfrecord.dataset.output_state import OutputState, planned_before, prepare_output, read_split
+from oi_tfrecord.engine.beam_flags import is_local, value_of
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.engine.progress_text import ConversionStatus
+from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.settings.check_complete import check_complete
+from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
+
+DRY_RUN_FOLDER = "dry_run"
+"""Folder within the output for the files of a dry run."""
+
+_WORKERS_PER_CORE = 2
+"""A dry run starts no more workers than these, as it would only learn that they wait for each other."""
+
+
+def convert(
+    config: ConvertConfig, *, workers: int = 0, beam_arguments: Sequence[str] = (), progress: Progress | None = None
+) -> ConversionResult:
+    """Converts a split, or resumes an interrupted conversion of it.
+
+    Args:
+        config: complete configuration of the conversion.
+        workers: ranges and shards that this machine works on at once; 0 chooses.
+        beam_arguments: flags of Beam; without `--runner` the pipeline runs on this machine.
+        progress: takes what there is to say while it runs.
+
+    Returns:
+        What was written, and what is wrong with it.
+
+    Raises:
+        ConfigError, InputError: naming the field, flag or file to correct.
+        EngineError, RunnerError: if the job was handed to a runner elsewhere and failed there.
+    """
+    progress = progress or NoProgress()
+    _check_runs_now(config, beam_arguments)
+    accept_beam_arguments(beam_arguments)
+    plan = _plan_conversion(config, progress)
+    return _run_plan(plan, workers or _choose_workers(plan), beam_arguments, progress)
+
+
+@dataclasses.dataclass(frozen=True)
+class DryRunResult:
+    """What a dry run found out.
+
+    Attributes:
+        counted: the counts, as if every image were there; no records are written.
+        workload: what is known of the work of the conversion itself.
+        workers: number of workers that the dry run had.
+    """
+
+    counted: ConversionResult
+    workload: Workload
+    workers: int
+
+
+def dry_run(
+    config: ConvertConfig,
+    *,
+    workers: int = 0,
+    beam_arguments: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> DryRunResult:
+    """Reads and joins all tables of a split without its images, and times a sample of these.
+
+    The manifest and the list of rejects go to a folder of the output, whose other files stay as they are.
+
+    Args:
+        config: complete configuration of the conversion.
+        workers: as in `convert`; more than this machine can have counts as those that it can have.
+        beam_arguments: flags of Beam, as those of file systems; a runner is refused.
+        progress: as in `convert`.
+
+    Raises:
+        ConfigError, InputError: naming the field, flag or file to correct.
+    """
+    began, start_seconds = time.monotonic(), time.process_time()
+    progress = progress or NoProgress()
+    if not is_local(beam_arguments):
+        problem = "counts and times on this machine; leave out the runner (Beam's own dry run is --beam_dry_run)"
+        raise ConfigError("dry_run", problem)
+    accept_beam_arguments(beam_arguments)
+    plan, shard_plan = _plan_dry_run(config, progress)
+    used = _count_dry_run_workers(plan, workers)
+    counted = _run_plan(plan, used, beam_arguments, progress)
+    seconds = start_seconds + time.monotonic() - began
+    return DryRunResult(counted, measure(plan, shard_plan, counted.manifest, seconds, used), used)
+
+
+def for_dry_run(config: ConvertConfig) -> ConvertConfig:
+    """Returns the configuration of a conversion's dry run, which has its own folder and overwrites it.
+
+    Raises:
+        ConfigError: naming the field that is missing.
+    """
+    # Before the folder is joined, as that would hide an output_dir that is missing.
+    check_complete(config)
+    folder = storage.join(config.output_dir, DRY_RUN_FOLDER)
+    return dataclasses.replace(config, output_dir=folder, overwrite=True, dry_run=True)
+
+
+def build_beam_job(config: ConvertConfig, *, beam_arguments: Sequence[str], progress: Progress | None = None) -> Job:
+    """Builds the job as Dataflow would get it; nothing is written or run.
+
+    Args:
+        config: complete configuration of the conversion.
+        beam_arguments: flags of Beam, `--dry_run=True` among them.
+        progress: as in `convert`.
+
+    Raises:
+        ConfigError, InputError: naming the field, flag or file to correct.
+    """
+    accept_beam_arguments(beam_arguments)
+    plan = _plan_conversion(config, progress or NoProgress())
+    import_beam_quietly(beam_arguments)
+    from oi_tfrecord.conversion.pipeline import build_pipeline
+
+    return build_job(beam_arguments, lambda root: build_pipeline(root, plan, ()))
+
+
+@dataclasses.dataclass(frozen=True)
+class BuiltTemplate:
+    """A job that runs later.
+
+    Attributes:
+        output_dir: folder that it writes to.
+        was_complete: whether the conversion is complete already, so that no job was built.
+    """
+
+    output_dir: str
+    was_complete: bool
+
+
+def build_template(
+    config: ConvertConfig, *, beam_arguments: Sequence[str], progress: Progress | None = None
+) -> BuiltTemplate:
+    """Builds the job of a template, which runs when nobody waits for it.
+
+    Args:
+        config: complete configuration of the conversion.
+        beam_arguments: flags of Beam, `--template_location` among them.
+        progress: as in `convert`.
+
+    Raises:
+        ConfigError, InputError: naming the field, flag or file to correct.
+    """
+    if config.max_images:
+        raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
+    accept_beam_arguments(beam_arguments)
+    plan = _plan_conversion(config, progress or NoProgress())
+    state = prepare_output(plan)
+    if state.complete is None:
+        import_beam_quietly(beam_arguments)
+        from oi_tfrecord.conversion.pipeline import build_template_pipeline
+
+        with _stored_errors(plan):
+            run_pipeline(
+                beam_arguments,
+                1,
+                contextlib.nullcontext(),
+                lambda root: build_template_pipeline(root, plan, state.finished),
+            )
+    return BuiltTemplate(plan.config.output_dir, state.complete is not None)
+
+
+def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> None:
+    if config.dry_run:
+        raise ConfigError("dry_run", "writes no records; call dry_run in place of convert")
+    for flag, function in (("--template_location", "build_template"), ("--dry_run", "build_beam_job")):
+        if value_of(beam_arguments, flag):
+            raise ConfigError(flag.lstrip("-"), f"builds a job that does not run now; call {function}")
+
+
+def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
+    """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits."""
+    plan = make_plan(config)
+    earlier = 0 if config.num_shards or config.overwrite else planned_before(plan)
+    if num_shards := config.num_shards or earlier:
+        return plan.with_shards(num_shards)
+    shard_plan = _sample_shards(plan)
+    progress.plan(describe_shards(shard_plan, shard_plan.num_shards, *_place_of_images(plan, shard_plan)))
+    return plan.with_shards(shard_plan.num_shards)
+
+
+def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPlan, ShardPlan]:
+    """Plans a dry run, which always needs the sample of images."""
+    plan = make_plan(for_dry_run(config))
+    shard_plan = _sample_shards(plan)
+    num_shards = config.num_shards or shard_plan.num_shards
+    progress.plan(describe_shards(shard_plan, num_shards, *_place_of_images(plan, shard_plan)))
+    return plan.with_shards(num_shards), shard_plan
+
+
+def _sample_shards(plan: ConvertPlan) -> ShardPlan:
+    job = plan.shard_job()
+    return plan_shards(
+        plan.range_job(frozenset()), job.driver, job.select, job.source, job.image_options, plan.config.max_images
+    )
+
+
+def _place_of_images(plan: ConvertPlan, shard_plan: ShardPlan) -> tuple[str, str]:
+    """Returns the field that says where images are, and the path where the missing one was looked for."""
+    field = next(field for field in IMAGE_SOURCES if getattr(plan.config, field))
+    return field, plan.source.where(shard_plan.missing or "0")
+
+
+def _choose_workers(plan: ConvertPlan) -> int:
+    work = Work.COPY_IMAGES if plan.config.image_mode == "copy" else Work.DECODE_IMAGES
+    size = sum(file.size for file in plan.files if file.table == plan.config.driver)
+    return choose_workers(work, size, plan.num_shards)
+
+
+def _count_dry_run_workers(plan: ConvertPlan, workers: int) -> int:
+    """Returns the workers of a dry run: those that the user wants, unless they are those of a cluster."""
+    cores = os.cpu_count() or 1
+    if workers:
+        return cores if workers > _WORKERS_PER_CORE * cores else workers
+    size = sum(file.size for file in plan.files if isinstance(file.table, Table))
+    return choose_workers(Work.COUNT_ROWS, size, plan.num_shards)
+
+
+def _run_plan(plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], progress: Progress) -> ConversionResult:
+    """Runs what is left of a conversion, and judges its manifest."""
+    config = plan.config
+    state = prepare_output(plan)
+    began = time.monotonic()
+    if state.complete is None:
+        _run_pipelines(plan, state, workers, beam_arguments, progress)
+    entry = read_split(config.output_dir, config.split)
+    if state.complete is None:
+        # Only now: if the last step was lost, the next run needs what is finished.
+        plan.work.delete()
+    exit_code, problems = find_problems(entry, config.max_rejects, rejects_path(config.output_dir, config.split))
+    return ConversionResult(
+        output_dir=config.output_dir,
+        split=config.split,
+        num_shards=plan.num_shards,
+        manifest=entry,
+        was_complete=state.complete is not None,
+        resumed_shards=len(state.finished),
+        seconds=time.monotonic() - began,
+        problems=tuple(problems),
+        exit_code=exit_code,
+    )
+
+
+def _run_pipelines(
+    plan: ConvertPlan, state: OutputState, workers: int, beam_arguments: Sequence[str], progress: Progress
+) -> None:
+    import_beam_quietly(beam_arguments)
+    if state.finished:
+        progress.note(f"Resuming: {len(state.finished)} of {plan.num_shards} shards are finished.")
+    processes, threads = split_workers(workers, is_local=is_local(beam_arguments))
+    with _stored_errors(plan), _shuffle_folder(plan, beam_arguments) as folder:
+        plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
+        if plan.config.max_images:
+            plan = _limit_images(plan, processes, beam_arguments, progress)
+        _write_shards(plan, state.finished, processes, beam_arguments, progress)
+
+
+def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> ConvertPlan:
+    """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
+    from oi_tfrecord.conversion.pipeline import build_limit_pipeline
+
+    shown = progress.watch(_status(plan, 0))
+    run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan))
+    limited = plan.with_image_limit(plan.work.limit())
+    plan.work.clear_temporary()
+    if plan.shuffle_folder:
+        storage.delete_folder(plan.shuffle_folder)
+        storage.make_folder(plan.shuffle_folder)
+    return limited
+
+
+def _write_shards(
+    plan: ConvertPlan, finished: frozenset[int], processes: int, beam_arguments: Sequence[str], progress: Progress
+) -> None:
+    """Writes the shards that are not finished, and the files that make all shards a dataset."""
+    from oi_tfrecord.conversion.pipeline import build_pipeline
+
+    shown = progress.watch(_status(plan, len(finished)))
+    run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished))
+
+
+def _status(plan: ConvertPlan, finished_shards: int) -> ConversionStatus:
+    files = plan.files_to_read
+    # How much a compressed file holds is known only once it is read.
+    total_bytes = 0 if any(file.compressed for file in files) else sum(file.size for file in files)
+    return ConversionStatus(plan.work, total_bytes, plan.num_shards, finished_shards)
+
+
+@contextlib.contextmanager
+def _stored_errors(plan: ConvertPlan) -> Iterator[None]:
+    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one names the file as it is."""
+    try:
+        yield
+    except Exception as error:
+        raise plan.work.error(error) or error from None
+
+
+def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:
+    """Returns the folder of a local run's shuffle, "" for a run elsewhere."""
+    from oi_tfrecord.engine.local_runner import temporary_folder
+
+    if not is_local(beam_arguments):
+        return contextlib.nullcontext("")
+    # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
+    return temporary_folder(plan.work.shuffle if storage.is_local(plan.work.path) else "")

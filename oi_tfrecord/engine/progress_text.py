@@ -1,0 +1,183 @@
+"""What the progress line says of a run, from the reports of its workers."""
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from oi_tfrecord import storage
+from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.engine.progress_line import LOG_SECONDS
+from oi_tfrecord.engine.progress_reports import READ, REPORT_SECONDS, SCAN, WRITE
+from oi_tfrecord.errors import OiTfrecordError
+
+
+@dataclasses.dataclass
+class ConversionStatus:
+    """Says how far a conversion is.
+
+    Attributes:
+        work: folder of the reports, or, on remote storage, of the results of finished shards.
+        total_bytes: bytes of the CSV files; 0 if unknown, as they are compressed.
+        num_shards: number of shards.
+        finished_shards: how many an earlier run finished.
+        clock: seconds, the clock of the reporters.
+    """
+
+    work: WorkFolder
+    total_bytes: int
+    num_shards: int
+    finished_shards: int = 0
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._begun = self.clock()
+        self._is_local = storage.is_local(self.work.path)
+        # To look at remote storage costs a request.
+        self.seconds = REPORT_SECONDS if self._is_local else LOG_SECONDS
+
+    def text(self) -> str:
+        """Returns the line for now."""
+        now = self.clock()
+        elapsed = now - self._begun
+        described = self._describe_reports(now) if self._is_local else self._describe_results(elapsed)
+        return f"[{_clock_time(elapsed)}] {described}"
+
+    def _describe_results(self, elapsed: float) -> str:
+        try:
+            done = self.work.count_results() - self.finished_shards
+        except (OSError, OiTfrecordError):
+            # Storage that fails here is no reason to end a run that may end well.
+            return "the number of finished shards cannot be read from the storage now"
+        return self._describe_shards(done, elapsed)
+
+    def _describe_reports(self, now: float) -> str:
+        reports = read_reports(self.work)
+        by_stage = {stage: [report for report in reports if report["stage"] == stage] for stage in (SCAN, READ, WRITE)}
+        if by_stage[WRITE]:
+            return self._describe_writing(by_stage[WRITE], _sum(by_stage[READ], "rejects"), now)
+        if by_stage[SCAN] and not by_stage[READ]:
+            return (
+                f"reading tables: {format_size(_sum(by_stage[SCAN], 'bytes'))} searched for line breaks within quotes"
+            )
+        return self._describe_reading(by_stage[READ])
+
+    def _describe_reading(self, reading: Sequence[Mapping[str, Any]]) -> str:
+        size = _sum(reading, "bytes")
+        of_total = ""
+        if self.total_bytes:
+            # Headers are no rows, so the ranges never add up to the whole.
+            share = min(100 * size / self.total_bytes, 100)
+            of_total = f" of {format_size(self.total_bytes)} ({share:.0f} %)"
+        rows, rejects = _sum(reading, "rows"), _sum(reading, "rejects")
+        return f"reading tables: {rows:,.0f} rows, {format_size(size)}{of_total}, {rejects:,.0f} rejects"
+
+    def _describe_writing(self, writing: Sequence[Mapping[str, Any]], row_rejects: float, now: float) -> str:
+        elapsed = max(now - min(report["begun"] for report in writing), 1e-3)
+        records, size = _sum(writing, "records"), _sum(writing, "bytes")
+        rejects = row_rejects + _sum(writing, "rejects")
+        return (
+            f"{records:,.0f} records, {records / elapsed:,.0f} images/s, {size / elapsed / 1e6:,.1f} MB/s, "
+            f"{rejects:,.0f} rejects, {self._describe_shards(_sum(writing, 'shards'), elapsed)}"
+        )
+
+    def _describe_shards(self, done: float, elapsed: float) -> str:
+        """Describes the shards, of which this run has done `done` in `elapsed` seconds; part of a shard counts."""
+        # A shard that is written again, as its worker was lost, is reported twice.
+        done = min(done, self.num_shards - self.finished_shards)
+        share = 100 * (self.finished_shards + done) / max(self.num_shards, 1)
+        text = f"{self.finished_shards + int(done):,} of {self.num_shards:,} shards ({share:.0f} %)"
+        todo = self.num_shards - self.finished_shards - done
+        if done > 0 and todo > 0:
+            text += f", about {_duration(elapsed * todo / done)} left"
+        return text
+
+
+@dataclasses.dataclass
+class RecordsStatus:
+    """Says how many records and shards a step over finished shards has done.
+
+    Attributes:
+        work: folder of the reports.
+        num_shards: shards to do.
+        done: what is done with the records, as "written".
+    """
+
+    work: WorkFolder
+    num_shards: int
+    done: str
+
+    def __post_init__(self) -> None:
+        self._begun = time.time()
+        self.seconds = REPORT_SECONDS if storage.is_local(self.work.path) else LOG_SECONDS
+
+    def text(self) -> str:
+        """Returns the line for now."""
+        reports = read_reports(self.work)
+        records, size = _sum(reports, "records"), _sum(reports, "bytes")
+        elapsed = max(time.time() - self._begun, 1e-3)
+        return (
+            f"[{elapsed:.0f} s] {records:,.0f} records {self.done}, {records / elapsed:,.0f} records/s, "
+            f"{size / elapsed / 1e6:,.0f} MB/s, {self._describe_faults(reports)}"
+            f"{int(_sum(reports, 'shards')):,} of {self.num_shards:,} shards"
+        )
+
+    def _describe_faults(self, reports: Sequence[Mapping[str, Any]]) -> str:
+        return ""
+
+
+class VerifyStatus(RecordsStatus):
+    """Says how far a verification is; its workers report faults as rejects."""
+
+    def _describe_faults(self, reports: Sequence[Mapping[str, Any]]) -> str:
+        return f"{_sum(reports, 'rejects'):,.0f} faults, "
+
+
+def read_reports(work: WorkFolder) -> list[dict[str, Any]]:
+    """Returns the last report of each worker; none while one is being written."""
+    with contextlib.suppress(OSError, ValueError):
+        return [json.loads(data) for data in work.progress()]
+    return []
+
+
+def _sum(reports: Sequence[Mapping[str, Any]], name: str) -> float:
+    return sum(report[name] for report in reports)
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "KB"))
+
+_DIGITS = 3
+
+_LARGEST = 999.5
+"""A size that rounds to 1,000 of a unit is 1 of the next."""
+
+
+def format_size(size: float) -> str:
+    """Returns a size with three digits and the largest unit of 1,000s that leaves it at least 1.
+
+    Args:
+        size: bytes, not negative.
+    """
+    if size < _LARGEST:
+        return "1 byte" if round(size) == 1 else f"{size:.0f} bytes"
+    unit, name = next((unit, name) for unit, name in _UNITS if size >= unit / 1e3 * _LARGEST)
+    count = size / unit
+    # Rounding may add a digit before the point, which then takes the place of one after the point.
+    decimals = next(
+        decimals for decimals in (2, 1, 0) if round(count, decimals) < 10 ** (_DIGITS - decimals) or not decimals
+    )
+    return f"{count:,.{decimals}f} {name}"

@@ -1,0 +1,73 @@
+"""When a failed request is sent again: one policy for HDFS, object stores and downloads.
+
+tenacity runs the loops. It is imported with the first remote request, as local files do without it.
+"""
+
+import dataclasses
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how soon a failed request is sent again.
+
+    Each wait is a uniform draw from zero to a bound that doubles with each failure, which spreads clients that failed
+    together. Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 ("full jitter").
+
+    Attributes:
+        attempts: requests at most, at least 1.
+        base_delay: bound on the first wait, in seconds.
+        max_delay: bound on every wait, in seconds.
+    """
+
+    attempts: int = 5
+    base_delay: float = 1.0
+    max_delay: float = 60.0
+
+
+def retry(
+    function: Callable[[], Result],
+    may_pass: Callable[[BaseException], bool],
+    policy: RetryPolicy,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Result:
+    """Calls a function until it returns, raises an exception that will not pass, or has no attempts left.
+
+    Args:
+        function: sends a request that may be sent twice, such as a read.
+        may_pass: returns whether the same request may succeed after this exception.
+        policy: bounds on the attempts and the waits between them.
+        sleep: waits this many seconds.
+
+    Returns:
+        What the function returns; the exception of its last call is raised unchanged.
+    """
+    from tenacity import Retrying
+
+    return Retrying(sleep=sleep, **_rules(may_pass, policy))(function)
+
+
+async def retry_async(
+    function: Callable[[], Awaitable[Result]], may_pass: Callable[[BaseException], bool], policy: RetryPolicy
+) -> Result:
+    """Awaits what a function returns; arguments and result as of `retry`."""
+    import asyncio
+
+    from tenacity import AsyncRetrying
+
+    return await AsyncRetrying(sleep=asyncio.sleep, **_rules(may_pass, policy))(function)
+
+
+def _rules(may_pass: Callable[[BaseException], bool], policy: RetryPolicy) -> dict[str, Any]:
+    import tenacity
+
+    return {
+        "retry": tenacity.retry_if_exception(may_pass),
+        "stop": tenacity.stop_after_attempt(policy.attempts),
+        "wait": tenacity.wait_random_exponential(policy.base_delay, policy.max_delay),
+        "reraise": True,
+    }

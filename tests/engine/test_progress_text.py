@@ -1,0 +1,225 @@
+import json
+import pathlib
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.engine.progress_reports import READ, SCAN, WRITE, Reporter
+from oi_tfrecord.engine.progress_text import ConversionStatus, RecordsStatus, VerifyStatus, format_size
+from tests.support.clock import Clock
+from tests.support.memory_filesystem import MemoryFileSystem
+
+
+@pytest.fixture
+def work(tmp_path: pathlib.Path) -> WorkFolder:
+    folder = WorkFolder.of(str(tmp_path), "train")
+    folder.create({})
+    return folder
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def remote() -> Iterator[WorkFolder]:
+    MemoryFileSystem.files.clear()
+    folder = WorkFolder.of("memory://bucket/out", "train")
+    folder.create({})
+    yield folder
+    MemoryFileSystem.files.clear()
+
+
+def status_of(
+    work: WorkFolder, clock: Clock, total_bytes: int = 400_000_000, num_shards: int = 10, finished_shards: int = 0
+) -> ConversionStatus:
+    return ConversionStatus(work, total_bytes, num_shards, finished_shards, clock)
+
+
+def test_reports_of_workers_add_up(work: WorkFolder, clock: Clock) -> None:
+    status = status_of(work, clock)
+    workers = [Reporter(work, READ, clock) for _ in range(2)]
+    for worker in workers:
+        worker.add_range(1_000_000, 50_000_000, 7)
+        worker.flush()
+    clock.now += 65
+    assert status.text() == "[1:05] reading tables: 2,000,000 rows, 100 MB of 400 MB (25 %), 14 rejects"
+
+
+def test_a_search_for_quoted_line_breaks_is_told(work: WorkFolder, clock: Clock) -> None:
+    status = status_of(work, clock)
+    assert status.text() == "[0:00] reading tables: 0 rows, 0 bytes of 400 MB (0 %), 0 rejects"
+    scan = Reporter(work, SCAN, clock)
+    scan.add_range(0, 32_000_000, 0)
+    scan.flush()
+    assert status.text() == "[0:00] reading tables: 32.0 MB searched for line breaks within quotes"
+    read = Reporter(work, READ, clock)
+    read.add_range(10, 4_000_000, 0)
+    read.flush()
+    assert status.text() == "[0:00] reading tables: 10 rows, 4.00 MB of 400 MB (1 %), 0 rejects"
+
+
+def test_what_compressed_tables_hold_is_not_known_before(work: WorkFolder, clock: Clock) -> None:
+    status = status_of(work, clock, total_bytes=0)
+    read = Reporter(work, READ, clock)
+    read.add_range(10, 4_000_000, 0)
+    read.flush()
+    assert status.text() == "[0:00] reading tables: 10 rows, 4.00 MB, 0 rejects"
+
+
+def test_rates_and_time_left_count_from_the_first_writer(work: WorkFolder, clock: Clock) -> None:
+    status = status_of(work, clock)
+    read = Reporter(work, READ, clock)
+    read.add_range(1000, 1000, 5)
+    read.flush()
+    # Reading took an hour; it must not slow the rates down.
+    clock.now += 3600
+    first = Reporter(work, WRITE, clock)
+    clock.now += 50
+    second = Reporter(work, WRITE, clock)
+    clock.now += 50
+    first.end_shard(records=4000, image_bytes=1_000_000_000, rejects=2)
+    first.set_shard(records=500, image_bytes=100_000_000, rejects=0, share=0.25)
+    second.set_shard(records=1500, image_bytes=400_000_000, rejects=1, share=0.75)
+    for writer in (first, second):
+        writer.flush()
+    # In 100 s: 6,000 records, 1.5 GB, 2 of 10 shards.
+    assert status.text() == (
+        "[1:01:40] 6,000 records, 60 images/s, 15.0 MB/s, 8 rejects, 1 of 10 shards (20 %), about 6 min 40 s left"
+    ).replace("1 of 10", "2 of 10")
+
+
+def test_shards_of_an_earlier_run_are_done_but_took_no_time(work: WorkFolder, clock: Clock) -> None:
+    status = status_of(work, clock, finished_shards=6)
+    writer = Reporter(work, WRITE, clock)
+    clock.now += 10
+    writer.end_shard(records=100, image_bytes=1_000_000, rejects=0)
+    writer.flush()
+    assert status.text().endswith("7 of 10 shards (70 %), about 30 s left")
+
+
+def test_what_lost_workers_did_and_others_do_again_is_not_more_than_all(work: WorkFolder, clock: Clock) -> None:
+    status = status_of(work, clock, finished_shards=6)
+    reader = Reporter(work, READ, clock)
+    reader.add_range(10, 500_000_000, 0)
+    reader.flush()
+    assert "500 MB of 400 MB (100 %)" in status.text()
+    lost, other = (Reporter(work, WRITE, clock) for _ in range(2))
+    clock.now += 10
+    for writer in (lost, other):
+        for _ in range(3):
+            writer.end_shard(records=1, image_bytes=1, rejects=0)
+        writer.flush()
+    assert status.text().endswith("10 of 10 shards (100 %)")
+
+
+def test_no_time_is_left_when_all_is_done(work: WorkFolder, clock: Clock) -> None:
+    status = status_of(work, clock, num_shards=1)
+    writer = Reporter(work, WRITE, clock)
+    writer.flush()
+    assert status.text().endswith("0 records, 0 images/s, 0.0 MB/s, 0 rejects, 0 of 1 shards (0 %)")
+    clock.now += 7200
+    writer.end_shard(records=1, image_bytes=1, rejects=0)
+    writer.flush()
+    assert status.text().endswith("1 of 1 shards (100 %)")
+
+
+def test_shards_that_are_done_twice_are_no_more_than_all(work: WorkFolder, clock: Clock) -> None:
+    work.create({})
+    status = status_of(work, clock, finished_shards=3)
+    reporter = Reporter(work, WRITE, clock)
+    for _ in range(9):
+        reporter.end_shard(1, 1, 0)
+    reporter.flush()
+    assert status.text().endswith("10 of 10 shards (100 %)")
+
+
+def test_hours_left(work: WorkFolder, clock: Clock) -> None:
+    status = status_of(work, clock, num_shards=10)
+    writer = Reporter(work, WRITE, clock)
+    clock.now += 1000
+    writer.set_shard(records=1, image_bytes=1, rejects=0, share=1.0)
+    writer.flush()
+    assert status.text().endswith("about 2 h 30 min left")
+
+
+def test_on_remote_storage_finished_shards_tell(remote: WorkFolder, clock: Clock) -> None:
+    status = status_of(remote, clock, num_shards=10, finished_shards=1)
+    Reporter(remote, WRITE, clock).flush()
+    assert list(remote.progress()) == []
+    remote.write_result(0, b"{}")
+    clock.now += 100
+    assert status.text() == "[1:40] 1 of 10 shards (10 %)"
+    remote.write_result(4, b"{}")
+    remote.write_result(7, b"{}")
+    assert status.text() == "[1:40] 3 of 10 shards (30 %), about 5 min 50 s left"
+
+
+def test_storage_that_fails_is_no_error_of_a_run(
+    remote: WorkFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "gone", remote.path)
+
+    monkeypatch.setattr(MemoryFileSystem, "match", fail)
+    monkeypatch.setattr(MemoryFileSystem, "exists", fail)
+    assert status_of(remote, clock).text() == "[0:00] the number of finished shards cannot be read from the storage now"
+
+
+def test_a_half_written_or_foreign_report_is_no_error(work: WorkFolder, clock: Clock) -> None:
+    work.write_progress("x", b'{"stage": "read", "ro')
+    assert status_of(work, clock).text().startswith("[0:00] reading tables: 0 rows")
+
+
+@pytest.mark.parametrize(
+    ("kind", "done", "faults"), [(VerifyStatus, "verified", "4 faults, "), (RecordsStatus, "written", "")]
+)
+def test_reports_on_records_add_up(kind: type[RecordsStatus], done: str, faults: str, work: WorkFolder) -> None:
+    status = kind(work, 9, done)
+    assert f"0 records {done}" in status.text()
+    for name, records, shards in (("one", 1000, 1.5), ("two", 234, 1)):
+        report = {"records": records, "bytes": 5, "rejects": 2, "shards": shards}
+        work.write_progress(name, json.dumps(report).encode())
+    assert re.search(rf"1,234 records {done}, [\d,]+ records/s, 0 MB/s, {faults}2 of 9 shards$", status.text())
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (999.5, "1.00 KB"),
+        (1000, "1.00 KB"),
+        (9_996, "10.0 KB"),
+        (235_400, "235 KB"),
+        (999_499, "999 KB"),
+        (999_500, "1.00 MB"),
+        (4_640_000, "4.64 MB"),
+        (9_500_000, "9.50 MB"),
+        (9_994_000, "9.99 MB"),
+        (9_996_000, "10.0 MB"),
+        (99_940_000, "99.9 MB"),
+        (99_960_000, "100 MB"),
+        (45_678_900, "45.7 MB"),
+        (150_000_000, "150 MB"),
+        (513e9, "513 GB"),
+        (18.4e12, "18.4 TB"),
+        (12_345e12, "12,345 TB"),
+    ],
+)
+def test_a_size_has_three_digits_and_a_fitting_unit(size: float, text: str) -> None:
+    assert format_size(size) == text
+
+
+@given(st.floats(0, 1e15))
+def test_a_size_is_rounded_to_three_digits(size: float) -> None:
+    number, unit = format_size(size).split()
+    scale = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "KB": 1e3}.get(unit, 1)
+    assert float(number.replace(",", "")) * scale == pytest.approx(size, rel=0.006, abs=0.5)
+    assert scale == 1 or re.fullmatch(r"\d\.\d\d|\d\d\.\d|\d\d\d|[\d,]{5,}", number)
