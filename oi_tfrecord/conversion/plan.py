@@ -33,11 +33,11 @@ from oi_tfrecord.sources.archive_listing import open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import PatternSource
 from oi_tfrecord.sources.http_client import check_installed
+from oi_tfrecord.sources.image_urls import check_url_columns
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.samples import ArchiveSamples, FileSamples, FolderSamples, ImageSamples, UrlSamples
 from oi_tfrecord.sources.url_folders import UrlFolders
-from oi_tfrecord.sources.url_image import check_url_columns
 from oi_tfrecord.sources.urls import UrlSource, fetch_settings
 
 
