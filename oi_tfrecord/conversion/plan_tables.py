@@ -12,7 +12,7 @@ from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.convert_config import ConvertConfig
-from oi_tfrecord.sources.url_image import check_url_columns
+from oi_tfrecord.sources.image_urls import check_url_columns
 
 
 @dataclasses.dataclass(frozen=True)
