@@ -99,7 +99,7 @@ class ConvertPlan:
             files={(file.table, file.number): file for file in self.files_to_read},
             vocabulary=self.classes.vocabulary,
             kept_codes=self.classes.mask_of(self.classes.listed),
-            texts=self.source.text_columns | _text_columns(self.config),
+            text_columns=self.source.text_columns | _text_columns(self.config),
             num_shards=self.num_shards,
             finished_shards=finished_shards,
             block_bytes=self.config.csv_block_mb << 20,

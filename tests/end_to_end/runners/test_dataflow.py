@@ -67,13 +67,14 @@ STEPS = {
     "ReadTables/GroupByFile", "ReadTables/ResolveRanges", "ReadTables/FlattenRanges", "ReadTables/SpreadRanges",
     "ReadTables/ReadRanges", "GroupBatches", "GroupBatches/CreateShards", "GroupBatches/SeedShards",
     "GroupBatches/FlattenSeeds", "GroupBatches/GroupByShard", "WriteShards", "WriteShards/WriteShard",
-    "FinishDataset", "FinishDataset/FlattenResults", "FinishDataset/KeyResults", "FinishDataset/GroupResults",
+    "FinishDataset", "FinishDataset/KeyAccounts", "FinishDataset/KeyShards", "FinishDataset/GroupResults",
     "FinishDataset/WriteManifest",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("order", "others"), [("list", {"CreateLabelMap"}), ("frequency", {"CountClasses", "OrderByFrequency"})]
+    ("order", "others"),
+    [("list", {"CreateLabelMap"}), ("frequency", {"TakeClassRows", "CountClasses", "OrderByFrequency"})],
 )
 def test_step_names_are_fixed(order: str, others: set[str], release: Release, tmp_path: pathlib.Path) -> None:
     graph = graph_of(release.flags(tmp_path, num_shards=3, label_order=order))
