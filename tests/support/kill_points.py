@@ -32,7 +32,7 @@ def kill_before(point: int, kinds: Sequence[str], channel: int) -> None:
             nonlocal count
             count += 1
             if count == point:
-                os.write(channel, json.dumps([name, str(arguments[0])]).encode())
+                os.write(channel, json.dumps([name, " ".join(map(str, arguments))]).encode())
                 os.kill(os.getpid(), signal.SIGKILL)
             return change(*arguments, **options)
 
