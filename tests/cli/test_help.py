@@ -7,7 +7,7 @@ from oi_tfrecord.cli.commands import COMMANDS, TASKS, load_command
 from oi_tfrecord.cli.help import COLUMNS, describe_flags, format_help, format_overview, usage, wrap_shell
 from oi_tfrecord.settings.options import Group
 
-NEW = ("sample", "training-config")
+NEW = ("sample", "convert", "training-config")
 
 
 @pytest.mark.parametrize("name", NEW)

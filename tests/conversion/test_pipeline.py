@@ -10,7 +10,7 @@ import pytest
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline, sum_class_rows
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.accounts import RangeResult

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli import convert as command
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.outcome import first_shard
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.accounts import ShardResult, to_json

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.list_archive import read_archive
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import read_table_range

@@ -13,7 +13,7 @@ from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_pipeline
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.errors import ConfigError
