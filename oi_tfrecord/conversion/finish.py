@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.accounts import Totals
+from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.attribution_csv import format_attribution_header
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, attribution_file, rejects_path
 from oi_tfrecord.dataset.filter_warnings import AskedFor, warn_of_filters
@@ -44,7 +44,7 @@ class FinishJob:
     dry_run: bool = False
 
 
-def finish_dataset(job: FinishJob, totals: Totals, label_map: LabelMap) -> dict[str, Any]:
+def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> dict[str, Any]:
     """Writes what makes the shards a dataset; the manifest marks it complete.
 
     Args:

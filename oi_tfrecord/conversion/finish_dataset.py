@@ -6,7 +6,7 @@ import apache_beam as beam
 
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
 from oi_tfrecord.conversion.label_map_side_input import unpack
-from oi_tfrecord.dataset.accounts import RangeResult, sum_results
+from oi_tfrecord.dataset.accounts import RangeAccount, read_shard_accounts, sum_accounts
 
 
 class FinishDataset(beam.PTransform):
@@ -32,7 +32,7 @@ class FinishDataset(beam.PTransform):
     def expand(self, results):  # type: ignore[no-untyped-def]
         return (
             results
-            # RangeResult or number of a shard
+            # RangeAccount or number of a shard
             | "FlattenResults" >> beam.Flatten()
             # (None, the same)
             | "KeyResults" >> beam.Map(lambda result: (None, result))
@@ -43,10 +43,11 @@ class FinishDataset(beam.PTransform):
 
 
 def _finish(
-    grouped: tuple[None, Iterable[RangeResult | int]], job: FinishJob, label_map: bytes, finished: frozenset[int]
+    grouped: tuple[None, Iterable[RangeAccount | int]], job: FinishJob, label_map: bytes, finished: frozenset[int]
 ) -> dict[str, object]:
     results = list(grouped[1])
-    ranges = [result for result in results if isinstance(result, RangeResult)]
-    written = {result for result in results if not isinstance(result, RangeResult)}
+    ranges = [result for result in results if isinstance(result, RangeAccount)]
+    written = {result for result in results if not isinstance(result, RangeAccount)}
     with job.work.reported():
-        return finish_dataset(job, sum_results(job.work, ranges, written | finished), unpack(label_map))
+        sums = sum_accounts(ranges, read_shard_accounts(job.work, written | finished))
+        return finish_dataset(job, sums, unpack(label_map))

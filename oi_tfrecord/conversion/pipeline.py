@@ -13,7 +13,7 @@ from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_tables import ReadTables
 from oi_tfrecord.conversion.write_shards import WriteShards
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.openimages.schema import Listing
 
@@ -76,10 +76,10 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     )
 
 
-def sum_class_rows(values: Iterable[RangeResult | dict[str, int]]) -> dict[str, int]:
+def sum_class_rows(values: Iterable[RangeAccount | dict[str, int]]) -> dict[str, int]:
     """Adds up the usable rows of each MID in the counted table, from results of ranges or sums of them."""
     total: dict[str, int] = {}
     for value in values:
-        for mid, count in (value.class_rows if isinstance(value, RangeResult) else value).items():
+        for mid, count in (value.class_rows if isinstance(value, RangeAccount) else value).items():
             total[mid] = total.get(mid, 0) + count
     return total

@@ -8,7 +8,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.filter_warnings import count_values, pack_found
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -71,7 +71,7 @@ class RangeJob:
         return ScanJob(self.files, self.work)
 
 
-def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int, bytes] | RangeResult]:
+def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int, bytes] | RangeAccount]:
     """Yields the (shard, batch) pairs of a range, then the result of each of its blocks.
 
     Args:
@@ -79,7 +79,7 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
         file_range: the range; its list of rejects is stored in the work folder.
     """
     file = job.files[file_range.key.table, file_range.key.file]
-    last: RangeResult | None = None
+    last: RangeAccount | None = None
     for block in read_range(file, file_range, job.block_bytes):
         if last is not None:
             yield last
@@ -94,7 +94,7 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
         yield dataclasses.replace(last, is_last=file.compressed or last.end == file.size)
 
 
-def _take_rows(job: RangeJob, file: InputFile, block: Block) -> tuple[TableRows, RangeResult]:
+def _take_rows(job: RangeJob, file: InputFile, block: Block) -> tuple[TableRows, RangeAccount]:
     wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
     parsed = parse_rows(block.data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
     rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
@@ -117,11 +117,11 @@ def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: Table
     work.write_rejects(f"range-{key.table}-{key.file:05d}-{key.index:06d}", piece)
 
 
-def _result(job: RangeJob, block: Block, rows: TableRows) -> RangeResult:
+def _result(job: RangeJob, block: Block, rows: TableRows) -> RangeAccount:
     key, start, data = block
     # Only one table decides an order by frequency; the classes of all would fill the results.
     codes = np.flatnonzero(rows.class_rows) if key.table is job.counted else np.zeros(0, np.int64)
-    return RangeResult(
+    return RangeAccount(
         table=key.table,
         file=key.file,
         index=key.index,

@@ -9,7 +9,7 @@ from apache_beam.typehints import KV
 
 from oi_tfrecord.conversion.list_archive import read_archive
 from oi_tfrecord.conversion.read_range import RangeJob, ScanJob, read_table_range
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.engine.progress_reports import READ, SCAN
 from oi_tfrecord.engine.threaded_fn import ThreadedFn
 from oi_tfrecord.join.shuffle_files import write_batches
@@ -27,7 +27,7 @@ class ReadTables(beam.PTransform):
     """Reads the CSV files of a split, and lists the images of its archives.
 
     Output: `batches` of (shard, batch of rows), unless they go to files, and `results`, one
-    RangeResult per range.
+    RangeAccount per range.
     """
 
     def __init__(self, job: RangeJob, threads: int = 1):
@@ -123,12 +123,12 @@ class _ReadRange(ThreadedFn):
         # An archive takes long; what is passed of it counts at once.
         self._reporter.add_range(0, size, 0)
 
-    def _hand_on(self, items: Iterable[tuple[int, bytes] | RangeResult], in_archive: bool = False) -> Iterator[object]:
+    def _hand_on(self, items: Iterable[tuple[int, bytes] | RangeAccount], in_archive: bool = False) -> Iterator[object]:
         folder = self._job.shuffle_folder
         to_file: list[tuple[int, bytes]] = []
         shuffled_bytes, began = 0, time.thread_time()
         for item in items:
-            if isinstance(item, RangeResult):
+            if isinstance(item, RangeAccount):
                 seconds = time.thread_time() - began
                 item = dataclasses.replace(item, shuffled_bytes=shuffled_bytes, cpu_seconds=seconds)
                 shuffled_bytes, began = 0, time.thread_time()

@@ -11,7 +11,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.conversion.encode_records import RecordEncoder
 from oi_tfrecord.conversion.shard_account import count_shard
 from oi_tfrecord.conversion.shard_images import ShardImages
-from oi_tfrecord.dataset.accounts import ShardResult, to_json
+from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.attribution_csv import format_attribution
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -102,7 +102,7 @@ def convert_shard(
     batches: Iterable[Batch],
     label_map: LabelMap,
     on_progress: Callable[[int, int, int, float], None] = lambda records, image_bytes, rejects, share: None,
-) -> ShardResult:
+) -> ShardAccount:
     """Writes one shard file, its list of rejects, and its result beside it.
 
     Args:
@@ -167,5 +167,5 @@ def convert_shard(
     result = count_shard(shard, name, joined, images, written, label_ids)
     if job.dry_run:
         result = dataclasses.replace(result, cpu_seconds=time.thread_time() - began)
-    job.work.write_result(shard, to_json(result))
+    job.work.write_result(shard, encode_account(result))
     return result

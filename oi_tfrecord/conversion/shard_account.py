@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from oi_tfrecord.conversion.shard_images import ShardImages
-from oi_tfrecord.dataset.accounts import ShardResult, TableCount
+from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.schema import FLAGS, UNKNOWN, Listing, Table
 from oi_tfrecord.reasons import Drop, Reject
@@ -14,7 +14,7 @@ from oi_tfrecord.records.shard_writer import WrittenShard
 
 def count_shard(
     shard: int, name: str, joined: JoinedShard, images: ShardImages, written: WrittenShard, label_ids: np.ndarray
-) -> ShardResult:
+) -> ShardAccount:
     """Counts what became of the rows and images of a shard that is written.
 
     Args:
@@ -26,7 +26,7 @@ def count_shard(
         label_ids: int array, label map id of each vocabulary code.
     """
     selected = len(joined.image_ids)
-    tables: dict[str, TableCount] = {}
+    tables: dict[str, TableAccount] = {}
     sources: dict[str, dict[str, int]] = {}
     boxes_per_class: dict[str, int] = {}
     positive_per_class: dict[str, int] = {}
@@ -43,13 +43,13 @@ def count_shard(
             read = int(np.count_nonzero(held & images.has_record))
             if lost := int(np.count_nonzero(held)) - read:
                 rejected[Reject.IMAGE_REJECTED] += lost
-            tables[table] = TableCount(read, dict(rejected), dropped)
+            tables[table] = TableAccount(read, dict(rejected), dropped)
             continue
         if table not in joined.annotations:
             described = int(np.count_nonzero(joined.has_metadata & images.has_record))
             if lost := int(np.count_nonzero(joined.has_metadata)) - described:
                 rejected[Reject.IMAGE_REJECTED] += lost
-            tables[table] = TableCount(described, dict(rejected), dropped)
+            tables[table] = TableAccount(described, dict(rejected), dropped)
             continue
         annotations = joined.annotations[table]
         per_image = np.diff(annotations.offsets)
@@ -62,7 +62,7 @@ def count_shard(
             dropped[Drop.NO_MASK] = dropped.get(Drop.NO_MASK, 0) + int(np.count_nonzero(~is_added[unmasked]))
         rows = annotations.rows[in_record]
         added = int(np.count_nonzero(in_record & is_added))
-        tables[table] = TableCount(len(rows) - added, dict(rejected), dropped, added)
+        tables[table] = TableAccount(len(rows) - added, dict(rejected), dropped, added)
         per_source = np.bincount(rows["source"], minlength=len(annotations.sources)).tolist()
         sources[table] = {source: n for source, n in zip(annotations.sources, per_source, strict=True) if n}
         ids = label_ids[rows["label"]]
@@ -76,7 +76,7 @@ def count_shard(
         elif table is Table.HUMAN_LABELS:
             positive_per_class = _per_value(ids[rows["confidence"] > 0])
             negative_per_class = _per_value(ids[rows["confidence"] == 0])
-    return ShardResult(
+    return ShardAccount(
         shard=shard,
         file=name,
         size=written.size,

@@ -66,7 +66,7 @@ class ShardImages:
         self._rotations = facts.rotations.tolist()
         self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
         self._ids = joined.image_ids.tolist()
-        self._stored = source.of_shard(joined)
+        self._stored = source.open_shard(joined)
         self.masks = ShardMasks(masks, joined)
         self.has_record = np.zeros(len(self._ids), bool)
         self.rejects: list[Rejected] = []
@@ -125,6 +125,6 @@ class ShardImages:
             yield index, image, self.masks.take(index, loaded_masks)
 
     def counts(self) -> dict[str, int]:
-        """Returns ShardResult.image_counts."""
+        """Returns ShardAccount.image_counts."""
         facts = {name: int(np.count_nonzero(of & self.has_record)) for name, of in self._facts.counted.items()}
         return {name: count for name, count in (self._changes | facts).items() if count}

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from oi_tfrecord.dataset.accounts import TableCount
+from oi_tfrecord.dataset.accounts import TableAccount
 from oi_tfrecord.images.mask_png import ImageMasks, empty_mask, prepare_mask
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.archive_places import ImageFiles
@@ -118,7 +118,7 @@ class ShardMasks:
         self.boxes_left_out += loaded.left_out
         return loaded.masks
 
-    def count(self, table: Table | Listing, rejected: Counter[str], dropped: dict[str, int]) -> TableCount:
+    def count(self, table: Table | Listing, rejected: Counter[str], dropped: dict[str, int]) -> TableAccount:
         """Returns what became of the rows of the mask table, or of the listed files of masks.
 
         Args:
@@ -127,7 +127,7 @@ class ShardMasks:
             dropped: those that it left out, by reason.
         """
         if self._joined is None:
-            return TableCount(0, dict(rejected), dropped)
+            return TableAccount(0, dict(rejected), dropped)
         counted = self._wanted
         if table is Table.MASKS:
             rejected = rejected + Counter(str(fault.reason) for fault in self.faults)
@@ -139,4 +139,4 @@ class ShardMasks:
         if in_image:
             rejected = rejected + Counter({str(Reject.IMAGE_REJECTED): in_image})
         written = int(np.count_nonzero(counted & self.written[: len(counted)]))
-        return TableCount(written, dict(rejected), dropped)
+        return TableAccount(written, dict(rejected), dropped)

@@ -1,9 +1,9 @@
-"""What the work on a range and on a shard reports; the manifest is their sum."""
+"""Accounts: what became of the rows of one range and of the images of one shard. The manifest is their sum."""
 
 import dataclasses
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from oi_tfrecord import storage
@@ -17,25 +17,28 @@ _AHEAD_BYTES = 16 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class RangeResult:
-    """What became of the rows of one CSV range.
+class RangeAccount:
+    """What became of the rows of one range of an input file.
 
     Attributes:
-        table, file, index: the range.
-        start, end: what of the file it is: bytes of a CSV file as it is unpacked, files of an archive.
-        crc32c: of its bytes.
-        line_count: lines in it.
-        rows_read: rows in it.
-        rejected: rejected rows by reason.
-        dropped: dropped rows by reason.
-        class_rows: MID to usable rows, of the table whose classes are counted; empty for the others.
-        ends_open: whether its last line lacks a line end.
-        is_last: whether the file ends with it.
-        damage: what is wrong with the archive that the range is of; empty if nothing is.
-        values: rows by value of the column that a filter names values of (`count_values`); empty if none does.
-        found_ids: which ImageIDs of the list to keep are in it (`pack_found`); empty without a list.
-        shuffled_bytes: of its rows as they were handed on; for estimates only, as a rerun hands on fewer.
-        cpu_seconds: that it took; for estimates only.
+        table: Table of the file.
+        file: Number of the file among those of the table.
+        index: Number of the range in the file.
+        start: Where the range begins: a byte offset in the unpacked CSV file, or a number of files of an archive.
+        end: Where the range ends, in the same unit.
+        crc32c: CRC-32C of its bytes.
+        line_count: Lines in it.
+        rows_read: Rows in it.
+        rejected: Rejected rows by reason.
+        dropped: Dropped rows by reason.
+        class_rows: MID to usable rows, for the table whose classes are counted; empty for other tables.
+        ends_open: Whether its last line lacks a line end.
+        is_last: Whether the file ends with it.
+        damage: What is wrong with the archive of the range; empty for an intact one.
+        values: Rows by value of the column of a value filter (`count_values`); empty without such a filter.
+        found_ids: Which ImageIDs of the list to keep are in the range (`pack_found`); empty without a list.
+        shuffled_bytes: Bytes of its rows on their way to the join; only for estimates, as a resumed run sends fewer.
+        cpu_seconds: Processor time; only for estimates.
     """
 
     table: str
@@ -59,8 +62,15 @@ class RangeResult:
 
 
 @dataclasses.dataclass(frozen=True)
-class TableCount:
-    """What became of a table's rows in one shard: `written` of them are in its records, with `added` that follow."""
+class TableAccount:
+    """What became of the rows of one table in one shard.
+
+    Attributes:
+        written: Rows of the table's files that are in the records.
+        rejected: Rejected rows by reason.
+        dropped: Dropped rows by reason.
+        added: Rows in the records that follow from the class hierarchy, in addition to `written`.
+    """
 
     written: int
     rejected: dict[str, int]
@@ -69,31 +79,31 @@ class TableCount:
 
 
 @dataclasses.dataclass(frozen=True)
-class ShardResult:
-    """What became of one shard.
+class ShardAccount:
+    """What became of the images of one shard.
 
     Attributes:
-        shard: its number.
-        file: its file name.
-        size: its bytes.
-        sha256: of the file.
-        records: records in it.
-        images_selected: images that the configuration selects.
-        images_not_selected: images that it leaves out.
-        images_rejected: selected images without a record, by reason.
-        image_bytes: bytes of the images in the records.
-        images_reencoded: images not copied as they were, by source format.
-        tables: by table name.
-        boxes_per_class: label map id (as text) to boxes.
-        positive_per_class: label map id (as text) to human labels that say the class is there.
-        negative_per_class: label map id (as text) to human labels that say it is not.
-        sources: table name to source to rows.
-        unknown_flags: flags of -1 that were written as 0.
-        most_boxes: boxes of the image that has most.
-        images_over_100_boxes: images with more boxes than the Object Detection API reads by default.
-        image_counts: images in the records that were `stripped` of metadata, `resized`, `turned`, whose
+        shard: Number of the shard.
+        file: Name of its file.
+        size: Bytes of the file.
+        sha256: Hex digest of the file.
+        records: Records in it.
+        images_selected: Images that the configuration selects.
+        images_not_selected: Images that the configuration leaves out.
+        images_rejected: Selected images without a record, by reason.
+        image_bytes: Bytes of the images in the records.
+        images_reencoded: Images not copied byte for byte, by source format.
+        tables: Account of each table by its name.
+        boxes_per_class: Label map id (as text) to boxes.
+        positive_per_class: Label map id (as text) to human labels that say the class is there.
+        negative_per_class: Label map id (as text) to human labels that say the class is not there.
+        sources: Table name to source to rows.
+        unknown_flags: Flags of -1 that were written as 0.
+        most_boxes: Boxes of the image with most boxes.
+        images_over_100_boxes: Images with more boxes than the Object Detection API reads by default.
+        image_counts: Images in the records that were `stripped` of metadata, `resized`, `turned`, whose
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
-        cpu_seconds: that it took; for estimates only.
+        cpu_seconds: Processor time; only for estimates.
     """
 
     shard: int
@@ -106,7 +116,7 @@ class ShardResult:
     images_rejected: dict[str, int]
     image_bytes: int
     images_reencoded: dict[str, int]
-    tables: dict[str, TableCount]
+    tables: dict[str, TableAccount]
     boxes_per_class: dict[str, int]
     positive_per_class: dict[str, int]
     negative_per_class: dict[str, int]
@@ -119,7 +129,7 @@ class ShardResult:
 
     @property
     def listed_rejects(self) -> int:
-        """Rejects that the rejects file lists; rows of an image that is rejected itself are only counted."""
+        """Rejects that the rejects file lists; the rows of a rejected image are counted, not listed."""
         rows = sum(
             count
             for table in self.tables.values()
@@ -129,8 +139,8 @@ class ShardResult:
         return rows + sum(self.images_rejected.values())
 
 
-class ShardEntry(NamedTuple):
-    """What the manifest tells of one shard alone."""
+class ShardFile(NamedTuple):
+    """The part of a shard's account that the manifest lists for each shard."""
 
     shard: int
     file: str
@@ -141,7 +151,7 @@ class ShardEntry(NamedTuple):
 
 @dataclasses.dataclass
 class TableSum:
-    """What became of a table's rows in shards; see TableCount."""
+    """The sum of the accounts of one table in several shards; the fields are those of TableAccount."""
 
     written: int = 0
     added: int = 0
@@ -150,23 +160,23 @@ class TableSum:
 
 
 @dataclasses.dataclass
-class Totals:
-    """The sum of results, to which more are added in any order.
+class AccountSum:
+    """The sum of accounts, to which accounts are added in any order.
 
-    A shard takes about 350 bytes of it, a range 650, and with a list of ImageIDs some for each of them in it. The
-    fields that are not described are the sums of those of ShardResult.
+    A shard takes about 350 bytes of memory, a range 650 and, with a list of ImageIDs, a few bytes for each of these
+    that the range has. Fields without a description are sums of the same field of ShardAccount.
 
     Attributes:
-        ranges: results of ranges, without their rows of each class.
-        class_rows: the sum of those, by MID.
-        shards: the shards.
-        most_boxes: the largest of any.
-        cpu_seconds: of shards and ranges; the only sum that rounds.
+        ranges: Accounts of ranges without their `class_rows`.
+        class_rows: The sum of `class_rows` of all ranges.
+        shards: The files of the shards.
+        most_boxes: The largest `most_boxes` of a shard.
+        cpu_seconds: The sum over shards and ranges; the only field that rounds.
     """
 
-    ranges: list[RangeResult] = dataclasses.field(default_factory=list)
+    ranges: list[RangeAccount] = dataclasses.field(default_factory=list)
     class_rows: Counter[str] = dataclasses.field(default_factory=Counter)
-    shards: list[ShardEntry] = dataclasses.field(default_factory=list)
+    shards: list[ShardFile] = dataclasses.field(default_factory=list)
     images_selected: int = 0
     images_not_selected: int = 0
     image_bytes: int = 0
@@ -183,64 +193,73 @@ class Totals:
     tables: defaultdict[str, TableSum] = dataclasses.field(default_factory=lambda: defaultdict(TableSum))
     sources: defaultdict[str, Counter[str]] = dataclasses.field(default_factory=lambda: defaultdict(Counter))
 
-    @classmethod
-    def of(cls, results: Iterable[RangeResult | ShardResult]) -> "Totals":
-        """Returns the sum of results."""
-        totals = cls()
-        for result in results:
-            totals.add(result)
-        return totals
-
     @property
     def records(self) -> int:
         """Records in all shards."""
-        return sum(entry.records for entry in self.shards)
+        return sum(file.records for file in self.shards)
 
     @property
     def bytes(self) -> int:
         """Bytes of all shards."""
-        return sum(entry.size for entry in self.shards)
+        return sum(file.size for file in self.shards)
 
-    def add(self, result: RangeResult | ShardResult) -> None:
-        """Adds the result of a range or of a shard."""
-        if isinstance(result, RangeResult):
-            self.class_rows.update(result.class_rows)
-            self.ranges.append(dataclasses.replace(result, class_rows={}))
-            self.cpu_seconds += result.cpu_seconds
-            return
-        self.shards.append(ShardEntry(result.shard, result.file, result.records, result.size, result.sha256))
-        self.images_selected += result.images_selected
-        self.images_not_selected += result.images_not_selected
-        self.image_bytes += result.image_bytes
-        self.unknown_flags += result.unknown_flags
-        self.most_boxes = max(self.most_boxes, result.most_boxes)
-        self.images_over_100_boxes += result.images_over_100_boxes
-        self.cpu_seconds += result.cpu_seconds
-        self.images_rejected.update(result.images_rejected)
-        self.images_reencoded.update(result.images_reencoded)
-        self.image_counts.update(result.image_counts)
-        self.boxes_per_class.update(result.boxes_per_class)
-        self.positive_per_class.update(result.positive_per_class)
-        self.negative_per_class.update(result.negative_per_class)
-        for name, count in result.tables.items():
-            table = self.tables[name]
-            table.written += count.written
-            table.added += count.added
-            table.rejected.update(count.rejected)
-            table.dropped.update(count.dropped)
-        for name, sources in result.sources.items():
+    def add_range(self, account: RangeAccount) -> None:
+        """Adds the account of a range."""
+        self.class_rows.update(account.class_rows)
+        self.ranges.append(dataclasses.replace(account, class_rows={}))
+        self.cpu_seconds += account.cpu_seconds
+
+    def add_shard(self, account: ShardAccount) -> None:
+        """Adds the account of a shard."""
+        self.shards.append(ShardFile(account.shard, account.file, account.records, account.size, account.sha256))
+        self.images_selected += account.images_selected
+        self.images_not_selected += account.images_not_selected
+        self.image_bytes += account.image_bytes
+        self.unknown_flags += account.unknown_flags
+        self.most_boxes = max(self.most_boxes, account.most_boxes)
+        self.images_over_100_boxes += account.images_over_100_boxes
+        self.cpu_seconds += account.cpu_seconds
+        self.images_rejected.update(account.images_rejected)
+        self.images_reencoded.update(account.images_reencoded)
+        self.image_counts.update(account.image_counts)
+        self.boxes_per_class.update(account.boxes_per_class)
+        self.positive_per_class.update(account.positive_per_class)
+        self.negative_per_class.update(account.negative_per_class)
+        for name, table in account.tables.items():
+            self._add_table(name, table)
+        for name, sources in account.sources.items():
             self.sources[name].update(sources)
 
+    def _add_table(self, name: str, account: TableAccount) -> None:
+        table = self.tables[name]
+        table.written += account.written
+        table.added += account.added
+        table.rejected.update(account.rejected)
+        table.dropped.update(account.dropped)
 
-def sum_results(work: WorkFolder, ranges: Iterable[RangeResult], shards: Collection[int]) -> Totals:
-    """Adds up the results of a conversion, a subset or a merge; one of a shard is held at a time.
+
+def sum_accounts(ranges: Iterable[RangeAccount], shards: Iterable[ShardAccount]) -> AccountSum:
+    """Adds up accounts; of iterators, one account is held at a time.
 
     Args:
-        work: where shards left their results.
-        ranges: results of all ranges; of records that others have there are none.
-        shards: the shards.
+        ranges: Accounts of all ranges, in any order; none where the records are made from records.
+        shards: Accounts of all shards, in any order.
     """
-    totals = Totals.of(ranges)
+    sums = AccountSum()
+    for range_account in ranges:
+        sums.add_range(range_account)
+    for shard_account in shards:
+        sums.add_shard(shard_account)
+    return sums
+
+
+def read_shard_accounts(work: WorkFolder, shards: Collection[int]) -> Iterator[ShardAccount]:
+    """Yields the accounts that finished shards left in the work folder, in the order of the shards.
+
+    Args:
+        work: The work folder of the split.
+        shards: Numbers of the shards.
+    """
     stored = map_in_order(
         work.read_result,
         sorted(shards),
@@ -248,22 +267,19 @@ def sum_results(work: WorkFolder, ranges: Iterable[RangeResult], shards: Collect
         max_bytes=_AHEAD_BYTES,
         size_of=len,
     )
-    for data in stored:
-        totals.add(from_json(data))
-    return totals
+    return map(decode_account, stored)
 
 
-def to_json(result: RangeResult | ShardResult) -> bytes:
-    """Returns a result as JSON, its kind under `kind`."""
+def encode_account(account: ShardAccount) -> bytes:
+    """Returns the account of a shard as JSON; equal accounts give equal bytes."""
     # Not dataclasses.asdict: it copies every count of every class, which took a third of a join.
-    values = vars(result) | {"kind": type(result).__name__}
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), default=vars).encode()
+    return json.dumps(vars(account), sort_keys=True, separators=(",", ":"), default=vars).encode()
 
 
-def from_json(data: bytes) -> RangeResult | ShardResult:
-    """Returns the result that `to_json` made into `data`."""
+def decode_account(data: bytes) -> ShardAccount:
+    """Returns the account that `encode_account` encoded."""
     values: dict[str, Any] = json.loads(data)
-    if values.pop("kind") == "RangeResult":
-        return RangeResult(**values)
-    values["tables"] = {name: TableCount(**count) for name, count in values["tables"].items()}
-    return ShardResult(**values)
+    # Version 0.1 also stored the name of the class, and its interrupted conversions can be resumed.
+    values.pop("kind", None)
+    values["tables"] = {name: TableAccount(**table) for name, table in values["tables"].items()}
+    return ShardAccount(**values)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.sharding import parse_shard_file
 
@@ -23,7 +23,7 @@ class Unit(enum.StrEnum):
     """Of an archive."""
 
 
-def describe_coverage(unit: Unit, start: int, size: int, ranges: Sequence[RangeResult]) -> dict[str, Any]:
+def describe_coverage(unit: Unit, start: int, size: int, ranges: Sequence[RangeAccount]) -> dict[str, Any]:
     """Returns what the manifest says of the ranges of an input file.
 
     Args:

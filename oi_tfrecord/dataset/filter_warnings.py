@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oi_tfrecord.dataset.accounts import Totals
+from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.errors import nearest
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS
 from oi_tfrecord.openimages.schema import Listing, Table
@@ -122,7 +122,7 @@ class AskedFor:
     listed: int = 0
 
 
-def warn_of_filters(asked: AskedFor, totals: Totals, split: Mapping[str, Any]) -> list[str]:
+def warn_of_filters(asked: AskedFor, totals: AccountSum, split: Mapping[str, Any]) -> list[str]:
     """Returns what a user should know of filters that named what is not there, and of a conversion that left nothing.
 
     Args:
@@ -143,7 +143,7 @@ def warn_of_filters(asked: AskedFor, totals: Totals, split: Mapping[str, Any]) -
     return warnings + _warn_of_nothing(split)
 
 
-def _warn_of_values(table: Table, named: Sequence[str], totals: Totals) -> list[str]:
+def _warn_of_values(table: Table, named: Sequence[str], totals: AccountSum) -> list[str]:
     field, column = VALUE_FILTERS[table]
     counts: Counter[str] = Counter()
     for result in totals.ranges:
@@ -160,7 +160,7 @@ def _warn_of_values(table: Table, named: Sequence[str], totals: Totals) -> list[
     ]
 
 
-def _warn_of_classes(asked: AskedFor, totals: Totals, split: Mapping[str, Any]) -> list[str]:
+def _warn_of_classes(asked: AskedFor, totals: AccountSum, split: Mapping[str, Any]) -> list[str]:
     columns = ("boxes",) if asked.counted is Table.BOXES else ("positive_labels", "negative_labels")
     # By the hierarchy, a class may have what no row of the table is of.
     written = {item["mid"] for item in split["classes"] if any(item[column] for column in columns)}

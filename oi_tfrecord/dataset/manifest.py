@@ -1,4 +1,4 @@
-"""The manifest of a dataset: what went in, what came out, and that nothing was lost."""
+"""The manifest of a dataset: its inputs, its outputs, and the balance that shows that nothing was lost."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from oi_tfrecord.dataset.accounts import RangeResult, TableSum, Totals
+from oi_tfrecord.dataset.accounts import AccountSum, RangeAccount, TableSum
 from oi_tfrecord.dataset.coverage import Unit, describe_coverage, find_losses
 from oi_tfrecord.dataset.filter_warnings import given_reasons
 from oi_tfrecord.reasons import Reject
@@ -20,10 +20,13 @@ class TableInput:
     """One input file, for the manifest.
 
     Attributes:
-        table, number: its table, and its place among the files of that.
-        path, size: its name, and its bytes as stored.
-        header_lines, rows_start: lines before the first row, and where that starts.
-        unit: what its ranges count, and `rows_start` with them.
+        table: Its table.
+        number: Its number among the files of the table.
+        path: Its name.
+        size: Its bytes as stored.
+        header_lines: Lines before the first row.
+        rows_start: Where the first row starts, in `unit`.
+        unit: What its ranges count.
     """
 
     table: str
@@ -43,64 +46,65 @@ def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:
     return {key: total[key] for key in sorted(total) if total[key]}
 
 
-def first_lines(inputs: Sequence[TableInput], ranges: Iterable[RangeResult]) -> dict[tuple[str, int, int], int]:
+def first_lines(inputs: Sequence[TableInput], ranges: Iterable[RangeAccount]) -> dict[tuple[str, int, int], int]:
     """Returns the number, from 1, of the first line of each (table, file number, range)."""
     next_line = {(item.table, item.number): item.header_lines + 1 for item in inputs}
     lines = {}
-    for result in sorted(ranges, key=lambda item: (item.table, item.file, item.index)):
-        lines[result.table, result.file, result.index] = next_line[result.table, result.file]
-        next_line[result.table, result.file] += result.line_count
+    for account in sorted(ranges, key=lambda item: (item.table, item.file, item.index)):
+        lines[account.table, account.file, account.index] = next_line[account.table, account.file]
+        next_line[account.table, account.file] += account.line_count
     return lines
 
 
 def balance_tables(
-    inputs: Sequence[TableInput], totals: Totals, config: Mapping[str, Any]
+    inputs: Sequence[TableInput], sums: AccountSum, config: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Balances each table that has input files: rows read = rows written + rejected by reason + dropped by reason.
 
     Args:
-        inputs: the files.
-        totals: of all ranges and shards.
-        config: a filter that it gives has its count of dropped rows, if it is 0, too.
+        inputs: The files.
+        sums: The sum of the accounts of all ranges and shards.
+        config: The configuration. The reason of each filter that it sets is listed, even with 0 dropped rows.
     """
-    balance = {}
-    for table in sorted({item.table for item in inputs}):
-        read = [result for result in totals.ranges if result.table == table]
-        joined = totals.tables.get(table, TableSum())
-        rejected = sum_counts(joined.rejected, *(item.rejected for item in read))
-        dropped = sum_counts(joined.dropped, *(item.dropped for item in read))
-        rows_read = sum(item.rows_read for item in read)
-        balance[table] = {
-            "rows_read": rows_read,
-            "written": joined.written,
-            **({"added_by_hierarchy": joined.added} if joined.added else {}),
-            "rejected": rejected,
-            "dropped": dict(sorted((dict.fromkeys(given_reasons(config, table), 0) | dropped).items())),
-            "balanced": rows_read == joined.written + sum(rejected.values()) + sum(dropped.values()),
-        }
-    return balance
+    return {table: _balance_table(table, sums, config) for table in sorted({item.table for item in inputs})}
 
 
-def balance_images(totals: Totals) -> dict[str, Any]:
-    """Balances the images: selected = records + rejected by reason."""
-    rejected = sum_counts(totals.images_rejected)
+def _balance_table(table: str, sums: AccountSum, config: Mapping[str, Any]) -> dict[str, Any]:
+    ranges = [account for account in sums.ranges if account.table == table]
+    in_shards = sums.tables.get(table, TableSum())
+    rejected = sum_counts(in_shards.rejected, *(account.rejected for account in ranges))
+    dropped = sum_counts(in_shards.dropped, *(account.dropped for account in ranges))
+    rows_read = sum(account.rows_read for account in ranges)
     return {
-        "selected": totals.images_selected,
-        "records": totals.records,
+        "rows_read": rows_read,
+        "written": in_shards.written,
+        **({"added_by_hierarchy": in_shards.added} if in_shards.added else {}),
         "rejected": rejected,
-        "not_selected": totals.images_not_selected,
-        "balanced": totals.images_selected == totals.records + sum(rejected.values()),
+        "dropped": dict(sorted((dict.fromkeys(given_reasons(config, table), 0) | dropped).items())),
+        "balanced": rows_read == in_shards.written + sum(rejected.values()) + sum(dropped.values()),
+    }
+
+
+def balance_images(sums: AccountSum) -> dict[str, Any]:
+    """Balances the images: selected = records + rejected by reason."""
+    rejected = sum_counts(sums.images_rejected)
+    return {
+        "selected": sums.images_selected,
+        "records": sums.records,
+        "rejected": rejected,
+        "not_selected": sums.images_not_selected,
+        "balanced": sums.images_selected == sums.records + sum(rejected.values()),
     }
 
 
 def class_weights(positive: Mapping[str, int]) -> dict[int, float]:
-    """Returns a weight for each class that is present somewhere, so that each counts as much in a loss.
+    """Returns a weight for each class that is present somewhere, so that all classes count equally in a loss.
 
     Args:
-        positive: label map id (as text) to positive labels, none of them 0.
+        positive: Label map id (as text) to positive labels, none of them 0.
 
     Returns:
-        id to labels / (classes * labels of the class), rounded to 6 digits; their mean over the labels is 1.
+        Id to labels / (classes * labels of the class), rounded to 6 digits; their mean over the labels is 1.
         Source: `class_weight="balanced"` of scikit-learn (utils/class_weight.py).
     """
     total = sum(positive.values())
@@ -108,81 +112,121 @@ def class_weights(positive: Mapping[str, int]) -> dict[int, float]:
 
 
 def build_split(
-    inputs: Sequence[TableInput], totals: Totals, label_map: LabelMap, about: Mapping[str, Any]
+    inputs: Sequence[TableInput], sums: AccountSum, label_map: LabelMap, plan_entries: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Makes the manifest of one split.
 
     Args:
-        inputs: the CSV files.
-        totals: results of all their ranges and of all shards.
-        label_map: ids of the classes.
-        about: what the plan knows: version, configuration, class files, fingerprint.
+        inputs: The input files.
+        sums: The sum of the accounts of all their ranges and of all shards.
+        label_map: Ids of the classes.
+        plan_entries: The entries that the plan knows: version, configuration, class files, fingerprint, warnings.
     """
-    ranges: dict[tuple[str, int], list[RangeResult]] = {(item.table, item.number): [] for item in inputs}
-    for result in sorted(totals.ranges, key=lambda result: result.index):
-        ranges.setdefault((result.table, result.file), []).append(result)
-    config = about.get("config", {})
-    images, tables = balance_images(totals), balance_tables(inputs, totals, config)
-    boxes = sum_counts(totals.boxes_per_class)
-    positive = sum_counts(totals.positive_per_class)
-    negative = sum_counts(totals.negative_per_class)
-    weights = class_weights(positive) if config.get("task") == "classification" else {}
-    # By these the ids were given.
-    rows = totals.class_rows if config.get("label_order") == "frequency" else None
+    config = plan_entries.get("config", {})
+    ranges = _ranges_of_inputs(inputs, sums.ranges)
+    images, tables = balance_images(sums), balance_tables(inputs, sums, config)
     split = {
-        **about,
+        **plan_entries,
         "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),
         "images": images,
         "tables": tables,
-        "totals": {
-            "shards": len(totals.shards),
-            "records": images["records"],
-            "bytes": totals.bytes,
-            "image_bytes": totals.image_bytes,
-            "image_counts": sum_counts(totals.image_counts),
-            "images_reencoded": sum_counts(totals.images_reencoded),
-            "unknown_flags_written_as_0": totals.unknown_flags,
-            "most_boxes_in_an_image": totals.most_boxes,
-            "images_over_100_boxes": totals.images_over_100_boxes,
-        },
+        "totals": _describe_totals(sums),
         "inputs": [_describe_input(item, ranges[item.table, item.number]) for item in inputs],
-        "sources": {table: sum_counts(totals.sources.get(table, {})) for table in sorted(tables)},
-        "classes": [
-            {
-                "id": item.id,
-                "mid": item.name,
-                "name": item.display_name,
-                "boxes": boxes.get(str(item.id), 0),
-                "positive_labels": positive.get(str(item.id), 0),
-                "negative_labels": negative.get(str(item.id), 0),
-                **({"weight": weights[item.id]} if item.id in weights else {}),
-                **({"rows": rows[item.name]} if rows is not None else {}),
-            }
-            for item in label_map.items
-        ],
-        "warnings": [*about.get("warnings", ()), *_warnings(inputs, ranges)],
+        "sources": {table: sum_counts(sums.sources.get(table, {})) for table in sorted(tables)},
+        "classes": _describe_classes(sums, label_map, config),
+        "warnings": [*plan_entries.get("warnings", ()), *_warn_of_inputs(inputs, ranges)],
         "shards": [
-            {"file": entry.file, "records": entry.records, "bytes": entry.size, "sha256": entry.sha256}
-            for entry in sorted(totals.shards)
+            {"file": file.file, "records": file.records, "bytes": file.size, "sha256": file.sha256}
+            for file in sorted(sums.shards)
         ],
     }
     return split | {"balanced": split["balanced"] and not any(find_losses(split))}
 
 
+def _ranges_of_inputs(
+    inputs: Sequence[TableInput], accounts: Sequence[RangeAccount]
+) -> dict[tuple[str, int], list[RangeAccount]]:
+    """Returns (table, file number) to the accounts of its ranges, in file order."""
+    ranges: dict[tuple[str, int], list[RangeAccount]] = {(item.table, item.number): [] for item in inputs}
+    for account in sorted(accounts, key=lambda account: account.index):
+        ranges.setdefault((account.table, account.file), []).append(account)
+    return ranges
+
+
+def _describe_totals(sums: AccountSum) -> dict[str, Any]:
+    return {
+        "shards": len(sums.shards),
+        "records": sums.records,
+        "bytes": sums.bytes,
+        "image_bytes": sums.image_bytes,
+        "image_counts": sum_counts(sums.image_counts),
+        "images_reencoded": sum_counts(sums.images_reencoded),
+        "unknown_flags_written_as_0": sums.unknown_flags,
+        "most_boxes_in_an_image": sums.most_boxes,
+        "images_over_100_boxes": sums.images_over_100_boxes,
+    }
+
+
+def _describe_input(item: TableInput, ranges: Sequence[RangeAccount]) -> dict[str, Any]:
+    return {
+        "table": item.table,
+        "path": item.path,
+        "bytes": item.size,
+        "rows": sum(account.rows_read for account in ranges),
+        "lines": item.header_lines + sum(account.line_count for account in ranges),
+        "crc32c_of_ranges": [f"{account.crc32c:08x}" for account in ranges],
+        "coverage": describe_coverage(item.unit, item.rows_start, item.size, ranges),
+    }
+
+
+def _describe_classes(sums: AccountSum, label_map: LabelMap, config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    boxes = sum_counts(sums.boxes_per_class)
+    positive = sum_counts(sums.positive_per_class)
+    negative = sum_counts(sums.negative_per_class)
+    weights = class_weights(positive) if config.get("task") == "classification" else {}
+    # The numbers of rows show that the ids follow them.
+    has_rows = config.get("label_order") == "frequency"
+    return [
+        {
+            "id": item.id,
+            "mid": item.name,
+            "name": item.display_name,
+            "boxes": boxes.get(str(item.id), 0),
+            "positive_labels": positive.get(str(item.id), 0),
+            "negative_labels": negative.get(str(item.id), 0),
+            **({"weight": weights[item.id]} if item.id in weights else {}),
+            **({"rows": sums.class_rows[item.name]} if has_rows else {}),
+        }
+        for item in label_map.items
+    ]
+
+
+def _warn_of_inputs(
+    inputs: Sequence[TableInput], ranges: Mapping[tuple[str, int], Sequence[RangeAccount]]
+) -> list[str]:
+    warnings = []
+    for item in inputs:
+        accounts = ranges[item.table, item.number]
+        if accounts and accounts[-1].ends_open:
+            warnings.append(f"{item.path}: its last line has no line end; the file may be cut off")
+        warnings += [f"{item.path}: {account.damage}" for account in accounts if account.damage]
+    return warnings
+
+
 def too_many_rejects(split: Mapping[str, Any], limit: float, is_percentage: bool) -> list[str]:
-    """Returns a line for each kind of input with more rejects than allowed.
+    """Returns a line for the images, and for each table, with more rejects than allowed.
 
     Args:
-        split: manifest of the split.
-        limit: a count, or a percentage of the rows (or images) of the kind.
-        is_percentage: which of the two.
+        split: Manifest of the split.
+        limit: A count, or a percentage of the images or of the rows of the table.
+        is_percentage: Whether `limit` is a percentage.
     """
     images = split["images"]
     kinds = {"images": (images["selected"], images["rejected"])}
     kinds |= {name: (table["rows_read"], table["rejected"]) for name, table in split["tables"].items()}
     lines = []
     for name, (total, by_reason) in kinds.items():
-        # An image's own rejection is counted with the images, not again with each of its rows.
+        # A rejected image is counted with the images, not again with each of its rows.
         rejected = sum(count for reason, count in by_reason.items() if reason != Reject.IMAGE_REJECTED)
         allowed = total * limit / 100 if is_percentage else limit
         if rejected > allowed:
@@ -200,25 +244,3 @@ def merge_split(existing: bytes | None, name: str, split: Mapping[str, Any] | No
     if split is not None:
         splits[name] = split
     return json.dumps({"format": FORMAT, "splits": dict(sorted(splits.items()))}, indent=1).encode() + b"\n"
-
-
-def _describe_input(item: TableInput, own: Sequence[RangeResult]) -> dict[str, Any]:
-    return {
-        "table": item.table,
-        "path": item.path,
-        "bytes": item.size,
-        "rows": sum(result.rows_read for result in own),
-        "lines": item.header_lines + sum(result.line_count for result in own),
-        "crc32c_of_ranges": [f"{result.crc32c:08x}" for result in own],
-        "coverage": describe_coverage(item.unit, item.rows_start, item.size, own),
-    }
-
-
-def _warnings(inputs: Sequence[TableInput], ranges: Mapping[tuple[str, int], Sequence[RangeResult]]) -> list[str]:
-    warnings = []
-    for item in inputs:
-        own = ranges[item.table, item.number]
-        if own and own[-1].ends_open:
-            warnings.append(f"{item.path}: its last line has no line end; the file may be cut off")
-        warnings += [f"{item.path}: {result.damage}" for result in own if result.damage]
-    return warnings

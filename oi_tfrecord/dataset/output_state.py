@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.accounts import ShardResult, from_json
+from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, attribution_file, rejects_file, weights_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest, write_manifest
@@ -109,12 +109,8 @@ def prepare_output(plan: OutputPlan) -> OutputState:
         plan.work.delete()
     plan.work.create(plan.fingerprint)
     plan.work.clear_temporary()
-    finished = set()
-    for data in plan.work.results():
-        result = from_json(data)
-        if isinstance(result, ShardResult) and shards.get(result.file) == result.size:
-            finished.add(result.shard)
-    return OutputState(frozenset(finished))
+    accounts = map(decode_account, plan.work.results())
+    return OutputState(frozenset(account.shard for account in accounts if shards.get(account.file) == account.size))
 
 
 def planned_before(plan: OutputPlan) -> int:

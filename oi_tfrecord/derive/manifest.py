@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from oi_tfrecord.dataset.accounts import Totals
+from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.manifest import build_split, sum_counts
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.label_map import LabelMap
@@ -32,7 +32,7 @@ class DerivedFrom:
 
 def build_derived_split(
     sources: Sequence[DerivedFrom],
-    totals: Totals,
+    totals: AccountSum,
     label_map: LabelMap,
     about: Mapping[str, Any],
     derived: Mapping[str, Any],
@@ -85,7 +85,7 @@ def build_derived_split(
 
 
 def _balance_tables(
-    sources: Sequence[DerivedFrom], totals: Totals, kept_keys: Collection[str] | None
+    sources: Sequence[DerivedFrom], totals: AccountSum, kept_keys: Collection[str] | None
 ) -> dict[str, dict[str, Any]]:
     read = RecordCounts()
     for source in sources:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from oi_tfrecord import __version__, storage
-from oi_tfrecord.dataset.accounts import sum_results
+from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
@@ -163,7 +163,7 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
     """Writes what makes the shards a dataset; the manifest marks it complete."""
     output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
     with _named_errors(plan):
-        totals = sum_results(plan.work, (), range(plan.job.num_shards))
+        totals = sum_accounts((), read_shard_accounts(plan.work, range(plan.job.num_shards)))
     label_map = plan.classes.label_map
     texts = {
         LABEL_MAP_FILE: format_pbtxt(label_map),

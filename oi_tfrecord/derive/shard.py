@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.accounts import ShardResult, TableCount, to_json
+from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount, encode_account
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.record_index import COUNTED, IndexFolder
 from oi_tfrecord.derive.relabel import encode_values, is_same, relabel
@@ -100,7 +100,7 @@ def write_derived_shard(
     on_progress: Callable[[int, int, float], None] = lambda records, size, share: None,
     *,
     has_spare_cores: bool = True,
-) -> ShardResult:
+) -> ShardAccount:
     """Writes one shard file, and its result beside it.
 
     Args:
@@ -136,7 +136,7 @@ def write_derived_shard(
     written = write_shard(path, job.work.temporary, examples(), has_spare_cores=has_spare_cores)
     image_counts = {"source_id_moved": int(moved.sum())} if job.number_source_ids else {}
     images_left_out, *rows_left_out = places.left_out.tolist()
-    result = ShardResult(
+    result = ShardAccount(
         shard=shard,
         file=name,
         size=written.size,
@@ -148,7 +148,7 @@ def write_derived_shard(
         image_bytes=counts.image_bytes,
         images_reencoded={},
         tables={
-            str(table): TableCount(count, {}, {job.reason: left_out} if left_out else {})
+            str(table): TableAccount(count, {}, {job.reason: left_out} if left_out else {})
             for table, count, left_out in zip(COUNTED, count_rows(counts), rows_left_out, strict=True)
         },
         boxes_per_class=_texts(counts.boxes_per_class),
@@ -160,7 +160,7 @@ def write_derived_shard(
         images_over_100_boxes=counts.images_over_100_boxes,
         image_counts=image_counts,
     )
-    job.work.write_result(shard, to_json(result))
+    job.work.write_result(shard, encode_account(result))
     return result
 
 

@@ -21,7 +21,7 @@ class ImageFacts:
         rotations: int array [n], the angles of the metadata (`parse_rotations`); NOT_KNOWN where they are not used.
         to_turn: int array [n], those by which the images of the records are still to be turned.
         source_ids: numeric source ids [n]; None for the ImageIDs.
-        counted: name in ShardResult.image_counts to bool array [n].
+        counted: name in ShardAccount.image_counts to bool array [n].
     """
 
     rotations: np.ndarray

@@ -8,7 +8,7 @@ import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
-from oi_tfrecord.dataset.accounts import Totals, sum_results, to_json
+from oi_tfrecord.dataset.accounts import encode_account, read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.file_names import rejects_file
 from oi_tfrecord.dataset.filter_warnings import AskedFor
 from oi_tfrecord.dataset.manifest import build_split, merge_split
@@ -21,7 +21,7 @@ from oi_tfrecord.records.label_map_file import parse_pbtxt
 from tests.dataset.test_manifest import BOXES, IMAGES, LABEL_MAP, MORE_BOXES, RANGES, SHARDS
 from tests.support.memory_filesystem import MemoryFileSystem
 
-RESULTS = Totals.of([*RANGES, *SHARDS])
+RESULTS = sum_accounts(RANGES, SHARDS)
 ABOUT = {"fingerprint": {"x": 1}}
 
 
@@ -59,19 +59,19 @@ def test_warnings_of_filters_follow_those_of_the_plan(job: FinishJob) -> None:
 def test_the_order_of_the_results_does_not_matter(job: FinishJob) -> None:
     finish_dataset(job, RESULTS, LABEL_MAP)
     before = read(job, "manifest.json")
-    finish_dataset(job, Totals.of([*SHARDS[::-1], *RANGES[::-1]]), LABEL_MAP)
+    finish_dataset(job, sum_accounts(RANGES[::-1], SHARDS[::-1]), LABEL_MAP)
     assert read(job, "manifest.json") == before
 
 
 def test_results_of_shards_are_those_they_left(job: FinishJob) -> None:
     for result in SHARDS:
-        job.work.write_result(result.shard, to_json(result))
+        job.work.write_result(result.shard, encode_account(result))
     # One that is not of this conversion.
-    job.work.write_result(77, to_json(dataclasses.replace(SHARDS[0], shard=77)))
-    totals = sum_results(job.work, RANGES, {result.shard for result in SHARDS})
-    assert totals == Totals.of([*RANGES, *sorted(SHARDS, key=lambda result: result.shard)])
+    job.work.write_result(77, encode_account(dataclasses.replace(SHARDS[0], shard=77)))
+    read_back = list(read_shard_accounts(job.work, {result.shard for result in SHARDS}))
+    assert read_back == sorted(SHARDS, key=lambda result: result.shard)
     with pytest.raises(StorageError, match="shard-00078"):
-        sum_results(job.work, RANGES, {78})
+        list(read_shard_accounts(job.work, {78}))
 
 
 def test_rejects_get_the_line_numbers_of_their_file(job: FinishJob) -> None:

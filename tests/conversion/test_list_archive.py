@@ -12,7 +12,7 @@ from oi_tfrecord.conversion import list_archive as archive_job
 from oi_tfrecord.conversion.list_archive import read_archive
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import Batch, decode
 from oi_tfrecord.openimages.image_id import hash_ids
@@ -47,13 +47,13 @@ def pack(path: pathlib.Path, compression: str = "") -> dict[int, bytes]:
     return images
 
 
-def read_all(job: RangeJob, path: pathlib.Path) -> tuple[list[tuple[int, Batch]], list[RangeResult], int]:
+def read_all(job: RangeJob, path: pathlib.Path) -> tuple[list[tuple[int, Batch]], list[RangeAccount], int]:
     """Returns the batches by shard, the results, and the bytes of progress."""
     progress: list[int] = []
     [file] = open_archives([str(path)], "")
     items = list(read_archive(job, file, progress.append))
-    results = [item for item in items if isinstance(item, RangeResult)]
-    batches = [(item[0], decode(item[1])) for item in items if not isinstance(item, RangeResult)]
+    results = [item for item in items if isinstance(item, RangeAccount)]
+    batches = [(item[0], decode(item[1])) for item in items if not isinstance(item, RangeAccount)]
     return batches, results, sum(progress)
 
 

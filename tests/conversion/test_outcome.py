@@ -18,14 +18,14 @@ from oi_tfrecord.conversion.outcome import (
 )
 from oi_tfrecord.conversion.pipeline import build_template_pipeline
 from oi_tfrecord.conversion.plan import make_plan
-from oi_tfrecord.dataset.accounts import Totals
+from oi_tfrecord.dataset.accounts import sum_accounts
 from oi_tfrecord.dataset.manifest import build_split
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import EngineError, InputError
 from tests.dataset.test_manifest import BOXES, IMAGES, LABEL_MAP, MORE_BOXES, RANGES, SHARDS
 from tests.support import small_release
 
-SPLIT = build_split((BOXES, MORE_BOXES, IMAGES), Totals.of([*RANGES, *SHARDS]), LABEL_MAP, {}) | {"balanced": True}
+SPLIT = build_split((BOXES, MORE_BOXES, IMAGES), sum_accounts(RANGES, SHARDS), LABEL_MAP, {}) | {"balanced": True}
 
 
 def test_nothing_is_wrong_within_the_bounds() -> None:

@@ -13,7 +13,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline, sum_class_rows
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from tests.support import small_release
 from tests.support.small_release import Release
@@ -169,8 +169,8 @@ def test_the_pipeline_yields_the_manifest_of_the_split(release: Release, tmp_pat
     assert list((tmp_path / "out" / ".oi_tfrecord-train" / "shuffle").iterdir()) == []
 
 
-def range_result(table: str, class_rows: dict[str, int]) -> RangeResult:
-    return RangeResult(table, 0, 0, 1, 2, 1, 1, 1, {}, {}, class_rows, ends_open=False, is_last=False)
+def range_result(table: str, class_rows: dict[str, int]) -> RangeAccount:
+    return RangeAccount(table, 0, 0, 1, 2, 1, 1, 1, {}, {}, class_rows, ends_open=False, is_last=False)
 
 
 def test_rows_of_ranges_add_up_for_the_order_by_frequency() -> None:

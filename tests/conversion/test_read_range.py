@@ -14,7 +14,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob, read_table_range
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.filter_warnings import count_found
 from oi_tfrecord.join.batches import Batch, decode
 from oi_tfrecord.openimages.csv import files as inputs
@@ -51,12 +51,12 @@ def ranges_of(file: InputFile, block_bytes: int = BLOCK_BYTES) -> list[FileRange
     return ranges
 
 
-def read_all(job: RangeJob, table: str) -> tuple[list[tuple[int, Batch]], list[RangeResult]]:
+def read_all(job: RangeJob, table: str) -> tuple[list[tuple[int, Batch]], list[RangeAccount]]:
     file = job.files[table, 0]
     batches, results = [], []
     for file_range in ranges_of(file):
         for item in read_table_range(job, file_range):
-            if isinstance(item, RangeResult):
+            if isinstance(item, RangeAccount):
                 results.append(item)
             else:
                 batches.append((item[0], decode(item[1])))
@@ -228,6 +228,6 @@ def test_the_text_is_gone_before_its_rows_are_split(
     read_range = storage.read_range
     monkeypatch.setattr(storage, "read_range", lambda *place: Text(read_range(*place)))
     items = read_table_range(job, whole)
-    assert not isinstance(next(items), RangeResult)
+    assert not isinstance(next(items), RangeAccount)
     assert max(gone, default=0) > BLOCK_BYTES / 2
     items.close()

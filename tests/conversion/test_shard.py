@@ -13,7 +13,7 @@ from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import ShardJob, convert_shard
-from oi_tfrecord.dataset.accounts import RangeResult, from_json
+from oi_tfrecord.dataset.accounts import RangeAccount, decode_account
 from oi_tfrecord.join.batches import Batch, decode
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.sources.files import PatternSource
@@ -42,7 +42,7 @@ def batches_of(plan: ConvertPlan) -> dict[int, list[Batch]]:
     for file in job.files.values():
         for file_range in ranges_of(file, job.block_bytes):
             for item in read_table_range(job, file_range):
-                if not isinstance(item, RangeResult):
+                if not isinstance(item, RangeAccount):
                     batches[item[0]].append(decode(item[1]))
     return batches
 
@@ -56,7 +56,7 @@ def test_the_result_is_that_of_the_file_and_is_stored(release: Release, tmp_path
     plan = plan_of(release, tmp_path)
     label_map = plan.classes.make_label_map({})
     results = [convert_shard(plan.shard_job(), n, rows, label_map) for n, rows in batches_of(plan).items()]
-    assert [from_json(data) for data in plan.work.results()] == results
+    assert [decode_account(data) for data in plan.work.results()] == results
     for result in results:
         data = (tmp_path / result.file).read_bytes()
         assert (result.size, result.sha256) == (len(data), hashlib.sha256(data).hexdigest())
@@ -214,7 +214,7 @@ def test_a_dry_run_counts_as_if_every_image_were_there(release: Release, tmp_pat
     result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     assert result.records == result.images_selected == len(release.image_ids)
     assert result.images_rejected == {}
-    assert [from_json(data) for data in plan.work.results()] == [result]
+    assert [decode_account(data) for data in plan.work.results()] == [result]
     assert not [name for name in small_release.dataset(tmp_path) if ".tfrecord-" in name]
 
 

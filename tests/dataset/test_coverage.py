@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.coverage import Unit, describe_coverage, find_losses
 from tests.dataset.test_manifest import range_result
 
@@ -13,7 +13,7 @@ SIZE = 1000
 START = 100
 
 
-def ranges_of(*borders: int, is_whole: bool = True) -> list[RangeResult]:
+def ranges_of(*borders: int, is_whole: bool = True) -> list[RangeAccount]:
     last = len(borders) - 2
     return [
         range_result("boxes", index, start=first, end=end, is_last=is_whole and index == last)
@@ -21,7 +21,7 @@ def ranges_of(*borders: int, is_whole: bool = True) -> list[RangeResult]:
     ]
 
 
-def split_of(ranges: list[RangeResult], unit: Unit = Unit.BYTES, start: int = START, **others: Any) -> dict[str, Any]:
+def split_of(ranges: list[RangeAccount], unit: Unit = Unit.BYTES, start: int = START, **others: Any) -> dict[str, Any]:
     coverage = describe_coverage(unit, start, SIZE, ranges)
     shards = [f"train.tfrecord-{shard:05d}-of-00003" for shard in range(3)]
     return {
@@ -34,7 +34,7 @@ def split_of(ranges: list[RangeResult], unit: Unit = Unit.BYTES, start: int = ST
     }
 
 
-def losses(ranges: list[RangeResult], unit: Unit = Unit.BYTES, start: int = START) -> list[str]:
+def losses(ranges: list[RangeAccount], unit: Unit = Unit.BYTES, start: int = START) -> list[str]:
     found = list(find_losses(split_of(ranges, unit, start)))
     assert all(key == "inputs" for key, _ in found)
     assert all(detail.startswith("/data/b.csv: ") for _, detail in found)

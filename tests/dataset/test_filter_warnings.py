@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.dataset.accounts import RangeResult, TableCount, Totals
+from oi_tfrecord.dataset.accounts import RangeAccount, TableAccount, sum_accounts
 from oi_tfrecord.dataset.filter_warnings import (
     AskedFor,
     count_found,
@@ -96,10 +96,10 @@ def test_a_list_takes_little_where_none_or_few_of_it_are() -> None:
     assert len(pack_found(np.arange(5000, 5100, dtype=np.uint64), listed)) < 2000
 
 
-def warned(asked: AskedFor, *ranges: RangeResult, records: int = 4, **values: Any) -> list[str]:
-    tables = {result.table: TableCount(result.rows_read, {}, {}) for result in ranges}
+def warned(asked: AskedFor, *ranges: RangeAccount, records: int = 4, **values: Any) -> list[str]:
+    tables = {result.table: TableAccount(result.rows_read, {}, {}) for result in ranges}
     shard = shard_result(0, **{"records": records, "tables": tables} | values)
-    totals = Totals.of([*ranges, shard])
+    totals = sum_accounts(ranges, [shard])
     inputs = [TableInput(table, 0, f"{table}.csv", 0, 1) for table in tables]
     return warn_of_filters(asked, totals, build_split(inputs, totals, LABEL_MAP, {}))
 
@@ -181,8 +181,8 @@ def test_no_record_is_told_with_what_left_most_out() -> None:
         range_result("metadata", 0, rows_read=90),
     ]
     tables = {
-        "boxes": TableCount(0, {"image_rejected": 400}, {"image_not_selected": 97}),
-        "metadata": TableCount(0, {}, {"image_not_selected": 90}),
+        "boxes": TableAccount(0, {"image_rejected": 400}, {"image_not_selected": 97}),
+        "metadata": TableAccount(0, {}, {"image_not_selected": 90}),
     }
     [warning] = warned(AskedFor(), *ranges, records=0, tables=tables, images_rejected={"image_missing": 4})
     assert warning == (

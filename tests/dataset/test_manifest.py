@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.dataset.accounts import RangeResult, ShardResult, TableCount, Totals
+from oi_tfrecord.dataset.accounts import RangeAccount, ShardAccount, TableAccount, sum_accounts
 from oi_tfrecord.dataset.manifest import (
     TableInput,
     balance_images,
@@ -22,15 +22,15 @@ IMAGES = TableInput("metadata", 0, "/data/images.csv", 2000, header_lines=2, row
 LABEL_MAP = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(5, "/m/b", "B")))
 
 
-def range_result(table: str, index: int, **values: Any) -> RangeResult:
+def range_result(table: str, index: int, **values: Any) -> RangeAccount:
     given = {
         "file": 0, "start": 100, "end": 100, "crc32c": index, "line_count": 10, "rows_read": 10, "rejected": {},
         "dropped": {}, "class_rows": {}, "ends_open": False, "is_last": False,
     }  # fmt: skip
-    return RangeResult(table=table, index=index, **given | values)
+    return RangeAccount(table=table, index=index, **given | values)
 
 
-def shard_result(shard: int, **values: Any) -> ShardResult:
+def shard_result(shard: int, **values: Any) -> ShardAccount:
     given = {
         "file": f"train.tfrecord-{shard:05d}-of-00002", "size": 50, "sha256": f"{shard:064x}", "records": 4,
         "images_selected": 5, "images_not_selected": 1, "images_rejected": {"image_missing": 1}, "image_bytes": 40,
@@ -38,7 +38,7 @@ def shard_result(shard: int, **values: Any) -> ShardResult:
         "positive_per_class": {}, "negative_per_class": {}, "sources": {},
         "unknown_flags": 0, "most_boxes": 0, "images_over_100_boxes": 0,
     }  # fmt: skip
-    return ShardResult(shard=shard, **given | values)
+    return ShardAccount(shard=shard, **given | values)
 
 
 RANGES = [
@@ -52,8 +52,8 @@ SHARDS = [
         1,
         image_counts={"resized": 1, "stripped": 1},
         tables={
-            "boxes": TableCount(7, {"image_rejected": 1, "duplicate": 1}, {}),
-            "metadata": TableCount(4, {"image_rejected": 1}, {"image_not_selected": 1}),
+            "boxes": TableAccount(7, {"image_rejected": 1, "duplicate": 1}, {}),
+            "metadata": TableAccount(4, {"image_rejected": 1}, {"image_not_selected": 1}),
         },
         boxes_per_class={"1": 5, "5": 2},
         positive_per_class={"5": 3},
@@ -66,8 +66,8 @@ SHARDS = [
     shard_result(
         0,
         tables={
-            "boxes": TableCount(8, {}, {}),
-            "metadata": TableCount(4, {"image_rejected": 1}, {"image_not_selected": 1}),
+            "boxes": TableAccount(8, {}, {}),
+            "metadata": TableAccount(4, {"image_rejected": 1}, {"image_not_selected": 1}),
         },
         boxes_per_class={"1": 8},
         positive_per_class={"1": 1},
@@ -78,7 +78,7 @@ SHARDS = [
         image_counts={"resized": 2, "turned": 2},
     ),
 ]
-TOTALS = Totals.of([*RANGES, *SHARDS])
+TOTALS = sum_accounts(RANGES, SHARDS)
 
 
 def test_counts_are_summed_in_order_of_their_keys_without_zeros() -> None:
@@ -123,21 +123,21 @@ def test_a_filter_that_is_given_and_drops_nothing_has_its_count() -> None:
 @pytest.mark.parametrize("lost", [1, -1])
 def test_a_lost_or_doubled_row_does_not_balance(lost: int) -> None:
     ranges = [*RANGES, range_result("boxes", 2, start=1000, end=1000, rows_read=lost)]
-    totals = Totals.of([*ranges, *SHARDS])
+    totals = sum_accounts(ranges, SHARDS)
     balance = balance_tables([BOXES, IMAGES], totals, {})
     assert [balance[table]["balanced"] for table in ("boxes", "metadata")] == [False, True]
     assert build_split([BOXES, MORE_BOXES, IMAGES], totals, LABEL_MAP, {})["balanced"] is False
 
 
 def test_images_balance() -> None:
-    assert balance_images(Totals.of(SHARDS)) == {
+    assert balance_images(sum_accounts((), SHARDS)) == {
         "selected": 10,
         "records": 8,
         "rejected": {"image_missing": 2},
         "not_selected": 2,
         "balanced": True,
     }
-    lost = Totals.of([*SHARDS, shard_result(2, records=3)])
+    lost = sum_accounts((), [*SHARDS, shard_result(2, records=3)])
     assert balance_images(lost)["balanced"] is False
     assert build_split([], lost, LABEL_MAP, {})["balanced"] is False
 
@@ -145,7 +145,7 @@ def test_images_balance() -> None:
 def test_a_split_tells_all_in_an_order_of_its_own() -> None:
     about = {"oi_tfrecord": "1", "fingerprint": {"x": 1}}
     split = build_split([BOXES, MORE_BOXES, IMAGES], TOTALS, LABEL_MAP, about)
-    turned = Totals.of([*SHARDS[::-1], *RANGES[::-1]])
+    turned = sum_accounts(RANGES[::-1], SHARDS[::-1])
     assert split == build_split([BOXES, MORE_BOXES, IMAGES], turned, LABEL_MAP, about)
     assert json.loads(json.dumps(split)) == split
     assert split["oi_tfrecord"] == "1"
@@ -195,7 +195,7 @@ def test_a_file_that_may_be_cut_off_is_a_warning() -> None:
     assert "planned" in split["warnings"]
     # Only the end of the file counts: ranges are cut at line ends, but the last one is as it is.
     first_open = [range_result("boxes", 0, ends_open=True), range_result("boxes", 1)]
-    assert build_split([BOXES], Totals.of(first_open), LABEL_MAP, {})["warnings"] == []
+    assert build_split([BOXES], sum_accounts(first_open, ()), LABEL_MAP, {})["warnings"] == []
 
 
 @pytest.mark.parametrize(

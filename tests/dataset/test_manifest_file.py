@@ -11,7 +11,7 @@ import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
-from oi_tfrecord.dataset.accounts import Totals
+from oi_tfrecord.dataset.accounts import sum_accounts
 from oi_tfrecord.dataset.manifest_file import delete_manifest, read_manifest, restore_manifest, write_manifest
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -144,7 +144,7 @@ def test_a_second_split_that_is_cut_short_at_any_request_loses_nothing(kills: bo
     def job(split: str) -> FinishJob:
         return FinishJob(split, REMOTE, WorkFolder.of(REMOTE, split), (BOXES, MORE_BOXES, IMAGES), {"fingerprint": {}})
 
-    results = Totals.of([*RANGES, *SHARDS])
+    results = sum_accounts(RANGES, SHARDS)
     for split in ("train", "validation"):
         job(split).work.create({})
     first = finish_dataset(job("train"), results, LABEL_MAP)

@@ -10,7 +10,7 @@ from oi_tfrecord.cli import convert as command
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.outcome import first_shard
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.dataset.accounts import ShardResult, to_json
+from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.output_state import planned_before, prepare_output, read_split
 from oi_tfrecord.errors import ConfigError
 from tests.support import small_release
@@ -48,11 +48,11 @@ def run(release: Release, output_dir: pathlib.Path, **flags: object) -> dict[str
 
 def shard_result(plan: ConvertPlan, shard: int, size: int) -> bytes:
     name = f"train.tfrecord-{shard:05d}-of-{plan.num_shards:05d}"
-    values: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(ShardResult)}
-    for field in dataclasses.fields(ShardResult):
+    values: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(ShardAccount)}
+    for field in dataclasses.fields(ShardAccount):
         if "dict" in str(field.type):
             values[field.name] = {}
-    return to_json(ShardResult(**values | {"shard": shard, "file": name, "size": size, "sha256": ""}))
+    return encode_account(ShardAccount(**values | {"shard": shard, "file": name, "size": size, "sha256": ""}))
 
 
 def test_an_empty_folder_is_made_ready(release: Release, tmp_path: pathlib.Path) -> None:

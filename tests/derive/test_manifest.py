@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.dataset.accounts import ShardResult, TableCount, Totals
+from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount, sum_accounts
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split, shared_config
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.record_counts import RecordCounts
@@ -13,28 +13,28 @@ LABEL_MAP = LabelMap((LabelMapItem(1, "/m/a", "A"),))
 KEYS = Counter({"image/object/class/label": 5, "image/class/label": 5})
 
 
-def shard(**changes: Any) -> ShardResult:
+def shard(**changes: Any) -> ShardAccount:
     values: dict[str, Any] = {
         "shard": 0, "file": "train.tfrecord-00000-of-00001", "size": 90, "sha256": "x", "records": 3,
         "images_selected": 3, "images_not_selected": 2, "images_rejected": {}, "image_bytes": 30,
         "images_reencoded": {},
         "tables": {
-            "boxes": TableCount(6, {}, {"over_cap": 1}),
-            "human_labels": TableCount(4, {}, {}),
-            "machine_labels": TableCount(0, {}, {}),
+            "boxes": TableAccount(6, {}, {"over_cap": 1}),
+            "human_labels": TableAccount(4, {}, {}),
+            "machine_labels": TableAccount(0, {}, {}),
         },
         "boxes_per_class": {"1": 6}, "positive_per_class": {"1": 4}, "negative_per_class": {}, "sources": {},
         "unknown_flags": 0, "most_boxes": 3, "images_over_100_boxes": 0,
     }  # fmt: skip
-    return ShardResult(**values | changes)
+    return ShardAccount(**values | changes)
 
 
-def build(result: ShardResult, keys: set[str] | None = None) -> dict[str, Any]:
+def build(result: ShardAccount, keys: set[str] | None = None) -> dict[str, Any]:
     counts = RecordCounts(records=5, boxes=7, labels=4, keys=KEYS)
     source = DerivedFrom("records", "train", {"fingerprint": {"config": {}}}, "digest", counts)
     about = {"config": {"extra_keys": []}, "fingerprint": {}}
     return build_derived_split(
-        [source], Totals.of([result]), LABEL_MAP, about, {"command": "resample"}, "over_cap", keys
+        [source], sum_accounts((), [result]), LABEL_MAP, about, {"command": "resample"}, "over_cap", keys
     )
 
 
@@ -59,7 +59,7 @@ def test_what_was_read_is_balanced_with_what_was_written_and_left_out() -> None:
     [
         {"records": 2, "images_selected": 2},
         {"images_not_selected": 1},
-        {"tables": {name: TableCount(4, {}, {}) for name in ("boxes", "human_labels", "machine_labels")}},
+        {"tables": {name: TableAccount(4, {}, {}) for name in ("boxes", "human_labels", "machine_labels")}},
     ],
 )
 def test_a_loss_is_told_and_verify_finds_it(changes: dict[str, Any]) -> None:

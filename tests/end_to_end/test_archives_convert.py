@@ -18,7 +18,7 @@ from oi_tfrecord.conversion.list_archive import read_archive
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
-from oi_tfrecord.dataset.accounts import RangeResult
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import decode
@@ -280,7 +280,7 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
             if file.table == Listing.IMAGE_FILES
             else itertools.chain.from_iterable(read_table_range(job, part) for part in ranges_of(file, job.block_bytes))
         )
-        if not isinstance(item, RangeResult) and item[0] == 2
+        if not isinstance(item, RangeAccount) and item[0] == 2
     ]
     convert_shard(plan.shard_job(), 2, batches, plan.classes.make_label_map({}))
     shard = next((tmp_path / "out").glob("train.tfrecord-*"))

@@ -18,7 +18,7 @@ from tests.support import small_release
 from tests.support.processes import HANG_SECONDS, processes_of, wait_until
 from tests.support.small_release import Release, convert
 
-KILL_POINTS = small_release.ROOT / "tests" / "kill_points.py"
+KILL_POINTS = small_release.ROOT / "tests" / "support" / "kill_points.py"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from oi_tfrecord.conversion.finish import finish_dataset
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
-from oi_tfrecord.dataset.accounts import RangeResult, ShardResult, sum_results
+from oi_tfrecord.dataset.accounts import AccountSum, RangeAccount, read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.join.shuffle_files import read_index, write_batches
@@ -68,7 +68,7 @@ class Engine:
             ranges += (self._run(lambda file=file, scans=scans: resolve_ranges(file, scans)) if scans else []) + [
                 item for item in nominal if not needs_scan(item)
             ]
-        results: list[RangeResult | ShardResult] = []
+        results: list[RangeAccount] = []
         batches: dict[int, list[bytes]] = {shard: [] for shard in range(plan.num_shards) if shard not in state.finished}
         for item in self._shuffled(ranges):
             pairs, ends = self._run(lambda item=item: self._read(job, item, plan.work.shuffle if through_files else ""))
@@ -90,17 +90,16 @@ class Engine:
             )
             self._run(write)
         shards = {*grouped, *state.finished}
-        self._run(
-            lambda: finish_dataset(
-                plan.finish_job(), sum_results(plan.work, self._shuffled(results), shards), label_map
-            )
-        )
+        self._run(lambda: finish_dataset(plan.finish_job(), self._sum(plan, results, shards), label_map))
         plan.work.delete()
 
-    def _read(self, job: Any, item: Any, folder: str) -> tuple[list[tuple[int, bytes]], list[RangeResult]]:
+    def _sum(self, plan: Any, ranges: list[RangeAccount], shards: set[int]) -> AccountSum:
+        return sum_accounts(self._shuffled(ranges), read_shard_accounts(plan.work, shards))
+
+    def _read(self, job: Any, item: Any, folder: str) -> tuple[list[tuple[int, bytes]], list[RangeAccount]]:
         pairs, ends = [], []
         for found in read_table_range(job, item):
-            if isinstance(found, RangeResult):
+            if isinstance(found, RangeAccount):
                 ends.append(found)
                 if folder:
                     write_batches(folder, f"{found.table}-{found.file}-{found.index}", pairs)
