@@ -220,7 +220,7 @@ def test_goes_on_after_it_was_stopped(server: ImageServer, tmp_path: pathlib.Pat
     _, errors = process.communicate(timeout=60)
     if ends_with == signal.SIGINT:
         assert process.returncode == 130
-        assert errors.splitlines()[-1] == "error: interrupted; run the same command again to go on"
+        assert errors.splitlines()[-1] == "error: interrupted; run the same command again to resume"
     time.sleep(0.2)
     there = stored(tmp_path)
     assert 50 < len(there) < count
@@ -291,13 +291,6 @@ def test_errors_name_what_to_mend(
     write_csv(tmp_path / "images.csv", [])
     assert main(["download", *arguments]) == 1
     assert field in capsys.readouterr().err
-
-
-def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["download", "--help"])
-    assert ended.value.code == 0
-    assert "oi-tfrecord download --config=v3" in capsys.readouterr().out
 
 
 class Sample:

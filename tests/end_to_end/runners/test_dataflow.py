@@ -132,7 +132,7 @@ def test_a_template_stages_what_workers_need(bucket: Store, release: Release, tm
     assert {"WriteShards/WriteShard", "CheckRejects"} <= names
     with tarfile.open(fileobj=io.BytesIO(staged["workflow.tar.gz"])) as package:
         names = {name.partition("/")[2] for name in package.getnames()}
-    assert {"setup.py", "README.md", "oi_tfrecord/shard_job.py", "pipelines/convert.py", "configs/v3.yaml"} <= names
+    assert {"setup.py", "README.md", "oi_tfrecord/conversion/shard.py", "configs/v3.yaml"} <= names
     assert "configs/runners/dataflow.yaml" in names
     # The job is not over, so its work folder stays.
     assert (tmp_path / "out" / ".oi_tfrecord-train" / "fingerprint.json").exists()
