@@ -16,7 +16,7 @@ from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
-from oi_tfrecord.records.sharding import parse_shard_file
+from oi_tfrecord.records.shard_names import parse_shard_file
 
 
 @dataclasses.dataclass(frozen=True)

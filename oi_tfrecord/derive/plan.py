@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.shard import DerivedJob
 from oi_tfrecord.errors import ConfigError, InputError

@@ -4,7 +4,8 @@ import posixpath
 import re
 from typing import TextIO
 
-from oi_tfrecord.dataset.splits import find_records, load_label_map, read_label_map, read_record
+from oi_tfrecord.dataset.label_map import load_label_map, read_label_map
+from oi_tfrecord.dataset.splits import find_records, read_record
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.draw_boxes import boxes_of, draw_boxes
 from oi_tfrecord.explore.record_text import class_names, describe_record

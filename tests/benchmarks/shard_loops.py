@@ -30,7 +30,8 @@ from oi_tfrecord.engine.threads import THREADS_PER_PROCESS, run_on_threads
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
-from oi_tfrecord.records.sharding import shard_file, shard_of
+from oi_tfrecord.records.shard_names import shard_file
+from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.records.tfrecord import mask_crc
 from oi_tfrecord.settings.yaml_file import find_config, load_config
 

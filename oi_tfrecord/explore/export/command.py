@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.parquet import ParquetTarget
 from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PREFIXES, PostgresTarget

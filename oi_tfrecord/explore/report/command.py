@@ -7,7 +7,8 @@ from typing import Any, TextIO
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, require_manifest
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import Split, find_splits, require_manifest
 from oi_tfrecord.engine.map_shards import map_shards
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.report.numbers import describe_split
