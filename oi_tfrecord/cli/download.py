@@ -34,9 +34,12 @@ _HELP = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    from oi_tfrecord.engine.progress_line import PrintedProgress
     from oi_tfrecord.settings.convert_config import ConvertConfig
     from oi_tfrecord.settings.yaml_file import read_config
-    from oi_tfrecord.sources.download import LAYOUTS, download, make_job
+    from oi_tfrecord.sources.download import download
+    from oi_tfrecord.sources.download_counts import describe_failures, summary_lines
+    from oi_tfrecord.sources.download_options import LAYOUTS, DownloadOptions
 
     parser = CommandParser("download", __doc__)
     parser.add_argument("--config", help="Configuration file, or the name of a shipped one (v3).")
@@ -57,7 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = vars(parser.parse_args(arguments))
         overrides = {name: parsed[name] for name in _FIELDS if parsed[name] is not None}
         config = read_config(parsed["config"], overrides)
-        return download(make_job(config, parsed["layout"]), config.max_rejects, sys.stdout, sys.stderr)
+        result = download(DownloadOptions.from_config(config, parsed["layout"]), progress=PrintedProgress())
+        print(*summary_lines(result), sep="\n")
+        if result.has_too_many_failures:
+            print(f"error: {describe_failures(result)}", file=sys.stderr)
+            return 2
+        return 0
 
     return run_command(command, "interrupted; run the same command again to go on")
 

@@ -214,14 +214,14 @@ def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPla
 def _sample_shards(plan: ConvertPlan) -> ShardPlan:
     job = plan.shard_job()
     return plan_shards(
-        plan.range_job(frozenset()), job.driver, job.select, job.source, job.image_options, plan.config.max_images
+        plan.range_job(frozenset()), job.driver, job.select, plan.samples, job.image_options, plan.config.max_images
     )
 
 
 def _place_of_images(plan: ConvertPlan, shard_plan: ShardPlan) -> tuple[str, str]:
     """Returns the field that says where images are, and the path where the missing one was looked for."""
     field = next(field for field in IMAGE_SOURCES if getattr(plan.config, field))
-    return field, plan.source.where(shard_plan.missing or "0")
+    return field, plan.samples.path(shard_plan.missing or "0")
 
 
 def _choose_workers(plan: ConvertPlan) -> int:

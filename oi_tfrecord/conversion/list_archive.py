@@ -15,7 +15,7 @@ from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, WINDOW, Listing, RangeKey, Table
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.sources.archive_format import Storing
-from oi_tfrecord.sources.archive_listing import ArchiveListing, Found
+from oi_tfrecord.sources.archive_listing import ArchiveListing, FoundImage
 
 BLOCK_MEMBERS = 1 << 18
 """Images of an archive that are handed on together: some 12 MB of rows, and with windows some 100 MB."""
@@ -66,7 +66,7 @@ def read_archive(
 
 
 def make_file_rows(
-    block: Sequence[Found], first: int, members: int, job: RangeJob, *, with_names: bool = False
+    block: Sequence[FoundImage], first: int, members: int, job: RangeJob, *, with_names: bool = False
 ) -> TableRows:
     """Returns images of an archive as rows.
 
@@ -82,21 +82,21 @@ def make_file_rows(
     rows["line"] = [found.number - first for found in block]
     rows["size"] = [min(found.member.size, _LARGEST) for found in block]
     rows["crc32"] = [found.member.crc32 for found in block]
-    # A member that is compressed as part of its archive is where the extract says.
-    rows["storing"] = [Storing.GZIP if found.extract else found.member.storing for found in block]
-    places = [found.extract or found.member for found in block]
+    # A member of a compressed archive is read as a part of the gzip file.
+    rows["storing"] = [Storing.GZIP if found.part else found.member.storing for found in block]
+    places = [found.part or found.member for found in block]
     rows["offset"] = [place.offset for place in places]
     rows["stored"] = [min(place.stored, _LARGEST) for place in places]
-    extracts = [found.extract for found in block if found.extract]
+    parts = [found.part for found in block if found.part]
     texts = {}
     if with_names:
         names = [found.member.name.rpartition("/")[2].encode("utf-8", "surrogateescape") for found in block]
         texts[FILE_NAME] = pa.array(names, pa.binary())
-    if extracts:
+    if parts:
         gzipped = rows["storing"] == Storing.GZIP
-        rows["skip"][gzipped] = [min(extract.skip, _LARGEST) for extract in extracts]
-        rows["bits"][gzipped] = [extract.bits for extract in extracts]
-        windows = [found.extract.packed_window if found.extract else b"" for found in block]
+        rows["skip"][gzipped] = [min(part.skip, _LARGEST) for part in parts]
+        rows["bits"][gzipped] = [part.bits for part in parts]
+        windows = [found.part.packed_window if found.part else b"" for found in block]
         texts[WINDOW] = pa.array(windows, pa.binary())
     kept = np.ones(len(rows), bool)
     dropped = {Drop.NO_IMAGE_NAME: members - len(block)} if members > len(block) else {}

@@ -1,6 +1,7 @@
 """What a conversion will do, worked out before it starts: files, classes, label map, fingerprint."""
 
 import dataclasses
+import functools
 import json
 import posixpath
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ from oi_tfrecord.sources.files import PatternSource
 from oi_tfrecord.sources.http_client import check_installed
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
+from oi_tfrecord.sources.samples import ArchiveSamples, FileSamples, FolderSamples, ImageSamples, UrlSamples
 from oi_tfrecord.sources.url_folders import UrlFolders
 from oi_tfrecord.sources.url_image import check_url_columns
 from oi_tfrecord.sources.urls import UrlSource, fetch_settings
@@ -83,16 +85,28 @@ class ConvertPlan:
     @property
     def source(self) -> ImageSource:
         """Where the images are."""
+        return self._images[0]
+
+    @property
+    def samples(self) -> ImageSamples:
+        """Images to estimate from; those that were read are kept."""
+        return self._images[1]
+
+    @functools.cached_property
+    def _images(self) -> tuple[ImageSource, ImageSamples]:
+        config = self.config
         metadata = tuple(file for file in self.files if file.table is Table.METADATA)
-        if self.config.image_urls:
-            return UrlSource(
-                UrlKind(self.config.image_urls), self.config.image_cache, fetch_settings(self.config), metadata
-            )
-        if self.config.url_folders:
-            return UrlFolders(self.config.url_folders, self.config.split, self.config.max_image_bytes, metadata)
-        if self.config.archives:
-            return ArchiveSource(self._archives(Listing.IMAGE_FILES), self.config.max_image_bytes)
-        return PatternSource(self.config.images, self.config.split, self.config.max_image_bytes)
+        if config.image_urls:
+            kind = UrlKind(config.image_urls)
+            return UrlSource(kind, config.image_cache, fetch_settings(config)), UrlSamples(kind, metadata)
+        if config.url_folders:
+            folders = UrlFolders(config.url_folders, config.split, config.max_image_bytes)
+            return folders, FolderSamples(folders, metadata)
+        if config.archives:
+            archives = ArchiveSource(self._archives(Listing.IMAGE_FILES), config.max_image_bytes)
+            return archives, ArchiveSamples(archives)
+        files = PatternSource(config.images, config.split, config.max_image_bytes)
+        return files, FileSamples(files)
 
     @property
     def masks(self) -> MaskSource | None:
@@ -141,7 +155,7 @@ class ConvertPlan:
         """Returns the job of the ranges; `finished_shards` take no rows any more."""
         mids = set(self.classes.listed)
         kept_codes = np.array([mid in mids for mid in self.classes.vocabulary.mids], bool)
-        texts = self.source.texts
+        texts = self.source.text_columns
         if ExtraKeys.ATTRIBUTION in self.config.extra_keys or self.config.attribution_csv:
             texts |= frozenset(ATTRIBUTION.values())
         if self.config.rotation == "apply" or ExtraKeys.ROTATION in self.config.extra_keys:

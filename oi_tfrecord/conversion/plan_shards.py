@@ -15,7 +15,7 @@ from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.sharding import choose_num_shards
-from oi_tfrecord.sources.protocol import ImageSource
+from oi_tfrecord.sources.samples import ImageSamples
 
 _SAMPLED_IMAGES = 256
 
@@ -88,7 +88,7 @@ def plan_shards(
     ranges: RangeJob,
     driver: Table,
     select: str,
-    source: ImageSource,
+    samples: ImageSamples,
     options: ImageOptions,
     max_images: int = 0,
 ) -> ShardPlan:
@@ -99,7 +99,7 @@ def plan_shards(
     Args:
         ranges: the CSV files, and what is left out of them.
         driver, select: as in `join_shard`.
-        source: where images come from.
+        samples: images to estimate from.
         options: how they are encoded.
         max_images: bound on the number of images; 0 is none.
     """
@@ -123,11 +123,11 @@ def plan_shards(
         images = min(images, max_images)
     chosen = [format_id(image_id) for image_id in ids[np.argsort(hash_ids(ids))][:_SAMPLED_IMAGES].tolist()]
     with concurrent.futures.ThreadPoolExecutor(16) as executor:
-        known = dict(zip(chosen, executor.map(source.size, chosen), strict=True))
+        known = dict(zip(chosen, executor.map(samples.size, chosen), strict=True))
     sizes = [size for size in known.values() if size is not None]
     found = len(sizes) / len(chosen) if chosen else 0.0
     file_bytes = sum(sizes) / len(sizes) if sizes else 0.0
-    image_bytes = file_bytes * _share_written(chosen, source, options)
+    image_bytes = file_bytes * _share_written(chosen, samples, options)
     return ShardPlan(
         num_shards=choose_num_shards(images * (found * image_bytes or UNSEEN_IMAGE_BYTES)),
         images=images,
@@ -140,12 +140,14 @@ def plan_shards(
     )
 
 
-def _share_written(image_ids: Sequence[str], source: ImageSource, options: ImageOptions) -> float:
+def _share_written(image_ids: Sequence[str], samples: ImageSamples, options: ImageOptions) -> float:
     """Returns which share of its bytes an image keeps when it is written."""
     size = written = 0
     for image_id in image_ids[:TRIED_IMAGES]:
+        data = samples.read(image_id)
+        if data is None:
+            continue
         try:
-            data = source.sample(image_id)
             written += len(prepare(data, options).encoded)
         except ImageRejected:
             continue

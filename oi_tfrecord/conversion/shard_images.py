@@ -66,7 +66,7 @@ class ShardImages:
         self._rotations = facts.rotations.tolist()
         self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
         self._ids = joined.image_ids.tolist()
-        self._stored = source.of_shard(joined)
+        self._stored = source.open_shard(joined)
         self.masks = ShardMasks(masks, joined)
         self.has_record = np.zeros(len(self._ids), bool)
         self.rejects: list[Rejected] = []

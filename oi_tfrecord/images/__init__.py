@@ -1,1 +1,1 @@
-"""Image bytes: whether they are whole, plain JPEG, and how they become so; mask PNGs."""
+"""Image bytes: checked for whole, plain JPEGs, and re-encoded as such; PNGs of masks."""

@@ -1,12 +1,12 @@
-"""Checks the image of a record: is it what readers take, is it whole, has it the size that the record says."""
+"""Checks the image of a record: whether readers decode its format, whether it is whole, and its size."""
 
 import io
 import warnings
 
-from oi_tfrecord.images import jpeg_header as jpeg
+from oi_tfrecord.images.jpeg_header import JpegKind, is_cut_off, read_header, scan_fault
 
 READABLE = ("PNG", "BMP")
-"""Formats besides JPEG that the Object Detection API decodes to what it expects; a GIF becomes four-dimensional."""
+"""Formats besides JPEG that the Object Detection API decodes to three dimensions; it decodes a GIF to four."""
 
 
 def find_image_fault(data: bytes, *, plain: bool, decode: bool) -> tuple[str, tuple[int, int]]:
@@ -14,31 +14,31 @@ def find_image_fault(data: bytes, *, plain: bool, decode: bool) -> tuple[str, tu
 
     Args:
         data: the whole file.
-        plain: whether it must be a plain JPEG, as ours are; otherwise whatever readers decode will do.
+        plain: whether it must be a plain JPEG, as `convert` writes; otherwise any format that readers decode will do.
         decode: whether to decode it, rather than to read its header and look for its end.
 
     Returns:
-        What is wrong, or an empty string; and width and height in pixels, 0 where they are not known.
+        (fault or an empty string, (width, height) in pixels); sizes that are not known are 0.
     """
-    header = jpeg.read_header(data)
+    header = read_header(data)
     if header is None:
         if plain or not data:
             return f"not a JPEG, first bytes {data[:16]!r}", (0, 0)
         return _open(data, decode)
     size = header.width, header.height
-    if header.kind in (jpeg.JpegKind.BROKEN, jpeg.JpegKind.CUT_OFF):
+    if header.kind in (JpegKind.BROKEN, JpegKind.CUT_OFF):
         return header.note, size
-    if plain and header.kind is jpeg.JpegKind.SPECIAL:
+    if plain and header.kind is JpegKind.SPECIAL:
         return f"not a plain JPEG: {header.note}", size
-    if jpeg.is_cut_off(data, header):
+    if is_cut_off(data, header):
         return "no end-of-image marker", size
     if not header.width * header.height:
         return f"the header gives the size {header.width}x{header.height}", size
     if not decode:
         return "", size
-    # TensorFlow's decoder goes on to the end of the image, Pillow's stops at its last row.
+    # TensorFlow's decoder reads to the end of the image, Pillow's stops at its last row.
     fault, decoded = _open(data, decode)
-    return fault or jpeg.scan_fault(data, header), decoded
+    return fault or scan_fault(data, header), decoded
 
 
 def _open(data: bytes, decode: bool) -> tuple[str, tuple[int, int]]:
@@ -53,7 +53,7 @@ def _open(data: bytes, decode: bool) -> tuple[str, tuple[int, int]]:
     except MemoryError:
         raise
     except Exception as error:
-        # Pillow's readers raise whatever the damaged bytes lead them to.
+        # Pillow's readers raise exceptions of many classes for damaged bytes.
         return f"does not {'decode' if decode else 'open'}: {error or type(error).__name__}", (0, 0)
     if picture.format not in ("JPEG", "MPO", *READABLE):
         return f"{picture.format} is not read by the Object Detection API", picture.size

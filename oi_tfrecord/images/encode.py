@@ -1,4 +1,4 @@
-"""Decoded pictures made into the JPEG to store: scaled down, turned, flattened, encoded."""
+"""Makes the JPEG to store from a decoded picture: scaled down, turned, flattened, encoded."""
 
 import io
 import math
@@ -17,8 +17,8 @@ def encode(
 
     Args:
         picture: decoded, in any of Pillow's modes.
-        size: (width, height) in pixels to scale to, before it is turned.
-        degrees: 0, 90, 180 or 270, to turn it by, counter-clockwise.
+        size: (width, height) in pixels to scale to, before the turn.
+        degrees: 0, 90, 180 or 270, counter-clockwise.
         quality: of the JPEG, 1 to 100.
         chroma: its subsampling.
 
@@ -28,7 +28,7 @@ def encode(
     from PIL import Image
 
     transparent = "transparency" in picture.info
-    # Palettes and bits cannot be mixed; where samples can, the small picture is the cheaper one to flatten.
+    # Pixels of palettes and bits cannot be averaged. For other modes it is cheaper to scale before flattening.
     if picture.size != size and picture.mode in _SCALABLE and not transparent:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     flat = _flatten(picture)
@@ -38,7 +38,7 @@ def encode(
         # Pillow's angles are counter-clockwise, too.
         turns = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
         flat = flat.transpose(turns[degrees])
-    # Pillow writes a comment found here into the new file.
+    # Pillow would write a comment of the old file into the new one.
     flat.info = {}
     return _save(flat, quality, chroma), flat.width, flat.height
 
@@ -50,7 +50,7 @@ def _save(flat: "Image.Image", quality: int, chroma: str) -> bytes:
 
 
 def _flatten(picture: "Image.Image") -> "Image.Image":
-    """Converts any picture to 8-bit L or RGB: 16-bit samples keep their high byte, alpha lies on white."""
+    """Converts any picture to 8-bit L or RGB; 16-bit samples keep their high byte, alpha is drawn on white."""
     from PIL import Image
 
     if picture.mode.startswith("I"):
@@ -66,13 +66,14 @@ def fit_size(width: int, height: int, max_side: int = 0, pixel_budget: int = 0) 
     """Returns the size to scale an image down to, its shape kept as well as whole pixels allow.
 
     Args:
-        width, height: of the image in pixels, at least 1.
-        max_side: bound on the longest side in pixels; 0 is none.
-        pixel_budget: bound on width times height; 0 is none.
+        width: of the image in pixels, at least 1.
+        height: of the image in pixels, at least 1.
+        max_side: bound on the longest side in pixels; 0 for none.
+        pixel_budget: bound on width times height; 0 for none.
 
     Returns:
         (width, height) in pixels, at least 1, within both bounds and never larger than the image;
-        the image's own size when that is within them. Integers only, so the same on every machine.
+        the image's own size if that is within them. The arithmetic is of integers, so machines agree.
     """
     if max_side and max(width, height) > max_side:
         longest = max(width, height)

@@ -1,7 +1,7 @@
-"""The header of a JPEG, read without decoding it: is it plain, how large is it, is it whole.
+"""The header of a JPEG, read without decoding the image: its kind, its size, whether it is whole.
 
-The markers are those of ITU-T T.81 (ISO/IEC 10918-1), annex B. The reader walks them as
-libjpeg does, from offset to offset inside the bytes it is given, and copies nothing.
+The markers are those of ITU-T T.81 (ISO/IEC 10918-1), annex B. The reader walks from marker to marker as libjpeg
+does, and copies nothing.
 """
 
 import enum
@@ -9,11 +9,11 @@ import re
 import struct
 from typing import NamedTuple
 
-from oi_tfrecord.images.jpeg_segments import CHECKED, segment_fault
+from oi_tfrecord.images.jpeg_segments import FAULT_OF
 
 MAX_MARKERS = 10_000
-"""Markers looked at before the image data. Real files have tens; a decoder handed millions of
-empty segments would keep each of them in memory."""
+"""Markers looked at before the image data. Real files have tens; a decoder would keep each of millions of empty
+segments in memory."""
 
 MAX_SIDE = 65_500
 """Largest width or height libjpeg decodes or writes (JPEG_MAX_DIMENSION in jmorecfg.h)."""
@@ -28,7 +28,7 @@ def _roles() -> tuple[int, ...]:
     for marker in range(0xC0, 0xD0):
         if marker not in (0xC4, 0xC8, 0xCC):
             roles[marker] = _FRAME
-    for marker in CHECKED:
+    for marker in FAULT_OF:
         roles[marker] = _CHECKED
     roles[0xDA] = _SCAN
     return tuple(roles)
@@ -37,15 +37,19 @@ def _roles() -> tuple[int, ...]:
 _ROLES = _roles()
 
 SEGMENT_MARKERS = frozenset(code for code, role in enumerate(_ROLES) if role != _ODD)
-"""Second bytes of the markers that a length follows in a header; others stand alone, or are odd."""
+"""Second bytes of the markers that a length follows in a header; other markers stand alone, or are odd."""
 
 _FRAME_FIELDS = struct.Struct(">BHHB")
+"""Bits per sample, height, width, components."""
 
-# Vertical and horizontal sampling of luma when both chroma components are 1x1, the only
-# layouts that every decoder takes; at most ten blocks fit in one coded unit (T.81, B.2.3).
+_PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
+
+# Vertical and horizontal sampling of luma for which every decoder works, both chroma components being 1x1; at most ten
+# blocks fit in one coded unit (T.81, B.2.3).
 _USUAL_SAMPLING = frozenset((0x11, 0x12, 0x21, 0x22, 0x14, 0x41, 0x24, 0x42))
 
-_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""A marker in image data, other than a restart marker (T.81, B.1.1.5)."""
 
 # Tables, miscellaneous segments, the next scan header and the number of lines (T.81, B.2.1).
 _BETWEEN_SCANS = frozenset((0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)))
@@ -60,31 +64,31 @@ _CUT_OFF_FAULTS = (_NO_END, _PAST_END, _ANOTHER_START)
 
 
 class JpegKind(enum.Enum):
-    """What the header promises."""
+    """How a JPEG can be used, as far as its header shows."""
 
     PLAIN = "plain"
     """Baseline, extended or progressive Huffman, 8 bits, grayscale or three components, one picture."""
     SPECIAL = "special"
     """A well-formed JPEG of another sort: CMYK, several pictures, 12 bits, arithmetic, lossless."""
     UNSURE = "unsure"
-    """Oddities that some decoders survive; only a decode tells."""
+    """With oddities that some decoders accept; only decoding the image shows whether it is good."""
     CUT_OFF = "cut off"
     """The bytes end before the image data starts."""
     BROKEN = "broken"
-    """No image data within `MAX_MARKERS` markers; do not hand it to a decoder."""
+    """Without image data within `MAX_MARKERS` markers; do not decode such a file."""
 
 
 class JpegHeader(NamedTuple):
-    """What stands before the image data.
+    """What a JPEG says before its image data.
 
-    Args:
-        kind: see `JpegKind`; a header both special and unsure is special.
-        width: pixels as stored, not turned by EXIF; 0 where no frame header was seen.
-        height: pixels as stored; 0 also where the file leaves it to a DNL marker.
-        components: 1 gray, 3 YCbCr or RGB, 4 CMYK or YCCK; 0 where no frame header was seen.
-        progressive: the frame is progressive.
-        multi_picture: an APP2 segment of the CIPA Multi-Picture Format (DC-007) is present.
-        scan_start: offset of the first byte of image data; 0 where there is none.
+    Attributes:
+        kind: a header both special and unsure is special.
+        width: pixels as stored, not turned by EXIF; 0 without a frame header.
+        height: pixels as stored; 0 without a frame header, or if a DNL marker gives it.
+        components: 1 gray, 3 YCbCr or RGB, 4 CMYK or YCCK; 0 without a frame header.
+        progressive: whether the frame is progressive.
+        multi_picture: whether there is an APP2 segment of the CIPA Multi-Picture Format (DC-007).
+        scan_start: offset of the first byte of image data; 0 if there is none.
         note: why the kind is not plain; empty for a plain one.
     """
 
@@ -105,71 +109,92 @@ def read_header(data: bytes) -> JpegHeader | None:
         data: the whole file.
 
     Returns:
-        The header, or None when the bytes are not those of a JPEG. Never raises on any bytes.
+        The header, or None if the bytes are not those of a JPEG. Never raises on any bytes.
     """
     if not data.startswith(b"\xff\xd8\xff") and data != b"\xff\xd8":
         return None
-    position = 2
-    width = height = components = marker = 0
-    multi_picture = False
-    special = odd = ""
     try:
-        for _ in range(MAX_MARKERS):
-            if data[position] != 0xFF:
-                odd = odd or f"bytes between markers at offset {position}"
-                position = data.find(b"\xff", position)
-                if position < 0:
-                    raise IndexError
-            code = data[position + 1]
-            role = _ROLES[code]
-            if role == _ODD:
-                if code == 0xFF:
-                    position += 1
-                    continue
-                odd = odd or f"marker FF{code:02X} in the header at offset {position}"
-                position += 2
-                continue
-            length = data[position + 2] << 8 | data[position + 3]
-            if role == _CHECKED:
-                multi_picture = multi_picture or (code == 0xE2 and data.startswith(b"MPF\0", position + 4))
-                odd = odd or segment_fault(data, code, position + 4, position + 2 + length)
-            elif role == _FRAME:
-                if components:
-                    odd = odd or "two frame headers"
-                marker = code
-                precision, height, width, components = _FRAME_FIELDS.unpack_from(data, position + 4)
-                special = special or _special_frame(marker, precision, components)
-                odd = odd or _odd_frame(data, position, length, width, height, components)
-            elif role == _SCAN:
-                break
-            if length < 2:
-                odd = odd or f"segment length {length} at offset {position}"
-                length = 2
-            position += 2 + length
-        else:
-            return _without_scan(JpegKind.BROKEN, f"no image data within {MAX_MARKERS} markers")
-        scan_start = position + 2 + length
-        if length != 6 + 2 * data[position + 4]:
-            odd = odd or "the scan header has a wrong length"
+        return _walk_segments(data)
     except (IndexError, struct.error):
         return _without_scan(JpegKind.CUT_OFF, "the file ends inside the header")
+
+
+def _walk_segments(data: bytes) -> JpegHeader:
+    """Walks the segments from the start of the image to its first scan.
+
+    Raises:
+        IndexError, struct.error: if the file ends before the scan header.
+    """
+    position = 2
+    frame: tuple[int, ...] = ()
+    multi_picture = False
+    special = odd = ""
+    for _ in range(MAX_MARKERS):
+        if data[position] != 0xFF:
+            odd = odd or f"bytes between markers at offset {position}"
+            position = _next_marker(data, position)
+        code = data[position + 1]
+        role = _ROLES[code]
+        if role == _ODD:
+            if code == 0xFF:
+                # A fill byte before the marker.
+                position += 1
+                continue
+            odd = odd or f"marker FF{code:02X} in the header at offset {position}"
+            position += 2
+            continue
+        length = data[position + 2] << 8 | data[position + 3]
+        if role == _CHECKED:
+            multi_picture = multi_picture or (code == 0xE2 and data.startswith(b"MPF\0", position + 4))
+            odd = odd or FAULT_OF[code](data, position + 4, position + 2 + length)
+        elif role == _FRAME:
+            odd = odd or ("two frame headers" if frame else "")
+            frame = (code, *_FRAME_FIELDS.unpack_from(data, position + 4))
+            special = special or _special_frame(frame)
+            odd = odd or _odd_frame(data, position, length, frame)
+        elif role == _SCAN:
+            return _header_at_scan(data, position, length, frame, multi_picture, special, odd)
+        if length < 2:
+            odd = odd or f"segment length {length} at offset {position}"
+            length = 2
+        position += 2 + length
+    return _without_scan(JpegKind.BROKEN, f"no image data within {MAX_MARKERS} markers")
+
+
+def _next_marker(data: bytes, position: int) -> int:
+    found = data.find(b"\xff", position)
+    if found < 0:
+        raise IndexError(position)
+    return found
+
+
+def _header_at_scan(
+    data: bytes, position: int, length: int, frame: tuple[int, ...], multi_picture: bool, special: str, odd: str
+) -> JpegHeader:
+    """Returns the header, given where its scan header lies and what the segments before it say."""
+    scan_start = position + 2 + length
+    if length != 6 + 2 * data[position + 4]:
+        odd = odd or "the scan header has a wrong length"
     if scan_start > len(data):
         return _without_scan(JpegKind.CUT_OFF, "the file ends inside the scan header")
-    if not components:
+    if not frame:
         odd = odd or "no frame header before the image data"
     if multi_picture:
         special = special or "several pictures in one file (MPF)"
+    marker, _, height, width, components = frame or (0, 0, 0, 0, 0)
     kind = JpegKind.SPECIAL if special else JpegKind.UNSURE if odd else JpegKind.PLAIN
-    progressive = marker in (0xC2, 0xC6, 0xCA, 0xCE)
-    return JpegHeader(kind, width, height, components, progressive, multi_picture, scan_start, special or odd)
+    return JpegHeader(
+        kind, width, height, components, marker in _PROGRESSIVE, multi_picture, scan_start, special or odd
+    )
 
 
 def _without_scan(kind: JpegKind, note: str) -> JpegHeader:
     return JpegHeader(kind, 0, 0, 0, False, False, 0, note)
 
 
-def _special_frame(marker: int, precision: int, components: int) -> str:
+def _special_frame(frame: tuple[int, ...]) -> str:
     """Returns why a frame header (T.81, B.2.2) is not of a plain JPEG, or an empty string."""
+    marker, precision, _, _, components = frame
     if marker > 0xC2:
         return f"coding process SOF{marker - 0xC0} (lossless, hierarchical or arithmetic)"
     if precision != 8:
@@ -179,8 +204,9 @@ def _special_frame(marker: int, precision: int, components: int) -> str:
     return ""
 
 
-def _odd_frame(data: bytes, position: int, length: int, width: int, height: int, components: int) -> str:
+def _odd_frame(data: bytes, position: int, length: int, frame: tuple[int, ...]) -> str:
     """Returns what in a frame header (T.81, B.2.2) decoders disagree on, or an empty string."""
+    _, _, height, width, components = frame
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         return f"size {width}x{height}"
     if length != 8 + 3 * components:
@@ -193,19 +219,18 @@ def _odd_frame(data: bytes, position: int, length: int, width: int, height: int,
 
 
 def is_cut_off(data: bytes, header: JpegHeader) -> bool:
-    """Tells whether a JPEG ends before its end-of-image marker, without decoding it.
+    """Returns whether a JPEG ends before its end-of-image marker, without decoding it.
 
-    Inside image data a byte FF is always followed by 00 or a restart marker (T.81, B.1.1.5),
-    so FFD9 cannot be part of it. A file that closes with the marker is taken as whole, the
-    common case at a glance (`scan_fault` looks inside); in one with more bytes after it the
-    markers are walked, so that those of another file appended to a cut-off one do not count.
+    Inside image data a byte FF is always followed by 00 or a restart marker (T.81, B.1.1.5), so FFD9 cannot be part
+    of the data. A file that ends with the marker counts as whole; `scan_fault` looks inside. If more bytes follow the
+    marker, the markers are walked, so that the end of another file behind a cut-off one does not count.
 
     Args:
         data: the whole file.
         header: what `read_header` returned for these bytes.
 
     Returns:
-        True when the end-of-image marker is missing.
+        Whether the end-of-image marker is missing.
     """
     if not header.scan_start:
         return True
@@ -218,18 +243,18 @@ def is_cut_off(data: bytes, header: JpegHeader) -> bool:
 def scan_fault(data: bytes, header: JpegHeader) -> str:
     """Walks the markers from the image data to the end of the image, over every scan.
 
-    Pillow stops at the last row; decoders that go on to the end of the image, as TensorFlow's
-    does, refuse what is found here.
+    Pillow stops at the last row. Decoders that read to the end of the image, as TensorFlow's does, refuse a file with
+    a fault that this function returns.
 
     Args:
         data: the whole file.
         header: what `read_header` returned for these bytes, with a `scan_start`.
 
     Returns:
-        What is wrong, or an empty string.
+        The fault, or an empty string.
     """
     position = header.scan_start
-    while found := _MARKER_IN_SCAN.search(data, position):
+    while found := MARKER_IN_SCAN.search(data, position):
         position = found.end()
         marker = data[position - 1]
         if marker == 0xD9:

@@ -1,14 +1,12 @@
-"""Takes the metadata out of a JPEG without decoding it.
+"""Removes the metadata of a JPEG without decoding the image.
 
-Gone are EXIF, XMP, IPTC, ICC profiles and any other application segment, comments, the thumbnail within
-a JFIF segment, fill bytes, and what follows the end of the image. What decoding needs stays: the JFIF segment and
-Adobe's APP14, from which libjpeg takes the colour space (jdapimin.c, `default_decompress_parms`).
+EXIF, XMP, IPTC, ICC profiles and all other application segments, comments, the thumbnail in a JFIF segment, fill
+bytes and all bytes behind the end of the image are removed. The segments that decoding needs stay: JFIF and Adobe's
+APP14, from which libjpeg takes the colour space (jdapimin.c, `default_decompress_parms`).
 Sources: ITU-T T.81, annex B; JFIF 1.02 (ITU-T T.871), section 10.1.
 """
 
-import re
-
-from oi_tfrecord.images.jpeg_header import SEGMENT_MARKERS, JpegHeader
+from oi_tfrecord.images.jpeg_header import MARKER_IN_SCAN, SEGMENT_MARKERS, JpegHeader
 
 _COMMENT = 0xFE
 
@@ -20,8 +18,6 @@ _END = 0xD9
 
 _JFIF_LENGTH = 16
 
-_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-
 
 def strip_metadata(data: bytes, header: JpegHeader) -> bytes:
     """Returns a JPEG without its metadata; the image data is the same to the byte.
@@ -31,8 +27,8 @@ def strip_metadata(data: bytes, header: JpegHeader) -> bytes:
         header: what `read_header` returned for these bytes, with a `scan_start`.
 
     Returns:
-        The stripped file, or `data` itself if it holds no metadata. Of a plain JPEG the pixels are the
-        same; of an unsure one (`JpegKind.UNSURE`) only a decode tells.
+        The stripped file, or `data` itself if it holds no metadata. The pixels of a plain JPEG are the same; of an
+        unsure one (`JpegKind.UNSURE`) they may differ.
     """
     kept = [b"\xff\xd8"]
     position = 2
@@ -54,7 +50,7 @@ def _strip_scans(data: bytes, start: int) -> list[bytes]:
     """Returns the image data from `start` on, without the metadata between scans and after the end."""
     kept = []
     position = start
-    while found := _MARKER_IN_SCAN.search(data, position):
+    while found := MARKER_IN_SCAN.search(data, position):
         marker, code = found.start(), data[found.end() - 1]
         if code == _END:
             kept.append(data[start : marker + 2])
@@ -69,7 +65,7 @@ def _strip_scans(data: bytes, start: int) -> list[bytes]:
 
 
 def _kept(data: bytes, start: int, end: int) -> list[bytes]:
-    """Returns what stays of the segment from its marker at `start` to `end`."""
+    """Returns the bytes that stay of a segment, which reaches from its marker at `start` to `end`."""
     code = data[start + 1]
     if code == _JFIF and data.startswith(b"JFIF\0", start + 4) and end - start >= _JFIF_LENGTH + 2:
         # Marker, length, identifier, version and density; then a thumbnail of no pixels.

@@ -1,78 +1,78 @@
 """Faults inside the segments of a JPEG's header, which one decoder or another refuses.
 
-The tables are those of ITU-T T.81, sections B.2.4.1 and B.2.4.2, held to what libjpeg accepts (jdmarker.c). The
-application segments are held to what Pillow's reader needs to open a file (PIL/JpegImagePlugin.py).
+Each function takes the whole file and the byte range of a segment's contents, after its length, within the data. It
+returns the fault, or an empty string. The tables are checked by ITU-T T.81, sections B.2.4.1 and B.2.4.2, and by what
+libjpeg accepts (jdmarker.c); the application segments by what Pillow's reader needs to open a file
+(PIL/JpegImagePlugin.py).
 """
 
-_DQT, _DHT = 0xDB, 0xC4
-
-_APP0, _APP2, _APP13, _APP14 = 0xE0, 0xE2, 0xED, 0xEE
+from collections.abc import Callable, Mapping
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
 
 _RESOURCE = b"8BIM"
 
-CHECKED = frozenset((_DQT, _DHT, _APP0, _APP2, _APP13, _APP14))
-"""Second bytes of the markers of the segments that `segment_fault` looks into."""
 
-
-def segment_fault(data: bytes, marker: int, start: int, end: int) -> str:
-    """Tells what is wrong inside a segment.
-
-    Args:
-        data: the whole file.
-        marker: second byte of the segment's marker; one of CHECKED.
-        start, end: byte range of the segment's contents, after its length, within the data.
-
-    Returns:
-        The fault, or an empty string.
-    """
-    if marker == _DQT:
-        return "" if _has_whole_quantization_tables(data, start, end) else "damaged quantization table"
-    if marker == _DHT:
-        return "" if _has_whole_huffman_tables(data, start, end) else "damaged Huffman table"
-    if _is_short_application(data, marker, start, end):
-        return f"the segment APP{marker - _APP0} is too short"
-    return ""
-
-
-def _has_whole_quantization_tables(data: bytes, start: int, end: int) -> bool:
+def quantization_fault(data: bytes, start: int, end: int) -> str:
+    """Checks the tables of a DQT segment."""
     while start < end:
         if data[start] & 15 > 3:
-            return False
+            break
         start += 129 if data[start] > 15 else 65
-    return start == end
+    return "" if start == end else "damaged quantization table"
 
 
-def _has_whole_huffman_tables(data: bytes, start: int, end: int) -> bool:
+def huffman_fault(data: bytes, start: int, end: int) -> str:
+    """Checks the tables of a DHT segment."""
     while start + 17 <= end:
         values = sum(data[start + 1 : start + 17])
         if data[start] & 0xEF > 3 or values > 256:
-            return False
+            break
         start += 17 + values
-    return start == end
+    return "" if start == end else "damaged Huffman table"
 
 
-def _is_short_application(data: bytes, marker: int, start: int, end: int) -> bool:
-    length = end - start
-    if marker == _APP0:
-        return length < 7 and data.startswith(b"JFIF", start, end)
-    if marker == _APP2:
-        return length < 14 and data.startswith(b"ICC_PROFILE\0", start, end)
-    if marker == _APP14:
-        return length < 7 and data.startswith(b"Adobe", start, end)
+def jfif_fault(data: bytes, start: int, end: int) -> str:
+    """Checks an APP0 segment."""
+    return "the segment APP0 is too short" if end - start < 7 and data.startswith(b"JFIF", start, end) else ""
+
+
+def icc_fault(data: bytes, start: int, end: int) -> str:
+    """Checks an APP2 segment."""
+    return "the segment APP2 is too short" if end - start < 14 and data.startswith(b"ICC_PROFILE\0", start, end) else ""
+
+
+def photoshop_fault(data: bytes, start: int, end: int) -> str:
+    """Checks the resources of an APP13 segment."""
+    too_short = "the segment APP13 is too short"
     if not data.startswith(_PHOTOSHOP, start, end):
-        return False
+        return ""
     at = start + len(_PHOTOSHOP)
     while data.startswith(_RESOURCE, at, end):
         name = at + len(_RESOURCE) + 2
         if name >= end:
-            return name == end
-        # The name's length and the name are padded to even bytes of the segment, as are a resource's data.
+            return too_short if name == end else ""
+        # The name with its length, and the data, are padded to an even number of bytes from the segment's start.
         size = name + 1 + data[name]
         size += (size - start) & 1
         if size + 4 > end:
-            return False
+            return ""
         at = size + 4 + int.from_bytes(data[size : size + 4], "big")
         at += (at - start) & 1
-    return False
+    return ""
+
+
+def adobe_fault(data: bytes, start: int, end: int) -> str:
+    """Checks an APP14 segment."""
+    return "the segment APP14 is too short" if end - start < 7 and data.startswith(b"Adobe", start, end) else ""
+
+
+FAULT_OF: Mapping[int, Callable[[bytes, int, int], str]] = {
+    0xDB: quantization_fault,
+    0xC4: huffman_fault,
+    0xE0: jfif_fault,
+    0xE2: icc_fault,
+    0xED: photoshop_fault,
+    0xEE: adobe_fault,
+}
+"""The function for each segment that is checked, by the second byte of its marker."""

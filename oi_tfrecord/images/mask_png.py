@@ -1,4 +1,4 @@
-"""Makes the PNG of a segmentation mask fit for a record: of the image's size, 1 within the object, 0 elsewhere.
+"""Makes the PNG of a segmentation mask for a record: of the image's size, 1 within the object, 0 elsewhere.
 
 The Object Detection API takes every value above 0 for the object (data_decoders/tf_example_decoder.py,
 `_decode_png_instance_masks`), but Model Garden takes the values as they are (official/vision/dataloaders/
@@ -27,12 +27,12 @@ _PALETTE = [0, 0, 0, 1, 1, 1]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageMasks:
-    """The masks of the boxes of an image that are written.
+    """The masks of an image that are written.
 
     Attributes:
-        boxes: places, ascending, of these boxes among those of the image.
+        boxes: indices, ascending, of the boxes with a mask among the boxes of the image.
         encoded: the PNG of each.
-        weights: 1.0 for a mask, 0.0 for one that only stands for there being none; None if all are masks.
+        weights: 1.0 for a mask, 0.0 for an empty one in place of a missing mask; None if none is missing.
     """
 
     boxes: tuple[int, ...]
@@ -44,17 +44,15 @@ def prepare_mask(png: bytes, width: int, height: int, angle: int = 0, max_pixels
     """Makes the mask of a box for a record. Safe to call from several threads.
 
     Args:
-        png: the published file; where it is not 0 (alpha aside), the object is.
+        png: the published file; pixels that are not 0 (apart from alpha) belong to the object.
         width: of the image in the record, in pixels.
         height: of the image in the record, in pixels.
-        angle: by which the image was turned counter-clockwise: 0, 90, 180 or 270 degrees. Width and height are
-            those after the turn.
+        angle: turn of the image, 0, 90, 180 or 270 degrees counter-clockwise; width and height are those after it.
         max_pixels: largest width times height accepted, checked before anything is decoded.
 
     Returns:
-        PNG of `width` times `height` pixels with one bit each and a palette of the values 0 and 1. If it had
-        another size, each pixel is that of the file in which its middle lies. The same bytes and Pillow build give
-        the same result.
+        PNG of `width` times `height` pixels with one bit each and a palette of the values 0 and 1. A mask of another
+        size is resampled to the nearest pixel. The same bytes and Pillow build give the same result.
 
     Raises:
         ImageRejected: the bytes are no PNG, too large, cut off or broken.
@@ -63,7 +61,7 @@ def prepare_mask(png: bytes, width: int, height: int, angle: int = 0, max_pixels
 
     mask = _decode(png, max_pixels)
     if mask.mode not in ("1", "L", "I", "I;16", "I;16B"):
-        # Of colours, any channel may tell the object.
+        # Any channel of a coloured pixel may show the object.
         red, green, blue = mask.convert("RGB").split()
         mask = functools.reduce(_lighter, (green, blue), red)
     elif mask.mode.startswith("I"):
@@ -79,7 +77,7 @@ def prepare_mask(png: bytes, width: int, height: int, angle: int = 0, max_pixels
 
 @functools.lru_cache(64)
 def empty_mask(width: int, height: int) -> bytes:
-    """Returns a mask of `width` times `height` pixels without an object, as `prepare_mask` makes it."""
+    """Returns a mask without an object in the format of `prepare_mask`; width and height are in pixels."""
     from PIL import Image
 
     return _encode(Image.new("L", (width, height)))
@@ -88,7 +86,7 @@ def empty_mask(width: int, height: int) -> bytes:
 def _sample(mask: "Image.Image", width: int, height: int) -> "Image.Image":
     from PIL import Image
 
-    # Pillow adds up a rounded step from pixel to pixel, which is off where a middle lies between two pixels.
+    # Pillow adds up a rounded step, which picks another pixel where the middle lies between two pixels.
     rows = (2 * np.arange(height) + 1) * mask.height // (2 * height)
     columns = (2 * np.arange(width) + 1) * mask.width // (2 * width)
     return Image.fromarray(np.asarray(mask)[rows].take(columns, axis=1))
@@ -108,7 +106,7 @@ def _decode(png: bytes, max_pixels: int) -> "Image.Image":
     if not png.startswith(_SIGNATURE):
         raise ImageRejected(Reject.NOT_AN_IMAGE, f"is no PNG, first bytes {png[:16]!r}")
     try:
-        # Called directly, as `Image.open` warns of large images through process-wide state.
+        # The reader is called directly, as `Image.open` warns about large images through process-wide state.
         mask = PngImagePlugin.PngImageFile(io.BytesIO(png))
         if mask.width * mask.height > max_pixels:
             detail = f"{mask.width}x{mask.height} pixels, more than {max_pixels}"
@@ -116,7 +114,7 @@ def _decode(png: bytes, max_pixels: int) -> "Image.Image":
         mask.load()
     except (ImageRejected, ImportError, MemoryError):
         raise
-    # Pillow's readers raise whatever their parsing runs into.
+    # Pillow's readers raise exceptions of many classes for damaged bytes.
     except Exception as error:
         reason = Reject.IMAGE_CUT_OFF if png.rfind(b"IEND") < 0 else Reject.IMAGE_BROKEN
         raise ImageRejected(reason, f"PNG: {error or type(error).__name__}") from error
@@ -124,8 +122,8 @@ def _decode(png: bytes, max_pixels: int) -> "Image.Image":
 
 
 def _encode(mask: "Image.Image") -> bytes:
-    # With a palette of 0 and 1, Pillow stores a bit per pixel: a third of the time and two thirds of the bytes of a
-    # grayscale PNG, and whether a reader takes indices or colours, it gets the same numbers.
+    # With a palette of 0 and 1, Pillow stores a bit per pixel, in a third of the time and two thirds of the bytes of a
+    # grayscale PNG. Readers of indices and readers of colours get the same numbers.
     mask.putpalette(_PALETTE)
     buffer = io.BytesIO()
     mask.save(buffer, "PNG")

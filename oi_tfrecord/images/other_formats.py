@@ -1,8 +1,9 @@
-"""The image formats other than plain JPEG: told by their first bytes, with the size they declare, and decoded.
+"""The image formats besides JPEG: recognised by their first bytes, with their declared size and Pillow's readers.
 
-What is neither is described for the list of rejects.
+Bytes that are no image are described for the list of rejects.
 """
 
+import codecs
 import functools
 import io
 from collections.abc import Callable
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 _DIB_HEADER_SIZES = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
 
-# What servers and archives hand out under an image's name, or images that are not read here.
+# Files that servers and archives give under the name of an image, and image formats that are not read.
 _KNOWN_STARTS: tuple[tuple[bytes, str], ...] = (
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
@@ -37,7 +38,7 @@ _MARKUP: tuple[tuple[bytes, str], ...] = (
 
 
 def other_format(data: bytes) -> str | None:
-    """Returns Pillow's name of a format other than JPEG that is re-encoded, by its first bytes."""
+    """Returns Pillow's name of the format, by the first bytes; None if it is not one that is re-encoded."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if data.startswith((b"GIF87a", b"GIF89a")):
@@ -50,12 +51,12 @@ def other_format(data: bytes) -> str | None:
 
 
 def declared_size(data: bytes, source_format: str) -> tuple[int, int]:
-    """Reads the size of a GIF (with its first picture) or WebP, for whose pixels Pillow takes memory on opening.
+    """Reads the size of a GIF with its first picture, or of a WebP: Pillow allocates their pixels on opening.
 
     Source: GIF89a specification, sections 18 to 26; RFC 9649, sections 2.5 to 2.7.
 
     Returns:
-        Width and height in pixels; (0, 0) for other formats and for what cannot be read.
+        (width, height) in pixels; (0, 0) for other formats and for a size that cannot be read.
     """
 
     def little(start: int, count: int = 2) -> int:
@@ -72,7 +73,7 @@ def declared_size(data: bytes, source_format: str) -> tuple[int, int]:
         return 0, 0
     flags = little(10, 1)
     position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    # Bytes that start no block are passed over, as Pillow does.
+    # Bytes that start no block are skipped, as Pillow does.
     while (start := data[position : position + 1]) not in (b",", b";", b""):
         position += 1
         if start == b"!":
@@ -90,15 +91,16 @@ def declared_size(data: bytes, source_format: str) -> tuple[int, int]:
 def readers() -> dict[str, Callable[[io.BytesIO], "ImageFile.ImageFile"]]:
     """Returns Pillow's readers, imported only when an image needs one.
 
-    They are called directly: `Image.open` warns of large images through process-wide state,
-    and the limit here is `max_pixels`.
+    They are called directly, as `Image.open` warns about large images through process-wide state; the limit here is
+    `max_pixels`.
     """
     from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
     class Jpeg(JpegImagePlugin.JpegImageFile):
-        """A JPEG whose EXIF is not read: it is not used, and broken EXIF only causes warnings."""
+        """A JPEG whose EXIF is not read: EXIF is not used, and broken EXIF causes warnings."""
 
         def getexif(self) -> Image.Exif:
+            """Returns empty EXIF."""
             return Image.Exif()
 
     return {
@@ -111,7 +113,7 @@ def readers() -> dict[str, Callable[[io.BytesIO], "ImageFile.ImageFile"]]:
 
 
 def ends_early(data: bytes, source_format: str) -> bool:
-    """Tells whether a file that does not decode is shorter than its format says."""
+    """Returns whether a file that does not decode is shorter than its format says."""
     if source_format == "PNG":
         return data.rfind(b"IEND") < 0
     if source_format == "GIF":
@@ -122,8 +124,8 @@ def ends_early(data: bytes, source_format: str) -> bool:
 
 
 def describe(data: bytes) -> str:
-    """Says what bytes that are not an image look like."""
-    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    """Returns what bytes that are not an image look like, for the list of rejects."""
+    start = data[:64].removeprefix(codecs.BOM_UTF8).lstrip()
     first = f"first bytes {data[:16]!r}"
     for prefix, name in _MARKUP:
         if start.lower().startswith(prefix):

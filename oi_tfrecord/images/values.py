@@ -1,4 +1,4 @@
-"""What preparing an image takes and gives: options, the prepared image, and the rejection."""
+"""The options of an image's preparation, the prepared image, and the rejection of an image."""
 
 import dataclasses
 from typing import Final, Literal, get_args
@@ -17,11 +17,11 @@ class ImageRejected(Exception):
     """An image that does not reach a record."""
 
     def __init__(self, reason: Reject, detail: str):
-        """Initializes the instance.
+        """Takes the reason apart from its detail, as rejects are counted by reason.
 
         Args:
-            reason: why, as counted.
-            detail: what was seen in this one.
+            reason: why the image is rejected.
+            detail: what is wrong with this image, for the list of rejects.
         """
         super().__init__(reason, detail)
         self.reason = reason
@@ -35,20 +35,20 @@ class ImageRejected(Exception):
 class ImageOptions:
     """How images are checked and encoded.
 
-    Args:
-        mode: `copy` reads the header of a plain JPEG and looks for its end; `verify` also decodes it;
-            `resize` scales down what is larger than `max_side` or `pixel_budget`, and copies the rest.
+    Attributes:
+        mode: `copy` reads the header of a plain JPEG and looks for its end; `verify` also decodes the image;
+            `resize` scales down an image that is larger than `max_side` or `pixel_budget`, and copies the rest.
         max_bytes: largest file accepted.
-        max_pixels: largest width times height accepted, checked before anything is decoded.
+        max_pixels: largest width times height accepted, checked before the image is decoded.
         quality: JPEG quality of re-encoded images, 1 to 100.
-        chroma: chroma subsampling of re-encoded images. The default is none (4:4:4): the source may
-            have had full chroma, and few images are re-encoded unless they are resized.
-        max_side: longest side of a resized image in pixels; 0 is no bound.
-        pixel_budget: largest width times height of a resized image; 0 is no bound.
+        chroma: chroma subsampling of re-encoded images. The default is none (4:4:4), as the source may have full
+            chroma, and few images are re-encoded unless they are resized.
+        max_side: longest side of a resized image in pixels; 0 for no bound.
+        pixel_budget: largest width times height of a resized image; 0 for no bound.
         strip_metadata: whether a copied JPEG loses its metadata (`jpeg_metadata`); a re-encoded one has none.
 
     Raises:
-        ConfigError: a value is not one of these.
+        ConfigError: if a value is not allowed.
     """
 
     mode: str = "copy"
@@ -76,15 +76,15 @@ class ImageOptions:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """An image ready to be put into a record.
+    """An image that is ready for a record.
 
-    Args:
-        encoded: a JPEG; the very object that came in when it was copied.
+    Attributes:
+        encoded: a JPEG; the very object that `prepare` was given if it was copied.
         width: pixels of `encoded`, as stored.
         height: pixels of `encoded`, as stored.
         sha256: hex digest of `encoded`, lower case.
-        action: what was done; `stripped` is a copy of all but the metadata.
-        source_format: what the input was: JPEG, MPO, PNG, GIF, WEBP or BMP.
+        action: how the JPEG was made; `stripped` is a copy of all but the metadata.
+        source_format: format of the input: JPEG, MPO, PNG, GIF, WEBP or BMP.
         resized: whether it was scaled down.
         turned: whether it was turned by the angle that the release gives.
     """

@@ -97,8 +97,8 @@ IMAGE_FILE_ROW = np.dtype(
     ]
 )
 """dtype of where an image or a mask is in an archive, whose number is that of the row's file: `stored` bytes from
-`offset` hold the `size` bytes of it in the way `storing` says (archive_index.Storing); `skip` and `bits`, and the
-text WINDOW (bytes) beside the row, say how to inflate it from the middle of a tar.gz (gzip_index.Extract)."""
+`offset` hold the `size` bytes of it in the way `storing` says (archive_format.Storing); `skip` and `bits`, and the
+text WINDOW (bytes) beside the row, say how to inflate it from the middle of a tar.gz (gzip_index.GzipPart)."""
 
 WINDOW = "window"
 

@@ -1,4 +1,4 @@
-"""What tar and zip archives hold and where: names, offsets and sizes, no image bytes."""
+"""Lists the members of tar and zip archives: names, offsets and sizes, no image bytes."""
 
 import dataclasses
 import enum
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 HEAD_BYTES = 512
-"""Bytes at the start of a file that tell what archive it is."""
+"""Bytes at the start of a file by which its kind is recognised."""
 
 LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 """Local file header of a zip (APPNOTE.TXT 4.3.7): signature, version, flags, method, time, date, CRC-32,
@@ -34,7 +34,7 @@ _UNREAD_KINDS = ((b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd",
 
 
 class ArchiveKind(enum.StrEnum):
-    """Archives that are read in place."""
+    """Kinds of archives that are read in place."""
 
     TAR = "tar"
     TAR_GZ = "tar.gz"
@@ -52,7 +52,7 @@ class Storing(enum.IntEnum):
 
 
 class ArchiveDamaged(Exception):
-    """The rest of an archive cannot be listed; what came before is good."""
+    """The rest of an archive cannot be listed; the members before it are good."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class Member:
         name: path within the archive.
         offset: of its first byte in the (unpacked) tar, or of its local header in the zip.
         size: bytes of the file.
-        stored: bytes that it takes in the archive.
-        storing: how they are to be read.
-        crc32: of the file, where the archive tells.
+        stored: bytes that the file takes in the archive.
+        storing: how these bytes are read.
+        crc32: of the file, 0 in a tar.
     """
 
     name: str
@@ -83,7 +83,7 @@ def find_kind(head: bytes) -> ArchiveKind:
         head: its first HEAD_BYTES bytes, or all if it has fewer.
 
     Raises:
-        ValueError: saying what the file is instead.
+        ValueError: naming the kind of the file if it is not read in place.
     """
     if head.startswith(b"\x1f\x8b"):
         return ArchiveKind.TAR_GZ
@@ -94,7 +94,7 @@ def find_kind(head: bytes) -> ArchiveKind:
             raise ValueError(f"is compressed with {name}, which gives no access to its middle")
     if not head:
         raise ValueError("is empty")
-    # A tar without any file starts with its end mark, zeros.
+    # A tar without any file starts with its end mark, which is zeros.
     if any(head):
         try:
             tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
@@ -104,25 +104,25 @@ def find_kind(head: bytes) -> ArchiveKind:
 
 
 def find_image_id(name: str) -> int | None:
-    """Returns the ImageID that a member's base name gives, None if it is no image name."""
+    """Returns the ImageID in a member's base name, None if that is not the name of an image."""
     found = _IMAGE_NAME.fullmatch(name.rpartition("/")[2])
     return int(found[1], 16) if found else None
 
 
 def find_mask_image(name: str) -> int | None:
-    """Returns the ImageID that a member's base name gives as that of a mask, None if it is no mask's name.
+    """Returns the ImageID in a member's base name, None if that is not the name of a mask.
 
-    Published masks are called `<ImageID>_<MID without slashes>_<BoxID>.png`.
+    Published masks are named `<ImageID>_<MID without slashes>_<BoxID>.png`.
     """
     found = _MASK_NAME.fullmatch(name.rpartition("/")[2])
     return int(found[1], 16) if found else None
 
 
 def list_tar(stream: BinaryIO) -> Iterator[Member]:
-    """Yields the files of a tar (ustar, GNU or PAX), one that the end of the tar cuts off included.
+    """Yields the files of a tar (ustar, GNU or PAX), a file that the end of the tar cuts off included.
 
     Args:
-        stream: the tar; it is only moved forward, but for the last 512 bytes.
+        stream: the tar; it is moved forward only, apart from the last 512 bytes.
 
     Raises:
         ArchiveDamaged: after the last good member, if no end mark follows it.
@@ -139,13 +139,13 @@ def list_tar(stream: BinaryIO) -> Iterator[Member]:
                 raise ArchiveDamaged(f"is cut off at byte {tar.offset:,} of the tar: {error}") from None
             if info is None:
                 break
-            # It would keep all members for access by name.
+            # TarFile would keep all members for access by name.
             tar.members = []  # type: ignore[attr-defined]
             if info.isreg() and info.sparse is None:
                 yield Member(info.name, info.offset_data, info.size, info.size, Storing.PLAIN)
             elif not info.isdir():
                 yield Member(info.name, info.offset_data, 0, 0, Storing.UNREADABLE)
-        # tarfile takes anything that is no header for the end.
+        # tarfile takes any bytes that are no header for the end.
         stream.seek(tar.offset)
         end = stream.read(tarfile.BLOCKSIZE)
         if any(end):
@@ -155,7 +155,10 @@ def list_tar(stream: BinaryIO) -> Iterator[Member]:
 
 
 def list_zip(stream: BinaryIO) -> Iterator[Member]:
-    """Yields the files of a zip, from its directory or, if that is cut off, from what precedes each file.
+    """Yields the files of a zip, from its directory or, if that is cut off, from the header before each file.
+
+    Args:
+        stream: the zip.
 
     Raises:
         ArchiveDamaged: after the last good member, if there is no directory.

@@ -1,4 +1,4 @@
-"""Archive listing."""
+"""Finds archives, and lists the images of one in a single pass."""
 
 import contextlib
 import io
@@ -21,19 +21,26 @@ from oi_tfrecord.sources.archive_format import (
     list_tar,
     list_zip,
 )
-from oi_tfrecord.sources.gzip_index import Extract, GzipIndexer, load_library
+from oi_tfrecord.sources.gzip_index import GzipIndexer, GzipPart, load_indexed_gzip
 from oi_tfrecord.storage.streams import ForwardStream
 
 _REMOTE_BUFFER = 8 << 20
 
 
-class Found(NamedTuple):
-    """An image in an archive; `extract` says how to inflate it where the archive itself is compressed."""
+class FoundImage(NamedTuple):
+    """An image, or a mask, in an archive.
+
+    Attributes:
+        image_id: its ImageID, or that of the mask's image.
+        number: number of the member, from 0.
+        member: where it lies.
+        part: how to inflate it, if the archive itself is compressed.
+    """
 
     image_id: int
     number: int
     member: Member
-    extract: Extract | None = None
+    part: GzipPart | None = None
 
 
 def open_archives(
@@ -42,10 +49,10 @@ def open_archives(
     """Finds archives and checks that they can be read in place.
 
     Args:
-        names: glob patterns with `{split}`; of an image that is in several archives, the first is taken.
+        names: glob patterns with `{split}`, in the order in which archives are looked into for an image.
         split: name for `{split}`.
-        listing: what is to be found in them.
-        field: of the configuration, for the error.
+        listing: whether the archives hold images or masks.
+        field: field of the configuration, for the error.
 
     Raises:
         ConfigError: if a pattern matches nothing, or a package is missing.
@@ -61,8 +68,8 @@ def open_archives(
     files = []
     for number, info in enumerate(found.values()):
         if read_kind(info.path) is ArchiveKind.TAR_GZ:
-            load_library()
-        # `InputFile` is typed for the tables of a release; to the plan an archive is an input like them.
+            load_indexed_gzip()
+        # `InputFile` is typed for the tables of a release; the plan handles an archive like one of them.
         table = cast(Table, listing)
         files.append(InputFile(table, number, info.path, info.size, info.modified, (), 0, 0))
     return files
@@ -72,7 +79,7 @@ def read_kind(path: str) -> ArchiveKind:
     """Returns the kind of the archive at `path`.
 
     Raises:
-        InputError: if it is none that is read in place.
+        InputError: if it is not of a kind that is read in place.
     """
     try:
         return find_kind(storage.read_range(path, 0, HEAD_BYTES))
@@ -85,17 +92,17 @@ class ArchiveListing:
     """The images of an archive, found in one pass.
 
     Attributes:
-        members: files seen so far, images or not.
+        members: number of files found so far, images or not.
         passed: bytes of the archive that were read or skipped.
-        damage: what is wrong with the archive, known at its end.
+        damage: the damage at the end of the archive, known when `images` has ended; empty if there is none.
     """
 
     def __init__(self, file: InputFile, on_progress: Callable[[int], None] = lambda size: None):
-        """Initializes the instance.
+        """Reads nothing yet.
 
         Args:
             file: the archive.
-            on_progress: as in `read_archive`.
+            on_progress: called with the bytes of the archive that were passed since the last call.
         """
         self._file = file
         self._image_of = find_mask_image if file.table == Listing.MASK_FILES else find_image_id
@@ -105,8 +112,8 @@ class ArchiveListing:
         self.members = 0
         self.damage = ""
 
-    def images(self) -> Iterator[Found]:
-        """Yields the images; one that the end of the archive cuts off is among them.
+    def images(self) -> Iterator[FoundImage]:
+        """Yields the images, an image that the end of the archive cuts off included.
 
         Raises:
             InputError: if a tar.gz holds no tar.
@@ -123,32 +130,32 @@ class ArchiveListing:
         self.passed = self._file.size
         self._pass(self._file.size)
 
-    def _images_of_tar_gz(self, stream: BinaryIO) -> Iterator[Found]:
+    def _images_of_tar_gz(self, stream: BinaryIO) -> Iterator[FoundImage]:
         indexer = GzipIndexer(stream, self._file.size)
         tar = cast(BinaryIO, ForwardStream(indexer.chunks()))
-        waiting: deque[Found] = deque()
+        waiting: deque[FoundImage] = deque()
         try:
             for found in self._select(list_tar(tar)):
                 waiting.append(found)
                 self.passed = indexer.read_bytes
-                # Until the places behind an image are known, it waits; then those before it are in the past.
-                while waiting and (extract := _extract(indexer, waiting[0])):
-                    yield waiting.popleft()._replace(extract=extract)
+                # An image waits until the access point behind it is known. Points before it are then not needed.
+                while waiting and (part := _find_part(indexer, waiting[0])):
+                    yield waiting.popleft()._replace(part=part)
                 indexer.forget(waiting[0].member.offset if waiting else found.member.offset)
         except ArchiveDamaged as damage:
             self._take_damage(damage)
         indexer.finish()
         for found in waiting:
-            yield found._replace(extract=_extract(indexer, found))
+            yield found._replace(part=_find_part(indexer, found))
 
-    def _select(self, members: Iterable[Member]) -> Iterator[Found]:
+    def _select(self, members: Iterable[Member]) -> Iterator[FoundImage]:
         for number, member in enumerate(members):
             self.members = number + 1
             image_id = self._image_of(member.name)
             if image_id is not None:
                 self.passed = member.offset
                 self._pass(member.offset)
-                yield Found(image_id, number, member)
+                yield FoundImage(image_id, number, member)
 
     def _take_damage(self, damage: ArchiveDamaged) -> None:
         if not self.members:
@@ -157,14 +164,14 @@ class ArchiveListing:
         self.damage = str(damage)
 
     def _pass(self, offset: int) -> None:
-        # In a tar.gz, the offsets of members are not those of the file.
+        # The offsets of members of a tar.gz are those of the unpacked tar, which is larger than the file.
         if self._progress < offset <= self._file.size:
             self._on_progress(offset - self._progress)
             self._progress = offset
 
 
-def _extract(indexer: GzipIndexer, found: Found) -> Extract | None:
-    return indexer.extract(found.member.offset, found.member.offset + found.member.size)
+def _find_part(indexer: GzipIndexer, found: FoundImage) -> GzipPart | None:
+    return indexer.part(found.member.offset, found.member.offset + found.member.size)
 
 
 @contextlib.contextmanager
@@ -174,5 +181,5 @@ def _open_buffered(path: str) -> Iterator[BinaryIO]:
         if storage.is_local(path):
             yield stream
         else:
-            # A request costs more than to read over an image.
+            # Reading past an image is cheaper than another request.
             yield cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stream), _REMOTE_BUFFER))

@@ -1,15 +1,7 @@
-"""Images within archives, read where they are: the join says at which bytes."""
+"""Images in archives, read in place: the join gives the bytes at which each image lies."""
 
-import contextlib
 import dataclasses
-import functools
-import gzip
-import itertools
-import tarfile
-import zipfile
 import zlib
-from collections.abc import Iterator
-from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -19,29 +11,24 @@ from oi_tfrecord.join.archive_places import ImageFiles
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.sources.archive_format import LOCAL_HEADER, LOCAL_SIGNATURE, ArchiveKind, Storing, find_image_id
-from oi_tfrecord.sources.archive_listing import read_kind
-from oi_tfrecord.sources.gzip_index import Extract
-from oi_tfrecord.sources.protocol import ShardImages
+from oi_tfrecord.sources.archive_format import LOCAL_HEADER, LOCAL_SIGNATURE, Storing
+from oi_tfrecord.sources.gzip_index import GzipPart
+from oi_tfrecord.sources.protocol import ImageReader
 
 _NAME_BYTES = 512
-"""Guess at the bytes of a name and extra field before the data of a zip's member; a longer one costs a second read."""
+"""Bytes read for the name and extra field before the data of a zip's member; if they are longer, it is read twice."""
 
 _OVERHEAD = 1 << 20
-"""What a compressed image may take in an archive above its own bytes before it is called too large to read."""
-
-_SAMPLED_ARCHIVES = 4
-
-_SAMPLED_IMAGES = 8
+"""Bytes that a compressed image may take in its archive above its own size; with more it is too large to read."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ArchiveSource:
-    """Images in tar, tar.gz and zip archives on any Beam filesystem.
+    """Images in tar, tar.gz and zip archives on any storage.
 
     Attributes:
         archives: the archives, by number.
-        max_bytes: size above which an image is not read.
+        max_bytes: largest image that is read.
     """
 
     archives: tuple[InputFile, ...]
@@ -53,39 +40,25 @@ class ArchiveSource:
         return any(not storage.is_local(archive.path) for archive in self.archives)
 
     @property
-    def texts(self) -> frozenset[str]:
-        """No column of the metadata is needed."""
+    def text_columns(self) -> frozenset[str]:
+        """Empty: the listing of an archive names the ImageIDs."""
         return frozenset()
 
-    def of_shard(self, joined: JoinedShard) -> "ArchiveImages":
-        """Returns the images of a shard."""
-        return ArchiveImages(self, joined.image_ids, joined.image_files)
-
-    def where(self, image_id: str) -> str:
-        """Returns the first archive: stand-ins are at the start of some."""
-        return self.archives[0].path
-
-    def size(self, image_id: str) -> int | None:
-        """Returns the bytes of a stand-in, one of the first images of some archives: none is listed yet."""
-        return len(self._sampled[int(image_id, 16) % len(self._sampled)]) if self._sampled else None
-
-    def sample(self, image_id: str) -> bytes:
-        """Returns the stand-in of `size`; raises ImageRejected if there is none."""
-        if not self._sampled:
-            raise ImageRejected(Reject.IMAGE_MISSING, "the archives start with no image")
-        return self._sampled[int(image_id, 16) % len(self._sampled)]
+    def open_shard(self, joined: JoinedShard) -> "ArchiveReader":
+        """Returns the reader of a shard's images."""
+        return ArchiveReader(self, joined.image_files)
 
     def read(self, archive: int, row: np.void, window: bytes) -> bytes:
         """Returns the bytes of an image.
 
         Args:
             archive: number of its archive.
-            row: its IMAGE_FILE_ROW.
-            window: the text WINDOW beside it.
+            row: the IMAGE_FILE_ROW of the image.
+            window: the text WINDOW beside the row.
 
         Raises:
-            ImageRejected: if it is too large, cut off or damaged. Faults of remote storage are raised as
-                they are, for the runner to retry.
+            ImageRejected: if the image is too large, cut off or damaged.
+            StorageError: if remote storage fails, so that the runner tries again.
         """
         path, size, stored = self.archives[archive].path, int(row["size"]), int(row["stored"])
         storing = Storing(int(row["storing"]))
@@ -116,28 +89,25 @@ class ArchiveSource:
         if storing is Storing.PLAIN:
             return storage.read_range(path, offset, size)
         if storing is Storing.GZIP:
-            extract = Extract(offset, stored, int(row["bits"]), window, int(row["skip"]))
-            return extract.inflate(storage.read_range(path, offset, stored), size)
+            part = GzipPart(offset, stored, int(row["bits"]), window, int(row["skip"]))
+            return part.inflate(storage.read_range(path, offset, stored), size)
         data = _read_member(path, offset, stored)
-        # One byte more than there should be is enough to tell that it is not that file.
+        # One byte more than the size is enough for the check of the CRC-32 to fail.
         return (
             zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1) if storing is Storing.ZIP_DEFLATED else data
         )
 
-    @functools.cached_property
-    def _sampled(self) -> list[bytes]:
-        step = max(len(self.archives) // _SAMPLED_ARCHIVES, 1)
-        chosen = self.archives[::step][:_SAMPLED_ARCHIVES]
-        first = [itertools.islice(_read_first(archive.path, self.max_bytes), _SAMPLED_IMAGES) for archive in chosen]
-        return list(itertools.chain.from_iterable(first))
-
 
 @dataclasses.dataclass(frozen=True)
-class ArchiveImages(ShardImages):
-    """The images of one shard in an ArchiveSource; `files` says where, None is nowhere."""
+class ArchiveReader(ImageReader):
+    """Reads the images of one shard from an ArchiveSource.
+
+    Attributes:
+        source: the archives.
+        files: places of the images in the archives; None if no archive holds an image of the shard.
+    """
 
     source: ArchiveSource
-    image_ids: np.ndarray
     files: ImageFiles | None
 
     def read(self, index: int) -> bytes:
@@ -152,28 +122,8 @@ class ArchiveImages(ShardImages):
         return self.source.archives[max(archive, 0)].path
 
 
-def _read_first(path: str, max_bytes: int) -> Iterator[bytes]:
-    """Yields the images at the start of an archive as far as it can be read."""
-    kind = read_kind(path)
-    faults = (tarfile.TarError, zipfile.BadZipFile, NotImplementedError, EOFError, OSError, zlib.error)
-    with contextlib.suppress(*faults), storage.open_read(path) as stream:
-        if kind is ArchiveKind.ZIP:
-            zipped = zipfile.ZipFile(stream)
-            for entry in zipped.infolist():
-                if find_image_id(entry.filename) is not None and entry.file_size <= max_bytes:
-                    yield zipped.read(entry)
-            return
-        unpacked = gzip.GzipFile(fileobj=stream) if kind is ArchiveKind.TAR_GZ else stream
-        tar = tarfile.TarFile(fileobj=cast(BinaryIO, unpacked))
-        for member in tar:
-            if member.isreg() and find_image_id(member.name) is not None and member.size <= max_bytes:
-                file = tar.extractfile(member)
-                if file is not None and len(data := file.read()) == member.size:
-                    yield data
-
-
 def _read_member(path: str, offset: int, stored: int) -> bytes:
-    """Returns the stored bytes of a zip's member, given where its local header is."""
+    """Returns the stored bytes of a zip's member, whose local header lies at `offset`."""
     data = storage.read_range(path, offset, LOCAL_HEADER.size + _NAME_BYTES + stored)
     if len(data) < LOCAL_HEADER.size:
         return b""

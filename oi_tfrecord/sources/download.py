@@ -1,4 +1,4 @@
-"""Downloads the images that a metadata CSV lists to files, and lists what was had and what was not."""
+"""Downloads the images that a metadata CSV lists to files, and writes lists of the successes and the failures."""
 
 import collections
 import concurrent.futures
@@ -10,14 +10,12 @@ import io
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.engine.progress_line import ProgressLine
-from oi_tfrecord.engine.progress_text import format_size
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
 from oi_tfrecord.openimages.csv.filters import is_in, parse_image_ids
@@ -26,18 +24,14 @@ from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
-from oi_tfrecord.settings.convert_config import ConvertConfig, parse_max_rejects
 from oi_tfrecord.sources.download_cache import ImageCache, remove_stale, write_file
-from oi_tfrecord.sources.download_progress import DownloadCounts, DownloadStatus
+from oi_tfrecord.sources.download_counts import DownloadCounts, DownloadResult, DownloadStatus
+from oi_tfrecord.sources.download_options import DownloadOptions
 from oi_tfrecord.sources.http_client import Fetcher
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings
 from oi_tfrecord.sources.url_folders import url_file
 from oi_tfrecord.sources.url_image import ImageUrls, check_url_columns, load_image
 from oi_tfrecord.sources.urls import fetch_settings
-from oi_tfrecord.storage.files import read
-from oi_tfrecord.storage.paths import is_local
-
-LAYOUTS = ("image_id", "url")
 
 FAILURE_COLUMNS = ("reason", "status", "detail")
 
@@ -46,22 +40,23 @@ SUCCESS_FILE = "success.csv"
 FAILURES_FILE = "failures.csv"
 
 _WINDOW = 8192
+"""Images that are downloaded ahead of the first one that has not ended."""
 
 _TEMPORARY = ".oi_tfrecord-download"
 
 
 @dataclasses.dataclass(frozen=True)
 class DownloadJob:
-    """A download.
+    """A download whose inputs are found.
 
     Attributes:
         files: the metadata CSVs.
         output_dir: local folder of the images.
         layout: `image_id` stores `<ImageID>.jpg`, `url` stores `<first 3>/<base name of OriginalURL>`.
         kind: which file of an image.
-        cache: where images are looked for first and kept besides; None for nowhere.
-        image_ids: sorted uint64 array of the images wanted; None for all.
-        settings: of the client.
+        cache: where images are looked for first and kept, too; None for no cache.
+        image_ids: sorted uint64 array of the images to download; None for all.
+        settings: settings of the client.
     """
 
     files: tuple[InputFile, ...]
@@ -91,110 +86,109 @@ class DownloadJob:
         return self.output_dir / name
 
     def is_there(self, path: pathlib.Path, urls: ImageUrls) -> bool:
-        """Returns whether an earlier run stored an image: files appear only whole and checked, so the size tells."""
+        """Returns whether an earlier run stored an image: files appear only whole and checked, so size is enough."""
         try:
             size = path.stat().st_size
         except FileNotFoundError:
             return False
         return str(size) == urls.size if self.kind is UrlKind.ORIGINAL and urls.size else size > 0
 
-    def wants(self, row: MetadataRow) -> bool:
-        """Returns whether a row is of an image that is wanted; one that cannot be read is, to be listed."""
+    def includes(self, row: MetadataRow) -> bool:
+        """Returns whether a row is of an image to download; a row that cannot be read is included, to be listed."""
         if self.image_ids is None or row.reject is not None:
             return True
         return bool(is_in(np.array([int(row.image_id, 16)], np.uint64), self.image_ids)[0])
 
 
-def make_job(config: ConvertConfig, layout: str) -> DownloadJob:
+def find_inputs(options: DownloadOptions) -> DownloadJob:
     """Finds and checks the inputs of a download.
 
-    Args:
-        config: of which the fields about metadata, URLs and fetching are used.
-        layout: one of LAYOUTS.
-
     Raises:
-        ConfigError, InputError: naming what to mend.
+        InputError: naming the file to correct.
     """
-    for field in ("metadata", "output_dir", "image_urls"):
-        if not getattr(config, field):
-            raise ConfigError(field, f"is needed; give --{field}")
-    if not config.split and any("{split}" in name for name in config.metadata):
-        raise ConfigError("split", "is needed; give --split")
-    if not is_local(config.output_dir):
-        raise ConfigError("output_dir", f"{config.output_dir!r} is not a folder of this machine")
-    files = tuple(open_table(Table.METADATA, config.metadata, config.data_dir or os.curdir, config.split))
+    files = tuple(open_table(Table.METADATA, options.metadata, options.data_dir or os.curdir, options.split))
     check_url_columns(files)
+    ids_file = options.image_ids
     return DownloadJob(
         files=files,
-        output_dir=pathlib.Path(config.output_dir),
-        layout=layout,
-        kind=UrlKind(config.image_urls),
-        cache=ImageCache(pathlib.Path(config.image_cache)) if config.image_cache else None,
-        image_ids=parse_image_ids(read(config.image_ids), config.image_ids) if config.image_ids else None,
-        settings=fetch_settings(config),
+        output_dir=pathlib.Path(options.output_dir),
+        layout=options.layout,
+        kind=UrlKind(options.image_urls),
+        cache=ImageCache(pathlib.Path(options.image_cache)) if options.image_cache else None,
+        image_ids=parse_image_ids(storage.read(ids_file), ids_file) if ids_file else None,
+        settings=fetch_settings(options),
     )
 
 
-def download(job: DownloadJob, max_rejects: str, out: TextIO, err: TextIO) -> int:
-    """Downloads all images of a job; those that an earlier run stored are kept as they are.
+def download(options: DownloadOptions, *, progress: Progress | None = None) -> DownloadResult:
+    """Downloads the images that the metadata lists; those that an earlier run stored are kept as they are.
 
     Args:
-        job: the download.
-        max_rejects: bound on the failures, a count or a percentage.
-        out: where the summary goes.
-        err: where progress and errors go.
+        options: what is downloaded, and to where.
+        progress: shows how far the download is; silent by default.
 
     Returns:
-        Exit code: 0, or 2 if more failed than allowed. The lists of successes and failures are
-        complete in both cases, and in the order of the metadata.
+        The counts. The lists of successes and failures are complete, and in the order of the metadata.
+
+    Raises:
+        ConfigError, InputError: naming the field or file to correct.
     """
-    limit, is_percentage = parse_max_rejects(max_rejects)
+    job = find_inputs(options)
     counts = DownloadCounts()
+    with _temporary_folders(job), (progress or NoProgress()).watch(DownloadStatus(counts, _estimate_images(job))):
+        _download(job, counts)
+    return DownloadResult(
+        rows=counts.rows,
+        downloaded=counts.downloaded,
+        kept=counts.kept,
+        size=counts.size,
+        failed=dict(counts.failed.most_common()),
+        success_file=job.output_dir / SUCCESS_FILE,
+        failures_file=job.output_dir / FAILURES_FILE,
+        max_rejects=options.max_rejects,
+    )
+
+
+@contextlib.contextmanager
+def _temporary_folders(job: DownloadJob) -> Iterator[None]:
+    """Removes what killed runs left, and the temporary folder of the download at the end."""
     for folder in (job.temporary, *([job.cache.temporary] if job.cache else [])):
         remove_stale(folder)
     job.temporary.mkdir(parents=True, exist_ok=True)
-    total = count_images(job.files)[0]
-    total = total if job.image_ids is None else min(total, len(job.image_ids))
     try:
-        with ProgressLine(DownloadStatus(counts, total), err):
-            _download(job, counts)
+        yield
     finally:
         with contextlib.suppress(OSError):
             job.temporary.rmdir()
-    _print_summary(job, counts, out)
-    allowed = counts.rows * limit / 100 if is_percentage else limit
-    if counts.failures > allowed:
-        print(
-            f"error: {counts.failures:,} of {counts.rows:,} failed, more than --max_rejects={max_rejects} allows; they "
-            f"are listed in {job.output_dir / FAILURES_FILE}. Run the same command again to try them again, or give a "
-            "higher --max_rejects.",
-            file=err,
-        )
-        return 2
-    return 0
+
+
+def _estimate_images(job: DownloadJob) -> int:
+    images, _ = count_images(job.files)
+    return images if job.image_ids is None else min(images, len(job.image_ids))
 
 
 def _download(job: DownloadJob, counts: DownloadCounts) -> None:
+    """Downloads all images, and writes the list that each belongs to."""
     with Fetcher(job.settings) as fetcher, _lists(job) as (successes, failures):
         for row, rejected in _results(job, fetcher, counts):
             if rejected is None:
                 successes.writerow(row.fields)
                 continue
             status = getattr(rejected, "status", 0) or ""
-            about = {"reason": rejected.reason, "status": status, "detail": rejected.detail}
-            failures.writerow(row.fields | about)
+            failure = {"reason": rejected.reason, "status": status, "detail": rejected.detail}
+            failures.writerow(row.fields | failure)
 
 
 def _results(
     job: DownloadJob, fetcher: Fetcher, counts: DownloadCounts
 ) -> Iterator[tuple[MetadataRow, ImageRejected | None]]:
-    """Yields each row, in file order, and why its image was not had."""
+    """Yields each row, in file order, and why its image was not downloaded; None if it was."""
     pending: collections.deque[tuple[MetadataRow, concurrent.futures.Future[ImageRejected | None]]]
     pending = collections.deque()
     for file in job.files:
         columns = [name for name in file.names if name not in FAILURE_COLUMNS]
         for row in stream_metadata(file, columns):
-            if not job.wants(row):
+            if not job.includes(row):
                 continue
             counts.rows += 1
             task = functools.partial(_to_file, job, fetcher, counts, file, row)
@@ -246,13 +240,3 @@ def _list(job: DownloadJob, name: str, columns: Sequence[str]) -> Iterator["csv.
         writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         yield writer
-
-
-def _print_summary(job: DownloadJob, counts: DownloadCounts, out: TextIO) -> None:
-    reasons = "".join(f", {reason} {count:,}" for reason, count in counts.failed.most_common())
-    print(
-        f"{counts.rows:,} images: {counts.downloaded:,} downloaded ({format_size(counts.size)}), "
-        f"{counts.kept:,} were there, {counts.failures:,} failed{reasons}",
-        file=out,
-    )
-    print(f"listed in {job.output_dir / SUCCESS_FILE} and {job.output_dir / FAILURES_FILE}", file=out)

@@ -1,4 +1,4 @@
-"""Where the bytes of an image come from: the protocol, and files named by a pattern."""
+"""Images in files named by a pattern."""
 
 import contextlib
 import dataclasses
@@ -12,19 +12,19 @@ from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.sources.protocol import ShardImages
+from oi_tfrecord.sources.protocol import ImageReader
 
 _OF_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 
 
 @dataclasses.dataclass(frozen=True)
 class PatternSource:
-    """Images stored one per file on any Beam filesystem.
+    """Images in a file each, on any storage.
 
     Attributes:
         pattern: path with `{image_id}` and, where files are laid out by split, `{split}`.
         split: name for `{split}`.
-        max_bytes: size above which a file is not read.
+        max_bytes: largest file that is read.
     """
 
     pattern: str
@@ -41,34 +41,21 @@ class PatternSource:
         return not storage.is_local(self.pattern)
 
     @property
-    def texts(self) -> frozenset[str]:
-        """No column of the metadata is needed."""
+    def text_columns(self) -> frozenset[str]:
+        """Empty: the path holds the ImageID alone."""
         return frozenset()
 
-    def of_shard(self, joined: JoinedShard) -> "PatternImages":
-        """Returns the images of a shard."""
-        return PatternImages(self, joined.image_ids)
-
-    def where(self, image_id: str) -> str:
-        """Returns the path of an image's file."""
-        return self.path(image_id)
-
-    def size(self, image_id: str) -> int | None:
-        """Returns the bytes of an image's file, None if there is none."""
-        found = storage.match(storage.escape(self.path(image_id)))
-        return found[0].size if found else None
-
-    def sample(self, image_id: str) -> bytes:
-        """Returns the bytes of an image; raises as `read`."""
-        return self.read(image_id)
+    def open_shard(self, joined: JoinedShard) -> "PatternReader":
+        """Returns the reader of a shard's images."""
+        return PatternReader(self, joined.image_ids)
 
     def read(self, image_id: str) -> bytes:
         """Returns the bytes of an image.
 
         Raises:
             ImageRejected: if there is no such file, or it is too large or cannot be read.
-            OSError: if the machine fails, which says nothing of the image.
-            StorageError: if remote storage does.
+            OSError: if the machine fails, which is no fault of the image.
+            StorageError: if remote storage fails.
         """
         return self.read_path(self.path(image_id))
 
@@ -108,7 +95,7 @@ class PatternSource:
 def _read_ahead(path: str) -> bool:
     if not hasattr(os, "posix_fadvise"):
         return False
-    # What cannot be read is told when it is.
+    # A file that cannot be opened is rejected when it is read.
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -119,16 +106,21 @@ def _read_ahead(path: str) -> bool:
 
 
 def _of_image(error: OSError, path: str) -> Exception:
-    """Returns what a failing local read is told as: a fault of this file, or one of the machine that may pass."""
+    """Returns the exception for a local read that fails: a rejection for a fault of the file, else an OSError."""
     if error.errno in _OF_MACHINE:
-        # Rejected, the image would be lost, and the same conversion would give other bytes another time.
+        # A fault of the machine may pass. If it rejected the image, another run would write other bytes.
         return OSError(error.errno, error.strerror, path)
     return ImageRejected(Reject.IMAGE_UNREADABLE, f"{path}: {error.strerror}")
 
 
 @dataclasses.dataclass(frozen=True)
-class PatternImages(ShardImages):
-    """The images of one shard in a PatternSource."""
+class PatternReader(ImageReader):
+    """Reads the images of one shard from a PatternSource.
+
+    Attributes:
+        source: the files.
+        image_ids: uint64 array [images] of ImageIDs.
+    """
 
     source: PatternSource
     image_ids: np.ndarray
@@ -142,6 +134,6 @@ class PatternImages(ShardImages):
         return self.source.path(format_id(int(self.image_ids[index])))
 
     def expect(self, index: int) -> bool:
-        """Has the system read the file at `index` ahead, if it is on this machine and the system can."""
+        """Makes the system read the file at `index` ahead, if the file is local and the system can."""
         path = self.path(index)
         return storage.is_local(path) and _read_ahead(path)

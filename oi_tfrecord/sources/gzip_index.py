@@ -1,4 +1,12 @@
-"""Reads a gzip file once from start to end and notes places from which it can be read again."""
+"""Reads a gzip file once from start to end and notes access points, from which parts of it can be read again.
+
+indexed_gzip finds the access points (zlib's examples/zran.c explains the method). It would keep all of them, with
+32 KiB for each; `GzipIndexer` gives it a new start after each SEGMENT, so that memory does not grow with the file.
+
+    unpacked   |----.----.----.----.----|----.----.---     | segment   . access point, one about each SPACING
+                        [ image ]
+    read again      ^   inflated from the last access point before the image; the output before the image is skipped
+"""
 
 import bisect
 import importlib
@@ -10,14 +18,14 @@ from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
 
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.sources.inflate import WINDOW, inflate, inflate_good, thin_window
+from oi_tfrecord.sources.inflate import WINDOW, inflate, inflate_good, sparse_window
 from oi_tfrecord.storage.streams import CHUNK, RecentBytes
 
 SPACING = 1 << 16
-"""Least bytes of output between two places. Half of it is inflated in vain, on average, for a member."""
+"""Least bytes of output between two access points. On average, half of them are inflated in vain for a member."""
 
 SEGMENT = 1 << 25
-"""Bytes of output after which the places are handed on, as their windows take WINDOW of each SPACING."""
+"""Bytes of output after which the library starts again, as it keeps WINDOW bytes for each SPACING."""
 
 _READ = 1 << 17
 
@@ -30,17 +38,17 @@ _MAGIC = b"GZIDX"
 
 _HEADER = struct.Struct("<5sBBQQIII")
 
-_PLACE = struct.Struct("<QQBB")
+_POINT = struct.Struct("<QQBB")
 
 
-class Place(NamedTuple):
-    """The start of a deflate block.
+class AccessPoint(NamedTuple):
+    """The start of a deflate block, from which inflating can start.
 
     Attributes:
         output: offset in the unpacked file.
         offset: of its first whole byte in the gzip file.
-        bits: bits of the byte before that belong to it.
-        window: the WINDOW bytes of output before it; empty at the start of a stream.
+        bits: number of bits of the byte before that belong to the block.
+        window: the WINDOW bytes of output before the block; empty at the start of a stream.
     """
 
     output: int
@@ -54,14 +62,14 @@ class Place(NamedTuple):
         return self.offset - (1 if self.bits else 0)
 
 
-class Extract(NamedTuple):
-    """How to inflate a part of a gzip file.
+class GzipPart(NamedTuple):
+    """A part of an unpacked gzip file: which bytes of the gzip file to read, and how to inflate them.
 
     Attributes:
         offset: of the first byte to read.
-        stored: bytes to read.
-        bits: as of `deflate.inflate`.
-        packed_window: its window, thinned and compressed with zlib to some 300 bytes; empty if none is needed.
+        stored: number of bytes to read.
+        bits: as of `inflate.inflate`.
+        packed_window: the sparse window, compressed with zlib to some 300 bytes; empty if none is needed.
         skip: bytes of output before the part.
     """
 
@@ -72,7 +80,12 @@ class Extract(NamedTuple):
     skip: int
 
     def inflate(self, data: bytes, length: int) -> bytes:
-        """Returns the part, given the `stored` bytes from `offset` and its length."""
+        """Returns the unpacked bytes.
+
+        Args:
+            data: the `stored` bytes from `offset`.
+            length: number of unpacked bytes of the part.
+        """
         if not length:
             return b""
         window = zlib.decompress(self.packed_window) if self.packed_window else b""
@@ -80,28 +93,25 @@ class Extract(NamedTuple):
 
 
 class GzipIndexer:
-    """The unpacked bytes of a gzip file, as a stream that moves forward, with places to return to.
-
-    What is read stays at hand for the last SEGMENT or so; memory does not grow with the file.
-    """
+    """The unpacked bytes of a gzip file, read once, and the parts of them that can be read again."""
 
     def __init__(self, stream: BinaryIO, size: int):
-        """Initializes the instance.
+        """Reads the header of the file.
 
         Args:
             stream: the gzip file.
-            size: its bytes.
+            size: its number of bytes.
 
         Raises:
-              ConfigError: if indexed_gzip is not installed.
+            ConfigError: if indexed_gzip is not installed.
         """
-        self._library = load_library()
+        self._library = load_indexed_gzip()
         self._stored = RecentBytes(stream, size)
         self._size = size
-        # The library notes no place in a small file.
-        self._places = [Place(0, header_length(self._stored.at(0, CHUNK)), 0, b"")]
+        # The library notes no access point in a small file.
+        self._points = [AccessPoint(0, header_length(self._stored.at(0, CHUNK)), 0, b"")]
         self._file = self._open()
-        # Where the library may move back to.
+        # The library may move back to this offset of the gzip file.
         self._restart = 0
         self._given = 0
         self._segment_end = SEGMENT
@@ -109,11 +119,11 @@ class GzipIndexer:
 
     @property
     def read_bytes(self) -> int:
-        """Bytes of the gzip file that were read."""
+        """Number of bytes of the gzip file that were read."""
         return self._stored.end
 
     def chunks(self) -> Iterator[bytes]:
-        """Yields the unpacked bytes; a cut off or damaged file ends where it can be read no further."""
+        """Yields the unpacked bytes, of a file that is cut off or damaged up to the damage."""
         while not self._ended:
             try:
                 chunk = self._file.read(CHUNK)
@@ -131,67 +141,68 @@ class GzipIndexer:
                 self._ended = True
 
     def finish(self) -> None:
-        """Makes known how to read what was read last; nothing is read after it."""
+        """Ends the reading, and notes the access points of the bytes that were read last."""
         self._ended = True
-        self._note_places()
+        self._note_points()
 
-    def extract(self, start: int, end: int) -> Extract | None:
-        """Returns how to read a part of the unpacked bytes again, None if the places after it are not known yet.
+    def part(self, start: int, end: int) -> GzipPart | None:
+        """Returns how to read a part of the unpacked bytes again, None if the access point behind it is not known yet.
 
         Args:
             start: first byte; not before that of an earlier call.
             end: byte after the last.
         """
-        first = bisect.bisect_right(self._places, start, key=lambda place: place.output) - 1
-        after = bisect.bisect_left(self._places, end, key=lambda place: place.output)
-        if after == len(self._places) and not self._ended:
+        first = bisect.bisect_right(self._points, start, key=lambda point: point.output) - 1
+        after = bisect.bisect_left(self._points, end, key=lambda point: point.output)
+        if after == len(self._points) and not self._ended:
             return None
-        place = self._places[first]
-        stop = self._places[after].offset if after < len(self._places) else self._stored.end
-        skip, packed = start - place.output, b""
-        if place.window:
-            # No more than a window's worth of output is made, and stored blocks take more bytes than they give.
-            data = self._stored.at(place.first_byte, min(stop, place.offset + 2 * WINDOW))
-            if window := thin_window(data, place.bits, place.window, skip + end - start):
+        point = self._points[first]
+        stop = self._points[after].offset if after < len(self._points) else self._stored.end
+        skip, packed = start - point.output, b""
+        if point.window:
+            # Output of one window is enough to find its references; stored blocks take a few bytes more than they give.
+            data = self._stored.at(point.first_byte, min(stop, point.offset + 2 * WINDOW))
+            if window := sparse_window(data, point.bits, point.window, skip + end - start):
                 packed = zlib.compress(window)
-        return Extract(place.first_byte, stop - place.first_byte, place.bits, packed, skip)
+        return GzipPart(point.first_byte, stop - point.first_byte, point.bits, packed, skip)
 
     def forget(self, before: int) -> None:
-        """Drops what no part from `before` (an offset in the unpacked bytes) on needs."""
-        keep = bisect.bisect_right(self._places, before, key=lambda place: place.output) - 1
+        """Drops what is not needed for parts that start at or behind `before`, an offset in the unpacked bytes."""
+        keep = bisect.bisect_right(self._points, before, key=lambda point: point.output) - 1
         if keep > 0:
-            del self._places[:keep]
-        self._stored.forget(min(self._places[0].first_byte, self._restart))
+            del self._points[:keep]
+        self._stored.forget(min(self._points[0].first_byte, self._restart))
 
     def _open(self) -> Any:
-        # Checksums are off after the first restart, so they would tell of small files only.
+        # The library checks no checksum after a new start, so checksums would find faults of small files only.
         return self._library.IndexedGzipFile(
             fileobj=self._stored, spacing=SPACING, readbuf_size=_READ, buffer_size=CHUNK, skip_crc_check=True
         )
 
-    def _note_places(self) -> None:
+    def _note_points(self) -> None:
+        """Takes the access points from the index that the library exports."""
         exported = io.BytesIO()
         self._file.export_index(fileobj=exported)
         data = exported.getvalue()
         count = _HEADER.unpack_from(data)[-1]
-        windows = _HEADER.size + count * _PLACE.size
-        known = self._places[-1].output
+        windows = _HEADER.size + count * _POINT.size
+        known = self._points[-1].output
         for number in range(count):
-            offset, output, bits, has_window = _PLACE.unpack_from(data, _HEADER.size + number * _PLACE.size)
+            offset, output, bits, has_window = _POINT.unpack_from(data, _HEADER.size + number * _POINT.size)
             if output > known:
                 window = data[windows : windows + WINDOW] if has_window else b""
-                self._places.append(Place(output, offset, bits, window))
+                self._points.append(AccessPoint(output, offset, bits, window))
             windows += WINDOW * has_window
 
     def _next_segment(self) -> None:
-        """Goes on with a file that knows the first and the last place only, so that memory does not grow."""
-        self._note_places()
-        # Those ahead are found again.
-        self._places = [place for place in self._places if place.output <= self._given]
-        last = self._places[-1]
+        """Opens the file again with the first and the last access point only, so that memory does not grow."""
+        self._note_points()
+        # Access points ahead are found again.
+        self._points = [point for point in self._points if point.output <= self._given]
+        last = self._points[-1]
         if last.output:
-            # With one place alone, the file would be read from its start again.
-            places = _PLACE.pack(0, 0, 0, False) + _PLACE.pack(last.offset, last.output, last.bits, bool(last.window))
+            # With one access point, the library would read the file from its start again.
+            places = _POINT.pack(0, 0, 0, False) + _POINT.pack(last.offset, last.output, last.bits, bool(last.window))
             header = _HEADER.pack(_MAGIC, 1, 0, self._size, 0, SPACING, WINDOW, 2)
             self._file = self._open()
             self._file.import_index(fileobj=io.BytesIO(header + places + last.window))
@@ -200,15 +211,19 @@ class GzipIndexer:
         self._segment_end = self._given + SEGMENT
 
     def _read_before_damage(self) -> bytes:
-        self._note_places()
-        last = [place for place in self._places if place.output <= self._given][-1]
-        # The damage is within a chunk of output, or the end of the file.
+        self._note_points()
+        last = [point for point in self._points if point.output <= self._given][-1]
+        # The damage, or the end of the file, lies within the next chunk of output.
         data = self._stored.at(last.first_byte, last.offset + 2 * (self._given - last.output + CHUNK + SPACING))
         return inflate_good(data, last.bits, last.window)[self._given - last.output :]
 
 
 def header_length(data: bytes) -> int:
-    """Returns the bytes of the header of a gzip file (RFC 1952, 2.3), given its start; all of it if it ends within."""
+    """Returns the length of the header of a gzip file (RFC 1952, 2.3).
+
+    Args:
+        data: the start of the file; its length is returned if the header is cut off.
+    """
     end = _FIXED_HEADER
     flags = data[3] if len(data) > 3 else 0
     if flags & _HAS_EXTRA:
@@ -221,8 +236,8 @@ def header_length(data: bytes) -> int:
     return min(end, len(data))
 
 
-def load_library() -> ModuleType:
-    """Returns the package that tar.gz archives need.
+def load_indexed_gzip() -> ModuleType:
+    """Returns the package indexed_gzip, which tar.gz archives need.
 
     Raises:
         ConfigError: if it is not installed.

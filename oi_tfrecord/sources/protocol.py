@@ -1,12 +1,12 @@
-"""Protocol."""
+"""What writing a shard needs to know of the place where images are kept."""
 
 from typing import Protocol
 
 from oi_tfrecord.join.join_shard import JoinedShard
 
 
-class ShardImages(Protocol):
-    """The images of one shard; called from several threads."""
+class ImageReader(Protocol):
+    """Reads the images of one shard; called from several threads."""
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of the image at `index` of the shard.
@@ -16,35 +16,23 @@ class ShardImages(Protocol):
         """
 
     def path(self, index: int) -> str:
-        """Returns where the image at `index` is, for the rejects file."""
+        """Returns where the image at `index` is, for the list of rejects."""
 
     def expect(self, index: int) -> bool:
-        """Has the machine read the image at `index` ahead; returns whether it does, so that no thread need.
-
-        By default nothing is read ahead.
-        """
+        """Starts to read the image at `index` ahead without a thread, where the system can; returns whether it can."""
         return False
 
 
 class ImageSource(Protocol):
-    """A place where images are kept."""
+    """A place where images are kept; it is pickled for the workers."""
 
     @property
     def is_remote(self) -> bool:
-        """Whether reads wait for a network, so that many at once pay."""
+        """Whether reads wait for a network, so that many at once are faster."""
 
     @property
-    def texts(self) -> frozenset[str]:
-        """Columns of the metadata that it needs."""
+    def text_columns(self) -> frozenset[str]:
+        """Columns of the metadata without which the images are not found."""
 
-    def of_shard(self, joined: JoinedShard) -> ShardImages:
-        """Returns the images of a shard."""
-
-    def where(self, image_id: str) -> str:
-        """Returns where an image, or what stands in for it, is looked for to measure."""
-
-    def size(self, image_id: str) -> int | None:
-        """Returns the bytes of an image, None if it is not there or not known beforehand."""
-
-    def sample(self, image_id: str) -> bytes:
-        """Returns the bytes of an image outside of any shard, to measure; raises as `ShardImages.read`."""
+    def open_shard(self, joined: JoinedShard) -> ImageReader:
+        """Returns the reader of a shard's images; nothing is read before the first image."""

@@ -1,30 +1,23 @@
-"""Images by URL as an image source: downloaded when a shard needs them, some ahead, each once."""
+"""Images by URL: downloaded when a shard needs them, some ahead, each once."""
 
 import concurrent.futures
 import dataclasses
-import functools
 import pathlib
 import threading
 
-from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources.download_cache import ImageCache, remove_stale
+from oi_tfrecord.sources.download_options import DownloadOptions
 from oi_tfrecord.sources.http_client import shared_fetcher
 from oi_tfrecord.sources.http_policy import FetchSettings
-from oi_tfrecord.sources.protocol import ShardImages
-from oi_tfrecord.sources.url_image import URL_COLUMNS, joined_image_urls, load_image, sample_image_urls
+from oi_tfrecord.sources.protocol import ImageReader
+from oi_tfrecord.sources.url_image import URL_COLUMNS, joined_image_urls, load_image
 from oi_tfrecord.storage.retry import RetryPolicy
 
 AHEAD_BYTES = 64 << 20
-"""Bound on the bytes of images of a shard that were fetched and not yet asked for."""
-
-_THUMBNAIL_BYTES = 120_000
-
-_ORIGINAL_BYTES = 2_000_000
+"""Bound on the bytes of images of a shard that were downloaded and not read yet."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +28,11 @@ class UrlSource:
         kind: which of an image's files.
         cache: local folder that keeps what was downloaded.
         settings: of the client, which all shards of a process share.
-        metadata: the metadata files, to estimate sizes from.
     """
 
     kind: UrlKind
     cache: str
     settings: FetchSettings
-    metadata: tuple[InputFile, ...]
 
     @property
     def is_remote(self) -> bool:
@@ -49,38 +40,25 @@ class UrlSource:
         return True
 
     @property
-    def texts(self) -> frozenset[str]:
+    def text_columns(self) -> frozenset[str]:
         """The columns of URLs and checksums."""
         return frozenset(URL_COLUMNS)
 
-    def of_shard(self, joined: JoinedShard) -> "UrlImages":
-        """Returns the images of a shard; nothing is downloaded before the first is read."""
-        return UrlImages(self, joined)
-
-    def where(self, image_id: str) -> str:
-        """Returns where images come from: none is looked for to measure."""
-        return f"the {self.kind} URLs of the metadata"
-
-    def size(self, image_id: str) -> int | None:
-        """Returns about how many bytes an image has: no server is asked only to plan."""
-        if self.kind is UrlKind.THUMBNAIL:
-            return _THUMBNAIL_BYTES
-        sizes = self._sampled_sizes
-        return sizes[int(image_id, 16) % len(sizes)] if sizes else _ORIGINAL_BYTES
-
-    def sample(self, image_id: str) -> bytes:
-        """Raises ImageRejected: a download would measure the network, not this machine."""
-        raise ImageRejected(Reject.IMAGE_MISSING, "images by URL are not sampled")
-
-    @functools.cached_property
-    def _sampled_sizes(self) -> list[int]:
-        return [int(image.size) for image in sample_image_urls(self.metadata) if image.size.isdecimal()]
+    def open_shard(self, joined: JoinedShard) -> "UrlReader":
+        """Returns the reader of a shard's images; nothing is downloaded before the first is read."""
+        return UrlReader(self, joined)
 
 
-class UrlImages(ShardImages):
-    """The images of one shard in a UrlSource."""
+class UrlReader(ImageReader):
+    """Downloads the images of one shard."""
 
     def __init__(self, source: UrlSource, joined: JoinedShard):
+        """Downloads nothing yet.
+
+        Args:
+            source: which files, and the cache.
+            joined: the shard.
+        """
         self._source = source
         self._images = joined_image_urls(joined)
         self._cache = ImageCache(pathlib.Path(source.cache))
@@ -90,10 +68,10 @@ class UrlImages(ShardImages):
         self._started: dict[int, concurrent.futures.Future[bytes]] = {}
 
     def read(self, index: int) -> bytes:
-        """Returns the bytes of the image at `index`, and starts to fetch those that come after it.
+        """Returns the bytes of the image at `index`, and starts to download the images after it.
 
         Raises:
-            ImageRejected: if it cannot be had.
+            ImageRejected: if the download fails.
         """
         with self._lock:
             if index not in self._started and index >= self._next:
@@ -124,8 +102,8 @@ class UrlImages(ShardImages):
         return fetcher.submit(lambda: load_image(fetcher, self._cache, self._source.kind, image))
 
 
-def fetch_settings(config: ConvertConfig) -> FetchSettings:
-    """Returns the settings of the client that a configuration asks for."""
+def fetch_settings(config: ConvertConfig | DownloadOptions) -> FetchSettings:
+    """Returns the settings of the client from the fields that both kinds of options have."""
     return FetchSettings(
         connections=config.fetch_connections,
         per_host=config.fetch_per_host,

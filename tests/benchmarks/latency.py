@@ -19,7 +19,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.conversion.shard import PREFETCH_BYTES
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions
-from oi_tfrecord.sources.files import PatternImages, PatternSource
+from oi_tfrecord.sources.files import PatternReader, PatternSource
 from oi_tfrecord.storage.read_ahead import map_in_order
 from tests.benchmarks.make_images import draw, with_comment
 from tests.support.object_servers import serve
@@ -30,7 +30,7 @@ ONE_READER_IMAGES = 48
 """Read by one reader in a round: more would only take longer."""
 
 
-def measure(images: PatternImages, readers: int, count: int) -> tuple[float, float]:
+def measure(images: PatternReader, readers: int, count: int) -> tuple[float, float]:
     """Reads `count` images; returns seconds and seconds of the processor."""
     options = ImageOptions()
     started, processor = time.perf_counter(), time.process_time()
@@ -63,7 +63,7 @@ def main() -> None:
         try:
             os.environ.update(store.environment(slow.port))
             storage.use_options(store.flags(slow.port))
-            images = PatternImages(PatternSource(store.root + "/{image_id}.jpg", "train", 1 << 26), ids)
+            images = PatternReader(PatternSource(store.root + "/{image_id}.jpg", "train", 1 << 26), ids)
             measure(images, 4, given.images)
             rates: dict[int, list[float]] = {readers: [] for readers in READERS}
             for _ in range(given.rounds):

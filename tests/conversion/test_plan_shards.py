@@ -16,13 +16,11 @@ from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
 from oi_tfrecord.errors import EngineError
-from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv import sample_rows
 from oi_tfrecord.openimages.csv.files import open_table
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.reasons import Reject
 from oi_tfrecord.records import sharding
 from oi_tfrecord.records.sharding import SHARD_BYTES
 from tests.benchmarks import generate_v3
@@ -53,23 +51,21 @@ def _small_places(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Images of one size, of which a share is there; it tells which were asked for."""
+    """Images of one size, of which a share is there; `requested` lists those that were looked for."""
 
     share: float = 1.0
-    asked: list[str] = dataclasses.field(default_factory=list)
-    is_remote: bool = False
-    texts: frozenset[str] = frozenset()
+    requested: list[str] = dataclasses.field(default_factory=list)
 
-    def where(self, image_id: str) -> str:
+    def path(self, image_id: str) -> str:
         return f"/images/{image_id}"
 
     def size(self, image_id: str) -> int | None:
-        self.asked.append(image_id)
+        self.requested.append(image_id)
         is_there = int(hash_ids(np.array([int(image_id, 16)], np.uint64))[0]) % 1000 < 1000 * self.share
         return IMAGE_BYTES if is_there else None
 
-    def sample(self, image_id: str) -> bytes:
-        raise ImageRejected(Reject.IMAGE_MISSING, "not looked into")
+    def read(self, image_id: str) -> bytes | None:
+        return None
 
 
 def plan_of(data_dir: pathlib.Path, **flags: object) -> ConvertPlan:
@@ -78,7 +74,7 @@ def plan_of(data_dir: pathlib.Path, **flags: object) -> ConvertPlan:
 
 
 def planned(plan: ConvertPlan, images: Images, monkeypatch: pytest.MonkeyPatch) -> tuple[ConvertPlan, ShardPlan]:
-    monkeypatch.setattr(ConvertPlan, "source", property(lambda self: images))
+    monkeypatch.setattr(ConvertPlan, "samples", property(lambda self: images))
     shard_plan = convert_module._sample_shards(plan)
     return plan.with_shards(shard_plan.num_shards), shard_plan
 
@@ -212,7 +208,7 @@ def test_filters_lower_the_estimate_as_they_lower_the_images(
     # Of the images with one class or source fewer are in the sample, so four deviations are 0.14.
     assert shard_plan.images == pytest.approx(expected, rel=0.15)
     if flag == "image_ids":
-        assert set(images.asked) <= set(ids[:200])
+        assert set(images.requested) <= set(ids[:200])
 
 
 def test_the_same_inputs_give_the_same_plan(tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,8 +216,8 @@ def test_the_same_inputs_give_the_same_plan(tables: pathlib.Path, monkeypatch: p
     one = planned(plan_of(tables), first, monkeypatch)[1]
     other = planned(plan_of(tables), second, monkeypatch)[1]
     assert one == other
-    assert sorted(first.asked) == sorted(second.asked)
-    assert len(first.asked) == 256
+    assert sorted(first.requested) == sorted(second.requested)
+    assert len(first.requested) == 256
 
 
 def test_without_any_image_the_rows_still_are_spread_over_shards(
@@ -275,7 +271,7 @@ def test_resized_images_are_planned_for_as_they_are_written(release: Release, tm
         plan = make_plan(parse_convert(release.flags(tmp_path, **flags)).config)
         job = plan.shard_job()
         ranges = plan.range_job(frozenset())
-        estimates.append(plan_shards(ranges, job.driver, job.select, job.source, job.image_options))
+        estimates.append(plan_shards(ranges, job.driver, job.select, plan.samples, job.image_options))
     assert estimates[1].images == estimates[0].images
     assert estimates[1].output_bytes < 0.8 * estimates[0].output_bytes
     # They are read as they are.

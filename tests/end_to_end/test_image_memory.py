@@ -20,7 +20,8 @@ MB = 1 << 20
 PROGRAM = """
 import concurrent.futures, io, resource, sys
 from PIL import Image
-from oi_tfrecord.images.prepare import ImageOptions, ImageRejected, prepare
+from oi_tfrecord.images.prepare import prepare
+from oi_tfrecord.images.values import ImageOptions, ImageRejected
 data, limit, threads = sys.stdin.buffer.read(), int(sys.argv[1]), int(sys.argv[2])
 options = ImageOptions(**eval(sys.argv[3]))
 for image_format in ("JPEG", "PNG", "GIF", "WEBP", "BMP"):

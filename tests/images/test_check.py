@@ -20,7 +20,7 @@ def test_a_plain_jpeg_has_no_fault(mode: str, decode: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "expected"),
     [
         (encode("CMYK"), "4 components"),
         (encode(image_format="PNG"), "not a JPEG"),
@@ -29,16 +29,16 @@ def test_a_plain_jpeg_has_no_fault(mode: str, decode: bool) -> None:
         (encode()[:30], "the file ends inside the header"),
     ],
 )
-def test_what_is_no_plain_whole_jpeg_is_a_fault(data: bytes, told: str) -> None:
-    assert told in find_image_fault(data, plain=True, decode=False)[0]
+def test_what_is_no_plain_whole_jpeg_is_a_fault(data: bytes, expected: str) -> None:
+    assert expected in find_image_fault(data, plain=True, decode=False)[0]
 
 
-@pytest.mark.parametrize(("image_format", "told"), [("PNG", ""), ("BMP", ""), ("GIF", "GIF is not read")])
-def test_records_of_others_may_hold_what_readers_decode(image_format: str, told: str) -> None:
+@pytest.mark.parametrize(("image_format", "expected"), [("PNG", ""), ("BMP", ""), ("GIF", "GIF is not read")])
+def test_third_party_records_may_hold_any_format_that_readers_decode(image_format: str, expected: str) -> None:
     for decode in (False, True):
         fault, size = find_image_fault(encode(image_format=image_format), plain=False, decode=decode)
-        assert fault.startswith(told)
-        assert bool(fault) == bool(told)
+        assert fault.startswith(expected)
+        assert bool(fault) == bool(expected)
         assert size == (48, 32)
     assert find_image_fault(encode("CMYK"), plain=False, decode=True) == ("", (48, 32))
 

@@ -5,7 +5,7 @@ from PIL import Image, JpegImagePlugin
 
 from oi_tfrecord.images import jpeg_header as jpeg
 from oi_tfrecord.images.jpeg_header import JpegKind
-from oi_tfrecord.images.jpeg_segments import CHECKED, segment_fault
+from oi_tfrecord.images.jpeg_segments import FAULT_OF
 
 APP0, APP2, APP13, APP14, DQT, DHT = 0xE0, 0xE2, 0xED, 0xEE, 0xDB, 0xC4
 TABLE_8, TABLE_16 = b"\0" + bytes(range(1, 65)), b"\x11" + bytes(range(1, 129))
@@ -69,12 +69,12 @@ def opens_in_pillow(data: bytes) -> bool:
 
 
 def test_every_kind_is_tried() -> None:
-    assert {marker for marker, _ in WHOLE} == {marker for marker, _ in DAMAGED} == CHECKED
+    assert {marker for marker, _ in WHOLE} == {marker for marker, _ in DAMAGED} == set(FAULT_OF)
 
 
 @pytest.mark.parametrize(("marker", "contents"), WHOLE)
 def test_a_whole_segment_has_no_fault(marker: int, contents: bytes) -> None:
-    assert segment_fault(b"before" + contents + b"after", marker, 6, 6 + len(contents)) == ""
+    assert FAULT_OF[marker](b"before" + contents + b"after", 6, 6 + len(contents)) == ""
     data = image_with(marker, contents)
     assert opens_in_pillow(data)
     header = jpeg.read_header(data)
@@ -84,7 +84,7 @@ def test_a_whole_segment_has_no_fault(marker: int, contents: bytes) -> None:
 
 @pytest.mark.parametrize(("marker", "contents"), DAMAGED)
 def test_a_damaged_segment_is_left_to_a_decoder(marker: int, contents: bytes) -> None:
-    fault = segment_fault(b"before" + contents + b"after", marker, 6, 6 + len(contents))
+    fault = FAULT_OF[marker](b"before" + contents + b"after", 6, 6 + len(contents))
     assert fault
     header = jpeg.read_header(image_with(marker, contents))
     assert header is not None

@@ -2,10 +2,12 @@ import concurrent.futures
 import hashlib
 import io
 import pickle
+import random
 import struct
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import zlib
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from PIL import Image, ImageFile, JpegImagePlugin
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images import jpeg_header as jpeg
-from oi_tfrecord.images.prepare import prepare
+from oi_tfrecord.images.prepare import PixelBudget, prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected, PreparedImage
 from oi_tfrecord.reasons import Reject
 from tests.support.optional import require
@@ -146,7 +148,7 @@ def test_every_nasty_file_has_its_verdict() -> None:
 
 
 def nasty_action(name: str, mode: str) -> str:
-    """Returns what becomes of a file that is not rejected, told from the tables above."""
+    """Returns what becomes of a file that is not rejected, by the tables above."""
     if NASTY[name] != "copied" or name in NASTY_RESIZED.get(mode, ()):
         return "reencoded"
     return "stripped" if mode == "strip" and name not in NASTY_WITHOUT_METADATA else "copied"
@@ -541,7 +543,8 @@ def test_pillow_is_not_imported_to_copy(tmp_path: Path) -> None:
     path = tmp_path / "image.jpg"
     path.write_bytes(encoded_as(smooth(), "JPEG"))
     program = (
-        "import sys; from oi_tfrecord.images.prepare import ImageOptions, prepare;"
+        "import sys; from oi_tfrecord.images.prepare import prepare;"
+        "from oi_tfrecord.images.values import ImageOptions;"
         f"data = open({str(path)!r}, 'rb').read();"
         "assert prepare(data, ImageOptions()).encoded is data;"
         "sys.exit('PIL' in sys.modules)"
@@ -656,3 +659,38 @@ def test_turned_by_the_angle_of_the_release_and_by_no_other(image_format: str, d
 def test_a_longer_picture_than_a_jpeg_can_be_is_scaled_down() -> None:
     prepared = prepare(encoded_as(Image.new("L", (65_501, 10)), "PNG"), ImageOptions(mode="resize", max_side=1000))
     assert (prepared.width, prepared.height) == (1000, 1)
+
+
+def test_pictures_wait_for_room_and_a_large_one_is_alone() -> None:
+    budget, lock = PixelBudget(100), threading.Lock()
+    held: list[int] = []
+    seen: list[tuple[int, ...]] = []
+
+    def work(pixels: int) -> None:
+        with budget.hold(pixels):
+            with lock:
+                held.append(pixels)
+                seen.append(tuple(held))
+            time.sleep(0.001)
+            with lock:
+                held.remove(pixels)
+
+    sizes = [40, 50, 60, 100, 500] * 12
+    random.Random(1).shuffle(sizes)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, sizes))
+    assert len(seen) == len(sizes)
+    assert all(sum(together) <= 100 or together == (500,) for together in seen)
+    assert any(len(together) > 1 for together in seen)
+
+
+def test_a_failure_gives_its_room_back() -> None:
+    budget = PixelBudget(10)
+    for _ in range(3):
+        try:
+            with budget.hold(10):
+                raise ValueError
+        except ValueError:
+            continue
+    with budget.hold(10):
+        pass

@@ -15,7 +15,7 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import ArchiveKind, Storing
-from oi_tfrecord.sources.archive_listing import ArchiveListing, Found, open_archives
+from oi_tfrecord.sources.archive_listing import ArchiveListing, FoundImage, open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.memory_filesystem import MemoryFileSystem
@@ -74,19 +74,19 @@ def read_all(source: ArchiveSource) -> dict[int, bytes | ImageRejected]:
     return read
 
 
-def row_of(found: Found) -> np.void:
-    member, extract = found.member, found.extract
+def row_of(found: FoundImage) -> np.void:
+    member, part = found.member, found.part
     row = np.zeros(1, IMAGE_FILE_ROW)
     row["image_id"], row["size"], row["crc32"] = found.image_id, member.size, member.crc32
     row["offset"], row["stored"], row["storing"] = member.offset, member.stored, member.storing
-    if extract is not None:
-        row["offset"], row["stored"], row["storing"] = extract.offset, extract.stored, Storing.GZIP
-        row["skip"], row["bits"] = extract.skip, extract.bits
+    if part is not None:
+        row["offset"], row["stored"], row["storing"] = part.offset, part.stored, Storing.GZIP
+        row["skip"], row["bits"] = part.skip, part.bits
     return row[0]
 
 
-def window_of(found: Found) -> bytes:
-    return found.extract.packed_window if found.extract else b""
+def window_of(found: FoundImage) -> bytes:
+    return found.part.packed_window if found.part else b""
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -165,40 +165,18 @@ def test_images_of_a_shard_are_found_by_the_join(folder: str) -> None:
         image_of, known, count=3, archives=np.array([n for n, _ in listed]), rows=rows, windows=None
     )
     assert (repeated.tolist(), others) == ([], 1)
-    images = source.of_shard(joined(ids, files))
+    images = source.open_shard(joined(ids, files))
     assert [images.read(0), images.read(2)] == [b"three", b"one"]
     assert [images.path(index) for index in (0, 2)] == [f"{folder}/1", f"{folder}/0"]
     with pytest.raises(ImageRejected) as raised:
         images.read(1)
     assert raised.value.reason is Reject.IMAGE_MISSING
     with pytest.raises(ImageRejected):
-        source.of_shard(joined(ids, None)).read(0)
+        source.open_shard(joined(ids, None)).read(0)
 
 
 def joined(ids: np.ndarray, files: ImageFiles | None) -> JoinedShard:
     return JoinedShard(ids, {}, {}, [], {}, {}, 0, np.ones(len(ids), bool), files)
-
-
-@pytest.mark.parametrize("kind", ArchiveKind)
-def test_samples_are_the_first_images(folder: str, kind: ArchiveKind) -> None:
-    pack(f"{folder}/x", kind, IMAGES)
-    put(f"{folder}/cut", get(f"{folder}/x")[: len(get(f"{folder}/x")) // 2])
-    source = source_of(f"{folder}/x")
-    assert {source.sample(f"{number:016x}") for number in range(100)} == set(IMAGES.values())
-    assert {source.size(f"{number:016x}") for number in range(100)} == set(map(len, IMAGES.values()))
-    assert set(map(source_of(f"{folder}/cut").size, [f"{n:016x}" for n in range(9)])) <= {
-        None,
-        *map(len, IMAGES.values()),
-    }
-
-
-def test_without_images_there_is_no_sample(folder: str) -> None:
-    pack(f"{folder}/x", ArchiveKind.TAR, {})
-    source = source_of(f"{folder}/x")
-    assert source.size("0" * 16) is None
-    assert source.where("0" * 16) == f"{folder}/x"
-    with pytest.raises(ImageRejected):
-        source.sample("0" * 16)
 
 
 def test_is_remote_as_its_archives_are(folder: str) -> None:

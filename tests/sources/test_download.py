@@ -16,6 +16,8 @@ pytest.importorskip("aiohttp")
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.openimages.demo.release import generate
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.sources.download import download
+from oi_tfrecord.sources.download_options import DownloadOptions
 from tests.support.image_server import (
     ImageServer,
     after,
@@ -186,6 +188,24 @@ def test_the_list_of_failures_can_be_given_back(server: ImageServer, tmp_path: p
     assert list(read_csv(tmp_path / "more" / "success.csv")[0]) == COLUMNS
 
 
+def test_the_function_prints_nothing_and_returns_the_counts(
+    server: ImageServer, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prepare(server, tmp_path, 5)
+    server.scripts["/p/00001_o.jpg"] = [status(404)]
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / f"{2:016x}.jpg").write_bytes(photo(2))
+    options = DownloadOptions(
+        output_dir=f"{tmp_path}/images", image_urls="original", metadata=("images.csv",), data_dir=str(tmp_path)
+    )
+    result = download(options)
+    assert (result.rows, result.downloaded, result.kept, result.failed) == (5, 3, 1, {Reject.IMAGE_UNAVAILABLE: 1})
+    assert result.size == sum(len(photo(number)) for number in (0, 3, 4))
+    assert len(read_csv(result.success_file)) == 4
+    assert len(read_csv(result.failures_file)) == 1
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("ends_with", [signal.SIGKILL, signal.SIGINT])
 def test_goes_on_after_it_was_stopped(server: ImageServer, tmp_path: pathlib.Path, ends_with: signal.Signals) -> None:
     count = 300
@@ -200,7 +220,7 @@ def test_goes_on_after_it_was_stopped(server: ImageServer, tmp_path: pathlib.Pat
     _, errors = process.communicate(timeout=60)
     if ends_with == signal.SIGINT:
         assert process.returncode == 130
-        assert errors == "error: interrupted; run the same command again to go on\n"
+        assert errors.splitlines()[-1] == "error: interrupted; run the same command again to go on"
     time.sleep(0.2)
     there = stored(tmp_path)
     assert 50 < len(there) < count

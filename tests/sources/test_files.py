@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oi_tfrecord import storage
 from oi_tfrecord.errors import StorageError
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.sources.files import PatternImages, PatternSource
+from oi_tfrecord.sources.files import PatternReader, PatternSource
 from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.memory_filesystem import MemoryFileSystem
 
@@ -63,26 +62,15 @@ def test_images_of_a_shard_are_read_by_their_place(folder: str) -> None:
         put(folder, f"train/{image_id:016x}.jpg", b"%d" % image_id)
     none: dict[Table, Any] = {}
     joined = JoinedShard(ids, none, {}, [], none, none, 0, np.zeros(2, bool))
-    images = PatternSource(folder + "/{split}/{image_id}.jpg", "train", 99).of_shard(joined)
+    images = PatternSource(folder + "/{split}/{image_id}.jpg", "train", 99).open_shard(joined)
     assert [images.read(index) for index in (0, 1)] == [b"11", b"10"]
     assert images.path(1) == f"{folder}/train/000000000000000a.jpg"
-
-
-def test_size_and_sample(folder: str) -> None:
-    put(folder, f"[x] {IMAGE_ID}", b"12345")
-    source = PatternSource(folder + "/[x] {image_id}", "train", 99)
-    assert source.sample(IMAGE_ID) == b"12345"
-    assert PatternSource(folder + "/none-{image_id}", "train", 99).size(IMAGE_ID) is None
-    if storage.is_local(folder):
-        # Beam's patterns know no escape, so only local names may hold brackets here.
-        assert source.size(IMAGE_ID) == 5
-        assert source.where(IMAGE_ID) == source.path(IMAGE_ID)
 
 
 def test_remote_is_what_is_not_on_this_machine() -> None:
     assert PatternSource("gs://b/{image_id}", "train", 9).is_remote
     assert not PatternSource("/b/{image_id}", "train", 9).is_remote
-    assert PatternSource("/b/{image_id}", "train", 9).texts == frozenset()
+    assert PatternSource("/b/{image_id}", "train", 9).text_columns == frozenset()
 
 
 def test_missing_file(folder: str) -> None:
@@ -171,8 +159,8 @@ def test_faults_of_remote_storage_are_raised(monkeypatch: pytest.MonkeyPatch) ->
         PatternSource("memory://bucket/{image_id}", "train", 9).read(IMAGE_ID)
 
 
-def images_of(folder: str, ids: list[int]) -> PatternImages:
-    return PatternImages(PatternSource(folder + "/{image_id}.jpg", "train", 100), np.array(ids, np.uint64))
+def images_of(folder: str, ids: list[int]) -> PatternReader:
+    return PatternReader(PatternSource(folder + "/{image_id}.jpg", "train", 100), np.array(ids, np.uint64))
 
 
 def test_the_images_of_a_shard_are_its_files(folder: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.sources import gzip_index
-from oi_tfrecord.sources.gzip_index import Extract, GzipIndexer, header_length, load_library
+from oi_tfrecord.sources.gzip_index import GzipIndexer, GzipPart, header_length, load_indexed_gzip
 from oi_tfrecord.sources.inflate import WINDOW
 from oi_tfrecord.storage import streams as forward_stream
 
@@ -36,8 +36,8 @@ def mixed(size: int, seed: int = 1) -> bytes:
     return b"".join(pieces)[:size]
 
 
-def read_again(data: bytes, extract: Extract, length: int) -> bytes:
-    return extract.inflate(data[extract.offset : extract.offset + extract.stored], length)
+def read_again(data: bytes, part: GzipPart, length: int) -> bytes:
+    return part.inflate(data[part.offset : part.offset + part.stored], length)
 
 
 def spans(size: int) -> Iterator[tuple[int, int]]:
@@ -58,24 +58,24 @@ def test_any_part_can_be_read_again(level: int, streams: int) -> None:
     indexer = GzipIndexer(io.BytesIO(data), len(data))
     given = b""
     waiting = list(spans(len(whole)))
-    found: list[tuple[int, int, Extract]] = []
+    found: list[tuple[int, int, GzipPart]] = []
     for chunk in indexer.chunks():
         given += chunk
-        while waiting and waiting[0][1] <= len(given) and (extract := indexer.extract(*waiting[0])):
-            found.append((*waiting.pop(0), extract))
+        while waiting and waiting[0][1] <= len(given) and (part := indexer.part(*waiting[0])):
+            found.append((*waiting.pop(0), part))
         indexer.forget(waiting[0][0] if waiting else len(given))
     indexer.finish()
     assert given == whole
     assert found, "the places of a segment must be known before the file ends"
     for start, end in waiting:
-        extract = indexer.extract(start, end)
-        assert extract is not None
-        found.append((start, end, extract))
-    for start, end, extract in found:
-        assert read_again(data, extract, end - start) == whole[start:end]
+        part = indexer.part(start, end)
+        assert part is not None
+        found.append((start, end, part))
+    for start, end, part in found:
+        assert read_again(data, part, end - start) == whole[start:end]
     # A block holds at most 64 KiB of what cannot be compressed, and the places are about as far apart.
-    assert max(extract.skip for *_, extract in found) < 3 * gzip_index.SPACING
-    assert max(len(extract.packed_window) for *_, extract in found) < WINDOW
+    assert max(part.skip for *_, part in found) < 3 * gzip_index.SPACING
+    assert max(len(part.packed_window) for *_, part in found) < WINDOW
 
 
 def test_what_is_held_does_not_grow_with_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_what_is_held_does_not_grow_with_the_file(monkeypatch: pytest.MonkeyPatc
     for chunk in indexer.chunks():
         given += len(chunk)
         indexer.forget(given)
-        places.append(len(indexer._places))
+        places.append(len(indexer._points))
         stored.append(len(indexer._stored._data))
     in_segment = gzip_index.SEGMENT // gzip_index.SPACING
     assert max(places) <= 2 * in_segment
@@ -104,9 +104,9 @@ def test_a_cut_file_gives_all_that_can_be_inflated(cut: int) -> None:
     # The library keeps back what follows the last whole block that it saw.
     assert len(available) - len(given) < 2 * gzip_index.SPACING
     if given:
-        extract = indexer.extract(0, len(given))
-        assert extract is not None
-        assert read_again(data, extract, len(given)) == given
+        part = indexer.part(0, len(given))
+        assert part is not None
+        assert read_again(data, part, len(given)) == given
 
 
 def test_a_damaged_file_ends_at_the_damage() -> None:
@@ -121,9 +121,9 @@ def test_a_damaged_file_ends_at_the_damage() -> None:
     assert len(given) < len(whole)
     sure = len(before) - 2 * gzip_index.SPACING
     assert given[:sure] == before[:sure]
-    extract = indexer.extract(0, sure)
-    assert extract is not None
-    assert read_again(bytes(data), extract, sure) == before[:sure]
+    part = indexer.part(0, sure)
+    assert part is not None
+    assert read_again(bytes(data), part, sure) == before[:sure]
 
 
 def test_a_fault_of_the_storage_is_no_end_of_the_file() -> None:
@@ -144,9 +144,9 @@ def test_a_small_file(small: bytes) -> None:
     indexer = GzipIndexer(io.BytesIO(data), len(data))
     assert b"".join(indexer.chunks()) == small
     indexer.finish()
-    extract = indexer.extract(0, len(small))
-    assert extract is not None
-    assert not small or read_again(data, extract, len(small)) == small
+    part = indexer.part(0, len(small))
+    assert part is not None
+    assert not small or read_again(data, part, len(small)) == small
 
 
 def header(flags: int, *fields: bytes) -> bytes:
@@ -174,4 +174,4 @@ def test_headers_are_measured(data: bytes) -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "indexed_gzip", None)
     with pytest.raises(ConfigError, match=r"pip install 'oi_tfrecord\[archives\]'"):
-        load_library()
+        load_indexed_gzip()

@@ -3,7 +3,7 @@ import zlib
 
 import pytest
 
-from oi_tfrecord.sources.inflate import WINDOW, inflate, inflate_good, thin_window
+from oi_tfrecord.sources.inflate import WINDOW, inflate, inflate_good, sparse_window
 
 
 class Bits:
@@ -101,9 +101,9 @@ def test_a_window_keeps_what_is_referred_to(bits_before: int) -> None:
     # The window's first bytes, then a repetition of the repeated; then of what is in the output already.
     expected = window[:3] + b"x" + window[:3] + b"x" + window[:2]
     assert inflate(data, bits, window, 10) == expected
-    thinned = thin_window(data, bits, window, 10)
-    assert thinned == window[:3] + bytes(WINDOW - 3)
-    assert inflate(data, bits, thinned, 10) == expected
+    sparse = sparse_window(data, bits, window, 10)
+    assert sparse == window[:3] + bytes(WINDOW - 3)
+    assert inflate(data, bits, sparse, 10) == expected
 
 
 def test_no_window_is_kept_where_nothing_refers_to_it() -> None:
@@ -111,18 +111,18 @@ def test_no_window_is_kept_where_nothing_refers_to_it() -> None:
     stream.literals(bytes(range(256)))
     stream.repeat(3, 4)
     stream.end()
-    assert thin_window(stream.bytes(), 0, bytes(WINDOW), 259) == b""
+    assert sparse_window(stream.bytes(), 0, bytes(WINDOW), 259) == b""
 
 
 def test_bytes_of_every_place_of_the_window() -> None:
-    # Each output byte comes from another place, so that each place is told right.
+    # Each output byte comes from another place, so that each place is found.
     window = random.Random(2).randbytes(WINDOW)
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, window)
     output = window[300:]
     data = compressor.compress(output) + compressor.flush()
-    thinned = thin_window(data, 0, window, len(output))
-    assert inflate(data, 0, thinned, len(output)) == output
-    kept = [place for place in range(WINDOW) if thinned[place]]
+    sparse = sparse_window(data, 0, window, len(output))
+    assert inflate(data, 0, sparse, len(output)) == output
+    kept = [place for place in range(WINDOW) if sparse[place]]
     assert set(kept) <= set(range(300, WINDOW))
     assert len(kept) > WINDOW // 2
 

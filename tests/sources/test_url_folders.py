@@ -7,8 +7,6 @@ import pytest
 
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.csv.files import InputFile, open_table
-from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.url_folders import UrlFolders, url_file
 from tests.support.memory_filesystem import MemoryFileSystem
@@ -57,8 +55,8 @@ def test_layout(url: str, path: str) -> None:
 
 def test_reads_originals_first_and_then_thumbnails(folder: str) -> None:
     put(folder, "train/521/5215831864_ee4e8c6535_z.jpg", b"thumbnail")
-    source = UrlFolders(folder + "/{split}", "train", 100, ())
-    images = source.of_shard(joined((ORIGINAL, THUMBNAIL), (ORIGINAL, "")))
+    source = UrlFolders(folder + "/{split}", "train", 100)
+    images = source.open_shard(joined((ORIGINAL, THUMBNAIL), (ORIGINAL, "")))
     assert images.read(0) == b"thumbnail"
     with pytest.raises(ImageRejected) as raised:
         images.read(1)
@@ -73,37 +71,18 @@ def test_too_large_is_not_missing(folder: str) -> None:
     put(folder, "521/5215831864_46f356962f_o.jpg", b"original")
     put(folder, "521/5215831864_ee4e8c6535_z.jpg", b"small")
     with pytest.raises(ImageRejected) as raised:
-        UrlFolders(folder, "", 7, ()).of_shard(joined((ORIGINAL, THUMBNAIL))).read(0)
+        UrlFolders(folder, "", 7).open_shard(joined((ORIGINAL, THUMBNAIL))).read(0)
     assert raised.value.reason is Reject.IMAGE_TOO_LARGE
 
 
 @pytest.mark.parametrize("url", ["", "http://x/", "http://x/.."])
 def test_a_url_that_names_no_file(folder: str, url: str) -> None:
-    images = UrlFolders(folder, "", 7, ()).of_shard(joined((url, "")))
+    images = UrlFolders(folder, "", 7).open_shard(joined((url, "")))
     with pytest.raises(ImageRejected) as raised:
         images.read(0)
     assert raised.value.reason is Reject.IMAGE_MISSING
     assert images.path(0) == folder
 
 
-def metadata(tmp_path: pathlib.Path, count: int) -> tuple[InputFile, ...]:
-    rows = "".join(f"{number:016x},http://x/abc{number}.jpg\n" for number in range(count))
-    (tmp_path / "images.csv").write_text("ImageID,OriginalURL\n" + rows)
-    return tuple(open_table(Table.METADATA, ("images.csv",), str(tmp_path), ""))
-
-
-def test_measures_some_of_its_images(folder: str, tmp_path: pathlib.Path) -> None:
-    source = UrlFolders(folder, "", 100, metadata(tmp_path, 10))
-    for number in range(5):
-        put(folder, f"abc/abc{number}.jpg", b"x" * 30)
-    sizes = [source.size(f"{number:016x}") for number in range(1000)]
-    assert sizes.count(30) == sizes.count(None) == 500
-    assert source.sample("0" * 16) == b"x" * 30
-    assert source.where(f"{7:016x}") == f"{folder}/abc/abc7.jpg"
-    with pytest.raises(ImageRejected):
-        source.sample(f"{7:016x}")
-    assert UrlFolders(folder, "", 100, ()).size("0" * 16) is None
-
-
 def test_is_remote_as_its_folder_is(folder: str) -> None:
-    assert UrlFolders(folder, "", 100, ()).is_remote is folder.startswith("memory://")
+    assert UrlFolders(folder, "", 100).is_remote is folder.startswith("memory://")

@@ -13,8 +13,6 @@ pytest.importorskip("aiohttp")
 
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.csv.files import open_table
-from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import ConvertConfig
@@ -48,12 +46,12 @@ def joined(server: ImageServer, count: int = COUNT) -> JoinedShard:
 
 def source(folder: pathlib.Path, **settings: int) -> UrlSource:
     quick = FetchSettings(retry=RetryPolicy(attempts=2, base_delay=0.01), **settings)
-    return UrlSource(UrlKind.ORIGINAL, str(folder), quick, ())
+    return UrlSource(UrlKind.ORIGINAL, str(folder), quick)
 
 
 def test_reads_what_the_server_has_each_once(server: ImageServer, tmp_path: pathlib.Path) -> None:
     server.scripts["/7.jpg"] = [status(404)]
-    images = source(tmp_path).of_shard(joined(server))
+    images = source(tmp_path).open_shard(joined(server))
 
     def read(index: int) -> bytes | Reject:
         try:
@@ -68,13 +66,13 @@ def test_reads_what_the_server_has_each_once(server: ImageServer, tmp_path: path
     assert server.most_at_once <= 16
 
     # A shard that is done again takes all but the one that was missing from the cache.
-    again = source(tmp_path).of_shard(joined(server))
+    again = source(tmp_path).open_shard(joined(server))
     assert [again.read(index) for index in range(COUNT)] == expected
     assert Counter(server.counts.values()) == {1: COUNT - 1, 2: 1}
 
 
 def test_nothing_is_fetched_before_the_first_read(server: ImageServer, tmp_path: pathlib.Path) -> None:
-    images = source(tmp_path).of_shard(joined(server))
+    images = source(tmp_path).open_shard(joined(server))
     assert images.path(3) == server.url("/3.jpg")
     time.sleep(0.1)
     assert not server.requests
@@ -82,7 +80,7 @@ def test_nothing_is_fetched_before_the_first_read(server: ImageServer, tmp_path:
 
 def test_one_reader_keeps_many_connections_busy(server: ImageServer, tmp_path: pathlib.Path) -> None:
     server.pause = 0.05
-    images = source(tmp_path, per_host=12).of_shard(joined(server))
+    images = source(tmp_path, per_host=12).open_shard(joined(server))
     for index in range(COUNT):
         images.read(index)
     assert server.most_at_once == 12
@@ -92,7 +90,7 @@ def test_what_is_ahead_is_bounded_by_bytes(
     server: ImageServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(url_source, "AHEAD_BYTES", 1)
-    images = source(tmp_path, connections=2).of_shard(joined(server))
+    images = source(tmp_path, connections=2).open_shard(joined(server))
     for index in range(5):
         images.read(index)
         # Time for what was started to arrive.
@@ -106,7 +104,7 @@ def test_what_is_ahead_is_bounded_by_bytes(
 
 
 def test_any_order_and_reading_twice(server: ImageServer, tmp_path: pathlib.Path) -> None:
-    images = source(tmp_path).of_shard(joined(server))
+    images = source(tmp_path).open_shard(joined(server))
     for index in (9, 3, 3, COUNT - 1, 0, 9):
         assert images.read(index) == server.files[f"/{index}.jpg"]
     assert set(server.counts.values()) == {1}
@@ -114,7 +112,7 @@ def test_any_order_and_reading_twice(server: ImageServer, tmp_path: pathlib.Path
 
 def test_a_slow_image_does_not_hold_the_others(server: ImageServer, tmp_path: pathlib.Path) -> None:
     server.scripts["/0.jpg"] = [after(1.0)]
-    images = source(tmp_path).of_shard(joined(server))
+    images = source(tmp_path).open_shard(joined(server))
     first: list[bytes] = []
     reader = threading.Thread(target=lambda: first.append(images.read(0)))
     reader.start()
@@ -134,22 +132,8 @@ def test_settings_of_the_configuration() -> None:
     assert (settings.total_seconds, settings.max_bytes) == (9.5, 1000)
 
 
-def test_estimates_from_the_metadata_without_asking(tmp_path: pathlib.Path) -> None:
-    rows = "".join(f"{number:016x},http://127.0.0.1:1/{number}.jpg,{number + 100}\n" for number in range(1000))
-    (tmp_path / "images.csv").write_text("ImageID,OriginalURL,OriginalSize\n" + rows)
-    files = tuple(open_table(Table.METADATA, ("images.csv",), str(tmp_path), ""))
-    original = UrlSource(UrlKind.ORIGINAL, str(tmp_path), FetchSettings(), files)
-    sizes = [original.size(f"{number:016x}") for number in range(0, 1 << 40, 1 << 33)]
-    assert all(size is not None and 100 <= size < 1100 for size in sizes)
-    with pytest.raises(ImageRejected):
-        original.sample("0" * 16)
-    thumbnail = UrlSource(UrlKind.THUMBNAIL, str(tmp_path), FetchSettings(), ())
-    assert 50_000 < (thumbnail.size("0" * 16) or 0) < 300_000
-    assert UrlSource(UrlKind.ORIGINAL, "", FetchSettings(), ()).size("0" * 16)
-
-
 def test_is_a_remote_source_that_travels(tmp_path: pathlib.Path) -> None:
     travelled = pickle.loads(pickle.dumps(source(tmp_path)))
     assert travelled == source(tmp_path)
     assert travelled.is_remote
-    assert travelled.texts >= {"OriginalURL", "OriginalSize", "OriginalMD5", "Thumbnail300KURL"}
+    assert travelled.text_columns >= {"OriginalURL", "OriginalSize", "OriginalMD5", "Thumbnail300KURL"}

@@ -9,7 +9,7 @@ import pytest
 from oi_tfrecord import storage
 from oi_tfrecord.openimages.csv.files import find
 from oi_tfrecord.openimages.image_id import format_id
-from oi_tfrecord.sources.files import PatternImages, PatternSource
+from oi_tfrecord.sources.files import PatternReader, PatternSource
 from oi_tfrecord.storage import beam_filesystem
 from oi_tfrecord.storage.read_ahead import map_in_order
 from tests.support.object_servers import Store, files_below
@@ -31,7 +31,7 @@ def test_as_many_objects_are_read_at_once_as_there_are_readers(proxied: Store, s
     ids = [format_id(number) for number in numbers.tolist()]
     for image_id in ids:
         proxied.put(f"{image_id}.jpg", image_id.encode())
-    images = PatternImages(PatternSource(proxied.root + "/{image_id}.jpg", "train", 1 << 20), numbers)
+    images = PatternReader(PatternSource(proxied.root + "/{image_id}.jpg", "train", 1 << 20), numbers)
     # An answer waits until as many requests are open as there should be.
     slow.set(gather=readers)
     read = map_in_order(images.read, range(len(ids)), threads=readers, max_bytes=1 << 26, size_of=len, chunk=1)

@@ -1,6 +1,5 @@
 """What a dry run knows of a conversion: the counts of the join, and the time of a sample of images."""
 
-import contextlib
 import dataclasses
 import math
 import os
@@ -17,12 +16,12 @@ from oi_tfrecord.conversion.plan_shards import ShardPlan
 from oi_tfrecord.conversion.shard import ShardJob, convert_shard
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_text import format_size
-from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.openimages.schema import RangeKey, Table, row_type
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources.files import PatternSource
+from oi_tfrecord.sources.samples import ImageSamples
 
 _LEAST_SECONDS = 1.0
 """A sample is converted again until this time has passed, as 256 local images take a quarter of it."""
@@ -98,7 +97,9 @@ def measure(
     table_wall_seconds = counted["cpu_seconds"] / min(workers, os.cpu_count() or 1, ranges)
     images = records * shard_plan.found
     reads, writes = count_requests(plan, math.ceil(images), ranges)
-    timed_images, seconds_per_image = time_images(plan.shard_job(), shard_plan.sample, _rows_per_record(split))
+    timed_images, seconds_per_image = time_images(
+        plan.shard_job(), plan.samples, shard_plan.sample, _rows_per_record(split)
+    )
     return Workload(
         fixed_seconds=max(seconds - table_wall_seconds, 0.0),
         table_seconds=counted["cpu_seconds"],
@@ -117,16 +118,19 @@ def measure(
     )
 
 
-def time_images(job: ShardJob, image_ids: Sequence[str], rows_per_record: Mapping[Table, float]) -> tuple[int, float]:
+def time_images(
+    job: ShardJob, samples: ImageSamples, image_ids: Sequence[str], rows_per_record: Mapping[Table, float]
+) -> tuple[int, float]:
     """Converts sampled images, and returns how many and the core-seconds for each; (0, 0) if none can be converted.
 
     Args:
         job: the conversion.
+        samples: the bytes of sampled images.
         image_ids: ImageIDs of the sample.
         rows_per_record: mean rows of a record by table.
     """
     with tempfile.TemporaryDirectory() as folder:
-        sampled = _job_of_sample(job, image_ids, folder)
+        sampled = _job_of_sample(job, samples, image_ids, folder)
         sampled.work.create({})
         batches = make_batches(image_ids, rows_per_record, len(job.mids))
         began, cpu_began = time.perf_counter(), time.process_time()
@@ -137,7 +141,7 @@ def time_images(job: ShardJob, image_ids: Sequence[str], rows_per_record: Mappin
     return images, seconds / images if images else 0.0
 
 
-def _job_of_sample(job: ShardJob, image_ids: Sequence[str], folder: str) -> ShardJob:
+def _job_of_sample(job: ShardJob, samples: ImageSamples, image_ids: Sequence[str], folder: str) -> ShardJob:
     """Returns a job that writes all images as one shard into `folder`, without keys that need text columns."""
     return dataclasses.replace(
         job,
@@ -147,7 +151,7 @@ def _job_of_sample(job: ShardJob, image_ids: Sequence[str], folder: str) -> Shar
         driver=Table.METADATA,
         select="all",
         files=dict.fromkeys(Table, ("",)),
-        source=job.source if isinstance(job.source, PatternSource) else _copy_images(job, image_ids, folder),
+        source=job.source if isinstance(job.source, PatternSource) else _copy_images(job, samples, image_ids, folder),
         layout=dataclasses.replace(job.layout, extra_keys=frozenset()),
         masks=None,
         hierarchy=None,
@@ -156,12 +160,12 @@ def _job_of_sample(job: ShardJob, image_ids: Sequence[str], folder: str) -> Shar
     )
 
 
-def _copy_images(job: ShardJob, image_ids: Sequence[str], folder: str) -> PatternSource:
+def _copy_images(job: ShardJob, samples: ImageSamples, image_ids: Sequence[str], folder: str) -> PatternSource:
     """Copies sampled images into files; only files named by ImageID can be read without rows of tables."""
     copies = PatternSource(storage.join(folder, "{image_id}"), job.split, job.image_options.max_bytes)
     for image_id in image_ids:
-        with contextlib.suppress(ImageRejected):
-            storage.write(copies.path(image_id), job.source.sample(image_id), folder)
+        if (data := samples.read(image_id)) is not None:
+            storage.write(copies.path(image_id), data, folder)
     return copies
 
 
@@ -222,7 +226,7 @@ def _why_untimed(plan: ConvertPlan, shard_plan: ShardPlan) -> str:
         size = format_size(shard_plan.images * shard_plan.file_bytes)
         return f"servers and the network decide on it: {shard_plan.images:,} downloads, about {size}, unless cached"
     if shard_plan.missing and not shard_plan.sample:
-        return f"no image of the sample was found, as {plan.source.where(shard_plan.missing)}"
+        return f"no image of the sample was found, as {plan.samples.path(shard_plan.missing)}"
     return "no image of the sample can be converted"
 
 

@@ -46,7 +46,7 @@ def archive(release: Release, tmp_path_factory: pytest.TempPathFactory) -> pathl
 def planned(release: Release, folder: pathlib.Path, **flags: object) -> tuple[ConvertPlan, ShardPlan]:
     plan = make_plan(parse_convert(release.flags(folder, dry_run="true", num_shards=3, **flags)).config)
     job = plan.shard_job()
-    return plan, plan_shards(plan.range_job(frozenset()), job.driver, job.select, job.source, job.image_options)
+    return plan, plan_shards(plan.range_job(frozenset()), job.driver, job.select, plan.samples, job.image_options)
 
 
 def measured(release: Release, folder: pathlib.Path, **flags: object) -> Workload:
@@ -91,23 +91,25 @@ def test_images_that_cannot_be_converted_have_no_time(release: Release, tmp_path
 def test_a_sample_leaves_out_broken_images_and_what_needs_text_columns(tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=30)
     flags = release.flags(tmp_path / "out", extra_keys="attribution", select="boxed", dry_run="true")
-    job = make_plan(parse_convert(flags).config).with_shards(3).shard_job()
-    images, seconds = time_images(job, release.image_ids, {Table.BOXES: 2.4, Table.HUMAN_LABELS: 1e9})
+    plan = make_plan(parse_convert(flags).config).with_shards(3)
+    images, seconds = time_images(
+        plan.shard_job(), plan.samples, release.image_ids, {Table.BOXES: 2.4, Table.HUMAN_LABELS: 1e9}
+    )
     assert images == 30 - len(release.broken)
     assert seconds > 0
-    assert time_images(job, (), {}) == (0, 0.0)
+    assert time_images(plan.shard_job(), plan.samples, (), {}) == (0, 0.0)
 
 
 def test_a_sample_is_converted_again_until_its_time_has_passed(
     release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = planned(release, tmp_path)[0].shard_job()
+    plan, _ = planned(release, tmp_path)
     # Start, after the first pass, after the second pass, end.
     clock = iter([100.0, 100.1, 100.3, 100.4])
     monkeypatch.setattr(measure_module.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(measure_module.time, "process_time", lambda: 0.0)
     monkeypatch.setattr(measure_module, "_LEAST_SECONDS", 0.2)
-    images, seconds = time_images(job, release.image_ids[:12], {})
+    images, seconds = time_images(plan.shard_job(), plan.samples, release.image_ids[:12], {})
     assert images == 24
     assert seconds == pytest.approx(0.4 / 24)
 
