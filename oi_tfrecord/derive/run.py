@@ -48,7 +48,7 @@ def derive(
     Raises:
         ConfigError, InputError: naming what to mend.
     """
-    states = [prepare_output(plan) for plan in plans]
+    states = [prepare_output(plan.target) for plan in plans]
     entries = {
         plan.config.split: state.complete
         for plan, state in zip(plans, states, strict=True)

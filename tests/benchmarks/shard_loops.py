@@ -60,7 +60,7 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
     config_file = find_config("v3")
     flags = convert_flags(release, output_dir, num_shards) | {"num_shards": num_shards}
     plan = make_plan(load_config(config_file.read_text(encoding="utf-8"), str(config_file), flags))
-    prepare_output(plan)
+    prepare_output(plan.target)
     batches = batches_by_shard(plan)
     label_map = plan.classes.make_label_map({})
     job = plan.shard_job()
