@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         return 0
 
-    return run_command(command, "interrupted; run the same command again to go on")
+    return run_command(command, "interrupted; run the same command again to resume")
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     earlier = 0 if config.num_shards or config.overwrite else earlier_num_shards(plan.target)
     if num_shards := config.num_shards or earlier:
         return plan.with_shards(num_shards)
-    shard_plan = _sample_shards(plan)
+    shard_plan = plan_shards(plan)
     progress.plan(describe_shards(shard_plan, shard_plan.num_shards, *_place_of_images(plan, shard_plan)))
     return plan.with_shards(shard_plan.num_shards)
 
@@ -205,17 +205,10 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
 def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPlan, ShardPlan]:
     """Plans a dry run, which always needs the sample of images."""
     plan = make_plan(for_dry_run(config))
-    shard_plan = _sample_shards(plan)
+    shard_plan = plan_shards(plan)
     num_shards = config.num_shards or shard_plan.num_shards
     progress.plan(describe_shards(shard_plan, num_shards, *_place_of_images(plan, shard_plan)))
     return plan.with_shards(num_shards), shard_plan
-
-
-def _sample_shards(plan: ConvertPlan) -> ShardPlan:
-    job = plan.shard_job()
-    return plan_shards(
-        plan.range_job(frozenset()), job.driver, job.select, plan.samples, job.image_options, plan.config.max_images
-    )
 
 
 def _place_of_images(plan: ConvertPlan, shard_plan: ShardPlan) -> tuple[str, str]:

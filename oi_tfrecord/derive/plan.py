@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,15 +12,12 @@ from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.shard import DerivedJob
-from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.example_reader import ExampleError, parse_example
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
-from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.records.tfrecord import FramingError
-
-_SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,13 +69,6 @@ class DerivedConfig:
     num_shards: int = 0
     workers: int = 0
     beam_arguments: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not _SPLIT_NAME.fullmatch(self.split):
-            raise ConfigError("as", f"{self.split!r} is no name for a split: letters, digits, '_', '-', '+', '.'")
-        for field, most in (("num_shards", MAX_SHARDS), ("workers", 1 << 10)):
-            if not 0 <= getattr(self, field) <= most:
-                raise ConfigError(field, f"{getattr(self, field)} is not within 0 to {most}")
 
 
 @dataclasses.dataclass(frozen=True)
