@@ -270,7 +270,7 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
     archives = pack_by_first_digit(release, tmp_path, "tar.gz")
     flags = release.flags(tmp_path / "out", images=None, archives=archives, workers=1)
     plan = make_plan(parse_convert(flags).config)
-    prepare_output(plan)
+    prepare_output(plan.target)
     job = plan.range_job(frozenset())
     batches = [
         decode(item[1])
