@@ -11,7 +11,7 @@ from oi_tfrecord.dataset.manifest import too_many_rejects
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import EngineError, InputError
 from oi_tfrecord.openimages.schema import Listing, Table
-from oi_tfrecord.records.sharding import shard_file
+from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.settings.convert_config import parse_max_rejects
 
 LISTED_LOSSES = 20

@@ -62,7 +62,7 @@ def test_what_was_lost_is_named_up_to_a_bound() -> None:
 def test_a_job_that_nobody_waits_for_fails_and_leaves_the_dataset(tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=12)
     plan = make_plan(parse_convert(release.flags(tmp_path / "out", max_rejects="0")).config)
-    prepare_output(plan)
+    prepare_output(plan.target)
     pipeline = beam.Pipeline(runner=FnApiRunner())
     build_template_pipeline(pipeline, plan, ())
     with pytest.raises(Exception, match="--max_rejects=0 allows"):

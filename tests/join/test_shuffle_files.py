@@ -161,7 +161,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 
 def ready(plan: ConvertPlan, shuffle: str) -> ConvertPlan:
-    prepare_output(plan)
+    prepare_output(plan.target)
     return dataclasses.replace(plan, shuffle_folder=plan.work.shuffle if shuffle == "files" else "")
 
 
