@@ -7,7 +7,7 @@ import numpy as np
 
 from oi_tfrecord.conversion.shard import ShardJob
 from oi_tfrecord.join.batches import decode
-from oi_tfrecord.join.join_shard import join_shard
+from oi_tfrecord.join.join_shard import JoinRules, join_shard
 from oi_tfrecord.openimages.csv.filters import limit_below_of, lowest_hashes, sample_hash
 
 
@@ -36,8 +36,7 @@ class LimitImages(beam.PTransform):
 def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:
     with job.work.reported():
         batches = [decode(batch) for batch in grouped[1] if batch]
-    mask_rules = job.masks.rules if job.masks else None
-    joined = join_shard(batches, driver=job.driver, images=job.select, mask_rules=mask_rules)
+    joined = join_shard(batches, JoinRules(job.driver, job.select, job.masks.rules if job.masks else None))
     return None, lowest_hashes(sample_hash(joined.image_ids), max_images + 1).tobytes()
 
 

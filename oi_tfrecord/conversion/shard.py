@@ -19,13 +19,13 @@ from oi_tfrecord.images.values import ImageOptions
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.expand_hierarchy import Expansion, expand_shard
 from oi_tfrecord.join.image_facts import ImageFacts, turn_shard
-from oi_tfrecord.join.join_shard import join_shard
+from oi_tfrecord.join.join_shard import JoinRules, join_shard
 from oi_tfrecord.openimages.hierarchy import Hierarchy
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.records.keys import ExtraKeys, RecordLayout
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.records.shard_writer import WrittenShard, write_shard
-from oi_tfrecord.records.sharding import shard_file
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 
@@ -116,8 +116,7 @@ def convert_shard(
         The result, which is also stored, so that a rerun need not do the shard again.
     """
     began = time.thread_time()
-    mask_rules = job.masks.rules if job.masks else None
-    joined = join_shard(batches, driver=job.driver, images=job.select, mask_rules=mask_rules)
+    joined = join_shard(batches, JoinRules(job.driver, job.select, job.masks.rules if job.masks else None))
     label_ids = job.label_ids(label_map)
     if job.hierarchy is not None:
         joined = expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))

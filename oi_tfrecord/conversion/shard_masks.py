@@ -9,8 +9,9 @@ from oi_tfrecord.dataset.accounts import TableAccount
 from oi_tfrecord.images.mask_png import ImageMasks, empty_mask, prepare_mask
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.archive_places import ImageFiles
+from oi_tfrecord.join.join_account import JoinFault
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.join.shard_rows import JoinFault, Stacked
+from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.schema import MASK_PATH, Listing, Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.masks import MaskSource
@@ -96,7 +97,7 @@ class ShardMasks:
         return LoadedMasks(ImageMasks(kept, tuple(png for png in pngs if png)), broken, left_out)
 
     def _read(
-        self, mask: int, table: Stacked, files: ImageFiles | None, width: int, height: int, angle: int
+        self, mask: int, table: ShardRows, files: ImageFiles | None, width: int, height: int, angle: int
     ) -> bytes | ImageRejected:
         assert self._source is not None
         try:

@@ -1,11 +1,12 @@
-"""Which place in which archive is that of each image of a shard."""
+"""Finds the place of each image of a shard, or of each mask, among the files listed from archives."""
 
 import dataclasses
 
 import numpy as np
 import pyarrow as pa
 
-from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW
+from oi_tfrecord.join.shard_rows import ShardRows
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, WINDOW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,8 +14,8 @@ class ImageFiles:
     """Where the images of a shard are in archives.
 
     Attributes:
-        archives: int array [n], number of an image's archive; -1 where none holds it.
-        rows: IMAGE_FILE_ROW array [n], zeros where none holds it.
+        archives: int array [n], number of an image's archive; -1 where no archive holds the image.
+        rows: IMAGE_FILE_ROW array [n], zeros where no archive holds the image.
         windows: binary [n], the text WINDOW of each row.
     """
 
@@ -23,34 +24,37 @@ class ImageFiles:
     windows: pa.Array
 
 
-def locate_images(
-    image_of: np.ndarray,
-    known: np.ndarray,
-    *,
-    count: int,
-    archives: np.ndarray,
-    rows: np.ndarray,
-    windows: pa.Array | None,
-) -> tuple[ImageFiles, np.ndarray, int]:
+@dataclasses.dataclass(frozen=True)
+class LocatedFiles:
+    """The places of images, and the listed files that are no image's place.
+
+    Attributes:
+        files: the place of each image.
+        repeated: indices, ascending, of listed files whose image has an earlier place.
+        unmatched_count: number of listed files of no image.
+    """
+
+    files: ImageFiles
+    repeated: np.ndarray
+    unmatched_count: int
+
+
+def locate_files(listed: ShardRows, image_of: np.ndarray, known: np.ndarray, count: int) -> LocatedFiles:
     """Finds the place of each image, the first where there are several.
 
     Args:
-        image_of: int array [m], the image of each listed file.
-        known: bool array [m], whether it is an image of the shard.
+        listed: the files [m] of all archives, archive after archive.
+        image_of: int array [m], the image of each file, from 0 to `count` - 1 where it is known.
+        known: bool array [m], whether the file is that of an image.
         count: number of images, n.
-        archives: int array [m], the archive of each listed file.
-        rows: IMAGE_FILE_ROW array [m], archive after archive.
-        windows: binary [m], or None if no archive has any.
-
-    Returns:
-        (the places, indices of listed files that repeat an image, number of those of no image).
     """
-    places = np.flatnonzero(known)
-    held, first = np.unique(image_of[places], return_index=True)
-    repeated = np.delete(places, first)
-    chosen = places[first]
+    candidates = np.flatnonzero(known)
+    held, first = np.unique(image_of[candidates], return_index=True)
+    places = candidates[first]
     archive_of, row_of, place_of = np.full(count, -1), np.zeros(count, IMAGE_FILE_ROW), np.full(count, -1)
-    archive_of[held], row_of[held], place_of[held] = archives[chosen], rows[chosen], chosen
-    windows = pa.array([b""] * len(rows), pa.binary()) if windows is None else windows
+    archive_of[held], row_of[held], place_of[held] = listed.file_of[places], listed.rows[places], places
+    windows = listed.texts[WINDOW] if WINDOW in listed.texts else pa.array([b""] * len(listed.rows), pa.binary())
     window_of = windows.take(pa.array(place_of, mask=place_of < 0)).fill_null(b"")
-    return ImageFiles(archive_of, row_of, window_of), repeated, len(known) - len(places)
+    return LocatedFiles(
+        ImageFiles(archive_of, row_of, window_of), np.delete(candidates, first), len(known) - len(candidates)
+    )

@@ -1,17 +1,25 @@
-"""Boxes and masks of a shard put together, and what becomes of those without a partner."""
+"""Pairs the boxes of a shard with their masks, and accounts for those without a partner."""
 
 import dataclasses
-from collections import Counter
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from oi_tfrecord.join.archive_places import ImageFiles, locate_images
-from oi_tfrecord.join.shard_rows import JoinFault, Stacked
+from oi_tfrecord.join.archive_places import ImageFiles, LocatedFiles, locate_files
+from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
+from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows
 from oi_tfrecord.openimages.csv.check_rows import base_names
-from oi_tfrecord.openimages.schema import COORDINATES, FILE_NAME, MASK_PATH, ROW_TYPES, WINDOW, Table
+from oi_tfrecord.openimages.schema import COORDINATES, FILE_NAME, MASK_PATH, Table
 from oi_tfrecord.reasons import Drop, Reject
+
+TOLERANCE = 1e-6
+"""Largest difference of a coordinate, as a fraction of the image's side. Published masks repeat the boxes with six
+decimals; the boxes of validation and test have up to nine."""
+
+_FLOAT32_ERROR = 2.0**-23
+"""Largest error of a difference of two coordinates, up to 1, that are both rounded to float32."""
+
+_WINDOW = TOLERANCE + _FLOAT32_ERROR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +28,7 @@ class MaskRules:
 
     Attributes:
         keep_boxes_without: whether boxes without a mask are kept.
-        boxes_filtered: whether boxes were left out by what a mask row does not tell, so that a mask without a
+        boxes_filtered: whether boxes are left out by columns that a mask row does not have, so that a mask without a
             box is no fault.
     """
 
@@ -29,127 +37,86 @@ class MaskRules:
 
 
 @dataclasses.dataclass(frozen=True)
+class MaskPairs:
+    """Boxes and their masks.
+
+    Attributes:
+        boxes: the boxes [n] that are kept.
+        masks: the rows [m] of the mask table that have a box.
+        mask_of: int array [n], the index in `masks` of each box's mask, -1 where the box has none.
+    """
+
+    boxes: RowsByImage
+    masks: RowsByImage
+    mask_of: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Masks:
     """The masks of a shard's boxes.
 
     Attributes:
         table: the rows of the mask table that have a box.
-        of_box: int array [boxes], the row in `table` of each box's mask, -1 where it has none; the boxes
+        of_box: int array [boxes], the row in `table` of each box's mask, -1 where the box has none; the boxes
             are those of the shard's annotations.
         files: where the PNG of each row is in archives; None if no archive was listed.
     """
 
-    table: Stacked
+    table: ShardRows
     of_box: np.ndarray
     files: ImageFiles | None
 
 
-@dataclasses.dataclass(frozen=True)
-class MaskPairs:
-    """Boxes and their masks.
-
-    Attributes:
-        boxes: the boxes that are kept.
-        box_image: int array [n], the image of each.
-        masks: the rows of the mask table that have a box.
-        mask_image: int array [m], the image of each.
-        mask_of: int array [n], the mask of each box, -1 where it has none.
-        faults: rejected rows of the mask table.
-        boxes_dropped, masks_dropped: rows left out, by reason.
-    """
-
-    boxes: Stacked
-    box_image: np.ndarray
-    masks: Stacked
-    mask_image: np.ndarray
-    mask_of: np.ndarray
-    faults: tuple[JoinFault, ...]
-    boxes_dropped: Counter[Drop]
-    masks_dropped: Counter[Drop]
-
-
-def nothing(table: Table) -> Stacked:
-    """Returns no rows of a table."""
-    texts = {MASK_PATH: pa.array([], pa.binary())} if table is Table.MASKS else {}
-    return Stacked(np.zeros(0, ROW_TYPES[table]), (), (), np.zeros(0, np.int64), texts)
-
-
-def pair_masks(
-    rules: MaskRules, boxes: Stacked, box_image: np.ndarray, masks: Stacked, mask_image: np.ndarray
-) -> MaskPairs:
-    """Puts boxes and masks together.
+def pair_masks(rules: MaskRules, boxes: RowsByImage, masks: RowsByImage) -> tuple[MaskPairs, JoinAccount]:
+    """Pairs each box with its mask.
 
     Args:
-        rules: what becomes of those without a partner.
-        boxes: in the order of their images.
-        box_image: int array [n], the number of each box's image, ascending.
-        masks: in any order.
-        mask_image: int array [m], as `box_image`.
-    """
-    box_of, is_second = match_masks(boxes.rows, box_image, masks.rows, mask_image)
-    faults = [
-        masks.fault(index, Reject.DUPLICATE, "its box has another mask") for index in np.flatnonzero(is_second).tolist()
-    ]
-    boxes_dropped: Counter[Drop] = Counter()
-    masks_dropped: Counter[Drop] = Counter()
-    alone = np.flatnonzero((box_of < 0) & ~is_second)
-    if not rules.boxes_filtered:
-        detail = "no box has its ImageID, LabelName and coordinates"
-        faults += [masks.fault(index, Reject.MASK_WITHOUT_BOX, detail) for index in alone.tolist()]
-    elif len(alone):
-        masks_dropped[Drop.BOX_LEFT_OUT] = len(alone)
-    matched = box_of >= 0
-    mask_of = np.full(len(boxes.rows), -1)
-    mask_of[box_of[matched]] = np.arange(np.count_nonzero(matched))
-    has_mask = mask_of >= 0
-    if not rules.keep_boxes_without and not has_mask.all():
-        boxes_dropped[Drop.NO_MASK] = int(np.count_nonzero(~has_mask))
-        boxes, box_image, mask_of = boxes.select(has_mask), box_image[has_mask], mask_of[has_mask]
-    return MaskPairs(
-        boxes,
-        box_image,
-        masks.select(matched),
-        mask_image[matched],
-        mask_of,
-        tuple(faults),
-        boxes_dropped,
-        masks_dropped,
-    )
-
-
-def locate_masks(pairs: MaskPairs, listed: Stacked) -> tuple[ImageFiles, np.ndarray, int]:
-    """Finds the PNG of each mask that a box has among the files of archives.
-
-    Args:
-        pairs: the masks; `mask_of` says which are wanted.
-        listed: the rows of Listing.MASK_FILES.
+        rules: what becomes of boxes and masks without a partner.
+        boxes: the boxes of a shard.
+        masks: the rows of the mask table.
 
     Returns:
-        (the places, indices of listed files that repeat a wanted one, number of those that are not wanted).
+        (the pairs, the boxes and mask rows that are not among them).
     """
-    names = base_names(pairs.masks.texts[MASK_PATH])
-    mask_of_file = pc.index_in(listed.texts[FILE_NAME], value_set=names).fill_null(-1).to_numpy()
-    wanted = np.zeros(len(names) + 1, bool)
-    wanted[pairs.mask_of[pairs.mask_of >= 0]] = True
-    return locate_images(
-        mask_of_file,
-        # The file of no mask is the last one, which is never wanted.
-        wanted[mask_of_file],
-        count=len(names),
-        archives=np.array([key.file for key in listed.keys], np.int64)[listed.range_of],
-        rows=listed.rows,
-        windows=listed.texts.get(WINDOW),
+    box_of, is_second = match_masks(boxes.table.rows, boxes.image_of, masks.table.rows, masks.image_of)
+    is_paired = box_of >= 0
+    mask_of = np.full(len(boxes.image_of), -1)
+    mask_of[box_of[is_paired]] = np.arange(np.count_nonzero(is_paired))
+    keep_mask = np.full(len(mask_of), True) if rules.keep_boxes_without else mask_of >= 0
+    without_mask = DroppedRows(Table.BOXES, Drop.NO_MASK, int(np.count_nonzero(~keep_mask)))
+    kept_boxes = boxes if keep_mask.all() else boxes.filter(keep_mask)
+    pairs = MaskPairs(kept_boxes, masks.filter(is_paired), mask_of[keep_mask])
+    return pairs, JoinAccount.sum_of(
+        (
+            JoinAccount(masks.table.faults(np.flatnonzero(is_second), Reject.DUPLICATE, "its box has another mask")),
+            _account_lone_masks(rules, masks.table, np.flatnonzero(~is_paired & ~is_second)),
+            JoinAccount(dropped=(without_mask,)),
+        )
     )
 
 
-TOLERANCE = 1e-6
-"""Largest difference of a coordinate, as a fraction of the image's side. Published masks repeat the boxes with six
-decimals, of which the boxes of validation and test have up to nine."""
+def _account_lone_masks(rules: MaskRules, masks: ShardRows, lone: np.ndarray) -> JoinAccount:
+    """Rejects or leaves out the rows at `lone` (indices), to which no box fits."""
+    if rules.boxes_filtered:
+        return JoinAccount(dropped=(DroppedRows(Table.MASKS, Drop.BOX_LEFT_OUT, len(lone)),))
+    detail = "no box has its ImageID, LabelName and coordinates"
+    return JoinAccount(masks.faults(lone, Reject.MASK_WITHOUT_BOX, detail))
 
-_FLOAT32_ERROR = 2.0**-23
-"""By which a difference of two coordinates may be off as both were rounded to float32, up to 1."""
 
-_WINDOW = TOLERANCE + _FLOAT32_ERROR
+def locate_masks(masks: ShardRows, mask_of: np.ndarray, listed: ShardRows) -> LocatedFiles:
+    """Finds the PNG of each mask that a box has among the files of archives, by its name.
+
+    Args:
+        masks: the rows [m] of the mask table.
+        mask_of: int array, the row of each box's mask, -1 where the box has none.
+        listed: the rows of Listing.MASK_FILES.
+    """
+    names = base_names(masks.texts[MASK_PATH])
+    mask_of_file = pc.index_in(listed.texts[FILE_NAME], value_set=names).fill_null(-1).to_numpy()
+    # A file of no mask has the index -1, which is the last place: it stays False.
+    is_used = np.zeros(len(names) + 1, bool)
+    is_used[mask_of[mask_of >= 0]] = True
+    return locate_files(listed, mask_of_file, is_used[mask_of_file], len(names))
 
 
 def match_masks(
@@ -213,11 +180,3 @@ def _find_pairs(
         distance = np.maximum(distance, np.abs(difference))
     near = distance <= _WINDOW
     return pair_mask[near], pair_box[near], distance[near]
-
-
-def find_repeated(paths: pa.Array) -> np.ndarray:
-    """Returns the indices, ascending, of values that occur before; `paths` is a binary array."""
-    codes = paths.dictionary_encode().indices.to_numpy()
-    repeated = np.ones(len(codes), bool)
-    repeated[np.unique(codes, return_index=True)[1]] = False
-    return np.flatnonzero(repeated)

@@ -1,38 +1,30 @@
-"""All rows of a table in a shard, in file order, that know which line of which file they come from."""
+"""The rows of a shard by table, in file order; each row knows its file and line."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.join.batches import Batch
+from oi_tfrecord.join.join_account import JoinFault
 from oi_tfrecord.openimages.image_id import format_id
-from oi_tfrecord.openimages.schema import Listing, RangeKey, Table
+from oi_tfrecord.openimages.schema import Listing, RangeKey, Table, row_type
 from oi_tfrecord.reasons import Reject
 
-
-@dataclasses.dataclass(frozen=True)
-class JoinFault:
-    """A row rejected by the join: `line` counts from 0 within the range `key`."""
-
-    key: RangeKey
-    line: int
-    image_id: str
-    reason: Reject
-    detail: str
+_MAX_SOURCES = 255
 
 
 @dataclasses.dataclass(frozen=True)
-class Stacked:
+class ShardRows:
     """All rows of one table in a shard, in file order.
 
     Attributes:
-        rows: ROW_TYPES array [n].
+        rows: array [n] of the table's `row_type`.
         sources: names that the rows' `source` field indexes.
-        keys: the ranges the rows come from.
+        keys: the ranges that the rows come from.
         range_of: int array [n], index into `keys`.
-        texts: text columns [n].
+        texts: text columns [n] by name.
     """
 
     rows: np.ndarray
@@ -41,11 +33,25 @@ class Stacked:
     range_of: np.ndarray
     texts: Mapping[str, pa.Array]
 
-    def select(self, chosen: np.ndarray) -> "Stacked":
-        """Returns the rows at `chosen` (indices or a mask)."""
-        indices = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+    @classmethod
+    def empty(cls, table: Table | Listing, text_columns: Sequence[str] = ()) -> "ShardRows":
+        """Returns no rows of a table, with empty text columns of the given names."""
+        texts = {name: pa.array([], pa.binary()) for name in text_columns}
+        return cls(np.zeros(0, row_type(table)), (), (), np.zeros(0, np.int64), texts)
+
+    @property
+    def file_of(self) -> np.ndarray:
+        """Int array [n], the number of each row's file among the files of the table."""
+        return np.array([key.file for key in self.keys], np.int64)[self.range_of]
+
+    def take(self, indices: np.ndarray) -> "ShardRows":
+        """Returns the rows at `indices`, in their order."""
         texts = {name: column.take(pa.array(indices)) for name, column in self.texts.items()}
-        return Stacked(self.rows[indices], self.sources, self.keys, self.range_of[indices], texts)
+        return ShardRows(self.rows[indices], self.sources, self.keys, self.range_of[indices], texts)
+
+    def filter(self, keep_mask: np.ndarray) -> "ShardRows":
+        """Returns the rows where `keep_mask` (bool [n]) is true."""
+        return self.take(np.flatnonzero(keep_mask))
 
     def fault(self, index: int, reason: Reject, detail: str) -> JoinFault:
         """Returns the fault of the row at `index`."""
@@ -53,41 +59,95 @@ class Stacked:
         key = self.keys[self.range_of[index]]
         return JoinFault(key, int(row["line"]), format_id(int(row["image_id"])), reason, detail)
 
+    def faults(self, indices: np.ndarray, reason: Reject, detail: str) -> tuple[JoinFault, ...]:
+        """Returns the faults of the rows at `indices`, in their order."""
+        return tuple(self.fault(index, reason, detail) for index in indices.tolist())
 
-def stack(batches: Iterable[Batch]) -> dict[Table | Listing, Stacked]:
-    """Returns the rows of each table, tables and rows in order whatever the order of the batches."""
+
+@dataclasses.dataclass(frozen=True)
+class RowsByImage:
+    """Rows of one table in the order of their images; the rows of an image keep their order.
+
+    Attributes:
+        table: the rows [n].
+        image_of: int array [n], ascending, the index of each row's image in the shard.
+    """
+
+    table: ShardRows
+    image_of: np.ndarray
+
+    @classmethod
+    def empty(cls, table: Table, text_columns: Sequence[str] = ()) -> "RowsByImage":
+        """Returns no rows of a table, with empty text columns of the given names."""
+        return cls(ShardRows.empty(table, text_columns), np.zeros(0, np.int64))
+
+    def filter(self, keep_mask: np.ndarray) -> "RowsByImage":
+        """Returns the rows where `keep_mask` (bool [n]) is true."""
+        return RowsByImage(self.table.filter(keep_mask), self.image_of[keep_mask])
+
+    def count_per_image(self, image_count: int) -> np.ndarray:
+        """Returns the number of rows of each image, int array [image_count]."""
+        return np.bincount(self.image_of, minlength=image_count)
+
+
+def collect_tables(batches: Iterable[Batch]) -> dict[Table | Listing, ShardRows]:
+    """Collects the rows of each table.
+
+    Args:
+        batches: all batches of a shard, in any order.
+
+    Returns:
+        The rows of each table that has a batch. Tables, and the rows of each, are in a fixed order.
+    """
     by_table: dict[Table | Listing, list[Batch]] = {}
     for batch in batches:
         by_table.setdefault(batch.key.table, []).append(batch)
-    stacked = {}
-    # The order of the tables is that of the faults in the list of rejects.
-    for table in sorted(by_table, key=(*Table, *Listing).index):
-        parts = by_table[table]
-        parts.sort(key=lambda batch: (batch.key.file, batch.key.index, batch.part))
-        names: dict[str, int] = {}
-        arrays = []
-        for batch in parts:
-            rows = batch.rows
-            has_source = "source" in (rows.dtype.names or ())
-            codes = np.array([_source_code(name, names) for name in (batch.sources or ("",)) if has_source], np.uint8)
-            if not np.array_equal(codes, np.arange(len(codes))):
-                rows = rows.copy()
-                rows["source"] = codes[rows["source"]]
-            arrays.append(rows)
-        keys = tuple(batch.key for batch in parts)
-        range_of = np.repeat(np.arange(len(parts)), [len(batch.rows) for batch in parts])
-        # Only some archives have windows.
-        columns = dict.fromkeys(name for batch in parts for name in batch.texts)
-        texts = {name: pa.concat_arrays([_text_of(batch, name) for batch in parts]) for name in columns}
-        stacked[table] = Stacked(np.concatenate(arrays), tuple(names), keys, range_of, texts)
-    return stacked
+    # The rejected rows of a shard are listed in this order of tables.
+    ordered = sorted(by_table, key=(*Table, *Listing).index)
+    return {table: _concatenate(sorted(by_table[table], key=_place)) for table in ordered}
 
 
-def _text_of(batch: Batch, name: str) -> pa.Array:
+def _place(batch: Batch) -> tuple[int, int, int]:
+    return batch.key.file, batch.key.index, batch.part
+
+
+def _concatenate(batches: Sequence[Batch]) -> ShardRows:
+    codes = _merge_sources(batches)
+    # Only some archives have windows.
+    columns = dict.fromkeys(name for batch in batches for name in batch.texts)
+    return ShardRows(
+        np.concatenate([_recode_sources(batch, codes) for batch in batches]),
+        tuple(codes),
+        tuple(batch.key for batch in batches),
+        np.repeat(np.arange(len(batches)), [len(batch.rows) for batch in batches]),
+        {name: pa.concat_arrays([_text_column(batch, name) for batch in batches]) for name in columns},
+    )
+
+
+def _merge_sources(batches: Sequence[Batch]) -> dict[str, int]:
+    """Returns each source name with its code, in order of first occurrence; empty for tables without sources."""
+    names = dict.fromkeys(name for batch in batches for name in _source_names(batch))
+    # The field `source` holds one byte; ranges of at most 256 names each may add up to more.
+    named = list(names)[:_MAX_SOURCES]
+    if len(names) > _MAX_SOURCES and "other" not in named:
+        named.append("other")
+    return {name: code for code, name in enumerate(named)}
+
+
+def _recode_sources(batch: Batch, codes: Mapping[str, int]) -> np.ndarray:
+    """Returns the rows of a batch with `source` as index into the merged names."""
+    new_codes = np.array([codes.get(name, codes.get("other", 0)) for name in _source_names(batch)], np.uint8)
+    if np.array_equal(new_codes, np.arange(len(new_codes))):
+        return batch.rows
+    rows = batch.rows.copy()
+    rows["source"] = new_codes[rows["source"]]
+    return rows
+
+
+def _source_names(batch: Batch) -> tuple[str, ...]:
+    has_source = "source" in (batch.rows.dtype.names or ())
+    return (batch.sources or ("",)) if has_source else ()
+
+
+def _text_column(batch: Batch, name: str) -> pa.Array:
     return batch.texts[name] if name in batch.texts else pa.array([b""] * len(batch.rows), pa.binary())
-
-
-def _source_code(name: str, names: dict[str, int]) -> int:
-    # The field holds one byte; ranges of at most 256 names each may add up to more.
-    kept = name if name in names or len(names) < 255 else "other"
-    return names.setdefault(kept, len(names))

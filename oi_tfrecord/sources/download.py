@@ -29,8 +29,9 @@ from oi_tfrecord.sources.download_counts import DownloadCounts, DownloadResult, 
 from oi_tfrecord.sources.download_options import DownloadOptions
 from oi_tfrecord.sources.http_client import Fetcher
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings
+from oi_tfrecord.sources.image_urls import ImageUrls, check_url_columns
+from oi_tfrecord.sources.load_image import load_image
 from oi_tfrecord.sources.url_folders import url_file
-from oi_tfrecord.sources.url_image import ImageUrls, check_url_columns, load_image
 from oi_tfrecord.sources.urls import fetch_settings
 
 FAILURE_COLUMNS = ("reason", "status", "detail")

@@ -1,9 +1,8 @@
-"""A cache of downloads on local disk, addressed by content and safe between processes.
+"""A cache of downloads on local disk, addressed by content, which several processes may use at once.
 
 Layout: `urls/<3 hex>/<SHA-256 of the key>` holds the SHA-256 of the content and its size, and
-`contents/<3 hex>/<SHA-256 of the content>` the content, so that equal files are kept once.
-Files appear whole, by rename, the content before what names it: whoever is killed at any point
-leaves a cache that others can go on with.
+`contents/<3 hex>/<SHA-256 of the content>` the content, so that equal files are kept once. Files appear whole, by
+rename, and the content before the file that names it, so that a process that is killed leaves a cache that is good.
 """
 
 import contextlib
@@ -20,27 +19,27 @@ _STALE_SECONDS = 86_400
 
 @dataclasses.dataclass(frozen=True)
 class ImageCache:
-    """The cache in a local folder, which is made when something is first kept."""
+    """The cache in a local folder, which is made for the first content."""
 
     folder: pathlib.Path
 
     def get(self, key: str) -> bytes | None:
-        """Returns the content kept under a key, None if there is none or it is damaged.
+        """Returns the content under a key, None if there is none or it is damaged.
 
         Args:
-            key: a URL, or what else names the content.
+            key: a URL, or another text that names the content.
         """
         try:
             digest, size = self._named(key).read_text(encoding="ascii").split()
             data, length = self._content(digest).read_bytes(), int(size)
         except (OSError, ValueError):
             return None
-        # A disk that was full or lost power can keep a name and lose the bytes.
+        # A disk that was full or lost power may have kept the name and lost the bytes.
         whole = len(data) == length and hashlib.sha256(data).hexdigest() == digest
         return data if whole else None
 
     def put(self, key: str, data: bytes) -> None:
-        """Keeps content under a key; what was kept there before is replaced."""
+        """Keeps content under a key, in place of earlier content."""
         digest = hashlib.sha256(data).hexdigest()
         content = self._content(digest)
         try:
@@ -65,11 +64,11 @@ class ImageCache:
 
 
 def remove_stale(temporary_folder: pathlib.Path, now: float | None = None) -> None:
-    """Deletes what processes that were killed a day ago or longer left half written.
+    """Deletes half written files of processes that were killed a day ago or longer.
 
     Args:
         temporary_folder: as of `write_file`; it need not be there.
-        now: seconds since the epoch; None is the present.
+        now: seconds since the epoch; None for the present.
     """
     now = time.time() if now is None else now
     with contextlib.suppress(FileNotFoundError):

@@ -14,13 +14,13 @@ import random
 import re
 import urllib.parse
 
-from oi_tfrecord.images import jpeg_header as jpeg
+from oi_tfrecord.images.jpeg_header import is_cut_off, read_header
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.storage.retry import RetryPolicy
 
 GONE = frozenset((404, 410))
-"""Statuses that say the image is no longer at its URL."""
+"""Statuses of a URL that has no image any more."""
 
 TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Statuses after which the same request may succeed (RFC 9110, section 15; RFC 6585; RFC 8470)."""
@@ -36,15 +36,15 @@ _MAX_SECONDS = 10**9
 
 @dataclasses.dataclass(frozen=True)
 class FetchSettings:
-    """How a client behaves.
+    """Bounds of a client.
 
     Attributes:
         connections: open connections in total.
         per_host: open connections to one host.
-        connect_seconds: bound on opening a connection.
-        read_seconds: bound on the silence between two pieces of an answer.
-        total_seconds: bound on one attempt, so that an answer in drips ends.
-        max_bytes: largest answer taken.
+        connect_seconds: time to open a connection.
+        read_seconds: time between two pieces of an answer.
+        total_seconds: time of one attempt, so that an answer in drips ends.
+        max_bytes: size of an answer.
         max_wait: bound on the sum of the waits that a host asks for, for one URL, in seconds.
         retry: when a download is tried again; requests that the host answers with a wait do not count.
     """
@@ -60,22 +60,41 @@ class FetchSettings:
 
 
 class FetchRejected(ImageRejected):
-    """A download that failed for good; `status` is the last HTTP status, 0 if there was no answer."""
+    """A download that failed for good."""
 
     def __init__(self, reason: Reject, detail: str, status: int):
+        """Adds the status to the detail.
+
+        Args:
+            reason: why the image is rejected.
+            detail: the failure, with the URL.
+            status: the last HTTP status, 0 if there was no answer.
+        """
         super().__init__(reason, f"HTTP {status}: {detail}" if status else detail)
         self.status = status
 
 
 class MayPassError(Exception):
-    """A failure after which the same request is worth another try."""
+    """A failure after which the same request may succeed."""
 
     def __init__(self, detail: str, status: int = 0, retry_after: float | None = None, reason: Reject | None = None):
+        """Keeps what the last failure is reported with, if no attempts are left.
+
+        Args:
+            detail: the failure.
+            status: the HTTP status, 0 if there was no answer.
+            retry_after: seconds that the host asks to wait, None if it does not ask.
+            reason: why the image is rejected after the last attempt; DOWNLOAD_FAILED by default.
+        """
         super().__init__(detail)
         self.detail = detail
         self.status = status
         self.retry_after = retry_after
         self.reason = reason or Reject.DOWNLOAD_FAILED
+
+
+class WrongBytes(Exception):
+    """The bytes of an answer are not those of the image; the text says why."""
 
 
 def next_wait(pause: float, waited: float, settings: FetchSettings) -> float | None:
@@ -114,13 +133,13 @@ def parse_retry_after(text: str | None, now: datetime.datetime) -> float | None:
     except ValueError:
         return None
     if moment.tzinfo is None:
-        # "-0000" and dates of the obsolete formats: HTTP dates are always UTC.
+        # "-0000" and dates of the obsolete formats have no zone; HTTP dates are always UTC.
         moment = moment.replace(tzinfo=datetime.UTC)
     return min(max((moment - now).total_seconds(), 0.0), float(_MAX_SECONDS))
 
 
 def is_unavailable_picture(url: str) -> bool:
-    """Returns whether the target of a redirect is a picture that stands for a photo that is gone.
+    """Returns whether the target of a redirect is a placeholder for a photo that is gone.
 
     Flickr answers with a redirect to `https://s.yimg.com/pw/images/en-us/photo_unavailable_l.png`
     and the like (openimages/dataset issue 9).
@@ -129,15 +148,15 @@ def is_unavailable_picture(url: str) -> bool:
 
 
 def checksum_fault(data: bytes, size: str, md5: str) -> str:
-    """Compares an original with what the release says of it.
+    """Compares an original with its size and checksum in the release.
 
     Args:
         data: the bytes received.
-        size: OriginalSize: bytes, in decimal; empty where the release has none.
-        md5: OriginalMD5: base64 of the 16 bytes of the MD5; empty where the release has none.
+        size: OriginalSize, bytes in decimal; empty if the release has none.
+        md5: OriginalMD5, base64 of the 16 bytes of the MD5; empty if the release has none.
 
     Returns:
-        What differs; empty if nothing does.
+        The difference, or an empty string.
     """
     if size and str(len(data)) != size:
         return f"{len(data)} bytes, OriginalSize is {size}"
@@ -154,23 +173,22 @@ def checksum_fault(data: bytes, size: str, md5: str) -> str:
 
 
 def mismatch_reason(redirected: bool) -> Reject:
-    """Returns the reason for bytes that are not those of the release.
-
-    Whoever was sent elsewhere and got another picture got a placeholder, whatever its name.
-    """
+    """Returns the reason for bytes that are not those of the release: a redirect to them leads to a placeholder."""
     return Reject.IMAGE_UNAVAILABLE if redirected else Reject.CHECKSUM_MISMATCH
 
 
 def image_fault(data: bytes) -> str:
-    """Checks bytes for which the release has no checksum: thumbnails, and the originals of V1.
+    """Looks for the start and the end of an image, so that an error page or half a file is never kept.
+
+    Args:
+        data: bytes for which the release has no checksum: a thumbnail, or an original of V1.
 
     Returns:
-        Why they are no whole image, so that an error page or half a file is never kept; empty if
-        nothing is wrong at a glance.
+        The fault, or an empty string.
     """
     if not data.startswith(_IMAGE_STARTS):
         return f"no image: first bytes {data[:16]!r}" if data else "no bytes"
-    header = jpeg.read_header(data)
-    if header is not None and jpeg.is_cut_off(data, header):
+    header = read_header(data)
+    if header is not None and is_cut_off(data, header):
         return f"a JPEG cut off after {len(data)} bytes"
     return ""

@@ -1,6 +1,6 @@
-"""One request of a download: sent, followed through redirects, and its answer judged.
+"""Sends one request of a download, follows redirects, and judges the answer.
 
-Imports the HTTP library, which only those who download need to have: `fetch` imports this late.
+This module imports the HTTP library, which is needed for downloads only, so `http_client` imports the module late.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from oi_tfrecord.sources.http_policy import (
     FetchRejected,
     FetchSettings,
     MayPassError,
+    WrongBytes,
     is_unavailable_picture,
     mismatch_reason,
     parse_retry_after,
@@ -29,15 +30,15 @@ _MAX_REDIRECTS = 5
 
 _DISCARDED_BYTES = 1 << 16
 
-Accept = Callable[[bytes], Awaitable[str]]
-"""Returns what is wrong with the bytes of an answer, empty if nothing."""
+Accept = Callable[[bytes], Awaitable[bytes]]
+"""Takes the bytes of an answer; returns the bytes to use, or raises WrongBytes."""
 
 
 def parse_url(url: str) -> yarl.URL:
-    """Returns a URL taken apart.
+    """Returns the parts of a URL.
 
     Raises:
-        ValueError: if it is none that can be downloaded.
+        ValueError: if the URL cannot be downloaded.
     """
     target = yarl.URL(url)
     if target.scheme not in ("http", "https") or not target.host:
@@ -48,22 +49,22 @@ def parse_url(url: str) -> yarl.URL:
 async def request(
     session: aiohttp.ClientSession, settings: FetchSettings, url: str, accept: Accept, size: str, mismatch: Reject
 ) -> bytes:
-    """Asks once for a file.
+    """Requests a file once.
 
     Args:
         session: an open session.
-        settings: its bounds.
+        settings: bounds on time and bytes.
         url: of http or https.
         accept: judges the bytes.
         size: bytes that the answer must have, in decimal; empty if that is not known.
         mismatch: reason for bytes that are not accepted and came without a redirect.
 
     Returns:
-        The bytes, accepted.
+        The bytes that `accept` returns.
 
     Raises:
-        MayPassError: if it is worth another try.
-        FetchRejected: if it is not.
+        MayPassError: if the same request may succeed later.
+        FetchRejected: if it will not.
     """
     try:
         async with asyncio.timeout(settings.total_seconds):
@@ -78,7 +79,7 @@ async def request(
                     return await _read(response, settings, target, accept, size, reason)
             raise FetchRejected(Reject.DOWNLOAD_FAILED, f"more than {_MAX_REDIRECTS} redirects: {url}", 302)
     except TimeoutError as error:
-        # The bound on the whole comes without a text, those on its parts with one.
+        # The error of the bound on the whole attempt has no text, the errors of the other bounds have one.
         what = str(error) or f"no whole answer in {settings.total_seconds:g} s"
         raise MayPassError(f"timeout: {what}") from error
     except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
@@ -88,7 +89,7 @@ async def request(
 
 
 def _redirected(response: aiohttp.ClientResponse) -> str:
-    """Returns where a redirect leads."""
+    """Returns the target of a redirect."""
     location = response.headers.get("Location", "")
     try:
         target = str(parse_url(str(response.url.join(yarl.URL(location)))))
@@ -115,7 +116,7 @@ async def _read(
         _fail(status, headers.get("Retry-After"), url)
     length = response.content_length if "Content-Encoding" not in headers else None
     if length is not None and size and str(length) != size:
-        # Not worth reading: a placeholder, or another version of the photo.
+        # A placeholder, or another version of the photo: there is no need to read it.
         raise FetchRejected(mismatch, f"{length} bytes, OriginalSize is {size}: {url}", status)
     if length is not None and length > max_bytes:
         raise FetchRejected(Reject.IMAGE_TOO_LARGE, f"{length} bytes, more than {max_bytes}: {url}", status)
@@ -125,13 +126,13 @@ async def _read(
         received += len(piece)
         if received > max_bytes:
             raise FetchRejected(Reject.IMAGE_TOO_LARGE, f"more than {max_bytes} bytes: {url}", status)
-    data = b"".join(pieces)
-    if fault := await accept(data):
-        # Where only the end of the connection ends the answer, a broken one looks like a whole one.
+    try:
+        return await accept(b"".join(pieces))
+    except WrongBytes as fault:
+        # If only the end of the connection ends an answer, a broken connection makes it look whole.
         if length is None and "Transfer-Encoding" not in headers:
-            raise MayPassError(fault, status, reason=mismatch)
-        raise FetchRejected(mismatch, f"{fault}: {url}", status)
-    return data
+            raise MayPassError(str(fault), status, reason=mismatch) from None
+        raise FetchRejected(mismatch, f"{fault}: {url}", status) from None
 
 
 def _fail(status: int, retry_after: str | None, url: str) -> NoReturn:
@@ -143,9 +144,9 @@ def _fail(status: int, retry_after: str | None, url: str) -> NoReturn:
 
 
 async def _discard(response: aiohttp.ClientResponse) -> None:
-    """Reads a short answer to its end, as only then its connection can be used again."""
+    """Reads a short answer to its end, so that its connection can be used again."""
     length = response.content_length
     if length is not None and length <= _DISCARDED_BYTES:
-        # What matters is known already: a fault of the body is none of the answer.
+        # The status is known, so a fault of the body does not matter.
         with contextlib.suppress(Exception):
             await response.read()

@@ -1,4 +1,4 @@
-"""Where the PNG of a mask comes from: a file named by a pattern, or an archive."""
+"""Masks as PNGs in files named by a pattern, or in archives."""
 
 import dataclasses
 
@@ -16,11 +16,11 @@ class MaskSource:
     """The masks of a split.
 
     Attributes:
-        rules: what becomes of boxes and masks that have no partner.
-        files: its pattern holds `{mask_path}`, and may hold `{split}` and `{digit}`, the first hex digit of
-            the name, by which the published archives are cut; empty where archives are given.
-        archives: of the masks; none where a pattern is given.
-        max_pixels: size above which a mask is not decoded.
+        rules: which boxes and masks without a partner are kept.
+        files: its pattern holds `{mask_path}`, and may hold `{split}` and `{digit}`, the first hex digit of the name,
+            by which the published archives are divided; the pattern is empty if archives are given.
+        archives: archives of the masks, none if a pattern is given.
+        max_pixels: largest width times height that is decoded.
     """
 
     rules: MaskRules
@@ -34,7 +34,7 @@ class MaskSource:
         return not storage.is_local(self.files.pattern) if self.files.pattern else self.archives.is_remote
 
     def path(self, mask_path: str) -> str:
-        """Returns the path of the mask with this MaskPath, if it is not in an archive."""
+        """Returns the path of the file with this MaskPath."""
         pattern = self.files.pattern.replace("{split}", self.files.split)
         return pattern.replace("{digit}", mask_path.rpartition("/")[2][:1]).replace("{mask_path}", mask_path)
 
@@ -44,10 +44,10 @@ class MaskSource:
         Args:
             mask_path: its MaskPath.
             index: of the mask in `places`.
-            places: where the masks of the shard are in archives; None if none was listed.
+            places: places of the shard's masks in archives; None if no archive holds any.
 
         Raises:
-            ImageRejected: if it is not there, or cannot be read.
+            ImageRejected: if the mask is missing, or cannot be read.
         """
         if self.files.pattern:
             return self.files.read_path(self.path(mask_path))

@@ -22,8 +22,8 @@ from oi_tfrecord.sources.archive_format import ArchiveKind, find_image_id
 from oi_tfrecord.sources.archive_listing import read_kind
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import PatternSource
+from oi_tfrecord.sources.image_urls import ImageUrls, sample_image_urls
 from oi_tfrecord.sources.url_folders import UrlFolders
-from oi_tfrecord.sources.url_image import ImageUrls, sample_image_urls
 
 _SAMPLED_ARCHIVES = 4
 

@@ -8,14 +8,14 @@ from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.files import PatternSource
-from oi_tfrecord.sources.protocol import ImageReader
-from oi_tfrecord.sources.url_image import (
+from oi_tfrecord.sources.image_urls import (
     ORIGINAL_URL,
     THUMBNAIL_URL,
     ImageUrls,
     base_name,
     joined_image_urls,
 )
+from oi_tfrecord.sources.protocol import ImageReader
 
 PREFIX = 3
 """Characters of the base name that name its folder."""
@@ -29,7 +29,7 @@ def url_file(url: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class UrlFolders:
-    """Images that a downloader stored under the base name of OriginalURL, or of Thumbnail300KURL.
+    """Images that a downloader stored under the base name of OriginalURL or Thumbnail300KURL.
 
     Attributes:
         folder: the folder that holds the folders, on any storage; may hold `{split}`.
@@ -56,7 +56,7 @@ class UrlFolders:
         return FolderReader(self, joined_image_urls(joined))
 
     def names(self, image: ImageUrls) -> list[str]:
-        """Returns where an image may be within the folders, in the order in which it is looked for."""
+        """Returns the paths within the folders at which an image may be, in the order in which it is looked for."""
         return list(dict.fromkeys(filter(None, (url_file(image.original), url_file(image.thumbnail)))))
 
     def path(self, image: ImageUrls) -> str:

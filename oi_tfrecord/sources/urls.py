@@ -12,8 +12,9 @@ from oi_tfrecord.sources.download_cache import ImageCache, remove_stale
 from oi_tfrecord.sources.download_options import DownloadOptions
 from oi_tfrecord.sources.http_client import shared_fetcher
 from oi_tfrecord.sources.http_policy import FetchSettings
+from oi_tfrecord.sources.image_urls import URL_COLUMNS, joined_image_urls
+from oi_tfrecord.sources.load_image import load_image
 from oi_tfrecord.sources.protocol import ImageReader
-from oi_tfrecord.sources.url_image import URL_COLUMNS, joined_image_urls, load_image
 from oi_tfrecord.storage.retry import RetryPolicy
 
 AHEAD_BYTES = 64 << 20

@@ -14,7 +14,7 @@ from oi_tfrecord.conversion.encode_records import RecordEncoder
 from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.batches import Batch, decode, partition
-from oi_tfrecord.join.join_shard import Annotations, JoinedShard, join_shard
+from oi_tfrecord.join.join_shard import Annotations, JoinedShard, JoinRules, join_shard
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.check_rows import make_rows, wanted_columns
 from oi_tfrecord.openimages.csv.parse import parse_rows
@@ -31,7 +31,7 @@ from oi_tfrecord.openimages.schema import (
     RangeKey,
     Table,
 )
-from oi_tfrecord.records.keys import IS_CROWD_KEY, READER_FLAGS, ExtraKeys, RecordLayout
+from oi_tfrecord.records.keys import BOX_FLAGS, IS_CROWD_KEY, ExtraKeys, RecordLayout
 from tests.support.optional import pandas
 from tests.support.optional import tensorflow as tf
 
@@ -256,7 +256,7 @@ def test_image_level_keys_are_there_only_if_the_table_is() -> None:
     assert parse(encode(shard_of_images([0x33073932C2E], [TWO_BOXES]), layout)) == IMAGE_KEYS | expected
 
 
-@pytest.mark.parametrize("flag", READER_FLAGS)
+@pytest.mark.parametrize("flag", BOX_FLAGS)
 def test_a_flag_is_there_only_if_its_column_is(flag: str) -> None:
     without = parse(encode(full_shard(), RecordLayout(ALL_TABLES, frozenset(FLAGS) - {flag})))
     missing = {f"image/object/{flag}"} | ({IS_CROWD_KEY} if flag == "group_of" else set())
@@ -438,7 +438,7 @@ def test_boxes_keep_the_order_of_the_files_whatever_the_order_of_the_batches(ord
         box_batch([(7, 0.02)], 0, 1, 0, ("activemil",)),
         box_batch([(7, 0.25), (9, 0.01)], 1, 0, 0, ("activemil",)),
     ]
-    shard = join_shard([metadata_batch([9, 7]), *(parts[at] for at in order)], driver=Table.METADATA, images="all")
+    shard = join_shard([metadata_batch([9, 7]), *(parts[at] for at in order)], JoinRules(Table.METADATA, "all"))
     found = {
         int(image_id): parse(encode(shard, FULL, index)) for index, image_id in enumerate(shard.image_ids.tolist())
     }
@@ -478,7 +478,7 @@ def test_coordinates_equal_those_of_the_way_through_pandas(rows: list[tuple[Any,
     parsed = parse_rows(data, BOX_COLUMNS, wanted_columns(Table.BOXES, BOX_COLUMNS), quoted_line_breaks=False)
     made = make_rows(Table.BOXES, parsed, Vocabulary(MIDS), np.ones(len(MIDS), bool))
     batches = [decode(batch) for _, batch in partition(RangeKey(Table.BOXES, 0, 0), made, 1)]
-    shard = join_shard(batches, driver=Table.BOXES, images="all")
+    shard = join_shard(batches, JoinRules(Table.BOXES, "all"))
 
     frame = pandas.read_csv(io.BytesIO(data), names=BOX_COLUMNS, dtype={"ImageID": str})
     for index, image_id in enumerate(shard.image_ids.tolist()):

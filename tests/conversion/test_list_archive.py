@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import list_archive as archive_job
-from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.list_archive import read_archive
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob

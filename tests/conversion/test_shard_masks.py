@@ -8,7 +8,7 @@ import pytest
 from oi_tfrecord.conversion.shard_masks import LoadedMasks, ShardMasks
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.join.pair_masks import MaskRules, Masks
-from oi_tfrecord.join.shard_rows import Stacked
+from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.schema import BOX_ROW, MASK_PATH, MASK_ROW, RangeKey, Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archives import ArchiveSource
@@ -26,7 +26,7 @@ def joined_shard(masks: bool = True) -> JoinedShard:
     rows = np.zeros(3, MASK_ROW)
     rows["line"] = range(3)
     paths = {MASK_PATH: pa.array([b"a.png", b"broken.png", b"b.png"], pa.binary())}
-    table = Stacked(rows, (), (RangeKey(Table.MASKS, 0, 0),), np.zeros(3, np.int64), paths)
+    table = ShardRows(rows, (), (RangeKey(Table.MASKS, 0, 0),), np.zeros(3, np.int64), paths)
     return JoinedShard(
         image_ids=np.array([1, 2], np.uint64),
         annotations={Table.BOXES: Annotations(np.zeros(4, BOX_ROW), np.array([0, 2, 4]), ())},

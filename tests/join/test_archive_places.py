@@ -3,8 +3,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.join.archive_places import locate_images
-from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW
+from oi_tfrecord.join.archive_places import locate_files
+from oi_tfrecord.join.shard_rows import ShardRows
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, WINDOW, Listing, RangeKey
 
 
 @given(st.integers(0, 5), st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), max_size=20), st.booleans())
@@ -14,20 +15,21 @@ def test_the_first_place_of_each_image_is_taken(count: int, listed: list[tuple[i
     rows = np.zeros(len(listed), IMAGE_FILE_ROW)
     rows["offset"] = np.arange(len(listed)) + 1
     texts = [f"window {number}".encode() for number in range(len(listed))]
-    files, repeated, others = locate_images(
-        image_of,
-        image_of < count,
-        count=count,
-        archives=np.array([archive for _, archive in listed], np.int64),
-        rows=rows,
-        windows=pa.array(texts, pa.binary()) if windows else None,
+    table = ShardRows(
+        rows,
+        (),
+        tuple(RangeKey(Listing.IMAGE_FILES, archive, 0) for archive in range(4)),
+        np.array([archive for _, archive in listed], np.int64),
+        {WINDOW: pa.array(texts, pa.binary())} if windows else {},
     )
+    located = locate_files(table, image_of, image_of < count, count)
+    files = located.files
     seen: dict[int, int] = {}
     again = [
         number for number, (image, _) in enumerate(listed) if image < count and seen.setdefault(image, number) != number
     ]
-    assert repeated.tolist() == again
-    assert others == sum(image >= count for image, _ in listed)
+    assert located.repeated.tolist() == again
+    assert located.unmatched_count == sum(image >= count for image, _ in listed)
     assert len(files.archives) == len(files.rows) == len(files.windows) == count
     for image in range(count):
         number = seen.get(image)

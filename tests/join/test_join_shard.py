@@ -1,18 +1,16 @@
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oi_tfrecord.join.batches import Batch, decode, encode
-from oi_tfrecord.join.join_shard import JoinedShard, find_duplicates, join_shard
-from oi_tfrecord.join.join_shard import join_shard as join
+from oi_tfrecord.join.join_shard import JoinedShard, JoinRules, join_shard
 from oi_tfrecord.openimages.schema import (
     BOX_ROW,
     COORDINATES,
@@ -243,14 +241,14 @@ def outcome_of(joined: JoinedShard, driver: Table) -> Outcome:
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), tables=shard_tables(), driver=st.sampled_from(DRIVERS), select=st.sampled_from(SELECTIONS))
 def test_equals_a_join_row_by_row(data: st.DataObject, tables: Tables, driver: Table, select: str) -> None:
-    joined = join_shard(data.draw(batches_of(tables)), driver=driver, images=select)
+    joined = join_shard(data.draw(batches_of(tables)), JoinRules(driver, select))
     assert outcome_of(joined, driver) == reference_join(tables, driver, select)
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), tables=shard_tables(), driver=st.sampled_from(DRIVERS), select=st.sampled_from(SELECTIONS))
 def test_every_row_is_accounted_for_once(data: st.DataObject, tables: Tables, driver: Table, select: str) -> None:
-    joined = join_shard(data.draw(batches_of(tables)), driver=driver, images=select)
+    joined = join_shard(data.draw(batches_of(tables)), JoinRules(driver, select))
     for table in FIELDS:
         used = len(joined.annotations[table].rows) if table in joined.annotations else 0
         rejected, dropped = joined.rejected.get(table, Counter()), joined.dropped.get(table, Counter())
@@ -271,7 +269,7 @@ def test_order_and_cuts_of_batches_do_not_matter(
     data: st.DataObject, tables: Tables, driver: Table, select: str
 ) -> None:
     one, other = (
-        outcome_of(join_shard(data.draw(batches_of(tables)), driver=driver, images=select), driver) for _ in range(2)
+        outcome_of(join_shard(data.draw(batches_of(tables)), JoinRules(driver, select)), driver) for _ in range(2)
     )
     assert one == other
 
@@ -283,7 +281,7 @@ def test_faults_come_in_order_of_the_tables_whatever_batch_comes_first() -> None
         Batch(RangeKey(Table.HUMAN_LABELS, 0, 0), 0, ("verification",), labels, {}),
     ]
     for order in itertools.permutations(batches):
-        faults = join_shard(order, driver=Table.METADATA, images="all").faults
+        faults = join_shard(order, JoinRules(Table.METADATA, "all")).faults
         assert [fault.key.table for fault in faults] == [Table.BOXES, Table.HUMAN_LABELS]
 
 
@@ -302,8 +300,7 @@ def test_files_of_images_of_other_subsets_are_told_from_others_that_are_left_out
             Batch(RangeKey(Table.BOXES, 0, 0), 0, ("xclick",), boxes, {}),
             Batch(RangeKey(Listing.IMAGE_FILES, 0, 0), 0, (), files, {}),
         ],
-        driver=Table.METADATA,
-        images="boxed",
+        JoinRules(Table.METADATA, "boxed"),
     )
     assert joined.image_ids.tolist() == [1]
     assert joined.dropped == {
@@ -314,7 +311,7 @@ def test_files_of_images_of_other_subsets_are_told_from_others_that_are_left_out
 
 
 def test_no_batches_at_all() -> None:
-    joined = join_shard([], driver=Table.METADATA, images="boxed")
+    joined = join_shard([], JoinRules(Table.METADATA, "boxed"))
     assert len(joined.image_ids) == 0
     assert joined.annotations == {}
     assert joined.images_not_selected == 0
@@ -334,72 +331,10 @@ def test_join_of_more_images_than_16_bits_count() -> None:
             Batch(RangeKey(Table.BOXES, 0, 0), 0, ("verification",), boxes, {}),
             Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
         ],
-        driver=Table.METADATA,
-        images="boxed",
+        JoinRules(Table.METADATA, "boxed"),
     )
     assert len(joined.image_ids) == count
     found = joined.annotations[Table.BOXES]
     np.testing.assert_array_equal(found.offsets, np.arange(count + 1) * 2)
     np.testing.assert_array_equal(found.rows["image_id"], np.repeat(joined.image_ids, 2))
     np.testing.assert_array_equal(found.rows["label"], np.tile([0, 1], count))
-
-
-def naive_duplicates(rows: np.ndarray) -> list[int]:
-    seen, repeated = set(), []
-    for index, row in enumerate(rows):
-        values = tuple(row[name].item() for name in rows.dtype.names or () if name != "line")
-        if values in seen:
-            repeated.append(index)
-        seen.add(values)
-    return repeated
-
-
-def label_or_box_rows(row_type: np.dtype, payloads: list[tuple[Any, ...]]) -> st.SearchStrategy[np.ndarray]:
-    coded = [tuple(len(value) if isinstance(value, str) else value for value in payload) for payload in payloads]
-    row = st.tuples(st.sampled_from(IMAGE_IDS[:3]), st.integers(0, 99), st.sampled_from(coded))
-    return st.lists(row, max_size=40).map(
-        lambda rows: np.array([(i, line, *values) for i, line, values in rows], row_type)
-    )
-
-
-random_rows = st.one_of(
-    label_or_box_rows(BOX_ROW, PAYLOADS[Table.BOXES]), label_or_box_rows(LABEL_ROW, PAYLOADS[Table.HUMAN_LABELS])
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(random_rows)
-def test_duplicates_are_found_as_row_by_row(rows: np.ndarray) -> None:
-    assert find_duplicates(rows).tolist() == naive_duplicates(rows)
-
-
-def all_alike(image_ids: np.ndarray) -> np.ndarray:
-    return np.zeros_like(image_ids)
-
-
-def two_values(image_ids: np.ndarray) -> np.ndarray:
-    return image_ids & np.uint64(1)
-
-
-@pytest.mark.parametrize("weak_hash", [all_alike, two_values])
-def test_rows_that_share_a_hash_are_compared_whole(
-    weak_hash: Callable[[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(join, "hash_ids", weak_hash)
-
-    @settings(max_examples=100, deadline=None, database=None)
-    @given(random_rows)
-    def check(rows: np.ndarray) -> None:
-        assert find_duplicates(rows).tolist() == naive_duplicates(rows)
-
-    check()
-
-
-@pytest.mark.parametrize("table", list(FIELDS))
-def test_rows_that_differ_in_any_one_column_are_no_duplicates(table: Table) -> None:
-    key = RangeKey(table, 0, 0)
-    rows = [Row(key, line, 1, values) for line, values in enumerate(PAYLOADS[table])]
-    batch = make_batch(key, 0, rows, ["verification", "", "activemil"])
-    assert find_duplicates(batch.rows).tolist() == []
-    twice = np.concatenate([batch.rows, batch.rows])
-    assert find_duplicates(twice).tolist() == list(range(len(rows), 2 * len(rows)))

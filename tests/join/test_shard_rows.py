@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from oi_tfrecord.join.batches import Batch, decode, encode
-from oi_tfrecord.join.shard_rows import stack
+from oi_tfrecord.join.shard_rows import collect_tables
 from oi_tfrecord.openimages.schema import LABEL_ROW, RangeKey, Table
 
 
@@ -17,8 +17,8 @@ def labels_of(key: RangeKey, sources: Sequence[str]) -> Batch:
 def test_range_without_source_column_has_no_source() -> None:
     named = labels_of(RangeKey(Table.HUMAN_LABELS, 0, 0), ["verification"])
     unnamed = labels_of(RangeKey(Table.HUMAN_LABELS, 1, 0), [""])
-    stacked = stack([decode(encode(unnamed)), decode(encode(named))])[Table.HUMAN_LABELS]
-    assert [stacked.sources[code] for code in stacked.rows["source"]] == ["verification", ""]
+    merged = collect_tables([decode(encode(unnamed)), decode(encode(named))])[Table.HUMAN_LABELS]
+    assert [merged.sources[code] for code in merged.rows["source"]] == ["verification", ""]
 
 
 def test_more_sources_than_a_byte_counts_become_other() -> None:
@@ -26,6 +26,6 @@ def test_more_sources_than_a_byte_counts_become_other() -> None:
         labels_of(RangeKey(Table.HUMAN_LABELS, 0, index), [f"{index}-{number}" for number in range(120)])
         for index in range(3)
     ]
-    stacked = stack(batches)[Table.HUMAN_LABELS]
+    merged = collect_tables(batches)[Table.HUMAN_LABELS]
     expected = [name for batch in batches for name in batch.sources]
-    assert [stacked.sources[code] for code in stacked.rows["source"]] == expected[:255] + ["other"] * 105
+    assert [merged.sources[code] for code in merged.rows["source"]] == expected[:255] + ["other"] * 105

@@ -10,9 +10,10 @@ import pytest
 
 from oi_tfrecord.errors import StorageError
 from oi_tfrecord.images.values import ImageRejected
-from oi_tfrecord.join.archive_places import ImageFiles, locate_images
+from oi_tfrecord.join.archive_places import ImageFiles, locate_files
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW
+from oi_tfrecord.join.shard_rows import ShardRows
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, Listing, RangeKey
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import ArchiveKind, Storing
 from oi_tfrecord.sources.archive_listing import ArchiveListing, FoundImage, open_archives
@@ -109,7 +110,7 @@ def test_too_large_images_are_not_read(folder: str, kind: ArchiveKind) -> None:
             assert found.reason is Reject.IMAGE_TOO_LARGE
 
 
-def test_damage_in_a_zip_is_told_by_its_checksum(folder: str) -> None:
+def test_damage_in_a_zip_is_found_by_its_checksum(folder: str) -> None:
     pack(f"{folder}/x", ArchiveKind.ZIP, IMAGES)
     data = bytearray(get(f"{folder}/x"))
     image_id, image = list(IMAGES.items())[3]
@@ -161,11 +162,11 @@ def test_images_of_a_shard_are_found_by_the_join(folder: str) -> None:
     ids = np.array([3, 4, 1], np.uint64)
     image_of = np.array([2, 0, 0])
     known = np.isin(rows["image_id"], ids)
-    files, repeated, others = locate_images(
-        image_of, known, count=3, archives=np.array([n for n, _ in listed]), rows=rows, windows=None
-    )
-    assert (repeated.tolist(), others) == ([], 1)
-    images = source.open_shard(joined(ids, files))
+    keys = tuple(RangeKey(Listing.IMAGE_FILES, n, 0) for n in range(2))
+    table = ShardRows(rows, (), keys, np.array([n for n, _ in listed]), {})
+    located = locate_files(table, image_of, known, count=3)
+    assert (located.repeated.tolist(), located.unmatched_count) == ([], 1)
+    images = source.open_shard(joined(ids, located.files))
     assert [images.read(0), images.read(2)] == [b"three", b"one"]
     assert [images.path(index) for index in (0, 2)] == [f"{folder}/1", f"{folder}/0"]
     with pytest.raises(ImageRejected) as raised:

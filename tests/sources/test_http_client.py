@@ -14,7 +14,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources import http_client as fetch
 from oi_tfrecord.sources.http_client import Fetcher, check_installed, shared_fetcher
-from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings
+from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, WrongBytes
 from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.image_server import (
     Answer,
@@ -44,13 +44,15 @@ def server() -> Iterator[ImageServer]:
         yield running
 
 
-def is_photo(data: bytes) -> str:
-    return "" if data == PHOTO else f"{len(data)} other bytes"
+def accept(data: bytes) -> bytes:
+    if data != PHOTO:
+        raise WrongBytes(f"{len(data)} wrong bytes")
+    return data
 
 
 def get(server: ImageServer, path: str, settings: FetchSettings = QUICK, size: str = "") -> bytes:
     with Fetcher(settings) as fetcher:
-        return fetcher.submit(lambda: fetcher.get(server.url(path), is_photo, size=size)).result(60)
+        return fetcher.submit(lambda: fetcher.get(server.url(path), accept, size=size)).result(60)
 
 
 def rejected(server: ImageServer, path: str, settings: FetchSettings = QUICK, size: str = "") -> FetchRejected:
@@ -115,7 +117,7 @@ def test_an_answer_in_drips_ends(server: ImageServer) -> None:
 )
 def test_what_is_no_url(url: str) -> None:
     with Fetcher(QUICK) as fetcher, pytest.raises(FetchRejected) as raised:
-        fetcher.submit(lambda: fetcher.get(url, is_photo)).result(60)
+        fetcher.submit(lambda: fetcher.get(url, accept)).result(60)
     assert (raised.value.reason, raised.value.status) == (Reject.DOWNLOAD_FAILED, 0)
 
 
@@ -123,7 +125,7 @@ def test_nobody_listens(server: ImageServer) -> None:
     with ImageServer() as other:
         url = other.url("/a.jpg")
     with Fetcher(QUICK) as fetcher, pytest.raises(FetchRejected, match="3 attempts") as raised:
-        fetcher.submit(lambda: fetcher.get(url, is_photo)).result(60)
+        fetcher.submit(lambda: fetcher.get(url, accept)).result(60)
     assert raised.value.status == 0
 
 
@@ -132,13 +134,13 @@ def test_retry_after_holds_for_all_requests_to_the_host(server: ImageServer) -> 
     server.files |= {f"/{number}.jpg": PHOTO for number in range(20)}
     server.files["/first.jpg"] = PHOTO
     with Fetcher(dataclasses.replace(QUICK, retry=RetryPolicy(attempts=1))) as fetcher:
-        # Asked once only, as waits that the server asks for are no failures.
-        first = fetcher.submit(lambda: fetcher.get(server.url("/first.jpg"), is_photo))
+        # One attempt is enough, as waits that the server asks for are no failures.
+        first = fetcher.submit(lambda: fetcher.get(server.url("/first.jpg"), accept))
         while not server.requests:
             time.sleep(0.01)
         time.sleep(0.2)
         others = [
-            fetcher.submit(lambda path=path: fetcher.get(server.url(path), is_photo))
+            fetcher.submit(lambda path=path: fetcher.get(server.url(path), accept))
             for path in server.files
             if path not in ("/first.jpg", "/a.jpg")
         ]
@@ -155,7 +157,7 @@ def test_a_wait_that_is_too_long_is_not_sat_out_by_anyone(server: ImageServer) -
         failures = []
         for path in ("/a.jpg", "/b.jpg"):
             with pytest.raises(FetchRejected) as raised:
-                fetcher.submit(lambda path=path: fetcher.get(server.url(path), is_photo)).result(60)
+                fetcher.submit(lambda path=path: fetcher.get(server.url(path), accept)).result(60)
             failures.append(raised.value)
     assert [failure.status for failure in failures] == [503, 0]
     assert all("asks to wait" in failure.detail for failure in failures)
@@ -178,7 +180,7 @@ def test_reuses_its_connections_and_keeps_to_the_limits(
     settings = dataclasses.replace(QUICK, connections=connections, per_host=per_host)
     with Fetcher(settings) as fetcher:
         futures = [
-            fetcher.submit(lambda number=number: fetcher.get(server.url(f"/{number}.jpg"), is_photo))
+            fetcher.submit(lambda number=number: fetcher.get(server.url(f"/{number}.jpg"), accept))
             for number in range(100)
         ]
         concurrent.futures.wait(futures, 60)
@@ -196,7 +198,7 @@ def test_limits_hold_per_host_apart() -> None:
             server.files |= {f"/{number}.jpg": PHOTO for number in range(40)}
         with Fetcher(settings) as fetcher:
             urls = [server.url(f"/{number}.jpg") for number, server in itertools.product(range(40), (one, two))]
-            futures = [fetcher.submit(lambda url=url: fetcher.get(url, is_photo)) for url in urls]
+            futures = [fetcher.submit(lambda url=url: fetcher.get(url, accept)) for url in urls]
             assert {future.result(60) for future in futures} == {PHOTO}
         assert one.most_at_once <= 4
         assert two.most_at_once <= 4
@@ -211,7 +213,7 @@ def test_submit_waits_while_the_queue_is_full(server: ImageServer, monkeypatch: 
 
         def submit_three() -> None:
             for _ in range(3):
-                started.append(fetcher.submit(lambda: fetcher.get(server.url("/a.jpg"), is_photo)))
+                started.append(fetcher.submit(lambda: fetcher.get(server.url("/a.jpg"), accept)))
 
         thread = threading.Thread(target=submit_three)
         thread.start()
@@ -224,7 +226,7 @@ def test_submit_waits_while_the_queue_is_full(server: ImageServer, monkeypatch: 
 def test_close_ends_what_is_under_way(server: ImageServer) -> None:
     server.scripts["/a.jpg"] = [after(60)]
     fetcher = Fetcher(QUICK)
-    future = fetcher.submit(lambda: fetcher.get(server.url("/a.jpg"), is_photo))
+    future = fetcher.submit(lambda: fetcher.get(server.url("/a.jpg"), accept))
     while not server.requests:
         time.sleep(0.01)
     fetcher.close()
@@ -233,7 +235,7 @@ def test_close_ends_what_is_under_way(server: ImageServer) -> None:
 
 
 def test_a_fault_of_ours_is_no_reject(server: ImageServer) -> None:
-    def full(data: bytes) -> str:
+    def full(data: bytes) -> bytes:
         raise OSError(28, "No space left on device")
 
     with Fetcher(QUICK) as fetcher, pytest.raises(OSError, match="No space"):

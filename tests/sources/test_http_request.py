@@ -8,7 +8,7 @@ pytest.importorskip("aiohttp")
 import aiohttp
 
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, MayPassError
+from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, MayPassError, WrongBytes
 from oi_tfrecord.sources.http_request import parse_url, request
 from tests.support.image_server import (
     Answer,
@@ -34,8 +34,10 @@ def server() -> Iterator[ImageServer]:
 
 
 def ask(server: ImageServer, path: str, settings: FetchSettings | None = None, size: str = "") -> bytes:
-    async def accept(data: bytes) -> str:
-        return "" if data == PHOTO else f"{len(data)} other bytes"
+    async def accept(data: bytes) -> bytes:
+        if data != PHOTO:
+            raise WrongBytes(f"{len(data)} wrong bytes")
+        return data
 
     async def go() -> bytes:
         async with aiohttp.ClientSession() as session:
@@ -159,15 +161,15 @@ def test_an_answer_in_many_pieces(server: ImageServer) -> None:
     server.files["/large.jpg"] = large
     found: list[bytes] = []
 
-    async def accept(data: bytes) -> str:
+    async def accept(data: bytes) -> bytes:
         found.append(data)
-        return ""
+        return data[:5]
 
     async def go() -> bytes:
         async with aiohttp.ClientSession() as session:
             return await request(session, FetchSettings(), server.url("/large.jpg"), accept, "", Reject.NOT_AN_IMAGE)
 
-    assert asyncio.run(go()) == large
+    assert asyncio.run(go()) == large[:5]
     assert found == [large]
 
 

@@ -8,12 +8,13 @@ from collections import Counter
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.openimages.classes import Vocabulary
-from oi_tfrecord.openimages.csv.check_rows import TableRows, make_rows, wanted_columns
+from oi_tfrecord.openimages.csv.check_rows import TableRows, base_names, find_bad_paths, make_rows, wanted_columns
 from oi_tfrecord.openimages.csv.filters import RowFilters
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.csv.row_faults import Kind
@@ -358,3 +359,14 @@ def test_only_columns_that_are_used_are_parsed() -> None:
     # What a table cannot do without is asked for even where the header lacks it.
     assert "Confidence" in wanted_columns(Table.HUMAN_LABELS, ("ImageID", "LabelName"))
     assert "Confidence" not in wanted_columns(Table.BOXES, ("ImageID", "LabelName"))
+
+
+def test_paths_that_leave_the_folder_are_bad() -> None:
+    bad = [b"", b"/etc/passwd", b"..", b"../x.png", b"a/../../x.png", b"a/.."]
+    good = [b"x.png", b"a/x.png", b"..x.png", b"a..b/x.png", b"x../y.png", b"\xff.png"]
+    assert find_bad_paths(pa.array(bad + good, pa.binary())).tolist() == list(range(len(bad)))
+
+
+def test_base_names() -> None:
+    paths = pa.array([b"x.png", b"a/b/x.png", b"\xff/y.png"], pa.binary())
+    assert base_names(paths).to_pylist() == [b"x.png", b"x.png", b"y.png"]

@@ -11,24 +11,14 @@ pytest.importorskip("aiohttp")
 
 from PIL import Image
 
-from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.images.values import ImageRejected
-from oi_tfrecord.openimages.csv.files import open_table
-from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.sources.download_cache import ImageCache
 from oi_tfrecord.sources.http_client import Fetcher
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings
-from oi_tfrecord.sources.url_image import (
-    URL_COLUMNS,
-    ImageUrls,
-    base_name,
-    check_url_columns,
-    load_image,
-    sample_image_urls,
-    thumbnail_300k,
-)
+from oi_tfrecord.sources.image_urls import URL_COLUMNS, ImageUrls
+from oi_tfrecord.sources.load_image import THUMBNAIL_PIXELS, load_image, thumbnail_300k
 from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.image_server import ImageServer, body, redirect, status
 
@@ -76,7 +66,7 @@ def without(urls: ImageUrls, *columns: str) -> ImageUrls:
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(UrlKind.ORIGINAL, ORIGINAL), (UrlKind.THUMBNAIL, THUMBNAIL)])
-def test_loads_each_kind_and_asks_once(
+def test_loads_each_kind_with_one_request(
     server: ImageServer, urls: ImageUrls, kind: UrlKind, expected: bytes, tmp_path: pathlib.Path
 ) -> None:
     cache = ImageCache(tmp_path)
@@ -134,9 +124,9 @@ def test_a_missing_thumbnail_is_made_from_the_original_once(
         server.scripts["/z.jpg"] = [gone]  # type: ignore[list-item]
     cache = ImageCache(tmp_path)
     assert load(UrlKind.THUMBNAIL, urls, cache) == thumbnail_300k(ORIGINAL)
-    asked = len(server.requests)
+    requests = len(server.requests)
     assert load(UrlKind.THUMBNAIL, urls, cache) == thumbnail_300k(ORIGINAL)
-    assert len(server.requests) == asked
+    assert len(server.requests) == requests
 
 
 def test_a_thumbnail_is_made_of_the_right_original_only(server: ImageServer, urls: ImageUrls) -> None:
@@ -144,7 +134,7 @@ def test_a_thumbnail_is_made_of_the_right_original_only(server: ImageServer, url
     assert reason(UrlKind.THUMBNAIL, without(urls, "Thumbnail300KURL")) is Reject.CHECKSUM_MISMATCH
 
 
-def test_the_original_is_not_asked_for_because_a_server_is_down(server: ImageServer, urls: ImageUrls) -> None:
+def test_the_original_is_not_requested_because_a_server_is_down(server: ImageServer, urls: ImageUrls) -> None:
     server.scripts["/z.jpg"] = [status(500)] * 9
     assert reason(UrlKind.THUMBNAIL, urls) is Reject.DOWNLOAD_FAILED
     assert "/o.jpg" not in server.counts
@@ -166,36 +156,6 @@ def test_thumbnail_and_original_gone(server: ImageServer, urls: ImageUrls) -> No
         load(UrlKind.THUMBNAIL, urls)
     assert (raised.value.reason, raised.value.status) == (Reject.IMAGE_UNAVAILABLE, 404)
     assert server.counts == {"/z.jpg": 1, "/o.jpg": 1}
-
-
-@pytest.mark.parametrize(
-    ("url", "name"),
-    [
-        ("https://c1.staticflickr.com/5/4129/5215831864_46f356962f_o.jpg", "5215831864_46f356962f_o.jpg"),
-        ("https://farm4.staticflickr.com/1/2_z.jpg?zz=1", "2_z.jpg"),
-        ("https://example.com/a/b.jpg?x=/c.jpg#/d.jpg", "b.jpg"),
-        ("https://example.com/a/", ""),
-        ("https://example.com/a/..", ""),
-        ("https://example.com/a/.", ""),
-        ("https://example.com/a\\..\\b.jpg", ""),
-        ("", ""),
-    ],
-)
-def test_base_name(url: str, name: str) -> None:
-    assert base_name(url) == name
-
-
-def test_reads_the_columns_that_a_release_has(tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "images.csv"
-    path.write_text("ImageID,OriginalURL,Author\n0000000000000001, http://x/1.jpg ,a\n0,http://x/2.jpg,a\n")
-    files = open_table(Table.METADATA, ("images.csv",), str(tmp_path), "")
-    check_url_columns(files)
-    assert sample_image_urls(files) == [ImageUrls("http://x/1.jpg")]
-    path.write_text("ImageID,Author\n0000000000000001,a\n")
-    with pytest.raises(ConfigError, match="metadata"):
-        check_url_columns([])
-    with pytest.raises(InputError, match="OriginalURL"):
-        check_url_columns(open_table(Table.METADATA, ("images.csv",), str(tmp_path), ""))
 
 
 @pytest.mark.parametrize("kind", list(UrlKind))
@@ -225,3 +185,75 @@ def test_an_original_that_makes_no_thumbnail_is_rejected(server: ImageServer, ur
     broken = without(urls, "OriginalSize", "OriginalMD5", "Thumbnail300KURL")
     assert reason(UrlKind.THUMBNAIL, broken) is Reject.NOT_AN_IMAGE
     assert server.counts["/o.jpg"] == 1
+
+
+def picture(width: int, height: int, kind: str = "JPEG", mode: str = "RGB", **options: object) -> bytes:
+    half_black = Image.new("RGB", (width, height), "white")
+    half_black.paste("black", (0, 0, width // 2, height))
+    buffer = io.BytesIO()
+    half_black.convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (3000, 4000), (641, 481), (5000, 100), (1, 400_000 // 8), (2048, 1536)])
+def test_scales_to_the_budget_and_keeps_the_shape(size: tuple[int, int]) -> None:
+    result = Image.open(io.BytesIO(thumbnail_300k(picture(*size))))
+    assert result.format == "JPEG"
+    assert result.width * result.height <= THUMBNAIL_PIXELS
+    if size[0] * size[1] > THUMBNAIL_PIXELS:
+        assert result.width * result.height > 0.98 * THUMBNAIL_PIXELS
+        assert result.width / result.height == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+def test_four_to_three_becomes_640_by_480() -> None:
+    assert Image.open(io.BytesIO(thumbnail_300k(picture(4000, 3000)))).size == (640, 480)
+
+
+def test_a_small_jpeg_is_returned_as_it_is() -> None:
+    data = picture(640, 480, comment=b"kept")
+    assert thumbnail_300k(data) is data
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("PNG", "RGBA"), ("PNG", "L"), ("GIF", "L"), ("WEBP", "RGB"), ("JPEG", "CMYK")]
+)
+@pytest.mark.parametrize("size", [(100, 80), (1500, 1000)])
+def test_other_formats_become_jpeg(kind: str, mode: str, size: tuple[int, int]) -> None:
+    data = picture(*size, kind=kind, mode=mode)
+    result = Image.open(io.BytesIO(thumbnail_300k(data)))
+    assert (result.format, result.mode) == ("JPEG", "L" if mode == "L" and kind == "PNG" else "RGB")
+    assert result.width * result.height == pytest.approx(min(size[0] * size[1], THUMBNAIL_PIXELS), rel=0.02)
+    left, right = (result.convert("L").getpixel((x, result.height // 2)) for x in (2, result.width - 3))
+    assert isinstance(left, int)
+    assert isinstance(right, int)
+    assert left < 40
+    assert right > 215
+
+
+def test_exif_does_not_turn_it() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    result = Image.open(io.BytesIO(thumbnail_300k(picture(2000, 1000, exif=exif))))
+    assert result.width > result.height
+    assert 0x0112 not in result.getexif()
+
+
+def test_same_bytes_same_result() -> None:
+    data = picture(1800, 1200)
+    assert thumbnail_300k(data) == thumbnail_300k(bytes(bytearray(data)))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reject.IMAGE_EMPTY),
+        (b"<html>", Reject.NOT_AN_IMAGE),
+        (picture(900, 900)[:200], Reject.IMAGE_CUT_OFF),
+        (b"\xff\xd8\xff\xe0", Reject.IMAGE_CUT_OFF),
+        (b"GIF89a\xff\xff\xff\xff\0\0\0;", Reject.IMAGE_TOO_LARGE),
+    ],
+)
+def test_what_is_no_image_or_a_bomb(data: bytes, reason: Reject) -> None:
+    with pytest.raises(ImageRejected) as raised:
+        thumbnail_300k(data)
+    assert raised.value.reason is reason

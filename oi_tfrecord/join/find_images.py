@@ -1,0 +1,121 @@
+"""The first step of the join: the images of a shard, in hash order, and the metadata row of each."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
+from oi_tfrecord.join.shard_rows import ShardRows
+from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.reasons import Drop, Reject
+
+_REPEATED = "ImageID occurs before in this table"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageIndex:
+    """The images of a shard, found by the hash of their ImageIDs.
+
+    Attributes:
+        image_ids: uint64 array [n] in hash order.
+        hashes: uint64 array [n], ascending, `hash_ids` of the ImageIDs.
+    """
+
+    image_ids: np.ndarray
+    hashes: np.ndarray
+
+    def find(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Finds the image of each row.
+
+        Args:
+            rows: array [m] with the field `image_id`.
+
+        Returns:
+            (int array [m], index of the row's image, without meaning where it is unknown; bool array [m], whether
+            the image is in the shard).
+        """
+        row_hashes = hash_ids(rows["image_id"])
+        image_of = np.searchsorted(self.hashes, row_hashes)
+        if not len(self.hashes):
+            return image_of, np.zeros(len(rows), bool)
+        return image_of, self.hashes[np.minimum(image_of, len(self.hashes) - 1)] == row_hashes
+
+    def filter(self, keep_mask: np.ndarray) -> "ImageIndex":
+        """Returns the images where `keep_mask` (bool [n]) is true."""
+        return ImageIndex(self.image_ids[keep_mask], self.hashes[keep_mask])
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageMetadata:
+    """The metadata of the images of a shard.
+
+    Attributes:
+        table: the metadata table.
+        row_of: int array [n], the row of each image in `table`, -1 where the table does not name the image.
+    """
+
+    table: ShardRows
+    row_of: np.ndarray
+
+    @property
+    def has_row(self) -> np.ndarray:
+        """Bool array [n], whether the table names the image."""
+        return self.row_of >= 0
+
+    @property
+    def is_excluded(self) -> np.ndarray:
+        """Bool array [n], whether the table marks the image as one of a subset that is not converted."""
+        excluded = np.zeros(len(self.row_of), bool)
+        has_row = self.has_row
+        excluded[has_row] = self.table.rows["excluded"][self.row_of[has_row]] != 0
+        return excluded
+
+    def texts(self) -> dict[str, pa.Array]:
+        """Returns the text columns [n] of the images, empty where the table does not name the image."""
+        indices = pa.array(self.row_of, mask=self.row_of < 0)
+        return {name: column.take(indices).fill_null(b"") for name, column in self.table.texts.items()}
+
+
+def find_images(
+    tables: Mapping[Table | Listing, ShardRows], driver: Table
+) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:
+    """Finds the images of a shard and their metadata.
+
+    Args:
+        tables: the rows of the shard.
+        driver: the table whose ImageIDs are the images.
+
+    Returns:
+        (the images, their metadata, the rows of the metadata table that are no image's row). Of several rows of an
+        image the first counts, and the others are rejected.
+    """
+    driving = tables.get(driver, ShardRows.empty(driver))
+    hashes, first_row = np.unique(hash_ids(driving.rows["image_id"]), return_index=True)
+    images = ImageIndex(driving.rows["image_id"][first_row], hashes)
+    if driver is Table.METADATA:
+        return images, ImageMetadata(driving, first_row), _reject_repeated(driving, first_row)
+    return images, *_find_metadata(images, tables.get(Table.METADATA, ShardRows.empty(Table.METADATA)))
+
+
+def _reject_repeated(metadata: ShardRows, first_row: np.ndarray) -> JoinAccount:
+    """Rejects the rows of a table that are not the first of their image."""
+    if len(first_row) == len(metadata.rows):
+        return JoinAccount()
+    is_repeated = np.ones(len(metadata.rows), bool)
+    is_repeated[first_row] = False
+    return JoinAccount(metadata.faults(np.flatnonzero(is_repeated), Reject.DUPLICATE, _REPEATED))
+
+
+def _find_metadata(images: ImageIndex, metadata: ShardRows) -> tuple[ImageMetadata, JoinAccount]:
+    """Finds the metadata of images that another table names."""
+    image_of, known = images.find(metadata.rows)
+    known_rows = np.flatnonzero(known)
+    described, first = np.unique(image_of[known_rows], return_index=True)
+    row_of = np.full(len(images.hashes), -1)
+    row_of[described] = known_rows[first]
+    faults = metadata.faults(np.delete(known_rows, first), Reject.DUPLICATE, _REPEATED)
+    unknown = DroppedRows(Table.METADATA, Drop.IMAGE_NOT_SELECTED, len(known) - len(known_rows))
+    return ImageMetadata(metadata, row_of), JoinAccount(faults, (unknown,))
