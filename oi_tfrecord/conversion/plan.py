@@ -16,6 +16,7 @@ from oi_tfrecord.conversion.shard import ShardJob
 from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.filter_warnings import AskedFor
 from oi_tfrecord.dataset.manifest import TableInput
+from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.images.values import ImageOptions
 from oi_tfrecord.openimages.csv.files import InputFile
@@ -82,6 +83,12 @@ class ConvertPlan:
     def counted(self) -> Table:
         """Table whose rows of each class are counted."""
         return Table.BOXES if self.config.task == "detection" else Table.HUMAN_LABELS
+
+    @property
+    def target(self) -> OutputTarget:
+        """The split that the conversion writes."""
+        config = self.config
+        return OutputTarget(config.output_dir, config.split, config.overwrite, self.fingerprint, self.classes.label_map)
 
     def with_shards(self, num_shards: int) -> "ConvertPlan":
         """Returns the plan with its number of shards decided."""

@@ -29,7 +29,8 @@ from oi_tfrecord.engine.threads import THREADS_PER_PROCESS, run_on_threads
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
-from oi_tfrecord.records.sharding import shard_file, shard_of
+from oi_tfrecord.records.shard_names import shard_file
+from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.records.tfrecord import mask_crc
 from oi_tfrecord.settings.yaml_file import find_config, load_config
 
@@ -58,7 +59,7 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
     config_file = find_config("v3")
     flags = convert_flags(release, output_dir, num_shards) | {"num_shards": num_shards}
     plan = make_plan(load_config(config_file.read_text(encoding="utf-8"), str(config_file), flags))
-    prepare_output(plan)
+    prepare_output(plan.target)
     batches = batches_by_shard(plan)
     label_map = plan.classes.make_label_map({})
     job = plan.shard_job()

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import list_archive as list_archive_module
-from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.list_archive import list_archive
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob

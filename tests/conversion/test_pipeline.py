@@ -10,7 +10,7 @@ import pytest
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.pipeline import add_counts, build_limit_pipeline, build_pipeline
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.output_state import prepare_output
@@ -106,7 +106,7 @@ def test_only_numbers_of_shards_are_shuffled_after_images_are_read(
 def test_what_a_shard_yields_is_small(tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=24, size=(640, 480), boxes=100, title_bytes=5000)
     plan = plan_of(release, tmp_path / "out", num_shards=2, extra_keys="attribution")
-    prepare_output(plan)
+    prepare_output(plan.target)
     sizes: dict[str, list[int]] = {"batches": [], "results": []}
 
     class Spy(beam.DoFn):
@@ -154,7 +154,7 @@ def test_labels_of_the_limit_are_given(release: Release, tmp_path: pathlib.Path)
 
 def test_the_pipeline_yields_the_manifest_of_the_split(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path / "out", num_shards=3)
-    prepare_output(plan)
+    prepare_output(plan.target)
     pipeline = beam.Pipeline(runner=FnApiRunner())
     split = build_pipeline(pipeline, plan, ())
     (

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import convert as convert_module
 from oi_tfrecord.conversion.finish import finish_dataset
-from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
 from oi_tfrecord.errors import EngineError

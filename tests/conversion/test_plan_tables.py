@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan_tables import check_columns, plan_tables
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.csv.files import InputFile

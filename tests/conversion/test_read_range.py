@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob, read_table_range
 from oi_tfrecord.dataset.accounts import RangeAccount

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import ShardJob, convert_shard

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import ignore_bytes
 from oi_tfrecord.conversion.read_tables import plan_input, read_input
@@ -23,7 +23,7 @@ from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.openimages.schema import Listing
 from oi_tfrecord.sources import gzip_index
-from oi_tfrecord.storage import streams as forward_stream
+from oi_tfrecord.storage import streams
 from tests.conversion.test_read_range import ranges_of
 from tests.support import small_release
 from tests.support.memory_filesystem import MemoryFileSystem
@@ -121,8 +121,8 @@ def test_a_tar_gz_of_many_segments(
 ) -> None:
     # So that an archive of the test is as a large one: read in segments, from places close to its images.
     monkeypatch.setattr(gzip_index, "SEGMENT", 1 << 17)
-    for module in (gzip_index, forward_stream):
-        monkeypatch.setattr(module, "CHUNK", 1 << 15)
+    for module in (gzip_index, streams):
+        monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 15)
     pack_tar_gz(tmp_path / "all.tar.gz", "train", files_of(release))
     run(release, tmp_path / "out", str(tmp_path / "all.tar.gz"))
     assert small_release.shards(tmp_path / "out") == small_release.shards(loose)
@@ -269,7 +269,7 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
     archives = pack_by_first_digit(release, tmp_path, "tar.gz")
     flags = release.flags(tmp_path / "out", images=None, archives=archives, workers=1)
     plan = make_plan(parse_convert(flags).config)
-    prepare_output(plan)
+    prepare_output(plan.target)
     job = plan.range_job(frozenset())
     batches = [
         decode(batch)

@@ -56,7 +56,7 @@ class Engine:
 
     def run(self, plan: ConvertPlan, through_files: bool) -> None:
         """Runs a conversion from the state of its output folder to its end, or to a task that fails too often."""
-        state = prepare_output(plan)
+        state = prepare_output(plan.target)
         if state.complete is not None:
             return
         job = plan.range_job(frozenset(state.finished))

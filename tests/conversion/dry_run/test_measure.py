@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.dry_run import measure as measure_module
 from oi_tfrecord.conversion.dry_run.measure import Workload, count_requests, make_batches, measure, time_images
-from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, plan_shards
 from oi_tfrecord.join.batches import decode, encode
