@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.conversion.blame_archives import blame_archives
 from oi_tfrecord.conversion.encode_records import RecordEncoder
 from oi_tfrecord.conversion.shard_account import count_shard
 from oi_tfrecord.conversion.shard_images import ShardImages
@@ -158,6 +159,8 @@ def convert_shard(
         written = write_shard(
             storage.join(job.output_dir, name), job.work.temporary, examples(), has_spare_cores=job.has_spare_cores
         )
+    images.rejects = blame_archives(images.rejects, job.work, Listing.IMAGE_FILES)
+    images.masks.faults = blame_archives(images.masks.faults, job.work, Listing.MASK_FILES)
     faults = joined.faults + images.masks.faults
     rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in faults]
     if job.attribution_csv and not job.dry_run:

@@ -1,7 +1,8 @@
 """The folder of an unfinished conversion: its fingerprint, finished shards' results, rejects, progress.
 
 It lies beside the output, so that a rerun finds it and a rename stays on one storage:
-`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,attribution/,progress/,shuffle/,temporary/}`.
+`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,attribution/,damage/,
+progress/,shuffle/,temporary/}`.
 """
 
 import base64
@@ -21,7 +22,7 @@ _MARK = "oi_tfrecord-error:"
 
 _LIMIT_FILE = "limit_below.json"
 
-_FOLDERS = ("results", "rejects", "attribution", "progress", "shuffle", "temporary")
+_FOLDERS = ("results", "rejects", "attribution", "damage", "progress", "shuffle", "temporary")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +96,19 @@ class WorkFolder:
         """Yields the pieces of the rejects file by name: ranges in file order, then shards."""
         for info in storage.match(storage.join(storage.escape(self.path), "rejects", "*.csv")):
             yield storage.read(info.path).decode()
+
+    def write_damage(self, name: str, damage: str) -> None:
+        """Stores what is wrong with an archive; empty text deletes what an earlier run stored."""
+        path = storage.join(self.path, "damage", name)
+        if damage:
+            storage.write(path, damage.encode(), self.temporary)
+        else:
+            storage.delete(path)
+
+    def damage(self, listing: str) -> list[str]:
+        """Returns what is wrong with the archives of a listing, those without damage left out."""
+        infos = storage.match(storage.join(storage.escape(self.path), "damage", f"{listing}-*"))
+        return [storage.read(info.path).decode() for info in infos]
 
     def write_attribution(self, shard: int, piece: bytes) -> None:
         """Stores a shard's part of the attribution file."""

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import gzip
 import itertools
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -185,7 +186,9 @@ def _stand_in(image_id: str, items: Sequence[Item]) -> Item | None:
 def _first_images(path: str, max_bytes: int) -> Iterator[bytes]:
     """Yields the images at the start of an archive, up to where the archive cannot be read."""
     kind = read_kind(path)
-    faults = (tarfile.TarError, zipfile.BadZipFile, NotImplementedError, EOFError, OSError, zlib.error)
+    # The listing names what is wrong; here a damaged archive only has fewer images.
+    faults = (tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError)
+    faults += (IndexError, OverflowError, RuntimeError, MemoryError)
     with contextlib.suppress(*faults), storage.open_read(path) as stream:
         if kind is ArchiveKind.ZIP:
             zipped = zipfile.ZipFile(stream)
