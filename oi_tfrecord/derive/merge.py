@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.label_map import load_label_map
 from oi_tfrecord.dataset.manifest_file import delete_manifest, read_manifest
-from oi_tfrecord.dataset.splits import find_splits, load_label_map
+from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.manifest import shared_config
 from oi_tfrecord.derive.plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.output_state import OutputTarget
+from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.shard import DerivedJob
 from oi_tfrecord.errors import InputError
@@ -78,7 +80,7 @@ class DerivedClasses:
 
 @dataclasses.dataclass(frozen=True)
 class DerivedPlan:
-    """What a derived split will be; an `OutputPlan`.
+    """What a derived split will be.
 
     Attributes:
         config: where and how.
@@ -102,6 +104,12 @@ class DerivedPlan:
     def work(self) -> WorkFolder:
         """Folder of what is unfinished."""
         return self.job.work
+
+    @property
+    def target(self) -> OutputTarget:
+        """The split that is written."""
+        config = self.config
+        return OutputTarget(config.output_dir, config.split, config.overwrite, self.fingerprint, self.classes.label_map)
 
     @property
     def input_shards(self) -> list[tuple[int, int]]:

@@ -14,7 +14,8 @@ from oi_tfrecord.openimages.image_id import hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.example_reader import ExampleError, Values, image_id_of, parse_example
 from oi_tfrecord.records.record_counts import RecordCounts
-from oi_tfrecord.records.sharding import parse_shard_file, shard_of
+from oi_tfrecord.records.shard_names import parse_shard_file
+from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.records.tfrecord import FramingError
 
 CLASSES_BY = {"boxes": "boxes", "labels": "positive_labels"}

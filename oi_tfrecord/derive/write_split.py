@@ -81,7 +81,7 @@ def write_splits(
     Raises:
         ConfigError, InputError: naming the option or file that is to be corrected.
     """
-    states = [prepare_output(plan) for plan in plans]
+    states = [prepare_output(plan.target) for plan in plans]
     written = {
         plan.config.split: WrittenSplit(plan.config.output_dir, plan.config.split, state.complete, was_complete=True)
         for plan, state in zip(plans, states, strict=True)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from oi_tfrecord.dataset.splits import find_records, load_label_map, read_label_map, read_record
+from oi_tfrecord.dataset.label_map import load_label_map, read_label_map
+from oi_tfrecord.dataset.splits import find_records, read_record
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.draw_boxes import boxes_of, draw_boxes

@@ -2,12 +2,10 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from oi_tfrecord.records.keys import BBOX_KEYS, IS_CROWD_KEY
+from oi_tfrecord.records.keys import AREA_KEY, BBOX_KEYS, HEIGHT_KEY, IS_CROWD_KEY, WIDTH_KEY, flag_key
 from oi_tfrecord.verification.faults import FaultKind, Finding
 
-_AREA_KEY = "image/object/area"
-
-_GROUP_OF_KEY = "image/object/group_of"
+_GROUP_OF_KEY = flag_key("group_of")
 
 _AREA_TOLERANCE = 1e-5
 """Relative; float32 holds seven digits."""
@@ -45,7 +43,7 @@ def _check_sides(key: str, low: Sequence[float], high: Sequence[float], ours: bo
 
 def _check_areas(lists: Mapping[str, list]) -> Iterator[Finding]:
     """Yields the first area that is not the one of its box."""
-    height, width, areas = lists.get("image/height"), lists.get("image/width"), lists.get(_AREA_KEY)
+    height, width, areas = lists.get(HEIGHT_KEY), lists.get(WIDTH_KEY), lists.get(AREA_KEY)
     if not (height and width and areas):
         return
     pixels = height[0] * width[0]
@@ -55,7 +53,7 @@ def _check_areas(lists: Mapping[str, list]) -> Iterator[Finding]:
         # The difference of two float32 is rounded, too, by up to the last digit of the larger.
         if abs(area - expected) > _AREA_TOLERANCE * abs(expected) + 2e-7 * pixels:
             yield Finding(
-                FaultKind.BAD_VALUE, _AREA_KEY, f"value {index} is {area:.6g}, and the box has {expected:.6g} pixels"
+                FaultKind.BAD_VALUE, AREA_KEY, f"value {index} is {area:.6g}, and the box has {expected:.6g} pixels"
             )
             return
 

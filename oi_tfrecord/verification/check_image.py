@@ -5,14 +5,16 @@ from collections.abc import Iterator, Mapping
 
 from oi_tfrecord.images.check import find_image_fault
 from oi_tfrecord.records.example_reader import HEX_ID
-from oi_tfrecord.records.keys import ENCODED_KEY
+from oi_tfrecord.records.keys import (
+    ENCODED_KEY,
+    FILENAME_KEY,
+    FORMAT_KEY,
+    HEIGHT_KEY,
+    SHA256_KEY,
+    SOURCE_ID_KEY,
+    WIDTH_KEY,
+)
 from oi_tfrecord.verification.faults import FaultKind, Finding, show_bytes
-
-SHA256_KEY = "image/key/sha256"
-
-FILENAME_KEY = "image/filename"
-
-SOURCE_ID_KEY = "image/source_id"
 
 
 def check_image(lists: Mapping[str, list], ours: bool, decode: bool) -> Iterator[Finding]:
@@ -31,11 +33,11 @@ def check_image(lists: Mapping[str, list], ours: bool, decode: bool) -> Iterator
     fault, (width, height) = find_image_fault(encoded, plain=ours, decode=decode)
     if fault:
         yield Finding(FaultKind.BAD_IMAGE, ENCODED_KEY, fault)
-    for key, pixels in (("image/width", width), ("image/height", height)):
+    for key, pixels in ((WIDTH_KEY, width), (HEIGHT_KEY, height)):
         if pixels and key in lists and lists[key][0] != pixels:
             yield Finding(FaultKind.IMAGE_SIZE, key, f"{lists[key][0]}, and the image has {pixels}")
-    if ours and (name := lists.get("image/format")) and name[0] != b"jpeg":
-        yield Finding(FaultKind.BAD_VALUE, "image/format", f"{show_bytes(name[0])} instead of jpeg")
+    if ours and (name := lists.get(FORMAT_KEY)) and name[0] != b"jpeg":
+        yield Finding(FaultKind.BAD_VALUE, FORMAT_KEY, f"{show_bytes(name[0])} instead of jpeg")
 
 
 def _check_sha256(encoded: bytes, stated: bytes, ours: bool) -> Iterator[Finding]:

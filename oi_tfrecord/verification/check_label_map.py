@@ -6,7 +6,7 @@ from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE
-from oi_tfrecord.dataset.splits import load_label_map
+from oi_tfrecord.dataset.label_map import load_label_map
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_csv

@@ -7,20 +7,35 @@ from typing import Any
 from oi_tfrecord.dataset.coverage import find_losses
 from oi_tfrecord.dataset.file_names import MANIFEST_FILE
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.records.keys import ALWAYS_WRITTEN, KNOWN_KEYS, ExtraKeys, Length
+from oi_tfrecord.records.keys import (
+    ALWAYS_WRITTEN,
+    BOX_CONFIDENCE_KEY,
+    BOX_SOURCE_KEY,
+    KNOWN_KEYS,
+    LABEL_CONFIDENCE_KEY,
+    LABEL_KEY,
+    LABEL_SOURCE_KEY,
+    LABEL_TEXT_KEY,
+    MACHINE_LABEL_KEY,
+    MASK_KEY,
+    ExtraKeys,
+    ListLength,
+)
 from oi_tfrecord.records.record_counts import SOURCE_KEYS, RecordCounts
 from oi_tfrecord.verification.faults import DatasetFault, FaultKind, fault_of_file
 
 _EXTRA_KEYS = {
-    ExtraKeys.BOX_SOURCE: ("image/object/source",),
-    ExtraKeys.BOX_CONFIDENCE: ("image/object/bbox/confidence",),
-    ExtraKeys.LABEL_SOURCE: ("image/class/source",),
-    ExtraKeys.MASKS: ("image/object/mask",),
-    ExtraKeys.MACHINE_LABELS: tuple(key for key, known in KNOWN_KEYS.items() if known.length is Length.MACHINE_LABELS),
+    ExtraKeys.BOX_SOURCE: (BOX_SOURCE_KEY,),
+    ExtraKeys.BOX_CONFIDENCE: (BOX_CONFIDENCE_KEY,),
+    ExtraKeys.LABEL_SOURCE: (LABEL_SOURCE_KEY,),
+    ExtraKeys.MASKS: (MASK_KEY,),
+    ExtraKeys.MACHINE_LABELS: tuple(
+        key for key, known in KNOWN_KEYS.items() if known.length is ListLength.MACHINE_LABELS
+    ),
 }
 """Keys that a group adds to every record; what `inside`, `label_source` and `attribution` add depends on the tables."""
 
-_LABEL_KEYS = ("image/class/text", "image/class/label", "image/class/confidence")
+_LABEL_KEYS = (LABEL_TEXT_KEY, LABEL_KEY, LABEL_CONFIDENCE_KEY)
 
 Comparison = tuple[str, Any, Any]
 """Key of the manifest, joined by dots; its count; the count of the records."""
@@ -83,7 +98,7 @@ def _compare_totals(manifest: Mapping[str, Any], counts: RecordCounts, size: int
 
 def _compare_tables(manifest: Mapping[str, Any], counts: RecordCounts) -> Iterator[Comparison]:
     held = {Table.BOXES: counts.boxes, Table.HUMAN_LABELS: counts.labels}
-    if counts.keys["image/machine_class/label"]:
+    if counts.keys[MACHINE_LABEL_KEY]:
         held[Table.MACHINE_LABELS] = counts.machine_labels
     for table, found in held.items():
         if stated := manifest["tables"].get(table):

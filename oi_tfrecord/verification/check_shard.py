@@ -130,7 +130,7 @@ def check_shard(
     size = 0
     try:
         with storage.open_read(task.path) as file:
-            stream = HashingStream(file, wanted=task.expected is not None)
+            stream = HashingStream(file, computes_digest=task.expected is not None)
             for scanned in scan_records(stream):
                 record = check_scanned(scanned, task.rules)
                 faults.add(fault_of_record(task.split, task.file, record.place, item) for item in record.findings)

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.keys import BBOX_KEYS, KNOWN_KEYS, Kind, KnownKey, Length, Range
+from oi_tfrecord.records.keys import BBOX_KEYS, KNOWN_KEYS, FeatureKind, KnownKey, ListLength, ValueRange
 from oi_tfrecord.verification.faults import FaultKind, Finding
 
-_KINDS = {"f": Kind.FLOAT, "i": Kind.INT64}
+_KINDS = {"f": FeatureKind.FLOAT, "i": FeatureKind.INT64}
 """Kind of a NumPy array, by the kind of its dtype."""
 
-_PARALLEL = (Length.BOXES, Length.LABELS, Length.MACHINE_LABELS)
+_PARALLEL = (ListLength.BOXES, ListLength.LABELS, ListLength.MACHINE_LABELS)
 """Lengths that all keys of a record have in common."""
 
 
@@ -29,10 +29,10 @@ def check_values(features: Mapping[str, Values]) -> tuple[dict[str, list], list[
         known = KNOWN_KEYS.get(key)
         if known is None or values is None:
             continue
-        kind = Kind.BYTES if isinstance(values, list) else _KINDS[values.dtype.kind]
+        kind = FeatureKind.BYTES if isinstance(values, list) else _KINDS[values.dtype.kind]
         if kind is not known.kind:
             findings.append(Finding(FaultKind.KEY_KIND, key, f"{kind} instead of {known.kind}"))
-        elif known.length is Length.ONE and len(values) != 1:
+        elif known.length is ListLength.ONE and len(values) != 1:
             findings.append(Finding(FaultKind.KEY_LENGTH, key, f"{len(values)} values instead of one"))
         else:
             lists[key] = values if isinstance(values, list) else values.tolist()
@@ -58,25 +58,25 @@ def _check_range(key: str, known: KnownKey, values: Sequence) -> Iterator[Findin
     kind = FaultKind.BAD_BOX if key in BBOX_KEYS else FaultKind.BAD_VALUE
     kind = FaultKind.BAD_LABEL if key.endswith("class/label") else kind
     problem = {
-        Range.FRACTION: "not within [0, 1]",
-        Range.FLAG: "not 0 or 1",
-        Range.POSITIVE: "below 1",
-        Range.NOT_NEGATIVE: "negative or not finite",
+        ValueRange.FRACTION: "not within [0, 1]",
+        ValueRange.FLAG: "not 0 or 1",
+        ValueRange.POSITIVE: "below 1",
+        ValueRange.NOT_NEGATIVE: "negative or not finite",
     }[known.range]
     more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
     yield Finding(kind, key, f"value {bad[0]} is {values[bad[0]]!r}, {problem}{more}")
 
 
-def _find_out_of_range(values: Sequence, allowed: Range) -> list[int]:
+def _find_out_of_range(values: Sequence, allowed: ValueRange) -> list[int]:
     """Returns the indices of the values outside a range; NaN is outside of each, as no comparison holds for NaN."""
     match allowed:
-        case Range.FRACTION:
+        case ValueRange.FRACTION:
             return [index for index, value in enumerate(values) if not 0 <= value <= 1]
-        case Range.FLAG:
+        case ValueRange.FLAG:
             return [index for index, value in enumerate(values) if value not in (0, 1)]
-        case Range.POSITIVE:
+        case ValueRange.POSITIVE:
             return [index for index, value in enumerate(values) if value < 1]
-        case Range.NOT_NEGATIVE:
+        case ValueRange.NOT_NEGATIVE:
             return [index for index, value in enumerate(values) if not 0 <= value < math.inf]
     return []
 

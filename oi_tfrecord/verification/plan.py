@@ -4,9 +4,10 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.splits import Split, parse_shard_name
+from oi_tfrecord.dataset.splits import Split
 from oi_tfrecord.records.keys import ENCODED_KEY
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.shard_names import parse_any_shard_file
 from oi_tfrecord.verification.check_manifest import required_keys
 from oi_tfrecord.verification.check_record import RecordRules
 from oi_tfrecord.verification.check_shard import ShardTask
@@ -21,8 +22,8 @@ def find_shard_files(output_dir: str) -> Files:
     files: dict[str, list[str]] = {}
     for info in storage.match(storage.join(storage.escape(output_dir), "*-of-*")):
         name = posixpath.basename(info.path)
-        if parsed := parse_shard_name(name):
-            files.setdefault(parsed[0], []).append(name)
+        if parsed := parse_any_shard_file(name):
+            files.setdefault(parsed.split, []).append(name)
     return files
 
 
@@ -49,8 +50,8 @@ def plan_shards(
             if name not in files.get(split.name, ()):
                 continue
             expected = split.manifest["shards"][index] if split.manifest is not None else None
-            place = parse_shard_name(name)
-            shard, num_shards = place[1:] if rules.ours and place else (-1, -1)
+            parsed = parse_any_shard_file(name)
+            shard, num_shards = (parsed.shard, parsed.num_shards) if rules.ours and parsed else (-1, -1)
             tasks.append(ShardTask(split.name, len(tasks), path, shard, num_shards, rules, expected, max_faults))
     return tuple(tasks)
 
@@ -90,13 +91,14 @@ def _compare_with_manifest(split: Split, found: Sequence[str]) -> Iterator[Datas
 
 def _compare_with_names(split: str, found: Sequence[str]) -> Iterator[DatasetFault]:
     """Yields the faults that the names of the shards alone show: `NAME-00000-of-00010` is one of ten."""
-    places = [place for name in found if (place := parse_shard_name(name))]
-    totals = sorted({place[2] for place in places})
+    parsed = [shard_name for name in found if (shard_name := parse_any_shard_file(name))]
+    totals = sorted({shard_name.num_shards for shard_name in parsed})
     if len(totals) > 1:
         numbers = " and ".join(map(str, totals))
         yield fault_of_file(split, split, FaultKind.SHARD_STALE, f"there are shards of {numbers} in the folder")
     for total in totals:
-        missing = sorted(set(range(total)) - {place[1] for place in places if place[2] == total})
+        there = {shard_name.shard for shard_name in parsed if shard_name.num_shards == total}
+        missing = sorted(set(range(total)) - there)
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             yield fault_of_file(

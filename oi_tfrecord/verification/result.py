@@ -1,4 +1,4 @@
-"""The result of `verify`, as values, text and JSON: what the splits of a dataset hold, and the faults of the dataset."""
+"""The result of `verify`, as values, text and JSON: what the splits of a dataset hold, and its faults."""
 
 import dataclasses
 import heapq

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli import convert, main
-from oi_tfrecord.dataset.splits import find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.derive import shard as derived_shard
 from oi_tfrecord.derive import write_split
 from oi_tfrecord.derive.plan import DerivedPlan

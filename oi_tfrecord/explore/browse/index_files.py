@@ -15,7 +15,8 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.attribution_csv import parse_row, split_rows
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.map_shards import map_shards
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_reports import REPORT_SECONDS

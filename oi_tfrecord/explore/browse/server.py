@@ -14,7 +14,8 @@ from PIL import Image
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.attribution_csv import name_fields, parse_row, split_rows
-from oi_tfrecord.dataset.splits import read_label_map, read_record
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import read_record
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.explore.browse.image_page import describe_image, media_type
 from oi_tfrecord.explore.browse.index import BrowseIndex

@@ -5,7 +5,8 @@ import posixpath
 from collections.abc import Iterator, Mapping
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.parquet import ParquetTarget

@@ -8,7 +8,8 @@ from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, require_manifest
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import Split, find_splits, require_manifest
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.map_shards import map_shards
 from oi_tfrecord.errors import InputError
