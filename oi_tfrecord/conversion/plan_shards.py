@@ -10,6 +10,7 @@ from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected
+from oi_tfrecord.openimages.csv.check_rows import RowRules
 from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, is_in, sample_hash
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
@@ -106,12 +107,9 @@ def plan_shards(
     tables = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}.get(select, (driver,))
     filters = ranges.filters
     # What filters leave of the images is known better than a small sample of rows could tell.
-    of_rows = dataclasses.replace(
-        ranges, filters=dataclasses.replace(filters, sample_below=EVERY_IMAGE, image_ids=None)
-    )
-    counted = [
-        count_images([file for file in ranges.files.values() if file.table == table], of_rows) for table in tables
-    ]
+    row_filters = dataclasses.replace(filters, sample_below=EVERY_IMAGE, image_ids=None)
+    rules = RowRules(ranges.vocabulary, ranges.kept_codes, row_filters)
+    counted = [count_images([file for file in ranges.files.values() if file.table == table], rules) for table in tables]
     images, ids = max(counted, key=lambda item: item[0])
     images = int(images * filters.sample_below / EVERY_IMAGE)
     if filters.sample_below < EVERY_IMAGE:

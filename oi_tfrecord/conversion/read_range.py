@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import google_crc32c
@@ -14,7 +14,8 @@ from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.join.batches import partition
 from oi_tfrecord.openimages.classes import Vocabulary
-from oi_tfrecord.openimages.csv.check_rows import TableRows, make_rows, wanted_columns
+from oi_tfrecord.openimages.csv.check_rows import RowRules, TableRows, columns_to_parse, make_rows
+from oi_tfrecord.openimages.csv.columns import Columns
 from oi_tfrecord.openimages.csv.file_ranges import Block, FileRange, read_range
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS, RowFilters
@@ -95,20 +96,20 @@ def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int
 
 
 def _take_rows(job: RangeJob, file: InputFile, block: Block) -> tuple[TableRows, RangeAccount]:
-    wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
-    parsed = parse_rows(block.data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
-    rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
+    kinds = columns_to_parse(file.table, file.names, job.texts, bool(job.filters.subsets))
+    parsed = parse_rows(block.data, file.names, kinds, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
+    rows = make_rows(file.table, parsed, RowRules(job.vocabulary, job.kept_codes, job.filters))
     found = _find_named(job.filters, file.table, parsed.columns)
     return rows, dataclasses.replace(_result(job, block, rows), **found)
 
 
-def _find_named(filters: RowFilters, table: Table, columns: Mapping[str, Any]) -> dict[str, Any]:
+def _find_named(filters: RowFilters, table: Table, columns: Columns) -> dict[str, Any]:
     """Returns the fields of the result that tell which of what filters name is in the range, filtered or not."""
     found: dict[str, Any] = {}
-    if (named := filters.named_values.get(table)) and (column := VALUE_FILTERS[table][1]) in columns:
-        found["values"] = count_values(columns[column].values, columns[column].codes, named)
+    if (named := filters.named_values.get(table)) and (column := VALUE_FILTERS[table][1]) in columns.categories:
+        found["values"] = count_values(columns.categories[column].values, columns.categories[column].codes, named)
     if filters.image_ids is not None:
-        found["found_ids"] = pack_found(columns["ImageID"], filters.image_ids)
+        found["found_ids"] = pack_found(columns.numbers["ImageID"], filters.image_ids)
     return found
 
 
