@@ -25,7 +25,7 @@ from keras import layers, ops
 from PIL import Image
 
 import oi_tfrecord
-from oi_tfrecord.dataset import read_label_map
+from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.explore.draw_boxes import DrawnBox, draw_boxes
 from oi_tfrecord.records.label_map import LabelMap
 

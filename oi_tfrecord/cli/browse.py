@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command_line import CommandParser, run_command
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.engine.progress_line import PrintedProgress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,12 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=0, help="Processes that make the index; 0 chooses. Default: 0.")
 
     def command() -> int:
-        parsed, _ = parser.parse_with_beam_flags(arguments)
-        try:
-            from oi_tfrecord.explore.browse.server import browse
-        except ModuleNotFoundError as error:
-            raise ConfigError("browse", f"{error}; pip install 'oi_tfrecord[browse]'") from error
-        browse(parsed.output_dir, parsed.port, parsed.index_dir, parsed.workers, sys.stdout)
+        from oi_tfrecord.explore.browse.browse import BrowseOptions, Browsing, browse
+
+        def print_address(browsing: Browsing) -> None:
+            print(f"images     {browsing.images:,}")
+            print(f"browse     {browsing.address}  (Ctrl+C ends it)", flush=True)
+
+        parsed, rest = parser.parse_with_beam_flags(arguments)
+        browse(BrowseOptions(**vars(parsed), beam_arguments=rest), print_address, PrintedProgress())
         return 0
 
     return run_command(command)

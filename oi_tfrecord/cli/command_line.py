@@ -16,6 +16,7 @@ from oi_tfrecord.engine.beam_flags import check_beam_arguments
 from oi_tfrecord.engine.dataflow_flags import check_job
 from oi_tfrecord.errors import ConfigError, OiTfrecordError
 
+RECORDS_LOST = "error: records were lost; this is a fault of oi_tfrecord, please report it"
 HELP_FLAGS = ("-h", "--help", "-help")
 
 

@@ -3,8 +3,10 @@
 import dataclasses
 import logging
 import sys
+from collections.abc import Iterable
 from typing import TextIO
 
+from oi_tfrecord.engine.progress_line import NoProgress, PrintedProgress, Progress
 from oi_tfrecord.settings.options import Group, option
 
 
@@ -20,18 +22,22 @@ class PrintOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Console:
-    """The two streams of a command.
+    """The streams of a command, and which lines they get.
 
     Attributes:
         options: what is printed.
+        out: for results; standard output by default.
+        err: for progress, warnings and errors; standard error by default.
     """
 
     options: PrintOptions = PrintOptions()
+    out: TextIO = dataclasses.field(default_factory=lambda: sys.stdout)
+    err: TextIO = dataclasses.field(default_factory=lambda: sys.stderr)
 
     @property
-    def progress(self) -> TextIO | None:
-        """Where progress is printed; None if it is not."""
-        return None if self.options.quiet else sys.stderr
+    def progress(self) -> Progress:
+        """What long runs report to; with `--quiet` nothing is printed."""
+        return NoProgress() if self.options.quiet else PrintedProgress(self.out, self.err)
 
     def print_data(self, text: str) -> None:
         """Prints what the user asked for, such as a record; `--quiet` does not silence it.
@@ -39,22 +45,23 @@ class Console:
         Args:
             text: printed as it is, without a further newline.
         """
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        self.out.write(text)
+        self.out.flush()
 
-    def print_summary(self, line: str) -> None:
-        """Prints a line about what was done on standard output, except with `--quiet`."""
+    def print_summary(self, lines: Iterable[str]) -> None:
+        """Prints lines about what was done on standard output, except with `--quiet`."""
         if not self.options.quiet:
-            print(line)
+            print(*lines, sep="\n", file=self.out, flush=True)
 
-    def print_note(self, line: str) -> None:
-        """Prints a warning or a line about progress on standard error, except with `--quiet`."""
+    def print_warnings(self, warnings: Iterable[str]) -> None:
+        """Prints `warning: ` and each warning on standard error, except with `--quiet`."""
         if not self.options.quiet:
-            print(line, file=sys.stderr)
+            for warning in warnings:
+                print(f"warning: {warning}", file=self.err)
 
     def print_error(self, line: str) -> None:
         """Prints `error: ` and a line on standard error."""
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {line}", file=self.err)
 
     def start_log(self) -> None:
         """Shows the log of libraries with `--verbose`."""

@@ -1,128 +1,121 @@
-r"""Converts one split of Open Images to TFRecords.
+"""`oi-tfrecord convert`: converts a split, tries the conversion out, or builds its job for Dataflow."""
 
-On this machine:
-
-  oi-tfrecord convert --config=configs/v3.yaml --split=validation --data_dir=2017_11 \
-    --images='validation/{image_id}.jpg' --output_dir=records --num_shards=16
-
-On Dataflow:
-
-  oi-tfrecord convert --config=configs/v3.yaml --split=train --data_dir=gs://BUCKET/2017_11 \
-    --images='gs://BUCKET/train/{image_id}.jpg' --output_dir=gs://BUCKET/records --num_shards=2048 \
-    --runner_config=dataflow --project=PROJECT --region=REGION \
-    --temp_location=gs://BUCKET/tmp --setup_file=./setup.py
-"""
-
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
 
-from oi_tfrecord.cli.command_line import run_command
-from oi_tfrecord.engine.shared_heap import share_freed_memory
+from oi_tfrecord.cli.command import BeamFlags, Command, Example
+from oi_tfrecord.cli.command_line import run_command_line
+from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.convert_flags import Conversion, RunOptions, make_conversion
+from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.engine.beam_flags import value_of
+from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.storage.optional_imports import keep_pandas_from_arrow
 
-if TYPE_CHECKING:
-    from oi_tfrecord.conversion.flags import Command
+
+def run(parsed: ParsedFlags, console: Console) -> int:
+    """Runs what the flags ask for."""
+    keep_pandas_from_arrow()
+    conversion = make_conversion(parsed)
+    if conversion.config.dry_run:
+        return _dry_run(conversion, console)
+    if conversion.beam_dry_run:
+        return _build_beam_job(conversion, console)
+    if value_of(conversion.beam_arguments, "--template_location"):
+        return _build_template(conversion, console)
+    return _convert(conversion, console)
+
+
+def _convert(conversion: Conversion, console: Console) -> int:
+    from oi_tfrecord.conversion.convert import convert
+    from oi_tfrecord.conversion.outcome import summary_lines
+
+    result = convert(
+        conversion.config,
+        workers=conversion.workers,
+        beam_arguments=conversion.beam_arguments,
+        progress=console.progress,
+    )
+    console.print_summary(summary_lines(result))
+    console.print_warnings(result.manifest["warnings"])
+    return _print_problems(result.problems, result.exit_code, console)
+
+
+def _dry_run(conversion: Conversion, console: Console) -> int:
+    from oi_tfrecord.conversion.convert import dry_run
+    from oi_tfrecord.conversion.dry_run.describe import describe
+    from oi_tfrecord.conversion.outcome import dry_run_lines
+
+    result = dry_run(
+        conversion.config,
+        workers=conversion.workers,
+        beam_arguments=conversion.beam_arguments,
+        progress=console.progress,
+    )
+    estimate = describe(result.workload, conversion.workers or result.workers, conversion.prices)
+    console.print_summary([*dry_run_lines(result.counted), *estimate])
+    console.print_warnings(result.counted.manifest["warnings"])
+    return _print_problems(result.counted.problems, result.counted.exit_code, console)
+
+
+def _build_beam_job(conversion: Conversion, console: Console) -> int:
+    from oi_tfrecord.conversion.convert import build_beam_job
+
+    job = build_beam_job(conversion.config, beam_arguments=conversion.beam_arguments, progress=console.progress)
+    staged = ", ".join(job.staged) or "nothing"
+    console.print_summary([f"job        {job.steps:,} steps, {job.size:,} bytes; staged: {staged}"])
+    return 0
+
+
+def _build_template(conversion: Conversion, console: Console) -> int:
+    from oi_tfrecord.conversion.convert import build_template
+
+    built = build_template(conversion.config, beam_arguments=conversion.beam_arguments, progress=console.progress)
+    if built.was_complete:
+        console.print_summary(["Nothing to do: this conversion is complete."])
+    else:
+        console.print_summary([f"The job was built; it writes to {built.output_dir}."])
+    return 0
+
+
+def _print_problems(problems: Sequence[str], exit_code: int, console: Console) -> int:
+    for problem in problems:
+        console.print_error(problem)
+    return exit_code
+
+
+COMMAND = Command(
+    name="convert",
+    examples=(
+        Example(
+            "On this machine",
+            "oi-tfrecord convert --config=v3 --split=validation --data_dir=2017_11 "
+            "--images='validation/{image_id}.jpg' --output_dir=records",
+        ),
+        Example(
+            "On Dataflow",
+            "oi-tfrecord convert --config=v3 --split=train --data_dir=gs://BUCKET/2017_11 "
+            "--images='gs://BUCKET/train/{image_id}.jpg' --output_dir=gs://BUCKET/records --num_shards=2048 "
+            "--runner_config=dataflow --project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp "
+            "--setup_file=./setup.py",
+        ),
+    ),
+    options=(RunOptions, ConvertConfig),
+    run=run,
+    details=(
+        "Flags that decide what is read and written are also keys of the configuration file.",
+        "Names of CSV and class files are relative to --data_dir unless they are absolute or have a scheme, and may "
+        "hold {split} and {short_split} (`val` for validation). Of the names given for one table, the first file that "
+        "exists is read, also with .gz or .bz2 added.",
+        "The same inputs and flags give the same bytes, whatever the number of workers. Run the same command again to "
+        "resume an interrupted conversion.",
+    ),
+    beam_flags=BeamFlags.ALL,
+    when_interrupted=(
+        "interrupted; a job that was handed to a remote runner still runs there: cancel it before you run this again"
+    ),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if any(argument in ("-h", "--help", "-help") for argument in arguments):
-        from oi_tfrecord.conversion.flags import describe_convert_flags
-
-        print(f"{__doc__}\nFlags (each is also a key of the configuration file):\n{describe_convert_flags()}")
-        print("All flags of Apache Beam are taken too.")
-        return 0
-    share_freed_memory()
-    keep_pandas_from_arrow()
-    return run_command(
-        lambda: run(arguments, sys.stdout),
-        "interrupted; a job that was handed to a remote runner goes on there: cancel it before you run this again",
-    )
-
-
-def run(arguments: Sequence[str], out: TextIO) -> int:
-    """Runs the command that the flags ask for, and prints its result to `out`.
-
-    Returns:
-        Exit code: 0 if everything balances and the rejects are within bounds, 2 if they are not, 3 if it does not
-        balance.
-
-    Raises:
-        OiTfrecordError: naming what to correct.
-    """
-    from oi_tfrecord.conversion.flags import parse_convert
-    from oi_tfrecord.engine.beam_flags import value_of
-
-    command = parse_convert(arguments)
-    if command.config.dry_run:
-        return _dry_run(command, out)
-    if command.beam_dry_run:
-        return _build_beam_job(command, out)
-    if value_of(command.beam_arguments, "--template_location"):
-        return _build_template(command, out)
-    return _convert(command, out)
-
-
-def _convert(command: "Command", out: TextIO) -> int:
-    from oi_tfrecord.conversion.convert import convert
-    from oi_tfrecord.conversion.outcome import summary_lines
-    from oi_tfrecord.engine.progress_line import PrintedProgress
-
-    result = convert(
-        command.config,
-        workers=command.workers,
-        beam_arguments=command.beam_arguments,
-        progress=PrintedProgress(out),
-    )
-    print("\n".join(summary_lines(result)), file=out)
-    return _print_problems(result.problems, result.exit_code)
-
-
-def _dry_run(command: "Command", out: TextIO) -> int:
-    from oi_tfrecord.conversion.convert import dry_run
-    from oi_tfrecord.conversion.dry_run.describe import describe
-    from oi_tfrecord.conversion.outcome import dry_run_lines
-    from oi_tfrecord.engine.progress_line import PrintedProgress
-
-    result = dry_run(
-        command.config,
-        workers=command.workers,
-        beam_arguments=command.beam_arguments,
-        progress=PrintedProgress(out),
-    )
-    estimate = describe(result.workload, command.workers or result.workers, command.prices)
-    print("\n".join([*dry_run_lines(result.counted), *estimate]), file=out)
-    return _print_problems(result.counted.problems, result.counted.exit_code)
-
-
-def _build_beam_job(command: "Command", out: TextIO) -> int:
-    from oi_tfrecord.conversion.convert import build_beam_job
-    from oi_tfrecord.engine.progress_line import PrintedProgress
-
-    job = build_beam_job(command.config, beam_arguments=command.beam_arguments, progress=PrintedProgress(out))
-    print(f"job        {job.steps:,} steps, {job.size:,} bytes; staged: {', '.join(job.staged) or 'nothing'}", file=out)
-    return 0
-
-
-def _build_template(command: "Command", out: TextIO) -> int:
-    from oi_tfrecord.conversion.convert import build_template
-    from oi_tfrecord.engine.progress_line import PrintedProgress
-
-    built = build_template(command.config, beam_arguments=command.beam_arguments, progress=PrintedProgress(out))
-    if built.was_complete:
-        print("Nothing to do: this conversion is complete.", file=out)
-    else:
-        print(f"The job was built; it writes to {built.output_dir}.", file=out)
-    return 0
-
-
-def _print_problems(problems: Sequence[str], exit_code: int) -> int:
-    for line in problems:
-        print(f"error: {line}", file=sys.stderr)
-    return exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command_line(COMMAND, arguments)

@@ -1,74 +1,64 @@
-r"""Downloads the images of a split to files, and lists what was had and what was not.
-
-  oi-tfrecord download --config=v3 --split=validation --data_dir=2017_11 \
-    --image_urls=thumbnail --output_dir=validation --max_rejects=5%
-
-stores validation/<ImageID>.jpg, and validation/success.csv and validation/failures.csv in the
-layout of images.csv, the failures with the columns reason, status (of HTTP) and detail. Originals
-are checked against OriginalSize and OriginalMD5. Run it again to go on: what is there is kept, and
-what failed is tried again. Then
-
-  oi-tfrecord convert --config=v3 --split=validation --data_dir=2017_11 \
-    --images='validation/{image_id}.jpg' --output_dir=records
-
-Needs aiohttp: pip install 'oi_tfrecord[download]'. Exit code 2: more failed than --max_rejects.
-"""
+"""`oi-tfrecord download`: downloads the images of a split to files."""
 
 import dataclasses
-import sys
-from collections.abc import Sequence
 
-from oi_tfrecord.cli.command_line import CommandParser, run_command
-
-_FIELDS = (
-    "split", "data_dir", "metadata", "image_urls", "output_dir", "image_cache", "image_ids", "fetch_connections",
-    "fetch_per_host", "fetch_attempts", "fetch_timeout", "max_image_bytes", "max_rejects",
-)  # fmt: skip
-
-_HELP = {
-    "output_dir": "Folder for the images and the two lists.",
-    "image_urls": "Which URL: original or thumbnail (about 300 K pixels; made from the original where there is none).",
-    "image_cache": "Local folder where images are looked for first, and kept too, for convert --image_urls.",
-}
+from oi_tfrecord.cli.command import Command, Example
+from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.exit_codes import ExitCode
+from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.settings.options import Group, option
+from oi_tfrecord.settings.yaml_file import read_config
+from oi_tfrecord.sources.download_options import LAYOUTS, DownloadOptions
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    from oi_tfrecord.engine.progress_line import PrintedProgress
-    from oi_tfrecord.settings.convert_config import ConvertConfig
-    from oi_tfrecord.settings.yaml_file import read_config
+@dataclasses.dataclass(frozen=True)
+class _ConfigOptions:
+    """Where the names of the metadata come from."""
+
+    config: str = option(
+        "", "Configuration file, or the name of a shipped one (v1 to v7); flags win over it.", Group.INPUTS
+    )
+
+
+def run(parsed: ParsedFlags, console: Console) -> int:
+    """Downloads the images, and prints how many there are."""
     from oi_tfrecord.sources.download import download
     from oi_tfrecord.sources.download_counts import describe_failures, summary_lines
-    from oi_tfrecord.sources.download_options import LAYOUTS, DownloadOptions
 
-    parser = CommandParser("download", __doc__)
-    parser.add_argument("--config", help="Configuration file, or the name of a shipped one (v3).")
-    parser.add_argument(
-        "--layout",
-        choices=LAYOUTS,
-        default="image_id",
-        help="image_id: <ImageID>.jpg; url: <first 3 characters>/<base name of OriginalURL>, for --url_folders.",
-    )
-    for field in dataclasses.fields(ConvertConfig):
-        if field.name in _FIELDS:
-            kind = str if isinstance(field.default, tuple) else type(field.default)
-            help_text = _HELP.get(field.name, field.metadata["help"]).replace("%", "%%")
-            required = field.name == "output_dir"
-            parser.add_argument(f"--{field.name}", type=kind, required=required, help=help_text)
-
-    def command() -> int:
-        parsed = vars(parser.parse_args(arguments))
-        overrides = {name: parsed[name] for name in _FIELDS if parsed[name] is not None}
-        config = read_config(parsed["config"], overrides)
-        result = download(DownloadOptions.from_config(config, parsed["layout"]), progress=PrintedProgress())
-        print(*summary_lines(result), sep="\n")
-        if result.has_too_many_failures:
-            print(f"error: {describe_failures(result)}", file=sys.stderr)
-            return 2
-        return 0
-
-    return run_command(command, "interrupted; run the same command again to go on")
+    result = download(make_options(parsed), progress=console.progress)
+    console.print_summary(summary_lines(result))
+    if result.has_too_many_failures:
+        console.print_error(describe_failures(result))
+        return ExitCode.REJECTED
+    return ExitCode.DONE
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def make_options(parsed: ParsedFlags) -> DownloadOptions:
+    """Combines the flags with the configuration file, which is one of `convert`."""
+    given = dict(parsed.given[DownloadOptions])
+    layout = given.pop("layout", LAYOUTS[0])
+    config = read_config(parsed.make(_ConfigOptions).config or None, given)
+    return DownloadOptions.from_config(config, layout)
+
+
+COMMAND = Command(
+    name="download",
+    examples=(
+        Example(
+            "Thumbnails of the validation split; up to 5% may fail",
+            "oi-tfrecord download --config=v3 --split=validation --data_dir=2017_11 --image_urls=thumbnail "
+            "--output_dir=validation --max_rejects=5%",
+        ),
+    ),
+    options=(_ConfigOptions, DownloadOptions),
+    run=run,
+    details=(
+        "The command stores each image as <ImageID>.jpg, and writes success.csv and failures.csv in the layout of "
+        "images.csv; failures.csv also has the columns reason, status (of HTTP) and detail. Originals are checked "
+        "against OriginalSize and OriginalMD5.",
+        "Run the same command again to resume: stored images are kept, and failed images are tried again. Then give "
+        "--images='validation/{image_id}.jpg' to convert.",
+        "The command needs aiohttp: pip install 'oi_tfrecord[download]'.",
+    ),
+    when_interrupted="interrupted; run the same command again to resume",
+)

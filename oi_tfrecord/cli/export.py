@@ -27,14 +27,15 @@ def make_parser() -> CommandParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.explore.export.command import ExportJob, export
+    from oi_tfrecord.explore.export.write_tables import ExportOptions, describe_export, export
 
     parser = make_parser()
 
     def command() -> int:
-        parsed, _ = parser.parse_with_beam_flags(arguments)
-        splits = [name for name in parsed.splits.split(",") if name]
-        export(ExportJob(parsed.output_dir, parsed.to, parsed.schema, splits), sys.stdout)
+        parsed, rest = parser.parse_with_beam_flags(arguments)
+        splits = tuple(name for name in parsed.splits.split(",") if name)
+        result = export(ExportOptions(parsed.output_dir, parsed.to, parsed.schema, splits, rest))
+        print("\n".join(describe_export(result)))
         return 0
 
     return run_command(command, "interrupted; nothing was changed at the target")

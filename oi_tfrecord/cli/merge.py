@@ -18,7 +18,8 @@ run that was interrupted goes on when the same command is run again. Exit code 0
 import sys
 from collections.abc import Sequence
 
-from oi_tfrecord.cli.command_line import CommandParser, run_command
+from oi_tfrecord.cli.command_line import RECORDS_LOST, CommandParser, run_command
+from oi_tfrecord.engine.progress_line import PrintedProgress
 
 
 def make_parser() -> CommandParser:
@@ -40,6 +41,7 @@ def make_parser() -> CommandParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     from oi_tfrecord.derive.merge import MergeOptions, merge
+    from oi_tfrecord.derive.write_split import describe_written
 
     parser = make_parser()
 
@@ -47,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed, rest = parser.parse_with_beam_flags(arguments)
         options = MergeOptions(
             inputs=tuple(parsed.inputs),
-            output_dir=parsed.to,
-            splits=tuple(name for name in parsed.split.split(",") if name),
+            to=parsed.to,
+            split=tuple(name for name in parsed.split.split(",") if name),
             label_map=parsed.label_map,
             on_duplicate=parsed.on_duplicate,
             common_keys=parsed.common_keys,
@@ -57,8 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             overwrite=parsed.overwrite,
             beam_arguments=rest,
         )
-        entries = merge(options, sys.stdout)
-        return 0 if all(entry["balanced"] for entry in entries.values()) else 3
+        result = merge(options, PrintedProgress())
+        for written in result.splits:
+            print(describe_written(written))
+        if not result.balanced:
+            print(RECORDS_LOST, file=sys.stderr)
+        return 0 if result.balanced else 3
 
     return run_command(command, "interrupted; run the same command again to go on")
 

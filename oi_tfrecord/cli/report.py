@@ -16,7 +16,7 @@ from oi_tfrecord.cli.command_line import CommandParser, run_command
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.explore.report.command import FORMATS, report
+    from oi_tfrecord.explore.report.write_report import FORMATS, ReportOptions, describe_report, report
 
     parser = CommandParser("report", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
     parser.add_argument("output_dir", help="Folder of the records: what --output_dir of convert was.")
@@ -26,8 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=0, help="Processes; 0 chooses. Default: 0.")
 
     def command() -> int:
-        parsed, _ = parser.parse_with_beam_flags(arguments)
-        report(parsed.output_dir, parsed.output, parsed.format, parsed.split, parsed.workers, sys.stdout)
+        parsed, rest = parser.parse_with_beam_flags(arguments)
+        split = tuple(parsed.split)
+        made = report(ReportOptions(parsed.output_dir, parsed.output, parsed.format, split, parsed.workers, rest))
+        if made.path:
+            print("\n".join(describe_report(made)))
+        else:
+            sys.stdout.write(made.text)
         return 0
 
     return run_command(command)

@@ -31,8 +31,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from oi_tfrecord.cli.command_line import CommandParser, run_command
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.cli.command_line import RECORDS_LOST, CommandParser, run_command
+from oi_tfrecord.engine.progress_line import PrintedProgress
 
 
 def make_parser() -> CommandParser:
@@ -42,16 +42,16 @@ def make_parser() -> CommandParser:
     add("output_dir", metavar="OUTPUT_DIR", help="Folder that `oi-tfrecord convert` wrote, on any Beam filesystem.")
     add("--split", required=True, help="Split to take images of.")
     add("--to", default="", help="Folder to write to; without it only weights can be made, beside the records.")
-    add("--as", default="", dest="name", help="Name of the new split; that of the old one by default.")
+    add("--as", default="", dest="as_", help="Name of the new split; that of the old one by default.")
     add("--fraction", default="", help="Share of the images of each class, such as 0.1 or 1/3.")
-    add("--cap", type=int, default=None, help="Images per class: one is kept while any of its classes has fewer.")
-    add("--folds", type=int, default=None, help="Number of folds by a hash of the ImageID.")
-    add("--fold", type=int, default=None, help="Which fold, from 0.")
+    add("--cap", type=int, default=0, help="Images per class: one is kept while any of its classes has fewer.")
+    add("--folds", type=int, default=0, help="Number of folds by a hash of the ImageID.")
+    add("--fold", type=int, default=-1, help="Which fold, from 0.")
     add("--part", default="train", help="Of a fold: test is the fold, train all others (default).")
     add(
         "--repeat_threshold",
         type=float,
-        default=None,
+        default=0.0,
         help="Write weights: share of images below which a class is rare.",
     )
     add("--by", default="boxes", help="Classes of an image: of its boxes (default), or its positive image labels.")
@@ -73,40 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(parsed: argparse.Namespace, beam_arguments: tuple[str, ...]) -> int:
-    from oi_tfrecord.derive.plan import DerivedConfig
-    from oi_tfrecord.derive.resample import ResampleOptions, add_weights, resample
+    from oi_tfrecord.derive.resample import ResampleOptions, describe_resampled, resample
 
-    for name in ("cap", "folds", "repeat_threshold"):
-        if (value := getattr(parsed, name)) is not None and not value > 0:
-            raise ConfigError(name, f"{value} is not above 0")
-    options = ResampleOptions(
-        fraction=parsed.fraction,
-        cap=parsed.cap or 0,
-        folds=parsed.folds or 0,
-        fold=-1 if parsed.fold is None else parsed.fold,
-        part=parsed.part,
-        repeat_threshold=parsed.repeat_threshold or 0.0,
-        by=parsed.by,
-    )
-    if not options.selects and not options.repeat_threshold:
-        raise ConfigError("fraction", "say what is wanted: --fraction, --cap, --folds or --repeat_threshold")
-    if not parsed.to and options.selects:
-        raise ConfigError("to", "is missing: the folder of the new split")
-    if not parsed.to and parsed.name:
-        raise ConfigError("as", "names a new split, and needs --to")
-    config = DerivedConfig(
-        output_dir=parsed.to or parsed.output_dir,
-        split=parsed.name or parsed.split,
-        overwrite=parsed.overwrite,
-        num_shards=parsed.num_shards,
-        workers=parsed.workers,
-        beam_arguments=beam_arguments,
-    )
-    if not parsed.to:
-        add_weights(parsed.output_dir, parsed.split, config, options, sys.stdout)
-        return 0
-    entry = resample(parsed.output_dir, parsed.split, config, options, sys.stdout)
-    return 0 if entry["balanced"] else 3
+    options = ResampleOptions(**vars(parsed), beam_arguments=beam_arguments)
+    written = resample(options, PrintedProgress())
+    print(describe_resampled(options, written))
+    if not written.balanced:
+        print(RECORDS_LOST, file=sys.stderr)
+    return 0 if written.balanced else 3
 
 
 if __name__ == "__main__":

@@ -38,10 +38,8 @@ def run(parsed: ParsedFlags, console: Console) -> int:
         validation_images=options.validation_images,
         seed=options.seed,
     )
-    for split, count in summary.images.items():
-        console.print_summary(f"{split}: {count} images")
-    for path, rows in summary.rows.items():
-        console.print_summary(f"{folder / path}: {rows} rows")
+    console.print_summary(f"{split}: {count} images" for split, count in summary.images.items())
+    console.print_summary(f"{folder / path}: {rows} rows" for path, rows in summary.rows.items())
     return 0
 
 

@@ -18,7 +18,7 @@ from oi_tfrecord.cli.command_line import CommandParser, run_command
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.explore.show import show
+    from oi_tfrecord.explore.show import ShowOptions, show
 
     parser = CommandParser("show", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
     parser.add_argument("place", metavar="SHARD[:N]", help="A shard, and the number of the record in it.")
@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--label_map", default="", help="Label map; label_map.pbtxt beside the shard by default.")
 
     def command() -> int:
-        parsed, _ = parser.parse_with_beam_flags(arguments)
-        show(parsed.place, parsed.label_map, parsed.png, sys.stdout)
+        parsed, rest = parser.parse_with_beam_flags(arguments)
+        print(show(ShowOptions(parsed.place, parsed.png, parsed.label_map, rest)))
         return 0
 
     return run_command(command)

@@ -1,7 +1,7 @@
 r"""Reads a dataset back and checks it: framing, records, images, label ids, counts.
 
   oi-tfrecord verify records
-  oi-tfrecord verify records --split=validation --decode --format=json > verdict.json
+  oi-tfrecord verify records --split=validation --decode --format=json > result.json
 
 On Dataflow:
 
@@ -17,11 +17,13 @@ Exit code 0: no fault. Exit code 1: faults, each told with its shard, record, by
 and key; or a flag or file is to blame, and then a line on standard error that begins with "error:".
 """
 
+import json
 import sys
+import time
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command_line import CommandParser, run_command
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.engine.progress_line import PrintedProgress
 
 
 def make_parser() -> CommandParser:
@@ -41,24 +43,29 @@ def make_parser() -> CommandParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    from oi_tfrecord.verification.command import VerifyOptions, run_verify
+    from oi_tfrecord.verification.result import describe_result, to_values
+    from oi_tfrecord.verification.verify import VerifyOptions, verify
 
     parser = make_parser()
 
     def command() -> int:
         parsed, rest = parser.parse_with_beam_flags(arguments)
-        if parsed.max_faults < 0 or parsed.workers < 0:
-            raise ConfigError("max_faults" if parsed.max_faults < 0 else "workers", "must be 0 or more")
         options = VerifyOptions(
             output_dir=parsed.output_dir,
-            splits=tuple(name for name in parsed.split.split(",") if name),
+            split=tuple(name for name in parsed.split.split(",") if name),
             label_map=parsed.label_map,
             decode=parsed.decode,
             max_faults=parsed.max_faults,
             workers=parsed.workers,
             beam_arguments=rest,
         )
-        return run_verify(options, parsed.format, sys.stdout)
+        started = time.monotonic()
+        result = verify(options, PrintedProgress())
+        if parsed.format == "json":
+            print(json.dumps(to_values(result), indent=1))
+        else:
+            print("\n".join(describe_result(result, time.monotonic() - started)))
+        return 0 if result.ok else 1
 
     return run_command(command)
 

@@ -15,7 +15,7 @@ from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.output_state import OutputState, planned_before, prepare_output, read_split
+from oi_tfrecord.dataset.output_state import OutputState, earlier_num_shards, prepare_output, read_split
 from oi_tfrecord.engine.beam_flags import is_local, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
@@ -168,7 +168,7 @@ def build_template(
         raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
     accept_beam_arguments(beam_arguments)
     plan = _plan_conversion(config, progress or NoProgress())
-    state = prepare_output(plan)
+    state = prepare_output(plan.target)
     if state.complete is None:
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
@@ -194,10 +194,10 @@ def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> Non
 def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits."""
     plan = make_plan(config)
-    earlier = 0 if config.num_shards or config.overwrite else planned_before(plan)
+    earlier = 0 if config.num_shards or config.overwrite else earlier_num_shards(plan.target)
     if num_shards := config.num_shards or earlier:
         return plan.with_shards(num_shards)
-    shard_plan = _sample_shards(plan)
+    shard_plan = plan_shards(plan)
     progress.plan(describe_shards(shard_plan, shard_plan.num_shards, *_place_of_images(plan, shard_plan)))
     return plan.with_shards(shard_plan.num_shards)
 
@@ -205,17 +205,10 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
 def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPlan, ShardPlan]:
     """Plans a dry run, which always needs the sample of images."""
     plan = make_plan(for_dry_run(config))
-    shard_plan = _sample_shards(plan)
+    shard_plan = plan_shards(plan)
     num_shards = config.num_shards or shard_plan.num_shards
     progress.plan(describe_shards(shard_plan, num_shards, *_place_of_images(plan, shard_plan)))
     return plan.with_shards(num_shards), shard_plan
-
-
-def _sample_shards(plan: ConvertPlan) -> ShardPlan:
-    job = plan.shard_job()
-    return plan_shards(
-        plan.range_job(frozenset()), job.driver, job.select, plan.samples, job.image_options, plan.config.max_images
-    )
 
 
 def _place_of_images(plan: ConvertPlan, shard_plan: ShardPlan) -> tuple[str, str]:
@@ -242,7 +235,7 @@ def _count_dry_run_workers(plan: ConvertPlan, workers: int) -> int:
 def _run_plan(plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], progress: Progress) -> ConversionResult:
     """Runs what is left of a conversion, and judges its manifest."""
     config = plan.config
-    state = prepare_output(plan)
+    state = prepare_output(plan.target)
     began = time.monotonic()
     if state.complete is None:
         _run_pipelines(plan, state, workers, beam_arguments, progress)

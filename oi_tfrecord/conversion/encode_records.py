@@ -22,11 +22,11 @@ from oi_tfrecord.records.example_writer import (
     varint,
 )
 from oi_tfrecord.records.keys import (
+    BOX_FLAGS,
     ENCODED_KEY,
     IS_CROWD_KEY,
     MASK_KEY,
     MASK_WEIGHT_KEY,
-    READER_FLAGS,
     ExtraKeys,
     RecordLayout,
 )
@@ -150,7 +150,7 @@ class _BoxColumns:
         if ExtraKeys.BOX_CONFIDENCE in extra_keys:
             self._floats["image/object/bbox/confidence"] = np.ascontiguousarray(rows["confidence"], "<f4").tobytes()
         # Every reader casts -1 to True, so unknown is written as 0 (FORMAT.md finding 1).
-        written = READER_FLAGS + (("inside",) if ExtraKeys.INSIDE in extra_keys else ())
+        written = BOX_FLAGS + (("inside",) if ExtraKeys.INSIDE in extra_keys else ())
         self._flags = {
             f"image/object/{name}": (rows[name] == 1).astype(np.uint8).tobytes()
             for name in FLAGS

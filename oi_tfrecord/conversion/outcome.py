@@ -11,7 +11,7 @@ from oi_tfrecord.dataset.manifest import too_many_rejects
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import EngineError, InputError
 from oi_tfrecord.openimages.schema import Listing, Table
-from oi_tfrecord.records.sharding import shard_file
+from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.settings.convert_config import parse_max_rejects
 
 LISTED_LOSSES = 20
@@ -51,7 +51,7 @@ class ConversionResult:
 
 
 def summary_lines(result: ConversionResult) -> list[str]:
-    """Returns the counts of a conversion, its files and its warnings as lines of text."""
+    """Returns the counts of a conversion and its files as lines of text."""
     totals = result.manifest["totals"]
     return [
         *(["Nothing to do: this conversion is complete."] if result.was_complete else []),
@@ -63,7 +63,7 @@ def summary_lines(result: ConversionResult) -> list[str]:
 
 
 def dry_run_lines(result: ConversionResult) -> list[str]:
-    """Returns the counts of a dry run, its files and its warnings as lines of text."""
+    """Returns the counts of a dry run and its files as lines of text."""
     records = result.manifest["totals"]["records"]
     return [
         f"dry run    {records:,} records expected, if every image is there; {result.seconds:.1f} s",
@@ -77,7 +77,6 @@ def _lines_of_counts_and_files(result: ConversionResult) -> list[str]:
         _images_line(entry["images"]),
         *(_table_line(table, entry["tables"][table]) for table in (*Table, *Listing) if table in entry["tables"]),
         *(f"{name:<10} {storage.join(result.output_dir, file)}" for name, file in _files(result).items()),
-        *(f"warning    {warning}" for warning in entry["warnings"]),
     ]
 
 

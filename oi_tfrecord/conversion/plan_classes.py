@@ -1,8 +1,11 @@
-"""The classes of a conversion: read, chosen, numbered and related."""
+"""Plans the classes of a conversion: read, chosen, numbered and related."""
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError
@@ -29,6 +32,24 @@ from oi_tfrecord.settings.convert_config import ConvertConfig
 
 
 @dataclasses.dataclass(frozen=True)
+class GivenFile:
+    """A small file that a configuration names, read whole.
+
+    Attributes:
+        path: path of the file.
+        data: its bytes, decompressed.
+    """
+
+    path: str
+    data: bytes
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the bytes, in hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
 class ClassPlan:
     """The classes.
 
@@ -40,6 +61,7 @@ class ClassPlan:
         label_map: ids of the classes; None if they depend on counts (`label_order: frequency`).
         expanded_by: hierarchy by which annotations are expanded; None if they are not.
         related_by: hierarchy whose relations the label map names; None if it names none.
+        files: path to SHA-256 of the files that the classes were read from.
     """
 
     descriptions: Mapping[str, str]
@@ -47,88 +69,115 @@ class ClassPlan:
     label_mids: tuple[str, ...]
     vocabulary: Vocabulary
     label_map: LabelMap | None
-    expanded_by: Hierarchy | None = None
-    related_by: Hierarchy | None = None
+    expanded_by: Hierarchy | None
+    related_by: Hierarchy | None
+    files: Mapping[str, str]
 
     def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
         """Returns the label map, given the usable rows of each MID in the counted table."""
-        label_map = self.label_map or number_classes(sort_by_frequency(self.label_mids, class_rows), self.descriptions)
-        return with_relatives(label_map, self.related_by) if self.related_by else label_map
+        if self.label_map is not None:
+            return self.label_map
+        in_order = sort_by_frequency(self.label_mids, class_rows)
+        return _relate(number_classes(in_order, self.descriptions), self.related_by)
+
+    def mask_of(self, mids: Sequence[str]) -> np.ndarray:
+        """Returns a bool array, which codes of the vocabulary are those of `mids`."""
+        chosen = set(mids)
+        return np.array([mid in chosen for mid in self.vocabulary.mids], bool)
 
 
-def read_classes(config: ConvertConfig, class_files: dict[str, str]) -> ClassPlan:
+def plan_classes(config: ConvertConfig) -> ClassPlan:
     """Reads the class files.
 
     Args:
-        config: names them.
-        class_files: gets the path and SHA-256 of each.
+        config: complete configuration.
 
     Raises:
-        ConfigError, InputError: naming the field or file to mend.
+        ConfigError, InputError: naming the option or file to correct.
     """
-
-    def load(names: tuple[str, ...], wanted: str) -> tuple[bytes, str]:
-        path = find(names, config.data_dir, config.split, wanted)[0].path
-        return _read_hashed(path, class_files), path
-
-    descriptions = read_descriptions(*load(config.class_descriptions, "class_descriptions"))
-    listed = read_class_list(*load(config.class_list, "class_list")) if config.class_list else list(descriptions)
-    chosen = _choose(config, listed, descriptions, class_files)
-    hierarchy = parse_hierarchy(*load(config.hierarchy, "hierarchy")) if config.hierarchy else None
+    description_file = _find_file(config, "class_descriptions")
+    descriptions = read_descriptions(description_file.data, description_file.path)
+    list_file = _find_file(config, "class_list") if config.class_list else None
+    listed = read_class_list(list_file.data, list_file.path) if list_file else list(descriptions)
+    choice_file = _find_choice_file(config, descriptions)
+    names = _read_names(choice_file) if choice_file else config.classes
+    chosen = choose_classes(names, listed, descriptions) if config.classes else listed
+    hierarchy_file = _find_file(config, "hierarchy") if config.hierarchy else None
+    hierarchy = parse_hierarchy(hierarchy_file.data, hierarchy_file.path) if hierarchy_file else None
     related_by = hierarchy if config.hierarchy_use == "label_map" else None
-    label_map = _label_map(config, chosen, descriptions, class_files)
+    map_file = read_given_file("label_map", config.label_map) if config.label_map else None
+    label_map = _number_classes(config, map_file, chosen, descriptions)
+    files = (description_file, list_file, choice_file, hierarchy_file, map_file)
     return ClassPlan(
         descriptions=descriptions,
         listed=tuple(listed),
         label_mids=tuple(chosen),
         vocabulary=Vocabulary.of(descriptions, listed),
-        label_map=with_relatives(label_map, related_by) if label_map and related_by else label_map,
+        label_map=None if label_map is None else _relate(label_map, related_by),
         expanded_by=hierarchy if config.hierarchy_use == "expand" else None,
         related_by=related_by,
+        files={file.path: file.sha256 for file in files if file},
     )
 
 
-def read_given(field: str, path: str, class_files: dict[str, str]) -> bytes:
-    """Returns the bytes of a file that a flag names, and adds its SHA-256 to `class_files`.
+def read_given_file(field: str, path: str) -> GivenFile:
+    """Returns a file that an option names by its path.
 
     Raises:
-        ConfigError: naming the field, if it is not there.
+        ConfigError: naming the option, if there is no such file.
     """
     if not storage.exists(path):
         raise ConfigError(field, f"there is no file {path}")
-    return _read_hashed(path, class_files)
+    return GivenFile(path, read_whole(path))
 
 
-def _read_hashed(path: str, class_files: dict[str, str]) -> bytes:
-    data = read_whole(path)
-    class_files[path] = hashlib.sha256(data).hexdigest()
-    return data
+def _find_file(config: ConvertConfig, field: str) -> GivenFile:
+    """Returns a file that an option names as those of a release, within `data_dir`."""
+    path = find(getattr(config, field), config.data_dir, config.split, field)[0].path
+    return GivenFile(path, read_whole(path))
 
 
-def _label_map(
-    config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str], class_files: dict[str, str]
+def _find_choice_file(config: ConvertConfig, descriptions: Mapping[str, str]) -> GivenFile | None:
+    """Returns the file that `--classes` names; None if it names classes."""
+    if len(config.classes) != 1:
+        return None
+    [name] = config.classes
+    # A folder of images may have the name of a class.
+    is_file = not is_class(name, descriptions) and storage.exists(name)
+    return GivenFile(name, read_whole(name)) if is_file else None
+
+
+def _read_names(file: GivenFile) -> list[str]:
+    lines = decode_text(file.data, file.path).splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+def choose_classes(names: Sequence[str], listed: Sequence[str], descriptions: Mapping[str, str]) -> list[str]:
+    """Returns the listed classes that are named, in list order.
+
+    Args:
+        names: MIDs or display names.
+        listed: MIDs of the list.
+        descriptions: MID to display name.
+
+    Raises:
+        ConfigError: naming a class that is not listed.
+    """
+    named = {mid: descriptions.get(mid, mid) for mid in listed}
+    mids = {find_listed(name, named, descriptions) for name in names}
+    return [mid for mid in listed if mid in mids]
+
+
+def _number_classes(
+    config: ConvertConfig, map_file: GivenFile | None, chosen: list[str], descriptions: Mapping[str, str]
 ) -> LabelMap | None:
-    if config.label_map:
-        data = read_given("label_map", config.label_map, class_files)
-        existing = parse_pbtxt(data, config.label_map)
+    if map_file is not None:
         number = reuse_ids_and_append if config.append_classes else reuse_ids
-        return number(existing, listed, descriptions)
+        return number(parse_pbtxt(map_file.data, map_file.path), chosen, descriptions)
     if config.label_order == "frequency":
         return None
-    return number_classes(sorted(listed) if config.label_order == "mid" else listed, descriptions)
+    return number_classes(sorted(chosen) if config.label_order == "mid" else chosen, descriptions)
 
 
-def _choose(
-    config: ConvertConfig, listed: list[str], descriptions: Mapping[str, str], class_files: dict[str, str]
-) -> list[str]:
-    """Returns the classes of the list that `--classes` names, in list order."""
-    if not config.classes:
-        return listed
-    wanted = config.classes
-    # A folder of images may be called as a class is.
-    if len(wanted) == 1 and not is_class(wanted[0], descriptions) and storage.exists(wanted[0]):
-        lines = decode_text(_read_hashed(wanted[0], class_files), wanted[0]).splitlines()
-        wanted = tuple(line.strip() for line in lines if line.strip())
-    named = {mid: descriptions.get(mid, mid) for mid in listed}
-    mids = {find_listed(name, named, descriptions) for name in wanted}
-    return [mid for mid in listed if mid in mids]
+def _relate(label_map: LabelMap, hierarchy: Hierarchy | None) -> LabelMap:
+    return label_map if hierarchy is None else with_relatives(label_map, hierarchy)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from oi_tfrecord.conversion.read_range import RangeJob
+from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected
@@ -19,6 +19,8 @@ from oi_tfrecord.records.sharding import choose_num_shards
 from oi_tfrecord.sources.samples import ImageSamples
 
 _SAMPLED_IMAGES = 256
+
+_THREADS = 16
 
 TRIED_IMAGES = 32
 """Sampled images that are read to plan, the first of them."""
@@ -36,11 +38,11 @@ class ShardPlan:
         num_shards: number of shards.
         images: images that the configuration selects.
         image_bytes: mean bytes of an image that is there, as it is written.
-        found: share of the sampled images that are there.
+        found: share of the sampled images that are there, 0 to 1.
         sample: ImageIDs of the sampled images that are there.
         file_bytes: mean bytes of an image that is there, as it is read.
         sampled: number of images that were looked for.
-        missing: one of them that is not there, empty if all are.
+        missing: a sampled image that is not there; empty if all are.
     """
 
     num_shards: int
@@ -85,63 +87,73 @@ def describe_shards(shard_plan: ShardPlan, num_shards: int, field: str, path: st
     return f"plan       {text}"
 
 
-def plan_shards(
-    ranges: RangeJob,
-    driver: Table,
-    select: str,
-    samples: ImageSamples,
-    options: ImageOptions,
-    max_images: int = 0,
-) -> ShardPlan:
+def plan_shards(plan: ConvertPlan) -> ShardPlan:
     """Estimates the size of the output and plans the number of shards.
 
     The estimate depends on the inputs only, so the same inputs give the same number.
 
     Args:
-        ranges: the CSV files, and what is left out of them.
-        driver, select: as in `join_shard`.
-        samples: images to estimate from.
-        options: how they are encoded.
-        max_images: bound on the number of images; 0 is none.
+        plan: the conversion, whose number of shards need not be decided.
     """
-    tables = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}.get(select, (driver,))
-    filters = ranges.filters
-    # What filters leave of the images is known better than a small sample of rows could tell.
-    row_filters = dataclasses.replace(filters, sample_below=EVERY_IMAGE, image_ids=None)
-    rules = RowRules(ranges.vocabulary, ranges.kept_codes, row_filters)
-    counted = [count_images([file for file in ranges.files.values() if file.table == table], rules) for table in tables]
-    images, ids = max(counted, key=lambda item: item[0])
+    images, sampled_ids = estimate_images(plan)
+    chosen = _choose_images(sampled_ids)
+    sizes = _look_up(plan.samples, chosen)
+    found = [size for size in sizes.values() if size is not None]
+    share_found = len(found) / len(chosen) if chosen else 0.0
+    file_bytes = sum(found) / len(found) if found else 0.0
+    image_bytes = file_bytes * _share_written(chosen[:TRIED_IMAGES], plan.samples, plan.shard_job().image_options)
+    return ShardPlan(
+        num_shards=choose_num_shards(images * (share_found * image_bytes or UNSEEN_IMAGE_BYTES)),
+        images=images,
+        image_bytes=image_bytes,
+        found=share_found,
+        sample=tuple(image_id for image_id, size in sizes.items() if size is not None),
+        file_bytes=file_bytes,
+        sampled=len(chosen),
+        missing=next((image_id for image_id, size in sizes.items() if size is None), ""),
+    )
+
+
+def estimate_images(plan: ConvertPlan) -> tuple[int, np.ndarray]:
+    """Estimates the images that a conversion selects, from samples of the tables.
+
+    Returns:
+        (number of images, uint64 array of the ImageIDs of some of them).
+    """
+    config, filters = plan.config, plan.filters
+    # The share of the images that these filters keep is known better than a small sample of rows can show.
+    of_rows = dataclasses.replace(filters, sample_below=EVERY_IMAGE, image_ids=None)
+    job = plan.range_job(frozenset())
+    rules = RowRules(job.vocabulary, job.kept_codes, of_rows)
+    selecting = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}
+    tables = selecting.get(config.select, (Table(config.driver),))
+    counts = [count_images([file for file in plan.tables if file.table == table], rules) for table in tables]
+    images, ids = max(counts, key=lambda count: count[0])
     images = int(images * filters.sample_below / EVERY_IMAGE)
     if filters.sample_below < EVERY_IMAGE:
         ids = ids[sample_hash(ids) < np.uint64(filters.sample_below)]
     if filters.image_ids is not None:
         images = min(images, len(filters.image_ids))
-        ids = ids[is_in(ids, filters.image_ids)] if is_in(ids, filters.image_ids).any() else filters.image_ids
-    if max_images:
-        images = min(images, max_images)
-    chosen = [format_id(image_id) for image_id in ids[np.argsort(hash_ids(ids))][:_SAMPLED_IMAGES].tolist()]
-    with concurrent.futures.ThreadPoolExecutor(16) as executor:
-        known = dict(zip(chosen, executor.map(samples.size, chosen), strict=True))
-    sizes = [size for size in known.values() if size is not None]
-    found = len(sizes) / len(chosen) if chosen else 0.0
-    file_bytes = sum(sizes) / len(sizes) if sizes else 0.0
-    image_bytes = file_bytes * _share_written(chosen, samples, options)
-    return ShardPlan(
-        num_shards=choose_num_shards(images * (found * image_bytes or UNSEEN_IMAGE_BYTES)),
-        images=images,
-        image_bytes=image_bytes,
-        found=found,
-        sample=tuple(image_id for image_id, size in known.items() if size is not None),
-        file_bytes=file_bytes,
-        sampled=len(chosen),
-        missing=next((image_id for image_id, size in known.items() if size is None), ""),
-    )
+        is_listed = is_in(ids, filters.image_ids)
+        ids = ids[is_listed] if is_listed.any() else filters.image_ids
+    return min(images, config.max_images or images), ids
+
+
+def _choose_images(ids: np.ndarray) -> list[str]:
+    """Returns a random choice of ImageIDs that is the same in each run."""
+    return [format_id(image_id) for image_id in ids[np.argsort(hash_ids(ids))][:_SAMPLED_IMAGES].tolist()]
+
+
+def _look_up(samples: ImageSamples, image_ids: Sequence[str]) -> dict[str, int | None]:
+    """Returns the bytes of each image, None for one that is not there."""
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
+        return dict(zip(image_ids, executor.map(samples.size, image_ids), strict=True))
 
 
 def _share_written(image_ids: Sequence[str], samples: ImageSamples, options: ImageOptions) -> float:
-    """Returns which share of its bytes an image keeps when it is written."""
+    """Returns the share of its bytes that an image keeps when it is written."""
     size = written = 0
-    for image_id in image_ids[:TRIED_IMAGES]:
+    for image_id in image_ids:
         data = samples.read(image_id)
         if data is None:
             continue

@@ -24,8 +24,8 @@ from oi_tfrecord.openimages.hierarchy import Hierarchy
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.records.keys import ExtraKeys, RecordLayout
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.records.shard_writer import WrittenShard, write_shard
-from oi_tfrecord.records.sharding import shard_file
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 

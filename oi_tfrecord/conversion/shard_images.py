@@ -17,7 +17,7 @@ from oi_tfrecord.openimages.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
-from oi_tfrecord.storage.read_ahead import CHUNK, map_in_order
+from oi_tfrecord.storage.read_ahead import ITEMS_PER_TASK, map_in_order
 
 PREFETCH_BYTES = 64 << 20
 """Bound on the image bytes that a worker holds ahead of the record it writes."""
@@ -102,7 +102,7 @@ class ShardImages:
             threads=self._threads,
             max_bytes=PREFETCH_BYTES,
             # What waits for a network costs more than to hand over a task.
-            chunk=1 if self._is_remote else CHUNK,
+            items_per_task=1 if self._is_remote else ITEMS_PER_TASK,
             size_of=lambda item: 0 if isinstance(item, ImageRejected) else len(item[0].encoded) + item[1].size,
         )
 

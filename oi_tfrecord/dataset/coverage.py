@@ -11,7 +11,7 @@ from typing import Any
 
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.reasons import Drop
-from oi_tfrecord.records.sharding import parse_shard_file
+from oi_tfrecord.records.shard_names import parse_shard_file
 
 
 class Unit(enum.StrEnum):

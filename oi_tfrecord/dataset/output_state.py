@@ -1,11 +1,11 @@
-"""What is in the output folder already, and what a run may do about it."""
+"""What the output folder already holds of a split, and what a run does about it."""
 
 import contextlib
 import dataclasses
 import json
 import posixpath
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import decode_account
@@ -16,7 +16,31 @@ from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
-from oi_tfrecord.records.sharding import parse_shard_file
+from oi_tfrecord.records.shard_names import parse_shard_file
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputTarget:
+    """A split that a run writes.
+
+    Attributes:
+        output_dir: Folder of the dataset.
+        split: Name of the split.
+        overwrite: Whether the run may replace what the folder holds of the split.
+        fingerprint: What must be equal for a run to resume another.
+        label_map: The classes; None while their ids depend on counts.
+    """
+
+    output_dir: str
+    split: str
+    overwrite: bool
+    fingerprint: dict[str, Any]
+    label_map: LabelMap | None
+
+    @property
+    def work(self) -> WorkFolder:
+        """The work folder of the split."""
+        return WorkFolder.of(self.output_dir, self.split)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,103 +48,64 @@ class OutputState:
     """How a run starts.
 
     Attributes:
-        finished: the shards that are done; their results stay in the work folder.
-        complete: manifest of the split if nothing is left to do.
+        finished: The shards that are done; their accounts stay in the work folder.
+        complete: Manifest of the split if nothing is left to do.
     """
 
     finished: frozenset[int]
     complete: dict[str, Any] | None = None
 
 
-class OutputConfig(Protocol):
-    """Where a split is written, and whether one that is there may be replaced."""
+@dataclasses.dataclass(frozen=True)
+class _FoundOutput:
+    """What the output folder holds.
 
-    @property
-    def output_dir(self) -> str: ...
-    @property
-    def split(self) -> str: ...
-    @property
-    def overwrite(self) -> bool: ...
+    Attributes:
+        shards: Name to size of each shard file of the split.
+        entry: Manifest of the split; None without one.
+        other_splits: Names of the other splits in the manifest.
+        unfinished: Fingerprint of an unfinished run in the work folder; None without one.
+    """
 
-
-class OutputClasses(Protocol):
-    """The classes of an output; the label map is None while it depends on counts."""
-
-    @property
-    def label_map(self) -> LabelMap | None: ...
-
-
-class OutputPlan(Protocol):
-    """A plan that writes a split."""
-
-    @property
-    def config(self) -> OutputConfig: ...
-    @property
-    def classes(self) -> OutputClasses: ...
-    @property
-    def work(self) -> WorkFolder: ...
-    @property
-    def fingerprint(self) -> dict[str, Any]: ...
+    shards: Mapping[str, int]
+    entry: dict[str, Any] | None
+    other_splits: frozenset[str]
+    unfinished: dict[str, Any] | None
 
 
-def prepare_output(plan: OutputPlan) -> OutputState:
+def prepare_output(target: OutputTarget) -> OutputState:
     """Looks at the output folder and makes it ready for a run.
 
-    A finished conversion of the same inputs and configuration is left as it is, an interrupted
-    one is gone on with; anything else of the split is refused without `overwrite`, and with it
-    removed first.
+    A finished conversion of the same inputs and configuration is left as it is, and an interrupted conversion is
+    resumed. Anything else of the split is refused without `overwrite`, and removed with it.
 
     Raises:
-        ConfigError: when the folder holds something else.
+        ConfigError: If the folder holds anything else.
     """
-    config = plan.config
-    storage.make_folder(config.output_dir)
-    restore_manifest(config.output_dir)
-    shards = _shard_sizes(plan)
-    manifest = _manifest(plan)
-    entry = manifest.get("splits", {}).get(config.split)
-    work_fingerprint = plan.work.fingerprint()
-    other_splits = {name for name in manifest.get("splits", {}) if name != config.split}
-    if config.overwrite:
-        # Before anything is removed, as the run may be refused.
-        _check_label_map(plan, other_splits)
-        _remove(plan, shards, entry is not None)
-        entry, work_fingerprint, shards = None, None, {}
-    elif entry is not None:
-        if entry["fingerprint"] != plan.fingerprint:
-            raise _refused(plan, "a finished conversion", entry["fingerprint"])
-        if all(shards.get(shard["file"]) == shard["bytes"] for shard in entry["shards"]):
-            plan.work.delete()
-            return OutputState(frozenset(), entry)
-        raise ConfigError(
-            "output_dir", f"{config.output_dir}: shards named in its manifest are missing; give --overwrite"
-        )
-    elif work_fingerprint is not None and work_fingerprint != plan.fingerprint:
-        raise _refused(plan, "an interrupted conversion", work_fingerprint)
-    elif work_fingerprint is None and shards:
-        raise ConfigError(
-            "output_dir",
-            f"{config.output_dir} holds shards of {config.split!r} that no manifest names ({min(shards)}, ...); "
-            "give --overwrite to remove them, or another folder",
-        )
-    _check_label_map(plan, other_splits)
-    if work_fingerprint is None:
-        # A removal that was cut short may have left results of another conversion.
-        plan.work.delete()
-    plan.work.create(plan.fingerprint)
-    plan.work.clear_temporary()
-    accounts = map(decode_account, plan.work.results())
-    return OutputState(frozenset(account.shard for account in accounts if shards.get(account.file) == account.size))
+    storage.make_folder(target.output_dir)
+    restore_manifest(target.output_dir)
+    found = _inspect(target)
+    if target.overwrite:
+        # Before anything is removed, because this check may refuse the run.
+        _check_label_map(target, found)
+        _remove(target, found)
+        found = dataclasses.replace(found, shards={}, entry=None, unfinished=None)
+    if found.entry is not None:
+        _check_finished(target, found.entry, found.shards)
+        target.work.delete()
+        return OutputState(frozenset(), found.entry)
+    _check_unfinished(target, found)
+    _check_label_map(target, found)
+    return OutputState(_open_work_folder(target, found))
 
 
-def planned_before(plan: OutputPlan) -> int:
-    """Returns the number of shards that an interrupted or finished run of the split planned, 0 if there is none.
+def earlier_num_shards(target: OutputTarget) -> int:
+    """Returns the number of shards of an interrupted or finished run of the split; 0 without one.
 
-    Only a run without `num_shards` asks: the plan samples the images, and a rerun goes on with the
-    number it has even if images were added since.
+    A resumed run without `num_shards` keeps this number, because a new sample of the images could give another.
     """
-    entry = _manifest(plan).get("splits", {}).get(plan.config.split)
-    earlier: dict[str, Any] | None = entry["fingerprint"] if entry else plan.work.fingerprint()
+    entry = _read_splits(target).get(target.split)
+    earlier: dict[str, Any] | None = entry["fingerprint"] if entry else target.work.fingerprint()
     return int(earlier["num_shards"]) if earlier else 0
 
 
@@ -128,82 +113,126 @@ def read_split(output_dir: str, split: str) -> dict[str, Any]:
     """Returns the manifest of a split that a runner has just finished.
 
     Raises:
-        EngineError: if it is not there.
+        EngineError: If the manifest does not hold the split.
     """
     data = read_manifest(output_dir)
     splits = json.loads(data)["splits"] if data else {}
     if split not in splits:
         path = storage.join(output_dir, MANIFEST_FILE)
-        remedy = "Run the same command again, which goes on with what is finished"
+        remedy = "Run the same command again, which keeps the finished shards"
         raise EngineError(f"{path} does not hold the split {split!r}, though the job ended", remedy)
     return dict(splits[split])
 
 
-def _shard_sizes(plan: OutputPlan) -> dict[str, int]:
-    split = plan.config.split
-    found = storage.match(storage.join(storage.escape(plan.config.output_dir), f"{split}.tfrecord-*"))
+def _inspect(target: OutputTarget) -> _FoundOutput:
+    shards = _shard_sizes(target)
+    splits = _read_splits(target)
+    return _FoundOutput(
+        shards=shards,
+        entry=splits.get(target.split),
+        other_splits=frozenset(splits) - {target.split},
+        unfinished=target.work.fingerprint(),
+    )
+
+
+def _shard_sizes(target: OutputTarget) -> dict[str, int]:
+    found = storage.match(storage.join(storage.escape(target.output_dir), f"{target.split}.tfrecord-*"))
     sizes = {posixpath.basename(info.path): info.size for info in found}
-    return {name: size for name, size in sizes.items() if (parse_shard_file(name) or ("",))[0] == split}
+    names = {name: parse_shard_file(name) for name in sizes}
+    return {name: sizes[name] for name, parsed in names.items() if parsed and parsed.split == target.split}
 
 
-def _manifest(plan: OutputPlan) -> dict[str, Any]:
-    data = read_manifest(plan.config.output_dir)
+def _read_splits(target: OutputTarget) -> dict[str, Any]:
+    """Returns the manifest of each split of the folder."""
+    data = read_manifest(target.output_dir)
     if data is None:
         return {}
     with contextlib.suppress(ValueError):
         manifest = json.loads(data)
         if isinstance(manifest, dict) and isinstance(manifest.get("splits"), dict):
-            return manifest
-    path = storage.join(plan.config.output_dir, MANIFEST_FILE)
+            return dict(manifest["splits"])
+    path = storage.join(target.output_dir, MANIFEST_FILE)
     raise ConfigError("output_dir", f"{path} is no manifest of oi_tfrecord; remove it, or give another folder")
 
 
-def _remove(plan: OutputPlan, shards: dict[str, int], in_manifest: bool) -> None:
-    # The manifest goes first: without it no half removed dataset looks complete. There is no fingerprint
-    # of this run before all is gone, so a run that goes on does not take what is left for its own.
-    config = plan.config
-    if in_manifest:
-        storage.make_folder(plan.work.temporary)
-        data = merge_split(read_manifest(config.output_dir), config.split, None)
-        write_manifest(config.output_dir, data, plan.work.temporary)
-    for name in [*shards, rejects_file(config.split), attribution_file(config.split), weights_file(config.split)]:
-        storage.delete(storage.join(config.output_dir, name))
-    plan.work.delete()
+def _check_finished(target: OutputTarget, entry: Mapping[str, Any], shards: Mapping[str, int]) -> None:
+    if entry["fingerprint"] != target.fingerprint:
+        raise _refused(target, "a finished conversion", entry["fingerprint"])
+    if any(shards.get(shard["file"]) != shard["bytes"] for shard in entry["shards"]):
+        problem = f"{target.output_dir}: shards named in its manifest are missing; give --overwrite"
+        raise ConfigError("output_dir", problem)
 
 
-def _check_label_map(plan: OutputPlan, other_splits: set[str]) -> None:
-    path = storage.join(plan.config.output_dir, LABEL_MAP_FILE)
-    if not other_splits or not storage.exists(path):
-        return
-    if plan.classes.label_map is None or format_pbtxt(plan.classes.label_map).encode() != storage.read(path):
+def _check_unfinished(target: OutputTarget, found: _FoundOutput) -> None:
+    if found.unfinished is not None and found.unfinished != target.fingerprint:
+        raise _refused(target, "an interrupted conversion", found.unfinished)
+    if found.unfinished is None and found.shards:
         raise ConfigError(
-            "label_map",
-            f"{path} belongs to {', '.join(sorted(other_splits))} and could differ from the one this run makes; "
-            f"give --label_map={path} to keep its ids, or another --output_dir",
+            "output_dir",
+            f"{target.output_dir} holds shards of {target.split!r} that no manifest names ({min(found.shards)}, ...); "
+            "give --overwrite to remove them, or another folder",
         )
 
 
-def _refused(plan: OutputPlan, what: str, theirs: dict[str, Any]) -> ConfigError:
+def _check_label_map(target: OutputTarget, found: _FoundOutput) -> None:
+    path = storage.join(target.output_dir, LABEL_MAP_FILE)
+    if not found.other_splits or not storage.exists(path):
+        return
+    if target.label_map is None or format_pbtxt(target.label_map).encode() != storage.read(path):
+        raise ConfigError(
+            "label_map",
+            f"{path} belongs to {', '.join(sorted(found.other_splits))} and could differ from the label map of this "
+            f"run; give --label_map={path} to keep its ids, or another --output_dir",
+        )
+
+
+def _remove(target: OutputTarget, found: _FoundOutput) -> None:
+    """Removes the split.
+
+    The manifest goes first: without it no half removed dataset looks complete. The fingerprint of this run is
+    written when all is removed, so a resumed run does not take what is left for its own.
+    """
+    output_dir, split = target.output_dir, target.split
+    if found.entry is not None:
+        storage.make_folder(target.work.temporary)
+        data = merge_split(read_manifest(output_dir), split, None)
+        write_manifest(output_dir, data, target.work.temporary)
+    for name in [*found.shards, rejects_file(split), attribution_file(split), weights_file(split)]:
+        storage.delete(storage.join(output_dir, name))
+    target.work.delete()
+
+
+def _open_work_folder(target: OutputTarget, found: _FoundOutput) -> frozenset[int]:
+    """Makes the work folder ready, and returns the shards that an interrupted run finished."""
+    if found.unfinished is None:
+        # A removal that was interrupted may have left accounts of another conversion.
+        target.work.delete()
+    target.work.create(target.fingerprint)
+    target.work.clear_temporary()
+    accounts = map(decode_account, target.work.results())
+    return frozenset(account.shard for account in accounts if found.shards.get(account.file) == account.size)
+
+
+def _refused(target: OutputTarget, what: str, earlier: Mapping[str, Any]) -> ConfigError:
     return ConfigError(
         "output_dir",
-        f"{plan.config.output_dir} holds {what} of {plan.config.split!r} that differs in: "
-        f"{', '.join(_differences(plan.fingerprint, theirs))}; give --overwrite to replace it, or another folder",
+        f"{target.output_dir} holds {what} of {target.split!r} that differs in: "
+        f"{', '.join(_differences(target.fingerprint, earlier))}; give --overwrite to replace it, or another folder",
     )
 
 
-def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+def _differences(ours: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
     """Names the flags and files in which two fingerprints differ."""
-    our_config, their_config = ours["config"], theirs["config"]
-    names = [*our_config, *(name for name in their_config if name not in our_config)]
-    found = [f"--{name}" for name in names if our_config.get(name) != their_config.get(name)]
-    if ours["num_shards"] != theirs["num_shards"]:
+    our_config, earlier_config = ours["config"], earlier["config"]
+    names = [*our_config, *(name for name in earlier_config if name not in our_config)]
+    found = [f"--{name}" for name in names if our_config.get(name) != earlier_config.get(name)]
+    if ours["num_shards"] != earlier["num_shards"]:
         found.append("--num_shards")
-    # An input is (table, file name, size, time of change).
-    inputs = [item for item in ours["inputs"] if item not in theirs["inputs"]]
-    inputs += [item for item in theirs["inputs"] if item not in ours["inputs"]]
-    found += dict.fromkeys(item[1] for item in inputs)
-    if ours["class_files"] != theirs["class_files"]:
+    inputs = [item for item in ours["inputs"] if item not in earlier["inputs"]]
+    inputs += [item for item in earlier["inputs"] if item not in ours["inputs"]]
+    found += dict.fromkeys(path for _table, path, *_ in inputs)
+    if ours["class_files"] != earlier["class_files"]:
         found.append("class files")
-    if ours["record_format"] != theirs["record_format"]:
+    if ours["record_format"] != earlier["record_format"]:
         found.append("version of oi_tfrecord")
     return found

@@ -9,30 +9,29 @@ from typing import Any
 import numpy as np
 
 from oi_tfrecord.dataset.splits import find_records, find_splits, read_record, read_shard
-from oi_tfrecord.dataset.training_values import sample_values
+from oi_tfrecord.dataset.training_values import training_values
 from oi_tfrecord.records.example_reader import parse_example
+from oi_tfrecord.records.keys import ENCODED_KEY
 
 
 class RecordDataset:
     """The records of a split, as a PyTorch `DataLoader` and other readers of sequences take them.
 
-    A number is looked up through the headers of its shard, which are read when the shard is first used (16 bytes
-    of memory per record). It can be sent to worker processes; each opens files of its own.
+    The dataset looks up a record by the headers of its shard, which it reads when the shard is first used (16 bytes
+    of memory per record). It can be sent to worker processes; each opens its own files.
+
+    Args:
+        output_dir: Folder of the records, on any filesystem.
+        split: Name of the split.
+        decode: Whether `image` is the pixels, uint8 [height, width, 3] RGB, or the JPEG, bytes.
+        image_size: (height, width) that pixels are resized to, without keeping their aspect: normalised boxes stay
+            right. None keeps the size of each image.
+
+    Raises:
+        InputError: If there is no such split.
     """
 
     def __init__(self, output_dir: str, split: str, *, decode: bool = True, image_size: tuple[int, int] | None = None):
-        """Initializes the instance.
-
-        Args:
-              output_dir: folder of the records, on any filesystem.
-              split: its name.
-              decode: whether `image` is the pixels, uint8 [height, width, 3] RGB, or the JPEG, bytes.
-              image_size: (height, width) that pixels are resized to, without keeping their aspect: normalised boxes
-                stay right. None leaves them.
-
-        Raises:
-              InputError: if there is no such split.
-        """
         [found] = find_splits(output_dir, [split]).values()
         self._shards = found.shards
         self._decode = decode
@@ -48,10 +47,13 @@ class RecordDataset:
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Returns the values of a record: `image`, and those of `sample_values.KINDS`.
+        """Returns the values of a record: `image`, and those of `training_values.VALUE_SPECS`.
 
         Args:
-            index: number of the record, from 0 in the order of the shards.
+            index: Number of the record in the order of the shards, from 0, or from -1 at the end.
+
+        Raises:
+            IndexError: If there is no such record.
         """
         if index < 0:
             index += len(self)
@@ -63,7 +65,7 @@ class RecordDataset:
         return self._values(read_record(self._shards[shard], offset, length))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yields the values of each record in order, the CRCs of records checked."""
+        """Yields the values of each record in order, and checks the CRCs of the records."""
         for shard in self._shards:
             for _, data in read_shard(shard):
                 yield self._values(data)
@@ -75,11 +77,10 @@ class RecordDataset:
 
     def _values(self, data: bytes) -> dict[str, Any]:
         example = parse_example(data)
-        encoded = example["image/encoded"]
-        image: Any = encoded[0] if encoded else b""
-        if self._decode:
-            image = _decode_image(image, self._image_size)
-        return {"image": image, **sample_values(example)}
+        encoded = example[ENCODED_KEY]
+        jpeg = encoded[0] if encoded else b""
+        image = _decode_image(jpeg, self._image_size) if self._decode else jpeg
+        return {"image": image, **training_values(example)}
 
 
 def _decode_image(encoded: bytes, image_size: tuple[int, int] | None) -> np.ndarray:
@@ -88,7 +89,7 @@ def _decode_image(encoded: bytes, image_size: tuple[int, int] | None) -> np.ndar
     with Image.open(io.BytesIO(encoded)) as picture:
         if image_size:
             height, width = image_size
-            # Lets the decoder scale by a power of two, as long as the result is not smaller than what is asked for.
+            # The decoder may scale by a power of two, as long as the result is not smaller than `image_size`.
             picture.draft("RGB", (width, height))
             return np.asarray(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
         return np.asarray(picture.convert("RGB"))

@@ -1,25 +1,19 @@
-"""A finished dataset: its splits, shards and label map, and its records in any order."""
+"""The splits of a folder of records: their shards and manifests, and their records in any order."""
 
 import dataclasses
 import json
 import posixpath
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.file_names import ENTRY_KEYS, LABEL_MAP_FILE, MANIFEST_FILE
+from oi_tfrecord.dataset.file_names import ENTRY_KEYS, MANIFEST_FILE
 from oi_tfrecord.dataset.manifest_file import read_manifest
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.records.label_map import LabelMap
-from oi_tfrecord.records.label_map_file import parse_pbtxt
+from oi_tfrecord.records.shard_names import parse_any_shard_file
 from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, FramingError, read_header, read_records
-
-_SHARD_NAME = re.compile(
-    r"^(?P<split>.+?)(\.tfrecord|\.record)?-(?P<shard>\d{5,})-of-(?P<shards>\d{5,})(\.tfrecord|\.record)?$"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +21,9 @@ class Split:
     """The records of a split.
 
     Attributes:
-        name: train, validation or test; of records of others, what the names of their shards begin with.
-        shards: paths, in order.
-        manifest: its part of `manifest.json`; None where there is none.
+        name: Train, validation or test; for third-party records, the start of the names of their shards.
+        shards: Paths, in order.
+        manifest: The split's part of `manifest.json`; None without a manifest.
     """
 
     name: str
@@ -41,25 +35,16 @@ def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]
     """Finds the splits of a folder, by its manifest and by the names of shards.
 
     Args:
-        output_dir: folder of the records, of ours or of others (`NAME-00000-of-00010`, before or after `.tfrecord`).
-        wanted: names of splits; all by default.
+        output_dir: Folder of records, ours or third-party ones (see `parse_any_shard_file`).
+        wanted: Names of splits; all by default.
 
     Returns:
-        Split by name, in order of the names. Shards that a manifest lists count as there even if they are not.
+        Split by name, in order of the names. A shard that a manifest lists is returned even if its file is missing.
 
     Raises:
-        InputError: if there are no records, or none of a wanted split.
+        InputError: If the folder has no records, or none of a wanted split.
     """
-    path = storage.join(output_dir, MANIFEST_FILE)
-    splits: dict[str, Split] = {}
-    if (data := read_manifest(output_dir)) is not None:
-        for name, entry, files in _parse_manifest(data, path):
-            splits[name] = Split(name, tuple(storage.join(output_dir, file) for file in files), entry)
-    found: dict[str, list[str]] = {}
-    for info in storage.match(storage.join(storage.escape(output_dir), "*-of-*")):
-        if named := _SHARD_NAME.match(posixpath.basename(info.path)):
-            found.setdefault(named["split"], []).append(info.path)
-    splits = {name: Split(name, tuple(paths)) for name, paths in found.items()} | splits
+    splits = _find_by_names(output_dir) | _find_by_manifest(output_dir)
     if not splits:
         raise InputError(output_dir, "there are no records", "Give the folder that `oi-tfrecord convert` wrote")
     if missing := [name for name in wanted if name not in splits]:
@@ -67,40 +52,48 @@ def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]
     return {name: splits[name] for name in sorted(splits) if not wanted or name in wanted}
 
 
+def _find_by_names(output_dir: str) -> dict[str, Split]:
+    shards: dict[str, list[str]] = {}
+    for info in storage.match(storage.join(storage.escape(output_dir), "*-of-*")):
+        if named := parse_any_shard_file(posixpath.basename(info.path)):
+            shards.setdefault(named.split, []).append(info.path)
+    return {name: Split(name, tuple(paths)) for name, paths in shards.items()}
+
+
+def _find_by_manifest(output_dir: str) -> dict[str, Split]:
+    data = read_manifest(output_dir)
+    if data is None:
+        return {}
+    try:
+        return {
+            name: Split(name, tuple(storage.join(output_dir, str(shard["file"])) for shard in entry["shards"]), entry)
+            for name, entry in json.loads(data)["splits"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        path = storage.join(output_dir, MANIFEST_FILE)
+        problem = f"is not a manifest of oi-tfrecord: {error!r}"
+        raise InputError(path, problem, "Convert again with --overwrite") from error
+
+
 def require_manifest(output_dir: str, split: Split) -> Mapping[str, Any]:
     """Returns the manifest of a split.
 
     Raises:
-        InputError: if there is none, or it lacks what `convert` writes.
+        InputError: If the split has no manifest, or a manifest without all keys that `convert` writes.
     """
     if split.manifest is None:
-        raise InputError(output_dir, f"no manifest tells of the split {split.name!r}", "Convert it")
+        raise InputError(output_dir, f"no manifest describes the split {split.name!r}", "Convert the split")
     if lacking := [key for key in ENTRY_KEYS if key not in split.manifest]:
         path = storage.join(output_dir, MANIFEST_FILE)
         raise InputError(path, f"its split {split.name!r} has no {lacking[0]!r}", "Convert again with --overwrite")
     return split.manifest
 
 
-def read_label_map(output_dir: str) -> LabelMap | None:
-    """Returns the label map of a folder; None where there is none."""
-    path = storage.join(output_dir, LABEL_MAP_FILE)
-    return load_label_map(path) if storage.exists(path) else None
-
-
-def load_label_map(path: str) -> LabelMap:
-    """Returns the label map of a file.
-
-    Raises:
-        InputError: if it is none, see `parse_pbtxt`.
-    """
-    return parse_pbtxt(storage.read(path), path)
-
-
 def read_shard(path: str) -> Iterator[tuple[int, bytes]]:
     """Yields (byte offset, serialised Example) of each record of a shard, its CRCs checked.
 
     Raises:
-        FramingError: see `read_records`.
+        FramingError: See `read_records`.
     """
     with storage.open_read(path) as stream:
         yield from read_records(stream)
@@ -110,13 +103,13 @@ def find_records(path: str) -> np.ndarray:
     """Finds the records of a shard by their headers alone.
 
     Args:
-        path: of the shard.
+        path: Path of the shard.
 
     Returns:
         int64 array [records, 2]: byte offset and length of each record's data.
 
     Raises:
-        FramingError: if a header is damaged or the file ends early.
+        FramingError: If a header is damaged or the file ends early.
     """
     places: list[tuple[int, int]] = []
     offset = 0
@@ -133,25 +126,5 @@ def find_records(path: str) -> np.ndarray:
 
 
 def read_record(path: str, offset: int, length: int) -> bytes:
-    """Returns the serialised Example at a place that `find_records` gave; its CRC is not checked."""
+    """Returns the serialised Example at a place that `find_records` returned; its CRC is not checked."""
     return storage.read_range(path, offset, length)
-
-
-def parse_shard_name(name: str) -> tuple[str, int, int] | None:
-    """Returns (split, shard, number of shards) of the base name of a shard, ours or not; None for another name."""
-    named = _SHARD_NAME.match(name)
-    return (named["split"], int(named["shard"]), int(named["shards"])) if named else None
-
-
-def _parse_manifest(data: bytes, path: str) -> list[tuple[str, dict[str, Any], list[str]]]:
-    """Returns name, entry and shard files of each split."""
-    try:
-        manifest = json.loads(data)
-        return [
-            (name, dict(entry), [str(shard["file"]) for shard in entry["shards"]])
-            for name, entry in manifest["splits"].items()
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            path, f"is not a manifest of oi-tfrecord: {error!r}", "Convert again with --overwrite"
-        ) from error

@@ -11,7 +11,8 @@ from google.protobuf import text_encoding
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
-from oi_tfrecord.dataset.splits import find_splits, read_label_map, require_manifest
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import find_splits, require_manifest
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.allowed_values import Choice

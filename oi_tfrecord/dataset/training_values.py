@@ -1,65 +1,85 @@
-"""What a training loop gets of a record, whichever way it reads."""
+"""The values of a record that a training loop gets from `load` and from `RecordDataset`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from oi_tfrecord.records.example_reader import Values
+from oi_tfrecord.records.keys import (
+    BBOX_KEYS,
+    BOX_FLAGS,
+    BOX_LABEL_KEY,
+    HEIGHT_KEY,
+    LABEL_CONFIDENCE_KEY,
+    LABEL_KEY,
+    SOURCE_ID_KEY,
+    WIDTH_KEY,
+    flag_key,
+)
 
-SIDES = ("ymin", "xmin", "ymax", "xmax")
-"""Order of the columns of `boxes`, as the Object Detection API, Model Garden and Keras' "rel_yxyx" have it."""
 
-BOX_FLAGS = ("group_of", "occluded", "truncated", "depiction")
+class ValueSpec(NamedTuple):
+    """The dtype and the shape of a value; None is a dimension as long as the record has boxes or labels."""
 
-KINDS: Mapping[str, tuple[str, tuple[int | None, ...]]] = {
-    "image_id": ("string", ()),
-    "height": ("int64", ()),
-    "width": ("int64", ()),
-    "boxes": ("float32", (None, 4)),
-    "labels": ("int64", (None,)),
-    **dict.fromkeys(BOX_FLAGS, ("int64", (None,))),
-    "image_labels": ("int64", (None,)),
-    "image_confidences": ("float32", (None,)),
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+VALUE_SPECS: Mapping[str, ValueSpec] = {
+    "image_id": ValueSpec("string", ()),
+    "height": ValueSpec("int64", ()),
+    "width": ValueSpec("int64", ()),
+    "boxes": ValueSpec("float32", (None, 4)),
+    "labels": ValueSpec("int64", (None,)),
+    **dict.fromkeys(BOX_FLAGS, ValueSpec("int64", (None,))),
+    "image_labels": ValueSpec("int64", (None,)),
+    "image_confidences": ValueSpec("float32", (None,)),
 }
-"""Of each value beside `image`: its dtype and shape, None for as many as there are.
+"""The values beside `image`.
 
-`height` and `width` are the encoded image's, in pixels; `boxes` are normalised to [0, 1], origin top left;
-`labels` and `image_labels` are ids of the label map; flags are 0 where the records have none.
+`height` and `width` are those of the encoded image, in pixels; `boxes` are (ymin, xmin, ymax, xmax), normalised to
+[0, 1] with the origin at the top left; `labels` and `image_labels` are ids of the label map; flags are 0 where the
+records have none.
 """
 
 
-def sample_values(example: Mapping[str, Values]) -> dict[str, Any]:
-    """Returns the values of a record but for its image; see `KINDS`.
+def training_values(example: Mapping[str, Values]) -> dict[str, Any]:
+    """Returns the values of a record without its image; see `VALUE_SPECS`.
 
     Args:
-        example: as `parse_example` returns it.
+        example: A record as `parse_example` returns it.
 
     Raises:
-        KeyError: naming a key of the Object Detection API that the record does not have.
+        KeyError: If the record has no `image/source_id`.
+        IndexError: If the record has no `image/height` or `image/width`.
     """
-
-    def array(key: str) -> np.ndarray:
-        values = example.get(key)
-        return values if isinstance(values, np.ndarray) else np.zeros(0, np.int64)
-
     # An empty list may have come from a writer that gives it no kind.
-    boxes = [array(f"image/object/bbox/{side}").astype(np.float32) for side in SIDES]
-    labels = array("image/object/class/label")
-    source_id = example["image/source_id"]
-    values: dict[str, Any] = {
+    boxes = [_numbers(example, key).astype(np.float32) for key in BBOX_KEYS]
+    labels = _numbers(example, BOX_LABEL_KEY)
+    image_labels = _numbers(example, LABEL_KEY)
+    source_id = example[SOURCE_ID_KEY]
+    # Third-party records have no flags and no confidences: there, each label means that its class is present.
+    absent, present = np.zeros(len(labels), np.int64), np.ones(len(image_labels), np.float32)
+    return {
         "image_id": source_id[0] if source_id else b"",
-        "height": np.int64(array("image/height")[0]),
-        "width": np.int64(array("image/width")[0]),
+        "height": np.int64(_numbers(example, HEIGHT_KEY)[0]),
+        "width": np.int64(_numbers(example, WIDTH_KEY)[0]),
         "boxes": np.stack(boxes, axis=-1),
         "labels": labels,
+        **{flag: _numbers_or(example, flag_key(flag), absent) for flag in BOX_FLAGS},
+        "image_labels": image_labels,
+        "image_confidences": _numbers_or(example, LABEL_CONFIDENCE_KEY, present),
     }
-    for name in BOX_FLAGS:
-        flags = array(f"image/object/{name}")
-        values[name] = flags if len(flags) else np.zeros(len(labels), np.int64)
-    values["image_labels"] = array("image/class/label")
-    confidences = example.get("image/class/confidence")
-    # Records of others have no confidences: there each label is one of a class that is present.
-    known = isinstance(confidences, np.ndarray) and len(confidences) == len(values["image_labels"])
-    values["image_confidences"] = confidences if known else np.ones(len(values["image_labels"]), np.float32)
-    return values
+
+
+def _numbers(example: Mapping[str, Values], key: str) -> np.ndarray:
+    values = example.get(key)
+    return values if isinstance(values, np.ndarray) else np.zeros(0, np.int64)
+
+
+def _numbers_or(example: Mapping[str, Values], key: str, default: np.ndarray) -> np.ndarray:
+    """Returns the values of a key; the default if the record has not as many values as the default."""
+    values = _numbers(example, key)
+    # An empty list may have lost its dtype.
+    return values if len(values) == len(default) > 0 else default

@@ -2,82 +2,99 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, TextIO
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.label_map import load_label_map
 from oi_tfrecord.dataset.manifest_file import delete_manifest, read_manifest
-from oi_tfrecord.dataset.splits import find_splits, load_label_map
+from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.manifest import shared_config
 from oi_tfrecord.derive.plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
 from oi_tfrecord.derive.relabel import merge_label_maps
 from oi_tfrecord.derive.repeated_images import find_repeated
-from oi_tfrecord.derive.run import derive
 from oi_tfrecord.derive.shard import DerivedJob
-from oi_tfrecord.errors import ConfigError, InputError, nearest
+from oi_tfrecord.derive.write_split import WrittenSplit, write_splits
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.sharding import MAX_SHARDS
+from oi_tfrecord.settings.allowed_values import Choice, Range
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 ON_DUPLICATE = ("error", "first")
 
 
 @dataclasses.dataclass(frozen=True)
 class MergeOptions:
-    """How datasets are merged.
+    """Which datasets `merge` merges, and how: the flags of the command."""
 
-    Attributes:
-        inputs: their folders, in order.
-        output_dir: where to.
-        splits: names; all by default.
-        label_map: path of the label map to use; without it the first dataset's, with what it lacks appended.
-        on_duplicate: `error`, or `first` keeps an image that several have from the first of them.
-        common_keys: whether keys that not all have are left out, instead of an error.
-        num_shards, workers, overwrite, beam_arguments: as in `DerivedConfig`.
-    """
-
-    inputs: tuple[str, ...]
-    output_dir: str
-    splits: tuple[str, ...] = ()
-    label_map: str = ""
-    on_duplicate: str = "error"
-    common_keys: bool = False
-    num_shards: int = 0
-    workers: int = 0
-    overwrite: bool = False
+    inputs: tuple[str, ...] = option(
+        REQUIRED, "Folders that `oi-tfrecord` wrote, on any Beam filesystem.", Group.INPUTS, positional="DIR"
+    )
+    to: str = option(REQUIRED, "Folder to write to.", Group.OUTPUT)
+    split: tuple[str, ...] = option((), "Splits to merge; all by default.", Group.INPUTS)
+    label_map: str = option("", "Label map to use unchanged; it must have every class of the inputs.", Group.CLASSES)
+    on_duplicate: str = option(
+        "error",
+        "What to do about an image that several inputs have: error stops, first keeps the record of the first input.",
+        Group.CHOICE,
+        Choice(ON_DUPLICATE),
+    )
+    common_keys: bool = option(False, "Leave out keys that the records of some inputs lack.", Group.RECORDS)
+    num_shards: int = option(
+        0, "Number of shards of each split; 0 chooses by the size.", Group.OUTPUT, Range(0, MAX_SHARDS)
+    )
+    workers: int = option(
+        0, "Shards that this machine works on at once, a core each; 0 chooses.", Group.RUNNER, Range(0, 1024)
+    )
+    overwrite: bool = option(False, "Replace splits that are in the output folder.", Group.OUTPUT)
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_values(self)
         if not self.inputs:
             raise ConfigError("inputs", "give the folders to merge")
         folders = [storage.join(path, "") for path in self.inputs]
         if twice := [path for path in folders if folders.count(path) > 1]:
             raise ConfigError("inputs", f"{twice[0]} is given twice")
-        if storage.join(self.output_dir, "") in folders:
-            raise ConfigError("to", f"{self.output_dir} is one of the folders to merge")
-        if self.on_duplicate not in ON_DUPLICATE:
-            known = ", ".join(ON_DUPLICATE)
-            raise ConfigError(
-                "on_duplicate", f"{self.on_duplicate!r} is none of {known}{nearest(self.on_duplicate, ON_DUPLICATE)}"
-            )
+        if storage.join(self.to, "") in folders:
+            raise ConfigError("to", f"{self.to} is one of the folders to merge")
 
 
-def merge(options: MergeOptions, out: TextIO) -> dict[str, dict[str, Any]]:
+@dataclasses.dataclass(frozen=True)
+class MergeResult:
+    """What `merge` wrote: the splits, in the order of their names."""
+
+    splits: tuple[WrittenSplit, ...]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each record that was read was written, or left out for a reason."""
+        return all(split.balanced for split in self.splits)
+
+
+def merge(options: MergeOptions, progress: Progress | None = None) -> MergeResult:
     """Merges datasets, one split after the other.
 
     Args:
         options: which and how.
-        out: where the summary goes.
+        progress: takes what there is to say while it runs.
 
     Returns:
-        Manifest by split.
+        The splits that were written.
 
     Raises:
-        ConfigError, InputError: naming what to mend; an image that several inputs have, with its shards.
+        ConfigError, InputError: naming the option or file that is to be corrected; an image that several inputs have,
+            with its shards.
     """
+    progress = progress or NoProgress()
+    accept_beam_arguments(options.beam_arguments)
     found = [find_sources(path) for path in options.inputs]
     names = sorted({name for sources in found for name in sources})
-    if missing := [name for name in options.splits if name not in names]:
+    if missing := [name for name in options.split if name not in names]:
         raise ConfigError("split", f"no input has a split {missing[0]!r}; there are: {', '.join(names)}")
     label_map = merge_label_maps(
         [next(iter(sources.values())).label_map for sources in found], _read_given(options.label_map)
@@ -85,13 +102,15 @@ def merge(options: MergeOptions, out: TextIO) -> dict[str, dict[str, Any]]:
     plans = [
         _make_plan(options, name, [sources[name] for sources in found if name in sources], label_map)
         for name in names
-        if not options.splits or name in options.splits
+        if not options.split or name in options.split
     ]
 
     if options.overwrite:
-        _forget_replaced(options.output_dir, {plan.config.split for plan in plans})
+        _forget_replaced(options.to, {plan.config.split for plan in plans})
 
-    return derive(plans, lambda indexed: _resolve_duplicates(options, indexed), lambda written: {}, out)
+    return MergeResult(
+        write_splits(plans, lambda indexed: _resolve_duplicates(options, indexed), lambda written: {}, progress)
+    )
 
 
 def _forget_replaced(output_dir: str, splits: set[str]) -> None:
@@ -123,12 +142,12 @@ def _make_plan(options: MergeOptions, split: str, sources: Sequence[Source], lab
         "num_shards": options.num_shards,
     }
     config = DerivedConfig(
-        options.output_dir, split, options.overwrite, options.num_shards, options.workers, options.beam_arguments
+        options.to, split, options.overwrite, options.num_shards, options.workers, options.beam_arguments
     )
     job = DerivedJob(
         split=split,
-        output_dir=options.output_dir,
-        work=WorkFolder.of(options.output_dir, split),
+        output_dir=options.to,
+        work=WorkFolder.of(options.to, split),
         sources=tuple(source.split.shards for source in sources),
         by="boxes",
         reason=Drop.IN_EARLIER_INPUT,

@@ -3,23 +3,21 @@
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.output_state import OutputTarget
+from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.shard import DerivedJob
-from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.example_reader import ExampleError, parse_example
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
-from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.records.tfrecord import FramingError
-
-_SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +70,6 @@ class DerivedConfig:
     workers: int = 0
     beam_arguments: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        if not _SPLIT_NAME.fullmatch(self.split):
-            raise ConfigError("as", f"{self.split!r} is no name for a split: letters, digits, '_', '-', '+', '.'")
-        for field, most in (("num_shards", MAX_SHARDS), ("workers", 1 << 10)):
-            if not 0 <= getattr(self, field) <= most:
-                raise ConfigError(field, f"{getattr(self, field)} is not within 0 to {most}")
-
 
 @dataclasses.dataclass(frozen=True)
 class DerivedClasses:
@@ -89,7 +80,7 @@ class DerivedClasses:
 
 @dataclasses.dataclass(frozen=True)
 class DerivedPlan:
-    """What a derived split will be; an `OutputPlan`.
+    """What a derived split will be.
 
     Attributes:
         config: where and how.
@@ -113,6 +104,12 @@ class DerivedPlan:
     def work(self) -> WorkFolder:
         """Folder of what is unfinished."""
         return self.job.work
+
+    @property
+    def target(self) -> OutputTarget:
+        """The split that is written."""
+        config = self.config
+        return OutputTarget(config.output_dir, config.split, config.overwrite, self.fingerprint, self.classes.label_map)
 
     @property
     def input_shards(self) -> list[tuple[int, int]]:

@@ -9,12 +9,13 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.splits import read_shard
-from oi_tfrecord.errors import ConfigError, InputError, nearest
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.image_id import hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.example_reader import ExampleError, Values, image_id_of, parse_example
 from oi_tfrecord.records.record_counts import RecordCounts
-from oi_tfrecord.records.sharding import parse_shard_file, shard_of
+from oi_tfrecord.records.shard_names import parse_shard_file
+from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.records.tfrecord import FramingError
 
 CLASSES_BY = {"boxes": "boxes", "labels": "positive_labels"}
@@ -52,16 +53,6 @@ class ShardIndex:
     def hashes(self) -> np.ndarray:
         """uint64 array [records], ascending."""
         return hash_ids(self.image_ids)
-
-
-def check_classes_by(by: str) -> None:
-    """Checks where the classes of an image are taken from.
-
-    Raises:
-        ConfigError: naming `by`.
-    """
-    if by not in CLASSES_BY:
-        raise ConfigError("by", f"{by!r} is none of {', '.join(CLASSES_BY)}{nearest(by, CLASSES_BY)}")
 
 
 def index_shard(

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,8 @@ from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
-from oi_tfrecord.derive.record_index import CLASSES_BY, NO_CLASS, ShardIndex, check_classes_by
+from oi_tfrecord.derive.record_index import CLASSES_BY, NO_CLASS, ShardIndex
 from oi_tfrecord.derive.repeat_factors import WEIGHTS_HEADER, class_factors, format_weights, image_factors
-from oi_tfrecord.derive.run import derive, index_sources
 from oi_tfrecord.derive.select_images import (
     ClassCap,
     ImageClasses,
@@ -26,51 +25,100 @@ from oi_tfrecord.derive.select_images import (
     parse_fraction,
 )
 from oi_tfrecord.derive.shard import DerivedJob
+from oi_tfrecord.derive.write_split import WrittenSplit, describe_written, index_sources, write_splits
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.reasons import Drop
+from oi_tfrecord.records.sharding import MAX_SHARDS
+from oi_tfrecord.settings.allowed_values import Choice, Range, Text
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 PARTS = ("train", "test")
+
+_SHAPING = ("fraction", "cap", "folds", "fold", "part", "repeat_threshold", "by")
+"""Options that decide which images are taken; the manifest names them in this order."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ResampleOptions:
-    """What is taken of a split: one of `fraction`, `cap` and `folds`, or all of it, and whether weights are made.
+    """Which images `resample` takes of a split, and what it writes: the flags of the command.
 
-    Attributes:
-        fraction: share of each stratum, as text; empty for none.
-        cap: images per class; 0 for none.
-        folds, fold, part: number of folds; index of the fold, from 0; `test` for that fold or `train` for the rest.
-        repeat_threshold: share of images below which a class is to be repeated; 0 makes no weights.
-        by: what the classes of an image are taken from: its `boxes`, or its positive image `labels`.
+    At most one of `fraction`, `cap` and `folds` selects images. Without `to`, the weights of `repeat_threshold` are
+    written beside the records, which stay as they are.
     """
 
-    fraction: str = ""
-    cap: int = 0
-    folds: int = 0
-    fold: int = -1
-    part: str = "train"
-    repeat_threshold: float = 0.0
-    by: str = "boxes"
+    output_dir: str = option(
+        REQUIRED,
+        "Folder that `oi-tfrecord convert` wrote, on any Beam filesystem.",
+        Group.INPUTS,
+        positional="DIR",
+    )
+    split: str = option(REQUIRED, "Split to take images from.", Group.INPUTS)
+    to: str = option(
+        "", "Folder to write to; without it, only weights can be written, beside the records.", Group.OUTPUT
+    )
+    as_: str = option(
+        "",
+        "Name of the new split; by default the name of the old one.",
+        Group.OUTPUT,
+        Text(
+            r"[A-Za-z0-9][A-Za-z0-9_.+-]*",
+            "is no name for a split: it may hold letters, digits, '_', '-', '+' and '.'",
+            "letters, digits, _, -, + and .",
+        ),
+    )
+    fraction: str = option("", "Share of the images of each class, such as 0.1 or 1/3.", Group.CHOICE)
+    cap: int = option(
+        0,
+        "Images per class: an image is kept while any of its classes has fewer; 0 is no cap.",
+        Group.CHOICE,
+        Range(1, 1 << 48),
+    )
+    folds: int = option(
+        0, "Number of folds, made by a hash of the ImageID; 0 makes none.", Group.CHOICE, Range(2, 1000)
+    )
+    fold: int = option(-1, "Which fold, from 0.", Group.CHOICE, Range(0, 999))
+    part: str = option(
+        "train", "Part of the fold: test is the fold itself, train is all other images.", Group.CHOICE, Choice(PARTS)
+    )
+    repeat_threshold: float = option(
+        0.0,
+        "Write weights: share of the images below which a class is rare; 0 writes none.",
+        Group.CLASSES,
+        Range(0, 1),
+    )
+    by: str = option(
+        "boxes",
+        "What the classes of an image are: those of its boxes, or of its positive image labels.",
+        Group.CLASSES,
+        Choice(tuple(CLASSES_BY)),
+    )
+    num_shards: int = option(0, "Number of shards; 0 chooses by the size.", Group.OUTPUT, Range(0, MAX_SHARDS))
+    workers: int = option(
+        0, "Shards that this machine works on at once, a core each; 0 chooses.", Group.RUNNER, Range(0, 1024)
+    )
+    overwrite: bool = option(False, "Replace a split or weights that are in the output folder.", Group.OUTPUT)
+    beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_classes_by(self.by)
+        check_values(self)
         if sum(map(bool, (self.fraction, self.cap, self.folds))) > 1:
             raise ConfigError("fraction", "give one of --fraction, --cap and --folds; a subset can be resampled again")
         if self.fraction:
             parse_fraction(self.fraction)
-        if self.cap < 0:
-            raise ConfigError("cap", f"{self.cap} is not 1 or more")
-        if self.folds and not 2 <= self.folds <= 1000:
-            raise ConfigError("folds", f"{self.folds} is not within 2 to 1000")
         if self.folds and not 0 <= self.fold < self.folds:
             raise ConfigError("fold", f"must be 0 to {self.folds - 1}, as --folds={self.folds}")
         if not self.folds and self.fold >= 0:
-            raise ConfigError("folds", "is missing: of how many is --fold one")
-        if self.part not in PARTS:
-            raise ConfigError("part", f"{self.part!r} is none of {', '.join(PARTS)}")
-        # As this is false for NaN.
-        if not 0 <= self.repeat_threshold <= 1:
-            raise ConfigError("repeat_threshold", f"{self.repeat_threshold} is not within 0 to 1")
+            raise ConfigError("folds", "is missing: --fold needs the number of folds")
+        if not self.selects and not self.repeat_threshold:
+            raise ConfigError("fraction", "give --fraction, --cap or --folds to take images, or --repeat_threshold")
+        if not self.to and self.selects:
+            raise ConfigError("to", "is missing: the folder of the new split")
+        if not self.to and self.as_:
+            raise ConfigError("as", "names a new split, and needs --to")
+        if self.to and storage.join(self.to, "") == storage.join(self.output_dir, ""):
+            raise ConfigError("to", f"{self.output_dir} would have images in two splits; give another folder")
 
     @property
     def selects(self) -> bool:
@@ -83,72 +131,75 @@ class ResampleOptions:
         return Drop.OVER_CAP if self.cap else Drop.OTHER_FOLD if self.folds else Drop.NOT_IN_SUBSET
 
 
-def resample(
-    input_dir: str, split: str, config: DerivedConfig, options: ResampleOptions, out: TextIO
-) -> dict[str, Any]:
-    """Writes a part of a split as a split of its own, with weights if they are wanted.
+def resample(options: ResampleOptions, progress: Progress | None = None) -> WrittenSplit:
+    """Writes a part of a split as a split of its own, or weights for a split beside its records.
 
     Args:
-        input_dir, split: what it is taken of.
-        config: where it is written.
-        options: what is taken.
-        out: where the summary goes.
+        options: which images are taken, and what is written.
+        progress: takes what there is to say while it runs.
 
     Returns:
-        Its manifest.
+        The split that was written, or that has weights now.
 
     Raises:
-        ConfigError, InputError: naming what to mend.
+        ConfigError, InputError: naming the option or file that is to be corrected.
     """
-    [source] = find_sources(input_dir, [split]).values()
-    if storage.join(config.output_dir, "") == storage.join(input_dir, ""):
-        raise ConfigError("to", f"{input_dir} would have images in two splits; give another folder")
-    plan = _make_plan(source, config, options)
+    progress = progress or NoProgress()
+    accept_beam_arguments(options.beam_arguments)
+    [source] = find_sources(options.output_dir, [options.split]).values()
+    plan = _make_plan(source, options)
+    return _write_part(plan, options, progress) if options.to else _add_weights(plan, options, progress)
 
+
+def describe_resampled(options: ResampleOptions, written: WrittenSplit) -> str:
+    """Returns the line that says what was written."""
+    if options.to:
+        return describe_written(written)
+    manifest = written.manifest
+    return f"{written.split}: {manifest['images']['records']:,} weights in {manifest['weights']['file']}"
+
+
+def _write_part(plan: DerivedPlan, options: ResampleOptions, progress: Progress) -> WrittenSplit:
     def finish(written: DerivedPlan) -> dict[str, Any]:
-        if not options.repeat_threshold:
-            return {}
-        return {"weights": _write_weights(written, options, config.output_dir, config.split)}
+        return {"weights": _write_weights(written, options)} if options.repeat_threshold else {}
 
-    [entry] = derive([plan], lambda indexed: _select(indexed[0], options), finish, out).values()
-    return entry
+    [written] = write_splits([plan], lambda indexed: _select(indexed[0], options), finish, progress)
+    return written
 
 
-def add_weights(input_dir: str, split: str, config: DerivedConfig, options: ResampleOptions, out: TextIO) -> None:
-    """Writes weights beside the records of a split as it is, and into its manifest.
-
-    Args:
-        input_dir, split: the split.
-        config: how; its `output_dir` and `split` are those of the split.
-        options: without a selection.
-        out: where the summary goes.
-
-    Raises:
-        ConfigError: if there are weights already and `overwrite` is false.
-    """
-    [source] = find_sources(input_dir, [split]).values()
-    if "weights" in source.manifest and not config.overwrite:
-        raise ConfigError("repeat_threshold", f"{split} of {input_dir} has weights already; give --overwrite")
-    plan = _make_plan(source, config, options)
-    work = WorkFolder.of(input_dir, f"{split}-weights")
+def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress) -> WrittenSplit:
+    """Writes weights beside the records of a split, which stay as they are, and into its manifest."""
+    manifest, split, output_dir = plan.sources[0].manifest, options.split, options.output_dir
+    if "weights" in manifest and not options.overwrite:
+        raise ConfigError("repeat_threshold", f"{split} of {output_dir} has weights already; give --overwrite")
+    work = WorkFolder.of(output_dir, f"{split}-weights")
     plan = dataclasses.replace(plan, job=dataclasses.replace(plan.job, work=work))
     try:
         # What an interrupted run left could be of other records.
         work.delete()
         work.create(plan.fingerprint)
         try:
-            index_sources(plan)
+            index_sources(plan, progress)
         except Exception as error:
             raise work.error(error) or error from None
-        entry = {**source.manifest, "weights": _write_weights(plan, options, input_dir, split)}
-        write_manifest(input_dir, merge_split(read_manifest(input_dir), split, entry), work.temporary)
+        entry = {**manifest, "weights": _write_weights(plan, options)}
+        write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
     finally:
         work.delete()
-    print(f"{split}: {entry['images']['records']:,} weights in {entry['weights']['file']}", file=out)
+    return WrittenSplit(output_dir, split, entry)
 
 
-def _make_plan(source: Source, config: DerivedConfig, options: ResampleOptions) -> DerivedPlan:
-    described = {"command": "resample", **dataclasses.asdict(options), "num_shards": config.num_shards}
+def _make_plan(source: Source, options: ResampleOptions) -> DerivedPlan:
+    config = DerivedConfig(
+        output_dir=options.to or options.output_dir,
+        split=options.as_ or options.split,
+        overwrite=options.overwrite,
+        num_shards=options.num_shards,
+        workers=options.workers,
+        beam_arguments=options.beam_arguments,
+    )
+    shaping = {name: getattr(options, name) for name in _SHAPING}
+    described = {"command": "resample", **shaping, "num_shards": options.num_shards}
     job = DerivedJob(
         split=config.split,
         output_dir=config.output_dir,
@@ -204,7 +255,7 @@ def _select(plan: DerivedPlan, options: ResampleOptions) -> None:
         plan.job.index.write_selection(0, shard, kept)
 
 
-def _write_weights(plan: DerivedPlan, options: ResampleOptions, output_dir: str, split: str) -> dict[str, Any]:
+def _write_weights(plan: DerivedPlan, options: ResampleOptions) -> dict[str, Any]:
     """Writes the weights of the images that are taken; returns what the manifest says of them."""
     known_ids = _known_ids(plan)
     images_per_class = np.zeros(len(known_ids), np.int64)
@@ -217,7 +268,7 @@ def _write_weights(plan: DerivedPlan, options: ResampleOptions, output_dir: str,
     factors = class_factors(images_per_class, images, options.repeat_threshold)
     # Images without a class are not repeated, few as they may be.
     factors[0] = 1.0
-    name = weights_file(split)
+    name = weights_file(plan.config.split)
     digest = hashlib.sha256()
     size = 0
 
@@ -228,7 +279,7 @@ def _write_weights(plan: DerivedPlan, options: ResampleOptions, output_dir: str,
             weights = image_factors(classes, factors)
             yield format_weights(index.image_ids[kept].tolist(), weights[kept].tolist())
 
-    with storage.create(storage.join(output_dir, name), plan.work.temporary) as stream:
+    with storage.create(storage.join(plan.config.output_dir, name), plan.work.temporary) as stream:
         for piece in pieces():
             stream.write(piece)
             digest.update(piece)

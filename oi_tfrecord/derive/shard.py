@@ -16,8 +16,9 @@ from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.example_reader import Values, parse_example
 from oi_tfrecord.records.record_counts import RecordCounts
+from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.records.shard_writer import write_shard
-from oi_tfrecord.records.sharding import overlapping_shards, shard_file, shard_of
+from oi_tfrecord.records.sharding import overlapping_shards, shard_of
 from oi_tfrecord.records.source_ids import number_images
 from oi_tfrecord.records.tfrecord import FramingError, read_records
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.keys import LABEL_PAIRS, Kind
+from oi_tfrecord.records.keys import LABEL_PAIRS, FeatureKind
 from oi_tfrecord.records.label_map import LabelMap
 
 MAX_VALUES = 20
 
 MAX_TEXT = 100
 
-_KINDS = {"f": Kind.FLOAT, "i": Kind.INT64}
+_KINDS = {"f": FeatureKind.FLOAT, "i": FeatureKind.INT64}
 
 _LABEL_KEYS = frozenset(key for pair in LABEL_PAIRS for key in pair)
 
@@ -35,7 +35,7 @@ def describe_record(
         if values is None:
             yield f"{key:<{width}}  no kind"
             continue
-        kind = Kind.BYTES if isinstance(values, list) else _KINDS[values.dtype.kind]
+        kind = FeatureKind.BYTES if isinstance(values, list) else _KINDS[values.dtype.kind]
         # Of a float32, str gives the digits that tell it from others; of the same number as a float, 17.
         listed: Sequence = values[:max_values] if isinstance(values, list) else list(values[:max_values])
         named = [_name(value, names, mid_of) if key in _LABEL_KEYS else None for value in listed]

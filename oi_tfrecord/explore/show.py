@@ -1,21 +1,27 @@
 """Shows one record as text, and its picture with its boxes."""
 
+import dataclasses
 import posixpath
 import re
-from typing import TextIO
+from collections.abc import Mapping
 
-from oi_tfrecord.dataset.splits import find_records, load_label_map, read_label_map, read_record
+import numpy as np
+
+from oi_tfrecord.dataset.label_map import load_label_map, read_label_map
+from oi_tfrecord.dataset.splits import find_records, read_record
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.draw_boxes import boxes_of, draw_boxes
 from oi_tfrecord.explore.record_text import class_names, describe_record
-from oi_tfrecord.records.example_reader import ExampleError, parse_example
+from oi_tfrecord.records.example_reader import ExampleError, Values, parse_example
 from oi_tfrecord.records.keys import ENCODED_KEY
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 _NUMBERED = re.compile(r"(?P<path>.+):(?P<number>\d+)", re.DOTALL)
 
-_REMEDY = "oi-tfrecord verify tells more of what is wrong"
+_REMEDY = "`oi-tfrecord verify` lists all faults of the records"
 
 
 def split_place(place: str) -> tuple[str, int]:
@@ -24,23 +30,57 @@ def split_place(place: str) -> tuple[str, int]:
     return (named["path"], int(named["number"])) if named else (place, 0)
 
 
-def show(place: str, label_map: str, png: str, out: TextIO) -> None:
-    """Prints a record.
+@dataclasses.dataclass(frozen=True)
+class ShowOptions:
+    """Which record `show` shows: the flags of the command."""
+
+    place: str = option(
+        REQUIRED, "A shard, and the number of the record in it, from 0.", Group.INPUTS, positional="SHARD[:N]"
+    )
+    png: str = option("", "File for the image with its boxes, coloured by class.", Group.OUTPUT)
+    label_map: str = option("", "Label map; label_map.pbtxt beside the shard by default.", Group.CLASSES)
+    beam_arguments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordText:
+    """A record as text.
+
+    Attributes:
+        path: its shard.
+        number: its number in the shard, from 0.
+        records: number of records in the shard.
+        offset, length: byte offset of its data in the shard, and bytes of its data.
+        lines: a line for each key, see `describe_record`.
+    """
+
+    path: str
+    number: int
+    records: int
+    offset: int
+    length: int
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        place = f"record {self.number} of {self.records}, {self.length:,} bytes from byte {self.offset}"
+        return "\n".join([f"{self.path}: {place}", *self.lines])
+
+
+def show(options: ShowOptions) -> RecordText:
+    """Returns a record as text, and draws its boxes on its image if a file for that is given.
 
     Args:
-        place: `SHARD` or `SHARD:N`.
-        label_map: path of a label map; empty takes the one beside the shard, if there is one.
-        png: local file for the picture; empty for none.
-        out: where to print.
+        options: which record.
 
     Raises:
-        ConfigError, InputError: naming what to mend.
+        ConfigError, InputError: naming the option or file that is to be corrected.
     """
-    path, number = split_place(place)
-    try:
-        places = find_records(path)
-    except FramingError as error:
-        raise InputError(path, str(error), _REMEDY) from error
+    accept_beam_arguments(options.beam_arguments)
+    path, number = split_place(options.place)
+    places = _find_records(path)
     if number >= len(places):
         last = f"it has {len(places)} records, the last is {len(places) - 1}" if len(places) else "it has no record"
         raise ConfigError("SHARD:N", f"{path} has no record {number}: {last}")
@@ -49,23 +89,32 @@ def show(place: str, label_map: str, png: str, out: TextIO) -> None:
         features = parse_example(read_record(path, offset, length))
     except ExampleError as error:
         raise InputError(path, f"record {number} is {error}", _REMEDY) from error
-    classes = _label_map(path, label_map)
-    print(f"{path}: record {number} of {len(places)}, {length:,} bytes from byte {offset}", file=out)
-    items = classes.items if classes else ()
+    label_map = (
+        load_label_map(options.label_map) if options.label_map else read_label_map(posixpath.dirname(path) or ".")
+    )
+    items = label_map.items if label_map else ()
     names, mid_of = {item.name: item.display_name for item in items}, {item.id: item.name for item in items}
-    for line in describe_record(features, names, mid_of):
-        print(line, file=out)
-    if png:
-        encoded = features.get(ENCODED_KEY)
-        if not isinstance(encoded, list) or len(encoded) != 1:
-            raise InputError(path, f"record {number} has no image to draw on", _REMEDY)
-        try:
-            drawn = draw_boxes(encoded[0], boxes_of(features, class_names(features, classes)))
-        except OSError as error:
-            raise InputError(path, f"the image of record {number} does not decode: {error}", _REMEDY) from error
-        with open(png, "wb") as file:
-            file.write(drawn)
+    lines = tuple(describe_record(features, names, mid_of))
+    if options.png:
+        picture = _draw(path, number, features, label_map)
+        with open(options.png, "wb") as file:
+            file.write(picture)
+    return RecordText(path, number, len(places), offset, length, lines)
 
 
-def _label_map(shard: str, path: str) -> LabelMap | None:
-    return load_label_map(path) if path else read_label_map(posixpath.dirname(shard) or ".")
+def _find_records(path: str) -> np.ndarray:
+    try:
+        return find_records(path)
+    except FramingError as error:
+        raise InputError(path, str(error), _REMEDY) from error
+
+
+def _draw(path: str, number: int, features: Mapping[str, Values], label_map: LabelMap | None) -> bytes:
+    """Returns the picture of a record as PNG."""
+    encoded = features.get(ENCODED_KEY)
+    if not isinstance(encoded, list) or len(encoded) != 1:
+        raise InputError(path, f"record {number} has no image to draw on", _REMEDY)
+    try:
+        return draw_boxes(encoded[0], boxes_of(features, class_names(features, label_map)))
+    except OSError as error:
+        raise InputError(path, f"the image of record {number} does not decode: {error}", _REMEDY) from error

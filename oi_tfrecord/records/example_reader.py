@@ -1,4 +1,4 @@
-"""Values of a parsed Example by key, of the kind that is expected there."""
+"""Parses an Example, and gives its values by key in the kind that a caller expects."""
 
 import re
 from collections.abc import Mapping
@@ -7,121 +7,34 @@ from typing import Any, TypeAlias
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from oi_tfrecord.records.keys import FILENAME_KEY, SOURCE_ID_KEY
 from oi_tfrecord.records.message_types import Example
 
 _HEX_ID = re.compile(rb"[0-9a-f]{16}")
 
 Values: TypeAlias = "list[bytes] | np.ndarray | None"
-"""Of a key: a list of bytes, a float32 or int64 array, or None where the Feature has no kind."""
-
-
-def image_id_of(features: Mapping[str, Values], ours: bool) -> bytes:
-    """Returns the ImageID of a record; for records of others the source id or, without one, the file name."""
-    for key in ("image/source_id", "image/filename"):
-        values = features.get(key)
-        if isinstance(values, list) and values and values[0]:
-            name = values[0].removesuffix(b".jpg") if key == "image/filename" else values[0]
-            if not ours or _HEX_ID.fullmatch(name):
-                return name
-    return b""
-
-
-class RecordFault(ValueError):
-    """A record that cannot be used: its lists do not fit together, or a key is of another kind."""
-
-
-def get_numbers(example: Mapping[str, Values], key: str) -> np.ndarray:
-    """Returns the float32 or int64 values of a key; an empty array where it is not there.
-
-    Raises:
-        RecordFault: if it holds bytes.
-    """
-    values = example.get(key)
-    if values is None:
-        return np.zeros(0, np.float32)
-    # An empty list of bytes stands where some writers had nothing to say.
-    if isinstance(values, list):
-        if values:
-            raise RecordFault(f"{key} holds bytes")
-        return np.zeros(0, np.float32)
-    return values
-
-
-def get_strings(example: Mapping[str, Values], key: str) -> list[bytes]:
-    """Returns the bytes values of a key; an empty list where it is not there.
-
-    Raises:
-        RecordFault: if it holds numbers.
-    """
-    values = example.get(key)
-    if values is None or len(values) == 0:
-        return []
-    if not isinstance(values, list):
-        raise RecordFault(f"{key} holds numbers")
-    return values
-
-
-def get_integer(example: Mapping[str, Values], key: str) -> int:
-    """Returns the first number of a key, 0 where there is none."""
-    values = get_numbers(example, key)
-    return int(values[0]) if len(values) else 0
-
-
-def get_bytes(example: Mapping[str, Values], key: str) -> bytes:
-    """Returns the first bytes value of a key, empty where there is none."""
-    values = get_strings(example, key)
-    return values[0] if values else b""
-
-
-def get_classes(example: Mapping[str, Values], prefix: str, mid_of: Mapping[int, str]) -> list[str]:
-    """Returns the MIDs of `<prefix>/text`, or by the ids of `<prefix>/label` where there are no texts.
-
-    Args:
-        example: a parsed Example.
-        prefix: `image/object/class`, `image/class` or `image/machine_class`.
-        mid_of: MID of each label map id; another id becomes `id N`.
-    """
-    if texts := get_strings(example, f"{prefix}/text"):
-        return [decode(text) for text in texts]
-    ids = get_numbers(example, f"{prefix}/label").astype(int).tolist()
-    return [mid_of.get(number, f"id {number}") for number in ids]
-
-
-def check_lengths(lengths: Mapping[str, int], count: int) -> None:
-    """Checks that lists belong to the same boxes or labels.
-
-    Args:
-        lengths: of the lists by what they hold.
-        count: what each must be.
-
-    Raises:
-        RecordFault: naming the first that is not.
-    """
-    for name, length in lengths.items():
-        if length != count:
-            raise RecordFault(f"it has {length} values of {name} for {count} boxes or labels")
-
-
-def decode(value: bytes) -> str:
-    """Returns text as it is shown; bytes that are no UTF-8 become a replacement character."""
-    return value.decode(errors="replace")
+"""The values of a key: a list of bytes, a float32 or int64 array, or None for a Feature without a kind."""
 
 
 class ExampleError(ValueError):
     """Bytes that are no `tf.train.Example`."""
 
 
+class RecordFault(ValueError):
+    """A record that cannot be used: its lists do not belong together, or a key has the wrong kind."""
+
+
 def parse_example(data: bytes) -> dict[str, Values]:
     """Parses one Example.
 
     Args:
-        data: the serialised message, as in a TFRecord.
+        data: The serialised message, as in a TFRecord.
 
     Returns:
         Key to values, keys in order. The kind of an empty list is kept: `[]`, or an empty float32 or int64 array.
 
     Raises:
-        ExampleError: if the bytes are no Example.
+        ExampleError: If the bytes are no Example.
     """
     try:
         features = Example.FromString(data).features.feature
@@ -137,3 +50,91 @@ def _values(feature: Any) -> Values:
     if kind == "bytes_list":
         return list(feature.bytes_list.value)
     return np.array(getattr(feature, kind).value, np.float32 if kind == "float_list" else np.int64)
+
+
+def image_id_of(features: Mapping[str, Values], ours: bool) -> bytes:
+    """Returns the ImageID of a record; for third-party records the source id or, without one, the file name."""
+    for key in (SOURCE_ID_KEY, FILENAME_KEY):
+        values = features.get(key)
+        if isinstance(values, list) and values and values[0]:
+            name = values[0].removesuffix(b".jpg") if key == FILENAME_KEY else values[0]
+            if not ours or _HEX_ID.fullmatch(name):
+                return name
+    return b""
+
+
+def get_numbers(example: Mapping[str, Values], key: str) -> np.ndarray:
+    """Returns the float32 or int64 values of a key; an empty array for an absent key.
+
+    Raises:
+        RecordFault: If the key holds bytes.
+    """
+    values = example.get(key)
+    if values is None:
+        return np.zeros(0, np.float32)
+    # Some writers store an empty list of bytes where they have no values.
+    if isinstance(values, list):
+        if values:
+            raise RecordFault(f"{key} holds bytes")
+        return np.zeros(0, np.float32)
+    return values
+
+
+def get_strings(example: Mapping[str, Values], key: str) -> list[bytes]:
+    """Returns the bytes values of a key; an empty list for an absent key.
+
+    Raises:
+        RecordFault: If the key holds numbers.
+    """
+    values = example.get(key)
+    if values is None or len(values) == 0:
+        return []
+    if not isinstance(values, list):
+        raise RecordFault(f"{key} holds numbers")
+    return values
+
+
+def get_integer(example: Mapping[str, Values], key: str) -> int:
+    """Returns the first number of a key; 0 without a value."""
+    values = get_numbers(example, key)
+    return int(values[0]) if len(values) else 0
+
+
+def get_bytes(example: Mapping[str, Values], key: str) -> bytes:
+    """Returns the first bytes value of a key; empty bytes without a value."""
+    values = get_strings(example, key)
+    return values[0] if values else b""
+
+
+def get_classes(example: Mapping[str, Values], prefix: str, mid_of: Mapping[int, str]) -> list[str]:
+    """Returns the MIDs of `<prefix>/text`, or those of the ids of `<prefix>/label` in a record without texts.
+
+    Args:
+        example: A parsed Example.
+        prefix: `image/object/class`, `image/class` or `image/machine_class`.
+        mid_of: MID of each label map id; any other id becomes `id N`.
+    """
+    if texts := get_strings(example, f"{prefix}/text"):
+        return [decode(text) for text in texts]
+    ids = get_numbers(example, f"{prefix}/label").astype(int).tolist()
+    return [mid_of.get(number, f"id {number}") for number in ids]
+
+
+def check_lengths(lengths: Mapping[str, int], count: int) -> None:
+    """Checks that lists belong to the same boxes or labels.
+
+    Args:
+        lengths: Length of each list by the name of its values.
+        count: The number of boxes or labels.
+
+    Raises:
+        RecordFault: Naming the first list of another length.
+    """
+    for name, length in lengths.items():
+        if length != count:
+            raise RecordFault(f"it has {length} values of {name} for {count} boxes or labels")
+
+
+def decode(value: bytes) -> str:
+    """Returns text to show; bytes that are no UTF-8 become a replacement character."""
+    return value.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""The keys of records that training and evaluation read or that we write: kind, length, range, reader.
+"""The keys of records: their names, and for each its kind, length, range and readers.
 
 Sources: the Object Detection API's data_decoders/tf_example_decoder.py and metrics/tf_example_parser.py, Model
 Garden's official/vision/dataloaders/tf_example_decoder.py.
@@ -9,8 +9,79 @@ import enum
 
 from oi_tfrecord.openimages.schema import Table
 
+ENCODED_KEY = "image/encoded"
 
-class Kind(enum.StrEnum):
+FORMAT_KEY = "image/format"
+
+FILENAME_KEY = "image/filename"
+
+SOURCE_ID_KEY = "image/source_id"
+
+HEIGHT_KEY = "image/height"
+
+WIDTH_KEY = "image/width"
+
+ROTATION_KEY = "image/rotation"
+
+SHA256_KEY = "image/key/sha256"
+
+SIDES = ("ymin", "xmin", "ymax", "xmax")
+"""The sides of a box, in the order that the Object Detection API and Model Garden use."""
+
+BBOX_KEYS = tuple(f"image/object/bbox/{side}" for side in SIDES)
+
+BOX_CONFIDENCE_KEY = "image/object/bbox/confidence"
+
+BOX_TEXT_KEY = "image/object/class/text"
+
+BOX_LABEL_KEY = "image/object/class/label"
+
+BOX_SOURCE_KEY = "image/object/source"
+
+AREA_KEY = "image/object/area"
+
+IS_CROWD_KEY = "image/object/is_crowd"
+
+MASK_KEY = "image/object/mask"
+
+MASK_WEIGHT_KEY = "image/object/mask/weight"
+
+BOX_FLAGS = ("group_of", "occluded", "truncated", "depiction")
+"""Flags of boxes that records have if the box files have their columns; see `flag_key`."""
+
+LABEL_TEXT_KEY = "image/class/text"
+
+LABEL_KEY = "image/class/label"
+
+LABEL_CONFIDENCE_KEY = "image/class/confidence"
+
+LABEL_SOURCE_KEY = "image/class/source"
+
+MACHINE_TEXT_KEY = "image/machine_class/text"
+
+MACHINE_LABEL_KEY = "image/machine_class/label"
+
+MACHINE_CONFIDENCE_KEY = "image/machine_class/confidence"
+
+LABEL_PAIRS = (
+    (BOX_TEXT_KEY, BOX_LABEL_KEY),
+    (LABEL_TEXT_KEY, LABEL_KEY),
+    (MACHINE_TEXT_KEY, MACHINE_LABEL_KEY),
+)
+"""Keys of MIDs, each with the key of their ids in the label map."""
+
+
+def flag_key(flag: str) -> str:
+    """Returns the key of a flag of boxes, such as `group_of`."""
+    return f"image/object/{flag}"
+
+
+def attribution_key(name: str) -> str:
+    """Returns the key of a fact about the author, such as `license`."""
+    return f"image/attribution/{name}"
+
+
+class FeatureKind(enum.StrEnum):
     """Kinds of a Feature."""
 
     BYTES = "bytes"
@@ -18,7 +89,7 @@ class Kind(enum.StrEnum):
     INT64 = "int64"
 
 
-class Length(enum.StrEnum):
+class ListLength(enum.StrEnum):
     """How many values a key has."""
 
     ONE = "one"
@@ -28,119 +99,98 @@ class Length(enum.StrEnum):
     ANY = "any"
 
 
-class Range(enum.StrEnum):
-    """What the values may be."""
+class ValueRange(enum.StrEnum):
+    """Which values a key may have."""
 
     ANY = "any"
     FRACTION = "fraction"
     """Within [0, 1]."""
     FLAG = "flag"
-    """0 or 1: every reader takes another number, -1 too, for true."""
+    """0 or 1: readers take any other number, even -1, for true."""
     POSITIVE = "positive"
     NOT_NEGATIVE = "not_negative"
     """Finite, and at least 0."""
 
 
-class Reader(enum.StrEnum):
-    """Who reads a key."""
+class KeyReader(enum.StrEnum):
+    """Programs that read a key."""
 
     TRAINING = "Object Detection API"
     EVALUATION = "its offline evaluation"
     MODEL_GARDEN = "Model Garden"
     OURS = "ours"
-    """A key of oi_tfrecord's own."""
+    """A key that only oi_tfrecord defines."""
 
 
 @dataclasses.dataclass(frozen=True)
 class KnownKey:
-    """What a key of records must hold, and who reads it."""
+    """What a key of records must hold, and which programs read it."""
 
-    kind: Kind
-    length: Length
-    range: Range = Range.ANY
-    readers: tuple[Reader, ...] = ()
+    kind: FeatureKind
+    length: ListLength
+    range: ValueRange = ValueRange.ANY
+    readers: tuple[KeyReader, ...] = ()
 
 
-_OD, _OFF, _MG, _OURS = Reader.TRAINING, Reader.EVALUATION, Reader.MODEL_GARDEN, Reader.OURS
-
-SIDES = ("ymin", "xmin", "ymax", "xmax")
-
-BBOX_KEYS = tuple(f"image/object/bbox/{side}" for side in SIDES)
-
-LABEL_PAIRS = (
-    ("image/object/class/text", "image/object/class/label"),
-    ("image/class/text", "image/class/label"),
-    ("image/machine_class/text", "image/machine_class/label"),
-)
-"""Keys of MIDs, each with the key of their ids in the label map."""
+_OD, _OFF, _MG, _OURS = KeyReader.TRAINING, KeyReader.EVALUATION, KeyReader.MODEL_GARDEN, KeyReader.OURS
 
 KNOWN_KEYS: dict[str, KnownKey] = {
-    "image/encoded": KnownKey(Kind.BYTES, Length.ONE, readers=(_OD, _MG)),
-    "image/format": KnownKey(Kind.BYTES, Length.ONE, readers=(_OD,)),
-    "image/filename": KnownKey(Kind.BYTES, Length.ONE, readers=(_OD,)),
-    "image/source_id": KnownKey(Kind.BYTES, Length.ONE, readers=(_OD, _OFF, _MG)),
-    "image/height": KnownKey(Kind.INT64, Length.ONE, Range.POSITIVE, (_OD, _MG)),
-    "image/width": KnownKey(Kind.INT64, Length.ONE, Range.POSITIVE, (_OD, _MG)),
-    "image/rotation": KnownKey(Kind.INT64, Length.ANY, Range.NOT_NEGATIVE, (_OURS,)),
-    "image/key/sha256": KnownKey(Kind.BYTES, Length.ONE, readers=(_OD,)),
-    **{key: KnownKey(Kind.FLOAT, Length.BOXES, Range.FRACTION, (_OD, _OFF, _MG)) for key in BBOX_KEYS},
-    "image/object/class/text": KnownKey(Kind.BYTES, Length.BOXES, readers=(_OD, _MG)),
-    "image/object/class/label": KnownKey(Kind.INT64, Length.BOXES, Range.POSITIVE, (_OD, _OFF, _MG)),
-    "image/object/group_of": KnownKey(Kind.INT64, Length.BOXES, Range.FLAG, (_OD, _OFF)),
-    "image/object/is_crowd": KnownKey(Kind.INT64, Length.BOXES, Range.FLAG, (_OD, _MG)),
-    "image/object/difficult": KnownKey(Kind.INT64, Length.BOXES, Range.FLAG, (_OD, _OFF)),
-    "image/object/occluded": KnownKey(Kind.INT64, Length.BOXES, Range.FLAG),
-    "image/object/truncated": KnownKey(Kind.INT64, Length.BOXES, Range.FLAG),
-    "image/object/depiction": KnownKey(Kind.INT64, Length.BOXES, Range.FLAG),
-    "image/object/area": KnownKey(Kind.FLOAT, Length.BOXES, Range.NOT_NEGATIVE, (_OD, _MG)),
-    "image/object/weight": KnownKey(Kind.FLOAT, Length.BOXES, Range.NOT_NEGATIVE, (_OD,)),
-    "image/object/mask": KnownKey(Kind.BYTES, Length.BOXES, readers=(_OD, _MG)),
-    "image/object/mask/weight": KnownKey(Kind.FLOAT, Length.BOXES, Range.FRACTION, (_OD,)),
-    "image/object/bbox/confidence": KnownKey(Kind.FLOAT, Length.BOXES, Range.FRACTION, (_OURS,)),
-    "image/object/source": KnownKey(Kind.BYTES, Length.BOXES, readers=(_OURS,)),
-    "image/object/inside": KnownKey(Kind.INT64, Length.BOXES, Range.FLAG, (_OURS,)),
-    "image/class/text": KnownKey(Kind.BYTES, Length.LABELS, readers=(_OD,)),
-    "image/class/label": KnownKey(Kind.INT64, Length.LABELS, Range.POSITIVE, (_OD, _OFF)),
-    "image/class/confidence": KnownKey(Kind.FLOAT, Length.LABELS, Range.FRACTION, (_OD,)),
-    "image/class/source": KnownKey(Kind.BYTES, Length.LABELS, readers=(_OURS,)),
-    "image/neg_category_ids": KnownKey(Kind.INT64, Length.ANY, Range.POSITIVE, (_OD,)),
-    "image/not_exhaustive_category_ids": KnownKey(Kind.INT64, Length.ANY, Range.POSITIVE, (_OD,)),
-    "image/machine_class/text": KnownKey(Kind.BYTES, Length.MACHINE_LABELS, readers=(_OURS,)),
-    "image/machine_class/label": KnownKey(Kind.INT64, Length.MACHINE_LABELS, Range.POSITIVE, (_OURS,)),
-    "image/machine_class/confidence": KnownKey(Kind.FLOAT, Length.MACHINE_LABELS, Range.FRACTION, (_OURS,)),
+    ENCODED_KEY: KnownKey(FeatureKind.BYTES, ListLength.ONE, readers=(_OD, _MG)),
+    FORMAT_KEY: KnownKey(FeatureKind.BYTES, ListLength.ONE, readers=(_OD,)),
+    FILENAME_KEY: KnownKey(FeatureKind.BYTES, ListLength.ONE, readers=(_OD,)),
+    SOURCE_ID_KEY: KnownKey(FeatureKind.BYTES, ListLength.ONE, readers=(_OD, _OFF, _MG)),
+    HEIGHT_KEY: KnownKey(FeatureKind.INT64, ListLength.ONE, ValueRange.POSITIVE, (_OD, _MG)),
+    WIDTH_KEY: KnownKey(FeatureKind.INT64, ListLength.ONE, ValueRange.POSITIVE, (_OD, _MG)),
+    ROTATION_KEY: KnownKey(FeatureKind.INT64, ListLength.ANY, ValueRange.NOT_NEGATIVE, (_OURS,)),
+    SHA256_KEY: KnownKey(FeatureKind.BYTES, ListLength.ONE, readers=(_OD,)),
+    **{key: KnownKey(FeatureKind.FLOAT, ListLength.BOXES, ValueRange.FRACTION, (_OD, _OFF, _MG)) for key in BBOX_KEYS},
+    BOX_TEXT_KEY: KnownKey(FeatureKind.BYTES, ListLength.BOXES, readers=(_OD, _MG)),
+    BOX_LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.POSITIVE, (_OD, _OFF, _MG)),
+    flag_key("group_of"): KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.FLAG, (_OD, _OFF)),
+    IS_CROWD_KEY: KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.FLAG, (_OD, _MG)),
+    flag_key("difficult"): KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.FLAG, (_OD, _OFF)),
+    flag_key("occluded"): KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.FLAG),
+    flag_key("truncated"): KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.FLAG),
+    flag_key("depiction"): KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.FLAG),
+    AREA_KEY: KnownKey(FeatureKind.FLOAT, ListLength.BOXES, ValueRange.NOT_NEGATIVE, (_OD, _MG)),
+    "image/object/weight": KnownKey(FeatureKind.FLOAT, ListLength.BOXES, ValueRange.NOT_NEGATIVE, (_OD,)),
+    MASK_KEY: KnownKey(FeatureKind.BYTES, ListLength.BOXES, readers=(_OD, _MG)),
+    MASK_WEIGHT_KEY: KnownKey(FeatureKind.FLOAT, ListLength.BOXES, ValueRange.FRACTION, (_OD,)),
+    BOX_CONFIDENCE_KEY: KnownKey(FeatureKind.FLOAT, ListLength.BOXES, ValueRange.FRACTION, (_OURS,)),
+    BOX_SOURCE_KEY: KnownKey(FeatureKind.BYTES, ListLength.BOXES, readers=(_OURS,)),
+    flag_key("inside"): KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.FLAG, (_OURS,)),
+    LABEL_TEXT_KEY: KnownKey(FeatureKind.BYTES, ListLength.LABELS, readers=(_OD,)),
+    LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.LABELS, ValueRange.POSITIVE, (_OD, _OFF)),
+    LABEL_CONFIDENCE_KEY: KnownKey(FeatureKind.FLOAT, ListLength.LABELS, ValueRange.FRACTION, (_OD,)),
+    LABEL_SOURCE_KEY: KnownKey(FeatureKind.BYTES, ListLength.LABELS, readers=(_OURS,)),
+    "image/neg_category_ids": KnownKey(FeatureKind.INT64, ListLength.ANY, ValueRange.POSITIVE, (_OD,)),
+    "image/not_exhaustive_category_ids": KnownKey(FeatureKind.INT64, ListLength.ANY, ValueRange.POSITIVE, (_OD,)),
+    MACHINE_TEXT_KEY: KnownKey(FeatureKind.BYTES, ListLength.MACHINE_LABELS, readers=(_OURS,)),
+    MACHINE_LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.MACHINE_LABELS, ValueRange.POSITIVE, (_OURS,)),
+    MACHINE_CONFIDENCE_KEY: KnownKey(FeatureKind.FLOAT, ListLength.MACHINE_LABELS, ValueRange.FRACTION, (_OURS,)),
     **{
-        f"image/attribution/{name}": KnownKey(Kind.BYTES, Length.ONE, readers=(_OURS,))
+        attribution_key(name): KnownKey(FeatureKind.BYTES, ListLength.ONE, readers=(_OURS,))
         for name in ("license", "author", "profile_url", "title", "landing_url")
     },
 }
 
 ALWAYS_WRITTEN = (
-    "image/encoded",
-    "image/filename",
-    "image/format",
-    "image/height",
-    "image/key/sha256",
-    "image/source_id",
-    "image/width",
+    ENCODED_KEY,
+    FILENAME_KEY,
+    FORMAT_KEY,
+    HEIGHT_KEY,
+    SHA256_KEY,
+    SOURCE_ID_KEY,
+    WIDTH_KEY,
     *BBOX_KEYS,
-    "image/object/area",
-    "image/object/class/label",
-    "image/object/class/text",
+    AREA_KEY,
+    BOX_LABEL_KEY,
+    BOX_TEXT_KEY,
 )
 """Keys of every record of ours, whatever its configuration."""
 
 RECORD_FORMAT = 1
 """Raised whenever the same input and configuration would give other bytes."""
-
-ENCODED_KEY = "image/encoded"
-
-IS_CROWD_KEY = "image/object/is_crowd"
-
-MASK_KEY = "image/object/mask"
-
-MASK_WEIGHT_KEY = "image/object/mask/weight"
-
-READER_FLAGS = ("occluded", "truncated", "group_of", "depiction")
 
 
 class ExtraKeys(enum.StrEnum):

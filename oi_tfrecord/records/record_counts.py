@@ -8,12 +8,24 @@ from typing import Any
 import numpy as np
 
 from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.keys import BBOX_KEYS, ENCODED_KEY, KNOWN_KEYS, Length
+from oi_tfrecord.records.keys import (
+    BBOX_KEYS,
+    BOX_LABEL_KEY,
+    BOX_SOURCE_KEY,
+    BOX_TEXT_KEY,
+    ENCODED_KEY,
+    KNOWN_KEYS,
+    LABEL_CONFIDENCE_KEY,
+    LABEL_KEY,
+    LABEL_SOURCE_KEY,
+    MACHINE_LABEL_KEY,
+    ListLength,
+)
 
-SOURCE_KEYS = {"boxes": "image/object/source", "human_labels": "image/class/source"}
+SOURCE_KEYS = {"boxes": BOX_SOURCE_KEY, "human_labels": LABEL_SOURCE_KEY}
 """Table to the key of the sources of its rows."""
 
-_BOX_KEYS = (BBOX_KEYS[0], "image/object/class/label", "image/object/class/text")
+_BOX_KEYS = (BBOX_KEYS[0], BOX_LABEL_KEY, BOX_TEXT_KEY)
 
 _CROWDED = 100
 
@@ -60,11 +72,11 @@ class RecordCounts:
         self.boxes += boxes
         self.most_boxes = max(self.most_boxes, boxes)
         self.images_over_100_boxes += boxes > _CROWDED
-        self.boxes_per_class.update(_integers(features.get("image/object/class/label")))
-        labels = _integers(features.get("image/class/label"))
+        self.boxes_per_class.update(_integers(features.get(BOX_LABEL_KEY)))
+        labels = _integers(features.get(LABEL_KEY))
         self.labels += len(labels)
-        self.machine_labels += len(_integers(features.get("image/machine_class/label")))
-        confidence = features.get("image/class/confidence")
+        self.machine_labels += len(_integers(features.get(MACHINE_LABEL_KEY)))
+        confidence = features.get(LABEL_CONFIDENCE_KEY)
         if isinstance(confidence, np.ndarray) and len(confidence) == len(labels):
             for label, value in zip(labels, confidence.tolist(), strict=True):
                 (self.positive_per_class if value > 0 else self.negative_per_class)[label] += 1
@@ -114,7 +126,7 @@ def describe_keys(counts: RecordCounts) -> list[dict[str, Any]]:
             "key": name,
             "readers": [str(reader) for reader in KNOWN_KEYS[name].readers] if name in KNOWN_KEYS else [],
             "known": name in KNOWN_KEYS,
-            "list_of": str(KNOWN_KEYS[name].length) if name in KNOWN_KEYS else str(Length.ANY),
+            "list_of": str(KNOWN_KEYS[name].length) if name in KNOWN_KEYS else str(ListLength.ANY),
             "records": counts.keys.get(name, 0),
             "filled": counts.filled.get(name, 0),
         }

@@ -46,7 +46,7 @@ class ConvertConfig:
     release: str = option("", "Name of the release, kept in the manifest.", Group.INPUTS)
     split: str = option(
         "",
-        "Split to convert: train, validation or test.",
+        "Split to convert, such as train, validation or test.",
         Group.INPUTS,
         Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _", "letters, digits, - and _"),
     )
@@ -56,13 +56,13 @@ class ConvertConfig:
     )
     task: str = option(
         "detection",
-        "detection (boxes and labels) or classification (image-level labels only).",
+        "What the records are for: detection (boxes and labels) or classification (image-level labels only).",
         Group.RECORDS,
         Choice(TASKS),
     )
     images: str = option(
         "",
-        "Path of an image, with {image_id} and, if needed, {split}.",
+        "Path of an image; {image_id} and {split} stand for the ImageID and the split.",
         Group.INPUTS,
         Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file", "a path with {image_id}"),
     )
@@ -70,7 +70,7 @@ class ConvertConfig:
         (), "Archives of the images (tar, tar.gz, zip), patterns with {split}.", Group.INPUTS
     )
     image_urls: str = option(
-        "", "Download the images from the metadata's URLs: original or thumbnail.", Group.INPUTS, Choice(tuple(UrlKind))
+        "", "Download the images from the URLs of this kind in the metadata.", Group.INPUTS, Choice(tuple(UrlKind))
     )
     image_cache: str = option(
         "",
@@ -103,7 +103,7 @@ class ConvertConfig:
     )
     mask_files: str = option(
         "",
-        "Path of a mask, with {mask_path} and, if needed, {split} and {digit}.",
+        "Path of a mask; {mask_path} stands for MaskPath, {digit} for its first digit, {split} for the split.",
         Group.INPUTS,
         Text(
             r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be the same file", "a path with {mask_path}"
@@ -112,7 +112,7 @@ class ConvertConfig:
     mask_archives: tuple[str, ...] = option((), "Archives of the masks, patterns with {split}.", Group.INPUTS)
     boxes_without_mask: str = option(
         "drop",
-        "With extra_keys masks: drop boxes without a mask, or give an empty one.",
+        "With extra_keys masks: drop boxes that have no mask, or give them an empty mask.",
         Group.RECORDS,
         Choice(BOXES_WITHOUT_MASK),
     )
@@ -120,19 +120,17 @@ class ConvertConfig:
     class_list: tuple[str, ...] = option((), "Names of the list of classes that make the label map.", Group.CLASSES)
     driver: str = option(
         "metadata",
-        "Table whose ImageIDs are the images: metadata, boxes or human_labels.",
+        "Table whose ImageIDs are the images.",
         Group.CHOICE,
         Choice(DRIVERS),
     )
     select: str = option(
         "boxed",
-        "Images to write: boxed (with a box), labelled (with a box or human label), all.",
+        "Images to write: boxed (with a box), labelled (with a box or a human label) or all.",
         Group.CHOICE,
         Choice(SELECTIONS),
     )
-    label_order: str = option(
-        "list", "Order of label map ids: list, mid or frequency.", Group.CLASSES, Choice(LABEL_ORDERS)
-    )
+    label_order: str = option("list", "Order of the ids of the label map.", Group.CLASSES, Choice(LABEL_ORDERS))
     label_map: str = option("", "Existing label map (.pbtxt) whose ids are kept.", Group.CLASSES)
     append_classes: bool = option(
         False, "Give classes that label_map lacks new ids, after the highest id.", Group.CLASSES
@@ -142,7 +140,7 @@ class ConvertConfig:
     )
     hierarchy_use: str = option(
         "expand",
-        "expand (add boxes and labels of ancestors) or label_map (write ancestors and descendants into the label map).",
+        "expand adds boxes and labels of ancestors; label_map writes ancestors and descendants into the label map.",
         Group.CLASSES,
         Choice(HIERARCHY_USES),
     )
@@ -156,26 +154,24 @@ class ConvertConfig:
         (), "Values of the boxes' Source column to keep; all by default.", Group.RECORDS
     )
     exclude_flags: tuple[str, ...] = option(
-        (), "Leave out boxes with these flags set: " + ", ".join(FLAGS) + ".", Group.RECORDS, Choice(tuple(FLAGS))
+        (), "Leave out boxes that have one of these flags.", Group.RECORDS, Choice(tuple(FLAGS))
     )
-    min_confidence: float = option(
-        0.0, "Least confidence of boxes and machine labels, 0 to 1.", Group.RECORDS, Range(0, 1)
-    )
+    min_confidence: float = option(0.0, "Least confidence of boxes and machine labels.", Group.RECORDS, Range(0, 1))
     min_box_side: float = option(
         0.0,
-        "Least length of the shorter side of a box, as a fraction of the image's side, 0 to 1.",
+        "Least length of the shorter side of a box, as a fraction of the image's side.",
         Group.RECORDS,
         Range(0, 1),
     )
     image_ids: str = option("", "File with the ImageIDs to keep, one per line.", Group.CHOICE)
     sample: float = option(
-        1.0, "Share of the images to keep, chosen by hash, above 0 to 1.", Group.CHOICE, Range(0, 1, above_low=True)
+        1.0, "Share of the images to keep, chosen by hash.", Group.CHOICE, Range(0, 1, above_low=True)
     )
     max_images: int = option(
         0, "Keep at most this many images, chosen by hash; 0 keeps all.", Group.CHOICE, Range(0, 1 << 48)
     )
     extra_keys: tuple[str, ...] = option(
-        (), "Groups of further keys: " + ", ".join(ExtraKeys) + ".", Group.RECORDS, Choice(tuple(ExtraKeys))
+        (), "Groups of further keys of the records.", Group.RECORDS, Choice(tuple(ExtraKeys))
     )
     attribution_csv: bool = option(
         False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.", Group.OUTPUT
@@ -189,7 +185,7 @@ class ConvertConfig:
     )
     image_mode: str = option(
         "copy",
-        "copy (check headers, copy bytes), verify (also decode every image) or resize (scale large ones down).",
+        "copy checks headers and copies bytes, verify also decodes every image, resize scales large images down.",
         Group.IMAGES,
         Choice(MODES),
     )
@@ -199,20 +195,20 @@ class ConvertConfig:
     pixel_budget: int = option(
         0, "With resize: largest width x height of an image, in pixels; 0 is no limit.", Group.IMAGES, Range(0, 1 << 40)
     )
-    jpeg_quality: int = option(95, "Quality of re-encoded images, 1 to 100.", Group.IMAGES, Range(1, 100))
-    chroma: str = option("4:4:4", "Chroma of re-encoded images: 4:4:4, 4:2:2 or 4:2:0.", Group.IMAGES, Choice(CHROMAS))
+    jpeg_quality: int = option(95, "Quality of re-encoded images.", Group.IMAGES, Range(1, 100))
+    chroma: str = option("4:4:4", "Chroma subsampling of re-encoded images.", Group.IMAGES, Choice(CHROMAS))
     strip_metadata: bool = option(
         False, "Remove EXIF and all other metadata from copied images, pixels untouched.", Group.IMAGES
     )
     rotation: str = option(
         "keep",
-        "keep (images as stored) or apply (turn images and boxes by the metadata's Rotation).",
+        "keep leaves images as they are stored, apply turns images and boxes by the metadata's Rotation.",
         Group.IMAGES,
         Choice(ROTATIONS),
     )
     source_id: str = option(
         "hex",
-        "image/source_id: hex (the ImageID) or numeric (below 2^24, for Model Garden).",
+        "Form of image/source_id: hex (the ImageID) or numeric (below 2^24, for Model Garden).",
         Group.RECORDS,
         Choice(SOURCE_IDS),
     )

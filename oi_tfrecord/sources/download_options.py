@@ -37,15 +37,15 @@ class DownloadOptions:
     )
     image_urls: str = _like_convert(
         "image_urls",
-        help="Which URL: original or thumbnail (about 300 K pixels; made from the original where there is none).",
+        help="Which URL: thumbnails have about 300,000 pixels, and are made from the original where there is none.",
     )
     layout: str = option(
         "image_id",
-        "image_id: <ImageID>.jpg; url: <first 3 characters>/<base name of OriginalURL>, for --url_folders.",
+        "Names of the files: <ImageID>.jpg, or <first 3 characters>/<base name of OriginalURL>, for --url_folders.",
         Group.OUTPUT,
         Choice(LAYOUTS),
     )
-    split: str = _like_convert("split", help="Split to download: train, validation or test.")
+    split: str = _like_convert("split", help="Split to download, such as train, validation or test.")
     data_dir: str = _like_convert("data_dir")
     metadata: tuple[str, ...] = _like_convert("metadata")
     image_ids: str = _like_convert("image_ids")

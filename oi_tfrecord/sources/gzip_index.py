@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.sources.inflate import WINDOW, inflate, inflate_good, sparse_window
-from oi_tfrecord.storage.streams import CHUNK, RecentBytes
+from oi_tfrecord.storage.streams import CHUNK_BYTES, RecentBytes
 
 SPACING = 1 << 16
 """Least bytes of output between two access points. On average, half of them are inflated in vain for a member."""
@@ -109,7 +109,7 @@ class GzipIndexer:
         self._stored = RecentBytes(stream, size)
         self._size = size
         # The library notes no access point in a small file.
-        self._points = [AccessPoint(0, header_length(self._stored.at(0, CHUNK)), 0, b"")]
+        self._points = [AccessPoint(0, header_length(self._stored.at(0, CHUNK_BYTES)), 0, b"")]
         self._file = self._open()
         # The library may move back to this offset of the gzip file.
         self._restart = 0
@@ -126,7 +126,7 @@ class GzipIndexer:
         """Yields the unpacked bytes, of a file that is cut off or damaged up to the damage."""
         while not self._ended:
             try:
-                chunk = self._file.read(CHUNK)
+                chunk = self._file.read(CHUNK_BYTES)
             except self._library.ZranError:
                 self._stored.raise_fault()
                 chunk = self._read_before_damage()
@@ -176,7 +176,7 @@ class GzipIndexer:
     def _open(self) -> Any:
         # The library checks no checksum after a new start, so checksums would find faults of small files only.
         return self._library.IndexedGzipFile(
-            fileobj=self._stored, spacing=SPACING, readbuf_size=_READ, buffer_size=CHUNK, skip_crc_check=True
+            fileobj=self._stored, spacing=SPACING, readbuf_size=_READ, buffer_size=CHUNK_BYTES, skip_crc_check=True
         )
 
     def _note_points(self) -> None:
@@ -214,7 +214,7 @@ class GzipIndexer:
         self._note_points()
         last = [point for point in self._points if point.output <= self._given][-1]
         # The damage, or the end of the file, lies within the next chunk of output.
-        data = self._stored.at(last.first_byte, last.offset + 2 * (self._given - last.output + CHUNK + SPACING))
+        data = self._stored.at(last.first_byte, last.offset + 2 * (self._given - last.output + CHUNK_BYTES + SPACING))
         return inflate_good(data, last.bits, last.window)[self._given - last.output :]
 
 

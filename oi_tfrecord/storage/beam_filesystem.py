@@ -1,6 +1,6 @@
 """Files on Beam's filesystems, such as gs://, s3:// and hdfs://, and reads of object stores past them.
 
-Beam is imported when the first of these files is used.
+Beam and the clients of object stores are imported when the first of these files is used.
 """
 
 import contextlib
@@ -10,16 +10,19 @@ import posixpath
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from oi_tfrecord.storage import object_store
 from oi_tfrecord.storage.faults import may_pass
-from oi_tfrecord.storage.object_store import ObjectStore
-from oi_tfrecord.storage.optional_imports import import_filesystems
 from oi_tfrecord.storage.paths import FileInfo, temporary_path
 from oi_tfrecord.storage.retry import RetryPolicy, retry
 
-ATOMIC_CREATE = ("gs://", "s3://")
+if TYPE_CHECKING:
+    from oi_tfrecord.storage.object_store import ObjectStore
+
+OBJECT_STORES = ("gs://", "s3://")
+"""Schemes whose files are read past Beam."""
+
+ATOMIC_CREATE = OBJECT_STORES
 """Schemes whose files appear whole when they are closed, so that no temporary name is needed."""
 
 RETRY = RetryPolicy(attempts=5, base_delay=2.0)
@@ -42,7 +45,7 @@ class _Process:
 
     flags: tuple[str, ...] = ()
     has_new_flags: bool = False
-    stores: dict[str, ObjectStore] = dataclasses.field(default_factory=dict)
+    stores: "dict[str, ObjectStore]" = dataclasses.field(default_factory=dict)
 
 
 _process = _Process()
@@ -104,7 +107,7 @@ def open_read(path: str) -> BinaryIO:
 
 def read_range(path: str, offset: int, length: int | None) -> bytes:
     """Returns up to `length` bytes from `offset`, None for all; from an object store in one request."""
-    if path.startswith(object_store.SCHEMES):
+    if path.startswith(OBJECT_STORES):
         return _object_store(path).read_range(path, offset, length)
     try:
         return _retried(path, lambda: _read_stream(path, offset, length))
@@ -167,6 +170,8 @@ def delete_folder(path: str) -> None:
 def _filesystems():  # type: ignore[no-untyped-def]
     from apache_beam.io.filesystems import FileSystems
 
+    from oi_tfrecord.storage.optional_imports import import_filesystems
+
     with _lock:
         import_filesystems()
         if _process.has_new_flags:
@@ -177,7 +182,9 @@ def _filesystems():  # type: ignore[no-untyped-def]
     return FileSystems
 
 
-def _object_store(path: str) -> ObjectStore:
+def _object_store(path: str) -> "ObjectStore":
+    from oi_tfrecord.storage import object_store
+
     scheme = path[:5]
     with _lock:
         if scheme not in _process.stores:

@@ -11,8 +11,6 @@ from typing import Any, Protocol
 
 from oi_tfrecord.storage.retry import RetryPolicy, retry
 
-SCHEMES = ("s3://", "gs://")
-
 MAX_CONNECTIONS = 1024
 """Bound on the connections kept open; there may be as many threads (`read_threads`)."""
 
@@ -50,7 +48,7 @@ def open_store(scheme: str, options: Any) -> ObjectStore:
     """Returns the store of a scheme.
 
     Args:
-        scheme: one of SCHEMES.
+        scheme: `s3://` or `gs://`.
         options: Beam's PipelineOptions.
     """
     return _open_s3(options) if scheme == "s3://" else _open_gcs(options)

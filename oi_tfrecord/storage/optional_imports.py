@@ -1,6 +1,7 @@
-"""Leaves out what Beam and Arrow import because it is installed: clients of storages, Google's services, and pandas.
+"""Keeps Beam and Arrow from importing packages that are installed but not needed here.
 
-With all extras installed they are half of the time that Beam takes to import, and 80 MB of each process.
+These are the clients of storages, Google's services, and pandas. With all extras installed, they take half of Beam's
+import time and 80 MB of each process.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ FILESYSTEMS = (
     "apache_beam.io.aws.s3filesystem",
     "apache_beam.io.azure.blobstoragefilesystem",
 )
-"""Beam's modules of remote filesystems; `apache_beam.io.filesystems` does without those that cannot be imported."""
+"""Beam's modules of remote filesystems; `apache_beam.io.filesystems` skips those that cannot be imported."""
 
 _LEFT_OUT = {*FILESYSTEMS, "apache_beam.io.gcp.bigquery", "google.cloud.dataflow", "pandas"}
 
@@ -27,7 +28,7 @@ def without(names: Collection[str] = frozenset(_LEFT_OUT)) -> Iterator[None]:
     """Makes modules that are not imported yet look as if they were not installed, within the block.
 
     Args:
-        names: the modules, by default those that a pipeline on this machine does without.
+        names: the modules, by default those that a pipeline on this machine does not need.
     """
     finder = _Missing(frozenset(names))
     sys.meta_path.insert(0, finder)
@@ -38,7 +39,7 @@ def without(names: Collection[str] = frozenset(_LEFT_OUT)) -> Iterator[None]:
 
 
 def keep_pandas_from_arrow() -> None:
-    """Makes Arrow look for pandas now, in vain; it looks once, when it first hands values to NumPy."""
+    """Makes Arrow look for pandas while pandas cannot be found; Arrow looks once, with its first values for NumPy."""
     import pyarrow as pa
 
     with without():
@@ -47,7 +48,7 @@ def keep_pandas_from_arrow() -> None:
 
 @functools.cache
 def import_filesystems() -> None:
-    """Imports those of FILESYSTEMS whose clients are installed, as one of them is needed."""
+    """Imports those of FILESYSTEMS whose clients are installed; called when a remote file is used."""
     for name in FILESYSTEMS:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

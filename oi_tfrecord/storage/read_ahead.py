@@ -1,4 +1,4 @@
-"""Maps a function over items with threads, in order, holding a bounded number of bytes."""
+"""Maps a function over items with threads, in order, and holds a bounded number of bytes."""
 
 import collections
 import concurrent.futures
@@ -9,8 +9,8 @@ Item = TypeVar("Item")
 
 Result = TypeVar("Result")
 
-CHUNK = 4
-"""Items per task, unless said: handing a task to a thread costs about as much as reading a small file."""
+ITEMS_PER_TASK = 4
+"""Default of `map_in_order`: handing a task to a thread costs about as much as reading a small file."""
 
 
 def map_in_order(
@@ -20,26 +20,26 @@ def map_in_order(
     threads: int,
     max_bytes: int,
     size_of: Callable[[Result], int],
-    chunk: int = CHUNK,
+    items_per_task: int = ITEMS_PER_TASK,
 ) -> Iterator[Result]:
     """Yields `function(item)` for each item, in order, computed ahead by threads.
 
     Args:
         function: called from `threads` threads.
         items: its arguments.
-        threads: at least 1.
-        max_bytes: bound on the bytes of results computed ahead, estimated from the mean of the
-            results so far; at least one task is always under way.
-        size_of: bytes that a result holds.
-        chunk: items per task; with 1 as many items are under way as there are threads, however few remain.
+        threads: number of threads, at least 1.
+        max_bytes: bound on the bytes of results computed ahead, estimated from the mean of the results so far; at
+            least one task is always under way.
+        size_of: returns the bytes that a result holds.
+        items_per_task: number of items that a thread takes at once; with 1, all threads have work up to the last items.
 
     Yields:
-        The results in the order of `items`. An exception of `function` is raised in its place.
+        The results in the order of `items`. An exception of `function` is raised in place of its result.
     """
 
     def run(start: int) -> tuple[list[Result], Exception | None]:
         results = []
-        for item in items[start : start + chunk]:
+        for item in items[start : start + items_per_task]:
             try:
                 results.append(function(item))
             except Exception as error:
@@ -52,11 +52,11 @@ def map_in_order(
     executor = concurrent.futures.ThreadPoolExecutor(threads)
     try:
         while pending or start < len(items):
-            chunk_bytes = chunk * total_bytes // done if done else 0
-            window = min(2 * threads, max(max_bytes // chunk_bytes, 1)) if chunk_bytes else threads
+            task_bytes = items_per_task * total_bytes // done if done else 0
+            window = min(2 * threads, max(max_bytes // task_bytes, 1)) if task_bytes else threads
             while start < len(items) and len(pending) < window:
                 pending.append(executor.submit(run, start))
-                start += chunk
+                start += items_per_task
             results, error = pending.popleft().result()
             for result in results:
                 total_bytes += size_of(result)

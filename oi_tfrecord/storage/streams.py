@@ -1,4 +1,4 @@
-"""Streams that are read once, mostly forward, and keep a part of what was read."""
+"""Streams that are read once and mostly forward: with recent bytes kept, from chunks, or hashed on the way."""
 
 import concurrent.futures
 import hashlib
@@ -7,34 +7,37 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-CHUNK = 1 << 20
-"""Bytes that are read at once."""
+CHUNK_BYTES = 1 << 20
+"""Bytes that are read, or hashed, at once."""
 
 
 class _Positioned(io.RawIOBase):
-    """What streams that are read at a position of their own have in common."""
+    """A readable stream with a position of its own."""
 
     _position = 0
 
     def readable(self) -> bool:
+        """Returns True."""
         return True
 
     def seekable(self) -> bool:
+        """Returns True."""
         return True
 
     def tell(self) -> int:
+        """Returns the position."""
         return self._position
 
 
 class RecentBytes(_Positioned):
-    """A file that is read once, mostly forward, and keeps what `forget` does not drop."""
+    """A file that is read once, and whose bytes stay at hand until `forget` drops them."""
 
     def __init__(self, stream: BinaryIO, size: int):
-        """Initializes the instance.
+        """Reads nothing yet.
 
         Args:
             stream: the file.
-            size: its bytes.
+            size: its number of bytes.
         """
         self._stream = stream
         self._size = size
@@ -48,10 +51,12 @@ class RecentBytes(_Positioned):
         return self._start + len(self._data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves the position; returns it."""
         self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         return self._position
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        """Fills a buffer; returns the number of bytes."""
         try:
             data = self.at(self._position, self._position + len(buffer))
         except Exception as fault:
@@ -62,7 +67,7 @@ class RecentBytes(_Positioned):
         return len(data)
 
     def raise_fault(self) -> None:
-        """Raises what went wrong when the library read: it takes any fault of the storage for the end of the file."""
+        """Raises the exception of an earlier read, which indexed_gzip takes for the end of the file."""
         if self._fault is not None:
             raise self._fault
 
@@ -70,37 +75,39 @@ class RecentBytes(_Positioned):
         """Returns the bytes from `start` to `end`, fewer at the end of the file."""
         if start < self._start:
             raise ValueError(f"byte {start} was dropped, the first kept is {self._start}")
-        while self.end < end and (chunk := self._stream.read(CHUNK)):
+        while self.end < end and (chunk := self._stream.read(CHUNK_BYTES)):
             self._data += chunk
         return bytes(self._data[start - self._start : end - self._start])
 
     def forget(self, before: int) -> None:
-        """Drops what lies before an offset."""
+        """Drops the bytes before an offset."""
         if before > self._start:
             del self._data[: before - self._start]
             self._start = before
 
 
 class ForwardStream(_Positioned):
-    """Chunks as a file that can be moved forward, and back by a tar block."""
+    """A file made of chunks, which can be moved forward, and back by a tar block."""
 
     def __init__(self, chunks: Iterator[bytes]):
-        """Initializes the instance.
+        """Takes no chunk yet.
 
         Args:
-            chunks: the bytes of the file, in pieces of any length but 0.
+            chunks: the bytes of the file, in pieces of at least one byte.
         """
         self._chunks = chunks
         self._data = b""
         self._start = 0
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves the position, counted from the start; returns it."""
         if whence != io.SEEK_SET:
             raise io.UnsupportedOperation("only from the start")
         self._position = offset
         return offset
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        """Fills a buffer; returns the number of bytes."""
         while self._start + len(self._data) < self._position + len(buffer) and (chunk := next(self._chunks, b"")):
             cut = min(max(self._position - tarfile.BLOCKSIZE - self._start, 0), len(self._data))
             self._data = self._data[cut:] + chunk
@@ -113,40 +120,37 @@ class ForwardStream(_Positioned):
         return len(data)
 
 
-_HASH_BYTES = 1 << 20
-
-
 class HashingStream:
-    """Reads a file and hashes what it reads on a thread of its own, as hashing leaves the interpreter lock alone."""
+    """Reads a file, counts the bytes, and hashes them on a thread: hashing does not hold the interpreter lock."""
 
-    def __init__(self, file: BinaryIO, wanted: bool):
-        """Initializes the instance.
+    def __init__(self, file: BinaryIO, computes_digest: bool):
+        """Starts the thread.
 
         Args:
             file: opened for reading bytes.
-            wanted: whether the digest is wanted.
+            computes_digest: whether to hash; if not, bytes are only counted.
         """
         self._file = file
         self._digest = hashlib.sha256()
-        self._executor = concurrent.futures.ThreadPoolExecutor(1) if wanted else None
+        self._executor = concurrent.futures.ThreadPoolExecutor(1) if computes_digest else None
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._hashing: concurrent.futures.Future[None] | None = None
         self.size = 0
 
     def read(self, size: int, /) -> bytes:
-        """Returns the next bytes of the file, as many as there are."""
+        """Returns the next bytes of the file."""
         data = self._file.read(size)
         self.size += len(data)
         if self._executor is not None:
             self._pending.append(data)
             self._pending_bytes += len(data)
-            if self._pending_bytes >= _HASH_BYTES:
+            if self._pending_bytes >= CHUNK_BYTES:
                 self._flush(self._executor)
         return data
 
     def sha256(self) -> str:
-        """Returns the digest of all that was read, and ends the thread; empty if it was not wanted."""
+        """Returns the SHA-256 of all bytes that were read, in hex, and ends the thread; empty if none is computed."""
         if self._executor is None:
             return ""
         self._flush(self._executor)

@@ -11,7 +11,7 @@ from oi_tfrecord.dataset.file_names import MANIFEST_FILE
 from oi_tfrecord.dataset.rejects_csv import COLUMNS
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.records.keys import ALWAYS_WRITTEN, KNOWN_KEYS, ExtraKeys, Length
+from oi_tfrecord.records.keys import ALWAYS_WRITTEN, KNOWN_KEYS, ExtraKeys, ListLength
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_csv
 from oi_tfrecord.records.record_counts import SOURCE_KEYS, RecordCounts
@@ -22,7 +22,9 @@ _EXTRA_KEYS = {
     ExtraKeys.BOX_CONFIDENCE: ("image/object/bbox/confidence",),
     ExtraKeys.LABEL_SOURCE: ("image/class/source",),
     ExtraKeys.MASKS: ("image/object/mask",),
-    ExtraKeys.MACHINE_LABELS: tuple(key for key, known in KNOWN_KEYS.items() if known.length is Length.MACHINE_LABELS),
+    ExtraKeys.MACHINE_LABELS: tuple(
+        key for key, known in KNOWN_KEYS.items() if known.length is ListLength.MACHINE_LABELS
+    ),
 }
 """Keys that a group adds to every record; what `inside`, `label_source` and `attribution` add depends on the tables."""
 

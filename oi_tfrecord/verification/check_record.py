@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 from oi_tfrecord.images.check import find_image_fault
 from oi_tfrecord.records.example_reader import _HEX_ID, Values
-from oi_tfrecord.records.keys import BBOX_KEYS, ENCODED_KEY, IS_CROWD_KEY, KNOWN_KEYS, LABEL_PAIRS, Kind, Length, Range
+from oi_tfrecord.records.keys import (
+    BBOX_KEYS,
+    ENCODED_KEY,
+    IS_CROWD_KEY,
+    KNOWN_KEYS,
+    LABEL_PAIRS,
+    FeatureKind,
+    ListLength,
+    ValueRange,
+)
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.verification.faults import FaultKind
 
@@ -21,7 +30,7 @@ _GROUP_OF_KEY = "image/object/group_of"
 _AREA_TOLERANCE = 1e-5
 """Relative; float32 holds seven digits."""
 
-_KINDS = {"f": Kind.FLOAT, "i": Kind.INT64}
+_KINDS = {"f": FeatureKind.FLOAT, "i": FeatureKind.INT64}
 
 
 class Finding(NamedTuple):
@@ -99,21 +108,25 @@ def check_record(features: Mapping[str, Values], rules: RecordRules) -> list[Fin
 def _check_values(features: Mapping[str, Values], findings: list[Finding]) -> dict[str, list]:
     """Checks kind, length and range of each known key; returns the keys of the right kind, as lists."""
     usable: dict[str, list] = {}
-    by_length: dict[Length, dict[str, int]] = {Length.BOXES: {}, Length.LABELS: {}, Length.MACHINE_LABELS: {}}
+    by_length: dict[ListLength, dict[str, int]] = {
+        ListLength.BOXES: {},
+        ListLength.LABELS: {},
+        ListLength.MACHINE_LABELS: {},
+    }
     for key, values in features.items():
         known = KNOWN_KEYS.get(key)
         if known is None or values is None:
             continue
-        kind = Kind.BYTES if isinstance(values, list) else _KINDS[values.dtype.kind]
+        kind = FeatureKind.BYTES if isinstance(values, list) else _KINDS[values.dtype.kind]
         if kind is not known.kind:
             findings.append(Finding(FaultKind.KEY_KIND, key, f"{kind} instead of {known.kind}"))
             continue
         listed: list = values if isinstance(values, list) else values.tolist()
-        if known.length is Length.ONE:
+        if known.length is ListLength.ONE:
             if len(listed) != 1:
                 findings.append(Finding(FaultKind.KEY_LENGTH, key, f"{len(listed)} values instead of one"))
                 continue
-        elif known.length is not Length.ANY:
+        elif known.length is not ListLength.ANY:
             by_length[known.length][key] = len(listed)
         usable[key] = listed
         if bad := _out_of_range(listed, known.range):
@@ -126,28 +139,28 @@ def _check_values(features: Mapping[str, Values], findings: list[Finding]) -> di
     return usable
 
 
-def _out_of_range(values: Sequence, wanted: Range) -> list[int]:
+def _out_of_range(values: Sequence, wanted: ValueRange) -> list[int]:
     """Returns the indices of values outside a range; no comparison holds for NaN."""
     match wanted:
-        case Range.FRACTION:
+        case ValueRange.FRACTION:
             return [index for index, value in enumerate(values) if not 0 <= value <= 1]
-        case Range.FLAG:
+        case ValueRange.FLAG:
             return [index for index, value in enumerate(values) if value not in (0, 1)]
-        case Range.POSITIVE:
+        case ValueRange.POSITIVE:
             return [index for index, value in enumerate(values) if value < 1]
-        case Range.NOT_NEGATIVE:
+        case ValueRange.NOT_NEGATIVE:
             return [index for index, value in enumerate(values) if not 0 <= value < math.inf]
     return []
 
 
-def _bad_value(key: str, wanted: Range, bad: Sequence[int], values: Sequence) -> Finding:
+def _bad_value(key: str, wanted: ValueRange, bad: Sequence[int], values: Sequence) -> Finding:
     kind = FaultKind.BAD_BOX if key in BBOX_KEYS else FaultKind.BAD_VALUE
     kind = FaultKind.BAD_LABEL if key.endswith("class/label") else kind
     told = {
-        Range.FRACTION: "not within [0, 1]",
-        Range.FLAG: "not 0 or 1",
-        Range.POSITIVE: "below 1",
-        Range.NOT_NEGATIVE: "negative or not finite",
+        ValueRange.FRACTION: "not within [0, 1]",
+        ValueRange.FLAG: "not 0 or 1",
+        ValueRange.POSITIVE: "below 1",
+        ValueRange.NOT_NEGATIVE: "negative or not finite",
     }[wanted]
     more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
     return Finding(kind, key, f"value {bad[0]} is {values[bad[0]]!r}, {told}{more}")

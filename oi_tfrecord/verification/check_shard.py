@@ -131,7 +131,7 @@ def check_shard(
     size = 0
     try:
         with storage.open_read(task.path) as file:
-            stream = HashingStream(file, wanted=task.expected is not None)
+            stream = HashingStream(file, computes_digest=task.expected is not None)
             for scanned in scan_records(stream):
                 checker.add(scanned.record, scanned.offset, scanned.data, scanned.problem)
                 on_progress(checker.counts.records, stream.size, faults.counts.total())

@@ -11,17 +11,17 @@ from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.threaded_fn import ShardFn
 from oi_tfrecord.verification.check_duplicates import Place, find_shared, locate, report, split_ids
 from oi_tfrecord.verification.check_shard import ShardTask, check_shard, to_json
-from oi_tfrecord.verification.verdict import collect
+from oi_tfrecord.verification.result import collect
 
 CHECKS = "checks"
 
-VERDICT_FILE = "verdict.json"
+RESULT_FILE = "result.json"
 
 
 class VerifyShards(beam.PTransform):
-    """Checks each shard, finds images that are in two, and stores the verdict in the work folder.
+    """Checks each shard, finds images that are in two, and stores the result in the work folder.
 
-    Input: the root. Output: the path of the verdict.
+    Input: the root. Output: the path of the result.
     """
 
     def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder, max_faults: int, threads: int):
@@ -29,7 +29,7 @@ class VerifyShards(beam.PTransform):
 
         Args:
             tasks: the shards, in order.
-            work: folder of the verdict.
+            work: folder of the result.
             max_faults: how many faults are kept.
             threads: shards that a worker process checks at once.
         """
@@ -68,8 +68,8 @@ class VerifyShards(beam.PTransform):
             | "FlattenChecks" >> beam.Flatten()
             | "KeyChecks" >> beam.Map(lambda check: (None, check))
             | "GroupChecks" >> beam.GroupByKey()
-            # path of the verdict
-            | "StoreVerdict" >> beam.Map(_store, self._work, self._max_faults)
+            # path of the result
+            | "StoreResult" >> beam.Map(_store, self._work, self._max_faults)
         )
 
 
@@ -105,6 +105,6 @@ def _report(grouped: tuple[bytes, Iterable[Place]], tasks: tuple[ShardTask, ...]
 
 
 def _store(grouped: tuple[None, Iterable[bytes]], work: WorkFolder, max_faults: int) -> str:
-    path = storage.join(work.path, VERDICT_FILE)
+    path = storage.join(work.path, RESULT_FILE)
     storage.write(path, collect(grouped[1], max_faults), work.temporary)
     return path

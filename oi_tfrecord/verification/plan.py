@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, rejects_file
-from oi_tfrecord.dataset.splits import Split, load_label_map, parse_shard_name
+from oi_tfrecord.dataset.label_map import load_label_map
+from oi_tfrecord.dataset.splits import Split
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.shard_names import parse_any_shard_file
 from oi_tfrecord.verification.check_manifest import compare_label_map, compare_rejects, required_keys
 from oi_tfrecord.verification.check_record import RecordRules
 from oi_tfrecord.verification.check_shard import ShardTask
@@ -52,7 +54,7 @@ def plan_shards(
     there: dict[str, list[str]] = {}
     for info in storage.match(storage.join(storage.escape(output_dir), "*-of-*")):
         name = posixpath.basename(info.path)
-        if parsed := parse_shard_name(name):
+        if parsed := parse_any_shard_file(name):
             there.setdefault(parsed[0], []).append(name)
     tasks: list[ShardTask] = []
     faults: list[Fault] = []
@@ -68,7 +70,7 @@ def plan_shards(
             if name not in found:
                 continue
             entry = split.manifest["shards"][index] if split.manifest is not None else None
-            place = parse_shard_name(name)
+            place = parse_any_shard_file(name)
             shard, num_shards = place[1:] if ours and place else (-1, -1)
             tasks.append(ShardTask(split.name, len(tasks), path, shard, num_shards, rules, entry, max_faults))
     return tuple(tasks), faults
@@ -84,7 +86,7 @@ def _find_stray(split: Split, wanted: Sequence[str], found: Sequence[str]) -> It
                 detail = "not in the manifest, but a pattern that names the split matches it"
                 yield fault_of_file(split.name, name, FaultKind.SHARD_STALE, detail)
         return
-    places = [place for name in found if (place := parse_shard_name(name))]
+    places = [place for name in found if (place := parse_any_shard_file(name))]
     totals = sorted({place[2] for place in places})
     if len(totals) > 1:
         told = " and ".join(str(total) for total in totals)

@@ -98,7 +98,8 @@ def template_metadata() -> dict[str, Any]:
 def _describe_option(option: Option) -> dict[str, Any]:
     regex, example = _form_of(option)
     default = "" if option.kind is tuple else _to_text(option.default)
-    return _describe(option.flag, option.help, default=default, regex=regex, example=example)
+    allowed = f" Allowed: {option.allowed.describe()}." if option.allowed else ""
+    return _describe(option.flag, option.help + allowed, default=default, regex=regex, example=example)
 
 
 def _describe(name: str, help_text: str, *, default: str, regex: str, example: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def measure(images: PatternReader, readers: int, count: int) -> tuple[float, flo
         threads=readers,
         max_bytes=PREFETCH_BYTES,
         size_of=lambda image: len(image.encoded),
-        chunk=1,
+        items_per_task=1,
     )
     assert sum(1 for _ in read) == count
     return time.perf_counter() - started, time.process_time() - processor

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from oi_tfrecord.records.example_writer import EntryEncoder, bytes_feature, float_feature, int64_feature, varint
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.label_map_file import format_pbtxt
-from oi_tfrecord.records.sharding import shard_file
+from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.records.tfrecord import frame
 
 SOURCES = (b"xclick", b"activemil", b"verification", b"freeform")

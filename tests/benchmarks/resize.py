@@ -63,7 +63,7 @@ def make_stage(release: pathlib.Path, output_dir: pathlib.Path, settings: Settin
             convert_shard(job, shard, [decode(batch) for batch in batches[shard]], label_map)
 
     if part == 0:
-        prepare_output(plan)
+        prepare_output(plan.target)
     return run
 
 

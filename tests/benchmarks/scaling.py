@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from oi_tfrecord.records.sharding import parse_shard_file
+from oi_tfrecord.records.shard_names import parse_shard_file
 
 from .make_images import SPLIT, make_release
 from .paired import pair_ratios, run_in_turn, spread

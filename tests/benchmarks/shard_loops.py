@@ -23,14 +23,14 @@ import numpy as np
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import RangeJob, read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
-from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.engine.progress_reports import WRITE, Reporter
 from oi_tfrecord.engine.threads import THREADS_PER_PROCESS, run_on_threads
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
-from oi_tfrecord.records.sharding import shard_file, shard_of
+from oi_tfrecord.records.shard_names import shard_file
+from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.records.tfrecord import mask_crc
 from oi_tfrecord.settings.yaml_file import find_config, load_config
 
@@ -59,7 +59,7 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
     config_file = find_config("v3")
     flags = convert_flags(release, output_dir, num_shards) | {"num_shards": num_shards}
     plan = make_plan(load_config(config_file.read_text(encoding="utf-8"), str(config_file), flags))
-    prepare_output(plan)
+    prepare_output(plan.target)
     batches = batches_by_shard(plan)
     label_map = plan.classes.make_label_map({})
     job = plan.shard_job()
@@ -81,9 +81,8 @@ def batches_by_shard(plan: ConvertPlan) -> dict[int, list[bytes]]:
     job = plan.range_job(frozenset())
     batches: dict[int, list[bytes]] = collections.defaultdict(list)
     for file_range in _ranges(job):
-        for item in read_table_range(job, file_range):
-            if not isinstance(item, RangeAccount):
-                shard, batch = item
+        for block in read_table_range(job, file_range):
+            for shard, batch in block.batches:
                 batches[shard].append(batch)
     return batches
 

@@ -7,6 +7,7 @@ from oi_tfrecord.cli.command import Command, Example
 from oi_tfrecord.cli.command_line import run_command_line
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.options import Group, option
 
@@ -77,11 +78,11 @@ def test_a_wrong_flag_is_an_error_of_the_user(capsys: pytest.CaptureFixture[str]
 )
 def test_quiet_leaves_data_and_errors(flags: list[str], out: str, err: str, capsys: pytest.CaptureFixture[str]) -> None:
     def run(parsed: ParsedFlags, console: Console) -> int:
-        console.print_summary("done")
+        console.print_summary(["done"])
         console.print_data("data\n")
-        console.print_note("warning: old")
+        console.print_warnings(["old"])
         console.print_error("bad")
-        return 0 if (console.progress is None) == bool(flags) else 1
+        return 0 if isinstance(console.progress, NoProgress) == bool(flags) else 1
 
     assert run_command_line(command(run), flags) == 0
     assert capsys.readouterr() == (out, err)

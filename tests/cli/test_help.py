@@ -2,12 +2,13 @@ import shlex
 
 import pytest
 
+from oi_tfrecord.cli import download
 from oi_tfrecord.cli.command_line import parse_command_line
 from oi_tfrecord.cli.commands import COMMANDS, TASKS, load_command
 from oi_tfrecord.cli.help import COLUMNS, describe_flags, format_help, format_overview, usage, wrap_shell
 from oi_tfrecord.settings.options import Group
 
-NEW = ("sample", "training-config")
+NEW = ("sample", "download", "convert", "training-config")
 
 
 @pytest.mark.parametrize("name", NEW)
@@ -52,6 +53,10 @@ def test_the_examples_parse(name: str) -> None:
         program, given, *arguments = shlex.split(example.command)
         assert (program, given) == ("oi-tfrecord", name)
         parsed = parse_command_line(command, arguments)
+        if name == "download":
+            # A configuration file adds to the flags.
+            assert download.make_options(parsed).metadata
+            continue
         for options_class in command.options:
             parsed.make(options_class)
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli import convert as command
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import convert as convert_module
-from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.engine.threads import Work
@@ -179,13 +179,12 @@ def test_the_summary_has_the_counts_and_where_the_files_are(release: Release, tm
         assert f"{split['tables'][table]['rows_read']:,} rows read" in line
 
 
-def test_a_warning_of_the_manifest_is_printed(tmp_path: pathlib.Path) -> None:
+def test_a_warning_of_the_manifest_is_printed(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     release = small_release.write_release(tmp_path / "data", images=10, faults=False)
     path = release.folder / "train" / "annotations-human.csv"
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
-    out = io.StringIO()
-    assert convert(release.flags(tmp_path / "out", workers=1), out) == 0
-    assert f"warning    {path}: its last line has no line end" in out.getvalue()
+    assert convert(release.flags(tmp_path / "out", workers=1)) == 0
+    assert f"warning: {path}: its last line has no line end" in capsys.readouterr().err
 
 
 def share_rejected(release: Release) -> float:

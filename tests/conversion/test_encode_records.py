@@ -31,7 +31,7 @@ from oi_tfrecord.openimages.schema import (
     RangeKey,
     Table,
 )
-from oi_tfrecord.records.keys import IS_CROWD_KEY, READER_FLAGS, ExtraKeys, RecordLayout
+from oi_tfrecord.records.keys import BOX_FLAGS, IS_CROWD_KEY, ExtraKeys, RecordLayout
 from tests.support.optional import pandas
 from tests.support.optional import tensorflow as tf
 
@@ -256,7 +256,7 @@ def test_image_level_keys_are_there_only_if_the_table_is() -> None:
     assert parse(encode(shard_of_images([0x33073932C2E], [TWO_BOXES]), layout)) == IMAGE_KEYS | expected
 
 
-@pytest.mark.parametrize("flag", READER_FLAGS)
+@pytest.mark.parametrize("flag", BOX_FLAGS)
 def test_a_flag_is_there_only_if_its_column_is(flag: str) -> None:
     without = parse(encode(full_shard(), RecordLayout(ALL_TABLES, frozenset(FLAGS) - {flag})))
     missing = {f"image/object/{flag}"} | ({IS_CROWD_KEY} if flag == "group_of" else set())

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
@@ -109,8 +109,8 @@ def test_every_class_that_is_described_is_known_and_only_listed_ones_are_kept(re
 
 
 def test_titles_are_read_for_attribution_only(release: Release) -> None:
-    assert plan_of(release).range_job(frozenset()).texts == frozenset()
-    texts = plan_of(release, extra_keys="attribution").range_job(frozenset()).texts
+    assert plan_of(release).range_job(frozenset()).text_columns == frozenset()
+    texts = plan_of(release, extra_keys="attribution").range_job(frozenset()).text_columns
     assert texts == {"License", "Author", "AuthorProfileURL", "Title", "OriginalLandingURL"}
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import convert as convert_module
 from oi_tfrecord.conversion.finish import finish_dataset
-from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
 from oi_tfrecord.errors import EngineError
@@ -73,9 +73,8 @@ def plan_of(data_dir: pathlib.Path, **flags: object) -> ConvertPlan:
     return make_plan(parse_convert([f"--{name}={value}" for name, value in (given | flags).items()]).config)
 
 
-def planned(plan: ConvertPlan, images: Images, monkeypatch: pytest.MonkeyPatch) -> tuple[ConvertPlan, ShardPlan]:
-    monkeypatch.setattr(ConvertPlan, "samples", property(lambda self: images))
-    shard_plan = convert_module._sample_shards(plan)
+def planned(plan: ConvertPlan, images: Images) -> tuple[ConvertPlan, ShardPlan]:
+    shard_plan = plan_shards(dataclasses.replace(plan, samples=images))
     return plan.with_shards(shard_plan.num_shards), shard_plan
 
 
@@ -153,10 +152,8 @@ def test_compressed_tables_are_counted(
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_size_and_number_follow_from_the_boxed_images_that_are_there(
-    share: float, tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decided, shard_plan = planned(plan_of(tables), Images(share), monkeypatch)
+def test_size_and_number_follow_from_the_boxed_images_that_are_there(share: float, tables: pathlib.Path) -> None:
+    decided, shard_plan = planned(plan_of(tables), Images(share))
     boxed = {row["ImageID"] for row in listed_boxes(tables)}
     assert shard_plan.images == pytest.approx(len(boxed), rel=TOLERANCE)
     assert shard_plan.image_bytes == IMAGE_BYTES
@@ -170,10 +167,8 @@ def test_size_and_number_follow_from_the_boxed_images_that_are_there(
 
 
 @pytest.mark.parametrize("select", ["all", "labelled"])
-def test_the_selection_decides_which_table_counts(
-    select: str, tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, shard_plan = planned(plan_of(tables, select=select), Images(), monkeypatch)
+def test_the_selection_decides_which_table_counts(select: str, tables: pathlib.Path) -> None:
+    _, shard_plan = planned(plan_of(tables, select=select), Images())
     ids = {row["ImageID"] for row in rows_of(tables, "images.csv")}
     if select == "labelled":
         listed = set((tables / "classes-bbox-trainable.txt").read_text().split())
@@ -188,7 +183,7 @@ def test_the_selection_decides_which_table_counts(
 
 @pytest.mark.parametrize("flag", ["sample", "max_images", "image_ids", "classes", "box_sources"])
 def test_filters_lower_the_estimate_as_they_lower_the_images(
-    flag: str, tables: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    flag: str, tables: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     rows = listed_boxes(tables)
     ids = sorted({row["ImageID"] for row in rows})
@@ -204,27 +199,25 @@ def test_filters_lower_the_estimate_as_they_lower_the_images(
         value, expected = {"sample": ("0.4", round(0.4 * len(ids))), "max_images": ("123", 123)}[flag]
     assert expected < len(ids) * 0.8
     images = Images()
-    _, shard_plan = planned(plan_of(tables, **{flag: value}), images, monkeypatch)
+    _, shard_plan = planned(plan_of(tables, **{flag: value}), images)
     # Of the images with one class or source fewer are in the sample, so four deviations are 0.14.
     assert shard_plan.images == pytest.approx(expected, rel=0.15)
     if flag == "image_ids":
         assert set(images.requested) <= set(ids[:200])
 
 
-def test_the_same_inputs_give_the_same_plan(tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_inputs_give_the_same_plan(tables: pathlib.Path) -> None:
     first, second = Images(0.7), Images(0.7)
-    one = planned(plan_of(tables), first, monkeypatch)[1]
-    other = planned(plan_of(tables), second, monkeypatch)[1]
+    one = planned(plan_of(tables), first)[1]
+    other = planned(plan_of(tables), second)[1]
     assert one == other
     assert sorted(first.requested) == sorted(second.requested)
     assert len(first.requested) == 256
 
 
-def test_without_any_image_the_rows_still_are_spread_over_shards(
-    tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_any_image_the_rows_still_are_spread_over_shards(tables: pathlib.Path) -> None:
     """A dry run before the images are there: one shard would hold the rows of the whole split."""
-    _, shard_plan = planned(plan_of(tables, dry_run="true"), Images(0.0), monkeypatch)
+    _, shard_plan = planned(plan_of(tables, dry_run="true"), Images(0.0))
     assert (shard_plan.found, shard_plan.image_bytes, shard_plan.output_bytes) == (0, 0, 0)
     assert shard_plan.sample == ()
     assert shard_plan.sampled == 256
@@ -238,9 +231,9 @@ def test_without_any_image_the_rows_still_are_spread_over_shards(
 def test_whatever_the_size_shards_are_of_100_to_200_megabytes(
     share_of_shard: float, tables: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, shard_plan = planned(plan_of(tables), Images(), monkeypatch)
+    _, shard_plan = planned(plan_of(tables), Images())
     monkeypatch.setattr(sharding, "SHARD_BYTES", shard_plan.output_bytes / share_of_shard)
-    _, again = planned(plan_of(tables), Images(), monkeypatch)
+    _, again = planned(plan_of(tables), Images())
     per_shard = again.output_bytes / again.num_shards / sharding.SHARD_BYTES * 150
     assert per_shard <= 200
     assert per_shard >= 100 or again.num_shards == 1
@@ -269,9 +262,7 @@ def test_resized_images_are_planned_for_as_they_are_written(release: Release, tm
     estimates = []
     for flags in ({}, {"image_mode": "resize", "max_side": 16, "jpeg_quality": 90, "chroma": "4:2:0"}):
         plan = make_plan(parse_convert(release.flags(tmp_path, **flags)).config)
-        job = plan.shard_job()
-        ranges = plan.range_job(frozenset())
-        estimates.append(plan_shards(ranges, job.driver, job.select, plan.samples, job.image_options))
+        estimates.append(plan_shards(plan))
     assert estimates[1].images == estimates[0].images
     assert estimates[1].output_bytes < 0.8 * estimates[0].output_bytes
     # They are read as they are.

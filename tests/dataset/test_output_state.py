@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli import convert as command
-from oi_tfrecord.conversion.flags import parse_convert
-from oi_tfrecord.conversion.outcome import first_shard
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
-from oi_tfrecord.dataset.output_state import planned_before, prepare_output, read_split
+from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output, read_split
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.records.shard_names import shard_file
 from tests.support import small_release
 from tests.support.small_release import Release, convert
 
@@ -57,7 +57,7 @@ def shard_result(plan: ConvertPlan, shard: int, size: int) -> bytes:
 
 def test_an_empty_folder_is_made_ready(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path / "not" / "there")
-    state = prepare_output(plan)
+    state = prepare_output(plan.target)
     assert (state.finished, state.complete) == (frozenset(), None)
     assert plan.work.fingerprint() == plan.fingerprint
     assert os.path.isdir(plan.work.temporary)
@@ -65,30 +65,30 @@ def test_an_empty_folder_is_made_ready(release: Release, tmp_path: pathlib.Path)
 
 def test_a_shard_is_finished_with_its_result_and_its_whole_file(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    prepare_output(plan)
+    prepare_output(plan.target)
     for shard in (0, 1, 2):
         plan.work.write_result(shard, shard_result(plan, shard, 10))
     # 0 is whole, 1 has no file, 2 has another size, 3 has no result.
     for shard, size in ((0, 10), (2, 9), (3, 10)):
         (tmp_path / f"train.tfrecord-{shard:05d}-of-00005").write_bytes(b"x" * size)
-    state = prepare_output(plan)
+    state = prepare_output(plan.target)
     assert state.finished == {0}
 
 
 def test_a_rerun_clears_what_was_half_written(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    prepare_output(plan)
+    prepare_output(plan.target)
     for folder in (plan.work.temporary, plan.work.shuffle):
         (pathlib.Path(folder) / "half").write_bytes(b"x")
-    prepare_output(plan)
+    prepare_output(plan.target)
     assert os.listdir(plan.work.temporary) == os.listdir(plan.work.shuffle) == []
 
 
 @pytest.mark.parametrize("name", OTHER_VALUES)
 def test_another_configuration_is_refused_naming_the_flag(name: str, release: Release, tmp_path: pathlib.Path) -> None:
-    prepare_output(plan_of(release, tmp_path))
+    prepare_output(plan_of(release, tmp_path).target)
     with pytest.raises(ConfigError) as caught:
-        prepare_output(plan_of(release, tmp_path, **{name: OTHER_VALUES[name]}))
+        prepare_output(plan_of(release, tmp_path, **{name: OTHER_VALUES[name]}).target)
     told = str(caught.value)
     assert "interrupted" in told
     differs = told[told.index("differs in: ") + len("differs in: ") : told.index(";")]
@@ -109,28 +109,28 @@ def test_a_finished_conversion_of_another_configuration_is_refused_naming_every_
 
 def test_other_inputs_are_refused_naming_the_file(tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=12)
-    prepare_output(plan_of(release, tmp_path / "out"))
+    prepare_output(plan_of(release, tmp_path / "out").target)
     path = release.folder / "train" / "annotations-human-bbox.csv"
     path.write_bytes(path.read_bytes() + b"0000000000000000,xclick,/m/01g317,1,0.1,0.2,0.1,0.2\n")
     with pytest.raises(ConfigError, match=r"differs in: annotations-human-bbox\.csv;"):
-        prepare_output(plan_of(release, tmp_path / "out"))
+        prepare_output(plan_of(release, tmp_path / "out").target)
 
 
 def test_other_class_files_are_refused(tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=12)
-    prepare_output(plan_of(release, tmp_path / "out"))
+    prepare_output(plan_of(release, tmp_path / "out").target)
     (release.folder / "classes-bbox-trainable.txt").write_text(small_release.MIDS[1] + "\n")
     with pytest.raises(ConfigError, match="differs in: class files;"):
-        prepare_output(plan_of(release, tmp_path / "out"))
+        prepare_output(plan_of(release, tmp_path / "out").target)
 
 
 @pytest.mark.parametrize("name", SHAPELESS)
 def test_what_does_not_shape_the_output_may_change(name: str, release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    prepare_output(plan)
+    prepare_output(plan.target)
     plan.work.write_result(1, shard_result(plan, 1, 3))
     (tmp_path / "train.tfrecord-00001-of-00005").write_bytes(b"xyz")
-    assert list(prepare_output(plan_of(release, tmp_path, **{name: SHAPELESS[name]})).finished) == [1]
+    assert list(prepare_output(plan_of(release, tmp_path, **{name: SHAPELESS[name]}).target).finished) == [1]
 
 
 def test_foreign_shards_are_refused_and_kept(release: Release, tmp_path: pathlib.Path) -> None:
@@ -139,9 +139,9 @@ def test_foreign_shards_are_refused_and_kept(release: Release, tmp_path: pathlib
     for name in ("validation.tfrecord-00000-of-00002", "train.tfrecord-more", "other-train.tfrecord-00000-of-00002"):
         (tmp_path / name).write_bytes(b"theirs")
     with pytest.raises(ConfigError, match=r"no manifest names \(train\.tfrecord-00000-of-00002, .*--overwrite"):
-        prepare_output(plan_of(release, tmp_path))
+        prepare_output(plan_of(release, tmp_path).target)
     assert foreign.read_bytes() == b"mine"
-    prepare_output(plan_of(release, tmp_path, overwrite="true"))
+    prepare_output(plan_of(release, tmp_path, overwrite="true").target)
     assert not foreign.exists()
     assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 3
 
@@ -159,19 +159,19 @@ def test_overwrite_leaves_no_stale_shard_and_replaces_the_entry(release: Release
 
 def test_overwrite_of_an_interrupted_conversion_takes_nothing_over(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    prepare_output(plan)
+    prepare_output(plan.target)
     plan.work.write_result(1, shard_result(plan, 1, 3))
     (tmp_path / "train.tfrecord-00001-of-00005").write_bytes(b"xyz")
-    assert prepare_output(plan_of(release, tmp_path, overwrite="true")).finished == frozenset()
+    assert prepare_output(plan_of(release, tmp_path, overwrite="true").target).finished == frozenset()
     assert not list(plan.work.results())
 
 
 def test_results_without_a_fingerprint_are_not_taken_over(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    prepare_output(plan)
+    prepare_output(plan.target)
     plan.work.write_result(1, shard_result(plan, 1, 3))
     os.unlink(os.path.join(plan.work.path, "fingerprint.json"))
-    prepare_output(plan)
+    prepare_output(plan.target)
     assert list(plan.work.results()) == []
 
 
@@ -187,7 +187,7 @@ def test_another_split_keeps_the_first(release: Release, tmp_path: pathlib.Path)
     }
     assert len(small_release.shards(tmp_path, "validation")) == 2
     # And a rerun of either has nothing to do.
-    assert prepare_output(plan_of(release, tmp_path)).complete == manifest["splits"]["train"]
+    assert prepare_output(plan_of(release, tmp_path).target).complete == manifest["splits"]["train"]
     # Overwriting one leaves the other.
     again = run(release, tmp_path, num_shards=3, overwrite="true")
     assert small_release.shards(tmp_path, "validation") == {
@@ -220,11 +220,11 @@ def test_a_label_map_that_another_split_uses_is_not_replaced(
         # In the order of the MIDs the map would be that of the list, which happens to be sorted.
         flags["label_order"] = "list"
     with pytest.raises(ConfigError, match="belongs to validation") as caught:
-        prepare_output(plan_of(release, tmp_path, **flags))
+        prepare_output(plan_of(release, tmp_path, **flags).target)
     assert caught.value.field == "label_map"
     assert f"--label_map={tmp_path}/label_map.pbtxt" in str(caught.value)
     assert small_release.dataset(tmp_path) == before
-    prepare_output(plan_of(release, tmp_path, **flags, label_map=tmp_path / "label_map.pbtxt"))
+    prepare_output(plan_of(release, tmp_path, **flags, label_map=tmp_path / "label_map.pbtxt").target)
 
 
 def test_a_complete_conversion_is_found_and_what_was_left_of_it_removed(
@@ -234,55 +234,55 @@ def test_a_complete_conversion_is_found_and_what_was_left_of_it_removed(
     plan = plan_of(release, tmp_path)
     # A run that was killed while it deleted its work folder.
     (pathlib.Path(plan.work.path) / "results").mkdir(parents=True)
-    assert prepare_output(plan).complete == read_split(str(tmp_path), "train")
+    assert prepare_output(plan.target).complete == read_split(str(tmp_path), "train")
     assert not os.path.exists(plan.work.path)
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])
 def test_a_dataset_with_a_damaged_shard_is_refused(damage: str, release: Release, tmp_path: pathlib.Path) -> None:
     run(release, tmp_path)
-    path = pathlib.Path(first_shard(plan_of(release, tmp_path)))
+    path = tmp_path / shard_file("train", 0, plan_of(release, tmp_path).num_shards)
     assert path.name == "train.tfrecord-00000-of-00005"
     if damage == "missing":
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ConfigError, match="--overwrite"):
-        prepare_output(plan_of(release, tmp_path))
+        prepare_output(plan_of(release, tmp_path).target)
 
 
 def test_the_number_of_shards_of_an_earlier_run_is_found(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    assert planned_before(plan) == 0
-    prepare_output(plan)
-    assert planned_before(plan_of(release, tmp_path, num_shards=0)) == 5
+    assert earlier_num_shards(plan.target) == 0
+    prepare_output(plan.target)
+    assert earlier_num_shards(plan_of(release, tmp_path, num_shards=0).target) == 5
     run(release, tmp_path)
-    assert planned_before(plan_of(release, tmp_path, num_shards=0)) == 5
+    assert earlier_num_shards(plan_of(release, tmp_path, num_shards=0).target) == 5
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"splits": 3}'])
 def test_a_manifest_that_is_none_is_refused(text: str, release: Release, tmp_path: pathlib.Path) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ConfigError, match=r"manifest\.json"):
-        prepare_output(plan_of(release, tmp_path))
+        prepare_output(plan_of(release, tmp_path).target)
     assert (tmp_path / "manifest.json").read_text() == text
 
 
 def test_a_rerun_may_give_the_number_of_shards_that_was_planned(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, num_shards=0).with_shards(3)
-    prepare_output(plan)
+    prepare_output(plan.target)
     plan.work.write_result(1, shard_result(plan, 1, 3))
     (tmp_path / "train.tfrecord-00001-of-00003").write_bytes(b"xyz")
-    assert list(prepare_output(plan_of(release, tmp_path, num_shards=3)).finished) == [1]
+    assert list(prepare_output(plan_of(release, tmp_path, num_shards=3).target).finished) == [1]
 
 
 def test_a_setting_of_a_later_version_is_named(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    prepare_output(plan)
+    prepare_output(plan.target)
     path = pathlib.Path(plan.work.path) / "fingerprint.json"
     theirs = json.loads(path.read_bytes())
     theirs["config"]["colour"] = "grey"
     theirs["record_format"] += 1
     path.write_text(json.dumps(theirs))
     with pytest.raises(ConfigError, match="differs in: --colour, version of oi_tfrecord;"):
-        prepare_output(plan)
+        prepare_output(plan.target)

@@ -10,7 +10,7 @@ from PIL import Image
 
 import oi_tfrecord
 from oi_tfrecord.dataset.record_dataset import RecordDataset
-from oi_tfrecord.dataset.training_values import KINDS
+from oi_tfrecord.dataset.training_values import VALUE_SPECS
 from oi_tfrecord.errors import InputError
 
 
@@ -40,7 +40,7 @@ def test_values_have_the_kinds_that_are_told(output_dir: str) -> None:
     for values in RecordDataset(output_dir, "validation"):
         assert values["image"].shape == (values["height"], values["width"], 3)
         assert values["image"].dtype == np.uint8
-        for name, (dtype, shape) in KINDS.items():
+        for name, (dtype, shape) in VALUE_SPECS.items():
             if dtype == "string":
                 assert isinstance(values[name], bytes)
             else:

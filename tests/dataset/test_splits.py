@@ -1,20 +1,10 @@
 import pathlib
-import shutil
 from collections.abc import Callable
 
 import pytest
 
 from oi_tfrecord.dataset.file_names import ENTRY_KEYS
-from oi_tfrecord.dataset.splits import (
-    Split,
-    find_records,
-    find_splits,
-    load_label_map,
-    read_label_map,
-    read_record,
-    read_shard,
-    require_manifest,
-)
+from oi_tfrecord.dataset.splits import Split, find_records, find_splits, read_record, read_shard, require_manifest
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.tfrecord import FramingError
@@ -34,24 +24,24 @@ def test_splits_are_found_by_the_manifest_or_by_the_names_of_shards(output_dir: 
     assert splits["train"].manifest["images"]["records"] == 42
     assert list(find_splits(str(output_dir), ["validation"])) == ["validation"]
     (output_dir / "manifest.json").unlink()
-    others = find_splits(str(output_dir))
-    assert {name: split.shards for name, split in others.items()} == {
+    by_names = find_splits(str(output_dir))
+    assert {name: split.shards for name, split in by_names.items()} == {
         name: split.shards for name, split in splits.items()
     }
-    assert others["train"].manifest is None
+    assert by_names["train"].manifest is None
 
 
 @pytest.mark.parametrize(
     "name", ["coco_train.record-00000-of-00010", "coco_train-00000-of-00010.tfrecord", "coco_train-00000-of-00010"]
 )
-def test_shards_of_others_are_found(name: str, tmp_path: pathlib.Path) -> None:
+def test_third_party_shards_are_found(name: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / name).touch()
     (tmp_path / "notes-of-today").touch()
     [split] = find_splits(str(tmp_path)).values()
     assert (split.name, split.shards, split.manifest) == ("coco_train", (str(tmp_path / name),), None)
 
 
-def test_a_shard_that_is_gone_still_counts(output_dir: pathlib.Path) -> None:
+def test_a_listed_shard_without_a_file_is_returned(output_dir: pathlib.Path) -> None:
     before = find_splits(str(output_dir))["train"].shards
     pathlib.Path(before[1]).unlink()
     assert find_splits(str(output_dir))["train"].shards == before
@@ -93,18 +83,10 @@ def test_a_damaged_or_short_shard_is_an_error_of_the_index(output_dir: pathlib.P
     assert find_records(str(shard)).shape == (0, 2)
 
 
-def test_the_label_map_is_read(output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    label_map = read_label_map(str(output_dir))
-    assert label_map is not None
-    assert len(label_map.items) > 5
-    shutil.rmtree(output_dir)
-    assert read_label_map(str(output_dir)) is None
-
-
 def test_a_manifest_that_lacks_what_convert_writes_is_named() -> None:
     whole = dict.fromkeys(ENTRY_KEYS, 0)
     assert require_manifest("records", Split("train", (), whole)) == whole
-    with pytest.raises(InputError, match="no manifest tells of the split 'train'"):
+    with pytest.raises(InputError, match="no manifest describes the split 'train'"):
         require_manifest("records", Split("train", ()))
     with pytest.raises(InputError, match="'train' has no 'totals'") as raised:
         require_manifest("records", Split("train", (), {key: 0 for key in ENTRY_KEYS if key != "totals"}))
@@ -114,13 +96,3 @@ def test_a_manifest_that_lacks_what_convert_writes_is_named() -> None:
 def test_what_build_split_and_a_plan_write_is_what_an_entry_needs(exportable: pathlib.Path) -> None:
     for split in find_splits(str(exportable)).values():
         assert require_manifest(str(exportable), split) is split.manifest
-
-
-def test_a_label_map_that_is_no_text_is_named(tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "label_map.pbtxt"
-    assert read_label_map(str(tmp_path)) is None
-    path.write_bytes(b"\xff")
-    for read in (lambda: read_label_map(str(tmp_path)), lambda: load_label_map(str(path))):
-        with pytest.raises(InputError, match="line 1: the text is not UTF-8") as raised:
-            read()
-        assert raised.value.path == str(path)

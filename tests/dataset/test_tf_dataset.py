@@ -7,7 +7,7 @@ import pytest
 
 import oi_tfrecord
 from oi_tfrecord.dataset.record_dataset import RecordDataset
-from oi_tfrecord.dataset.training_values import KINDS
+from oi_tfrecord.dataset.training_values import VALUE_SPECS
 from oi_tfrecord.errors import ConfigError, InputError
 from tests.support.optional import tensorflow as tf
 
@@ -32,7 +32,7 @@ def test_gives_what_the_reader_without_tensorflow_gives(output_dir: str) -> None
     assert len(with_tensorflow) == len(without) == 12
     for ours, theirs in zip(with_tensorflow, without, strict=True):
         assert ours.keys() == theirs.keys()
-        for name in KINDS:
+        for name in VALUE_SPECS:
             np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
             assert np.asarray(ours[name]).dtype == np.asarray(theirs[name]).dtype or name == "image_id"
         np.testing.assert_array_equal(ours["image"], theirs["image"])
@@ -41,7 +41,7 @@ def test_gives_what_the_reader_without_tensorflow_gives(output_dir: str) -> None
 def test_the_spec_tells_dtypes_and_shapes(output_dir: str) -> None:
     spec = oi_tfrecord.load(output_dir, "validation", image_size=(32, 48)).element_spec
     assert spec["image"] == tf.TensorSpec((32, 48, 3), tf.uint8)
-    for name, (dtype, shape) in KINDS.items():
+    for name, (dtype, shape) in VALUE_SPECS.items():
         assert spec[name] == tf.TensorSpec(shape, dtype)
     assert oi_tfrecord.load(output_dir, "validation", decode=False).element_spec["image"] == tf.TensorSpec(
         (), tf.string
@@ -95,7 +95,7 @@ def test_records_of_others_have_defaults(tmp_path: pathlib.Path) -> None:
         writer.write(example.SerializeToString())
     [values] = oi_tfrecord.load(str(tmp_path), "coco").as_numpy_iterator()
     [same] = RecordDataset(str(tmp_path), "coco")
-    for name in KINDS:
+    for name in VALUE_SPECS:
         np.testing.assert_array_equal(values[name], same[name])
     assert values["group_of"].tolist() == [0]
     assert values["image_confidences"].tolist() == [1]

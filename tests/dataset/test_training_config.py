@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli import main
-from oi_tfrecord.dataset.splits import find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.dataset.training_config import TrainingConfigOptions, TrainingInput, format_training_config
-from oi_tfrecord.dataset.training_values import sample_values
+from oi_tfrecord.dataset.training_values import training_values
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
@@ -96,7 +97,7 @@ def test_a_bad_choice_is_named_and_a_missing_split_too(
 @pytest.fixture(scope="module")
 def truth(output_dir: pathlib.Path) -> dict[str, dict[str, Any]]:
     shards = find_splits(str(output_dir))["validation"].shards
-    values = [sample_values(parse_example(data)) for shard in shards for _, data in read_shard(shard)]
+    values = [training_values(parse_example(data)) for shard in shards for _, data in read_shard(shard)]
     return {value["image_id"].decode(): value for value in values}
 
 

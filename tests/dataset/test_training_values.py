@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from oi_tfrecord.dataset.training_values import BOX_FLAGS, KINDS, sample_values
+from oi_tfrecord.dataset.training_values import VALUE_SPECS, training_values
+from oi_tfrecord.records.keys import BOX_FLAGS
 
 NONE = np.zeros(0, np.int64)
 EXAMPLE = {
@@ -20,8 +21,8 @@ EXAMPLE = {
 
 
 def test_values_of_a_record() -> None:
-    values = sample_values(EXAMPLE)
-    assert list(values) == list(KINDS)
+    values = training_values(EXAMPLE)
+    assert list(values) == list(VALUE_SPECS)
     assert values["image_id"] == b"id"
     assert (values["height"], values["width"]) == (2, 3)
     # ymin, xmin, ymax, xmax
@@ -36,12 +37,12 @@ def test_values_of_a_record() -> None:
 @pytest.mark.parametrize("empty", [None, NONE])
 def test_an_image_without_annotations(empty: np.ndarray | None) -> None:
     bare = {key: EXAMPLE[key] if key.count("/") == 1 else empty for key in EXAMPLE}
-    values = sample_values(bare)
+    values = training_values(bare)
     assert values["boxes"].shape == (0, 4)
     assert values["boxes"].dtype == np.float32
     assert all(len(values[name]) == 0 for name in ("labels", *BOX_FLAGS, "image_labels", "image_confidences"))
 
 
 def test_labels_without_confidences_are_present() -> None:
-    values = sample_values({key: value for key, value in EXAMPLE.items() if key != "image/class/confidence"})
+    values = training_values({key: value for key, value in EXAMPLE.items() if key != "image/class/confidence"})
     assert values["image_confidences"].tolist() == [1]

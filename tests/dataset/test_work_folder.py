@@ -1,3 +1,4 @@
+import errno
 import pathlib
 from collections.abc import Iterator
 
@@ -5,7 +6,7 @@ import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.errors import EngineError, InputError
+from oi_tfrecord.errors import EngineError, HandedOn, InputError
 from tests.support.memory_filesystem import MemoryFileSystem
 
 
@@ -144,3 +145,21 @@ def test_parts_of_the_attribution_come_in_order_of_the_shards(work: WorkFolder) 
     for shard in (10, 0, 2):
         work.write_attribution(shard, str(shard).encode())
     assert list(work.attribution()) == [b"0", b"2", b"10"]
+
+
+def test_an_error_that_cannot_be_stored_travels_in_the_text(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = WorkFolder.of(str(tmp_path), "train")
+    work.create({})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage, "write", full)
+    with pytest.raises(HandedOn) as raised, work.reported():
+        raise InputError("é.csv", "is empty", "Download it again", 3)
+    # A runner gives the text on among its own.
+    text = work.error(RuntimeError(f"Traceback ...\noi_tfrecord.errors.HandedOn: {raised.value} [while running 'X']"))
+    assert type(text) is InputError
+    assert str(text) == "é.csv, line 3: is empty. Download it again."

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli import convert, main
-from oi_tfrecord.dataset.splits import find_splits, read_label_map, read_shard
-from oi_tfrecord.derive import run as derive
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.derive import shard as derived_shard
+from oi_tfrecord.derive import write_split
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.derive.relabel import encode_values
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
-from oi_tfrecord.verification.command import VerifyOptions, verify
+from oi_tfrecord.verification.verify import VerifyOptions, verify
 from tests.conftest import Converted
 from tests.support import mask_release
 from tests.support.power_law import MIDS, write_power_law
@@ -215,7 +216,7 @@ def test_both_splits_of_the_sample_with_every_key_are_merged(
 def test_a_run_that_stops_between_splits_goes_on(
     exportable: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = derive._finish
+    finish = write_split._finish
 
     def stop_at_validation(plan: DerivedPlan, more: dict[str, Any]) -> dict[str, Any]:
         if plan.config.split == "validation":
@@ -223,7 +224,7 @@ def test_a_run_that_stops_between_splits_goes_on(
         return finish(plan, more)
 
     assert merge(exportable, f"--to={tmp_path / 'whole'}", "--num_shards=2") == 0
-    monkeypatch.setattr(derive, "_finish", stop_at_validation)
+    monkeypatch.setattr(write_split, "_finish", stop_at_validation)
     assert merge(exportable, f"--to={tmp_path / 'merged'}", "--num_shards=2") == 1
     monkeypatch.undo()
     assert list(find_splits(str(tmp_path / "merged"), ["train"])) == ["train"]
@@ -253,7 +254,7 @@ def test_numeric_source_ids_stay_unique(
         (("--to=x", "--label_map=none.pbtxt"), "label_map: there is no file none.pbtxt"),
         (("--to=x", "--workers=-1"), "workers: -1 is not within"),
         ((), "flags: the following arguments are required: --to"),
-        (("--to=x", "--on_duplicates=first"), "on_duplicates: is no flag of this command or of Beam"),
+        (("--to=x", "--on_duplicates=first"), "on_duplicates: is not a flag of this command or of Beam"),
     ],
 )
 def test_a_wrong_flag_is_named(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from oi_tfrecord.dataset.splits import find_records, find_splits
-from oi_tfrecord.derive.record_index import IndexFolder, check_classes_by, find_classes, index_shard
+from oi_tfrecord.derive.record_index import IndexFolder, find_classes, index_shard
 from oi_tfrecord.derive.relabel import encode_values
-from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.records.tfrecord import frame, read_records
@@ -58,8 +58,6 @@ def test_classes_are_those_of_boxes_or_of_positive_labels() -> None:
     assert find_classes(features, "boxes") == [2, 4]
     assert find_classes(features, "labels") == [1, 9]
     assert find_classes({}, "boxes") == find_classes({}, "labels") == []
-    with pytest.raises(ConfigError, match="did you mean 'labels'"):
-        check_classes_by("label")
 
 
 def test_a_stored_index_is_read_back(shard: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from oi_tfrecord.cli import convert, main
 from oi_tfrecord.dataset.splits import find_splits, read_shard
-from oi_tfrecord.derive import run as derive
+from oi_tfrecord.derive import write_split
 from oi_tfrecord.records.example_reader import parse_example
-from oi_tfrecord.verification.command import VerifyOptions, verify
+from oi_tfrecord.verification.verify import VerifyOptions, verify
 from tests.support.power_law import write_power_law
 from tests.support.small_release import dataset
 
@@ -65,8 +65,8 @@ def images_per_class(images: Ids) -> Counter[int]:
 
 
 def assert_whole(folder: pathlib.Path) -> None:
-    verdict = verify(VerifyOptions(str(folder)))
-    assert [str(fault) for fault in verdict.faults] == []
+    result = verify(VerifyOptions(str(folder)))
+    assert [str(fault) for fault in result.faults] == []
 
 
 def assert_part_of(folder: pathlib.Path, records: pathlib.Path, reason: str) -> None:
@@ -229,14 +229,14 @@ def test_a_run_that_fails_leaves_no_split_and_goes_on(
 ) -> None:
     flags = ("--cap=5", "--num_shards=4")
     assert resample(records, f"--to={tmp_path / 'whole'}", *flags) == 0
-    monkeypatch.setattr(derive, "_finish", lambda plan, more: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(write_split, "_finish", lambda plan, more: (_ for _ in ()).throw(OSError(28, "No space left")))
     assert resample(records, f"--to={tmp_path / 'part'}", *flags) == 1
     assert not (tmp_path / "part" / "manifest.json").exists()
     monkeypatch.undo()
     (tmp_path / "part" / "train.tfrecord-00002-of-00004").unlink()
     capsys.readouterr()
     assert resample(records, f"--to={tmp_path / 'part'}", *flags) == 0
-    assert "Going on: 3 of 4 shards are finished" in capsys.readouterr().err
+    assert "Resuming: 3 of 4 shards are finished" in capsys.readouterr().err
     assert dataset(tmp_path / "part") == dataset(tmp_path / "whole")
 
 
@@ -278,10 +278,11 @@ def test_a_damaged_or_changed_shard_is_named(
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ((), "error: fraction: say what is wanted"),
+        ((), "error: fraction: give --fraction, --cap or --folds"),
         (("--fraction=0.1",), "error: to: is missing"),
         (("--to=x", "--fraction=2"), "error: fraction: 2 is not above 0"),
-        (("--to=x", "--cap=0"), "error: cap: 0 is not above 0"),
+        (("--to=x", "--cap=-1"), "error: cap: -1 is not within 1 to"),
+        (("--to=x", "--cap=0"), "error: fraction: give --fraction, --cap or --folds"),
         (("--to=x", "--cap=5", "--fraction=0.1"), "error: fraction: give one of"),
         (("--to=x", "--folds=5", "--fold=5"), "error: fold: must be 0 to 4"),
         (("--to=x", "--folds=5"), "error: fold: must be 0 to 4"),
@@ -290,7 +291,7 @@ def test_a_damaged_or_changed_shard_is_named(
         (("--to=x", "--repeat_threshold=nan"), "error: repeat_threshold"),
         (("--to=x", "--cap=3", "--by=box"), "error: by: 'box' is none of boxes, labels; did you mean 'boxes'?"),
         (("--to=x", "--cap=3", "--as=a/b"), "error: as: 'a/b' is no name"),
-        (("--to=x", "--capp=3"), "error: capp: is no flag of this command or of Beam; did you mean '--cap'?"),
+        (("--to=x", "--capp=3"), "error: capp: is not a flag of this command or of Beam; did you mean '--cap'?"),
         (("--as=x", "--repeat_threshold=0.1"), "error: as: names a new split"),
         (("--to=x", "--cap=3", "--num_shards=-1"), "error: num_shards"),
     ],

@@ -13,18 +13,17 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.conversion.flags import parse_convert
-from oi_tfrecord.conversion.list_archive import read_archive
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
-from oi_tfrecord.conversion.read_range import read_table_range
+from oi_tfrecord.conversion.read_range import ignore_bytes
+from oi_tfrecord.conversion.read_tables import plan_input, read_input
 from oi_tfrecord.conversion.shard import convert_shard
-from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.openimages.schema import Listing
 from oi_tfrecord.sources import gzip_index
-from oi_tfrecord.storage import streams as forward_stream
+from oi_tfrecord.storage import streams
 from tests.conversion.test_read_range import ranges_of
 from tests.support import small_release
 from tests.support.memory_filesystem import MemoryFileSystem
@@ -122,8 +121,8 @@ def test_a_tar_gz_of_many_segments(
 ) -> None:
     # So that an archive of the test is as a large one: read in segments, from places close to its images.
     monkeypatch.setattr(gzip_index, "SEGMENT", 1 << 17)
-    for module in (gzip_index, forward_stream):
-        monkeypatch.setattr(module, "CHUNK", 1 << 15)
+    for module in (gzip_index, streams):
+        monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 15)
     pack_tar_gz(tmp_path / "all.tar.gz", "train", files_of(release))
     run(release, tmp_path / "out", str(tmp_path / "all.tar.gz"))
     assert small_release.shards(tmp_path / "out") == small_release.shards(loose)
@@ -270,17 +269,15 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
     archives = pack_by_first_digit(release, tmp_path, "tar.gz")
     flags = release.flags(tmp_path / "out", images=None, archives=archives, workers=1)
     plan = make_plan(parse_convert(flags).config)
-    prepare_output(plan)
+    prepare_output(plan.target)
     job = plan.range_job(frozenset())
     batches = [
-        decode(item[1])
+        decode(batch)
         for file in job.files.values()
-        for item in (
-            read_archive(job, file)
-            if file.table == Listing.IMAGE_FILES
-            else itertools.chain.from_iterable(read_table_range(job, part) for part in ranges_of(file, job.block_bytes))
-        )
-        if not isinstance(item, RangeAccount) and item[0] == 2
+        for part in (plan_input(file, 1) if file.table == Listing.IMAGE_FILES else ranges_of(file, job.block_bytes))
+        for block in read_input(job, part, ignore_bytes)
+        for shard, batch in block.batches
+        if shard == 2
     ]
     convert_shard(plan.shard_job(), 2, batches, plan.classes.make_label_map({}))
     shard = next((tmp_path / "out").glob("train.tfrecord-*"))

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from oi_tfrecord.cli import convert, main
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.errors import ConfigError
 from tests.conftest import Converted

@@ -515,17 +515,16 @@ def test_a_filter_by_a_column_that_is_not_there_is_an_error(
 
 def test_flags_that_the_boxes_do_not_have_are_warned_of(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:
     train = run(sample, tmp_path / "train", "--exclude_flags=group_of")
-    assert (train.code, "IsGroupOf" in train.out) == (0, True)
+    assert (train.code, "IsGroupOf" in train.err) == (0, True)
     validation = run(sample, tmp_path / "validation", "--exclude_flags=group_of", split="validation")
-    assert (validation.code, "IsGroupOf" in validation.out) == (0, False)
+    assert (validation.code, "IsGroupOf" in validation.err) == (0, False)
 
 
 def warnings_of(done: Converted, *starts: str) -> list[str]:
     """Returns the warnings of the manifest that start so, which the command also prints."""
     warnings = [line for line in done.manifest()["warnings"] if line.startswith(starts or ("--", "not one record"))]
-    assert [line.removeprefix("warning    ") for line in done.out.splitlines() if line.startswith("warning ")] == [
-        *done.manifest()["warnings"]
-    ]
+    printed = [line for line in done.err.splitlines() if line.startswith("warning: ")]
+    assert printed == [f"warning: {warning}" for warning in done.manifest()["warnings"]]
     return warnings
 
 

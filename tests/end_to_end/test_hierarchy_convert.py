@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from oi_tfrecord.cli import main
-from oi_tfrecord.dataset.splits import find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.records.example_reader import parse_example
 from tests.conftest import Converted
 from tests.support.dataset_rows import read_rows

@@ -150,7 +150,7 @@ def test_killed_time_and_again_at_random_it_completes_to_the_same_bytes(
     assert len([count for count in counts if 0 < count < 13]) >= 2
     done = small_release.run_command(flags)
     assert done.returncode == 0, done.stderr
-    assert f"Going on: {len(kept)} of 13 shards are finished" in done.stderr
+    assert f"Resuming: {len(kept)} of 13 shards are finished" in done.stderr
     assert kept.items() <= identities(output_dir.glob("train.tfrecord-*")).items(), "a finished shard was done again"
     assert small_release.dataset(output_dir) == undisturbed
     assert not [path for path in output_dir.iterdir() if path.is_dir()]

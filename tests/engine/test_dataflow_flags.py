@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.engine.dataflow_flags import check_job
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.yaml_file import shipped_configs

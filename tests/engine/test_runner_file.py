@@ -6,7 +6,7 @@ import pytest
 import yaml
 from apache_beam.options.pipeline_options import PipelineOptions, WorkerOptions
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.shard_images import REMOTE_THREADS
 from oi_tfrecord.engine.runner_file import parse_runner_config, read_runner_config
 from oi_tfrecord.errors import ConfigError

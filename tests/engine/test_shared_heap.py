@@ -78,9 +78,7 @@ def test_a_pool_that_the_user_chose_stays() -> None:
         assert not json.loads(run(HEAPS, kind, ARROW_DEFAULT_MEMORY_POOL="mimalloc"))[1]
 
 
-@pytest.mark.parametrize(
-    "module", ["oi_tfrecord.cli.main", "oi_tfrecord.cli.convert", "oi_tfrecord.engine.local_worker"]
-)
+@pytest.mark.parametrize("module", ["oi_tfrecord.cli.main", "oi_tfrecord.engine.local_worker"])
 def test_what_starts_a_process_imports_nothing_before_that_starts_threads(module: str) -> None:
     script = f"import sys, {module}; print(len({{'numpy', 'pyarrow', 'apache_beam'}} & set(sys.modules)))"
     assert run(script, "") == b"0\n"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.output_state import prepare_output
@@ -161,7 +161,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 
 def ready(plan: ConvertPlan, shuffle: str) -> ConvertPlan:
-    prepare_output(plan)
+    prepare_output(plan.target)
     return dataclasses.replace(plan, shuffle_folder=plan.work.shuffle if shuffle == "files" else "")
 
 

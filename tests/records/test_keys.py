@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from oi_tfrecord.records.keys import ALWAYS_WRITTEN, KNOWN_KEYS, Kind, Reader
+from oi_tfrecord.records.keys import ALWAYS_WRITTEN, KNOWN_KEYS, FeatureKind, KeyReader
 from tests.conftest import REPOSITORY
 
 PROGRAM = """
@@ -28,9 +28,9 @@ def test_the_keys_of_the_object_detection_api_are_those_of_its_decoder(od_read: 
         text=True,
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )
-    kinds = {"string": Kind.BYTES, "float32": Kind.FLOAT, "int64": Kind.INT64}
+    kinds = {"string": FeatureKind.BYTES, "float32": FeatureKind.FLOAT, "int64": FeatureKind.INT64}
     decoded = {key: kinds[name] for key, name in json.loads(done.stdout.splitlines()[-1]).items()}
-    theirs = {key: known.kind for key, known in KNOWN_KEYS.items() if Reader.TRAINING in known.readers}
+    theirs = {key: known.kind for key, known in KNOWN_KEYS.items() if KeyReader.TRAINING in known.readers}
     assert theirs == {key: decoded.get(key) for key in theirs}
     # What it reads beyond that is no part of Open Images: further channels, and times.
     assert all(key.startswith(("image/additional_channels", "image/timestamp")) for key in decoded.keys() - theirs)

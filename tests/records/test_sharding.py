@@ -1,10 +1,9 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.openimages.image_id import format_id, hash_ids
-from oi_tfrecord.records.sharding import MAX_SHARDS, parse_shard_file, shard_file, shard_of
+from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.records.sharding import MAX_SHARDS, shard_of
 
 UINT64 = st.integers(0, 2**64 - 1)
 
@@ -44,32 +43,3 @@ def test_the_borders_of_the_shards_are_exact(shards: int, shard: int) -> None:
     shard = shard % (shards - 1) + 1
     first = -(-(shard << 64) // shards)
     assert shard_of(np.array([first - 1, first], np.uint64), shards).tolist() == [shard - 1, shard]
-
-
-def test_names() -> None:
-    assert format_id(0x60E3121C7305) == "000060e3121c7305"
-    assert shard_file("train", 3, 100) == "train.tfrecord-00003-of-00100"
-    assert parse_shard_file("train.tfrecord-00003-of-00100") == ("train", 3, 100)
-
-
-@given(shard=st.integers(0, MAX_SHARDS - 1), split=st.text("a-z0_", min_size=1, max_size=9))
-@pytest.mark.parametrize("num_shards", [1, 99_999, MAX_SHARDS])
-def test_every_name_is_parsed(split: str, shard: int, num_shards: int) -> None:
-    shard %= num_shards
-    assert parse_shard_file(shard_file(split, shard, num_shards)) == (split, shard, num_shards)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "train.tfrecord",
-        "train.tfrecord-3-of-100",
-        "train.tfrecord-00003-of-00100.tmp",
-        "train.tfrecord-00003-of-00100\n",
-        "train.tfrecord-00003-of-000100",
-        "train.tfrecord-0000٣-of-00100",
-        ".tfrecord-00003-of-00100",
-    ],
-)
-def test_other_names_are_no_shards(name: str) -> None:
-    assert parse_shard_file(name) is None

@@ -18,10 +18,10 @@ PURE = ("openimages", "records", "images", "join", "settings")
 READERS = {
     "RecordDataset": "from oi_tfrecord import RecordDataset",
     "show": "import oi_tfrecord.explore.show",
-    "report": "import oi_tfrecord.explore.report.command",
-    "export": "import oi_tfrecord.explore.export.command",
+    "report": "import oi_tfrecord.explore.report.write_report",
+    "export": "import oi_tfrecord.explore.export.write_tables",
     "browse": "import oi_tfrecord.explore.browse.server",
-    "verify": "import oi_tfrecord.verification.command",
+    "verify": "import oi_tfrecord.verification.verify",
 }
 
 

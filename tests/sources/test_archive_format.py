@@ -167,7 +167,7 @@ def test_a_cut_zip_is_listed_from_its_local_headers(method: int) -> None:
             assert "cut off" in damage
 
 
-def test_a_cut_zip_whose_sizes_follow_its_files_is_told_apart() -> None:
+def test_a_cut_zip_whose_sizes_follow_its_files_cannot_be_listed() -> None:
     class Pipe(io.RawIOBase):
         """Takes bytes, and cannot go back to fill in sizes."""
 

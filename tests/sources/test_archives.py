@@ -110,7 +110,7 @@ def test_too_large_images_are_not_read(folder: str, kind: ArchiveKind) -> None:
             assert found.reason is Reject.IMAGE_TOO_LARGE
 
 
-def test_damage_in_a_zip_is_told_by_its_checksum(folder: str) -> None:
+def test_damage_in_a_zip_is_found_by_its_checksum(folder: str) -> None:
     pack(f"{folder}/x", ArchiveKind.ZIP, IMAGES)
     data = bytearray(get(f"{folder}/x"))
     image_id, image = list(IMAGES.items())[3]

@@ -89,7 +89,7 @@ def test_size_is_limited(folder: str, size: int, accepted: bool) -> None:
     else:
         reason, detail = reason_of(source)
         assert reason is Reject.IMAGE_TOO_LARGE
-        # A local file tells its size, a remote one is read to the limit only.
+        # The size of a local file is looked up; a remote file is read to the limit only.
         assert "101 bytes" in detail or "more than 100 bytes" in detail
 
 
@@ -174,18 +174,18 @@ def test_only_files_of_this_machine_are_read_ahead(folder: str) -> None:
     put(folder, "00000000000000ff.jpg", b"one")
     images = images_of(folder, [0xFF, 0xFE])
     expected = not folder.startswith("memory://") and hasattr(os, "posix_fadvise")
-    # One that is not there is told when it is read.
+    # A file that is missing is rejected when it is read.
     assert [images.expect(index) for index in range(2)] == [expected] * 2
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system reads nothing ahead")
-def test_what_is_expected_is_asked_of_the_system_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expected_file_is_read_ahead_by_one_call(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(str(tmp_path), "00000000000000ff.jpg", b"one")
-    asked = []
+    calls = []
     monkeypatch.setattr(
-        os, "posix_fadvise", lambda descriptor, *what: asked.append((os.fstat(descriptor).st_size, what))
+        os, "posix_fadvise", lambda descriptor, *what: calls.append((os.fstat(descriptor).st_size, what))
     )
     open_before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     assert images_of(str(tmp_path), [0xFF]).expect(0)
-    assert asked == [(3, (0, 0, os.POSIX_FADV_WILLNEED))]
+    assert calls == [(3, (0, 0, os.POSIX_FADV_WILLNEED))]
     assert not open_before or len(os.listdir("/proc/self/fd")) == open_before

@@ -11,7 +11,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.sources import gzip_index
 from oi_tfrecord.sources.gzip_index import GzipIndexer, GzipPart, header_length, load_indexed_gzip
 from oi_tfrecord.sources.inflate import WINDOW
-from oi_tfrecord.storage import streams as forward_stream
+from oi_tfrecord.storage import streams
 
 pytest.importorskip("indexed_gzip", reason="needs pip install '.[archives]'")
 
@@ -19,8 +19,8 @@ pytest.importorskip("indexed_gzip", reason="needs pip install '.[archives]'")
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gzip_index, "SEGMENT", 1 << 20)
-    for module in (gzip_index, forward_stream):
-        monkeypatch.setattr(module, "CHUNK", 1 << 18)
+    for module in (gzip_index, streams):
+        monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 18)
 
 
 def mixed(size: int, seed: int = 1) -> bytes:

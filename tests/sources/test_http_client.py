@@ -134,7 +134,7 @@ def test_retry_after_holds_for_all_requests_to_the_host(server: ImageServer) -> 
     server.files |= {f"/{number}.jpg": PHOTO for number in range(20)}
     server.files["/first.jpg"] = PHOTO
     with Fetcher(dataclasses.replace(QUICK, retry=RetryPolicy(attempts=1))) as fetcher:
-        # Asked once only, as waits that the server asks for are no failures.
+        # One attempt is enough, as waits that the server asks for are no failures.
         first = fetcher.submit(lambda: fetcher.get(server.url("/first.jpg"), accept))
         while not server.requests:
             time.sleep(0.01)

@@ -100,7 +100,7 @@ def test_one_listing_answers_which_ending_there_is() -> None:
     assert beam_filesystem.match_first("memory://bucket/in/c.csv", ["", ".gz"]) == []
 
 
-def test_an_address_is_asked_again_unless_its_client_does_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_is_sent_again_unless_its_client_does_so(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
     def fail(self: MemoryFileSystem, path: str) -> bool:

@@ -34,7 +34,7 @@ def test_as_many_objects_are_read_at_once_as_there_are_readers(proxied: Store, s
     images = PatternReader(PatternSource(proxied.root + "/{image_id}.jpg", "train", 1 << 20), numbers)
     # An answer waits until as many requests are open as there should be.
     slow.set(gather=readers)
-    read = map_in_order(images.read, range(len(ids)), threads=readers, max_bytes=1 << 26, size_of=len, chunk=1)
+    read = map_in_order(images.read, range(len(ids)), threads=readers, max_bytes=1 << 26, size_of=len, items_per_task=1)
     assert list(read) == [image_id.encode() for image_id in ids]
     counts = slow.counts()
     assert counts["most"] >= readers, counts
@@ -49,17 +49,17 @@ def test_each_table_is_listed_once(proxied: Store, slow: SlowStore, sample: path
     slow.set()
     [found] = find(["{split}/annotations-human-bbox.csv"], f"{proxied.root}/2017_11", "train", "boxes")
     assert found.path == f"{proxied.root}/2017_11/train/annotations-human-bbox.csv"
-    asked = {target: count for target, count in slow.counts()["requests"].items() if "human-bbox" in target}
-    assert list(asked.values()) == [1]
+    requests = {target: count for target, count in slow.counts()["requests"].items() if "human-bbox" in target}
+    assert list(requests.values()) == [1]
 
 
-def test_a_store_that_fails_for_a_while_is_asked_again(proxied: Store, slow: SlowStore) -> None:
+def test_a_read_is_sent_again_while_the_store_fails(proxied: Store, slow: SlowStore) -> None:
     proxied.put("a.jpg", b"data")
     slow.set(failures=2)
     assert storage.read(f"{proxied.root}/a.jpg") == b"data"
     # The Google client looks at the bucket, too, which may take one of the failures.
-    asked = sum(count for target, count in slow.counts()["requests"].items() if "a.jpg" in target)
-    assert asked in (2, 3)
+    requests = sum(count for target, count in slow.counts()["requests"].items() if "a.jpg" in target)
+    assert requests in (2, 3)
     with pytest.raises(FileNotFoundError):
         storage.read(f"{proxied.root}/none.jpg")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oi_tfrecord.storage.read_ahead import CHUNK, map_in_order
+from oi_tfrecord.storage.read_ahead import ITEMS_PER_TASK, map_in_order
 
 
 @settings(max_examples=60, deadline=None)
@@ -24,15 +24,15 @@ def test_a_slow_first_item_is_waited_for() -> None:
     def function(item: int) -> int:
         if item == 0:
             assert later_done.wait(60)
-        elif item == CHUNK:
+        elif item == ITEMS_PER_TASK:
             later_done.set()
         return item
 
-    results = map_in_order(function, range(3 * CHUNK), threads=2, max_bytes=1 << 20, size_of=lambda _: 1)
-    assert list(results) == list(range(3 * CHUNK))
+    results = map_in_order(function, range(3 * ITEMS_PER_TASK), threads=2, max_bytes=1 << 20, size_of=lambda _: 1)
+    assert list(results) == list(range(3 * ITEMS_PER_TASK))
 
 
-def test_results_without_size_go_on() -> None:
+def test_results_without_size_do_not_stop_the_threads() -> None:
     assert list(map_in_order(int, range(100), threads=2, max_bytes=1, size_of=lambda _: 0)) == list(range(100))
 
 
@@ -40,12 +40,12 @@ def test_all_threads_are_used() -> None:
     together = threading.Barrier(3)
 
     def function(item: int) -> int:
-        if item % CHUNK == 0:
+        if item % ITEMS_PER_TASK == 0:
             together.wait(60)
         return item
 
-    results = map_in_order(function, range(6 * CHUNK), threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
-    assert len(list(results)) == 6 * CHUNK
+    results = map_in_order(function, range(6 * ITEMS_PER_TASK), threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
+    assert len(list(results)) == 6 * ITEMS_PER_TASK
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,7 +83,7 @@ def most_held(items: int, threads: int, max_bytes: int, size: int) -> tuple[int,
         with lock:
             held.add(blob)
             most = max(most, len(held))
-            if consumed > threads * CHUNK:
+            if consumed > threads * ITEMS_PER_TASK:
                 most_later = max(most_later, len(held))
         return blob
 
@@ -97,22 +97,22 @@ def most_held(items: int, threads: int, max_bytes: int, size: int) -> tuple[int,
 
 
 def test_bytes_held_are_bounded() -> None:
-    size, threads, max_bytes = 1000, 4, 2 * CHUNK * 1000
+    size, threads, max_bytes = 1000, 4, 2 * ITEMS_PER_TASK * 1000
     most, most_later = most_held(200, threads, max_bytes, size)
     # Until a size is known each thread has a task; then only the bound counts, and the result
     # that the consumer just took.
-    assert most <= threads * CHUNK + 1
+    assert most <= threads * ITEMS_PER_TASK + 1
     assert most_later * size <= max_bytes + size
 
 
 def test_a_bound_below_one_task_leaves_one_task() -> None:
     _, most_later = most_held(100, 3, 1, 1000)
-    assert most_later <= CHUNK + 1
+    assert most_later <= ITEMS_PER_TASK + 1
 
 
 def test_tasks_are_bounded_whatever_the_bytes() -> None:
     most, _ = most_held(200, 2, 1 << 40, 1)
-    assert most <= 2 * 2 * CHUNK + 1
+    assert most <= 2 * 2 * ITEMS_PER_TASK + 1
 
 
 def test_threads_end_when_the_consumer_stops_early() -> None:
@@ -128,28 +128,28 @@ def test_tasks_that_wait_are_not_begun_when_the_consumer_stops_early(monkeypatch
     stopped = threading.Event()
     shutdown = concurrent.futures.ThreadPoolExecutor.shutdown
 
-    def shutdown_and_tell(
+    def shutdown_and_set(
         self: concurrent.futures.ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False
     ) -> None:
         shutdown(self, wait=False, cancel_futures=cancel_futures)
         stopped.set()
         shutdown(self, wait=wait)
 
-    monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "shutdown", shutdown_and_tell)
+    monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "shutdown", shutdown_and_set)
     calls = []
 
     def function(item: int) -> int:
         calls.append(item)
-        if item >= 2 * CHUNK:
+        if item >= 2 * ITEMS_PER_TASK:
             assert stopped.wait(60)
         return item
 
     results = map_in_order(function, range(1000), threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
     # The second task's first result: from here on more tasks are handed out than there are threads.
-    assert [next(results) for _ in range(CHUNK + 1)][-1] == CHUNK
+    assert [next(results) for _ in range(ITEMS_PER_TASK + 1)][-1] == ITEMS_PER_TASK
     results.close()  # type: ignore[attr-defined]
     # Two tasks are done, and each of the three threads was in one more.
-    assert max(calls) < (2 + 3) * CHUNK
+    assert max(calls) < (2 + 3) * ITEMS_PER_TASK
 
 
 def test_threads_end_when_the_consumer_forgets_the_iterator() -> None:
@@ -164,6 +164,6 @@ def test_threads_end_when_the_consumer_forgets_the_iterator() -> None:
 def test_with_one_item_per_task_few_items_take_all_threads() -> None:
     together = threading.Barrier(6)
     results = map_in_order(
-        lambda item: together.wait(60) >= 0, range(6), threads=6, max_bytes=1, size_of=lambda _: 1, chunk=1
+        lambda item: together.wait(60) >= 0, range(6), threads=6, max_bytes=1, size_of=lambda _: 1, items_per_task=1
     )
     assert list(results) == [True] * 6

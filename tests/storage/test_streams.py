@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from oi_tfrecord.storage.streams import CHUNK, ForwardStream, HashingStream, RecentBytes
+from oi_tfrecord.storage.streams import CHUNK_BYTES, ForwardStream, HashingStream, RecentBytes
 
 
 def test_forward_stream_moves_forward_and_a_block_back() -> None:
@@ -33,17 +33,17 @@ def test_forward_stream_refuses_what_is_gone() -> None:
 
 
 def test_recent_bytes_are_kept_until_they_are_forgotten() -> None:
-    data = random.Random(7).randbytes(3 * CHUNK + 5)
+    data = random.Random(7).randbytes(3 * CHUNK_BYTES + 5)
     recent = RecentBytes(io.BytesIO(data), len(data))
     assert recent.at(10, 20) == data[10:20]
-    assert recent.end == CHUNK
-    assert recent.at(CHUNK - 5, CHUNK + 5) == data[CHUNK - 5 : CHUNK + 5]
-    recent.forget(CHUNK)
+    assert recent.end == CHUNK_BYTES
+    assert recent.at(CHUNK_BYTES - 5, CHUNK_BYTES + 5) == data[CHUNK_BYTES - 5 : CHUNK_BYTES + 5]
+    recent.forget(CHUNK_BYTES)
     recent.forget(5)
-    assert recent.at(CHUNK, CHUNK + 3) == data[CHUNK : CHUNK + 3]
+    assert recent.at(CHUNK_BYTES, CHUNK_BYTES + 3) == data[CHUNK_BYTES : CHUNK_BYTES + 3]
     with pytest.raises(ValueError, match="was dropped"):
-        recent.at(CHUNK - 1, CHUNK + 3)
-    assert recent.at(3 * CHUNK, 9 * CHUNK) == data[3 * CHUNK :]
+        recent.at(CHUNK_BYTES - 1, CHUNK_BYTES + 3)
+    assert recent.at(3 * CHUNK_BYTES, 9 * CHUNK_BYTES) == data[3 * CHUNK_BYTES :]
     assert recent.end == len(data)
 
 
@@ -71,9 +71,9 @@ def test_a_fault_of_the_storage_is_kept() -> None:
         recent.raise_fault()
 
 
-def test_what_is_read_is_what_is_hashed() -> None:
+def test_the_bytes_that_are_read_are_hashed() -> None:
     data = random.Random(1).randbytes(5 << 20)
-    stream = HashingStream(io.BytesIO(data), wanted=True)
+    stream = HashingStream(io.BytesIO(data), computes_digest=True)
     pieces = []
     size = 1
     while piece := stream.read(size):
@@ -84,6 +84,6 @@ def test_what_is_read_is_what_is_hashed() -> None:
     assert stream.sha256() == hashlib.sha256(data).hexdigest()
 
 
-def test_nothing_is_hashed_that_is_not_wanted() -> None:
-    stream = HashingStream(io.BytesIO(b"abc"), wanted=False)
+def test_without_a_digest_bytes_are_only_counted() -> None:
+    stream = HashingStream(io.BytesIO(b"abc"), computes_digest=False)
     assert (stream.read(5), stream.size, stream.sha256()) == (b"abc", 3, "")

@@ -127,7 +127,7 @@ def run_command(flags: list[str]) -> tuple[int, str]:
 
 def error_of(code: int, err: str, faults: Faults) -> str:
     """Returns the error of a command that failed: one line that names a file that failed and what is wrong with it."""
-    lines = [line for line in err.splitlines() if not line.startswith(("[", "Going on: "))]
+    lines = [line for line in err.splitlines() if not line.startswith(("[", "Resuming: "))]
     assert code == 1, err
     assert len(lines) == 1, err
     assert lines[0].startswith("error: "), err

@@ -5,8 +5,8 @@ Run as a script, so that it forks before any thread is started:
 
 KINDS are names of functions of `os`, with commas between. For point n, TEMPLATE is copied to FOLDER/n, the
 conversion with the first flags is killed there, and the one with the second flags runs to its end;
-`{output_dir}` in the flags stands for FOLDER/n. Prints one JSON list per point: the call, the first path it
-was given, and the exit code of the second run. Ends with the run that is not killed any more, or before the
+`{output_dir}` in the flags stands for FOLDER/n. Prints one JSON list per point: the call, the path that it makes
+or deletes, and the exit code of the second run. Ends with the run that is not killed any more, or before the
 first path that holds UNTIL.
 """
 
@@ -22,6 +22,8 @@ from typing import Any
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly
 from tests.support.small_release import convert
 
+RENAMES = ("rename", "replace")
+
 
 def kill_before(point: int, kinds: Sequence[str], channel: int) -> None:
     """Makes this process end before its change number `point`, and tell which one that is."""
@@ -32,7 +34,8 @@ def kill_before(point: int, kinds: Sequence[str], channel: int) -> None:
             nonlocal count
             count += 1
             if count == point:
-                os.write(channel, json.dumps([name, str(arguments[0])]).encode())
+                # A rename is known by the path that it gives, any other change by its only path.
+                os.write(channel, json.dumps([name, str(arguments[name in RENAMES])]).encode())
                 os.kill(os.getpid(), signal.SIGKILL)
             return change(*arguments, **options)
 

@@ -238,9 +238,11 @@ def run_command(flags: Sequence[str], **options: object) -> subprocess.Completed
 
 def convert(flags: Sequence[str], out: TextIO | None = None) -> int:
     """Runs `convert` in this process and returns its exit code; errors are raised, and `out` gets what it prints."""
-    from oi_tfrecord.cli.convert import run
+    from oi_tfrecord.cli.command_line import parse_command_line
+    from oi_tfrecord.cli.console import Console
+    from oi_tfrecord.cli.convert import COMMAND
 
-    return run(flags, out or io.StringIO())
+    return COMMAND.run(parse_command_line(COMMAND, flags), Console(out=out or io.StringIO()))
 
 
 def shards(output_dir: pathlib.Path, split: str = "train") -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Choice, Range, Text
 from oi_tfrecord.settings.convert_config import ConvertConfig

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from oi_tfrecord.cli import convert
-from oi_tfrecord.dataset.splits import find_splits, read_label_map
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.records.tfrecord import frame, read_records
 from oi_tfrecord.verification.check_manifest import required_keys
 from oi_tfrecord.verification.check_record import RecordRules

@@ -40,7 +40,7 @@ def test_missing_and_mixed_shards_of_others_are_told(tmp_path: pathlib.Path) -> 
         (None, False, None),
         (None, True, "there is no such file"),
         (b'item { name: "a" id: 1 }', True, None),
-        (b"item {", True, "expected"),
+        (b"item {", True, "Expected"),
         (b"\xff\xfe", True, "line 1: the text is not UTF-8"),
     ],
 )

@@ -1,5 +1,6 @@
 """The index of a dataset on disk: made once, kept beside the records or in a cache folder, mapped when it is read."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -7,15 +8,18 @@ import pathlib
 import posixpath
 import shutil
 import tempfile
-from collections.abc import Mapping
-from typing import Any, TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.attribution_csv import parse_row, split_rows
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.map_shards import map_shards
+from oi_tfrecord.engine.progress_line import Progress
+from oi_tfrecord.engine.progress_reports import REPORT_SECONDS
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.explore.browse.index import BrowseIndex, build_index
 from oi_tfrecord.explore.browse.shard_rows import ShardRows, make_rows
@@ -27,42 +31,54 @@ FOLDER = "browse-index"
 ATTRIBUTION_FILES = ("ATTRIBUTION-{split}.csv", "ATTRIBUTION.csv")
 
 
-def open_index(output_dir: str, index_dir: str, workers: int, out: TextIO) -> BrowseIndex:
-    """Returns the index of a dataset, made anew if there is none or the records are others.
+def open_index(output_dir: str, index_dir: str, workers: int, progress: Progress) -> BrowseIndex:
+    """Opens the index of a dataset; makes it if there is none, or the records are not those that it was made of.
 
     Args:
         output_dir: folder of the records.
         index_dir: folder of the index; empty for `browse-index` beside the records or, where nothing can be written
             there, a folder of the user's cache.
         workers: processes that read shards; 0 chooses.
-        out: where to tell how far it is.
+        progress: takes what there is to say while it runs.
 
     Raises:
         InputError: for a folder without records, a record that cannot be read, or a shard outside the folder.
     """
     splits = find_splits(output_dir)
-    for split in splits.values():
-        for shard in split.shards:
-            if shard != storage.join(output_dir, posixpath.basename(shard)):
-                raise InputError(
-                    shard, f"is no file of {output_dir}", "Mend the manifest: it names files of its folder"
-                )
+    _check_shards_are_in(output_dir, splits)
     fingerprint = _fingerprint(output_dir)
     folders = [pathlib.Path(index_dir)] if index_dir else _folders(output_dir)
     for folder in folders:
         if (index := _load(folder, fingerprint)) is not None:
             return index
-    index, attribution = _build(output_dir, splits, workers, out)
+    index, attribution = _build(output_dir, splits, workers, progress)
+    folder = _save_in_first(folders, fingerprint, index, attribution)
+    progress.note(f"index      {folder}")
+    return _load(folder, fingerprint) or index
+
+
+def _check_shards_are_in(output_dir: str, splits: Mapping[str, Split]) -> None:
+    for split in splits.values():
+        for shard in split.shards:
+            if shard != storage.join(output_dir, posixpath.basename(shard)):
+                remedy = "Correct the manifest: it may name files of its folder only"
+                raise InputError(shard, f"is no file of {output_dir}", remedy)
+
+
+def _save_in_first(
+    folders: Sequence[pathlib.Path],
+    fingerprint: list[list[Any]],
+    index: BrowseIndex,
+    attribution: dict[str, np.ndarray],
+) -> pathlib.Path:
+    """Saves the index in the first folder that can hold it; returns the folder."""
     for folder in folders:
         try:
             _save(folder, fingerprint, index, attribution)
+            return folder
         except OSError as error:
-            if folder == folders[-1]:
-                raise InputError(str(folder), f"cannot hold the index: {error}", "Give another --index_dir") from error
-            continue
-        print(f"index      {folder}", file=out)
-        break
-    return _load(folder, fingerprint) or index
+            failed = error
+    raise InputError(str(folders[-1]), f"cannot hold the index: {failed}", "Give another --index_dir") from failed
 
 
 def _folders(output_dir: str) -> list[pathlib.Path]:
@@ -139,19 +155,28 @@ def _save(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@dataclasses.dataclass(frozen=True)
+class _IndexStatus:
+    """Says how many shards are indexed: those that have rows already."""
+
+    rows: list[ShardRows]
+    num_shards: int
+    seconds = REPORT_SECONDS
+
+    def text(self) -> str:
+        return f"indexing   {len(self.rows):,} of {self.num_shards:,} shards"
+
+
 def _build(
-    output_dir: str, splits: Mapping[str, Split], workers: int, out: TextIO
+    output_dir: str, splits: Mapping[str, Split], workers: int, progress: Progress
 ) -> tuple[BrowseIndex, dict[str, np.ndarray]]:
     label_map = read_label_map(output_dir)
     mid_of = {item.id: item.name for item in label_map.items} if label_map else {}
     shards = [shard for split in splits.values() for shard in split.shards]
     rows: list[ShardRows] = []
-    for made in map_shards(make_rows, shards, mid_of, workers):
-        rows.append(made)
-        if out.isatty():
-            print(f"\rindexing   {len(rows):,} of {len(shards):,} shards", end="", file=out, flush=True)
-    if out.isatty():
-        print(file=out)
+    with progress.watch(_IndexStatus(rows, len(shards))):
+        for made in map_shards(make_rows, shards, mid_of, workers):
+            rows.append(made)
     made_rows = iter(rows)
     parts = [
         (name, [(posixpath.basename(shard), next(made_rows)) for shard in split.shards])

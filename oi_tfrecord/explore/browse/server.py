@@ -6,7 +6,7 @@ import hashlib
 import io
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from aiohttp import web
@@ -14,11 +14,12 @@ from PIL import Image
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.attribution_csv import name_fields, parse_row, split_rows
-from oi_tfrecord.dataset.splits import read_label_map, read_record
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import read_record
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.explore.browse.image_page import describe_image, media_type
 from oi_tfrecord.explore.browse.index import BrowseIndex
-from oi_tfrecord.explore.browse.index_files import attribution_path, open_index
+from oi_tfrecord.explore.browse.index_files import attribution_path
 from oi_tfrecord.explore.browse.query import Query, find_classes, find_images, parse_query
 from oi_tfrecord.explore.browse.shard_rows import FLAG_NAMES, flag_bits
 from oi_tfrecord.explore.web_assets import embed, read_asset
@@ -203,27 +204,22 @@ def make_application(dataset: Dataset) -> web.Application:
     return application
 
 
-def browse(output_dir: str, port: int, index_dir: str, workers: int, out: TextIO) -> None:
+def serve(dataset: Dataset, port: int, on_start: Callable[[str], None]) -> None:
     """Serves a dataset on the loopback until it is interrupted.
 
     Args:
-        output_dir: folder of the records.
+        dataset: what to serve.
         port: to listen on; 0 takes a free one.
-        index_dir: folder of the index, see `open_index`.
-        workers: processes that make the index; 0 chooses.
-        out: where to tell the address.
+        on_start: called with the address once the server listens.
 
     Raises:
         ConfigError: if the port cannot be had.
-        InputError: see `open_index`.
     """
-    dataset = Dataset(output_dir, open_index(output_dir, index_dir, workers, out))
     try:
         listening = socket.create_server((HOST, port))
     except (OSError, OverflowError) as error:
         raise ConfigError("port", f"{port} cannot be had: {error}; 0 takes a free one") from error
-    print(f"images     {dataset.index.records:,}", file=out)
-    print(f"browse     http://{HOST}:{listening.getsockname()[1]}/  (Ctrl+C ends it)", file=out, flush=True)
+    on_start(f"http://{HOST}:{listening.getsockname()[1]}/")
     web.run_app(make_application(dataset), sock=listening, print=None, access_log=None)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.dry_run import measure as measure_module
 from oi_tfrecord.conversion.dry_run.measure import Workload, count_requests, make_batches, measure, time_images
-from oi_tfrecord.conversion.flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, plan_shards
 from oi_tfrecord.join.batches import decode, encode
@@ -45,8 +45,7 @@ def archive(release: Release, tmp_path_factory: pytest.TempPathFactory) -> pathl
 
 def planned(release: Release, folder: pathlib.Path, **flags: object) -> tuple[ConvertPlan, ShardPlan]:
     plan = make_plan(parse_convert(release.flags(folder, dry_run="true", num_shards=3, **flags)).config)
-    job = plan.shard_job()
-    return plan, plan_shards(plan.range_job(frozenset()), job.driver, job.select, plan.samples, job.image_options)
+    return plan, plan_shards(plan)
 
 
 def measured(release: Release, folder: pathlib.Path, **flags: object) -> Workload:
@@ -161,5 +160,5 @@ def test_requests_are_counted_for_what_is_on_an_object_store(release: Release, t
     assert of(images="", archives=("s3://bucket/train.tar",)) == (60, 0)
     # A shard and its result; results are read at the end, which writes six files.
     assert of(output_dir="s3://bucket/records") == (3, 3 * 2 + 6)
-    files = tuple(dataclasses.replace(file, path=f"s3://bucket{file.path}") for file in plan.files)
-    assert count_requests(dataclasses.replace(plan, files=files), images=60, ranges=4) == (12, 0)
+    tables = tuple(dataclasses.replace(file, path=f"s3://bucket{file.path}") for file in plan.tables)
+    assert count_requests(dataclasses.replace(plan, tables=tables), images=60, ranges=4) == (12, 0)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.errors import StorageError
 from tests.support.fault_engine import Engine, JobFailed

@@ -51,7 +51,7 @@ def test_a_rerun_goes_on_whatever_befell_and_ends_in_the_same_bytes(
             text=True,
             timeout=HANG_SECONDS,
         )
-        told = [line for line in done.stderr.splitlines() if not line.startswith(("[", "Going on: "))]
+        told = [line for line in done.stderr.splitlines() if not line.startswith(("[", "Resuming: "))]
         assert done.returncode == (DIED if KILL in rates else 1 if rates else 0), done.stderr
         assert len(told) == (1 if rates else 0), done.stderr
         errors += told

@@ -81,7 +81,7 @@ def told(done: subprocess.CompletedProcess[str]) -> str:
 def is_told_nothing(done: subprocess.CompletedProcess[str]) -> None:
     """Checks that a job ended well, and that nobody is told of what was mended on the way."""
     assert done.returncode == 0, done.stderr
-    assert not [line for line in done.stderr.splitlines() if not line.startswith(("[", "Going on: "))], done.stderr
+    assert not [line for line in done.stderr.splitlines() if not line.startswith(("[", "Resuming: "))], done.stderr
 
 
 def test_storage_that_fails_for_a_moment_costs_a_restart(job: Job, local_files: dict[str, bytes]) -> None:

@@ -17,11 +17,11 @@ import pytest
 from oi_tfrecord.cli import convert as command
 from oi_tfrecord.cli import verify
 from oi_tfrecord.conversion import finish_dataset, limit_images, pipeline, read_tables, write_shards
-from oi_tfrecord.conversion.pipeline import sum_class_rows
+from oi_tfrecord.conversion.pipeline import add_counts
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import RangeJob
+from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE
-from oi_tfrecord.openimages.schema import RangeKey
 from tests.support import small_release
 from tests.support.small_release import Release, convert
 
@@ -78,8 +78,8 @@ def double(work: Work) -> Iterable[object]:
 
 
 def lose_results(work: Work) -> Iterable[object]:
-    """Does the work, and loses what tells of it."""
-    return [output for output in work() if not isinstance(output, beam.pvalue.TaggedOutput | int)]
+    """Does the work, and loses its account."""
+    return [output for output in work() if not isinstance(output, beam.pvalue.TaggedOutput | RangeAccount | int)]
 
 
 def disturb(
@@ -107,10 +107,10 @@ def disturb_ranges(
     """Changes what becomes of ranges of a table, of all if none is named."""
 
     def is_wanted(step: Any, item: Any) -> bool:
-        key = item.key if hasattr(item, "key") else RangeKey(item.table, item.number, 0)
-        return key.table == table and (not indices or key.index in indices)
+        return item.key.table == table and (not indices or item.key.index in indices)
 
-    disturb(monkeypatch, read_tables._ReadRange, "_read", is_wanted, change)
+    for step in (read_tables._ReadRange, read_tables._ReadRangeToFile):
+        disturb(monkeypatch, step, "_read", is_wanted, change)
 
 
 def convert_disturbed(
@@ -258,7 +258,8 @@ def test_a_bound_on_the_images_that_is_found_from_a_part_is_noticed(
     def is_wanted(step: Any, item: Any) -> bool:
         return step._job.filters.limit_below == EVERY_IMAGE and item.key.table == "metadata" and not item.key.index
 
-    disturb(monkeypatch, read_tables._ReadRange, "_read", is_wanted, lose)
+    for step in (read_tables._ReadRange, read_tables._ReadRangeToFile):
+        disturb(monkeypatch, step, "_read", is_wanted, lose)
     [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, max_images=20)
     assert "more than max_images=20" in told
 
@@ -358,11 +359,11 @@ def test_counts_of_classes_that_are_lost_before_ids_are_given_are_noticed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def lose_most(results: Iterable[Any]) -> dict[str, int]:
-        counts = sum_class_rows(results)
+        counts = add_counts(results)
         counts.pop(max(counts, key=counts.__getitem__), None) if counts else None
         return counts
 
-    monkeypatch.setattr(pipeline, "sum_class_rows", lose_most)
+    monkeypatch.setattr(pipeline, "add_counts", lose_most)
     [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, label_order="frequency")
     assert "ids are not in the order of frequency" in told
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from oi_tfrecord.cli import convert
-from oi_tfrecord.dataset.splits import find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.openimages.demo import release as sample
 from oi_tfrecord.openimages.demo.layouts import RELEASES, values_of
 from oi_tfrecord.records.example_reader import Values, parse_example

@@ -131,7 +131,7 @@ def test_it_takes_every_parameter_of_the_description(image: Container) -> None:
         for parameter in METADATA["parameters"]
     ]
     script = (
-        "import sys\nfrom oi_tfrecord.conversion.flags import parse_convert\n"
+        "import sys\nfrom oi_tfrecord.cli.convert_flags import parse_convert\n"
         "for flag in sys.argv[1:]: parse_convert([flag])\n"
         "print(len(sys.argv) - 1)"
     )

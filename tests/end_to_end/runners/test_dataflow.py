@@ -13,7 +13,7 @@ from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from oi_tfrecord.conversion.flags import parse_convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_pipeline
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.errors import ConfigError
@@ -67,13 +67,14 @@ STEPS = {
     "ReadTables/GroupByFile", "ReadTables/ResolveRanges", "ReadTables/FlattenRanges", "ReadTables/SpreadRanges",
     "ReadTables/ReadRanges", "GroupBatches", "GroupBatches/CreateShards", "GroupBatches/SeedShards",
     "GroupBatches/FlattenSeeds", "GroupBatches/GroupByShard", "WriteShards", "WriteShards/WriteShard",
-    "FinishDataset", "FinishDataset/FlattenResults", "FinishDataset/KeyResults", "FinishDataset/GroupResults",
+    "FinishDataset", "FinishDataset/KeyAccounts", "FinishDataset/KeyShards", "FinishDataset/GroupResults",
     "FinishDataset/WriteManifest",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("order", "others"), [("list", {"CreateLabelMap"}), ("frequency", {"CountClasses", "OrderByFrequency"})]
+    ("order", "others"),
+    [("list", {"CreateLabelMap"}), ("frequency", {"TakeClassRows", "CountClasses", "OrderByFrequency"})],
 )
 def test_step_names_are_fixed(order: str, others: set[str], release: Release, tmp_path: pathlib.Path) -> None:
     graph = graph_of(release.flags(tmp_path, num_shards=3, label_order=order))
@@ -132,7 +133,7 @@ def test_a_template_stages_what_workers_need(bucket: Store, release: Release, tm
     assert {"WriteShards/WriteShard", "CheckRejects"} <= names
     with tarfile.open(fileobj=io.BytesIO(staged["workflow.tar.gz"])) as package:
         names = {name.partition("/")[2] for name in package.getnames()}
-    assert {"setup.py", "README.md", "oi_tfrecord/shard_job.py", "pipelines/convert.py", "configs/v3.yaml"} <= names
+    assert {"setup.py", "README.md", "oi_tfrecord/conversion/shard.py", "configs/v3.yaml"} <= names
     assert "configs/runners/dataflow.yaml" in names
     # The job is not over, so its work folder stays.
     assert (tmp_path / "out" / ".oi_tfrecord-train" / "fingerprint.json").exists()

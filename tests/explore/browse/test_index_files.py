@@ -1,4 +1,3 @@
-import io
 import json
 import os
 import pathlib
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from oi_tfrecord.dataset.splits import read_record
+from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.explore.browse import index_files
 from oi_tfrecord.explore.browse.index_files import FOLDER, open_index
@@ -38,7 +38,7 @@ def records(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def open_quietly(folder: pathlib.Path, index_dir: str = "") -> Any:
-    return open_index(str(folder), index_dir, 1, io.StringIO())
+    return open_index(str(folder), index_dir, 1, NoProgress())
 
 
 def test_every_record_is_found_by_its_place(records: pathlib.Path) -> None:

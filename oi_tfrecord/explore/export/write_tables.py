@@ -2,38 +2,35 @@
 
 import dataclasses
 import posixpath
-from collections.abc import Iterator, Sequence
-from typing import TextIO
+from collections.abc import Iterator, Mapping
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, read_shard
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.parquet import ParquetTarget
 from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PREFIXES, PostgresTarget
 from oi_tfrecord.explore.export.rows import SCHEMAS, RecordError, ShardRows, make_rows
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 _REMEDY = "`oi-tfrecord verify` lists all faults; convert again, or give only other splits with --splits"
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportJob:
-    """What to export.
+class ExportOptions:
+    """What `export` exports, and where: the flags of the command."""
 
-    Attributes:
-        output_dir: folder of the records.
-        to: folder of the Parquet files, or URL of a PostgreSQL database.
-        schema: of the database; empty for the default.
-        splits: names of the splits; all if empty.
-    """
-
-    output_dir: str
-    to: str
-    schema: str = ""
-    splits: Sequence[str] = ()
+    output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
+    to: str = option(REQUIRED, "Folder for Parquet files, or postgresql://USER@HOST/DATABASE.", Group.OUTPUT)
+    schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.", Group.OUTPUT)
+    splits: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS)
+    beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_values(self)
         if self.schema and not self.is_database:
             raise ConfigError("schema", f"is for PostgreSQL, but --to={self.to} is a folder")
         if len(self.schema.encode()) > MAX_SCHEMA_BYTES or "\0" in self.schema:
@@ -44,28 +41,46 @@ class ExportJob:
         """Whether the target is a database."""
         return self.to.startswith(PREFIXES)
 
+    @property
+    def target(self) -> str:
+        """Name of the target for people: the folder, or the schema of the database."""
+        return f"schema {self.schema or DEFAULT_SCHEMA}" if self.is_database else storage.join(self.to, "")
 
-def export(job: ExportJob, out: TextIO) -> dict[str, dict[str, int]]:
-    """Runs an export.
+
+@dataclasses.dataclass(frozen=True)
+class ExportResult:
+    """What `export` wrote.
+
+    Attributes:
+        rows: number of rows by split and table.
+        target: the folder, or the schema of the database.
+    """
+
+    rows: Mapping[str, Mapping[str, int]]
+    target: str
+
+
+def export(options: ExportOptions) -> ExportResult:
+    """Exports the records of a dataset as tables; splits that are at the target are replaced.
 
     Args:
-        job: what to export; splits that are at the target are replaced.
-        out: where the counts go.
+        options: what to export, and where.
 
     Returns:
-        Rows by split and table.
+        What was written.
 
     Raises:
-        ConfigError, InputError: naming what to mend; then nothing changes at the target.
+        ConfigError, InputError: naming the option or file that is to be corrected; nothing changes at the target then.
     """
-    splits = find_splits(job.output_dir, job.splits)
-    label_map = read_label_map(job.output_dir)
+    accept_beam_arguments(options.beam_arguments)
+    splits = find_splits(options.output_dir, options.splits)
+    label_map = read_label_map(options.output_dir)
     counts = {name: dict.fromkeys(SCHEMAS, 0) for name in splits}
     target: ParquetTarget | PostgresTarget
-    if job.is_database:
-        target = PostgresTarget(job.to, job.schema or DEFAULT_SCHEMA, label_map)
+    if options.is_database:
+        target = PostgresTarget(options.to, options.schema or DEFAULT_SCHEMA, label_map)
     else:
-        target = ParquetTarget(job.to, label_map)
+        target = ParquetTarget(options.to, label_map)
     with target:
         for name, split in splits.items():
             target.start_split(name)
@@ -73,11 +88,14 @@ def export(job: ExportJob, out: TextIO) -> dict[str, dict[str, int]]:
                 target.add(rows)
                 for table, part in rows.tables.items():
                     counts[name][table] += part.num_rows
-    for name, count in counts.items():
-        print(f"{name}: " + ", ".join(f"{rows:,} {table}" for table, rows in count.items()), file=out)
-    where = f"schema {job.schema or DEFAULT_SCHEMA}" if job.is_database else storage.join(job.to, "")
-    print(f"written to {where}", file=out)
-    return counts
+    return ExportResult(counts, options.target)
+
+
+def describe_export(result: ExportResult) -> Iterator[str]:
+    """Yields the lines that say what was written."""
+    for name, rows in result.rows.items():
+        yield f"{name}: " + ", ".join(f"{count:,} {table}" for table, count in rows.items())
+    yield f"written to {result.target}"
 
 
 def read_rows(split: Split, label_map: LabelMap | None) -> Iterator[ShardRows]:

@@ -1,4 +1,4 @@
-"""The verdict on a dataset: what its splits hold and what is wrong, as values, text and JSON."""
+"""The result of `verify`: what the splits of a dataset hold and what is wrong, as values, text and JSON."""
 
 import dataclasses
 import heapq
@@ -23,7 +23,7 @@ class SplitSummary:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class VerifyResult:
     """What was found in a dataset.
 
     Attributes:
@@ -37,13 +37,18 @@ class Verdict:
     fault_counts: Mapping[str, int]
 
     @property
-    def total(self) -> int:
+    def fault_count(self) -> int:
         """Number of all faults."""
         return sum(self.fault_counts.values())
 
+    @property
+    def ok(self) -> bool:
+        """Whether the dataset has no fault."""
+        return not self.fault_count
+
 
 def collect(results: Iterable[bytes], max_faults: int) -> bytes:
-    """Returns the JSON of a verdict from the JSON of ShardChecks and of Faults."""
+    """Returns the JSON of a result from the JSON of ShardChecks and of Faults."""
     splits: dict[str, SplitSummary] = {}
     counts: Counter[str] = Counter()
     faults: list[Fault] = []
@@ -76,28 +81,28 @@ def collect(results: Iterable[bytes], max_faults: int) -> bytes:
     ).encode()
 
 
-def read_verdict(data: bytes) -> Verdict:
-    """Returns the verdict that `collect` made into `data`."""
+def read_result(data: bytes) -> VerifyResult:
+    """Returns the result that `collect` made into `data`."""
     values = json.loads(data)
     splits = {
         name: SplitSummary(item["shards"], item["size"], RecordCounts.from_values(item["counts"]))
         for name, item in values["splits"].items()
     }
-    return Verdict(splits, tuple(map(fault_from, values["faults"])), values["fault_counts"])
+    return VerifyResult(splits, tuple(map(fault_from, values["faults"])), values["fault_counts"])
 
 
-def add_faults(verdict: Verdict, faults: Iterable[Fault], max_faults: int) -> Verdict:
-    """Returns a verdict with more faults, which come first: they concern whole files."""
+def add_faults(result: VerifyResult, faults: Iterable[Fault], max_faults: int) -> VerifyResult:
+    """Returns a result with more faults, which come first: they concern whole files."""
     more = FaultList(max_faults)
     for fault in faults:
         more.add(fault)
-    more.add_counts(verdict.fault_counts)
-    return Verdict(verdict.splits, (*more.kept, *verdict.faults)[:max_faults], dict(more.counts))
+    more.add_counts(result.fault_counts)
+    return VerifyResult(result.splits, (*more.kept, *result.faults)[:max_faults], dict(more.counts))
 
 
-def to_text(verdict: Verdict, seconds: float) -> Iterator[str]:
-    """Yields the lines that tell a user of a verdict."""
-    for name, item in verdict.splits.items():
+def describe_result(result: VerifyResult, seconds: float) -> Iterator[str]:
+    """Yields the lines that tell a user of a result."""
+    for name, item in result.splits.items():
         counts = item.counts
         yield (
             f"{name}: {counts.records:,} records in {item.shards:,} shards, {format_size(item.size)}, "
@@ -109,27 +114,27 @@ def to_text(verdict: Verdict, seconds: float) -> Iterator[str]:
             if row["records"] or row["readers"]:
                 readers = ", ".join(row["readers"]) or ("nobody" if row["known"] else "unknown")
                 yield f"  {row['key']:<36} {row['records']:>11,} {row['filled']:>11,}  {readers}"
-    size = sum(item.size for item in verdict.splits.values())
-    records = sum(item.counts.records for item in verdict.splits.values())
+    size = sum(item.size for item in result.splits.values())
+    records = sum(item.counts.records for item in result.splits.values())
     yield f"{seconds:.1f} s, {records / max(seconds, 1e-3):,.0f} records/s, {size / max(seconds, 1e-3) / 1e6:,.0f} MB/s"
-    for fault in verdict.faults:
+    for fault in result.faults:
         yield f"fault: {fault}"
-    if verdict.total > len(verdict.faults):
-        yield f"... and {verdict.total - len(verdict.faults):,} more (--max_faults)"
-    if verdict.total:
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(verdict.fault_counts.items()))
-        yield f"{verdict.total:,} faults: {kinds}"
+    if result.fault_count > len(result.faults):
+        yield f"... and {result.fault_count - len(result.faults):,} more (--max_faults)"
+    if result.fault_count:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.fault_counts.items()))
+        yield f"{result.fault_count:,} faults: {kinds}"
     else:
         yield "no fault"
 
 
-def to_report(verdict: Verdict) -> dict[str, Any]:
-    """Returns a verdict as values of JSON, without times, so that equal datasets give equal reports."""
+def to_values(result: VerifyResult) -> dict[str, Any]:
+    """Returns a result as values of JSON, without times, so that equal datasets give equal reports."""
     return {
-        "ok": not verdict.total,
-        "fault_count": verdict.total,
-        "faults_by_kind": dict(sorted(verdict.fault_counts.items())),
-        "faults": [vars(fault) for fault in verdict.faults],
+        "ok": result.ok,
+        "fault_count": result.fault_count,
+        "faults_by_kind": dict(sorted(result.fault_counts.items())),
+        "faults": [vars(fault) for fault in result.faults],
         "splits": {
             name: {
                 "records": item.counts.records,
@@ -140,6 +145,6 @@ def to_report(verdict: Verdict) -> dict[str, Any]:
                 "machine_labels": item.counts.machine_labels,
                 "keys": describe_keys(item.counts),
             }
-            for name, item in verdict.splits.items()
+            for name, item in result.splits.items()
         },
     }

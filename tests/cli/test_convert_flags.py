@@ -1,11 +1,13 @@
 import dataclasses
 import pathlib
+import shlex
 
 import pytest
 
-from oi_tfrecord.cli import convert, main
+from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, Prices
-from oi_tfrecord.conversion.flags import describe_convert_flags, parse_convert
+from oi_tfrecord.engine.beam_flags import is_dataflow
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 
@@ -138,32 +140,9 @@ def test_a_bad_value_is_one_line_that_names_it(
     assert told.count("\n") == 1
 
 
-def test_help_lists_every_flag_and_shows_a_local_and_a_cloud_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert convert.main(["--split=train", "--help"]) == 0
-    told = capsys.readouterr().out
-    for name in [*FIELDS, "config", "workers"]:
-        assert f"--{name}: " in told
-    local, cloud = told.index("--data_dir=2017_11"), told.index("--runner_config=dataflow")
-    assert local < cloud < told.index(describe_convert_flags())
-    for flag in ("--project=", "--region=", "--temp_location=gs://", "--setup_file="):
-        assert flag in told[cloud : told.index("Flags")]
-
-
-def test_the_examples_of_the_help_parse() -> None:
-    examples = [part.replace("\\\n", " ") for part in (convert.__doc__ or "").split("oi-tfrecord convert")[1:]]
-    assert len(examples) == 2
-    for example in examples:
-        flags = [word.replace("'", "") for word in example.split("\n")[0].split()]
-        check_complete(parse_convert(flags).config)
-
-
-@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--help"], 0), (["conver"], 1), (["convert"], 1)])
-def test_the_front_command(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(arguments) == code
-    told = capsys.readouterr()
-    if code == 0:
-        assert "convert" in told.out
-    elif arguments == ["conver"]:
-        assert "did you mean 'convert'?" in told.err
-    else:
-        assert told.err.startswith("error: ")
+def test_the_examples_are_complete_conversions_here_and_in_the_cloud() -> None:
+    words = [shlex.split(example.command)[2:] for example in convert.COMMAND.examples]
+    conversions = [parse_convert(flags) for flags in words]
+    assert [is_dataflow(conversion.beam_arguments) for conversion in conversions] == [False, True]
+    for conversion in conversions:
+        check_complete(conversion.config)

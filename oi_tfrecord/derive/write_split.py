@@ -1,10 +1,9 @@
-"""Makes a split of records that other splits have, all of it or nothing, and goes on after an interruption."""
+"""Writes splits whose records other splits have: all of a split or nothing, and an interrupted run is resumed."""
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
@@ -16,7 +15,7 @@ from oi_tfrecord.dataset.rejects_csv import format_header
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.progress_line import ProgressLine
+from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import RecordsStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
@@ -27,12 +26,46 @@ from oi_tfrecord.records.sharding import choose_num_shards
 from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES
 
 
-def derive(
+@dataclasses.dataclass(frozen=True)
+class WrittenSplit:
+    """A split that `resample` or `merge` wrote, or found complete.
+
+    Attributes:
+        output_dir: its folder.
+        split: its name.
+        manifest: its entry in the manifest of the folder.
+        was_complete: whether an earlier run wrote it, so that there was nothing to do.
+    """
+
+    output_dir: str
+    split: str
+    manifest: Mapping[str, Any]
+    was_complete: bool = False
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each record that was read was written, or left out for a reason."""
+        return bool(self.manifest["balanced"])
+
+
+def describe_written(written: WrittenSplit) -> str:
+    """Returns the line that says what was written."""
+    if written.was_complete:
+        return f"{written.split}: nothing to do, it is complete."
+    images = written.manifest["images"]
+    reasons = "".join(f", {count:,} left out ({reason})" for reason, count in images["left_out"].items())
+    num_shards = len(written.manifest["shards"])
+    shards = f"{num_shards:,} shard" + ("s" if num_shards > 1 else "")
+    path = storage.join(written.output_dir, MANIFEST_FILE)
+    return f"{written.split}: {images['records']:,} of {images['read']:,} records in {shards}{reasons}; {path}"
+
+
+def write_splits(
     plans: Sequence[DerivedPlan],
     select: Callable[[Sequence[DerivedPlan]], None],
     finish: Callable[[DerivedPlan], dict[str, Any]],
-    out: TextIO,
-) -> dict[str, dict[str, Any]]:
+    progress: Progress,
+) -> tuple[WrittenSplit, ...]:
     """Writes derived splits; none is complete before the shards of all are written.
 
     Args:
@@ -40,37 +73,35 @@ def derive(
         select: called with the plans that are not complete yet when all their sources are indexed; stores which records
             are taken, or raises.
         finish: called with a plan when all shards are written; writes further files, returns more for the manifest.
-        out: where the summary goes.
+        progress: takes what there is to say while it runs.
 
     Returns:
-        Manifest by split.
+        The splits, in the order of the plans.
 
     Raises:
-        ConfigError, InputError: naming what to mend.
+        ConfigError, InputError: naming the option or file that is to be corrected.
     """
-    states = [prepare_output(plan) for plan in plans]
-    entries = {
-        plan.config.split: state.complete
+    states = [prepare_output(plan.target) for plan in plans]
+    written = {
+        plan.config.split: WrittenSplit(plan.config.output_dir, plan.config.split, state.complete, was_complete=True)
         for plan, state in zip(plans, states, strict=True)
         if state.complete is not None
     }
-    for split in entries:
-        print(f"{split}: nothing to do, it is complete.", file=out)
     todo = [(plan, set(state.finished)) for plan, state in zip(plans, states, strict=True) if state.complete is None]
     for plan, _ in todo:
         with _named_errors(plan):
-            index_sources(plan)
+            index_sources(plan, progress)
     if todo:
         select([plan for plan, _ in todo])
     sized = [(_with_num_shards(plan), finished) for plan, finished in todo]
     for plan, finished in sized:
         with _named_errors(plan):
-            _write_shards(plan, finished)
+            _write_shards(plan, finished, progress)
     for plan, _ in sized:
-        entry = entries[plan.config.split] = _finish(plan, finish(plan))
+        entry = _finish(plan, finish(plan))
+        written[plan.config.split] = WrittenSplit(plan.config.output_dir, plan.config.split, entry)
         plan.work.delete()
-        _print_summary(plan, entry, out)
-    return entries
+    return tuple(written[plan.config.split] for plan in plans)
 
 
 @contextlib.contextmanager
@@ -82,21 +113,12 @@ def _named_errors(plan: DerivedPlan) -> Iterator[None]:
         raise plan.work.error(error) or error from None
 
 
-def _print_summary(plan: DerivedPlan, entry: Mapping[str, Any], out: TextIO) -> None:
-    images = entry["images"]
-    reasons = "".join(f", {count:,} left out ({reason})" for reason, count in images["left_out"].items())
-    shards = f"{len(entry['shards']):,} shard" + ("s" if len(entry["shards"]) > 1 else "")
-    path = storage.join(plan.config.output_dir, MANIFEST_FILE)
-    print(
-        f"{plan.config.split}: {images['records']:,} of {images['read']:,} records in {shards}{reasons}; {path}",
-        file=out,
-    )
-    if not entry["balanced"]:
-        print("error: records were lost; this is a fault of oi_tfrecord, please report it", file=sys.stderr)
-
-
-def index_sources(plan: DerivedPlan) -> None:
+def index_sources(plan: DerivedPlan, progress: Progress) -> None:
     """Indexes the shards of the sources that are not indexed yet.
+
+    Args:
+        plan: what the split will be.
+        progress: takes what there is to say while it runs.
 
     Raises:
         InputError: if a shard does not hold what the manifest of its split says.
@@ -111,7 +133,7 @@ def index_sources(plan: DerivedPlan) -> None:
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            ProgressLine(RecordsStatus(plan.work, len(todo), "indexed")),
+            progress.watch(RecordsStatus(plan.work, len(todo), "indexed")),
             lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
         )
         # What was reported while indexing is not of the shards that are written.
@@ -136,18 +158,18 @@ def _with_num_shards(plan: DerivedPlan) -> DerivedPlan:
     return dataclasses.replace(plan, job=dataclasses.replace(plan.job, num_shards=num_shards))
 
 
-def _write_shards(plan: DerivedPlan, finished: set[int]) -> None:
+def _write_shards(plan: DerivedPlan, finished: set[int], progress: Progress) -> None:
     from oi_tfrecord.derive.pipeline import WriteDerivedShards
 
     todo = [shard for shard in range(plan.job.num_shards) if shard not in finished]
     if finished:
-        print(f"Going on: {len(finished)} of {plan.job.num_shards} shards are finished.", file=sys.stderr)
+        progress.note(f"Resuming: {len(finished)} of {plan.job.num_shards} shards are finished.")
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
         run_pipeline(
             plan.config.beam_arguments,
             processes,
-            ProgressLine(RecordsStatus(plan.work, len(todo), "written")),
+            progress.watch(RecordsStatus(plan.work, len(todo), "written")),
             lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
         )
 

@@ -5,7 +5,7 @@ import pytest
 
 from oi_tfrecord.cli import export, main
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.explore.export.command import ExportJob
+from oi_tfrecord.explore.export.write_tables import ExportOptions
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from oi_tfrecord.explore.export.command import ExportJob
     [
         (["--to=DIR", "--schema=mine"], "schema: is for PostgreSQL"),
         (["--to=DIR", "--splits=test"], "no split 'test'. There are: train, validation"),
-        (["--to=DIR", "--shcema=x"], "shcema: is no flag"),
+        (["--to=DIR", "--shcema=x"], "shcema: is not a flag"),
         ([], "--to"),
     ],
 )
@@ -52,10 +52,10 @@ def test_without_psycopg_the_error_says_what_to_install(
 
 
 def test_names_of_schemas_are_bounded() -> None:
-    ExportJob("records", "postgres://host/database", "ä" * 31)
+    ExportOptions("records", "postgres://host/database", "ä" * 31)
     for name in ("ä" * 32, "a\0"):
         with pytest.raises(ConfigError, match="63 bytes"):
-            ExportJob("records", "postgres://host/database", name)
+            ExportOptions("records", "postgres://host/database", name)
 
 
 def test_help_shows_whole_commands(capsys: pytest.CaptureFixture[str]) -> None:

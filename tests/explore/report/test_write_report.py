@@ -9,7 +9,7 @@ import pytest
 
 from oi_tfrecord.cli.report import main
 from oi_tfrecord.dataset.splits import find_splits
-from oi_tfrecord.explore.report.command import measure_shards
+from oi_tfrecord.explore.report.write_report import measure_shards
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.label_map_file import format_pbtxt
 from tests.benchmarks.many_records import write_dataset

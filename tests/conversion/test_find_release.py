@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from oi_tfrecord.conversion.plan_tables import check_release, fitting_releases, naming_the_release, needed_tables
+from oi_tfrecord.conversion.find_release import check_release, find_fitting_releases, naming_the_release, needed_tables
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import open_table
 from oi_tfrecord.openimages.demo import release as sample
@@ -33,14 +33,14 @@ def test_the_tables_that_are_needed() -> None:
 
 
 def test_releases_that_fit_find_all_files_with_their_headers(v6: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    assert fitting_releases(config_of("v1", v6)) == ["v6"]
-    assert fitting_releases(config_of("v1", v6, "validation")) == ["v4", "v5", "v6"]
-    assert fitting_releases(config_of("v1", tmp_path)) == []
+    assert find_fitting_releases(config_of("v1", v6)) == ["v6"]
+    assert find_fitting_releases(config_of("v1", v6, "validation")) == ["v4", "v5", "v6"]
+    assert find_fitting_releases(config_of("v1", tmp_path)) == []
     # Metadata alone is that of no release.
     (tmp_path / "images_2016_08" / "train").mkdir(parents=True)
     (tmp_path / "images_2016_08" / "train" / "images.csv").write_text("ImageID,OriginalURL\n")
     (tmp_path / "dict.csv").write_text('"/m/01g317","person"\n')
-    assert fitting_releases(config_of("v1", tmp_path)) == []
+    assert find_fitting_releases(config_of("v1", tmp_path)) == []
 
 
 def test_a_header_of_another_release_names_the_one_whose_files_are_there(v6: pathlib.Path) -> None:

@@ -1,60 +1,104 @@
 """Reports on a dataset: reads every record, in worker processes, and writes what they hold in numbers."""
 
+import dataclasses
 import io
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.splits import Split, find_splits, read_label_map, require_manifest
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import Split, find_splits, require_manifest
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.map_shards import map_shards
-from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.explore.report.numbers import describe_split
 from oi_tfrecord.explore.report.page import PageAssets, format_csv, format_html, format_json
 from oi_tfrecord.explore.report.record_stats import RecordStats, measure_records, merge_stats
 from oi_tfrecord.explore.report.reject_examples import RejectGroup, group_rejects
 from oi_tfrecord.explore.web_assets import read_asset
 from oi_tfrecord.records.label_map import LabelMapItem
+from oi_tfrecord.settings.allowed_values import Choice, Range
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 FORMATS = ("html", "json", "csv")
 
 EXAMPLES_PER_REASON = 5
 
 
-def report(output_dir: str, output: str, format: str, wanted: Sequence[str], workers: int, out: TextIO) -> None:
-    """Writes the report of a dataset.
+@dataclasses.dataclass(frozen=True)
+class ReportOptions:
+    """Which dataset `report` counts, and what it writes: the flags of the command."""
+
+    output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
+    output: str = option(
+        "", "File to write, - for standard output; report.FORMAT in the folder by default.", Group.OUTPUT
+    )
+    format: str = option("html", "Format of the report.", Group.OUTPUT, Choice(FORMATS))
+    split: tuple[str, ...] = option((), "Splits to count; all by default.", Group.INPUTS)
+    workers: int = option(0, "Processes that read shards; 0 chooses.", Group.RUNNER, Range(0, 1024))
+    beam_arguments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The report of a dataset.
+
+    Attributes:
+        splits: numbers of each split, see `describe_split`.
+        text: the report in its format.
+        path: file that the text was written to; empty if `output` is `-`.
+    """
+
+    splits: tuple[Mapping[str, Any], ...]
+    text: str
+    path: str
+
+
+def report(options: ReportOptions) -> Report:
+    """Counts what the records of a dataset hold, and writes a report.
 
     Args:
-        output_dir: folder of the records.
-        output: file to write; `-` is `out`, and an empty name stands for `report.FORMAT` in the folder.
-        format: one of FORMATS.
-        wanted: names of splits; all by default.
-        workers: processes that read shards; 0 chooses.
-        out: where to tell what was written.
+        options: which dataset, and what to write.
+
+    Returns:
+        The numbers, and the text that was written.
 
     Raises:
-        ConfigError: for an unknown format.
         InputError: for a folder without records, or a record that cannot be read.
     """
-    if format not in FORMATS:
-        raise ConfigError("format", f"no format {format!r}; there are {', '.join(FORMATS)}")
-    splits = [describe(output_dir, split, workers) for split in find_splits(output_dir, wanted).values()]
-    title = f"Report on {posixpath.basename(output_dir.rstrip('/')) or output_dir}"
-    text = {
-        "html": lambda: format_html(title, splits, _page_assets()),
-        "json": lambda: format_json(splits),
-        "csv": lambda: format_csv(splits),
-    }[format]()
-    if output == "-":
-        out.write(text)
-        return
-    path = output or storage.join(output_dir, f"report.{format}")
+    accept_beam_arguments(options.beam_arguments)
+    found = find_splits(options.output_dir, options.split)
+    splits = tuple(describe(options.output_dir, split, options.workers) for split in found.values())
+    text = _format(options, splits)
+    if options.output == "-":
+        return Report(splits, text, "")
+    path = options.output or storage.join(options.output_dir, f"report.{options.format}")
     storage.write(path, text.encode(), posixpath.dirname(path) or ".")
-    for split in splits:
+    return Report(splits, text, path)
+
+
+def describe_report(report: Report) -> Iterator[str]:
+    """Yields the lines that say what was written."""
+    for split in report.splits:
         totals = split["totals"]
-        print(f"{split['split']:<10} {totals['records']:,} records, {totals['boxes']:,} boxes", file=out)
-    print(f"report     {path}", file=out)
+        yield f"{split['split']:<10} {totals['records']:,} records, {totals['boxes']:,} boxes"
+    yield f"report     {report.path}"
+
+
+def _format(options: ReportOptions, splits: Sequence[Mapping[str, Any]]) -> str:
+    match options.format:
+        case "json":
+            return format_json(splits)
+        case "csv":
+            return format_csv(splits)
+        case _:
+            title = f"Report on {posixpath.basename(options.output_dir.rstrip('/')) or options.output_dir}"
+            return format_html(title, splits, _page_assets())
 
 
 def describe(output_dir: str, split: Split, workers: int = 1) -> dict[str, Any]:

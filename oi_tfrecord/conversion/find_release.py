@@ -1,0 +1,69 @@
+"""Finds out of which release the files of a folder are, for errors that name the configuration to use."""
+
+import contextlib
+from collections.abc import Iterator
+
+from oi_tfrecord.errors import InputError, NotFoundError
+from oi_tfrecord.openimages.csv.files import InputFile, find, is_there, open_table
+from oi_tfrecord.openimages.release_headers import RELEASES, other_releases
+from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.records.keys import ExtraKeys
+from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.yaml_file import read_config
+
+
+def needed_tables(config: ConvertConfig) -> set[Table]:
+    """Returns the tables that a conversion cannot do without."""
+    needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed |= {Table.BOXES, Table.MASKS} if ExtraKeys.MASKS in config.extra_keys else set()
+    return needed | ({Table.METADATA} if config.attribution_csv else set())
+
+
+def check_release(config: ConvertConfig, file: InputFile) -> None:
+    """Checks that the header of a file is not that of another release than the configured one.
+
+    Raises:
+        InputError: naming the configuration that reads the file.
+    """
+    if headers_of := other_releases(config.release, file.table, file.names, config.split):
+        named = [name for name in find_fitting_releases(config) if name in headers_of] or headers_of
+        problem = f"its header is that of {' or '.join(named)}, not of {config.release}"
+        raise InputError(file.path, problem, f"Give --config={named[0]}", 1)
+
+
+@contextlib.contextmanager
+def naming_the_release(config: ConvertConfig) -> Iterator[None]:
+    """Adds to the error of a missing file that the files in the folder are those of another release.
+
+    Raises:
+        InputError: naming the configuration that reads the files; errors that it does not fit pass unchanged.
+    """
+    try:
+        yield
+    except NotFoundError as error:
+        fitting = [name for name in find_fitting_releases(config) if name != config.release]
+        if config.release not in RELEASES or not fitting:
+            raise
+        problem = f"{error.problem}; the files there are those of {' or '.join(fitting)}, not of {config.release}"
+        raise InputError(error.path, problem, f"Give --config={fitting[0]}") from error
+
+
+def find_fitting_releases(config: ConvertConfig) -> list[str]:
+    """Returns the releases whose own configuration finds all its files, with its headers, in `data_dir`."""
+    given = {"data_dir": config.data_dir, "split": config.split, "task": config.task}
+    return [name for name in RELEASES if _fits(read_config(name, given))]
+
+
+def _fits(config: ConvertConfig) -> bool:
+    data_dir, split = config.data_dir, config.split
+    try:
+        for names in filter(None, (config.class_descriptions, config.class_list)):
+            find(names, data_dir, split, "classes")
+        needed = needed_tables(config)
+        found = [table for table in Table if table in needed or is_there(getattr(config, table), data_dir, split)]
+        if found == [Table.METADATA]:
+            return False
+        opened = [file for table in found for file in open_table(table, getattr(config, table), data_dir, split)]
+    except InputError:
+        return False
+    return not any(other_releases(config.release, file.table, file.names, split) for file in opened)

@@ -1,0 +1,64 @@
+"""Browses a dataset: opens its index, or makes it, and serves the pages until the user stops the server."""
+
+import dataclasses
+from collections.abc import Callable
+
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.explore.browse.index_files import open_index
+from oi_tfrecord.settings.allowed_values import Range
+from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+
+
+@dataclasses.dataclass(frozen=True)
+class BrowseOptions:
+    """Which dataset `browse` serves, and where: the flags of the command."""
+
+    output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
+    port: int = option(8000, "Port of the server; 0 takes a free one.", Group.OUTPUT, Range(0, (1 << 16) - 1))
+    index_dir: str = option("", "Folder of the index; browse-index beside the records by default.", Group.OUTPUT)
+    workers: int = option(0, "Processes that make the index; 0 chooses.", Group.RUNNER, Range(0, 1024))
+    beam_arguments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Browsing:
+    """A server that listens.
+
+    Attributes:
+        address: of the first page.
+        images: number of images that the pages show.
+    """
+
+    address: str
+    images: int
+
+
+def browse(
+    options: BrowseOptions,
+    on_start: Callable[[Browsing], None] = lambda browsing: None,
+    progress: Progress | None = None,
+) -> None:
+    """Serves a dataset to a web browser on this machine until it is interrupted.
+
+    Args:
+        options: which dataset, and where.
+        on_start: called once, when the server listens.
+        progress: takes what there is to say while it runs.
+
+    Raises:
+        ConfigError: if aiohttp is not installed, or the port cannot be had.
+        InputError: see `open_index`.
+    """
+    try:
+        from oi_tfrecord.explore.browse.server import Dataset, serve
+    except ModuleNotFoundError as error:
+        raise ConfigError("browse", f"{error}; pip install 'oi_tfrecord[browse]'") from error
+    accept_beam_arguments(options.beam_arguments)
+    index = open_index(options.output_dir, options.index_dir, options.workers, progress or NoProgress())
+    dataset = Dataset(options.output_dir, index)
+    serve(dataset, options.port, lambda address: on_start(Browsing(address, index.records)))
