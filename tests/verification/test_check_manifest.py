@@ -110,7 +110,7 @@ def test_a_manifest_of_a_run_that_lost_a_range_or_shard_has_a_fault(
     details = [
         fault.detail for fault in compare_manifest("train", manifest | {"shards": manifest["shards"][:1]}, counts, size)
     ]
-    assert "shard 1 of 2 has no result" in details
+    assert "shard 1 of 2 is missing" in details
     unbalanced = {name: table for name, table in manifest["tables"].items() if name != first["table"]}
     faults = compare_manifest("train", manifest | {"tables": unbalanced}, counts, size)
     assert f"tables.{first['table']}" in [fault.key for fault in faults]
