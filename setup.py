@@ -54,7 +54,7 @@ setup(
     package_data={
         "oi_tfrecord": ["py.typed"],
         "oi_tfrecord.explore": ["assets/*", "assets/vendor/*/*"],
-        "oi_tfrecord.configs": ["*.yaml", "runners/*.yaml"],
+        "oi_tfrecord.configs": ["*.yaml", "*.csv", "runners/*.yaml"],
     },
     install_requires=[
         "absl-py>=2",

@@ -205,7 +205,7 @@ def test_a_shard_without_a_result_is_noticed(
 ) -> None:
     disturb(monkeypatch, write_shards._WriteShard, "_write", lambda step, element: element[0] in (1, 4), change)
     printed = convert_disturbed(release, tmp_path / "out", runner, capsys)
-    assert printed == [f"error: shard {shard} of 5 has no result" for shard in (1, 4)]
+    assert printed == [f"error: shard {shard} of 5 is missing" for shard in (1, 4)]
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
