@@ -1,5 +1,6 @@
 """Hook of MkDocs: makes the pages whose text stands elsewhere, in the README or in declarations of the package."""
 
+import csv
 import pathlib
 import re
 from collections.abc import Mapping
@@ -47,6 +48,7 @@ def generated_pages() -> Mapping[str, str]:
 
 
 def _command_pages() -> Mapping[str, str]:
+    # Until all commands have a declaration.
     pages = {"index.md": reference.format_index()}
     for name in reference.COMMANDS:
         try:
@@ -72,12 +74,14 @@ def _drops() -> str:
 
 
 def _reasons(reasons: type[Reject] | type[Drop]) -> str:
-    rows = [f"| `{reason}` | {getattr(reason, 'meaning', '')} | {getattr(reason, 'remedy', '')} |" for reason in reasons]
+    rows = [f"| `{reason}` | {reason.meaning} | {reason.remedy} |" for reason in reasons]
     return "\n".join(["| reason | meaning | remedy |", "|---|---|---|", *rows])
 
 
 def _exit_codes() -> str:
-    return "\n".join(["| code | meaning |", "|---|---|", *(f"| {code:d} | {text} |" for code, text in MEANINGS.items())])
+    return "\n".join(
+        ["| code | meaning |", "|---|---|", *(f"| {code:d} | {text} |" for code, text in MEANINGS.items())]
+    )
 
 
 _LENGTHS = {
@@ -101,8 +105,20 @@ def _configuration() -> str:
     return f"```yaml\n{(ROOT / 'configs' / 'v3.yaml').read_text('utf-8').rstrip()}\n```"
 
 
+def _downloads() -> str:
+    with (ROOT / "configs" / "downloads.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = ["| release | split | file | size |", "|---|---|---|---|"]
+    for row in rows:
+        size = f"{int(row['bytes']) / 1e6:,.1f} MB" if row["bytes"] else ""
+        name = row["url"].rpartition("/")[2]
+        lines.append(f"| {row['releases'].upper()} | {row['split']} | [{name}]({row['url']}) | {size} |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "configuration": _configuration,
+    "downloads": _downloads,
     "drops": _drops,
     "exit_codes": _exit_codes,
     "record_keys": _record_keys,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.docs_blocks import ROOT, blocks
+from tests.support.docs_blocks import ROOT
 from tests.support.optional import require
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -81,16 +81,3 @@ def test_without_an_address_a_package_index_gets_no_dead_links(describe: Callabl
     assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]+)\)", text))
     assert "browse.jpg" not in text
     assert "| query annotations in DuckDB or PostgreSQL | SQL |" in text
-
-
-def test_python_lines_of_the_readme_pass_mypy(tmp_path: pathlib.Path) -> None:
-    require("mypy")
-    [code] = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"]
-    file = tmp_path / "readme.py"
-    file.write_text(f"{code}\nreveal_type(records)\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml", file],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "oi_tfrecord.dataset.record_dataset.RecordDataset" in done.stdout

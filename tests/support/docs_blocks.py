@@ -6,7 +6,9 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-_BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
+_BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S
+)
 
 
 @dataclasses.dataclass(frozen=True)
