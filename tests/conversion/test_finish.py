@@ -12,7 +12,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
 from oi_tfrecord.dataset.accounts import encode_account, read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.file_names import rejects_file
-from oi_tfrecord.dataset.filter_warnings import AskedFor
+from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.manifest import build_split, merge_split
 from oi_tfrecord.dataset.rejects_csv import Rejected, format_piece
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -49,9 +49,9 @@ def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
 
 
 def test_warnings_of_filters_follow_those_of_the_plan(job: FinishJob) -> None:
-    asked = AskedFor(values={Table.BOXES: ("xclck",)})
+    names = FilterNames(values={Table.BOXES: ("xclck",)})
     split = finish_dataset(
-        dataclasses.replace(job, about=ABOUT | {"warnings": ["planned"]}, asked=asked), RESULTS, LABEL_MAP
+        dataclasses.replace(job, about=ABOUT | {"warnings": ["planned"]}, filter_names=names), RESULTS, LABEL_MAP
     )
     assert split["warnings"][0] == "planned"
     assert [line for line in split["warnings"] if line.startswith("--box_sources=xclck: ")] == split["warnings"][-1:]
