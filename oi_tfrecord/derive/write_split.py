@@ -1,5 +1,6 @@
 """Writes splits whose records other splits have: all of a split or nothing, and an interrupted run is resumed."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
