@@ -12,6 +12,7 @@ It lies beside the output, so that a resumed run finds it and a rename stays on 
         temporary/          files that are being written
         limit_below.json    the limit that `max_images` stands for
         error.json          the error that ended the run (`error_relay`)
+        label_map.pbtxt     the label map that the shards are written with (`label_map_claim`)
 """
 
 import dataclasses
