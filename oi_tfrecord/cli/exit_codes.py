@@ -27,3 +27,6 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.WORKER_DIED: "A worker process died, for example of lack of memory. Run the same command again to resume.",
     ExitCode.INTERRUPTED: "The keyboard interrupted the command. Run the same command again to resume.",
 }
+
+RECORDS_LOST = "records were lost; this is a fault of oi_tfrecord, please report it"
+"""The error line of LOST where records are copied."""
