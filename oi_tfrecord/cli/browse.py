@@ -11,9 +11,7 @@ def run(parsed: ParsedFlags, console: Console) -> int:
     """Serves the pages until the user interrupts the command."""
 
     def print_address(browsing: Browsing) -> None:
-        console.print_data(
-            f"images     {browsing.images:,}\nbrowse     {browsing.address}  (Ctrl+C ends the server)\n"
-        )
+        console.print_data(f"images     {browsing.images:,}\nbrowse     {browsing.address}  (Ctrl+C ends the server)\n")
 
     browse(parsed.make(BrowseOptions), print_address, console.progress)
     return ExitCode.DONE

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
-from oi_tfrecord.cli.command_line import run_command_line
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.convert_flags import Conversion, RunOptions, make_conversion
 from oi_tfrecord.cli.flags import ParsedFlags
@@ -114,8 +113,3 @@ COMMAND = Command(
         "interrupted; a job that was handed to a remote runner still runs there: cancel it before you run this again"
     ),
 )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    return run_command_line(COMMAND, arguments)
