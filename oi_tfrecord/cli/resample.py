@@ -52,5 +52,6 @@ COMMAND = Command(
         "to resume an interrupted run.",
     ),
     beam_flags=BeamFlags.ALL,
+    exit_codes=(ExitCode.DONE, ExitCode.FAILED, ExitCode.LOST, ExitCode.WORKER_DIED, ExitCode.INTERRUPTED),
     when_interrupted="interrupted; run the same command again to resume",
 )

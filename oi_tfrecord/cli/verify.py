@@ -65,4 +65,5 @@ COMMAND = Command(
         "evaluation and Model Garden read, and each key of our own.",
     ),
     beam_flags=BeamFlags.ALL,
+    exit_codes=(ExitCode.DONE, ExitCode.FAILED, ExitCode.WORKER_DIED, ExitCode.INTERRUPTED),
 )

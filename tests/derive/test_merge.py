@@ -253,7 +253,7 @@ def test_numeric_source_ids_stay_unique(
         (("--to=x", "--split=test"), "split: no input has a split 'test'; there are: train"),
         (("--to=x", "--label_map=none.pbtxt"), "label_map: there is no file none.pbtxt"),
         (("--to=x", "--workers=-1"), "workers: -1 is not within"),
-        ((), "flags: the following arguments are required: --to"),
+        ((), "to: is needed; give --to"),
         (("--to=x", "--on_duplicates=first"), "on_duplicates: is not a flag of this command or of Beam"),
     ],
 )

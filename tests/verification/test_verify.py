@@ -135,7 +135,7 @@ def test_an_image_that_is_in_two_splits_is_a_fault(copied: pathlib.Path, run_ver
         (("--split=test",), "there is no split 'test'"),
         (("--nonsense=1",), "nonsense: is not a flag"),
         (("--max_faults=-1",), "max_faults: -1 is not within 0 to 1000000"),
-        (("--format=xml",), "invalid choice"),
+        (("--format=xml",), "is none of text, json"),
         (("--runner=DataflowRunner",), "project: is needed by DataflowRunner; give --project=PROJECT"),
     ],
 )
