@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
+from oi_tfrecord.conversion.fetch import fetch, with_data_dir
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
@@ -26,6 +27,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
+from oi_tfrecord.sources.fetch_files import summary_lines
 
 DRY_RUN_FOLDER = "dry_run"
 """Folder within the output for the files of a dry run."""
@@ -193,7 +195,7 @@ def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> Non
 
 def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits."""
-    plan = make_plan(config)
+    plan = make_plan(_fetch_tables(config, progress))
     earlier = 0 if config.num_shards or config.overwrite else earlier_num_shards(plan.target)
     if num_shards := config.num_shards or earlier:
         return plan.with_shards(num_shards)
@@ -204,11 +206,24 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
 
 def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPlan, ShardPlan]:
     """Plans a dry run, which always needs the sample of images."""
-    plan = make_plan(for_dry_run(config))
+    plan = make_plan(for_dry_run(_fetch_tables(config, progress)))
     shard_plan = plan_shards(plan)
     num_shards = config.num_shards or shard_plan.num_shards
     progress.plan(describe_shards(shard_plan, num_shards, *_place_of_images(plan, shard_plan)))
     return plan.with_shards(num_shards), shard_plan
+
+
+def _fetch_tables(config: ConvertConfig, progress: Progress) -> ConvertConfig:
+    """Downloads the tables that are missing, if that is wanted; returns the configuration with their folder."""
+    if not config.fetch:
+        return config
+    config = with_data_dir(config)
+    # Before gigabytes come, as what is wrong with the options can be found without them.
+    check_complete(config)
+    result = fetch(config, progress=progress)
+    for line in [*summary_lines(result), *result.notes]:
+        progress.note(line)
+    return config
 
 
 def _place_of_images(plan: ConvertPlan, shard_plan: ShardPlan) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.attribution_csv import format_attribution_header
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, attribution_file, rejects_path
-from oi_tfrecord.dataset.filter_warnings import AskedFor, warn_of_filters
+from oi_tfrecord.dataset.filter_warnings import FilterNames, warn_of_filters
 from oi_tfrecord.dataset.manifest import TableInput, build_split, first_lines, merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
@@ -29,7 +29,7 @@ class FinishJob:
         work: folder of the results and rejects; it is deleted at the end.
         inputs: the CSV files.
         about: entries that the manifest takes over.
-        asked: what filters name.
+        filter_names: what filters name.
         attribution_csv: whether the shards left parts of an attribution file.
         dry_run: whether the manifest is to hold what an estimate needs.
     """
@@ -39,7 +39,7 @@ class FinishJob:
     work: WorkFolder
     inputs: tuple[TableInput, ...]
     about: Mapping[str, Any]
-    asked: AskedFor = dataclasses.field(default_factory=AskedFor)
+    filter_names: FilterNames = dataclasses.field(default_factory=FilterNames)
     attribution_csv: bool = False
     dry_run: bool = False
 
@@ -67,7 +67,7 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)
     split = build_split(job.inputs, totals, label_map, about)
-    split["warnings"] += warn_of_filters(job.asked, totals, split)
+    split["warnings"] += warn_of_filters(job.filter_names, totals, split)
     if job.dry_run:
         split["estimate"] = {
             "ranges": len(totals.ranges),

@@ -1,6 +1,7 @@
-"""Results of ranges and shards to the manifest."""
+"""Accounts of ranges and shards to the manifest."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import TypedDict
 
 import apache_beam as beam
 
@@ -9,18 +10,25 @@ from oi_tfrecord.conversion.label_map_side_input import unpack
 from oi_tfrecord.dataset.accounts import RangeAccount, read_shard_accounts, sum_accounts
 
 
-class FinishDataset(beam.PTransform):
-    """Writes label map, rejects and manifest once all results are there.
+class Finished(TypedDict):
+    """What is there when all ranges are read and all shards are written."""
 
-    Input: results of ranges, and numbers of the shards that are written. Their results, which hold counts of each
-    class, are in the work folder: no runner has to keep them. Output: the manifest of the split.
+    accounts: Iterable[RangeAccount]
+    shards: Iterable[int]
+
+
+class FinishDataset(beam.PTransform):
+    """Writes label map, rejects and manifest once all ranges and shards are done.
+
+    Input: (accounts of ranges, numbers of the shards that are written). The accounts of shards, which hold counts of
+    each class, are in the work folder, so that no runner has to keep them. Output: the manifest of the split.
     """
 
     def __init__(self, job: FinishJob, label_map: beam.pvalue.AsSingleton, finished: Iterable[int]):
-        """Initializes the instance.
+        """Writes nothing yet.
 
         Args:
-            job: the conversion.
+            job: the end of the conversion.
             label_map: side input with the packed label map.
             finished: shards that an earlier run finished.
         """
@@ -29,25 +37,31 @@ class FinishDataset(beam.PTransform):
         self._label_map = label_map
         self._finished = frozenset(finished)
 
-    def expand(self, results):  # type: ignore[no-untyped-def]
+    def expand(self, inputs):  # type: ignore[no-untyped-def]
+        """Adds the steps to a pipeline."""
+        accounts, shards = inputs
         return (
-            results
-            # RangeAccount or number of a shard
-            | "FlattenResults" >> beam.Flatten()
-            # (None, the same)
-            | "KeyResults" >> beam.Map(lambda result: (None, result))
-            | "GroupResults" >> beam.GroupByKey()
-            # dict
+            {
+                # (None, RangeAccount)
+                "accounts": accounts | "KeyAccounts" >> beam.Map(_under_one_key),
+                # (None, number of a shard)
+                "shards": shards | "KeyShards" >> beam.Map(_under_one_key),
+            }
+            # (None, Finished)
+            | "GroupResults" >> beam.CoGroupByKey()
+            # manifest of the split
             | "WriteManifest" >> beam.Map(_finish, self._job, self._label_map, self._finished)
         )
 
 
+def _under_one_key(value: object) -> tuple[None, object]:
+    return None, value
+
+
 def _finish(
-    grouped: tuple[None, Iterable[RangeAccount | int]], job: FinishJob, label_map: bytes, finished: frozenset[int]
+    grouped: tuple[None, Finished], job: FinishJob, label_map: bytes, finished: Collection[int]
 ) -> dict[str, object]:
-    results = list(grouped[1])
-    ranges = [result for result in results if isinstance(result, RangeAccount)]
-    written = {result for result in results if not isinstance(result, RangeAccount)}
+    results = grouped[1]
     with job.work.reported():
-        sums = sum_accounts(ranges, read_shard_accounts(job.work, written | finished))
-        return finish_dataset(job, sums, unpack(label_map))
+        shards = read_shard_accounts(job.work, {*results["shards"], *finished})
+        return finish_dataset(job, sum_accounts(results["accounts"], shards), unpack(label_map))

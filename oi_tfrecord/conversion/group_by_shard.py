@@ -11,45 +11,68 @@ from oi_tfrecord.join.shuffle_files import ShardBatches, ShuffleIndex, read_inde
 
 
 class GroupBatches(beam.PTransform):
-    """Groups batches by shard; every shard is in the output, also one without rows.
+    """Groups batches by shard through the runner's shuffle; every shard is in the output, also one without rows.
 
-    Input: `batches` and `results` of ReadTables. Output: (shard, iterable of batches).
+    Input: (shard, batch of rows). Output: (shard, iterable of batches).
     """
 
-    def __init__(self, shards: Iterable[int], shuffle_folder: str, work: WorkFolder):
-        """Initializes the instance.
+    def __init__(self, shards: Iterable[int]):
+        """Groups nothing yet.
 
         Args:
             shards: the shards to group for.
-            shuffle_folder: folder of the files that ReadTables wrote; empty uses the runner's shuffle.
-            work: where an error is told.
         """
         super().__init__()
         self._shards = tuple(shards)
-        self._shuffle_folder = shuffle_folder
-        self._work = work
 
-    def expand(self, tables):  # type: ignore[no-untyped-def]
-        batches, results = tables
-        # shard
-        shards = batches.pipeline | "CreateShards" >> beam.Create(self._shards)
-        if self._shuffle_folder:
-            # The count is there only when every range has written its file.
-            written = beam.pvalue.AsSingleton(results | "AwaitRanges" >> beam.combiners.Count.Globally())
-            return (
-                shards
-                | "SpreadShards" >> beam.Reshuffle()
-                # (shard, batches)
-                | "ReadBatches" >> beam.ParDo(_ReadBatches(self._shuffle_folder, self._work), written)
-            )
-        # (shard, empty batch)
-        seeds = shards | "SeedShards" >> beam.Map(lambda shard: (shard, b"")).with_output_types(KV[int, bytes])
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
+        seeds = (
+            batches.pipeline
+            # shard
+            | "CreateShards" >> beam.Create(self._shards)
+            # (shard, empty batch)
+            | "SeedShards" >> beam.Map(lambda shard: (shard, b"")).with_output_types(KV[int, bytes])
+        )
         return (
             (batches, seeds)
             # (shard, batch)
             | "FlattenSeeds" >> beam.Flatten()
             # (shard, batches)
             | "GroupByShard" >> beam.GroupByKey()
+        )
+
+
+class GroupFiles(beam.PTransform):
+    """Gives each shard its batches in the files of the shuffle; every shard is in the output, also one without rows.
+
+    Input: the accounts of all ranges, which are there only when every range has written its file. Output: (shard,
+    iterable of batches).
+    """
+
+    def __init__(self, shards: Iterable[int], folder: str, work: WorkFolder):
+        """Reads nothing yet.
+
+        Args:
+            shards: the shards to group for.
+            folder: folder of the files.
+            work: folder that takes an error.
+        """
+        super().__init__()
+        self._shards = tuple(shards)
+        self._folder = folder
+        self._work = work
+
+    def expand(self, accounts: beam.PCollection) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
+        written = beam.pvalue.AsSingleton(accounts | "AwaitRanges" >> beam.combiners.Count.Globally())
+        return (
+            accounts.pipeline
+            # shard
+            | "CreateShards" >> beam.Create(self._shards)
+            | "SpreadShards" >> beam.Reshuffle()
+            # (shard, batches)
+            | "ReadBatches" >> beam.ParDo(_ReadBatches(self._folder, self._work), written)
         )
 
 
@@ -68,7 +91,7 @@ class _ReadBatches(beam.DoFn):
 
 @dataclasses.dataclass(frozen=True)
 class _ReportedBatches:
-    """Batches of which a read error is told also where Beam reads them, to learn the size of elements."""
+    """Batches whose read error is kept for the user also where Beam reads them, to learn the size of elements."""
 
     batches: ShardBatches
     work: WorkFolder

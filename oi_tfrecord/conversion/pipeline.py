@@ -1,19 +1,61 @@
-"""The way of the data, as a Beam pipeline."""
+"""The map of a conversion: its Beam pipeline, and all ways that data takes beside it.
+
+    CSV files, archives
+      |  FileRange
+      v
+    ReadTables -- rejected rows --------------------------------> rejects/range-*.csv
+      |     |                                                       |
+      |     +-- RangeAccount ---------------------------+           |
+      |  (shard, batch of rows)                         |           |
+      v                                                 |           |
+    GroupBatches   elsewhere: the runner's shuffle      |           |
+      |            here: through shuffle/*.batches      |           |
+      |  (shard, batches of rows)                       |           |
+      v                                                 |           |
+    WriteShards <-- label map (side input) <------------+           |
+      |   ^  |                                          |           |
+      |   |  +-- shard, by temporary/ -> OUTPUT         |           |
+      |   |  +-- ShardAccount -------------------------------------> results/shard-*.json
+      |   |  +-- rejected rows and images -------------------------> rejects/shard-*.csv
+      |   |  +-- authors of the images ----------------------------> attribution/part-*.csv
+      |   +-- bytes of images and masks: files, archives, URLs; they go through no shuffle
+      |  number of the shard                            |           |
+      v                                                 |           |
+    FinishDataset <-------------------------------------+  <--------+ results/, rejects/, attribution/
+      |
+      +-- label_map.pbtxt, label_map.csv, rejects-SPLIT.csv, attribution-SPLIT.csv, manifest.json -> OUTPUT
+
+OUTPUT is `output_dir`; all other folders are in the work folder, `OUTPUT/.oi_tfrecord-SPLIT` (`WorkFolder`). Accounts
+of shards, rejects and authors go through files, as they may be too large for a runner to keep, and as a resumed run
+needs those of finished shards. The work folder also holds:
+
+- limit_below.json, the limit that `max_images` stands for: `build_limit_pipeline`, which runs before, finds the limit,
+  and the plan of `build_pipeline` holds it.
+- error.json, an error for the user: any step stores it, and the process that started the run raises it, as runners
+  hand on no more than the text of an exception.
+- progress/*.json, for the progress line: workers on this machine write them each second. Elsewhere the line counts
+  the files in results/.
+- fingerprint.json: a run resumes only a conversion with its own fingerprint.
+
+The label map is part of the plan, unless classes are ordered by frequency: then it is made from the accounts.
+"""
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
 import apache_beam as beam
 
 from oi_tfrecord.conversion.finish_dataset import FinishDataset
-from oi_tfrecord.conversion.group_by_shard import GroupBatches
+from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles
 from oi_tfrecord.conversion.label_map_side_input import pack
 from oi_tfrecord.conversion.limit_images import LimitImages
 from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
-from oi_tfrecord.conversion.read_tables import ReadTables
+from oi_tfrecord.conversion.plan_classes import ClassPlan
+from oi_tfrecord.conversion.read_range import RangeJob
+from oi_tfrecord.conversion.read_tables import ReadTables, ReadTablesToFiles
 from oi_tfrecord.conversion.write_shards import WriteShards
-from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.openimages.schema import Listing
 
@@ -24,33 +66,20 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     Args:
         root: the pipeline.
         plan: the conversion.
-        finished: the shards that an earlier run finished; it left their results in the work folder.
+        finished: the shards that an earlier run finished; it left their accounts in the work folder.
 
     Returns:
         The manifest of the split, one dict.
     """
-    tables = root | "ReadTables" >> ReadTables(plan.range_job(frozenset(finished)), plan.threads)
-    classes = plan.classes
-    if classes.label_map is not None:
-        label_map = root | "CreateLabelMap" >> beam.Create([pack(classes.label_map)])
-    else:
-        label_map = (
-            tables.results
-            # MID to rows
-            | "CountClasses" >> beam.CombineGlobally(sum_class_rows)
-            # packed label map
-            | "OrderByFrequency" >> beam.Map(lambda rows: pack(classes.make_label_map(rows)))
-        )
-    label_map = beam.pvalue.AsSingleton(label_map)
     shards = [shard for shard in range(plan.num_shards) if shard not in finished]
-    written = (
-        (tables.batches, tables.results)
-        # (shard, batches)
-        | "GroupBatches" >> GroupBatches(shards, plan.shuffle_folder, plan.work)
-        # shard
-        | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads)
-    )
-    return (tables.results, written) | "FinishDataset" >> FinishDataset(plan.finish_job(), label_map, finished)
+    # (shard, batches of rows), RangeAccount
+    grouped, accounts = read_by_shard(root, plan.range_job(frozenset(finished)), shards, plan.threads)
+    # packed label map
+    label_map = beam.pvalue.AsSingleton(make_label_map(root, plan.classes, accounts))
+    # shard
+    written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads)
+    # manifest of the split
+    return (accounts, written) | "FinishDataset" >> FinishDataset(plan.finish_job(), label_map, finished)
 
 
 def build_template_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[int]) -> beam.PCollection:
@@ -63,23 +92,70 @@ def build_template_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Co
 
 
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
-    """Adds the search for the limit of `max_images` to a pipeline; see `LimitImages`."""
+    """Adds the search for the limit of `max_images` to a pipeline.
+
+    Args:
+        root: the pipeline.
+        plan: the conversion.
+
+    Returns:
+        Nothing; the limit is in the work folder.
+    """
     job = plan.range_job(frozenset())
-    # Where in archives images lie is not asked yet, and costs as much as to read them.
-    tables_only = {key: file for key, file in job.files.items() if not isinstance(file.table, Listing)}
-    tables = root | "ReadTables" >> ReadTables(dataclasses.replace(job, files=tables_only), plan.threads)
+    # The places of images in archives do not matter yet, and cost as much to find as the images to read.
+    tables = {key: file for key, file in job.files.items() if not isinstance(file.table, Listing)}
+    # (shard, batches of rows)
+    grouped, _ = read_by_shard(root, dataclasses.replace(job, files=tables), range(plan.num_shards), plan.threads)
+    return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
+
+
+def read_by_shard(
+    root: beam.Pipeline, job: RangeJob, shards: Iterable[int], threads: int
+) -> tuple[beam.PCollection, beam.PCollection]:
+    """Adds the steps that read the tables and group their rows by shard.
+
+    Args:
+        root: the pipeline.
+        job: what is read, and by which way rows are grouped.
+        shards: the shards to group for.
+        threads: ranges that a worker process reads at once.
+
+    Returns:
+        ((shard, batches of rows) for each shard, RangeAccounts).
+    """
+    if not job.shuffle_folder:
+        tables = root | "ReadTables" >> ReadTables(job)
+        return tables.batches | "GroupBatches" >> GroupBatches(shards), tables.accounts
+    accounts = root | "ReadTables" >> ReadTablesToFiles(job, threads)
+    return accounts | "GroupBatches" >> GroupFiles(shards, job.shuffle_folder, job.work), accounts
+
+
+def make_label_map(root: beam.Pipeline, classes: ClassPlan, accounts: beam.PCollection) -> beam.PCollection:
+    """Adds the steps that make the label map.
+
+    Args:
+        root: the pipeline.
+        classes: the classes.
+        accounts: RangeAccounts, which hold the rows of each class.
+
+    Returns:
+        The packed label map, one element.
+    """
+    if classes.label_map is not None:
+        return root | "CreateLabelMap" >> beam.Create([pack(classes.label_map)])
     return (
-        (tables.batches, tables.results)
-        # (shard, batches)
-        | "GroupBatches" >> GroupBatches(range(plan.num_shards), plan.shuffle_folder, plan.work)
-        | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
+        accounts
+        # MID to rows
+        | "TakeClassRows" >> beam.Map(lambda account: account.class_rows)
+        | "CountClasses" >> beam.CombineGlobally(add_counts)
+        # packed label map
+        | "OrderByFrequency" >> beam.Map(lambda rows: pack(classes.make_label_map(rows)))
     )
 
 
-def sum_class_rows(values: Iterable[RangeAccount | dict[str, int]]) -> dict[str, int]:
-    """Adds up the usable rows of each MID in the counted table, from results of ranges or sums of them."""
-    total: dict[str, int] = {}
-    for value in values:
-        for mid, count in (value.class_rows if isinstance(value, RangeAccount) else value).items():
-            total[mid] = total.get(mid, 0) + count
-    return total
+def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Returns the sum of counts by key; sums may be added up again."""
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total)

@@ -1,9 +1,10 @@
-"""Reads one CSV range: parse, check, split by shard, count."""
+"""Reads one range of a CSV file: its rows are parsed, checked, split by shard and counted."""
 
 import dataclasses
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 import google_crc32c
 import numpy as np
@@ -14,12 +15,15 @@ from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.join.batches import partition
 from oi_tfrecord.openimages.classes import Vocabulary
-from oi_tfrecord.openimages.csv.check_rows import TableRows, make_rows, wanted_columns
+from oi_tfrecord.openimages.csv.check_rows import RowRules, TableRows, columns_to_parse, make_rows
+from oi_tfrecord.openimages.csv.columns import Columns
 from oi_tfrecord.openimages.csv.file_ranges import Block, FileRange, read_range
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS, RowFilters
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.schema import QUOTED_LINE_BREAKS, RangeKey, Table
+
+Item = TypeVar("Item")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +32,7 @@ class ScanJob:
 
     Attributes:
         files: as of RangeJob.
-        work: where an error is told.
+        work: folder that takes an error.
     """
 
     files: dict[tuple[str, int], InputFile]
@@ -43,8 +47,8 @@ class RangeJob:
         files: by (table, file number).
         vocabulary: MIDs and their codes.
         kept_codes: bool array [len(vocabulary)], classes of the class list.
-        filters: what else is left out.
-        texts: metadata columns kept beside the rows.
+        filters: rows and images that are left out.
+        text_columns: metadata columns kept beside the rows.
         num_shards: number of shards.
         finished_shards: shards that take no rows any more.
         block_bytes: size of the blocks of a compressed file.
@@ -57,7 +61,7 @@ class RangeJob:
     vocabulary: Vocabulary
     kept_codes: np.ndarray
     filters: RowFilters
-    texts: frozenset[str]
+    text_columns: frozenset[str]
     num_shards: int
     finished_shards: frozenset[int]
     block_bytes: int
@@ -67,49 +71,90 @@ class RangeJob:
 
     @property
     def scan_job(self) -> ScanJob:
-        """What of it the search for quoted line breaks needs: a job is sent with each step, and this one is small."""
+        """The part that the search for quoted line breaks needs; it is small, as a job is sent with each step."""
         return ScanJob(self.files, self.work)
 
 
-def read_table_range(job: RangeJob, file_range: FileRange) -> Iterator[tuple[int, bytes] | RangeAccount]:
-    """Yields the (shard, batch) pairs of a range, then the result of each of its blocks.
+@dataclasses.dataclass(frozen=True)
+class BlockResult:
+    """What became of the rows of one block.
+
+    Attributes:
+        batches: (shard, batch of rows) of the rows that are kept. An iterator, as the batches of a block together
+            take as much memory as its rows.
+        account: the rows by what became of them; its costs are not known before the batches are made.
+    """
+
+    batches: Iterator[tuple[int, bytes]]
+    account: RangeAccount
+
+
+def ignore_bytes(size: int) -> None:
+    """Ignores the progress of a reader.
+
+    Args:
+        size: bytes that were read.
+    """
+
+
+def read_table_range(
+    job: RangeJob, file_range: FileRange, on_bytes: Callable[[int], None] = ignore_bytes
+) -> Iterator[BlockResult]:
+    """Yields the result of each block of a range; its list of rejects is stored in the work folder.
 
     Args:
         job: the conversion.
-        file_range: the range; its list of rejects is stored in the work folder.
+        file_range: the range.
+        on_bytes: called with the number of bytes that were read.
     """
     file = job.files[file_range.key.table, file_range.key.file]
-    last: RangeAccount | None = None
-    for block in read_range(file, file_range, job.block_bytes):
-        if last is not None:
-            yield last
-        key = block.key
-        rows, last = _take_rows(job, file, block)
-        # The text is the largest part of a range, and the next one of this process may need its place.
+    # Only the end of its stream shows which block of a compressed file is the last.
+    for block, is_last_of_range in mark_last(_read_blocks(job, file, file_range)):
+        is_last = is_last_of_range if file.compressed else block.account.end == file.size
+        account = dataclasses.replace(block.account, is_last=is_last)
+        batches = partition(block.key, block.rows, job.num_shards, job.finished_shards)
+        # The next block needs memory while the last batches of this one are on their way.
         del block
-        yield from partition(key, rows, job.num_shards, job.finished_shards)
-        _store_rejects(job.work, file, key, rows)
-    if last is not None:
-        # Of a compressed file only the end of its stream tells which block was the last.
-        yield dataclasses.replace(last, is_last=file.compressed or last.end == file.size)
+        yield BlockResult(batches, account)
+        on_bytes(account.end - account.start)
 
 
-def _take_rows(job: RangeJob, file: InputFile, block: Block) -> tuple[TableRows, RangeAccount]:
-    wanted = wanted_columns(file.table, file.names, job.texts, bool(job.filters.subsets))
-    parsed = parse_rows(block.data, file.names, wanted, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
-    rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
-    found = _find_named(job.filters, file.table, parsed.columns)
-    return rows, dataclasses.replace(_result(job, block, rows), **found)
+def mark_last(items: Iterable[Item]) -> Iterator[tuple[Item, bool]]:
+    """Yields each item, and whether it is the last; an item waits for the next one."""
+    iterator = iter(items)
+    for item in itertools.islice(iterator, 1):
+        for following in iterator:
+            yield item, False
+            item = following
+        yield item, True
 
 
-def _find_named(filters: RowFilters, table: Table, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields of the result that tell which of what filters name is in the range, filtered or not."""
-    found: dict[str, Any] = {}
-    if (named := filters.named_values.get(table)) and (column := VALUE_FILTERS[table][1]) in columns:
-        found["values"] = count_values(columns[column].values, columns[column].codes, named)
-    if filters.image_ids is not None:
-        found["found_ids"] = pack_found(columns["ImageID"], filters.image_ids)
-    return found
+class _ReadBlock(NamedTuple):
+    """A block, its rows that are kept, and its account without its costs."""
+
+    key: RangeKey
+    rows: TableRows
+    account: RangeAccount
+
+
+def _read_blocks(job: RangeJob, file: InputFile, file_range: FileRange) -> Iterator[_ReadBlock]:
+    for block in read_range(file, file_range, job.block_bytes):
+        read = _read_block(job, file, block)
+        # The text is the largest part of a range, and the next one of this process may need its memory.
+        del block
+        yield read
+
+
+def _read_block(job: RangeJob, file: InputFile, block: Block) -> _ReadBlock:
+    """Parses, checks and counts the rows of a block, and stores those that are rejected."""
+    kinds = columns_to_parse(file.table, file.names, job.text_columns, bool(job.filters.subsets))
+    parsed = parse_rows(block.data, file.names, kinds, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
+    rows = make_rows(file.table, parsed, RowRules(job.vocabulary, job.kept_codes, job.filters))
+    _store_rejects(job.work, file, block.key, rows)
+    named = count_named_values(job.filters, file.table, parsed.columns)
+    found_ids = find_listed_ids(job.filters, parsed.columns)
+    account = dataclasses.replace(count_block(job, block, rows), values=named, found_ids=found_ids)
+    return _ReadBlock(block.key, rows, account)
 
 
 def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: TableRows) -> None:
@@ -117,9 +162,30 @@ def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: Table
     work.write_rejects(f"range-{key.table}-{key.file:05d}-{key.index:06d}", piece)
 
 
-def _result(job: RangeJob, block: Block, rows: TableRows) -> RangeAccount:
+def count_named_values(filters: RowFilters, table: Table, columns: Columns) -> dict[str, int]:
+    """Returns the rows of each value of the column that a filter names values of, filtered or not."""
+    named = filters.named_values.get(table)
+    if not named or (name := VALUE_FILTERS[table][1]) not in columns.categories:
+        return {}
+    column = columns.categories[name]
+    return count_values(column.values, column.codes, named)
+
+
+def find_listed_ids(filters: RowFilters, columns: Columns) -> str:
+    """Returns which ImageIDs of the list to keep are in the block (`pack_found`); empty without a list."""
+    return "" if filters.image_ids is None else pack_found(columns.numbers["ImageID"], filters.image_ids)
+
+
+def count_block(job: RangeJob, block: Block, rows: TableRows) -> RangeAccount:
+    """Returns the account of a block, as far as it follows from its rows.
+
+    Args:
+        job: the conversion.
+        block: the block.
+        rows: its rows by what became of them.
+    """
     key, start, data = block
-    # Only one table decides an order by frequency; the classes of all would fill the results.
+    # Only one table decides an order by frequency; the classes of all tables would fill the accounts.
     codes = np.flatnonzero(rows.class_rows) if key.table is job.counted else np.zeros(0, np.int64)
     return RangeAccount(
         table=key.table,

@@ -1,14 +1,14 @@
-"""CSV files, and lists of what archives hold, to batches of rows by shard."""
+"""CSV files and archives to batches of rows by shard, and an account of each range."""
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import apache_beam as beam
 from apache_beam.typehints import KV
 
-from oi_tfrecord.conversion.list_archive import read_archive
-from oi_tfrecord.conversion.read_range import RangeJob, ScanJob, read_table_range
+from oi_tfrecord.conversion.list_archive import list_archive
+from oi_tfrecord.conversion.read_range import BlockResult, RangeJob, ScanJob, read_table_range
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.engine.progress_reports import READ, SCAN
 from oi_tfrecord.engine.threaded_fn import ThreadedFn
@@ -16,65 +16,118 @@ from oi_tfrecord.join.shuffle_files import write_batches
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.record_boundaries import BlockScan
-from oi_tfrecord.openimages.schema import Listing
+from oi_tfrecord.openimages.schema import Listing, RangeKey
 
-RESULTS = "results"
+ACCOUNTS = "accounts"
 
 BATCHES = "batches"
 
 
 class ReadTables(beam.PTransform):
-    """Reads the CSV files of a split, and lists the images of its archives.
+    """Reads the CSV files of a split, and lists the images of its archives, for the runner's shuffle.
 
-    Output: `batches` of (shard, batch of rows), unless they go to files, and `results`, one
-    RangeAccount per range.
+    Output: `batches` of (shard, batch of rows), and `accounts`, a RangeAccount per block of a range.
     """
 
-    def __init__(self, job: RangeJob, threads: int = 1):
-        """Initializes the instance.
+    def __init__(self, job: RangeJob):
+        """Reads nothing yet.
 
         Args:
             job: the conversion.
-            threads: ranges that a worker process reads at once. Without a shuffle through files it reads one: what goes
-                to a runner would be held meanwhile.
         """
         super().__init__()
         self._job = job
-        self._thread_count = threads if job.shuffle_folder else 1
 
     def expand(self, root):  # type: ignore[no-untyped-def]
-        job = self._job
-        archives = [file for file in job.files.values() if isinstance(file.table, Listing)]
-        tables = [file for file in job.files.values() if not isinstance(file.table, Listing)]
-        nominal = [item for file in tables for item in plan_ranges(file, job.block_bytes)]
-        exact = (
-            root
-            # FileRange
-            | "CreateQuotedRanges" >> beam.Create([item for item in nominal if needs_scan(item)], reshuffle=True)
-            # (table, file number), BlockScan
-            | "ScanQuotes"
-            >> beam.ParDo(_ScanQuotes(job.scan_job, self._thread_count)).with_output_types(
-                KV[tuple[str, int], BlockScan]
-            )
-            | "GroupByFile" >> beam.GroupByKey()
-            # FileRange
-            | "ResolveRanges" >> beam.FlatMap(_resolve, job.scan_job)
-        )
-        lines = root | "CreateLineRanges" >> beam.Create(
-            [item for item in nominal if not needs_scan(item)], reshuffle=False
-        )
-        ranges = [exact, lines]
-        if archives:
-            # InputFile
-            ranges.append(root | "CreateArchives" >> beam.Create(archives, reshuffle=False))
-        return (
-            ranges
-            # Spread behind and not before, as Flink's and Spark's runners cannot flatten what a shuffle yields with
-            # what none does (https://github.com/apache/beam/issues/34647).
-            | "FlattenRanges" >> beam.Flatten()
-            | "SpreadRanges" >> beam.Reshuffle()
-            | "ReadRanges" >> beam.ParDo(_ReadRange(job, self._thread_count)).with_outputs(RESULTS, main=BATCHES)
-        )
+        """Adds the steps to a pipeline."""
+        # One range at a time: batches of several would be held while they go to the runner.
+        ranges = plan_exact_ranges(root, self._job, threads=1)
+        # (shard, batch), RangeAccount
+        return ranges | "ReadRanges" >> beam.ParDo(_ReadRange(self._job)).with_outputs(ACCOUNTS, main=BATCHES)
+
+
+class ReadTablesToFiles(beam.PTransform):
+    """Reads the CSV files of a split, and lists the images of its archives; the batches go to the shuffle's files.
+
+    Output: a RangeAccount per block of a range.
+    """
+
+    def __init__(self, job: RangeJob, threads: int):
+        """Reads nothing yet.
+
+        Args:
+            job: the conversion.
+            threads: ranges that a worker process reads at once.
+        """
+        super().__init__()
+        self._job = job
+        self._threads = threads
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
+        ranges = plan_exact_ranges(root, self._job, self._threads)
+        # RangeAccount
+        return ranges | "ReadRanges" >> beam.ParDo(_ReadRangeToFile(self._job, self._threads))
+
+
+def plan_exact_ranges(root: beam.Pipeline, job: RangeJob, threads: int) -> beam.PCollection:
+    """Adds the steps that cut the inputs in ranges of whole records.
+
+    Args:
+        root: the pipeline.
+        job: the conversion.
+        threads: ranges that a worker process searches at once for quoted line breaks.
+
+    Returns:
+        FileRanges, spread over the workers.
+    """
+    nominal = [file_range for file in job.files.values() for file_range in plan_input(file, job.block_bytes)]
+    exact = (
+        root
+        # FileRange
+        | "CreateQuotedRanges" >> beam.Create([item for item in nominal if needs_scan(item)], reshuffle=True)
+        # (table, file number), BlockScan
+        | "ScanQuotes"
+        >> beam.ParDo(_ScanQuotes(job.scan_job, threads)).with_output_types(KV[tuple[str, int], BlockScan])
+        # (table, file number), BlockScans
+        | "GroupByFile" >> beam.GroupByKey()
+        # FileRange
+        | "ResolveRanges" >> beam.FlatMap(_resolve, job.scan_job)
+    )
+    of_lines = [item for item in nominal if not needs_scan(item)]
+    # FileRange
+    lines = root | "CreateLineRanges" >> beam.Create(of_lines, reshuffle=False)
+    return (
+        (exact, lines)
+        # Spread behind and not before, as Flink's and Spark's runners cannot flatten what a shuffle yields with
+        # what none does (https://github.com/apache/beam/issues/34647).
+        | "FlattenRanges" >> beam.Flatten()
+        | "SpreadRanges" >> beam.Reshuffle()
+    )
+
+
+def plan_input(file: InputFile, block_bytes: int) -> list[FileRange]:
+    """Cuts a CSV file in nominal ranges; an archive is one range.
+
+    Args:
+        file: the file.
+        block_bytes: bytes of a range.
+    """
+    if isinstance(file.table, Listing):
+        return [FileRange(RangeKey(file.table, file.number, 0), 0, file.size, exact=True)]
+    return plan_ranges(file, block_bytes)
+
+
+def read_input(job: RangeJob, file_range: FileRange, on_bytes: Callable[[int], None]) -> Iterator[BlockResult]:
+    """Returns the results of the blocks of a range of a CSV file, or of an archive.
+
+    Args:
+        job: the conversion.
+        file_range: the range.
+        on_bytes: called with the number of bytes that were read.
+    """
+    read = list_archive if isinstance(file_range.key.table, Listing) else read_table_range
+    return read(job, file_range, on_bytes)
 
 
 class _ScanQuotes(ThreadedFn):
@@ -89,7 +142,7 @@ class _ScanQuotes(ThreadedFn):
         file_key = (str(nominal.key.table), nominal.key.file)
         with self._job.work.reported():
             scan = scan_range(self._job.files[file_key], nominal)
-            self._reporter.add_range(0, scan.end - scan.start, 0)
+            self._reporter.add_bytes(scan.end - scan.start)
             return [(file_key, scan)]
 
 
@@ -101,47 +154,55 @@ def _resolve(grouped: tuple[tuple[str, int], Iterable[BlockScan]], job: ScanJob)
 
 @beam.typehints.with_output_types(KV[int, bytes])
 class _ReadRange(ThreadedFn):
+    """Hands the batches of a range to the runner, one by one."""
+
+    def __init__(self, job: RangeJob):
+        super().__init__(job.work, READ, threads=1)
+        self._job = job
+
+    def process(self, file_range: FileRange) -> Iterator[object]:
+        yield from self.run(self._read, file_range)
+
+    def _read(self, file_range: FileRange) -> Iterator[object]:
+        with self._job.work.reported():
+            began = time.thread_time()
+            for block in read_input(self._job, file_range, self._reporter.add_bytes):
+                shuffled_bytes = 0
+                for shard, batch in block.batches:
+                    shuffled_bytes += len(batch)
+                    yield shard, batch
+                account = with_costs(block.account, shuffled_bytes, time.thread_time() - began)
+                self._reporter.add_rows(account.rows_read, sum(account.rejected.values()))
+                yield beam.pvalue.TaggedOutput(ACCOUNTS, account)
+                began = time.thread_time()
+
+
+@beam.typehints.with_output_types(RangeAccount)
+class _ReadRangeToFile(ThreadedFn):
+    """Writes the batches of each block to a file of the shuffle."""
+
     def __init__(self, job: RangeJob, threads: int):
         super().__init__(job.work, READ, threads)
         self._job = job
 
-    def process(self, item: FileRange | InputFile) -> Iterator[object]:
-        yield from self.run(self._read_to_files if self._job.shuffle_folder else self._read, item)
+    def process(self, file_range: FileRange) -> Iterator[object]:
+        yield from self.run(self._read, file_range)
 
-    def _read_to_files(self, item: FileRange | InputFile) -> list[object]:
-        # Without the batches it is little.
-        return list(self._read(item))
-
-    def _read(self, item: FileRange | InputFile) -> Iterator[object]:
+    def _read(self, file_range: FileRange) -> list[RangeAccount]:
         with self._job.work.reported():
-            if isinstance(item, InputFile):
-                yield from self._hand_on(read_archive(self._job, item, self._pass_bytes), in_archive=True)
-            else:
-                yield from self._hand_on(read_table_range(self._job, item))
+            return list(self._write_blocks(file_range))
 
-    def _pass_bytes(self, size: int) -> None:
-        # An archive takes long; what is passed of it counts at once.
-        self._reporter.add_range(0, size, 0)
+    def _write_blocks(self, file_range: FileRange) -> Iterator[RangeAccount]:
+        began = time.thread_time()
+        for block in read_input(self._job, file_range, self._reporter.add_bytes):
+            batches = list(block.batches)
+            account = block.account
+            write_batches(self._job.shuffle_folder, f"{account.table}-{account.file}-{account.index}", batches)
+            self._reporter.add_rows(account.rows_read, sum(account.rejected.values()))
+            yield with_costs(account, sum(len(batch) for _, batch in batches), time.thread_time() - began)
+            began = time.thread_time()
 
-    def _hand_on(self, items: Iterable[tuple[int, bytes] | RangeAccount], in_archive: bool = False) -> Iterator[object]:
-        folder = self._job.shuffle_folder
-        to_file: list[tuple[int, bytes]] = []
-        shuffled_bytes, began = 0, time.thread_time()
-        for item in items:
-            if isinstance(item, RangeAccount):
-                seconds = time.thread_time() - began
-                item = dataclasses.replace(item, shuffled_bytes=shuffled_bytes, cpu_seconds=seconds)
-                shuffled_bytes, began = 0, time.thread_time()
-                if folder:
-                    write_batches(folder, f"{item.table}-{item.file}-{item.index}", to_file)
-                    to_file = []
-                self._reporter.add_range(
-                    item.rows_read, 0 if in_archive else item.end - item.start, sum(item.rejected.values())
-                )
-                yield beam.pvalue.TaggedOutput(RESULTS, item)
-                continue
-            shuffled_bytes += len(item[1])
-            if folder:
-                to_file.append(item)
-            else:
-                yield item
+
+def with_costs(account: RangeAccount, shuffled_bytes: int, cpu_seconds: float) -> RangeAccount:
+    """Returns the account of a block with what its rows cost, for estimates."""
+    return dataclasses.replace(account, shuffled_bytes=shuffled_bytes, cpu_seconds=cpu_seconds)

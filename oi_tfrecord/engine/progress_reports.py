@@ -1,4 +1,4 @@
-"""Progress reports."""
+"""Progress reports: counts that a worker writes to the work folder, from which the progress line is made."""
 
 import contextlib
 import json
@@ -17,14 +17,14 @@ SCAN, READ, WRITE = "scan", "read", "write"
 
 
 class Reporter:
-    """Writes a worker's counts to the work folder, at most once a second.
+    """Writes a worker's counts to the work folder, at most once a second; threads may share a reporter.
 
-    Threads may share it. Metrics would be the runner's way, but local runners give none before the end. What a cluster
-    does twice counts twice. Remote work folders get no reports; there, finished shards tell.
+    Beam's metrics are no way to do this, as local runners give none before the end. Work that a cluster does twice
+    counts twice. Remote work folders get no reports: their progress is the number of finished shards.
     """
 
     def __init__(self, work: WorkFolder, stage: str, clock: Callable[[], float] = time.time):
-        """Initializes the instance.
+        """Writes no report yet.
 
         Args:
             work: folder of the reports.
@@ -41,9 +41,13 @@ class Reporter:
         self._lock = threading.Lock()
         self._next = self._begun + REPORT_SECONDS
 
-    def add_range(self, rows: int, size: int, rejects: int) -> None:
-        """Adds a CSV range: its rows, its bytes and how many of its rows are rejected."""
-        self._add({"rows": rows, "bytes": size, "rejects": rejects})
+    def add_bytes(self, size: int) -> None:
+        """Adds bytes that were read."""
+        self._add({"bytes": size})
+
+    def add_rows(self, rows: int, rejects: int) -> None:
+        """Adds rows, and the number of those that are rejected."""
+        self._add({"rows": rows, "rejects": rejects})
 
     def set_shard(self, records: int, image_bytes: int, rejects: int, share: float) -> None:
         """Sets the counts of this thread's shard under way; `share` of it, 0 to 1, is done."""

@@ -106,6 +106,11 @@ def find_config(name: str, kind: str = "") -> pathlib.Path:
     raise ConfigError(field, f"no file {name!r}; shipped are {', '.join(known)}{nearest(given.stem, known)}")
 
 
+def find_shipped_file(name: str) -> pathlib.Path:
+    """Returns the path of a file that is shipped beside the configurations, such as `downloads.csv`."""
+    return next(path for folder in _shipped_folders("") if (path := folder / name).is_file())
+
+
 def shipped_configs(kind: str = "") -> list[str]:
     """Returns the names of the configurations shipped with the package; `kind` is as in `find_config`."""
     return sorted({path.stem for folder in _shipped_folders(kind) for path in folder.glob("*.yaml")})

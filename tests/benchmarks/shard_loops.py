@@ -23,7 +23,6 @@ import numpy as np
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import RangeJob, read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
-from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.engine.progress_reports import WRITE, Reporter
 from oi_tfrecord.engine.threads import THREADS_PER_PROCESS, run_on_threads
@@ -82,9 +81,8 @@ def batches_by_shard(plan: ConvertPlan) -> dict[int, list[bytes]]:
     job = plan.range_job(frozenset())
     batches: dict[int, list[bytes]] = collections.defaultdict(list)
     for file_range in _ranges(job):
-        for item in read_table_range(job, file_range):
-            if not isinstance(item, RangeAccount):
-                shard, batch = item
+        for block in read_table_range(job, file_range):
+            for shard, batch in block.batches:
                 batches[shard].append(batch)
     return batches
 

@@ -22,6 +22,7 @@ SPECIAL = {
     "label_order": ("=mid", "mid"),
     "image_mode": ("=verify", "verify"),
     "images": ("=/a/{image_id}.jpg", "/a/{image_id}.jpg"),
+    "mirror": ("=https://m.example.org", "https://m.example.org"),
     "image_urls": ("=thumbnail", "thumbnail"),
     "mask_files": ("=/a/{mask_path}", "/a/{mask_path}"),
     "boxes_without_mask": ("=empty", "empty"),

@@ -3,6 +3,8 @@ import dataclasses
 import io
 import json
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
 from oi_tfrecord.dataset.accounts import encode_account, read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.file_names import rejects_file
-from oi_tfrecord.dataset.filter_warnings import AskedFor
+from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.manifest import build_split, merge_split
 from oi_tfrecord.dataset.rejects_csv import Rejected, format_piece
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -47,9 +49,9 @@ def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
 
 
 def test_warnings_of_filters_follow_those_of_the_plan(job: FinishJob) -> None:
-    asked = AskedFor(values={Table.BOXES: ("xclck",)})
+    names = FilterNames(values={Table.BOXES: ("xclck",)})
     split = finish_dataset(
-        dataclasses.replace(job, about=ABOUT | {"warnings": ["planned"]}, asked=asked), RESULTS, LABEL_MAP
+        dataclasses.replace(job, about=ABOUT | {"warnings": ["planned"]}, filter_names=names), RESULTS, LABEL_MAP
     )
     assert split["warnings"][0] == "planned"
     assert [line for line in split["warnings"] if line.startswith("--box_sources=xclck: ")] == split["warnings"][-1:]
@@ -116,10 +118,16 @@ def test_another_split_stays(job: FinishJob) -> None:
 
 
 def test_the_manifest_is_written_last(job: FinishJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = []
-    create = storage.create
-    monkeypatch.setattr(
-        storage, "create", lambda path, folder: (written.append(path.rpartition("/")[2]), create(path, folder))[1]
-    )
+    written: list[str] = []
+
+    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(path: str, *others: Any) -> Any:
+            written.append(path.rpartition("/")[2])
+            return function(path, *others)
+
+        return run
+
+    for name in ("create", "write"):
+        monkeypatch.setattr(storage, name, noting(getattr(storage, name)))
     finish_dataset(job, RESULTS, LABEL_MAP)
-    assert written == ["label_map.pbtxt", "label_map.csv", "rejects-train.csv", "manifest.json"]
+    assert list(dict.fromkeys(written)) == ["label_map.pbtxt", "label_map.csv", "rejects-train.csv", "manifest.json"]

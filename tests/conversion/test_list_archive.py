@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import pathlib
 import random
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion import list_archive as archive_job
-from oi_tfrecord.conversion.list_archive import read_archive
+from oi_tfrecord.conversion import list_archive as list_archive_module
+from oi_tfrecord.conversion.list_archive import list_archive
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob
+from oi_tfrecord.conversion.read_tables import plan_input
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import Batch, decode
@@ -48,13 +50,15 @@ def pack(path: pathlib.Path, compression: str = "") -> dict[int, bytes]:
 
 
 def read_all(job: RangeJob, path: pathlib.Path) -> tuple[list[tuple[int, Batch]], list[RangeAccount], int]:
-    """Returns the batches by shard, the results, and the bytes of progress."""
+    """Returns the batches by shard, the accounts, and the bytes of progress."""
     progress: list[int] = []
     [file] = open_archives([str(path)], "")
-    items = list(read_archive(job, file, progress.append))
-    results = [item for item in items if isinstance(item, RangeAccount)]
-    batches = [(item[0], decode(item[1])) for item in items if not isinstance(item, RangeAccount)]
-    return batches, results, sum(progress)
+    job = dataclasses.replace(job, files={(file.table, file.number): file})
+    batches, accounts = [], []
+    for block in list_archive(job, plan_input(file, 1)[0], progress.append):
+        batches += [(shard, decode(batch)) for shard, batch in block.batches]
+        accounts.append(block.account)
+    return batches, accounts, sum(progress)
 
 
 @pytest.mark.parametrize("compression", ["", "gz"])
@@ -62,7 +66,7 @@ def read_all(job: RangeJob, path: pathlib.Path) -> tuple[list[tuple[int, Batch]]
 def test_every_image_is_a_row_of_its_shard(
     job: RangeJob, compression: str, block_members: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_job, "BLOCK_MEMBERS", block_members)
+    monkeypatch.setattr(list_archive_module, "BLOCK_MEMBERS", block_members)
     images = pack(tmp_path / "x", compression)
     batches, results, passed = read_all(job, tmp_path / "x")
     shard = dict(zip(IDS, shard_of(hash_ids(np.array(IDS, np.uint64)), NUM_SHARDS).tolist(), strict=True))
@@ -92,7 +96,7 @@ def test_every_image_is_a_row_of_its_shard(
 def test_lines_count_members_from_the_start_of_their_block(
     job: RangeJob, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_job, "BLOCK_MEMBERS", 5)
+    monkeypatch.setattr(list_archive_module, "BLOCK_MEMBERS", 5)
     pack(tmp_path / "x")
     batches, results, _ = read_all(job, tmp_path / "x")
     first = np.cumsum([0, *(result.line_count for result in results)])

@@ -55,7 +55,7 @@ def test_what_was_lost_is_named_up_to_a_bound() -> None:
     code, lines = find_problems(SPLIT | {"balanced": False, "shards": lost}, "100%", "r.csv")
     assert code == 3
     assert len(lines) == LISTED_LOSSES + 2
-    assert "shard 9 of 99 has no result" in lines
+    assert "shard 9 of 99 is missing" in lines
     assert lines[-2] == f"... and {90 - LISTED_LOSSES} more"
 
 

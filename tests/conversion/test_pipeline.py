@@ -11,9 +11,8 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline, sum_class_rows
+from oi_tfrecord.conversion.pipeline import add_counts, build_limit_pipeline, build_pipeline
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from tests.support import small_release
 from tests.support.small_release import Release
@@ -21,7 +20,7 @@ from tests.support.small_release import Release
 COMPOSITES = ("ReadTables", "GroupBatches", "WriteShards", "FinishDataset", "LimitImages")
 WRITE_SHARD = "WriteShards/WriteShard"
 FLINK_ELEMENT_BYTES = 10_000_000
-"""The batch that DESIGN.md section 3 bounds; Flink takes no larger element."""
+"""Flink takes no larger element."""
 MOST_RESULT_BYTES = 100
 """A result holds counts per class: 600 classes in three tables, some 20 bytes each."""
 
@@ -98,7 +97,7 @@ def test_only_numbers_of_shards_are_shuffled_after_images_are_read(
     graph = graph_of(plan)
     # The step itself is the only one that reads images, and what follows it is the end.
     after = graph.downstream(WRITE_SHARD)
-    assert groups(after) == ["FinishDataset/GroupResults"]
+    assert groups(after) == ["FinishDataset/GroupResults/CoGroupByKeyImpl/GroupByKey"]
     before = groups(graph.steps)
     assert len(before) > 1
     assert ("GroupBatches/GroupByShard" in before) == (shuffle == "runner")
@@ -169,21 +168,12 @@ def test_the_pipeline_yields_the_manifest_of_the_split(release: Release, tmp_pat
     assert list((tmp_path / "out" / ".oi_tfrecord-train" / "shuffle").iterdir()) == []
 
 
-def range_result(table: str, class_rows: dict[str, int]) -> RangeAccount:
-    return RangeAccount(table, 0, 0, 1, 2, 1, 1, 1, {}, {}, class_rows, ends_open=False, is_last=False)
+def test_counts_of_classes_add_up() -> None:
+    assert add_counts([{"/m/a": 2, "/m/b": 1}, {"/m/b": 5}, {}]) == {"/m/a": 2, "/m/b": 6}
 
 
-def test_rows_of_ranges_add_up_for_the_order_by_frequency() -> None:
-    results = [
-        range_result("boxes", {"/m/a": 2, "/m/b": 1}),
-        range_result("boxes", {"/m/b": 5}),
-        range_result("metadata", {}),
-    ]
-    assert sum_class_rows(results) == {"/m/a": 2, "/m/b": 6}
-
-
-def test_sums_may_be_added_in_any_grouping() -> None:
-    results = [range_result("boxes", {"/m/a": n, f"/m/{n}": 1}) for n in range(1, 5)]
-    whole = sum_class_rows(results)
+def test_counts_may_be_added_in_any_grouping() -> None:
+    counts = [{"/m/a": n, f"/m/{n}": 1} for n in range(1, 5)]
+    whole = add_counts(counts)
     assert whole == {"/m/a": 10, "/m/1": 1, "/m/2": 1, "/m/3": 1, "/m/4": 1}
-    assert sum_class_rows([sum_class_rows(results[:1]), sum_class_rows([]), sum_class_rows(results[1:])]) == whole
+    assert add_counts([add_counts(counts[:1]), add_counts([]), add_counts(counts[1:])]) == whole

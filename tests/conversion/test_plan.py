@@ -109,8 +109,8 @@ def test_every_class_that_is_described_is_known_and_only_listed_ones_are_kept(re
 
 
 def test_titles_are_read_for_attribution_only(release: Release) -> None:
-    assert plan_of(release).range_job(frozenset()).texts == frozenset()
-    texts = plan_of(release, extra_keys="attribution").range_job(frozenset()).texts
+    assert plan_of(release).range_job(frozenset()).text_columns == frozenset()
+    texts = plan_of(release, extra_keys="attribution").range_job(frozenset()).text_columns
     assert texts == {"License", "Author", "AuthorProfileURL", "Title", "OriginalLandingURL"}
 
 

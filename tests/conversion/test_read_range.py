@@ -55,11 +55,9 @@ def read_all(job: RangeJob, table: str) -> tuple[list[tuple[int, Batch]], list[R
     file = job.files[table, 0]
     batches, results = [], []
     for file_range in ranges_of(file):
-        for item in read_table_range(job, file_range):
-            if isinstance(item, RangeAccount):
-                results.append(item)
-            else:
-                batches.append((item[0], decode(item[1])))
+        for block in read_table_range(job, file_range):
+            batches += [(shard, decode(batch)) for shard, batch in block.batches]
+            results.append(block.account)
     return batches, results
 
 
@@ -90,7 +88,7 @@ def test_every_row_goes_to_its_shard_or_is_counted(table: str, release: Release,
 
 
 @pytest.mark.parametrize("table", small_release.TABLES)
-def test_results_tell_the_bytes_and_lines_of_the_file(table: str, release: Release, tmp_path: pathlib.Path) -> None:
+def test_accounts_have_the_bytes_and_lines_of_the_file(table: str, release: Release, tmp_path: pathlib.Path) -> None:
     job = job_of(release, tmp_path)
     _, results = read_all(job, table)
     data = pathlib.Path(job.files[table, 0].path).read_bytes()
@@ -143,7 +141,7 @@ def test_rejects_are_stored_with_lines_counted_from_the_range(release: Release, 
             assert (reason == "unknown_class") == (small_release.UNKNOWN in text)
 
 
-def test_what_filters_name_is_told_of_whatever_they_leave_out(release: Release, tmp_path: pathlib.Path) -> None:
+def test_names_in_filters_are_found_in_rows_that_are_left_out_too(release: Release, tmp_path: pathlib.Path) -> None:
     """The values and ImageIDs of a range are those of its rows, also of the rows that are left out."""
     listed = sorted([*release.image_ids[::2], "00000000000000ff", "fffffffffffffff0"])
     (tmp_path / "ids.txt").write_text("\n".join(listed))
@@ -227,7 +225,6 @@ def test_the_text_is_gone_before_its_rows_are_split(
 
     read_range = storage.read_range
     monkeypatch.setattr(storage, "read_range", lambda *place: Text(read_range(*place)))
-    items = read_table_range(job, whole)
-    assert not isinstance(next(items), RangeAccount)
+    block = next(read_table_range(job, whole))
     assert max(gone, default=0) > BLOCK_BYTES / 2
-    items.close()
+    assert list(block.batches)

@@ -12,8 +12,9 @@ import pytest
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import read_table_range
-from oi_tfrecord.conversion.shard import ShardJob, convert_shard
-from oi_tfrecord.dataset.accounts import RangeAccount, decode_account
+from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.shard_job import ShardJob
+from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.join.batches import Batch, decode
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.sources.files import PatternSource
@@ -41,9 +42,9 @@ def batches_of(plan: ConvertPlan) -> dict[int, list[Batch]]:
     batches: dict[int, list[Batch]] = {shard: [] for shard in range(plan.num_shards)}
     for file in job.files.values():
         for file_range in ranges_of(file, job.block_bytes):
-            for item in read_table_range(job, file_range):
-                if not isinstance(item, RangeAccount):
-                    batches[item[0]].append(decode(item[1]))
+            for block in read_table_range(job, file_range):
+                for shard, batch in block.batches:
+                    batches[shard].append(decode(batch))
     return batches
 
 

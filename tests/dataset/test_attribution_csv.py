@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oi_tfrecord.dataset.attribution_csv import COLUMNS, format_attribution, format_attribution_header, warn_of_lacking
+from oi_tfrecord.dataset.attribution_csv import (
+    COLUMNS,
+    format_attribution,
+    format_attribution_header,
+    name_fields,
+    parse_row,
+    split_rows,
+    warn_of_lacking,
+)
+from oi_tfrecord.dataset.rejects_csv import format_csv_line
 from oi_tfrecord.join.join_shard import JoinedShard
 from tests.end_to_end.test_resume import kill_everywhere
 from tests.support import small_release
@@ -141,3 +150,28 @@ def test_without_metadata_it_is_an_error(sample: pathlib.Path, tmp_path: pathlib
 def test_a_dry_run_lists_nobody(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
     assert run(sample, tmp_path / "out", "--attribution_csv", "--dry_run").code == 0
     assert not list((tmp_path / "out").rglob("ATTRIBUTION*"))
+
+
+@given(st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=4), max_size=8))
+def test_rows_are_found_where_they_are(rows: list[list[str]]) -> None:
+    data = "".join(format_csv_line(row) for row in rows).encode()
+    found = list(split_rows(io.BytesIO(data)))
+    assert [parse_row(row) for _, row in found] == rows
+    assert [data[offset : offset + len(row)] for offset, row in found] == [row for _, row in found]
+
+
+def test_a_file_that_is_cut_off_within_quotes_ends() -> None:
+    assert [row for _, row in split_rows(io.BytesIO(b'a,b\nc,"d\ne'))] == [b"a,b\n", b'c,"d\ne']
+
+
+def test_facts_are_named_by_their_columns() -> None:
+    row = ["0" * 16, "A title", "", "https://profile", "https://landing", "CC"]
+    assert name_fields(HEADER, row) == {
+        "title": "A title", "profile_url": "https://profile", "landing_url": "https://landing", "license": "CC"
+    }  # fmt: skip
+    assert name_fields(HEADER, row[:2]) == {"title": "A title"}
+    assert name_fields([], row) == {}
+
+
+def test_an_empty_row_has_no_fields() -> None:
+    assert parse_row(b"") == []

@@ -131,10 +131,10 @@ def test_every_planned_shard_has_one_result() -> None:
     shards = split["shards"]
     assert list(find_losses(split)) == []
     cases = {
-        (0, 2): ["shard 1 of 3 has no result"],
-        (2,): ["shard 0 of 3 has no result", "shard 1 of 3 has no result"],
-        (0, 1, 1, 2): ["shard 1 of 3 has 2 results"],
-        (): ["no shard has a result"],
+        (0, 2): ["shard 1 of 3 is missing"],
+        (2,): ["shard 0 of 3 is missing", "shard 1 of 3 is missing"],
+        (0, 1, 1, 2): ["shard 1 of 3 is listed 2 times"],
+        (): ["no shard is listed"],
     }
     for kept, told in cases.items():
         found = list(find_losses(split | {"shards": [shards[index] for index in kept]}))

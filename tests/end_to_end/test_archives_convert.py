@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.list_archive import read_archive
 from oi_tfrecord.conversion.plan import make_plan
-from oi_tfrecord.conversion.read_range import read_table_range
+from oi_tfrecord.conversion.read_range import ignore_bytes
+from oi_tfrecord.conversion.read_tables import plan_input, read_input
 from oi_tfrecord.conversion.shard import convert_shard
-from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import decode
@@ -273,14 +272,12 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
     prepare_output(plan.target)
     job = plan.range_job(frozenset())
     batches = [
-        decode(item[1])
+        decode(batch)
         for file in job.files.values()
-        for item in (
-            read_archive(job, file)
-            if file.table == Listing.IMAGE_FILES
-            else itertools.chain.from_iterable(read_table_range(job, part) for part in ranges_of(file, job.block_bytes))
-        )
-        if not isinstance(item, RangeAccount) and item[0] == 2
+        for part in (plan_input(file, 1) if file.table == Listing.IMAGE_FILES else ranges_of(file, job.block_bytes))
+        for block in read_input(job, part, ignore_bytes)
+        for shard, batch in block.batches
+        if shard == 2
     ]
     convert_shard(plan.shard_job(), 2, batches, plan.classes.make_label_map({}))
     shard = next((tmp_path / "out").glob("train.tfrecord-*"))

@@ -1,4 +1,4 @@
-"""What all commands have in common: how they end on what a user can mend."""
+"""What all commands have in common: how they end on an error that a user can correct."""
 
 import json
 import pathlib
@@ -71,16 +71,16 @@ def test_a_folder_that_is_not_there_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("folder", "told"), [("hdfs://records", "hdfs_host is not set"), ("nope://records", "Unable to get filesystem")]
+    ("folder", "printed"), [("hdfs://records", "hdfs_host is not set"), ("nope://records", "Unable to get filesystem")]
 )
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "sample"])
 def test_a_storage_that_is_unknown_or_lacks_its_flags_is_one_line(
-    command: str, folder: str, told: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+    command: str, folder: str, printed: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command, *flags_of(command, folder, tmp_path / "new")]) == 1
     line = only_error(capfd)
     assert line.startswith(f"error: {folder}")
-    assert told in line
+    assert printed in line
     assert "--hdfs_host" in line
 
 
@@ -171,9 +171,9 @@ def test_no_damage_of_a_dataset_ends_in_a_traceback(
     code = main([command, *flags_of(command, folder, tmp_path / "new")])
     err = capfd.readouterr().err
     assert code in (0, 1)
-    # merge and resample tell of their progress, too; verify tells of faults elsewhere.
-    told = sum(line.startswith("error: ") for line in err.splitlines())
-    assert told == code or (command == "verify" and told == 0)
+    # merge and resample print their progress, too; verify prints faults elsewhere.
+    printed = sum(line.startswith("error: ") for line in err.splitlines())
+    assert printed == code or (command == "verify" and printed == 0)
     assert "Traceback" not in err
 
 
@@ -204,12 +204,12 @@ def test_each_command_tells_the_same_of_a_damaged_label_map(
     path = tmp_path / "given.pbtxt" if given else tmp_path / "records" / "label_map.pbtxt"
     path.write_bytes(data)
     assert main([command, *flags, *([f"--label_map={path}"] if given else [])]) == 1
-    told = f"{path}, {DAMAGED_LABEL_MAPS[data]}"
+    printed = f"{path}, {DAMAGED_LABEL_MAPS[data]}"
     if command == "verify":
-        # To it a damaged label map is a fault, told with all others.
-        assert told in capfd.readouterr().out
+        # verify reports a damaged label map with all other faults.
+        assert printed in capfd.readouterr().out
     else:
-        assert only_error(capfd) == f"error: {told}"
+        assert only_error(capfd) == f"error: {printed}"
 
 
 def test_an_unknown_command_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -236,7 +236,7 @@ def test_filters_of_boxes_leave_out_their_masks(release: MaskRelease, tmp_path: 
     ]
     assert 0 < len(small) < len(release.masks)
     assert count["written"] == len(release.masks) - len(small)
-    # With the row that has no box at all, as it cannot be told from them, and the faulty ones of small boxes.
+    # The count has the row without a box, too, as nothing distinguishes that row, and the faulty rows of small boxes.
     assert count["dropped"]["box_left_out"] > len(small)
     assert "mask_without_box" not in count["rejected"]
 

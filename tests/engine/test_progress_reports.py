@@ -22,17 +22,20 @@ def clock() -> Clock:
 
 def test_a_report_is_written_at_most_once_a_second_and_when_flushed(work: WorkFolder, clock: Clock) -> None:
     reporter = Reporter(work, READ, clock)
-    reporter.add_range(10, 1000, 1)
+    reporter.add_bytes(1000)
+    reporter.add_rows(10, 1)
     assert read_reports(work) == []
     clock.now += 1
-    reporter.add_range(5, 500, 0)
+    reporter.add_rows(5, 0)
     [report] = read_reports(work)
-    assert (report["rows"], report["bytes"], report["rejects"]) == (15, 1500, 1)
+    assert (report["rows"], report["bytes"], report["rejects"]) == (15, 1000, 1)
     clock.now += 0.5
-    reporter.add_range(1, 1, 0)
+    reporter.add_rows(1, 0)
+    reporter.add_bytes(1)
     assert read_reports(work) == [report]
     reporter.flush()
-    assert read_reports(work)[0]["rows"] == 16
+    [report] = read_reports(work)
+    assert (report["rows"], report["bytes"]) == (16, 1001)
 
 
 def test_a_shard_under_way_counts_once(work: WorkFolder, clock: Clock) -> None:

@@ -45,7 +45,8 @@ def test_reports_of_workers_add_up(work: WorkFolder, clock: Clock) -> None:
     status = status_of(work, clock)
     workers = [Reporter(work, READ, clock) for _ in range(2)]
     for worker in workers:
-        worker.add_range(1_000_000, 50_000_000, 7)
+        worker.add_bytes(50_000_000)
+        worker.add_rows(1_000_000, 7)
         worker.flush()
     clock.now += 65
     assert status.text() == "[1:05] reading tables: 2,000,000 rows, 100 MB of 400 MB (25 %), 14 rejects"
@@ -55,11 +56,12 @@ def test_a_search_for_quoted_line_breaks_is_told(work: WorkFolder, clock: Clock)
     status = status_of(work, clock)
     assert status.text() == "[0:00] reading tables: 0 rows, 0 bytes of 400 MB (0 %), 0 rejects"
     scan = Reporter(work, SCAN, clock)
-    scan.add_range(0, 32_000_000, 0)
+    scan.add_bytes(32_000_000)
     scan.flush()
     assert status.text() == "[0:00] reading tables: 32.0 MB searched for line breaks within quotes"
     read = Reporter(work, READ, clock)
-    read.add_range(10, 4_000_000, 0)
+    read.add_bytes(4_000_000)
+    read.add_rows(10, 0)
     read.flush()
     assert status.text() == "[0:00] reading tables: 10 rows, 4.00 MB of 400 MB (1 %), 0 rejects"
 
@@ -67,7 +69,8 @@ def test_a_search_for_quoted_line_breaks_is_told(work: WorkFolder, clock: Clock)
 def test_what_compressed_tables_hold_is_not_known_before(work: WorkFolder, clock: Clock) -> None:
     status = status_of(work, clock, total_bytes=0)
     read = Reporter(work, READ, clock)
-    read.add_range(10, 4_000_000, 0)
+    read.add_bytes(4_000_000)
+    read.add_rows(10, 0)
     read.flush()
     assert status.text() == "[0:00] reading tables: 10 rows, 4.00 MB, 0 rejects"
 
@@ -75,7 +78,8 @@ def test_what_compressed_tables_hold_is_not_known_before(work: WorkFolder, clock
 def test_rates_and_time_left_count_from_the_first_writer(work: WorkFolder, clock: Clock) -> None:
     status = status_of(work, clock)
     read = Reporter(work, READ, clock)
-    read.add_range(1000, 1000, 5)
+    read.add_bytes(1000)
+    read.add_rows(1000, 5)
     read.flush()
     # Reading took an hour; it must not slow the rates down.
     clock.now += 3600
@@ -106,7 +110,8 @@ def test_shards_of_an_earlier_run_are_done_but_took_no_time(work: WorkFolder, cl
 def test_what_lost_workers_did_and_others_do_again_is_not_more_than_all(work: WorkFolder, clock: Clock) -> None:
     status = status_of(work, clock, finished_shards=6)
     reader = Reporter(work, READ, clock)
-    reader.add_range(10, 500_000_000, 0)
+    reader.add_bytes(500_000_000)
+    reader.add_rows(10, 0)
     reader.flush()
     assert "500 MB of 400 MB (100 %)" in status.text()
     lost, other = (Reporter(work, WRITE, clock) for _ in range(2))

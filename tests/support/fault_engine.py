@@ -98,12 +98,12 @@ class Engine:
 
     def _read(self, job: Any, item: Any, folder: str) -> tuple[list[tuple[int, bytes]], list[RangeAccount]]:
         pairs, ends = [], []
-        for found in read_table_range(job, item):
-            if isinstance(found, RangeAccount):
-                ends.append(found)
-                if folder:
-                    write_batches(folder, f"{found.table}-{found.file}-{found.index}", pairs)
-                    pairs = []
+        for block in read_table_range(job, item):
+            batches = list(block.batches)
+            account = block.account
+            if folder:
+                write_batches(folder, f"{account.table}-{account.file}-{account.index}", batches)
             else:
-                pairs.append(found)
+                pairs += batches
+            ends.append(account)
         return pairs, ends

@@ -5,8 +5,8 @@ Run as a script, so that it forks before any thread is started:
 
 KINDS are names of functions of `os`, with commas between. For point n, TEMPLATE is copied to FOLDER/n, the
 conversion with the first flags is killed there, and the one with the second flags runs to its end;
-`{output_dir}` in the flags stands for FOLDER/n. Prints one JSON list per point: the call, the first path it
-was given, and the exit code of the second run. Ends with the run that is not killed any more, or before the
+`{output_dir}` in the flags stands for FOLDER/n. Prints one JSON list per point: the call, the path that it makes
+or deletes, and the exit code of the second run. Ends with the run that is not killed any more, or before the
 first path that holds UNTIL.
 """
 
@@ -22,9 +22,11 @@ from typing import Any
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly
 from tests.support.small_release import convert
 
+RENAMES = ("rename", "replace")
+
 
 def kill_before(point: int, kinds: Sequence[str], channel: int) -> None:
-    """Makes this process end before its change number `point`, and tell which one that is."""
+    """Makes this process end before its change number `point`, and write which change that is."""
     count = 0
 
     def watched(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,7 +34,8 @@ def kill_before(point: int, kinds: Sequence[str], channel: int) -> None:
             nonlocal count
             count += 1
             if count == point:
-                os.write(channel, json.dumps([name, str(arguments[0])]).encode())
+                # A rename is known by the path that it gives, any other change by its only path.
+                os.write(channel, json.dumps([name, str(arguments[name in RENAMES])]).encode())
                 os.kill(os.getpid(), signal.SIGKILL)
             return change(*arguments, **options)
 
@@ -54,8 +57,8 @@ def in_child(run: Callable[[int], int]) -> tuple[int, bytes]:
             os._exit(code)
     os.close(sending)
     with os.fdopen(receiving, "rb") as stream:
-        told = stream.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
+        printed = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), printed
 
 
 def main(kinds: str, template: str, folder: str, until: str, first: str, second: str) -> None:
@@ -71,11 +74,11 @@ def main(kinds: str, template: str, folder: str, until: str, first: str, second:
             kill_before(point, kinds.split(","), channel)
             return run(first)
 
-        code, told = in_child(killed)
+        code, printed = in_child(killed)
         if code != -signal.SIGKILL:
             print(json.dumps(["end", "", code]))
             return
-        call, path = json.loads(told)
+        call, path = json.loads(printed)
         if until and until in path:
             return
         print(json.dumps([call, path, in_child(lambda channel, run=run: run(second))[0]]), flush=True)

@@ -23,7 +23,7 @@ COUNTS = {"train": 12, "validation": 12}
 SIDES = {"ymin": "YMin", "xmin": "XMin", "ymax": "YMax", "xmax": "XMax"}
 FLAGS = {"group_of": "IsGroupOf", "occluded": "IsOccluded", "truncated": "IsTruncated", "depiction": "IsDepiction"}
 
-# Which configurations read a layout: where the names and headers are the same nothing tells the releases apart, and
+# Which configurations read a layout: where the names and headers are the same nothing distinguishes the releases, and
 # nothing need. V2 and V3 differ in their folder, V4 and V5 in line ends, V4 to V6 only in the files of train.
 READERS = {
     "train": [{"v1"}, {"v2", "v3"}, {"v2", "v3"}, {"v4", "v5"}, {"v4", "v5"}, {"v6"}, {"v7"}],

@@ -1,4 +1,4 @@
-"""The queries of the README, run as they stand there on Parquet files and on PostgreSQL."""
+"""The queries of docs/guides/sql.md, run as they stand there on Parquet files and on PostgreSQL."""
 
 import collections
 import itertools
@@ -17,7 +17,7 @@ from tests.support.dataset_rows import read_list, rows_by_image
 from tests.support.optional import duckdb, psycopg
 from tests.support.optional import tensorflow as tf
 
-README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "guides" / "sql.md"
 SPLITS = ("train", "validation")
 TREE, BALL = "/m/07j7r", "/m/018xm"
 
@@ -25,7 +25,7 @@ Run = Callable[[str], list[tuple[Any, ...]]]
 
 
 def queries_of(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 QUERIES = queries_of("sql")
@@ -83,7 +83,7 @@ def ask(
         url = request.getfixturevalue("postgres")
         assert main(["export", str(exportable), f"--to={url}"]) == 0
         with psycopg.connect(url) as connection:
-            assert "SET search_path TO open_images" in README.read_text()
+            assert "SET search_path TO open_images" in PAGE.read_text()
             connection.execute("SET search_path TO open_images")
             yield lambda query: connection.execute(query).fetchall()
 
