@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from oi_tfrecord.sources.download import download as download
     from oi_tfrecord.sources.download_counts import DownloadResult as DownloadResult
     from oi_tfrecord.sources.download_options import DownloadOptions as DownloadOptions
-    from oi_tfrecord.verification.faults import Fault as Fault
+    from oi_tfrecord.verification.faults import DatasetFault as DatasetFault
     from oi_tfrecord.verification.result import VerifyResult as VerifyResult
     from oi_tfrecord.verification.verify import VerifyOptions as VerifyOptions
     from oi_tfrecord.verification.verify import verify as verify
@@ -87,7 +87,7 @@ _NAMES = {
     "sources.download": ("download",),
     "sources.download_counts": ("DownloadResult",),
     "sources.download_options": ("DownloadOptions",),
-    "verification.faults": ("Fault",),
+    "verification.faults": ("DatasetFault",),
     "verification.result": ("VerifyResult",),
     "verification.verify": ("VerifyOptions", "verify"),
 }

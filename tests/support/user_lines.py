@@ -35,7 +35,7 @@ def download_images() -> None:
 def look_at_records() -> None:
     checked = oi_tfrecord.verify(oi_tfrecord.VerifyOptions("records", split=("train",), decode=True))
     assert_type(checked, oi_tfrecord.VerifyResult)
-    assert_type(checked.faults, tuple[oi_tfrecord.Fault, ...])
+    assert_type(checked.faults, tuple[oi_tfrecord.DatasetFault, ...])
     shown = oi_tfrecord.show(oi_tfrecord.ShowOptions("records/train.tfrecord-00000-of-00010:3"))
     assert_type(shown.lines, tuple[str, ...])
     made = oi_tfrecord.report(oi_tfrecord.ReportOptions("records", format="json", output="-"))
