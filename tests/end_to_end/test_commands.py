@@ -21,6 +21,7 @@ FLAGS = {
     ],
     "download": ["--config=v3", "--split=train", "--data_dir={folder}", "--image_urls=original", "--output_dir={new}"],
     "export": ["{folder}", "--to={new}"],
+    "fetch": ["--config=v3", "--split=train", "--data_dir={folder}"],
     "merge": ["{folder}", "--to={new}"],
     "report": ["{folder}"],
     "resample": ["{folder}", "--split=train", "--to={new}", "--cap=1"],
@@ -62,7 +63,7 @@ def test_a_flag_that_is_unknown_or_has_no_value_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "sample"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("sample", "fetch")])
 def test_a_folder_that_is_not_there_is_one_line(
     command: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
