@@ -1,6 +1,7 @@
 """Merging of datasets with different classes, of the sample with every key, and of images that are in both."""
 
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -269,8 +270,12 @@ def test_an_input_is_given_once_and_is_not_the_output(
 ) -> None:
     assert merge(parts[0], f"{parts[0]}/", f"--to={tmp_path / 'merged'}") == 1
     assert "is given twice" in capsys.readouterr().err
-    assert merge(*parts, f"--to={parts[0]}") == 1
-    assert "is one of the folders to merge" in capsys.readouterr().err
+    (tmp_path / "link").symlink_to(parts[0])
+    before = dataset(parts[0])
+    for spelling in (parts[0], f"{parts[0].parent}/./{parts[0].name}", os.path.relpath(parts[0]), tmp_path / "link"):
+        assert merge(*parts, f"--to={spelling}", "--overwrite") == 1
+        assert "is one of the folders to merge" in capsys.readouterr().err
+    assert dataset(parts[0]) == before
     before = dataset(parts[0])
     shutil.rmtree(tmp_path / "merged", ignore_errors=True)
     assert dataset(parts[0]) == before
