@@ -177,7 +177,7 @@ def main() -> None:
     model = build_model(len(ids))
     rate = keras.optimizers.schedules.CosineDecay(0.0, options.steps, warmup_target=4e-3, warmup_steps=50)
     model.compile(keras.optimizers.Adam(rate), loss=detection_loss)
-    # Keras tells the mean of an epoch's losses.
+    # Keras prints the mean of an epoch's losses.
     tenth = max(1, options.steps // 10)
     history = model.fit(pairs, epochs=options.steps // tenth, steps_per_epoch=tenth, shuffle=False, verbose=2).history[
         "loss"

@@ -8,6 +8,7 @@ from oi_tfrecord.cli.command import Command
 TASKS: Mapping[str, Mapping[str, str]] = {
     "Make records": {
         "sample": "Generates a small invented dataset in the layout of a release of Open Images.",
+        "fetch": "Downloads the tables and class files of a split.",
         "download": "Downloads the images of a split by their URLs.",
         "convert": "Converts one split of Open Images to TFRecords.",
     },

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TypeVar
 
+from oi_tfrecord.conversion.shard_images import ImageOutcome
 from oi_tfrecord.dataset.rejects_csv import Rejected
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.join.join_account import JoinFault
@@ -13,18 +14,23 @@ from oi_tfrecord.reasons import Reject
 Item = TypeVar("Item", Rejected, JoinFault)
 
 
-def blame_archives(rejects: Sequence[Item], work: WorkFolder, listing: Listing) -> list[Item]:
-    """Returns rejects of which none is missing where an archive is damaged: such an image is unreadable.
+def blame_archives(outcome: ImageOutcome, work: WorkFolder) -> ImageOutcome:
+    """Returns the outcome of a shard in which nothing is missing where an archive is damaged, but unreadable.
 
     Args:
-        rejects: of the images, or of the masks, of a shard.
+        outcome: what became of the images and masks.
         work: the work folder, in which the listing of each archive left what is wrong with it.
-        listing: whether the archives hold images or masks.
     """
+    rejects = _blame_all(outcome.rejects, work, Listing.IMAGE_FILES)
+    faults = _blame_all(outcome.masks.faults, work, Listing.MASK_FILES)
+    return dataclasses.replace(outcome, rejects=rejects, masks=dataclasses.replace(outcome.masks, faults=faults))
+
+
+def _blame_all(rejects: tuple[Item, ...], work: WorkFolder, listing: Listing) -> tuple[Item, ...]:
     if not any(reject.reason is Reject.IMAGE_MISSING for reject in rejects):
-        return list(rejects)
+        return rejects
     damage = work.damage(listing)
-    return [_blame(reject, damage) for reject in rejects]
+    return tuple(_blame(reject, damage) for reject in rejects)
 
 
 def _blame(reject: Item, damage: Sequence[str]) -> Item:

@@ -36,6 +36,7 @@ needs those of finished shards. The work folder also holds:
 - progress/*.json, for the progress line: workers on this machine write them each second. Elsewhere the line counts
   the files in results/.
 - fingerprint.json: a run resumes only a conversion with its own fingerprint.
+- label_map.pbtxt, before a shard is written with it: splits that are written at the same time must have the same.
 
 The label map is part of the plan, unless classes are ordered by frequency: then it is made from the accounts.
 """
@@ -48,7 +49,7 @@ import apache_beam as beam
 
 from oi_tfrecord.conversion.finish_dataset import FinishDataset
 from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles
-from oi_tfrecord.conversion.label_map_side_input import pack
+from oi_tfrecord.conversion.label_map_side_input import claim_packed, pack
 from oi_tfrecord.conversion.limit_images import LimitImages
 from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
@@ -74,8 +75,13 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     shards = [shard for shard in range(plan.num_shards) if shard not in finished]
     # (shard, batches of rows), RangeAccount
     grouped, accounts = read_by_shard(root, plan.range_job(frozenset(finished)), shards, plan.threads)
-    # packed label map
-    label_map = beam.pvalue.AsSingleton(make_label_map(root, plan.classes, accounts))
+    claimed = (
+        # packed label map
+        make_label_map(root, plan.classes, accounts)
+        # the same
+        | "ClaimLabelMap" >> beam.Map(claim_packed, plan.config.output_dir, plan.config.split)
+    )
+    label_map = beam.pvalue.AsSingleton(claimed)
     # shard
     written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads)
     # manifest of the split

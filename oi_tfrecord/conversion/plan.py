@@ -12,9 +12,9 @@ from oi_tfrecord.conversion.plan_classes import ClassPlan, GivenFile, plan_class
 from oi_tfrecord.conversion.plan_sources import plan_archives, plan_images, plan_masks, with_absolute_paths
 from oi_tfrecord.conversion.plan_tables import plan_tables
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.conversion.shard import ShardJob
+from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.coverage import Unit
-from oi_tfrecord.dataset.filter_warnings import AskedFor
+from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.manifest import TableInput
 from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -156,7 +156,7 @@ class ConvertPlan:
                 "fingerprint": self.fingerprint,
                 "warnings": self.warnings,
             },
-            asked=_names_in_filters(self),
+            filter_names=_filter_names(self),
             attribution_csv=config.attribution_csv and not config.dry_run,
             dry_run=config.dry_run,
         )
@@ -280,10 +280,10 @@ def _image_options(config: ConvertConfig) -> ImageOptions:
     )
 
 
-def _names_in_filters(plan: ConvertPlan) -> AskedFor:
+def _filter_names(plan: ConvertPlan) -> FilterNames:
     """Returns what filters name, for warnings of names that no row has."""
     mids = plan.classes.label_mids if plan.config.classes else ()
-    return AskedFor(
+    return FilterNames(
         values=plan.filters.named_values,
         classes={mid: plan.classes.descriptions.get(mid, mid) for mid in mids},
         counted=plan.counted,
@@ -295,4 +295,13 @@ def _table_input(file: InputFile) -> TableInput:
     unit = Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES
     if isinstance(file.table, Listing):
         unit = Unit.FILES
-    return TableInput(str(file.table), file.number, file.path, file.size, file.header_lines, file.rows_start, unit)
+    return TableInput(
+        table=str(file.table),
+        number=file.number,
+        path=file.path,
+        size=file.size,
+        header_lines=file.header_lines,
+        rows_start=file.rows_start,
+        unit=unit,
+        modified=file.modified,
+    )

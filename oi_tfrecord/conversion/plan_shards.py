@@ -10,6 +10,7 @@ from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected
+from oi_tfrecord.openimages.csv.check_rows import RowRules
 from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, is_in, sample_hash
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
@@ -122,10 +123,11 @@ def estimate_images(plan: ConvertPlan) -> tuple[int, np.ndarray]:
     config, filters = plan.config, plan.filters
     # The share of the images that these filters keep is known better than a small sample of rows can show.
     of_rows = dataclasses.replace(filters, sample_below=EVERY_IMAGE, image_ids=None)
-    job = dataclasses.replace(plan.range_job(frozenset()), filters=of_rows)
+    job = plan.range_job(frozenset())
+    rules = RowRules(job.vocabulary, job.kept_codes, of_rows)
     selecting = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}
     tables = selecting.get(config.select, (Table(config.driver),))
-    counts = [count_images([file for file in plan.tables if file.table == table], job) for table in tables]
+    counts = [count_images([file for file in plan.tables if file.table == table], rules) for table in tables]
     images, ids = max(counts, key=lambda count: count[0])
     images = int(images * filters.sample_below / EVERY_IMAGE)
     if filters.sample_below < EVERY_IMAGE:

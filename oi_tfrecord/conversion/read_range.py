@@ -3,8 +3,8 @@
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 import google_crc32c
 import numpy as np
@@ -15,7 +15,8 @@ from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.join.batches import partition
 from oi_tfrecord.openimages.classes import Vocabulary
-from oi_tfrecord.openimages.csv.check_rows import TableRows, make_rows, wanted_columns
+from oi_tfrecord.openimages.csv.check_rows import RowRules, TableRows, columns_to_parse, make_rows
+from oi_tfrecord.openimages.csv.columns import Columns
 from oi_tfrecord.openimages.csv.file_ranges import Block, FileRange, read_range
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS, RowFilters
@@ -146,9 +147,9 @@ def _read_blocks(job: RangeJob, file: InputFile, file_range: FileRange) -> Itera
 
 def _read_block(job: RangeJob, file: InputFile, block: Block) -> _ReadBlock:
     """Parses, checks and counts the rows of a block, and stores those that are rejected."""
-    columns = wanted_columns(file.table, file.names, job.text_columns, bool(job.filters.subsets))
-    parsed = parse_rows(block.data, file.names, columns, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
-    rows = make_rows(file.table, parsed, job.vocabulary, job.kept_codes, job.filters)
+    kinds = columns_to_parse(file.table, file.names, job.text_columns, bool(job.filters.subsets))
+    parsed = parse_rows(block.data, file.names, kinds, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
+    rows = make_rows(file.table, parsed, RowRules(job.vocabulary, job.kept_codes, job.filters))
     _store_rejects(job.work, file, block.key, rows)
     named = count_named_values(job.filters, file.table, parsed.columns)
     found_ids = find_listed_ids(job.filters, parsed.columns)
@@ -161,17 +162,18 @@ def _store_rejects(work: WorkFolder, file: InputFile, key: RangeKey, rows: Table
     work.write_rejects(f"range-{key.table}-{key.file:05d}-{key.index:06d}", piece)
 
 
-def count_named_values(filters: RowFilters, table: Table, columns: Mapping[str, Any]) -> dict[str, int]:
+def count_named_values(filters: RowFilters, table: Table, columns: Columns) -> dict[str, int]:
     """Returns the rows of each value of the column that a filter names values of, filtered or not."""
     named = filters.named_values.get(table)
-    if not named or (column := VALUE_FILTERS[table][1]) not in columns:
+    if not named or (name := VALUE_FILTERS[table][1]) not in columns.categories:
         return {}
-    return count_values(columns[column].values, columns[column].codes, named)
+    column = columns.categories[name]
+    return count_values(column.values, column.codes, named)
 
 
-def find_listed_ids(filters: RowFilters, columns: Mapping[str, Any]) -> str:
+def find_listed_ids(filters: RowFilters, columns: Columns) -> str:
     """Returns which ImageIDs of the list to keep are in the block (`pack_found`); empty without a list."""
-    return "" if filters.image_ids is None else pack_found(columns["ImageID"], filters.image_ids)
+    return "" if filters.image_ids is None else pack_found(columns.numbers["ImageID"], filters.image_ids)
 
 
 def count_block(job: RangeJob, block: Block, rows: TableRows) -> RangeAccount:

@@ -1,1 +1,1 @@
-"""The output folder: manifest, accounts, rejects, work folder; readers of records."""
+"""The output folder: its manifest, accounts, rejects and work folder, and the readers of its records."""

@@ -1,4 +1,4 @@
-"""Whom the image of each record is by, as CSV: CC BY asks that it be said."""
+"""The attribution file: the author of the image of each record, as CSV, because CC BY asks for it."""
 
 import csv
 import io
@@ -13,7 +13,16 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.image_id import format_id
 
 COLUMNS = ("Title", "Author", "AuthorProfileURL", "OriginalLandingURL", "License")
-"""Beside ImageID; they are those of the metadata table."""
+"""Columns of the metadata that the attribution file has after ImageID."""
+
+FIELDS = {
+    "title": ("Title",),
+    "author": ("Author",),
+    "profile_url": ("AuthorProfileURL", "Profile"),
+    "landing_url": ("OriginalLandingURL", "LandingURL"),
+    "license": ("License", "Licence"),
+}
+"""Name of a fact, as in the keys `image/attribution/...`, to the columns that can hold it."""
 
 
 def format_attribution_header() -> bytes:
@@ -25,12 +34,12 @@ def format_attribution(shard: JoinedShard, has_record: np.ndarray) -> bytes:
     """Returns the lines of one shard.
 
     Args:
-        shard: its images, with the text columns of the metadata.
-        has_record: bool array [images], those that became records.
+        shard: The images of the shard, with the text columns of the metadata.
+        has_record: bool array [images], whether an image became a record.
 
     Returns:
-        A line per record in the order of the records. Texts are as they are in the metadata, to the byte; they are
-        empty where it has no such column or does not name the image.
+        A line per record in the order of the records. Texts are byte for byte those of the metadata; they are
+        empty if the metadata lacks the column or the image.
     """
     chosen = pa.array(has_record)
     ids = [format_id(image_id) for image_id in shard.image_ids[has_record].tolist()]
@@ -46,7 +55,7 @@ def warn_of_lacking(headers: Mapping[str, Sequence[str]]) -> list[str]:
     """Returns a warning for each metadata file that lacks columns of the attribution.
 
     Args:
-        headers: path to column names.
+        headers: Path of a metadata file to its column names.
     """
     lacking = {path: [name for name in COLUMNS if name not in names] for path, names in headers.items()}
     return [
@@ -56,26 +65,16 @@ def warn_of_lacking(headers: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-FIELDS = {
-    "title": ("Title",),
-    "author": ("Author",),
-    "profile_url": ("AuthorProfileURL", "Profile"),
-    "landing_url": ("OriginalLandingURL", "LandingURL"),
-    "license": ("License", "Licence"),
-}
-"""Name of a fact, as in the keys `image/attribution/...`, to the columns it may be in."""
-
-
 def split_rows(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yields (byte offset, bytes) of each row of a CSV file, its header among them; quoted fields may hold line ends.
 
     Args:
-        stream: the file, from its start.
+        stream: The file, from its start.
     """
     start, row = 0, b""
     for line in stream:
         row += line
-        # Within a quoted field a quote is doubled, so a row is complete when its quotes are even.
+        # Within a quoted field a quote is doubled, so a row is complete when its number of quotes is even.
         if row.count(b'"') % 2 == 0:
             yield start, row
             start, row = start + len(row), b""
@@ -93,8 +92,8 @@ def name_fields(header: list[str], row: list[str]) -> dict[str, str]:
     """Returns the facts of a row by the names of FIELDS.
 
     Args:
-        header: names of the columns.
-        row: their values.
+        header: Names of the columns.
+        row: Values of the columns.
     """
     values = dict(zip(header, row, strict=False))
     return {name: values[column] for name, columns in FIELDS.items() for column in columns if values.get(column)}

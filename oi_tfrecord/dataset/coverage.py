@@ -1,7 +1,7 @@
-"""Whether the ranges that were read cover each input file, none of it twice, and each shard has a result.
+"""Checks that ranges cover each input file, and none of it twice, and that each shard has an account.
 
-The balance of rows cannot tell of a range that a runner loses whole, its rows with its result. What the ranges that
-arrived leave of the file tells.
+The balance of rows cannot show that a runner lost a whole range, because its account is lost with its rows. The gap
+that the other ranges leave in the file shows it.
 """
 
 import enum
@@ -15,70 +15,79 @@ from oi_tfrecord.records.shard_names import parse_shard_file
 
 
 class Unit(enum.StrEnum):
-    """What the ranges of an input file count."""
+    """The unit in which the ranges of an input file count."""
 
     BYTES = "bytes"
     UNPACKED_BYTES = "unpacked bytes"
     FILES = "files"
-    """Of an archive."""
+    """Files of an archive."""
 
 
 def describe_coverage(unit: Unit, start: int, size: int, ranges: Sequence[RangeAccount]) -> dict[str, Any]:
-    """Returns what the manifest says of the ranges of an input file.
+    """Returns the entry `coverage` of an input file.
 
     Args:
-        unit: what they count.
-        start: where the first row is.
-        size: bytes of the file as stored, where ranges of BYTES must end. Others end where the last of them says.
-        ranges: those that were read, in their order.
+        unit: The unit of the ranges.
+        start: Where the first row starts.
+        size: Bytes of the file as stored. Ranges of BYTES must end there, all others at the end of the last range.
+        ranges: The accounts of the ranges that were read, in file order.
     """
-    ends = [result.end for result in ranges if result.is_last]
+    ends = [account.end for account in ranges if account.is_last]
     return {
         "unit": str(unit),
         "start": start,
         "end": size if unit is Unit.BYTES else max(ends, default=None),
-        "starts_of_ranges": [result.start for result in ranges],
-        "ends_of_ranges": [result.end for result in ranges],
+        "starts_of_ranges": [account.start for account in ranges],
+        "ends_of_ranges": [account.end for account in ranges],
     }
 
 
 def find_losses(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Finds what was lost or doubled whole on its way through a conversion, by the manifest of its split.
+    """Finds what a conversion lost, used twice or read from two versions of a file, by the manifest of its split.
 
     Args:
-        split: the manifest. One that was written before it had a `coverage` says nothing of ranges.
+        split: The manifest. A manifest of a version that wrote no `coverage` says nothing of ranges.
 
     Yields:
-        (key in the manifest, what is wrong).
+        (key in the manifest, problem).
     """
+    for path, change in split.get("changed_inputs", {}).items():
+        yield "changed_inputs", f"{path}: {change}"
+    yield from _find_lost_ranges(split)
+    yield from _find_lost_shards([shard["file"] for shard in split["shards"]])
+    yield from _find_lost_class_counts(split)
+    # A split that is made from records has no inputs, and may be merged from several limited splits.
+    if split["inputs"]:
+        yield from _find_broken_limit(split)
+
+
+def _find_lost_ranges(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     inputs = [item for item in split["inputs"] if "coverage" in item]
     for item in inputs:
         for detail in _find_gaps(item["coverage"]):
             yield "inputs", f"{item['path']}: {detail}"
     for table in sorted({item["table"] for item in inputs} - set(split["tables"])):
         yield f"tables.{table}", f"the table {table} has input files and no balance"
-    for detail in _find_lost_shards([shard["file"] for shard in split["shards"]]):
-        yield "shards", detail
+
+
+def _find_lost_class_counts(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     config = split.get("config", {})
     if config.get("label_order") == "frequency" and not config.get("label_map"):
         order = [(-item["rows"], item["mid"]) for item in split["classes"] if "rows" in item]
         if order != sorted(order):
-            yield "classes", "ids are not in the order of frequency: counts were lost before they were given"
-    most, selected = config.get("max_images", 0), split["images"]["selected"]
-    # A derived split, which has no inputs, may be merged of several that were bounded each.
-    if split["inputs"] and 0 < most < selected:
-        yield (
-            "images",
-            f"{selected} images are selected, more than max_images={most}: their bound was found from a part",
-        )
-    if split["inputs"] and selected < most and _left_out_by_limit(split):
-        yield (
-            "images",
-            f"{selected} images are selected, fewer than max_images={most}, and others are left out beyond them",
-        )
+            yield "classes", "ids are not in the order of frequency: some counts were lost before the ids were given"
 
 
-def _left_out_by_limit(split: Mapping[str, Any]) -> int:
+def _find_broken_limit(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    limit, selected = split.get("config", {}).get("max_images", 0), split["images"]["selected"]
+    if 0 < limit < selected:
+        yield "images", f"{selected} images are selected, more than max_images={limit}: some counts of images were lost"
+    if selected < limit and _dropped_by_limit(split):
+        problem = f"{selected} images are selected, fewer than max_images={limit}, though max_images leaves out rows"
+        yield "images", problem
+
+
+def _dropped_by_limit(split: Mapping[str, Any]) -> int:
     return sum(int(table["dropped"].get(Drop.OVER_MAX_IMAGES, 0)) for table in split["tables"].values())
 
 
@@ -109,12 +118,13 @@ def _join_adjacent(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _find_lost_shards(files: Sequence[str]) -> Iterator[str]:
+def _find_lost_shards(files: Sequence[str]) -> Iterator[tuple[str, str]]:
     if not files:
-        yield "no shard has a result"
-    places = [place for place in map(parse_shard_file, files) if place]
-    results = Counter(shard for _, shard, _ in places)
-    planned = max((total for _, _, total in places), default=0)
+        yield "shards", "no shard is listed"
+    names = [name for name in map(parse_shard_file, files) if name]
+    listed = Counter(name.shard for name in names)
+    planned = max((name.num_shards for name in names), default=0)
     for shard in range(planned):
-        if results[shard] != 1:
-            yield f"shard {shard} of {planned} has {results[shard] or 'no'} result{'s' if results[shard] else ''}"
+        if listed[shard] != 1:
+            fault = f"is listed {listed[shard]} times" if listed[shard] else "is missing"
+            yield "shards", f"shard {shard} of {planned} {fault}"

@@ -1,27 +1,6 @@
-"""File names."""
+"""Names of the files in the output folder, and of the entries of its manifest; shards: `records.shard_names`."""
 
 from oi_tfrecord import storage
-
-
-def attribution_file(split: str) -> str:
-    """Returns the name of a split's attribution file."""
-    return f"ATTRIBUTION-{split}.csv"
-
-
-LABEL_MAP_FILE = "label_map.pbtxt"
-
-LABEL_MAP_CSV = "label_map.csv"
-
-
-def rejects_file(split: str) -> str:
-    """Returns the name of a split's list of rejects."""
-    return f"rejects-{split}.csv"
-
-
-def rejects_path(output_dir: str, split: str) -> str:
-    """Returns where a split's list of rejects is."""
-    return storage.join(output_dir, rejects_file(split))
-
 
 MANIFEST_FILE = "manifest.json"
 
@@ -29,9 +8,28 @@ ENTRY_KEYS = (
     "config", "fingerprint", "balanced", "images", "tables", "totals", "inputs", "sources", "classes", "warnings",
     "shards",
 )  # fmt: skip
-"""What `build_split`, with what a plan adds, writes of every split."""
+"""Entries that the manifest has for every split: those of `build_split` and those of the plan."""
+
+LABEL_MAP_FILE = "label_map.pbtxt"
+
+LABEL_MAP_CSV = "label_map.csv"
+
+
+def rejects_file(split: str) -> str:
+    """Returns the name of the CSV that lists the rejects of a split."""
+    return f"rejects-{split}.csv"
+
+
+def rejects_path(output_dir: str, split: str) -> str:
+    """Returns the path of the CSV that lists the rejects of a split."""
+    return storage.join(output_dir, rejects_file(split))
+
+
+def attribution_file(split: str) -> str:
+    """Returns the name of the CSV with the authors of the images of a split."""
+    return f"ATTRIBUTION-{split}.csv"
 
 
 def weights_file(split: str) -> str:
-    """Returns the name of a split's file of weights."""
+    """Returns the name of the CSV with the sampling weights of the records of a split."""
     return f"weights-{split}.csv"

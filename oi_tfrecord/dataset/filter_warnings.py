@@ -1,4 +1,4 @@
-"""What the manifest tells of the filters: a count for each that is given, and a warning of what no row had."""
+"""What the manifest says of filters: a count for each filter that is set, and a warning for each name without a row."""
 
 import base64
 import dataclasses
@@ -31,7 +31,7 @@ _FILTERS: dict[str, tuple[Drop, tuple[Table | Listing, ...]]] = {
     "min_box_side": (Drop.SMALL_BOX, (Table.BOXES,)),
     "max_images": (Drop.OVER_MAX_IMAGES, _OF_IMAGES),
 }
-"""Field of the configuration to the reason that its filter leaves a row out for, and the tables that it is for."""
+"""Field of the configuration to the reason of the rows that its filter leaves out, and the tables that it filters."""
 
 _FLAG_OF: dict[str, str] = {
     **{str(reason): field for field, (reason, _) in _FILTERS.items()},
@@ -50,11 +50,11 @@ _NAMED_REASONS = 3
 
 
 def given_reasons(config: Mapping[str, Any], table: str) -> list[str]:
-    """Returns the reasons that the filters of a configuration leave rows of a table out for, occurring or not.
+    """Returns the reasons for which the filters of a configuration leave out rows of a table, if any row has them.
 
     Args:
-        config: fields of the configuration; one that is absent is not given.
-        table: a table or listing.
+        config: Fields of the configuration; an absent field has its default.
+        table: A table or listing.
     """
     default = ConvertConfig()
     return [
@@ -65,27 +65,28 @@ def given_reasons(config: Mapping[str, Any], table: str) -> list[str]:
 
 
 def count_values(values: Sequence[str], codes: np.ndarray, named: Collection[str]) -> dict[str, int]:
-    """Counts the values of a column that a filter names values of.
+    """Counts the values of the column of a value filter.
 
     Args:
-        values: those that occur.
-        codes: int array, for each row an index into `values`.
-        named: those that the filter names.
+        values: The values that occur.
+        codes: int array [rows], for each row an index into `values`.
+        named: The values that the filter names.
 
     Returns:
-        Rows of each value: of those that are named, and of the 50 most frequent others, as a column may hold any text.
+        Rows of each value that the filter names, and of the 50 most frequent other values: a column may hold any text.
     """
     counts = Counter(dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True)))
-    others = Counter({value: count for value, count in counts.items() if value not in named})
-    return {value: count for value, count in counts.items() if value in named} | dict(others.most_common(_MOST_VALUES))
+    unnamed = Counter({value: count for value, count in counts.items() if value not in named})
+    of_named = {value: count for value, count in counts.items() if value in named}
+    return of_named | dict(unnamed.most_common(_MOST_VALUES))
 
 
 def pack_found(image_ids: np.ndarray, listed: np.ndarray) -> str:
-    """Returns which ImageIDs of a list occur, as text: some bytes for each that does, however long the list.
+    """Packs which ImageIDs of a list occur into text: a few bytes for each that occurs, however long the list.
 
     Args:
-        image_ids: uint64 array [n], of rows in file order.
-        listed: uint64 array [m], sorted.
+        image_ids: uint64 array [n], ImageIDs of rows in file order.
+        listed: uint64 array [m], the list, sorted.
     """
     found = np.zeros(len(listed), bool)
     if len(listed):
@@ -97,7 +98,7 @@ def pack_found(image_ids: np.ndarray, listed: np.ndarray) -> str:
 
 
 def count_found(packed: Iterable[str], listed: int) -> int:
-    """Returns how many of `listed` ImageIDs occur anywhere, by what `pack_found` gave of each range."""
+    """Returns how many of the `listed` ImageIDs occur in any range, given the `pack_found` of each range."""
     found = np.zeros((listed + 7) // 8, np.uint8)
     for text in packed:
         if text:
@@ -106,14 +107,14 @@ def count_found(packed: Iterable[str], listed: int) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class AskedFor:
-    """What filters name, of which a user is to be told if there is none.
+class FilterNames:
+    """The values, classes and ImageIDs that filters name; a name that no row has gives a warning.
 
     Attributes:
-        values: table to the values that its filter of VALUE_FILTERS names.
-        classes: MID to name of the classes of `classes`; empty if that is not given.
-        counted: the table whose rows of each class are counted.
-        listed: number of ImageIDs in the list of `image_ids`; 0 if that is not given.
+        values: Table to the values that its filter of VALUE_FILTERS names.
+        classes: MID to name of the classes of `classes`; empty without that filter.
+        counted: The table whose rows of each class are counted.
+        listed: Number of ImageIDs in the list of `image_ids`; 0 without a list.
     """
 
     values: Mapping[Table, tuple[str, ...]] = dataclasses.field(default_factory=dict)
@@ -122,60 +123,65 @@ class AskedFor:
     listed: int = 0
 
 
-def warn_of_filters(asked: AskedFor, totals: AccountSum, split: Mapping[str, Any]) -> list[str]:
-    """Returns what a user should know of filters that named what is not there, and of a conversion that left nothing.
+def warn_of_filters(names: FilterNames, sums: AccountSum, split: Mapping[str, Any]) -> list[str]:
+    """Returns a warning for names in filters that no row has, and for a conversion without any record.
 
     Args:
-        asked: what the filters name.
-        totals: results of all ranges and shards.
-        split: manifest of the split.
+        names: What the filters name.
+        sums: The sum of the accounts of all ranges and shards.
+        split: Manifest of the split.
     """
-    warnings = []
-    for table, named in asked.values.items():
-        if table in split["tables"]:
-            warnings += _warn_of_values(table, named, totals)
-    if asked.classes and asked.counted in split["tables"]:
-        warnings += _warn_of_classes(asked, totals, split)
-    if asked.listed:
-        missing = asked.listed - count_found((result.found_ids for result in totals.ranges), asked.listed)
-        if missing:
-            warnings.append(f"--image_ids: {missing:,} of {asked.listed:,} ImageIDs are in no table")
-    return warnings + _warn_of_nothing(split)
+    return [
+        *(
+            warning
+            for table, named in names.values.items()
+            if table in split["tables"]
+            for warning in _warn_of_values(table, named, sums)
+        ),
+        *(_warn_of_classes(names, sums, split) if names.counted in split["tables"] else ()),
+        *_warn_of_image_ids(names, sums),
+        *_warn_of_no_record(split),
+    ]
 
 
-def _warn_of_values(table: Table, named: Sequence[str], totals: AccountSum) -> list[str]:
+def _warn_of_values(table: Table, named: Sequence[str], sums: AccountSum) -> list[str]:
     field, column = VALUE_FILTERS[table]
     counts: Counter[str] = Counter()
-    for result in totals.ranges:
-        if result.table == table:
-            counts.update(result.values)
+    for account in sums.ranges:
+        if account.table == table:
+            counts.update(account.values)
     ordered = sorted(counts, key=lambda value: (-counts[value], value))
-    there = ", ".join(f"{value!r} ({counts[value]:,} rows)" for value in ordered[:_NAMED_VALUES])
-    there += ", ..." if len(ordered) > _NAMED_VALUES else ""
+    frequent = ", ".join(f"{value!r} ({counts[value]:,} rows)" for value in ordered[:_NAMED_VALUES])
+    frequent += ", ..." if len(ordered) > _NAMED_VALUES else ""
     return [
         f"--{field}={value}: no row of {table} has it as {column}{nearest(value, ordered) or '.'} "
-        f"{f'There are {there}' if there else 'The table has no row that can be read'}"
+        f"{f'There are {frequent}' if frequent else 'The table has no row that can be read'}"
         for value in named
         if value not in counts
     ]
 
 
-def _warn_of_classes(asked: AskedFor, totals: AccountSum, split: Mapping[str, Any]) -> list[str]:
-    columns = ("boxes",) if asked.counted is Table.BOXES else ("positive_labels", "negative_labels")
-    # By the hierarchy, a class may have what no row of the table is of.
+def _warn_of_classes(names: FilterNames, sums: AccountSum, split: Mapping[str, Any]) -> list[str]:
+    columns = ("boxes",) if names.counted is Table.BOXES else ("positive_labels", "negative_labels")
+    # The class hierarchy can add boxes or labels to a class without a row.
     written = {item["mid"] for item in split["classes"] if any(item[column] for column in columns)}
-    without = [mid for mid in asked.classes if mid not in written and not totals.class_rows[mid]]
+    without = [mid for mid in names.classes if mid not in written and not sums.class_rows[mid]]
     if not without:
         return []
-    named = ", ".join(f"{asked.classes[mid]} ({mid})" for mid in without[:_NAMED_CLASSES])
+    named = ", ".join(f"{names.classes[mid]} ({mid})" for mid in without[:_NAMED_CLASSES])
     more = ", ..." if len(without) > _NAMED_CLASSES else ""
     return [
-        f"--classes: no row of {asked.counted} is of {len(without):,} of the {len(asked.classes):,} classes: "
+        f"--classes: no row of {names.counted} is of {len(without):,} of the {len(names.classes):,} classes: "
         f"{named}{more}"
     ]
 
 
-def _warn_of_nothing(split: Mapping[str, Any]) -> list[str]:
+def _warn_of_image_ids(names: FilterNames, sums: AccountSum) -> list[str]:
+    missing = names.listed - count_found((account.found_ids for account in sums.ranges), names.listed)
+    return [f"--image_ids: {missing:,} of {names.listed:,} ImageIDs are in no table"] if missing else []
+
+
+def _warn_of_no_record(split: Mapping[str, Any]) -> list[str]:
     read = sum(table["rows_read"] for table in split["tables"].values())
     if split["images"]["records"] or not read:
         return []

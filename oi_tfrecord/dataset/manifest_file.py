@@ -1,7 +1,8 @@
-"""The manifest of a folder as a file, of which one is there at any time, also where a rename does not replace.
+"""Reads and writes the manifest of a folder so that readers find a whole manifest at any time.
 
-There (hdfs://, not local disks nor object stores) the one that is replaced is renamed first and deleted last. A run
-that ends between leaves it under that name, where readers find it and the next run puts it back.
+On hdfs:// a rename does not replace a file. There, `write_manifest` renames the earlier manifest to `.replaced`, puts
+the new one in its place, and deletes the earlier one last. If a run ends in between, readers find the earlier manifest
+under its other name, and the next run puts it back.
 """
 
 import contextlib
@@ -14,9 +15,9 @@ REPLACED_FILE = MANIFEST_FILE + ".replaced"
 
 
 def read_manifest(output_dir: str) -> bytes | None:
-    """Returns the manifest of a folder; None where there is none."""
+    """Returns the manifest of a folder; None without one."""
     path, replaced = _paths(output_dir)
-    # Between two questions a run may have ended what it did.
+    # Another run may rename the files between these checks, so the first name is checked again.
     for name in (path,) if storage.replaces_at_once(path) else (path, replaced, path):
         if storage.exists(name):
             with contextlib.suppress(FileNotFoundError):
@@ -25,12 +26,12 @@ def read_manifest(output_dir: str) -> bytes | None:
 
 
 def write_manifest(output_dir: str, data: bytes, temporary_folder: str) -> None:
-    """Writes the manifest of a folder, over one that is there.
+    """Writes the manifest of a folder, and replaces an earlier one.
 
     Args:
-        output_dir: the folder.
-        data: the whole manifest.
-        temporary_folder: see `storage.create`.
+        output_dir: The folder.
+        data: The whole manifest.
+        temporary_folder: See `storage.create`.
     """
     path, replaced = _paths(output_dir)
     if storage.replaces_at_once(path):
@@ -48,7 +49,7 @@ def write_manifest(output_dir: str, data: bytes, temporary_folder: str) -> None:
 
 
 def restore_manifest(output_dir: str) -> None:
-    """Ends what a run that was cut short left undone: the manifest is under its name, if there is one, and alone."""
+    """Completes a replacement that an earlier run began: at most one manifest is left, under its own name."""
     path, replaced = _paths(output_dir)
     if storage.replaces_at_once(path) or not storage.exists(replaced):
         return
@@ -59,7 +60,7 @@ def restore_manifest(output_dir: str) -> None:
 
 
 def delete_manifest(output_dir: str) -> None:
-    """Deletes the manifest of a folder; none is fine."""
+    """Deletes the manifest of a folder, if it has one."""
     path, replaced = _paths(output_dir)
     if not storage.replaces_at_once(path):
         storage.delete(replaced)

@@ -16,17 +16,17 @@ MAX_DETAIL = 200
 
 @dataclasses.dataclass(frozen=True)
 class Rejected:
-    """One row or image that did not reach a record.
+    """A row or an image that did not reach a record.
 
     Attributes:
-        table: table of the row, or `images` for an image.
-        file: path of the CSV file, or of the image.
-        line: line of the row within its range, from 0; -1 for an image.
-        image_id: 16 hex digits, or empty where the row has none.
-        reason: why.
-        detail: what was found.
-        range_index: range of the file which `line` counts from; -1 for an image.
-        file_index: number of the file within its table; -1 for an image.
+        table: Table of the row, or `images` for an image.
+        file: Path of the CSV file, or of the image.
+        line: Line of the row within its range, from 0; -1 for an image.
+        image_id: 16 hex digits; empty for a row without an ImageID.
+        reason: Why the row or image is rejected.
+        detail: The value that is wrong.
+        range_index: Number of the range in which `line` counts; -1 for an image.
+        file_index: Number of the file among those of its table; -1 for an image.
     """
 
     table: str
@@ -39,26 +39,33 @@ class Rejected:
     file_index: int = -1
 
 
-class Fault(Protocol):
-    """What is wrong with a row: `line` counts from 0 within its range."""
+class FaultyRow(Protocol):
+    """A fault of a row; `line` counts from 0 within the range of the row."""
 
     @property
-    def line(self) -> int: ...
+    def line(self) -> int:
+        """Line of the row within its range."""
+
     @property
-    def image_id(self) -> str: ...
+    def image_id(self) -> str:
+        """16 hex digits; empty for a row without an ImageID."""
+
     @property
-    def reason(self) -> Reject: ...
+    def reason(self) -> Reject:
+        """Why the row is rejected."""
+
     @property
-    def detail(self) -> str: ...
+    def detail(self) -> str:
+        """The value that is wrong."""
 
 
-def reject_row(key: RangeKey, path: str, fault: Fault) -> Rejected:
+def reject_row(key: RangeKey, path: str, fault: FaultyRow) -> Rejected:
     """Returns the reject of a row.
 
     Args:
-        key: the range that the fault's line counts from.
-        path: the range's file.
-        fault: what is wrong with the row.
+        key: The range in which the line of the fault counts.
+        path: Path of the file of the range.
+        fault: The fault of the row.
     """
     return Rejected(
         table=key.table,
@@ -73,16 +80,19 @@ def reject_row(key: RangeKey, path: str, fault: Fault) -> Rejected:
 
 
 def format_piece(rejected: Iterable[Rejected]) -> str:
-    """Returns rejects as CSV lines, line numbers still relative to their range.
+    """Returns rejects as CSV lines, with line numbers that count from the start of their range.
 
     The number of the first line of a range is known once all ranges before it were read, so
-    pieces carry (file index, range, line) until `absolute_lines` resolves them.
+    a piece has the columns (file index, range, line) until `absolute_lines` replaces them.
+
+    Args:
+        rejected: The rejects of one range or of one shard.
     """
     lines = []
     for item in rejected:
         detail = item.detail[:MAX_DETAIL]
-        where = (item.file_index, item.range_index, item.line)
-        lines.append(format_csv_line((*where, item.table, item.file, item.image_id, str(item.reason), detail)))
+        place = (item.file_index, item.range_index, item.line)
+        lines.append(format_csv_line((*place, item.table, item.file, item.image_id, str(item.reason), detail)))
     return "".join(lines)
 
 
@@ -90,15 +100,15 @@ def absolute_lines(piece: str, first_lines: dict[tuple[str, int, int], int]) -> 
     """Returns a piece with the columns of the rejects file.
 
     Args:
-        piece: what `format_piece` made.
-        first_lines: number (from 1) of the first line of each (table, file index, range).
+        piece: The text that `format_piece` returned.
+        first_lines: (table, file index, range) to the number, from 1, of its first line.
 
     Returns:
-        CSV lines with COLUMNS; Line is empty for images, and for rows of a range that is not known.
+        CSV lines with COLUMNS; Line is empty for images, and for rows of a range without an account.
     """
     lines = []
     for file_index, index, line, table, file, image_id, reason, detail in csv.reader(io.StringIO(piece, newline="")):
-        # A range that a runner lost may have left its list.
+        # A range whose account a runner lost may have left its rejects.
         first = first_lines.get((table, int(file_index), int(index)))
         number = "" if first is None else first + int(line)
         lines.append(format_csv_line((table, file, number, image_id, reason, detail)))
@@ -111,9 +121,9 @@ def format_header() -> str:
 
 
 def format_csv_line(fields: Iterable[object]) -> str:
-    """Returns one line of CSV, in which any text is read back as it was."""
-    # The csv module quotes a lone carriage return only where it is part of the line end; unquoted, it would end the
-    # line when it is read again.
+    """Returns one line of CSV, from which any text is read back unchanged."""
+    # The csv module quotes a lone carriage return only if the line end has one, and an unquoted one would end the
+    # line for readers.
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerow(fields)
     return out.getvalue().removesuffix("\r\n") + "\n"

@@ -19,7 +19,7 @@ from oi_tfrecord.settings.allowed_values import Choice
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 MODELS = ("ssd", "faster_rcnn", "center_net", "context_rcnn")
-"""Kinds of model of protos/model.proto that have num_classes; context_rcnn is a faster_rcnn."""
+"""Models of protos/model.proto with num_classes; context_rcnn is a faster_rcnn."""
 
 METRICS = ("oid_V2_detection_metrics", "oid_challenge_detection_metrics", "coco_detection_metrics")
 
@@ -46,13 +46,13 @@ def training_config(options: TrainingConfigOptions) -> str:
     """Writes the parts of a pipeline.config that follow from the records.
 
     Args:
-        options: the records, the model and the metrics.
+        options: The records, the model and the metrics.
 
     Returns:
         `model`, `train_input_reader`, `eval_config` and `eval_input_reader` as protobuf text.
 
     Raises:
-        InputError: if a split, its manifest or the label map is missing.
+        InputError: If a split, its manifest or the label map is missing.
     """
     storage.use_options(options.beam_arguments)
     splits = find_splits(options.output_dir, [options.train, options.eval])
@@ -70,14 +70,14 @@ def training_config(options: TrainingConfigOptions) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingInput:
-    """A split, as an input reader needs it.
+    """What an input reader needs to know of a split.
 
     Attributes:
-        pattern: glob of its shards.
-        shards: number of them.
-        most_boxes: boxes of the image that has most.
-        has_masks: whether the records hold instance masks.
-        has_confidences: whether the records hold `image/class/confidence`.
+        pattern: Glob of its shards.
+        shards: Number of its shards.
+        most_boxes: Boxes of the image with most boxes.
+        has_masks: Whether the records hold instance masks.
+        has_confidences: Whether the records hold `image/class/confidence`.
     """
 
     pattern: str
@@ -88,12 +88,12 @@ class TrainingInput:
 
 
 def training_input(folder: str, split: str, manifest: Mapping[str, Any]) -> TrainingInput:
-    """Returns what an input reader needs of a split.
+    """Returns what an input reader needs to know of a split.
 
     Args:
-        folder: of the records, as the training machine sees it.
-        split: its name.
-        manifest: its part of `manifest.json`.
+        folder: Folder of the records, as the training machine sees it.
+        split: Name of the split.
+        manifest: The split's part of `manifest.json`.
     """
     shards = len(manifest["shards"])
     groups = manifest["config"]["extra_keys"]
@@ -109,51 +109,58 @@ def training_input(folder: str, split: str, manifest: Mapping[str, Any]) -> Trai
 def format_training_config(
     train: TrainingInput, evaluation: TrainingInput, label_map: LabelMap, label_map_path: str, model: str, metrics: str
 ) -> str:
-    """Writes the parts as protobuf text, to be put into a pipeline.config in the place of those it has.
+    """Writes the parts as protobuf text; they replace the same parts of a pipeline.config.
 
     Args:
-        train, evaluation: the splits.
-        label_map: of the records.
-        label_map_path: where it is, as the training machine sees it.
-        model: one of MODELS, whose num_classes is set.
-        metrics: one of METRICS.
+        train: The split to train with.
+        evaluation: The split to evaluate with.
+        label_map: The label map of the records.
+        label_map_path: Path of the label map, as the training machine sees it.
+        model: One of MODELS, whose num_classes is set.
+        metrics: One of METRICS.
 
     Returns:
         `model`, `train_input_reader`, `eval_config` and `eval_input_reader`.
     """
     kind = "faster_rcnn" if model == "context_rcnn" else model
-    # The classes of a model are numbered to the highest id, whether or not each is used.
+    # A model numbers its classes up to the highest id, even if ids below have no class.
     num_classes = max(item.id for item in label_map.items)
-    related = any(item.ancestor_ids or item.descendant_ids for item in label_map.items)
+    has_relatives = any(item.ancestor_ids or item.descendant_ids for item in label_map.items)
     lines = [
         "model {",
         f"  {kind} {{",
         f"    num_classes: {num_classes}",
         "  }",
         "}",
-        *_reader("train_input_reader", train, label_map_path, related, ["  shuffle: true"]),
+        *_reader("train_input_reader", train, label_map_path, has_relatives, ["  shuffle: true"]),
         "eval_config {",
         f'  metrics_set: "{metrics}"',
         "  batch_size: 1",
         "}",
-        *_reader("eval_input_reader", evaluation, label_map_path, related, ["  shuffle: false", "  num_epochs: 1"]),
+        *_reader(
+            "eval_input_reader", evaluation, label_map_path, has_relatives, ["  shuffle: false", "  num_epochs: 1"]
+        ),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _reader(name: str, split: TrainingInput, label_map_path: str, related: bool, order: list[str]) -> list[str]:
+def _reader(name: str, split: TrainingInput, label_map_path: str, has_relatives: bool, order: list[str]) -> list[str]:
     return [
         f"{name} {{",
-        f'  label_map_path: "{text_encoding.CEscape(label_map_path.encode(), as_utf8=True)}"',
+        f"  label_map_path: {_quote(label_map_path)}",
         *order,
         f"  num_readers: {min(split.shards, _READERS)}",
-        # The API's own bound is 100; boxes beyond it would not be learnt or counted.
+        # The API's default is 100, and it would neither learn nor count further boxes.
         f"  max_number_of_boxes: {max(split.most_boxes, 1)}",
         *(["  load_instance_masks: true", "  mask_type: PNG_MASKS"] if split.has_masks else []),
-        # The API expands by the relatives that the label map names, and needs confidences for that.
-        *(["  expand_labels_hierarchy: true"] if related and split.has_confidences else []),
+        # The API expands labels by the relatives in the label map, and needs their confidences.
+        *(["  expand_labels_hierarchy: true"] if has_relatives and split.has_confidences else []),
         "  tf_record_input_reader {",
-        f'    input_path: "{text_encoding.CEscape(split.pattern.encode(), as_utf8=True)}"',
+        f"    input_path: {_quote(split.pattern)}",
         "  }",
         "}",
     ]
+
+
+def _quote(path: str) -> str:
+    return f'"{text_encoding.CEscape(path.encode(), as_utf8=True)}"'

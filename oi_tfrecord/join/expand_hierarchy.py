@@ -1,7 +1,7 @@
 """Expands the annotations of a shard by the hierarchy: boxes and positive labels up, negative labels down.
 
-The rules are those of the Object Detection API (dataset_tools/oid_hierarchical_labels_expansion.py), with
-duplicates left out, conflicts resolved and an order that does not change.
+The rules are those of the Object Detection API (dataset_tools/oid_hierarchical_labels_expansion.py); in addition,
+duplicates are left out, conflicts are resolved, and the order is always the same.
 """
 
 import dataclasses
@@ -12,58 +12,64 @@ import numpy as np
 
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.openimages.hierarchy import Hierarchy
-from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.openimages.schema import COORDINATES, Table
 from oi_tfrecord.reasons import Drop
 
 
 @dataclasses.dataclass(frozen=True)
 class Relatives:
-    """For each class code, the codes of its relatives: `codes[offsets[code]:offsets[code + 1]]`."""
+    """The relatives of each class: those of the class with code `c` are `codes[offsets[c]:offsets[c + 1]]`.
+
+    Attributes:
+        codes: uint16 array, codes of relatives.
+        offsets: int array [classes + 1], ascending.
+    """
 
     codes: np.ndarray
     offsets: np.ndarray
 
-    @staticmethod
-    def of(mids: Sequence[str], relatives: Mapping[str, frozenset[str]], label_ids: np.ndarray) -> "Relatives":
+    @classmethod
+    def of(cls, mids: Sequence[str], relatives: Mapping[str, frozenset[str]], label_ids: np.ndarray) -> "Relatives":
         """Returns the relatives of each code that are in the label map, in the order of their ids there.
 
         Args:
             mids: MID of each code.
             relatives: MID to the MIDs of its relatives.
-            label_ids: int array, label map id of each code; 0 for those that are not in it.
+            label_ids: int array, label map id of each code; 0 for codes that are not in the label map.
         """
         code_of = {mid: code for code, mid in enumerate(mids)}
-        chosen: dict[int, list[int]] = {}
+        by_code: dict[int, list[int]] = {}
         for mid in relatives.keys() & code_of.keys():
-            codes = [code_of[name] for name in relatives[mid] if name in code_of]
-            chosen[code_of[mid]] = sorted(
-                (code for code in codes if label_ids[code]), key=lambda code: int(label_ids[code])
-            )
-        counts = np.zeros(len(mids) + 1, np.int64)
-        for code, codes in chosen.items():
-            counts[code + 1] = len(codes)
-        offsets = np.cumsum(counts)
-        return Relatives(np.array([code for key in sorted(chosen) for code in chosen[key]], np.uint16), offsets)
+            codes = (code_of[name] for name in relatives[mid] if name in code_of)
+            by_code[code_of[mid]] = sorted((code for code in codes if label_ids[code]), key=label_ids.__getitem__)
+        counts = np.zeros(len(mids), np.int64)
+        counts[list(by_code)] = [len(codes) for codes in by_code.values()]
+        in_order = [code for key in sorted(by_code) for code in by_code[key]]
+        return cls(np.array(in_order, np.uint16), np.append(0, np.cumsum(counts)))
+
+    def followed_by(self, other: "Relatives") -> "Relatives":
+        """Returns both in one: the relatives that `other` gives to code `c` are those of `c` + number of classes."""
+        offsets = np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]])
+        return Relatives(np.concatenate([self.codes, other.codes]), offsets)
 
 
 @dataclasses.dataclass(frozen=True)
 class Expansion:
-    """What the classes of a data set are expanded to.
+    """The classes that the hierarchy adds to each class of a data set.
 
     Attributes:
-        up: their ancestors.
-        down: their descendants.
+        up: the ancestors of each class.
+        down: the descendants of each class.
     """
 
     up: Relatives
     down: Relatives
 
-    @staticmethod
-    def of(hierarchy: Hierarchy, mids: Sequence[str], label_ids: np.ndarray) -> "Expansion":
-        """Returns the expansion by a hierarchy; arguments as in `Relatives.of`."""
-        return Expansion(
-            Relatives.of(mids, hierarchy.ancestors, label_ids), Relatives.of(mids, hierarchy.descendants, label_ids)
-        )
+    @classmethod
+    def of(cls, hierarchy: Hierarchy, mids: Sequence[str], label_ids: np.ndarray) -> "Expansion":
+        """Returns the expansion by a hierarchy; see `Relatives.of` for the other arguments."""
+        up, down = (Relatives.of(mids, names, label_ids) for names in (hierarchy.ancestors, hierarchy.descendants))
+        return cls(up, down)
 
 
 def expand_shard(shard: JoinedShard, expansion: Expansion) -> JoinedShard:
@@ -80,84 +86,112 @@ def expand_shard(shard: JoinedShard, expansion: Expansion) -> JoinedShard:
 
 
 def expand_boxes(boxes: Annotations, expansion: Expansion) -> Annotations:
-    """Adds a copy of each box for each ancestor of its class, right after it, in the order of label map ids.
+    """Adds a copy of each box for each ancestor of its class, right after the box, in the order of label map ids.
 
     Args:
         boxes: BOX_ROW rows by image.
-        expansion: of their codes.
+        expansion: the relatives of their classes.
 
     Returns:
-        The boxes with those added, marked in `added`. One that would repeat a box of the image in class and
+        The boxes with the copies, marked in `added`. A copy that would repeat a box of the image in class and
         coordinates is not added.
     """
-    rows, image_of, added = _add(boxes, [(np.ones(len(boxes.rows), bool), expansion.up)])
-    order = np.lexsort((added, *(rows[name] for name in ("xmin", "xmax", "ymin", "ymax", "label")), image_of))
-    same = np.ones(max(len(order) - 1, 0), bool)
-    for values in (image_of, *(rows[name] for name in ("label", "xmin", "xmax", "ymin", "ymax"))):
-        same &= values[order[1:]] == values[order[:-1]]
-    return _keep(boxes, rows, image_of, added, ~(_after(order, same) & added))
+    grown = _grow(boxes, boxes.rows["label"], expansion.up)
+    keys = (grown.image_of, *(grown.rows[name] for name in ("label", *COORDINATES)))
+    first = _find_first(keys, (grown.added,))
+    return _keep(boxes, grown, ~grown.added | (first == np.arange(len(first))))
 
 
 def expand_labels(labels: Annotations, expansion: Expansion) -> tuple[Annotations, int]:
-    """Adds the ancestors of the classes that are present and the descendants of those verified absent.
+    """Adds the ancestors of the classes that are present and the descendants of the classes verified absent.
 
     Args:
         labels: LABEL_ROW rows of human-verified labels by image; a confidence of 0 means absent.
-        expansion: of their codes.
+        expansion: the relatives of their classes.
 
     Returns:
         (the labels with those added, marked in `added`; conflicts). No label is added that the image has. Where a
         class would be both, present wins: the absent one is not added or, if it was annotated, left out and counted.
     """
-    positive = labels.rows["confidence"] > 0
-    rows, image_of, added = _add(labels, [(positive, expansion.up), (~positive, expansion.down)])
-    absent = rows["confidence"] == 0
-    order = np.lexsort((added, absent, rows["label"], image_of))
-    same = (image_of[order[1:]] == image_of[order[:-1]]) & (rows["label"][order[1:]] == rows["label"][order[:-1]])
-    repeats = _after(order, same)
-    # Of each class of an image, those present come first, so an absent one beats none.
-    starts = np.flatnonzero(np.concatenate([[True], ~same])) if len(order) else np.zeros(0, np.int64)
-    sizes = np.diff(np.append(starts, len(order)))
-    beaten = np.zeros(len(rows), bool)
-    beaten[order] = np.repeat(~absent[order[starts]], sizes)
-    conflicts = absent & beaten
-    # An annotated row is kept beside an equal one of another source; only what is added must not repeat.
-    kept = ~conflicts & ~(repeats & added)
-    return _keep(labels, rows, image_of, added, kept), int(np.count_nonzero(conflicts & ~added))
+    is_absent = labels.rows["confidence"] == 0
+    class_count = len(expansion.up.offsets) - 1
+    lists = labels.rows["label"] + class_count * is_absent
+    grown = _grow(labels, lists, expansion.up.followed_by(expansion.down))
+    absent = grown.rows["confidence"] == 0
+    # Of the rows of a class in an image those that are present come first, and annotated ones before added ones.
+    first = _find_first((grown.image_of, grown.rows["label"]), (absent, grown.added))
+    is_conflict = absent & ~absent[first]
+    # An annotated row is kept beside an equal one of another source; only an added row must not repeat.
+    keep_mask = ~is_conflict & (~grown.added | (first == np.arange(len(first))))
+    return _keep(labels, grown, keep_mask), int(np.count_nonzero(is_conflict & ~grown.added))
 
 
-def _add(
-    annotations: Annotations, parts: Sequence[tuple[np.ndarray, Relatives]]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns (rows, image of each, whether it was added), each row followed by those added for it."""
-    rows = annotations.rows
-    labels = rows["label"].astype(np.int64)
-    first = np.zeros(len(rows), np.int64)
-    count = np.zeros(len(rows), np.int64)
-    codes = np.concatenate([relatives.codes for _, relatives in parts])
-    base = 0
-    for chosen, relatives in parts:
-        first[chosen] = base + relatives.offsets[labels[chosen]]
-        count[chosen] = np.diff(relatives.offsets)[labels[chosen]]
-        base += len(relatives.codes)
-    origin = np.repeat(np.arange(len(rows)), 1 + count)
-    place = np.arange(len(origin)) - np.repeat(np.cumsum(1 + count) - 1 - count, 1 + count)
-    grown = rows[origin]
-    added = place > 0
-    grown["label"][added] = codes[(first[origin] + place - 1)[added]]
-    image_of = np.repeat(np.arange(len(annotations.offsets) - 1), np.diff(annotations.offsets))[origin]
-    return grown, image_of, added
+@dataclasses.dataclass(frozen=True)
+class _GrownRows:
+    """Rows of a table, each followed by a copy for each relative of its class.
+
+    Attributes:
+        rows: array [n] of the table's rows.
+        image_of: int array [n], ascending, the image of each row.
+        added: bool array [n], which rows are copies.
+    """
+
+    rows: np.ndarray
+    image_of: np.ndarray
+    added: np.ndarray
 
 
-def _after(order: np.ndarray, same: np.ndarray) -> np.ndarray:
-    """Returns the mask of rows that are the same as the one before them in a sorted order."""
-    repeats = np.zeros(len(order), bool)
-    repeats[order[1:][same]] = True
-    return repeats
+def _grow(annotations: Annotations, lists: np.ndarray, relatives: Relatives) -> _GrownRows:
+    """Adds a copy of each row for each relative.
+
+    With two relatives of the first row, none of the second and one of the third::
+
+        row             A        B     C
+        copies          2        0     1
+        grown row       A x y    B     C z
+        origin          0 0 0    1     2 2      index of the row
+        rank            0 1 2    0     0 1      0 for the row itself, k for its k-th copy
+
+    Args:
+        annotations: rows [n] by image.
+        lists: int array [n], the code in `relatives` whose list each row gets.
+        relatives: the lists.
+    """
+    copies = np.diff(relatives.offsets)[lists]
+    origin = np.repeat(np.arange(len(lists)), 1 + copies)
+    begin = np.cumsum(1 + copies) - (1 + copies)
+    rank = np.arange(len(origin)) - begin[origin]
+    added = rank > 0
+    rows = annotations.rows[origin]
+    place_in_codes = relatives.offsets[lists[origin]] + rank - 1
+    rows["label"][added] = relatives.codes[place_in_codes[added]]
+    image_of = np.repeat(np.arange(len(annotations.offsets) - 1), np.diff(annotations.offsets))
+    return _GrownRows(rows, image_of[origin], added)
 
 
-def _keep(
-    annotations: Annotations, rows: np.ndarray, image_of: np.ndarray, added: np.ndarray, kept: np.ndarray
-) -> Annotations:
-    offsets = np.searchsorted(image_of[kept], np.arange(len(annotations.offsets)))
-    return dataclasses.replace(annotations, rows=rows[kept], offsets=offsets, added=added[kept])
+def _find_first(keys: Sequence[np.ndarray], priorities: Sequence[np.ndarray]) -> np.ndarray:
+    """Finds the first row of each group of rows with equal keys.
+
+    Args:
+        keys: arrays [n].
+        priorities: arrays [n]; the first row of a group has the least, the earlier array decides.
+
+    Returns:
+        Int array [n], the index of the first row of each row's group.
+    """
+    order = np.lexsort((*reversed(priorities), *reversed(keys)))
+    starts_group = np.zeros(len(order), bool)
+    starts_group[:1] = True
+    for key in keys:
+        in_order = key[order]
+        starts_group[1:] |= in_order[1:] != in_order[:-1]
+    group_sizes = np.diff(np.append(np.flatnonzero(starts_group), len(order)))
+    first = np.zeros(len(order), np.int64)
+    first[order] = np.repeat(order[starts_group], group_sizes)
+    return first
+
+
+def _keep(annotations: Annotations, grown: _GrownRows, keep_mask: np.ndarray) -> Annotations:
+    """Returns the grown rows where `keep_mask` (bool [n]) is true, by image."""
+    offsets = np.searchsorted(grown.image_of[keep_mask], np.arange(len(annotations.offsets)))
+    return dataclasses.replace(annotations, rows=grown.rows[keep_mask], offsets=offsets, added=grown.added[keep_mask])

@@ -3,12 +3,12 @@
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from oi_tfrecord.join.archive_places import ImageFiles, LocatedFiles, locate_files
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows
-from oi_tfrecord.openimages.csv.check_rows import base_names
 from oi_tfrecord.openimages.schema import COORDINATES, FILE_NAME, MASK_PATH, Table
 from oi_tfrecord.reasons import Drop, Reject
 
@@ -111,12 +111,17 @@ def locate_masks(masks: ShardRows, mask_of: np.ndarray, listed: ShardRows) -> Lo
         mask_of: int array, the row of each box's mask, -1 where the box has none.
         listed: the rows of Listing.MASK_FILES.
     """
-    names = base_names(masks.texts[MASK_PATH])
+    names = _file_names(masks.texts[MASK_PATH])
     mask_of_file = pc.index_in(listed.texts[FILE_NAME], value_set=names).fill_null(-1).to_numpy()
     # A file of no mask has the index -1, which is the last place: it stays False.
     is_used = np.zeros(len(names) + 1, bool)
     is_used[mask_of[mask_of >= 0]] = True
     return locate_files(listed, mask_of_file, is_used[mask_of_file], len(names))
+
+
+def _file_names(paths: pa.Array) -> pa.Array:
+    """Returns the values of MaskPath (binary) without folders."""
+    return pc.replace_substring_regex(paths, r"^.*/", "")
 
 
 def match_masks(

@@ -1,1 +1,1 @@
-"""tf.train.Example, TFRecord framing, record keys, label maps, shard names."""
+"""Formats of records: tf.train.Example, TFRecord framing, record keys, label maps, shard names."""

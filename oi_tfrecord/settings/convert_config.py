@@ -51,6 +51,25 @@ class ConvertConfig:
         Text(r"[A-Za-z0-9_-]+", "may hold only letters, digits, - and _", "letters, digits, - and _"),
     )
     data_dir: str = option("", "Folder of the CSV and class files.", Group.INPUTS, shapes_output=False)
+    fetch: bool = option(
+        False,
+        "First download the tables and class files that are missing in data_dir, or in a folder of the user's cache.",
+        Group.INPUTS,
+        shapes_output=False,
+    )
+    mirror: str = option(
+        "",
+        "Scheme and host that take the place of those of all addresses that fetch downloads from.",
+        Group.INPUTS,
+        Text(r"https?://[^/\s]+(/\S*)?", "is no address of http:// or https://", "https://HOST"),
+        shapes_output=False,
+    )
+    downloads: str = option(
+        "",
+        "CSV of the addresses, sizes and checksums for fetch; the published ones by default.",
+        Group.EXPERT,
+        shapes_output=False,
+    )
     output_dir: str = option(
         "", "Folder for records, label map, manifest and rejects.", Group.OUTPUT, shapes_output=False
     )

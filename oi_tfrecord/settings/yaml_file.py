@@ -11,7 +11,7 @@ from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import options_of
 
 
-def read_config(name: str | None, overrides: Mapping[str, Any]) -> ConvertConfig:
+def read_config(name: str | None, overrides: Mapping[str, Any] = {}) -> ConvertConfig:
     """Makes the configuration from `--config` and flags.
 
     Args:
@@ -104,6 +104,11 @@ def find_config(name: str, kind: str = "") -> pathlib.Path:
     known = shipped_configs(kind)
     field = "runner_config" if kind else "config"
     raise ConfigError(field, f"no file {name!r}; shipped are {', '.join(known)}{nearest(given.stem, known)}")
+
+
+def find_shipped_file(name: str) -> pathlib.Path:
+    """Returns the path of a file that is shipped beside the configurations, such as `downloads.csv`."""
+    return next(path for folder in _shipped_folders("") if (path := folder / name).is_file())
 
 
 def shipped_configs(kind: str = "") -> list[str]:

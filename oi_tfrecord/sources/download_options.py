@@ -12,7 +12,7 @@ from oi_tfrecord.storage.paths import is_local
 LAYOUTS = ("image_id", "url")
 
 
-def _like_convert(name: str, **changes: Any) -> Any:
+def like_convert(name: str, **changes: Any) -> Any:
     """Returns a field that is declared as in ConvertConfig, as the same configuration files serve both commands.
 
     Args:
@@ -32,10 +32,10 @@ class DownloadOptions:
         ConfigError: naming the field that is missing or has a bad value.
     """
 
-    output_dir: str = _like_convert(
+    output_dir: str = like_convert(
         "output_dir", default=REQUIRED, help="Local folder for the images and the two lists."
     )
-    image_urls: str = _like_convert(
+    image_urls: str = like_convert(
         "image_urls",
         help="Which URL: thumbnails have about 300,000 pixels, and are made from the original where there is none.",
     )
@@ -45,19 +45,19 @@ class DownloadOptions:
         Group.OUTPUT,
         Choice(LAYOUTS),
     )
-    split: str = _like_convert("split", help="Split to download, such as train, validation or test.")
-    data_dir: str = _like_convert("data_dir")
-    metadata: tuple[str, ...] = _like_convert("metadata")
-    image_ids: str = _like_convert("image_ids")
-    image_cache: str = _like_convert(
+    split: str = like_convert("split", help="Split to download, such as train, validation or test.")
+    data_dir: str = like_convert("data_dir")
+    metadata: tuple[str, ...] = like_convert("metadata")
+    image_ids: str = like_convert("image_ids")
+    image_cache: str = like_convert(
         "image_cache", help="Local folder where images are looked for first, and kept too, for convert --image_urls."
     )
-    fetch_connections: int = _like_convert("fetch_connections")
-    fetch_per_host: int = _like_convert("fetch_per_host")
-    fetch_attempts: int = _like_convert("fetch_attempts")
-    fetch_timeout: float = _like_convert("fetch_timeout")
-    max_image_bytes: int = _like_convert("max_image_bytes")
-    max_rejects: str = _like_convert("max_rejects", help="Failures allowed, as a count (100) or percentage (1%).")
+    fetch_connections: int = like_convert("fetch_connections")
+    fetch_per_host: int = like_convert("fetch_per_host")
+    fetch_attempts: int = like_convert("fetch_attempts")
+    fetch_timeout: float = like_convert("fetch_timeout")
+    max_image_bytes: int = like_convert("max_image_bytes")
+    max_rejects: str = like_convert("max_rejects", help="Failures allowed, as a count (100) or percentage (1%).")
 
     def __post_init__(self) -> None:
         check_values(self)

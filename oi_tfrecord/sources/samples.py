@@ -34,6 +34,12 @@ _THUMBNAIL_BYTES = 120_000
 
 _ORIGINAL_BYTES = 2_000_000
 
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(ValueError, IndexError, OverflowError, RuntimeError, MemoryError),
+)
+"""What damaged or encrypted archives raise. The listing names what is wrong; here there are only fewer images."""
+
 Item = TypeVar("Item")
 
 
@@ -186,10 +192,7 @@ def _stand_in(image_id: str, items: Sequence[Item]) -> Item | None:
 def _first_images(path: str, max_bytes: int) -> Iterator[bytes]:
     """Yields the images at the start of an archive, up to where the archive cannot be read."""
     kind = read_kind(path)
-    # The listing names what is wrong; here a damaged archive only has fewer images.
-    faults = (tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError)
-    faults += (IndexError, OverflowError, RuntimeError, MemoryError)
-    with contextlib.suppress(*faults), storage.open_read(path) as stream:
+    with contextlib.suppress(*_DAMAGE), storage.open_read(path) as stream:
         if kind is ArchiveKind.ZIP:
             zipped = zipfile.ZipFile(stream)
             for entry in zipped.infolist():

@@ -21,8 +21,9 @@ METADATA_FILE = pathlib.Path(__file__).with_name("metadata.json")
 
 REQUIRED = ("config", "split", "data_dir", "output_dir", "sdk_container_image")
 
-LEFT_OUT = ("dry_run", "max_images")
-"""Options that a template cannot have: it is one job, and the command ends before the job starts."""
+LEFT_OUT = ("dry_run", "max_images", "fetch", "mirror", "downloads")
+"""Options that a template cannot have: it is one job, and the command ends before the job starts. Tables are fetched
+to the bucket before (`oi-tfrecord fetch`)."""
 
 _BUCKET = "gs://[a-z0-9][a-z0-9._-]+[a-z0-9]"
 

@@ -3,7 +3,7 @@
 python -m tests.benchmarks.many_records --records=40000 --output_dir=DIR
 python -m tests.benchmarks.browse_page --output_dir=DIR
 
-Each round starts the command and a browser anew, with the index made before; the page is a window of 1200 x 900.
+Each round starts a new command and a new browser, with the index made before; the page is a window of 1200 x 900.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Run it with the Python that tests/support/peers/install.sh makes; it takes the flags of
 tests/support/peers/create_oid.py. That script has to choose protobuf's Python implementation, as the API's generated
 modules are too old for the native one, and then every Example is built and serialised in Python. The converter needs
-only one of these modules, so here that one is made anew from the schema inside it. JPEGs are opened as bytes, as
+only one of these modules, so here that one is made again from the schema inside it. JPEGs are opened as bytes, as
 there.
 """
 

@@ -177,7 +177,7 @@ def _joins(inputs: Inputs) -> list[Program]:
 
 
 def expected_counts(inputs: Inputs, program: Program, images: int) -> Counts:
-    """Returns what a program must make of the inputs, as its `count` tells it."""
+    """Returns what a program must make of the inputs, as its `count` says."""
     if program.part != JOIN:
         return {"records": images}
     result = SELECTED if SELECTED in program.name else ALL_ROWS

@@ -141,7 +141,7 @@ def make_inputs(work_dir: pathlib.Path, images: int, scale: float, num_shards: i
 
 
 def install_peers(environments: pathlib.Path) -> None:
-    """Makes the environments of all peers; one that fails is told on standard error and left out."""
+    """Makes the environments of all peers; one that fails is named on standard error and left out."""
     for name, script in INSTALL.items():
         command = [*script.split(), str(environments / f".venv-{name}"), sys.executable]
         done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Runs a program and tells what it took: time, processor time, memory."""
+"""Runs a program and prints what the run took: time, processor time, memory."""
 
 import dataclasses
 import os

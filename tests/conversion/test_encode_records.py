@@ -16,7 +16,7 @@ from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.batches import Batch, decode, partition
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard, JoinRules, join_shard
 from oi_tfrecord.openimages.classes import Vocabulary
-from oi_tfrecord.openimages.csv.check_rows import make_rows, wanted_columns
+from oi_tfrecord.openimages.csv.check_rows import RowRules, columns_to_parse, make_rows
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.schema import (
     ATTRIBUTION,
@@ -475,8 +475,8 @@ def test_coordinates_equal_those_of_the_way_through_pandas(rows: list[tuple[Any,
         for image_id, mid, horizontal, vertical, flag in rows
     ]
     data = ("\n".join(lines) + "\n").encode()
-    parsed = parse_rows(data, BOX_COLUMNS, wanted_columns(Table.BOXES, BOX_COLUMNS), quoted_line_breaks=False)
-    made = make_rows(Table.BOXES, parsed, Vocabulary(MIDS), np.ones(len(MIDS), bool))
+    parsed = parse_rows(data, BOX_COLUMNS, columns_to_parse(Table.BOXES, BOX_COLUMNS), quoted_line_breaks=False)
+    made = make_rows(Table.BOXES, parsed, RowRules(Vocabulary(MIDS), np.ones(len(MIDS), bool)))
     batches = [decode(batch) for _, batch in partition(RangeKey(Table.BOXES, 0, 0), made, 1)]
     shard = join_shard(batches, JoinRules(Table.BOXES, "all"))
 

@@ -55,7 +55,7 @@ def test_what_was_lost_is_named_up_to_a_bound() -> None:
     code, lines = find_problems(SPLIT | {"balanced": False, "shards": lost}, "100%", "r.csv")
     assert code == 3
     assert len(lines) == LISTED_LOSSES + 2
-    assert "shard 9 of 99 has no result" in lines
+    assert "shard 9 of 99 is missing" in lines
     assert lines[-2] == f"... and {90 - LISTED_LOSSES} more"
 
 
@@ -154,10 +154,10 @@ def test_a_dry_run_promises_no_records() -> None:
 def test_the_summary_of_a_run_names_files_that_are_there(
     tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from oi_tfrecord.cli import convert
+    from oi_tfrecord.cli.main import main
 
     release = small_release.write_release(tmp_path / "data", images=12)
-    assert convert.main(release.flags(tmp_path / "out", workers=1)) == 0
+    assert main(["convert", *release.flags(tmp_path / "out", workers=1)]) == 0
     out = capfd.readouterr().out
     named = [word for word in out.split() if word.startswith(str(tmp_path / "out"))]
     assert len(named) == 4

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oi_tfrecord.dataset.attribution_csv import COLUMNS, format_attribution, format_attribution_header, warn_of_lacking
+from oi_tfrecord.dataset.attribution_csv import (
+    COLUMNS,
+    format_attribution,
+    format_attribution_header,
+    name_fields,
+    parse_row,
+    split_rows,
+    warn_of_lacking,
+)
+from oi_tfrecord.dataset.rejects_csv import format_csv_line
 from oi_tfrecord.join.join_shard import JoinedShard
 from tests.end_to_end.test_resume import kill_everywhere
 from tests.support import small_release
@@ -48,7 +57,7 @@ def record_ids(output_dir: pathlib.Path, split: str = "train") -> list[str]:
         max_size=5,
     )
 )
-def test_every_text_is_read_back_as_it_was(rows: list[tuple]) -> None:
+def test_every_text_is_read_back_unchanged(rows: list[tuple]) -> None:
     values = [[text if isinstance(text, bytes) else text.encode() for text in row[1:]] for row in rows]
     shard = shard_of({name: [row[index] for row in values] for index, name in enumerate(COLUMNS)}, len(rows))
     has_record = np.array([row[0] for row in rows], bool)
@@ -59,7 +68,7 @@ def test_every_text_is_read_back_as_it_was(rows: list[tuple]) -> None:
     ] == [[f"{index:016x}", *row] for index, row in enumerate(values) if has_record[index]]
 
 
-def test_what_the_metadata_lacks_is_empty_and_warned_of() -> None:
+def test_a_column_that_the_metadata_lacks_is_empty_and_gives_a_warning() -> None:
     shard = shard_of({"Author": [b"Ada"]}, 1)
     assert read_csv(format_attribution(shard, np.ones(1, bool))) == [["0" * 16, "", "Ada", "", "", ""]]
     assert warn_of_lacking({"a.csv": HEADER}) == []
@@ -85,13 +94,13 @@ def test_one_row_per_record_in_their_order(
     assert converted.manifest()["attribution"] == {
         "file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
     }  # fmt: skip
-    # As users read it.
+    # As a user would read the file.
     assert pandas.read_csv(path, dtype=str).to_numpy().tolist() == expected
     read = duckdb.sql(f"SELECT * FROM read_csv('{path}', all_varchar = true, quote = '\"')").fetchall()
     assert [list(row) for row in read] == expected
 
 
-def test_it_depends_neither_on_shards_nor_on_workers(
+def test_the_file_depends_neither_on_shards_nor_on_workers(
     sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable
 ) -> None:
     written = set()
@@ -129,7 +138,7 @@ def test_killed_before_any_rename_a_rerun_gives_the_same(tmp_path: pathlib.Path)
         assert small_release.dataset(tmp_path / "killed" / str(number)) == undisturbed, path
 
 
-def test_without_metadata_it_is_an_error(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
+def test_the_file_needs_metadata(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
     flags = ("--attribution_csv", "--driver=boxes", "--metadata=nowhere.csv")
     converted = run(sample, tmp_path / "out", *flags)
     assert converted.code == 1
@@ -138,6 +147,31 @@ def test_without_metadata_it_is_an_error(sample: pathlib.Path, tmp_path: pathlib
     assert converted.code == 1
 
 
-def test_a_dry_run_lists_nobody(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
+def test_a_dry_run_writes_no_attribution(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
     assert run(sample, tmp_path / "out", "--attribution_csv", "--dry_run").code == 0
     assert not list((tmp_path / "out").rglob("ATTRIBUTION*"))
+
+
+@given(st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=4), max_size=8))
+def test_rows_are_found_with_their_offsets(rows: list[list[str]]) -> None:
+    data = "".join(format_csv_line(row) for row in rows).encode()
+    found = list(split_rows(io.BytesIO(data)))
+    assert [parse_row(row) for _, row in found] == rows
+    assert [data[offset : offset + len(row)] for offset, row in found] == [row for _, row in found]
+
+
+def test_a_file_that_is_cut_off_within_quotes_ends() -> None:
+    assert [row for _, row in split_rows(io.BytesIO(b'a,b\nc,"d\ne'))] == [b"a,b\n", b'c,"d\ne']
+
+
+def test_facts_are_named_by_their_columns() -> None:
+    row = ["0" * 16, "A title", "", "https://profile", "https://landing", "CC"]
+    assert name_fields(HEADER, row) == {
+        "title": "A title", "profile_url": "https://profile", "landing_url": "https://landing", "license": "CC"
+    }  # fmt: skip
+    assert name_fields(HEADER, row[:2]) == {"title": "A title"}
+    assert name_fields([], row) == {}
+
+
+def test_an_empty_row_has_no_fields() -> None:
+    assert parse_row(b"") == []

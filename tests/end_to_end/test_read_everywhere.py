@@ -25,8 +25,8 @@ def read_everywhere(records: str, to: str, cache: pathlib.Path, *flags: str, **v
         text=True,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
 
 
 def comparable(files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def here(exportable: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("here")
     # A copy, as `browse` puts its index beside the records.
     shutil.copytree(exportable, folder / "records")
-    told = read_everywhere(str(folder / "records"), str(folder / "to"), folder / "cache")
-    return told, dict(files_below(folder / "to"))
+    printed = read_everywhere(str(folder / "records"), str(folder / "to"), folder / "cache")
+    return printed, dict(files_below(folder / "to"))
 
 
 @pytest.mark.parametrize("store", ["s3", "gs", "hdfs"], indirect=True)
@@ -56,11 +56,11 @@ def test_the_commands_tell_and_write_the_same_as_on_a_local_disk(
 ) -> None:
     for name, data in files_below(exportable):
         store.put(f"records/{name}", data)
-    told = read_everywhere(
+    printed = read_everywhere(
         f"{store.root}/records", f"{store.root}/to", tmp_path / "cache", *store.flags(), **store.environment()
     )
-    assert told == here[0]
-    assert all(told.values())
+    assert printed == here[0]
+    assert all(printed.values())
     written = store.get_all("to/")
     assert comparable(written) == comparable(here[1])
     assert {name.split("/")[0] for name in written} == {"0", "1", "merged", "report.html", "tables"}

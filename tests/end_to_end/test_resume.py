@@ -174,9 +174,9 @@ def test_interrupted_by_the_keyboard_it_says_how_to_go_on(workers: int, slow: Re
     wait_until(lambda: any(tmp_path.glob("train.tfrecord-*")) or process.poll() is not None, "a shard is finished")
     # As a terminal does, to every process of the group.
     os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=HANG_SECONDS)
-    assert process.returncode == 130, told
-    assert "Traceback" not in told
-    [error] = [line for line in told.splitlines() if line.startswith("error: ")]
+    _, printed = process.communicate(timeout=HANG_SECONDS)
+    assert process.returncode == 130, printed
+    assert "Traceback" not in printed
+    [error] = [line for line in printed.splitlines() if line.startswith("error: ")]
     assert "same command again" in error
     assert convert(flags) == 0

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from oi_tfrecord.openimages.csv.line_boundaries import line_range
-from oi_tfrecord.openimages.csv.parse import Category, Rows, parse_rows
+from oi_tfrecord.openimages.csv.parse import ParsedRows, parse_rows
 from oi_tfrecord.openimages.csv.record_boundaries import resolve, scan_block, split_stream
 from oi_tfrecord.openimages.csv.row_faults import Kind
 from oi_tfrecord.reasons import Reject
@@ -182,15 +182,14 @@ def _parsed(
     return valid, faults
 
 
-def _plain(rows: Rows, name: str, kind: Kind) -> list[Any]:
-    column = rows.columns[name]
-    if isinstance(column, Category):
+def _plain(rows: ParsedRows, name: str, kind: Kind) -> list[Any]:
+    if kind is Kind.CATEGORY:
+        column = rows.columns.categories[name]
         return [column.values[code] for code in column.codes]
     if kind is Kind.TEXT:
-        return list(column.to_pylist())
-    if kind is Kind.NUMBER:
-        return [struct.pack("<d", number) for number in column.tolist()]
-    return list(column.tolist())
+        return list(rows.columns.texts[name].to_pylist())
+    numbers = rows.columns.numbers[name].tolist()
+    return [struct.pack("<d", number) for number in numbers] if kind is Kind.NUMBER else list(numbers)
 
 
 if __name__ == "__main__":

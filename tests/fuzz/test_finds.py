@@ -21,7 +21,7 @@ def test_carriage_returns_before_a_line_end_belong_to_it(rows: bytes, choices: i
     """They made a row malformed that the csv module reads."""
     csv_ranges.check(bytes([0, 0, choices]) + rows)
     parsed = parse_rows(rows, ["Author", "Title"], {"Title": Kind.TEXT}, quoted_line_breaks=bool(choices & 1))
-    assert parsed.columns["Title"].to_pylist()[0] == b"b"
+    assert parsed.columns.texts["Title"].to_pylist()[0] == b"b"
     assert not parsed.rejects
 
 

@@ -37,7 +37,7 @@ def annotations(dtype: np.dtype, images: list[list[dict]]) -> Annotations:
     return Annotations(rows, np.cumsum([0, *map(len, images)]), ())
 
 
-def told(result: Annotations, *names: str) -> list[list[tuple]]:
+def rows_by_image(result: Annotations, *names: str) -> list[list[tuple]]:
     assert result.added is not None
     rows = [
         (*(row[name].item() for name in names), bool(added))
@@ -63,7 +63,7 @@ def test_boxes_are_expanded_as_one_by_one(images: list[list[dict]]) -> None:
                     taken.add((code, box["xmin"]))
                     rows.append((code, box["xmin"], True))
         expected.append(rows)
-    assert told(expand_boxes(annotations(BOX_ROW, images), EXPANSION), "label", "xmin") == expected
+    assert rows_by_image(expand_boxes(annotations(BOX_ROW, images), EXPANSION), "label", "xmin") == expected
 
 
 @given(images=st.lists(st.lists(labels, max_size=6), max_size=4))
@@ -86,7 +86,7 @@ def test_labels_are_expanded_as_one_by_one(images: list[list[dict]]) -> None:
                 rows.append((code, row["confidence"], True))
         expected.append(rows)
     result, counted = expand_labels(annotations(LABEL_ROW, images), EXPANSION)
-    assert told(result, "label", "confidence") == expected
+    assert rows_by_image(result, "label", "confidence") == expected
     assert counted == conflicts
 
 
@@ -149,7 +149,7 @@ def test_boxes_of_every_class_are_expanded_to_what_the_api_makes_of_them(tmp_pat
             {"label": mids.index(row["LabelName"])} | {side.lower(): np.float32(row[side]) for side in sides}
         )
     expansion = Expansion.of(hierarchy, mids, np.arange(1, len(mids) + 1))
-    images = told(
+    images = rows_by_image(
         expand_boxes(annotations(BOX_ROW, list(of_image.values())), expansion), "label", "xmin", "xmax", "ymin", "ymax"
     )
     ours = [(image_id, mids[row[0]], *row[1:5]) for image_id, own in zip(image_ids, images, strict=True) for row in own]
@@ -180,7 +180,7 @@ def test_labels_of_every_class_are_expanded_to_what_the_api_makes_of_them(tmp_pa
     result, conflicts = expand_labels(annotations(LABEL_ROW, images), expansion)
     ours = [
         (image, mids[row[0]], int(row[1]))
-        for image, own in enumerate(told(result, "label", "confidence"))
+        for image, own in enumerate(rows_by_image(result, "label", "confidence"))
         for row in own
     ]
     assert len(ours) == len(set(ours))

@@ -84,7 +84,7 @@ def test_no_rows_at_all() -> None:
 
 
 def test_files_are_found_by_name_and_the_first_is_taken() -> None:
-    names = [b"of none.png", b"of 1.png", b"of 2.png", b"of 1.png", b"else.png"]
+    names = [b"of none.png", b"of 1.png", b"of 2.png", b"of 1.png", b"\xff.png"]
     listed = shard_rows(Listing.MASK_FILES, [0.0] * 5, {FILE_NAME: names}, IMAGE_FILE_ROW)
     pairs, _ = pairs_of()
     located = locate_masks(pairs.masks.table, pairs.mask_of, listed)

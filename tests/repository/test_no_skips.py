@@ -41,11 +41,11 @@ def test_a_skip_fails_where_every_test_must_run(everything: str, code: int, tmp_
         text=True,
     )
     assert done.returncode == code, done.stdout
-    told = done.stdout.splitlines()[-1]
+    printed = done.stdout.splitlines()[-1]
     assert done.stdout.count("needs a thing") >= len(SKIPS)
     if everything:
-        assert "skipped" not in told
+        assert "skipped" not in printed
         # Before the test itself a failure is an error.
-        assert "1 failed, 4 errors" in told
+        assert "1 failed, 4 errors" in printed
     else:
-        assert f"{len(SKIPS)} skipped" in told
+        assert f"{len(SKIPS)} skipped" in printed

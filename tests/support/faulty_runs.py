@@ -18,7 +18,7 @@ from apache_beam.runners.worker import statecache
 from apache_beam.transforms import userstate
 
 from oi_tfrecord import storage
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion import pipeline
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine import local_runner
@@ -37,7 +37,7 @@ WAYS: dict[str, dict[str, object]] = {
 }
 """Flags by which rows are shuffled through files, the same with two shards or ranges at once, or by the runner."""
 RUNS = 5
-"""How often the user runs a failing command again before the storage is mended."""
+"""How often the user runs a failing command again before the storage works again."""
 ATTEMPTS = 4
 """How often an engine tries a bundle before the job fails, as Dataflow and Spark do."""
 
@@ -73,7 +73,7 @@ class Conversion:
     def run_to_the_end(self, faults: Faults, way: str) -> "Ended":
         """Runs the command again and again; every run but the last, at most RUNS, has faults."""
         self.start(faults)
-        told: list[str] = []
+        printed: list[str] = []
         killed = 0
         for run in range(RUNS + 1):
             faults.active = run < RUNS
@@ -85,14 +85,14 @@ class Conversion:
                     killed += 1
                     continue
                 if faults.killed:
-                    # Of two shards at once the one tells of a fault, and the other's worker is killed.
+                    # Of two shards at once the one reports a fault, and the other's worker is killed.
                     assert code == 1, err
                     killed += 1
                     continue
             if code == 0:
-                return Ended(run, told, killed)
-            told.append(error_of(code, err, faults))
-        raise AssertionError(f"seed {faults.seed}, {way}: no end without faults: {told}")
+                return Ended(run, printed, killed)
+            printed.append(error_of(code, err, faults))
+        raise AssertionError(f"seed {faults.seed}, {way}: no end without faults: {printed}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,26 +101,26 @@ class Ended:
 
     Attributes:
         failed: runs that did not end well.
-        told: the error of each of those whose command was not killed.
+        printed: the error of each of those whose command was not killed.
         killed: the others.
     """
 
     failed: int
-    told: list[str]
+    printed: list[str]
     killed: int
 
 
 def run_command(flags: list[str]) -> tuple[int, str]:
-    """Returns the exit code of the command, and what it tells on standard error, the log included."""
+    """Returns the exit code of the command, and what the command prints on standard error, the log included."""
     err = io.StringIO()
     log = logging.StreamHandler(err)
     log.setLevel(logging.WARNING)
-    # A process that is killed tells nothing.
+    # A process that is killed prints nothing.
     log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], WorkerKilled)))
     logging.getLogger().addHandler(log)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
-            return convert.main(flags), err.getvalue()
+            return main(["convert", *flags]), err.getvalue()
     finally:
         logging.getLogger().removeHandler(log)
 
@@ -176,9 +176,10 @@ def cheap_pipelines() -> Iterator[None]:
     specs: dict[type, Any] = {}
     build, to_graph, find_specs = pipeline.build_pipeline, apache_beam.Pipeline.to_runner_api, userstate.get_dofn_specs
 
-    def build_once(root: Any, plan: Any, finish: Any, finished: Any, **options: Any) -> Any:
-        root.key = repr((plan, finish, sorted(finished), options))
-        return None if root.key in graphs else build(root, plan, finish, finished, **options)
+    def build_once(root: Any, plan: Any, finished: Any) -> Any:
+        # The samples are no part of the pipeline, and change as they are read.
+        root.key = repr((dataclasses.replace(plan, samples=None), sorted(finished)))
+        return None if root.key in graphs else build(root, plan, finished)
 
     def to_graph_once(root: Any, **options: Any) -> Any:
         if root.key not in graphs:

@@ -26,7 +26,7 @@ RENAMES = ("rename", "replace")
 
 
 def kill_before(point: int, kinds: Sequence[str], channel: int) -> None:
-    """Makes this process end before its change number `point`, and tell which one that is."""
+    """Makes this process end before its change number `point`, and write which change that is."""
     count = 0
 
     def watched(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,8 +57,8 @@ def in_child(run: Callable[[int], int]) -> tuple[int, bytes]:
             os._exit(code)
     os.close(sending)
     with os.fdopen(receiving, "rb") as stream:
-        told = stream.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
+        printed = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), printed
 
 
 def main(kinds: str, template: str, folder: str, until: str, first: str, second: str) -> None:
@@ -74,11 +74,11 @@ def main(kinds: str, template: str, folder: str, until: str, first: str, second:
             kill_before(point, kinds.split(","), channel)
             return run(first)
 
-        code, told = in_child(killed)
+        code, printed = in_child(killed)
         if code != -signal.SIGKILL:
             print(json.dumps(["end", "", code]))
             return
-        call, path = json.loads(told)
+        call, path = json.loads(printed)
         if until and until in path:
             return
         print(json.dumps([call, path, in_child(lambda channel, run=run: run(second))[0]]), flush=True)

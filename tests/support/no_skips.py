@@ -10,7 +10,7 @@ EVERYTHING = os.environ.get("OI_TFRECORD_CI") == "1"
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     if EVERYTHING and report.skipped:
-        # With its place, as xdist tells collectors that failed by the same words once.
+        # With its place, as xdist reports collectors that failed with the same words once.
         reason = "{}, line {}: {}".format(*report.longrepr) if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{reason}\nEvery test must run where OI_TFRECORD_CI=1: install what this one needs."

@@ -1,4 +1,4 @@
-"""Runs each command that reads records on a folder, and prints as JSON what it told.
+"""Runs each command that reads records on a folder, and prints as JSON what each command printed.
 
   python -m tests.support.read_everywhere RECORDS TO [FLAG ...]
 
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from unittest import mock
 
 from oi_tfrecord import storage
-from oi_tfrecord.cli import main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.browse.query import Query
@@ -50,25 +50,25 @@ def browsed(records: str) -> list[object]:
 
 def run(records: str, to: str, flags: list[str]) -> dict[str, object]:
     """Returns what each command printed, by its arguments with FOLDER and TO in place of the folders."""
-    told: dict[str, object] = {}
+    printed: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         picture = pathlib.Path(folder) / "record.png"
         for arguments in commands(records, to, str(picture)):
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
-                code = main.main([*arguments, *flags])
+                code = main([*arguments, *flags])
             assert code == 0, (arguments, out.getvalue())
             name = " ".join(argument for argument in arguments if str(picture) not in argument)
-            told[name.replace(records, "FOLDER").replace(to, "TO")] = [
+            printed[name.replace(records, "FOLDER").replace(to, "TO")] = [
                 line.replace(records, "FOLDER").replace(to, "TO")
                 for line in out.getvalue().splitlines()
                 # Times, the place of the index and a port differ.
                 if "records/s" not in line and not line.startswith(("browse ", "index "))
             ]
-        told["picture"] = hashlib.sha256(picture.read_bytes()).hexdigest()
+        printed["picture"] = hashlib.sha256(picture.read_bytes()).hexdigest()
     storage.use_options(flags)
-    told["pages"] = browsed(records)
-    return told
+    printed["pages"] = browsed(records)
+    return printed
 
 
 if __name__ == "__main__":

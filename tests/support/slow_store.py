@@ -93,7 +93,7 @@ class Proxy:
         try:
             await asyncio.wait_for(self._gathered.wait(), GATHER_SECONDS)
         except TimeoutError:
-            # So few come at once: the count tells.
+            # So few come at once: the count shows it.
             self._gathered.set()
 
     def _forward(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[bytes, bool]:

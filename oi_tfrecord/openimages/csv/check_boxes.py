@@ -40,12 +40,12 @@ def find_bad_boxes(rows: np.ndarray) -> list[tuple[Reject, np.ndarray]]:
     return bad
 
 
-def describe(row: np.void) -> str:
+def describe_box(row: np.void) -> str:
     """Returns the coordinates of a rejected box row, for the rejects file."""
-    # Unlike any fixed number of digits, str tells a float32 just above 1 from 1, and writes no digit more.
+    # str writes the fewest digits that identify a float32, so a value just above 1 does not look like 1.
     return ", ".join(f"{column}={row[name]!s}" for name, column in COORDINATES.items())
 
 
 def describe_flags(values: Mapping[str, int]) -> str:
-    """Returns those flags of a rejected box row that are none, by column and as the file has them."""
+    """Returns the flags of a rejected box row that are no flag values, by column and as the file has them."""
     return ", ".join(f"{column}={value}" for column, value in values.items() if value not in (UNKNOWN, 0, 1))

@@ -1,17 +1,18 @@
-"""From the parsed columns of a CSV range to checked rows of its table."""
+"""From the parsed columns of a CSV range to the rows of its table that are used: fill, check, filter."""
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from oi_tfrecord.openimages.classes import Vocabulary
-from oi_tfrecord.openimages.csv import check_boxes as boxes
+from oi_tfrecord.openimages.csv.check_boxes import describe_box, describe_flags, find_bad_boxes
+from oi_tfrecord.openimages.csv.columns import Columns
+from oi_tfrecord.openimages.csv.fill_rows import FilledRows, fill_rows
 from oi_tfrecord.openimages.csv.filters import RowFilters
-from oi_tfrecord.openimages.csv.parse import Category, Rows
+from oi_tfrecord.openimages.csv.parse import ParsedRows
 from oi_tfrecord.openimages.csv.row_faults import Kind
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.openimages.schema import (
@@ -20,9 +21,7 @@ from oi_tfrecord.openimages.schema import (
     MACHINE_SOURCE,
     MASK_COORDINATES,
     MASK_PATH,
-    NO_COLUMN,
     REQUIRED_COLUMNS,
-    ROW_TYPES,
     Table,
 )
 from oi_tfrecord.reasons import Drop, Reject
@@ -41,12 +40,32 @@ _REQUIRED_KINDS = {
     **dict.fromkeys((*COORDINATES.values(), *MASK_COORDINATES.values()), Kind.NUMBER),
 }
 
-_COORDINATES_OF = {Table.BOXES: COORDINATES, Table.MASKS: MASK_COORDINATES}
+
+@dataclasses.dataclass(frozen=True)
+class RowRules:
+    """Which rows of the tables are used.
+
+    Attributes:
+        vocabulary: MIDs and their codes; a row of another class is rejected.
+        kept_codes: bool array [len(vocabulary)], the classes of the class list.
+        filters: what else is left out.
+    """
+
+    vocabulary: Vocabulary
+    kept_codes: np.ndarray
+    filters: RowFilters = dataclasses.field(default_factory=RowFilters)
 
 
 @dataclasses.dataclass(frozen=True)
 class RowFault:
-    """A row that is rejected: `line` counts from 0 within the range."""
+    """A row that is rejected.
+
+    Attributes:
+        line: line of the row, from 0 within the range.
+        image_id: 16 hex digits; empty if the row cannot be read.
+        reason: why the row is rejected.
+        detail: the values at fault, for the list of rejects.
+    """
 
     line: int
     image_id: str
@@ -63,7 +82,7 @@ class TableRows:
         sources: names that the rows' `source` field indexes.
         texts: raw text columns beside the rows, by column name.
         faults: rejected rows, in file order.
-        dropped: rows left out by the configuration.
+        dropped: number of rows left out by the configuration, by reason.
         class_rows: for annotation tables, usable and dropped rows per vocabulary code.
         rows_read: rows of the range, usable or not.
         line_count: lines of the range.
@@ -79,7 +98,22 @@ class TableRows:
     line_count: int
 
 
-def wanted_columns(
+@dataclasses.dataclass(frozen=True)
+class BadRows:
+    """Rows that fail one check.
+
+    Attributes:
+        reason: the fault.
+        indices: int array, ascending, the rows.
+        describe: returns the values at fault of the row at an index.
+    """
+
+    reason: Reject
+    indices: np.ndarray
+    describe: Callable[[int], str]
+
+
+def columns_to_parse(
     table: Table, names: Sequence[str], texts: Collection[str] = (), subset: bool = False
 ) -> dict[str, Kind]:
     """Returns the columns to parse of a file with the header `names`, and how.
@@ -88,7 +122,7 @@ def wanted_columns(
         table: the file's table.
         names: its header.
         texts: free-text columns to keep beside the rows.
-        subset: whether the Subset column is filtered by.
+        subset: whether rows are filtered by the Subset column.
     """
     required = {name: _REQUIRED_KINDS[name] for name in REQUIRED_COLUMNS[table]}
     if table is Table.METADATA:
@@ -100,144 +134,102 @@ def wanted_columns(
     return required | optional
 
 
-def make_rows(
-    table: Table,
-    parsed: Rows,
-    vocabulary: Vocabulary,
-    kept_codes: np.ndarray,
-    filters: RowFilters | None = None,
-) -> TableRows:
+def make_rows(table: Table, parsed: ParsedRows, rules: RowRules) -> TableRows:
     """Checks the rows of one range and lays them out for the join.
 
     Args:
         table: the range's table.
-        parsed: its columns, as `wanted_columns` asked.
-        vocabulary: MIDs and their codes.
-        kept_codes: bool array [len(vocabulary)]: the classes of the class list.
-        filters: what else is left out.
+        parsed: its columns, as `columns_to_parse` names them.
+        rules: which rows are used.
 
     Returns:
         The usable rows. First come the checks of the data, then the filters of the configuration,
         so that a fault is never hidden by a filter.
     """
-    columns = parsed.columns
-    rows = np.zeros(len(parsed.lines), ROW_TYPES[table])
-    rows["image_id"] = columns["ImageID"]
-    rows["line"] = parsed.lines
-    faults = [RowFault(item.line, "", item.reason, item.detail) for item in parsed.rejects]
-    texts = {name: column for name, column in columns.items() if isinstance(column, pa.Array)}
-    filters = filters or RowFilters()
-    if table is Table.METADATA:
-        if filters.subsets and isinstance(subset := columns.get("Subset"), Category):
-            kept_subset = np.array([value in filters.subsets for value in subset.values], bool)
-            rows["excluded"] = ~kept_subset[subset.codes] if len(rows) else False
-            # The join has to know the image, or its annotations would be of no image; it needs no more of it.
-            excluded = pa.array(rows["excluded"] != 0)
-            texts = {name: pc.if_else(excluded, pa.scalar(b"", column.type), column) for name, column in texts.items()}
-        kept, dropped = _filter(table, rows, np.ones(len(rows), bool), (), filters, {})
-        if not kept.all():
-            rows = rows[kept]
-            texts = {name: column.filter(pa.array(kept)) for name, column in texts.items()}
-        return TableRows(rows, (), texts, faults, dropped, np.zeros(0, np.int64), parsed.rows_read, parsed.line_count)
-
-    label_names = columns["LabelName"]
-    codes = vocabulary.codes(label_names.values)[label_names.codes] if len(rows) else np.zeros(0, np.int32)
-    rows["label"] = np.maximum(codes, 0)
-    sources = _fill_source(rows, columns.get("Source")) if table is not Table.MASKS else ()
-    # A value beyond float32 becomes infinite, which the checks find.
-    with np.errstate(over="ignore"):
-        if table is not Table.MASKS:
-            rows["confidence"] = columns.get("Confidence", 1.0)
-        for field, column in _COORDINATES_OF.get(table, {}).items():
-            rows[field] = columns[column]
-    if table is Table.BOXES:
-        for field, column in FLAGS.items():
-            if column not in columns:
-                rows[field] = NO_COLUMN
-                continue
-            # A wild value stays wrong: it may neither wrap into a valid one nor pass for an absent column.
-            flags = np.clip(columns[column], -128, 127)
-            flags[flags == NO_COLUMN] = NO_COLUMN - 1
-            rows[field] = flags
-
-    usable = codes >= 0
-    for index in np.flatnonzero(~usable):
-        faults.append(_fault(rows[index], Reject.UNKNOWN_CLASS, label_names.values[label_names.codes[index]]))
-    if table is Table.MASKS:
-        checks = [(Reject.BAD_MASK_PATH, find_bad_paths(texts[MASK_PATH]))]
-    else:
-        # V1 has both kinds of label in one file, which is read as both tables.
-        is_human = np.array([name != MACHINE_SOURCE for name in sources or ("",)])[rows["source"]]
-        verified = is_human if table is Table.HUMAN_LABELS else False
-        checks = [(Reject.BAD_CONFIDENCE, find_bad_confidence(rows, verified))]
-    if table is Table.BOXES:
-        checks += boxes.find_bad_boxes(rows)
-    for reason, indices in checks:
-        for index in indices[usable[indices]]:
-            if reason is Reject.BAD_MASK_PATH:
-                detail = f"{MASK_PATH}={texts[MASK_PATH][index].as_py()!r}"
-            else:
-                detail = _describe(rows[index], reason, columns, int(index))
-            faults.append(_fault(rows[index], reason, detail))
-        usable[indices] = False
-    faults.sort(key=lambda fault: fault.line)
-
-    class_rows = np.bincount(codes[usable], minlength=len(kept_codes))
-    kept = usable & kept_codes[rows["label"]]
-    outside = int(np.count_nonzero(usable) - np.count_nonzero(kept))
-    kept, dropped = _filter(
-        table, rows, kept, sources, filters, {Drop.CLASS_NOT_IN_LABEL_MAP: outside} if outside else {}
+    filled = fill_rows(table, parsed, rules.vocabulary, rules.filters.subsets)
+    usable, faults = _reject(filled.rows, find_bad_rows(table, filled, parsed.columns))
+    keep_mask, dropped = _filter(table, filled, usable, rules)
+    rows, texts = filled.rows, filled.texts
+    if not keep_mask.all():
+        rows, texts = rows[keep_mask], {name: column.filter(pa.array(keep_mask)) for name, column in texts.items()}
+    unreadable = [RowFault(item.line, "", item.reason, item.detail) for item in parsed.rejects]
+    return TableRows(
+        rows=rows,
+        sources=filled.sources,
+        texts=texts,
+        faults=sorted(unreadable + faults, key=lambda fault: fault.line),
+        dropped=dropped,
+        class_rows=_count_classes(table, filled, usable, rules),
+        rows_read=parsed.rows_read,
+        line_count=parsed.line_count,
     )
-    if not kept.all():
-        rows, texts = rows[kept], {name: column.filter(pa.array(kept)) for name, column in texts.items()}
-    return TableRows(rows, sources, texts, faults, dropped, class_rows, parsed.rows_read, parsed.line_count)
 
 
-def _filter(
-    table: Table,
-    rows: np.ndarray,
-    kept: np.ndarray,
-    sources: tuple[str, ...],
-    filters: RowFilters,
-    dropped: dict[Drop, int],
-) -> tuple[np.ndarray, dict[Drop, int]]:
-    kept, dropped = kept.copy(), dict(dropped)
-    for reason, indices in filters.find_dropped(table, rows, sources):
-        if count := int(np.count_nonzero(kept[indices])):
-            dropped[reason] = count
-        kept[indices] = False
-    return kept, dropped
+def find_bad_rows(table: Table, filled: FilledRows, columns: Columns) -> list[BadRows]:
+    """Finds the rows of a table that no reader could use.
+
+    Args:
+        table: the table.
+        filled: its rows.
+        columns: the parsed columns from which the rows were filled.
+
+    Returns:
+        The rows that fail each check, in the order of the checks; of several faults of a row the first counts.
+    """
+    match table:
+        case Table.METADATA:
+            return []
+        case Table.MASKS:
+            return [_find_unknown_classes(filled, columns), _find_bad_paths(filled)]
+        case Table.BOXES:
+            confidence = _find_bad_confidence(filled, np.zeros(len(filled.rows), bool))
+            return [_find_unknown_classes(filled, columns), confidence, *_find_bad_boxes(filled, columns)]
+        case Table.HUMAN_LABELS:
+            return [_find_unknown_classes(filled, columns), _find_bad_confidence(filled, _is_human(filled))]
+        case _:
+            confidence = _find_bad_confidence(filled, np.zeros(len(filled.rows), bool))
+            return [_find_unknown_classes(filled, columns), confidence]
 
 
-def _fill_source(rows: np.ndarray, source: Category | None) -> tuple[str, ...]:
-    if source is None or not len(rows):
-        return ("",)
-    # A column with hundreds of sources is not a Source column; the field holds one byte.
-    names = tuple(source.values[:255]) + ("other",) * (len(source.values) > 255)
-    rows["source"] = np.minimum(source.codes, 255)
-    return names
+def _find_unknown_classes(filled: FilledRows, columns: Columns) -> BadRows:
+    labels = columns.categories["LabelName"]
+    unknown = np.flatnonzero(filled.codes < 0)
+    return BadRows(Reject.UNKNOWN_CLASS, unknown, lambda index: labels.values[labels.codes[index]])
 
 
-def _describe(row: np.void, reason: Reject, columns: Mapping[str, Any], index: int) -> str:
-    if reason is Reject.BAD_CONFIDENCE:
-        return f"Confidence={row['confidence']!s}"
-    if reason is Reject.BAD_FLAG:
-        # The row holds them in a byte each, so a wild one is not as the file has it.
-        return boxes.describe_flags({name: int(columns[name][index]) for name in FLAGS.values() if name in columns})
-    return boxes.describe(row)
+def _find_bad_confidence(filled: FilledRows, is_verified: np.ndarray) -> BadRows:
+    bad = find_bad_confidence(filled.rows, is_verified)
+    return BadRows(Reject.BAD_CONFIDENCE, bad, lambda index: f"Confidence={filled.rows['confidence'][index]!s}")
 
 
-def _fault(row: np.void, reason: Reject, detail: str) -> RowFault:
-    return RowFault(int(row["line"]), format_id(int(row["image_id"])), reason, detail)
+def _find_bad_paths(filled: FilledRows) -> BadRows:
+    paths = filled.texts[MASK_PATH]
+    return BadRows(Reject.BAD_MASK_PATH, find_bad_paths(paths), lambda index: f"{MASK_PATH}={paths[index].as_py()!r}")
 
 
-def find_bad_confidence(rows: np.ndarray, verified: np.ndarray | bool = False) -> np.ndarray:
+def _find_bad_boxes(filled: FilledRows, columns: Columns) -> list[BadRows]:
+    # A row holds a flag in one byte, so only the columns have a wild value as the file has it.
+    flags = {name: columns.numbers[name] for name in FLAGS.values() if name in columns.numbers}
+    return [
+        BadRows(reason, indices, lambda index: describe_flags({name: int(flags[name][index]) for name in flags}))
+        if reason is Reject.BAD_FLAG
+        else BadRows(reason, indices, lambda index: describe_box(filled.rows[index]))
+        for reason, indices in find_bad_boxes(filled.rows)
+    ]
+
+
+def _is_human(filled: FilledRows) -> np.ndarray:
+    """Returns which labels are no machine labels, bool [n]: V1 has both in one file, which is read as both tables."""
+    return np.array([name != MACHINE_SOURCE for name in filled.sources], bool)[filled.rows["source"]]
+
+
+def find_bad_confidence(rows: np.ndarray, is_verified: np.ndarray) -> np.ndarray:
     """Finds rows whose confidence no reader could use.
 
     Args:
         rows: LABEL_ROW or BOX_ROW array [n].
-        verified: bool array [n] or one bool: which rows are human labels. Those have 0 (verified absent) or 1
-            (openimages/dataset READMEV3.md, "Image-level labels"); others have anything from 0.0 to 1.0. A human
+        is_verified: bool array [n], which rows are human labels. Those have 0 (verified absent) or 1
+            (openimages/dataset READMEV3.md, "Image-level labels"); other rows have anything from 0.0 to 1.0. A human
             label in between is neither present nor absent: the API's tool for CSVs
             (oid_hierarchical_labels_expansion.py) stops at it, and its decoder expands only exact 0 and 1.
 
@@ -246,7 +238,7 @@ def find_bad_confidence(rows: np.ndarray, verified: np.ndarray | bool = False) -
     """
     confidence = rows["confidence"]
     exact = (confidence == 0) | (confidence == 1)
-    return np.flatnonzero(~(exact | ~np.asarray(verified) & (confidence >= 0) & (confidence <= 1)))
+    return np.flatnonzero(~(exact | ~is_verified & (confidence >= 0) & (confidence <= 1)))
 
 
 def find_bad_paths(paths: pa.Array) -> np.ndarray:
@@ -254,6 +246,35 @@ def find_bad_paths(paths: pa.Array) -> np.ndarray:
     return np.flatnonzero(pc.match_substring_regex(paths, r"^/|^$|(^|/)\.\.(/|$)").to_numpy(zero_copy_only=False))
 
 
-def base_names(paths: pa.Array) -> pa.Array:
-    """Returns the values of MaskPath (binary) without folders."""
-    return pc.replace_substring_regex(paths, r"^.*/", "")
+def _reject(rows: np.ndarray, bad: Sequence[BadRows]) -> tuple[np.ndarray, list[RowFault]]:
+    """Returns (bool array [n], the usable rows; the faults of the rest)."""
+    usable = np.ones(len(rows), bool)
+    faults = []
+    for found in bad:
+        for index in found.indices[usable[found.indices]].tolist():
+            image_id = format_id(int(rows["image_id"][index]))
+            faults.append(RowFault(int(rows["line"][index]), image_id, found.reason, found.describe(index)))
+        usable[found.indices] = False
+    return usable, faults
+
+
+def _filter(
+    table: Table, filled: FilledRows, usable: np.ndarray, rules: RowRules
+) -> tuple[np.ndarray, dict[Drop, int]]:
+    """Returns (bool array [n], the usable rows that are kept; number of rows that are left out, by reason)."""
+    keep_mask = usable.copy()
+    dropped = {}
+    if table is not Table.METADATA:
+        keep_mask &= rules.kept_codes[filled.rows["label"]]
+        dropped[Drop.CLASS_NOT_IN_LABEL_MAP] = int(np.count_nonzero(usable) - np.count_nonzero(keep_mask))
+    for reason, indices in rules.filters.find_dropped(table, filled.rows, filled.sources):
+        dropped[reason] = int(np.count_nonzero(keep_mask[indices]))
+        keep_mask[indices] = False
+    return keep_mask, {reason: count for reason, count in dropped.items() if count}
+
+
+def _count_classes(table: Table, filled: FilledRows, usable: np.ndarray, rules: RowRules) -> np.ndarray:
+    """Returns the number of usable rows of each vocabulary code; empty for metadata, which has no classes."""
+    if table is Table.METADATA:
+        return np.zeros(0, np.int64)
+    return np.bincount(filled.codes[usable], minlength=len(rules.kept_codes))

@@ -54,6 +54,11 @@ class InputFile:
         return self.path.endswith(_COMPRESSED_ENDINGS)
 
 
+def expand_split(name: str, split: str) -> str:
+    """Returns a name with the split in place of `{split}` and `{short_split}`."""
+    return name.replace("{split}", split).replace("{short_split}", _SHORT_SPLITS.get(split, split))
+
+
 def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[FileInfo]:
     """Returns the files of the first of `names` that matches any.
 
@@ -69,7 +74,7 @@ def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[F
     """
     tried = []
     for name in names:
-        name = name.replace("{split}", split).replace("{short_split}", _SHORT_SPLITS.get(split, split))
+        name = expand_split(name, split)
         tried.append(storage.join(data_dir, name))
         pattern = storage.join(storage.escape(data_dir), name)
         if found := storage.match_first(pattern, ("", *_COMPRESSED_ENDINGS)):

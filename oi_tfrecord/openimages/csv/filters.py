@@ -1,23 +1,32 @@
-"""Filters of rows that a user asks for; they run before the shuffle, so what they remove costs nothing."""
+"""Filters of rows that a user asks for; they run before the shuffle, so rows that are left out cost nothing there."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
-from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.openimages.schema import FLAGS, HUMAN_SOURCES, LABEL_TABLES, MACHINE_SOURCE, Table
+from oi_tfrecord.openimages.schema import HUMAN_SOURCES, MACHINE_SOURCE, Table
 from oi_tfrecord.reasons import Drop
 
 EVERY_IMAGE = 1 << 64
+"""A bound of `sample_hash` that every image is below."""
 
 _SAMPLE_SALT = np.uint64(0x9E3779B97F4A7C15)
 
 _HALF_DECIMAL = np.float32(5e-7)
-"""Half of the last decimal of a published coordinate: a side of just the least length is kept, rounded or not."""
+"""Half of the last decimal of a published coordinate, so that rounding leaves out no side of just the least length."""
 
 VALUE_FILTERS = {Table.METADATA: ("subset", "Subset"), Table.BOXES: ("box_sources", "Source")}
 """Table to the field of the configuration that names values of one of its columns, and the column."""
+
+
+_OTHER_SOURCES = {Table.HUMAN_LABELS: frozenset({MACHINE_SOURCE}), Table.MACHINE_LABELS: frozenset(HUMAN_SOURCES)}
+"""Sources of labels of the other kind. V1 has both kinds in one file; machine labels never pass for verified ones."""
+
+_Check = tuple[Drop, np.ndarray]
+"""A filter on the rows [n] of a table: the reason to leave out a row, and bool [n], which rows pass."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +36,12 @@ class RowFilters:
     Attributes:
         box_sources: values of Source of the boxes that are kept; empty keeps all.
         exclude_flags: fields of BOX_ROW; boxes with such a flag set are left out.
-        min_confidence: of boxes and machine labels, 0 to 1. Human labels are not meant: their 0
+        min_confidence: of boxes and machine labels, 0 to 1. It does not apply to human labels, whose 0
             says that the class was verified to be absent.
         min_box_side: of the shorter side of a box, as a fraction of the image's side, 0 to 1.
         subsets: values of Subset of the images that are kept; empty keeps all.
-        sample_below: images whose `sample_hash` is below are kept, 0 to EVERY_IMAGE; what `sample` means.
-        limit_below: the same, of those that all other filters keep; what `max_images` means.
+        sample_below: images whose `sample_hash` is below are kept, 0 to EVERY_IMAGE; set by the option `sample`.
+        limit_below: the same, of the images that all other filters keep; set by the option `max_images`.
         image_ids: sorted uint64 array of the ImageIDs that are kept; None keeps all.
         chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
     """
@@ -47,25 +56,14 @@ class RowFilters:
     image_ids: np.ndarray | None = None
     chosen_codes: np.ndarray | None = None
 
-    def __post_init__(self) -> None:
-        for name in self.exclude_flags:
-            if name not in FLAGS:
-                raise ConfigError("exclude_flags", f"{name!r} is none of {', '.join(FLAGS)}")
-        for field in ("min_confidence", "min_box_side"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise ConfigError(field, f"{getattr(self, field)} is not within 0 to 1")
-        for field, limit in (("sample", self.sample_below), ("max_images", self.limit_below)):
-            if not 0 <= limit <= EVERY_IMAGE:
-                raise ConfigError(field, f"{limit} is not within 0 to 2**64")
-
     @property
     def leaves_out_boxes(self) -> bool:
-        """Whether boxes are left out by what is not in other tables: source, flags, confidence or size."""
+        """Whether boxes are left out by columns that mask rows do not have: source, flags, confidence or size."""
         return bool(self.box_sources or self.exclude_flags or self.min_confidence or self.min_box_side)
 
     @property
     def named_values(self) -> dict[Table, tuple[str, ...]]:
-        """Table to the values that are kept of its column of VALUE_FILTERS, where not all are."""
+        """Table to the values that are kept of its column of VALUE_FILTERS, for tables of which not all are kept."""
         named = {Table.METADATA: self.subsets, Table.BOXES: self.box_sources}
         return {table: values for table, values in named.items() if values}
 
@@ -80,48 +78,74 @@ class RowFilters:
         Returns:
             (reason, indices into `rows`) for each reason that occurs; a row has one reason at most.
         """
+        hashes = self._sample_hashes(rows)
+        checks = (
+            *self._check_images(rows, hashes),
+            *self._check_labels(table, rows, sources),
+            *(self._check_boxes(rows, sources) if table is Table.BOXES else ()),
+            *self._check_limit(rows, hashes),
+        )
+        return _first_failures(len(rows), checks)
+
+    def _sample_hashes(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the sample hash of each row's image; nothing if no filter needs the hashes."""
+        is_needed = min(self.sample_below, self.limit_below) < EVERY_IMAGE
+        return sample_hash(rows["image_id"]) if is_needed else np.zeros(0, np.uint64)
+
+    def _check_images(self, rows: np.ndarray, hashes: np.ndarray) -> list[_Check]:
         checks = []
         if self.image_ids is not None:
             checks.append((Drop.NOT_IN_IMAGE_LIST, is_in(rows["image_id"], self.image_ids)))
-        if min(self.sample_below, self.limit_below) < EVERY_IMAGE:
-            hashes = sample_hash(rows["image_id"])
         if self.sample_below < EVERY_IMAGE:
             checks.append((Drop.NOT_SAMPLED, hashes < np.uint64(self.sample_below)))
-        if table in LABEL_TABLES and sources:
-            # V1 keeps both kinds of label in one file; machine labels never pass for verified ones.
-            machine = np.array([source == MACHINE_SOURCE for source in sources], bool)
-            human = np.array([source in HUMAN_SOURCES for source in sources], bool)
-            other_kind = machine if table is Table.HUMAN_LABELS else human
-            if other_kind.any():
-                checks.append((Drop.OTHER_KIND_OF_LABEL, ~other_kind[rows["source"]]))
+        return checks
+
+    def _check_labels(self, table: Table, rows: np.ndarray, sources: tuple[str, ...]) -> list[_Check]:
+        checks = []
+        if other_sources := _OTHER_SOURCES.get(table, frozenset()).intersection(sources):
+            is_of_kind = np.array([source not in other_sources for source in sources], bool)
+            checks.append((Drop.OTHER_KIND_OF_LABEL, is_of_kind[rows["source"]]))
         if self.chosen_codes is not None and table is not Table.METADATA:
             checks.append((Drop.CLASS_NOT_CHOSEN, self.chosen_codes[rows["label"]]))
         if table in (Table.BOXES, Table.MACHINE_LABELS) and self.min_confidence > 0:
             checks.append((Drop.LOW_CONFIDENCE, rows["confidence"] >= np.float32(self.min_confidence)))
-        if table is Table.BOXES:
-            if self.box_sources:
-                kept = np.array([source in self.box_sources for source in sources], bool)
-                checks.append((Drop.BOX_SOURCE, kept[rows["source"]]))
-            if self.exclude_flags:
-                unset = [rows[flag] != 1 for flag in self.exclude_flags]
-                checks.append((Drop.EXCLUDED_FLAG, np.logical_and.reduce(unset)))
-            if self.min_box_side > 0:
-                shorter = np.minimum(rows["xmax"] - rows["xmin"], rows["ymax"] - rows["ymin"])
-                checks.append((Drop.SMALL_BOX, shorter >= np.float32(self.min_box_side) - _HALF_DECIMAL))
-        if self.limit_below < EVERY_IMAGE:
-            within = hashes < np.uint64(self.limit_below)
-            if self.subsets and "excluded" in (rows.dtype.names or ()):
-                # Within the limit the join leaves them out; beyond it no annotation gets there that needs them.
-                checks.append((Drop.OTHER_SUBSET, within | (rows["excluded"] == 0)))
-            checks.append((Drop.OVER_MAX_IMAGES, within))
-        free = np.ones(len(rows), bool)
-        dropped = []
-        for reason, passed in checks:
-            indices = np.flatnonzero(free & ~passed)
-            if len(indices):
-                dropped.append((reason, indices))
-                free[indices] = False
-        return dropped
+        return checks
+
+    def _check_boxes(self, rows: np.ndarray, sources: tuple[str, ...]) -> list[_Check]:
+        checks = []
+        if self.box_sources:
+            is_kept = np.array([source in self.box_sources for source in sources], bool)
+            checks.append((Drop.BOX_SOURCE, is_kept[rows["source"]]))
+        if self.exclude_flags:
+            is_unset = np.logical_and.reduce([rows[flag] != 1 for flag in self.exclude_flags])
+            checks.append((Drop.EXCLUDED_FLAG, is_unset))
+        if self.min_box_side > 0:
+            shorter = np.minimum(rows["xmax"] - rows["xmin"], rows["ymax"] - rows["ymin"])
+            checks.append((Drop.SMALL_BOX, shorter >= np.float32(self.min_box_side) - _HALF_DECIMAL))
+        return checks
+
+    def _check_limit(self, rows: np.ndarray, hashes: np.ndarray) -> list[_Check]:
+        if self.limit_below == EVERY_IMAGE:
+            return []
+        is_within = hashes < np.uint64(self.limit_below)
+        checks = [(Drop.OVER_MAX_IMAGES, is_within)]
+        if self.subsets and "excluded" in (rows.dtype.names or ()):
+            # The join leaves out an excluded image within the limit, as annotations of the image reach the join; beyond
+            # the limit no annotation needs the image.
+            checks.insert(0, (Drop.OTHER_SUBSET, is_within | (rows["excluded"] == 0)))
+        return checks
+
+
+def _first_failures(count: int, checks: Iterable[_Check]) -> list[tuple[Drop, np.ndarray]]:
+    """Returns the rows [count] by the first check that they fail: (reason, indices) for each reason that occurs."""
+    is_left = np.ones(count, bool)
+    failures = []
+    for reason, passed in checks:
+        indices = np.flatnonzero(is_left & ~passed)
+        if len(indices):
+            failures.append((reason, indices))
+            is_left[indices] = False
+    return failures
 
 
 def sample_hash(image_ids: np.ndarray) -> np.ndarray:
@@ -137,16 +161,7 @@ def sample_hash(image_ids: np.ndarray) -> np.ndarray:
 
 
 def sample_limit(fraction: float) -> int:
-    """Returns `sample_below` for a share of the images.
-
-    Args:
-        fraction: above 0, to 1.
-
-    Raises:
-        ConfigError: naming `sample`.
-    """
-    if not 0 < fraction <= 1:
-        raise ConfigError("sample", f"{fraction} is not above 0 and at most 1")
+    """Returns `sample_below` for a share of the images, above 0 to 1."""
     return EVERY_IMAGE if fraction == 1 else int(fraction * EVERY_IMAGE)
 
 

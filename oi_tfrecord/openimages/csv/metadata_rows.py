@@ -1,10 +1,11 @@
 """Streams the rows of a metadata CSV in file order, memory bounded by one block."""
 
 import dataclasses
+import heapq
 from collections.abc import Iterator, Sequence
 
 from oi_tfrecord.openimages.csv.files import InputFile, read_rows
-from oi_tfrecord.openimages.csv.parse import RowReject, parse_rows
+from oi_tfrecord.openimages.csv.parse import ParsedRows, RowReject, parse_rows
 from oi_tfrecord.openimages.csv.record_boundaries import split_stream
 from oi_tfrecord.openimages.csv.row_faults import Kind
 from oi_tfrecord.openimages.image_id import format_id
@@ -40,26 +41,25 @@ def stream_metadata(file: InputFile, columns: Sequence[str]) -> Iterator[Metadat
     Raises:
         InputError: if the file is compressed and damaged.
     """
-    wanted = {name: Kind.TEXT for name in columns if name != "ImageID"} | {"ImageID": Kind.IMAGE_ID}
+    texts = tuple(name for name in columns if name != "ImageID")
+    kinds = {"ImageID": Kind.IMAGE_ID, **dict.fromkeys(texts, Kind.TEXT)}
     first_line = file.header_lines + 1
     for data in split_stream(read_rows(file), _BLOCK_BYTES, True, file.path):
-        rows = parse_rows(data, file.names, wanted, quoted_line_breaks=True)
-        texts = {
-            name: [value.decode("utf-8", "surrogateescape") for value in rows.columns[name].to_pylist()]
-            for name in columns
-            if name != "ImageID"
-        }
-        ids = [format_id(image_id) for image_id in rows.columns["ImageID"].tolist()]
-        if "ImageID" in columns:
-            texts["ImageID"] = ids
-        rejects = iter(rows.rejects)
-        reject = next(rejects, None)
-        for index, line in enumerate(rows.lines.tolist()):
-            while reject is not None and reject.line < line:
-                yield MetadataRow(first_line + reject.line, "", {}, reject)
-                reject = next(rejects, None)
-            yield MetadataRow(first_line + line, ids[index], {name: texts[name][index] for name in columns})
-        while reject is not None:
-            yield MetadataRow(first_line + reject.line, "", {}, reject)
-            reject = next(rejects, None)
-        first_line += rows.line_count
+        parsed = parse_rows(data, file.names, kinds, quoted_line_breaks=True)
+        yield from heapq.merge(
+            _readable_rows(parsed, columns, first_line),
+            (MetadataRow(first_line + reject.line, "", {}, reject) for reject in parsed.rejects),
+            key=lambda row: row.line,
+        )
+        first_line += parsed.line_count
+
+
+def _readable_rows(parsed: ParsedRows, columns: Sequence[str], first_line: int) -> Iterator[MetadataRow]:
+    ids = [format_id(image_id) for image_id in parsed.columns.numbers["ImageID"].tolist()]
+    texts = {
+        name: [value.decode("utf-8", "surrogateescape") for value in column.to_pylist()]
+        for name, column in parsed.columns.texts.items()
+    }
+    fields = {"ImageID": ids, **texts}
+    for index, line in enumerate(parsed.lines.tolist()):
+        yield MetadataRow(first_line + line, ids[index], {name: fields[name][index] for name in columns})

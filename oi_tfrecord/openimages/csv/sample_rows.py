@@ -1,13 +1,12 @@
-"""Sample rows."""
+"""Estimates the number of images in a table from samples of its rows."""
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.openimages.csv.check_rows import make_rows, wanted_columns
+from oi_tfrecord.openimages.csv.check_rows import RowRules, columns_to_parse, make_rows
 from oi_tfrecord.openimages.csv.files import InputFile, open_decompressed
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.schema import QUOTED_LINE_BREAKS
@@ -19,36 +18,36 @@ _PLACE_BYTES = 1 << 19
 _ROW_START = re.compile(rb'(?:^|\n)"?([0-9a-f]{16})"?,')
 
 
-def count_images(files: Sequence[InputFile], ranges: Any = None) -> tuple[int, np.ndarray]:
+def count_images(files: Sequence[InputFile], rules: RowRules | None = None) -> tuple[int, np.ndarray]:
     """Estimates the number of images in a table from samples at evenly spaced places.
 
     Args:
         files: of one table; the rows of an image lie together.
-        ranges: what is left out of them; without it nothing is.
+        rules: which rows are used; None uses all.
 
     Returns:
-        (images with a row that is not left out, uint64 array of those in the samples).
+        (number of images with a row that is used, uint64 array of the ImageIDs of those in the samples).
     """
     images = 0.0
     sampled = []
     for file in files:
         pieces, size = _sample_bytes(file)
-        found = [_kept_image_ids(file, piece, ranges) for piece in pieces]
+        found = [_used_image_ids(file, piece, rules) for piece in pieces]
         distinct = sum(len(np.unique(ids)) for ids in found)
         images += distinct * size / max(sum(map(len, pieces)), 1)
         sampled += found
     return round(images), np.unique(np.concatenate(sampled)) if sampled else np.zeros(0, np.uint64)
 
 
-def _kept_image_ids(file: InputFile, piece: bytes, ranges: Any) -> np.ndarray:
-    """Returns the ImageIDs of the rows of a sampled piece that are not left out, in file order."""
-    if ranges is None or file.table in QUOTED_LINE_BREAKS:
-        # Where its records start is not known, but for those that start as a row does.
+def _used_image_ids(file: InputFile, piece: bytes, rules: RowRules | None) -> np.ndarray:
+    """Returns the ImageIDs of the rows of a sampled piece that are used, in file order."""
+    if rules is None or file.table in QUOTED_LINE_BREAKS:
+        # A line of free text may look like the start of a record; only lines that start with an ImageID count.
         return np.array([int(text, 16) for text in _ROW_START.findall(piece)], np.uint64)
-    # The first line may be the end of one, and the last one the start; neither matters among thousands.
+    # The first line may be cut, which does not matter among thousands of rows.
     lines = piece[: piece.rfind(b"\n") + 1]
-    parsed = parse_rows(lines, file.names, wanted_columns(file.table, file.names), quoted_line_breaks=False)
-    return make_rows(file.table, parsed, ranges.vocabulary, ranges.kept_codes, ranges.filters).rows["image_id"]
+    parsed = parse_rows(lines, file.names, columns_to_parse(file.table, file.names), quoted_line_breaks=False)
+    return make_rows(file.table, parsed, rules).rows["image_id"]
 
 
 def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:
@@ -57,7 +56,7 @@ def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:
         with open_decompressed(file.path) as stream:
             piece = stream.read(_PLACE_BYTES * _SAMPLED_PLACES)
             whole = not stream.read(1)
-        # Tables compress about fivefold; only the number of shards hangs on it.
+        # Tables compress about fivefold; only the number of shards depends on this estimate.
         return [piece], len(piece) if whole else max(5.0 * file.size, len(piece))
     size = file.size - file.rows_start
     if size <= _PLACE_BYTES * _SAMPLED_PLACES:

@@ -56,7 +56,7 @@ def test_every_way_gives_the_same_bytes(conversion: Conversion, way: str) -> Non
 def test_every_schedule_ends_in_the_same_bytes(conversion: Conversion, block: int) -> None:
     injected: Counter[str] = Counter()
     failed: Counter[int] = Counter()
-    told, killed = 0, 0
+    printed, killed = 0, 0
     for seed in range(block, SCHEDULES, BLOCKS):
         way = list(WAYS)[seed % len(WAYS)]
         faults = Faults.of_seed(seed)
@@ -64,11 +64,11 @@ def test_every_schedule_ends_in_the_same_bytes(conversion: Conversion, block: in
         assert written() == conversion.undisturbed, f"schedule {seed}, {way}"
         injected += faults.injected
         failed[ended.failed] += 1
-        told += len(ended.told)
+        printed += len(ended.printed)
         killed += ended.killed
     assert kinds_of(range(block, SCHEDULES, BLOCKS)) <= set(injected)
-    # The schedules are none if all runs end well, and say nothing of going on if none does before all is mended.
-    assert told > killed
+    # The schedules are none if all runs end well, and say nothing of resuming if none does before all faults are over.
+    assert printed > killed
     assert 0 < failed[RUNS] < sum(failed.values())
 
 

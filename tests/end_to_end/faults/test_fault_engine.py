@@ -43,7 +43,7 @@ def test_no_schedule_loses_or_doubles_a_record(conversion: Conversion, block: in
         faults = Faults.of_seed(seed)
         conversion.start(faults)
         for run in range(RUNS + 1):
-            # In the end the storage is mended; until then a job may fail, and the user runs it again.
+            # In the end the storage works again; until then a job may fail, and the user runs it again.
             faults.active = run < RUNS
             try:
                 with faults.worker():

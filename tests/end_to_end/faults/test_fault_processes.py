@@ -18,7 +18,7 @@ RUNS: tuple[dict[str, float], ...] = (
     {ERROR: 0.01, FULL: 0.1, SLOW: 0.2},
     {},
 )
-"""Shares of the requests of each run that a kind of fault befalls; in the last one the storage is mended."""
+"""Shares of the requests of each run that a kind of fault befalls; in the last run the storage works again."""
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ def test_a_rerun_goes_on_whatever_befell_and_ends_in_the_same_bytes(
             text=True,
             timeout=HANG_SECONDS,
         )
-        told = [line for line in done.stderr.splitlines() if not line.startswith(("[", "Resuming: "))]
+        printed = [line for line in done.stderr.splitlines() if not line.startswith(("[", "Resuming: "))]
         assert done.returncode == (DIED if KILL in rates else 1 if rates else 0), done.stderr
-        assert len(told) == (1 if rates else 0), done.stderr
-        errors += told
+        assert len(printed) == (1 if rates else 0), done.stderr
+        errors += printed
     assert "Run the same command again to go on with what is finished." in errors[0]
     assert not [line for line in errors if not line.startswith("error: ")]
     for line in errors[1:]:

@@ -17,7 +17,7 @@ from tests.support.engines.flink_cluster import FlinkCluster
 from tests.support.small_release import Release
 
 RUNS = 6
-"""How often the user runs a failing job again before the storage is mended."""
+"""How often the user runs a failing job again before the storage works again."""
 TWO_WORKERS = ("--parallelism=4", "--sdk_worker_parallelism=1")
 CACHED = (*TWO_WORKERS, "--environment_cache_millis=10000")
 CACHED_FOR_LONG = (*TWO_WORKERS, "--environment_cache_millis=600000")
@@ -68,7 +68,7 @@ def job(flink_cluster: FlinkCluster, engine_release: Release, tmp_path: pathlib.
     return Job(flink_cluster, engine_release, tmp_path, tmp_path / "out")
 
 
-def told(done: subprocess.CompletedProcess[str]) -> str:
+def printed(done: subprocess.CompletedProcess[str]) -> str:
     """Returns what a user reads of a job that failed: one line that begins with `error:`, and no traceback."""
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -79,7 +79,7 @@ def told(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def is_told_nothing(done: subprocess.CompletedProcess[str]) -> None:
-    """Checks that a job ended well, and that nobody is told of what was mended on the way."""
+    """Checks that a job ended well, and that prints nothing of the faults that a retry overcame."""
     assert done.returncode == 0, done.stderr
     assert not [line for line in done.stderr.splitlines() if not line.startswith(("[", "Resuming: "))], done.stderr
 
@@ -95,11 +95,11 @@ def test_storage_that_fails_for_a_moment_costs_a_restart(job: Job, local_files: 
 
 def test_errors_on_a_hundredth_of_all_requests_end_in_the_same_bytes(job: Job, local_files: dict[str, bytes]) -> None:
     for run in range(RUNS + 1):
-        # In the end the storage is mended.
+        # In the end the storage works again.
         done = job.run({ERROR: 0.01} if run < RUNS else {}, seed=run)
         if done.returncode == 0:
             break
-        assert "injected: error. Check the path and its disk" in told(done)
+        assert "injected: error. Check the path and its disk" in printed(done)
     assert done.returncode == 0, done.stderr
     assert job.happened()[ERROR] >= 1
     assert job.files() == local_files
@@ -107,8 +107,8 @@ def test_errors_on_a_hundredth_of_all_requests_end_in_the_same_bytes(job: Job, l
 
 def test_a_killed_worker_costs_a_restart_and_with_the_cache_the_job(job: Job, local_files: dict[str, bytes]) -> None:
     """Beam's cache keeps a worker that is gone, so that every restart meets it."""
-    line = told(job.run({KILL: 0.05}, *CACHED_FOR_LONG, at_most={KILL: 2}))
-    assert "the engine gave the job up: " in line
+    line = printed(job.run({KILL: 0.05}, *CACHED_FOR_LONG, at_most={KILL: 2}))
+    assert "the engine gave up the job: " in line
     killed = job.happened()[KILL]
     assert 1 <= killed <= 2
     assert job.cluster.restarts() == 3
@@ -128,7 +128,7 @@ def test_a_slow_disk_costs_time_only(job: Job, local_files: dict[str, bytes]) ->
 
 
 def test_a_rename_that_keeps_failing_is_named_and_a_rerun_completes(job: Job, local_files: dict[str, bytes]) -> None:
-    line = told(job.run({RENAME: 1.0}))
+    line = printed(job.run({RENAME: 1.0}))
     assert f"error: {job.output_dir}/" in line
     assert ": injected: rename failed. Check the path and its disk" in line
     # Each attempt fails at the first, and so cannot leave its error in the work folder either.
@@ -159,7 +159,7 @@ def full_disk(job: Job) -> Iterator[bool]:
 def test_a_full_disk_is_named_and_a_rerun_goes_on_when_there_is_room(
     job: Job, local_files: dict[str, bytes], full_disk: bool
 ) -> None:
-    line = told(job.run({} if full_disk else {FULL: 0.5}))
+    line = printed(job.run({} if full_disk else {FULL: 0.5}))
     assert f"{job.output_dir}/" in line
     assert ": No space left on device. Free space on its disk, then" in line or not full_disk
     assert ": injected: disk full. Free space on its disk, then" in line or full_disk

@@ -14,8 +14,7 @@ import apache_beam as beam
 import numpy as np
 import pytest
 
-from oi_tfrecord.cli import convert as command
-from oi_tfrecord.cli import verify
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion import finish_dataset, limit_images, pipeline, read_tables, write_shards
 from oi_tfrecord.conversion.pipeline import add_counts
 from oi_tfrecord.conversion.plan import ConvertPlan
@@ -116,13 +115,13 @@ def disturb_ranges(
 def convert_disturbed(
     release: Release, output_dir: pathlib.Path, runner: str, capsys: pytest.CaptureFixture[str], **flags: object
 ) -> list[str]:
-    """Converts and verifies a release, both of which must notice; returns what was told on standard error."""
+    """Converts and verifies a release, both of which must notice; returns the lines on standard error."""
     capsys.readouterr()
-    assert command.main([*release.flags(output_dir, **flags), *RUNNERS[runner]]) == 3
+    assert main(["convert", *release.flags(output_dir, **flags), *RUNNERS[runner]]) == 3
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "--overwrite" in lines[-1]
     assert manifest_of(output_dir)["balanced"] is False
-    assert verify.main([str(output_dir)]) == 1
+    assert main(["verify", str(output_dir)]) == 1
     faults = capsys.readouterr().out
     for line in lines[:-1]:
         assert line.removeprefix("error: ") in faults
@@ -147,10 +146,10 @@ def test_a_range_that_is_lost_or_doubled_is_noticed(
     path, coverage = coverage_of(undisturbed, table)
     assert len(coverage["starts_of_ranges"]) > 2
     disturb_ranges(monkeypatch, change, table, 1)
-    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys)
+    [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys)
     first, last = coverage["starts_of_ranges"][1], coverage["ends_of_ranges"][1] - 1
     what = "were read twice" if change is double else "were lost"
-    assert told == f"error: {path}: bytes {first} to {last} {what}"
+    assert printed == f"error: {path}: bytes {first} to {last} {what}"
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -164,8 +163,8 @@ def test_a_file_of_which_all_ranges_are_lost_is_noticed(
 ) -> None:
     path, coverage = coverage_of(undisturbed, "human_labels")
     disturb_ranges(monkeypatch, lose, "human_labels")
-    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys)
-    assert told == f"error: {path}: bytes {coverage['start']} to {coverage['end'] - 1} were lost"
+    [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys)
+    assert printed == f"error: {path}: bytes {coverage['start']} to {coverage['end'] - 1} were lost"
     # Its table is in the balance, though no range of it arrived.
     assert manifest_of(tmp_path / "out")["tables"]["human_labels"]["rows_read"] == 0
 
@@ -189,8 +188,8 @@ def test_a_range_that_is_lost_is_noticed_where_finished_shards_take_no_rows(
         with pytest.raises(Exception, match="Stopped"):
             convert([*release.flags(tmp_path / "out"), *RUNNERS[runner]])
     disturb_ranges(monkeypatch, lose, "boxes", 1)
-    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys)
-    assert "were lost" in told
+    [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys)
+    assert "were lost" in printed
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -204,8 +203,8 @@ def test_a_shard_without_a_result_is_noticed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     disturb(monkeypatch, write_shards._WriteShard, "_write", lambda step, element: element[0] in (1, 4), change)
-    told = convert_disturbed(release, tmp_path / "out", runner, capsys)
-    assert told == [f"error: shard {shard} of 5 has no result" for shard in (1, 4)]
+    printed = convert_disturbed(release, tmp_path / "out", runner, capsys)
+    assert printed == [f"error: shard {shard} of 5 is missing" for shard in (1, 4)]
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -232,10 +231,10 @@ def test_a_search_for_quotes_that_is_lost_is_noticed(
     starts = range(coverage["start"], coverage["end"], BLOCK_BYTES)
     wanted = {"first": starts[:1], "middle": starts[1:2], "last": starts[-1:], "all": starts}[lost]
     disturb(monkeypatch, read_tables._ScanQuotes, "_scan", lambda step, item: item.start in wanted, lose)
-    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys)
-    # All from there on, as it cannot be told where its records start.
+    [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys)
+    # All from there on, as nothing says where its records start.
     first = coverage["starts_of_ranges"][{"first": 0, "middle": 1, "last": len(starts) - 1, "all": 0}[lost]]
-    assert told == f"error: {path}: bytes {first} to {coverage['end'] - 1} were lost"
+    assert printed == f"error: {path}: bytes {first} to {coverage['end'] - 1} were lost"
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -260,8 +259,8 @@ def test_a_bound_on_the_images_that_is_found_from_a_part_is_noticed(
 
     for step in (read_tables._ReadRange, read_tables._ReadRangeToFile):
         disturb(monkeypatch, step, "_read", is_wanted, lose)
-    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, max_images=20)
-    assert "more than max_images=20" in told
+    [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys, max_images=20)
+    assert "more than max_images=20" in printed
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -282,8 +281,8 @@ def test_an_archive_that_is_lost_or_doubled_is_noticed(
     flags = {"images": None, "archives": tmp_path / "all.tar"}
     assert convert([*release.flags(tmp_path / "whole", **flags), *RUNNERS[runner]]) == 0
     disturb_ranges(monkeypatch, change, "image_files")
-    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, **flags)
-    assert told == f"error: {tmp_path / 'all.tar'}: {what}"
+    [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys, **flags)
+    assert printed == f"error: {tmp_path / 'all.tar'}: {what}"
 
 
 @pytest.fixture
@@ -310,13 +309,13 @@ def test_a_compressed_file_that_is_lost_or_doubled_is_noticed(
 ) -> None:
     _, coverage = coverage_of(undisturbed, "human_labels")
     disturb_ranges(monkeypatch, change, "human_labels")
-    [told] = convert_disturbed(packed, tmp_path / "out", runner, capsys)
+    [printed] = convert_disturbed(packed, tmp_path / "out", runner, capsys)
     start, end = coverage["start"], coverage["end"]
     what = {
         lose: f"all unpacked bytes from {start} on were lost",
         double: f"unpacked bytes {start} to {end - 1} were read twice",
     }
-    assert told == f"error: {packed.folder / 'train' / 'annotations-human.csv.gz'}: {what[change]}"
+    assert printed == f"error: {packed.folder / 'train' / 'annotations-human.csv.gz'}: {what[change]}"
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -336,7 +335,7 @@ def test_a_table_without_rows_loses_nothing(
     assert split["balanced"] is True
     assert split["warnings"] == []
     assert split["tables"]["human_labels"]["rows_read"] == 0
-    assert verify.main([str(tmp_path / "out")]) == 0, capsys.readouterr().out
+    assert main(["verify", str(tmp_path / "out")]) == 0, capsys.readouterr().out
 
 
 def test_rejects_of_a_range_whose_result_is_lost_are_listed_without_a_line(
@@ -364,8 +363,8 @@ def test_counts_of_classes_that_are_lost_before_ids_are_given_are_noticed(
         return counts
 
     monkeypatch.setattr(pipeline, "add_counts", lose_most)
-    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, label_order="frequency")
-    assert "ids are not in the order of frequency" in told
+    [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys, label_order="frequency")
+    assert "ids are not in the order of frequency" in printed
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -380,9 +379,9 @@ def test_an_end_that_is_lost_leaves_what_is_finished(
     flags = [*release.flags(tmp_path / "out"), *RUNNERS[runner]]
     with monkeypatch.context() as context:
         context.setattr(finish_dataset, "_finish", lambda *grouped: {})
-        assert command.main(flags) == 1
+        assert main(["convert", *flags]) == 1
     assert "Run the same command again, which goes on with what is finished" in capsys.readouterr().err
-    assert command.main(flags) == 0
+    assert main(["convert", *flags]) == 0
     assert "shards are finished" in capsys.readouterr().err
     assert small_release.shards(tmp_path / "out") == small_release.shards(undisturbed)
 
@@ -414,5 +413,5 @@ def test_a_bound_that_is_too_low_is_noticed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(limit_images, "limit_below_of", lambda lowest, count: int(np.sort(lowest)[count - 2]))
-    [told] = convert_disturbed(release, tmp_path / "out", runner, capsys, max_images=20)
-    assert "18 images are selected, fewer than max_images=20" in told
+    [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys, max_images=20)
+    assert "18 images are selected, fewer than max_images=20" in printed

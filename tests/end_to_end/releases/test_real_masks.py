@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oi_tfrecord.openimages.classes import Vocabulary
-from oi_tfrecord.openimages.csv.check_rows import make_rows, wanted_columns
+from oi_tfrecord.openimages.csv.check_rows import RowRules, columns_to_parse, make_rows
 from oi_tfrecord.openimages.csv.files import open_table, read_rows
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.image_id import format_id
@@ -25,9 +25,9 @@ def test_the_published_row_is_read() -> None:
         [expected] = csv.DictReader(stream)
     [file] = open_table(Table.MASKS, ["{split}-annotations-object-segmentation.csv"], str(HEADS), "train")
     vocabulary = Vocabulary((expected["LabelName"],))
-    wanted = wanted_columns(Table.MASKS, file.names)
+    wanted = columns_to_parse(Table.MASKS, file.names)
     parsed = parse_rows(b"".join(read_rows(file)), file.names, wanted, quoted_line_breaks=False)
-    made = make_rows(Table.MASKS, parsed, vocabulary, np.ones(1, bool))
+    made = make_rows(Table.MASKS, parsed, RowRules(vocabulary, np.ones(1, bool)))
     assert not made.faults
     [row] = made.rows
     assert format_id(int(row["image_id"])) == expected["ImageID"]

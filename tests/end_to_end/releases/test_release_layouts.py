@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.openimages.demo import release as sample
@@ -23,7 +23,7 @@ COUNTS = {"train": 12, "validation": 12}
 SIDES = {"ymin": "YMin", "xmin": "XMin", "ymax": "YMax", "xmax": "XMax"}
 FLAGS = {"group_of": "IsGroupOf", "occluded": "IsOccluded", "truncated": "IsTruncated", "depiction": "IsDepiction"}
 
-# Which configurations read a layout: where the names and headers are the same nothing tells the releases apart, and
+# Which configurations read a layout: where the names and headers are the same nothing distinguishes the releases, and
 # nothing need. V2 and V3 differ in their folder, V4 and V5 in line ends, V4 to V6 only in the files of train.
 READERS = {
     "train": [{"v1"}, {"v2", "v3"}, {"v2", "v3"}, {"v4", "v5"}, {"v4", "v5"}, {"v6"}, {"v7"}],
@@ -59,7 +59,7 @@ def run_release(
             f"--config={config}", f"--split={split}", f"--data_dir={data_dir}", f"--output_dir={output_dir}",
             f"--images={folder}/images/{{split}}/{{image_id}}.jpg", "--num_shards=2", "--workers=1", *flags,
         ]  # fmt: skip
-        code = convert.main(arguments)
+        code = main(["convert", *arguments])
         out, err = capfd.readouterr()
         return Converted(code, output_dir, out, err)
 

@@ -45,11 +45,11 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_tells_of_the_job_and_writes_nothing(release: Release, tmp_path: pathlib.Path) -> None:
     out = io.StringIO()
     assert convert([*release.flags(tmp_path / "out"), *CLOUD, "--beam_dry_run"], out) == 0
-    told = re.search(r"job +([\d,]+) steps, ([\d,]+) bytes; staged: (.*)", out.getvalue())
-    assert told is not None
-    assert "workflow.tar.gz" in told[3].split(", ")
+    printed = re.search(r"job +([\d,]+) steps, ([\d,]+) bytes; staged: (.*)", out.getvalue())
+    assert printed is not None
+    assert "workflow.tar.gz" in printed[3].split(", ")
     # Nothing in __main__ is needed, so the session is not sent.
-    assert "pickled_main_session" not in told[3]
+    assert "pickled_main_session" not in printed[3]
     assert not (tmp_path / "out").exists()
 
 
@@ -129,7 +129,7 @@ def test_a_template_stages_what_workers_need(bucket: Store, release: Release, tm
     assert url.startswith(f"gs://{BUCKET}/tmp/")
     graph = beam_runner_api_pb2.Pipeline.FromString(staged["pipeline.pb"])
     names = {step.unique_name for step in graph.components.transforms.values()}
-    # Nobody waits for a template's job, so that it tells itself of too many rejects.
+    # Nobody waits for a template's job, so the job itself fails by too many rejects.
     assert {"WriteShards/WriteShard", "CheckRejects"} <= names
     with tarfile.open(fileobj=io.BytesIO(staged["workflow.tar.gz"])) as package:
         names = {name.partition("/")[2] for name in package.getnames()}

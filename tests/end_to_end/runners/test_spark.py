@@ -60,8 +60,8 @@ def test_a_killed_executor_changes_nothing(
         written = finished(output_dir)
         code = running.wait(timeout=500)
     assert 0 < written < SHARED["num_shards"]
-    told = (tmp_path / "err").read_text()
-    assert code == 0, told
+    printed = (tmp_path / "err").read_text()
+    assert code == 0, printed
     assert small_release.dataset(tmp_path / "out") == local_files
     assert len(cluster.started() - before) == 3
     assert cluster.lost_tasks() > 0
@@ -79,12 +79,12 @@ def test_what_spark_cannot_recover_is_told_and_a_rerun_on_the_worker_that_is_lef
         cluster.lose(cluster.WORKERS[0])
         cluster.kill_executor(cluster.WORKERS[1])
         code = running.wait(timeout=500)
-    told = (tmp_path / "err").read_text()
-    assert code == 1, told
-    assert "error: the engine gave the job up" in told
-    assert "Spark cannot rollback the ResultStage" in told
-    assert "run the same command again" in told
-    assert "Traceback" not in told
+    printed = (tmp_path / "err").read_text()
+    assert code == 1, printed
+    assert "error: the engine gave up the job" in printed
+    assert "Spark cannot rollback the ResultStage" in printed
+    assert "run the same command again" in printed
+    assert "Traceback" not in printed
     assert not (output_dir / "manifest.json").exists()
     assert cluster.alive() == 1
     done = run_on_engine(engine_release, output_dir, *flags(cluster, write_boot(tmp_path)))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.openimages.csv.check_boxes import describe, describe_flags, find_bad_boxes
+from oi_tfrecord.openimages.csv.check_boxes import describe_box, describe_flags, find_bad_boxes
 from oi_tfrecord.openimages.schema import BOX_ROW, COORDINATES, FLAGS, NO_COLUMN, UNKNOWN
 from oi_tfrecord.reasons import Reject
 
@@ -25,7 +25,7 @@ def rows_of(boxes: list[Box]) -> np.ndarray:
 
 
 def reason_of(box: Box) -> Reject | None:
-    """Why a box is rejected, told from one box at a time."""
+    """Why a box is rejected, judged from the box alone."""
     if not all(0 <= box[name] <= 1 for name in COORDINATES):
         return Reject.BOX_OUT_OF_RANGE
     if box["xmin"] >= box["xmax"] or box["ymin"] >= box["ymax"]:
@@ -81,10 +81,10 @@ def test_a_bad_flag_is_named_and_no_other() -> None:
 
 def test_coordinates_are_described_as_the_file_has_them() -> None:
     [row] = rows_of([GOOD | {"xmin": 0.951487, "xmax": 0.1, "ymin": 1e-06}])
-    assert describe(row) == "XMin=0.951487, XMax=0.1, YMin=1e-06, YMax=0.5"
+    assert describe_box(row) == "XMin=0.951487, XMax=0.1, YMin=1e-06, YMax=0.5"
 
 
 def test_a_coordinate_just_out_of_range_does_not_look_right() -> None:
     [row] = rows_of([GOOD | {"xmax": ABOVE_ONE}])
-    described = dict(part.split("=") for part in describe(row).split(", "))
+    described = dict(part.split("=") for part in describe_box(row).split(", "))
     assert float(described["XMax"]) > 1

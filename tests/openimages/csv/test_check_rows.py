@@ -14,11 +14,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.openimages.classes import Vocabulary
-from oi_tfrecord.openimages.csv.check_rows import TableRows, base_names, find_bad_paths, make_rows, wanted_columns
+from oi_tfrecord.openimages.csv.check_rows import (
+    RowRules,
+    TableRows,
+    columns_to_parse,
+    find_bad_confidence,
+    find_bad_paths,
+    make_rows,
+)
 from oi_tfrecord.openimages.csv.filters import RowFilters
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.csv.row_faults import Kind
-from oi_tfrecord.openimages.schema import COORDINATES, FLAGS, MASK_COORDINATES, NO_COLUMN, UNKNOWN, Table
+from oi_tfrecord.openimages.schema import (
+    BOX_ROW,
+    COORDINATES,
+    FLAGS,
+    LABEL_ROW,
+    MASK_COORDINATES,
+    NO_COLUMN,
+    UNKNOWN,
+    Table,
+)
 from oi_tfrecord.reasons import Drop, Reject
 
 VOCABULARY = Vocabulary(("/m/01g317", "/m/09j2d", "/m/0bt9lr"))
@@ -56,6 +72,8 @@ KIND_OF_FIELD = {
 }
 OTHER_KIND = {Table.HUMAN_LABELS: ["machine"], Table.MACHINE_LABELS: ["verification", "crowdsource-verification"]}
 FILTERS = RowFilters(box_sources=("xclick", "verification"), exclude_flags=("group_of",), min_confidence=0.45)
+
+NO_FILTERS = RowFilters()
 
 
 @st.composite
@@ -186,13 +204,13 @@ def contents(table: Table, made: TableRows) -> list[tuple[Any, ...]]:
     ]
 
 
-def parse(table: Table, names: tuple[str, ...], data: bytes, filters: RowFilters | None = None) -> TableRows:
-    parsed = parse_rows(data, names, wanted_columns(table, names), quoted_line_breaks=False)
-    return make_rows(table, parsed, VOCABULARY, KEPT, filters)
+def parse(table: Table, names: tuple[str, ...], data: bytes, filters: RowFilters = NO_FILTERS) -> TableRows:
+    parsed = parse_rows(data, names, columns_to_parse(table, names), quoted_line_breaks=False)
+    return make_rows(table, parsed, RowRules(VOCABULARY, KEPT, filters))
 
 
 def check(table: Table, names: tuple[str, ...], data: bytes, filtered: bool) -> None:
-    made = parse(table, names, data, FILTERS if filtered else None)
+    made = parse(table, names, data, FILTERS if filtered else NO_FILTERS)
     expected = one_by_one(table, names, data, filtered)
     assert contents(table, made) == expected.rows
     assert [(fault.line, fault.image_id, fault.reason) for fault in made.faults] == expected.faults
@@ -282,9 +300,10 @@ def test_a_file_of_many_sources_keeps_the_first_names() -> None:
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"broken\n"])
 def test_a_range_without_a_usable_row(table: Table, data: bytes) -> None:
     names = {Table.BOXES: BOX_COLUMNS, Table.MASKS: MASK_COLUMNS}.get(table, (*LABEL_COLUMNS, "Subset"))
-    wanted = wanted_columns(table, names, subset=True)
+    wanted = columns_to_parse(table, names, subset=True)
     filters = RowFilters(subsets=("train",), box_sources=("xclick",), min_confidence=0.5)
-    made = make_rows(table, parse_rows(data, names, wanted, quoted_line_breaks=True), VOCABULARY, KEPT, filters)
+    parsed = parse_rows(data, names, wanted, quoted_line_breaks=True)
+    made = make_rows(table, parsed, RowRules(VOCABULARY, KEPT, filters))
     assert len(made.rows) == 0
     assert made.rows_read == len(made.faults) == (data == b"broken\n")
     assert not made.class_rows.any()
@@ -300,9 +319,9 @@ METADATA = (
 
 
 def metadata(texts: set[str], subsets: tuple[str, ...] = (), **filters: Any) -> TableRows:
-    wanted = wanted_columns(Table.METADATA, METADATA_COLUMNS, texts, subset=bool(subsets))
+    wanted = columns_to_parse(Table.METADATA, METADATA_COLUMNS, texts, subset=bool(subsets))
     parsed = parse_rows(METADATA, METADATA_COLUMNS, wanted, quoted_line_breaks=True)
-    return make_rows(Table.METADATA, parsed, VOCABULARY, KEPT, RowFilters(subsets=subsets, **filters))
+    return make_rows(Table.METADATA, parsed, RowRules(VOCABULARY, KEPT, RowFilters(subsets=subsets, **filters)))
 
 
 def test_metadata_keeps_the_wanted_texts_as_bytes() -> None:
@@ -346,19 +365,19 @@ def test_texts_follow_the_images_that_are_kept() -> None:
 
 def test_only_columns_that_are_used_are_parsed() -> None:
     names = (*BOX_COLUMNS, "XClick1X", "Rotation")
-    assert wanted_columns(Table.BOXES, names) == {
+    assert columns_to_parse(Table.BOXES, names) == {
         "ImageID": Kind.IMAGE_ID,
         "Source": Kind.CATEGORY,
         "LabelName": Kind.CATEGORY,
         **dict.fromkeys(("Confidence", "XMin", "XMax", "YMin", "YMax"), Kind.NUMBER),
         **dict.fromkeys(FLAGS.values(), Kind.INTEGER),
     }
-    assert set(wanted_columns(Table.HUMAN_LABELS, names)) >= set(LABEL_COLUMNS)
-    assert set(wanted_columns(Table.METADATA, METADATA_COLUMNS, {"Title", "Rotation"})) == {"ImageID", "Title"}
-    assert wanted_columns(Table.METADATA, METADATA_COLUMNS, subset=True)["Subset"] is Kind.CATEGORY
+    assert set(columns_to_parse(Table.HUMAN_LABELS, names)) >= set(LABEL_COLUMNS)
+    assert set(columns_to_parse(Table.METADATA, METADATA_COLUMNS, {"Title", "Rotation"})) == {"ImageID", "Title"}
+    assert columns_to_parse(Table.METADATA, METADATA_COLUMNS, subset=True)["Subset"] is Kind.CATEGORY
     # What a table cannot do without is asked for even where the header lacks it.
-    assert "Confidence" in wanted_columns(Table.HUMAN_LABELS, ("ImageID", "LabelName"))
-    assert "Confidence" not in wanted_columns(Table.BOXES, ("ImageID", "LabelName"))
+    assert "Confidence" in columns_to_parse(Table.HUMAN_LABELS, ("ImageID", "LabelName"))
+    assert "Confidence" not in columns_to_parse(Table.BOXES, ("ImageID", "LabelName"))
 
 
 def test_paths_that_leave_the_folder_are_bad() -> None:
@@ -367,6 +386,26 @@ def test_paths_that_leave_the_folder_are_bad() -> None:
     assert find_bad_paths(pa.array(bad + good, pa.binary())).tolist() == list(range(len(bad)))
 
 
-def test_base_names() -> None:
-    paths = pa.array([b"x.png", b"a/b/x.png", b"\xff/y.png"], pa.binary())
-    assert base_names(paths).to_pylist() == [b"x.png", b"x.png", b"y.png"]
+ABOVE_ONE = float(np.nextafter(np.float32(1), np.float32(2)))
+BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
+BELOW_ZERO = float(np.nextafter(np.float32(0), np.float32(-1)))
+
+
+@pytest.mark.parametrize("row_type", [LABEL_ROW, BOX_ROW], ids=["labels", "boxes"])
+def test_only_probabilities_pass(row_type: np.dtype) -> None:
+    good = [0.0, -0.0, 1.0, 0.5, 1e-30]
+    bad = [ABOVE_ONE, BELOW_ZERO, -1.0, 2.0, math.inf, -math.inf, math.nan]
+    rows = np.zeros(len(good) + len(bad), row_type)
+    rows["confidence"] = good + bad
+    assert find_bad_confidence(rows, np.zeros(len(rows), bool)).tolist() == list(range(len(good), len(rows)))
+
+
+def test_no_row_is_no_fault() -> None:
+    assert find_bad_confidence(np.zeros(0, LABEL_ROW), np.zeros(0, bool)).tolist() == []
+
+
+def test_a_human_label_is_present_or_absent() -> None:
+    rows = np.zeros(6, LABEL_ROW)
+    rows["confidence"] = [0.0, 1.0, 0.5, 1e-30, BELOW_ONE, math.nan]
+    assert find_bad_confidence(rows, np.ones(len(rows), bool)).tolist() == [2, 3, 4, 5]
+    assert find_bad_confidence(rows, np.array([True, True, False, True, False, False])).tolist() == [3, 5]

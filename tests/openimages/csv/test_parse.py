@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oi_tfrecord.openimages.csv.parse import Category, Rows, parse_rows
+from oi_tfrecord.openimages.csv.parse import ParsedRows, parse_rows
 from oi_tfrecord.openimages.csv.row_faults import Kind
 from oi_tfrecord.reasons import Reject
 
@@ -45,15 +45,14 @@ def write(table: Sequence[tuple[str, ...]], line_end: str, quote_all: bool) -> b
     return out.getvalue().encode()
 
 
-def values(rows: Rows) -> list[tuple[Any, ...]]:
-    columns = []
-    for name in rows.columns:
-        column = rows.columns[name]
-        if isinstance(column, Category):
-            columns.append([column.values[code] for code in column.codes])
-        else:
-            columns.append(column.tolist())
-    return list(zip(*columns, strict=True))
+def values(rows: ParsedRows, names: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+    """Returns the rows as tuples; by default in the order of NAMES, further columns after them."""
+    columns = rows.columns
+    lists: dict[str, list[Any]] = {name: column.tolist() for name, column in columns.numbers.items()}
+    lists |= {name: [column.values[code] for code in column.codes] for name, column in columns.categories.items()}
+    lists |= {name: column.to_pylist() for name, column in columns.texts.items()}
+    names = names or sorted(lists, key=lambda name: NAMES.index(name) if name in NAMES else len(NAMES))
+    return list(zip(*(lists[name] for name in names), strict=True))
 
 
 def expected(row: tuple[str, ...]) -> tuple[Any, ...]:
@@ -61,7 +60,7 @@ def expected(row: tuple[str, ...]) -> tuple[Any, ...]:
     return int(image_id, 16), source, float(confidence), int(flag), int(size or -1), title.encode()
 
 
-def parse(data: bytes, breaks: bool = False) -> Rows:
+def parse(data: bytes, breaks: bool = False) -> ParsedRows:
     return parse_rows(data, NAMES, KINDS, quoted_line_breaks=breaks)
 
 
@@ -76,9 +75,13 @@ def test_clean_rows_give_typed_columns_both_ways(
     assert found.lines.tolist() == list(range(len(table)))
     assert len(found.rejects) == damaged
     assert found.line_count == found.rows_read == len(table) + damaged
-    kinds = [np.uint64, None, np.float64, np.int64, np.int64, None]
-    assert [getattr(found.columns[name], "dtype", None) for name in NAMES] == kinds
-    assert found.columns["Source"].codes.dtype == np.int32
+    assert {name: column.dtype for name, column in found.columns.numbers.items()} == {
+        "ImageID": np.uint64,
+        "Confidence": np.float64,
+        "IsGroupOf": np.int64,
+        "OriginalSize": np.int64,
+    }
+    assert found.columns.categories["Source"].codes.dtype == np.int32
     assert found.lines.dtype == np.uint32
 
 
@@ -118,7 +121,7 @@ def test_rows_with_line_breaks_in_quotes(
     names = ("ImageID", "Author", "Title")
     kinds = {"Title": Kind.TEXT, "ImageID": Kind.IMAGE_ID}
     found = parse_rows(data, names, kinds, quoted_line_breaks=True)
-    assert values(found) == [(title.encode(), int(image_id, 16)) for image_id, _, title in table]
+    assert values(found, list(kinds)) == [(title.encode(), int(image_id, 16)) for image_id, _, title in table]
     sizes = [1 + sum(field.count("\n") for field in row) for row in table]
     assert found.lines.tolist() == list(itertools.accumulate(sizes, initial=0))[:-1]
     assert found.line_count == len(io.BytesIO(data).readlines())
@@ -287,7 +290,7 @@ def test_with_line_breaks_allowed_a_damaged_record_is_one_reject_at_its_first_li
     assert [(reject.line, reject.reason) for reject in found.rejects] == [(1, Reject.MALFORMED_ROW)]
     assert found.lines.tolist() == [0, 3, 5]
     assert found.line_count == 6
-    assert found.columns["Title"].to_pylist() == [b"title", b"two\nlines", b"title"]
+    assert found.columns.texts["Title"].to_pylist() == [b"title", b"two\nlines", b"title"]
 
 
 def test_rows_lost_to_a_quote_and_rows_won_by_a_carriage_return_do_not_make_up_for_each_other() -> None:
@@ -299,18 +302,18 @@ def test_rows_lost_to_a_quote_and_rows_won_by_a_carriage_return_do_not_make_up_f
 
 def test_a_carriage_return_in_quotes_is_text() -> None:
     found = parse(GOOD.replace(b"title", b'"a\rb"') + GOOD)
-    assert found.columns["Title"].to_pylist() == [b"a\rb", b"title"]
+    assert found.columns.texts["Title"].to_pylist() == [b"a\rb", b"title"]
 
 
 def test_a_field_longer_than_the_csv_modules_limit_is_read_both_ways() -> None:
     title = b"t" * (csv.field_size_limit() + 1)
     for data in (GOOD.replace(b"title", b'"' + title + b'"'), GOOD.replace(b"title", b'"' + title + b'"') + BAD):
-        assert parse(data).columns["Title"].to_pylist() == [title]
+        assert parse(data).columns.texts["Title"].to_pylist() == [title]
 
 
 def test_text_keeps_its_bytes_even_if_they_are_not_utf8() -> None:
     for data in (GOOD.replace(b"title", b"\xe9t\xff"), GOOD.replace(b"title", b"\xe9t\xff") + BAD):
-        assert parse(data).columns["Title"].to_pylist() == [b"\xe9t\xff"]
+        assert parse(data).columns.texts["Title"].to_pylist() == [b"\xe9t\xff"]
 
 
 def test_bad_rows_are_found_in_long_data_and_keep_their_lines() -> None:
@@ -320,9 +323,9 @@ def test_bad_rows_are_found_in_long_data_and_keep_their_lines() -> None:
     found = parse(b"".join(b"oops\n" if line in bad else text for line, text in enumerate(lines)))
     assert [reject.line for reject in found.rejects] == sorted(bad)
     kept = [line for line in range(total) if line not in bad]
-    assert found.lines.tolist() == found.columns["ImageID"].tolist() == kept
-    assert found.columns["Title"].to_pylist() == [b"t%d" % line for line in kept]
-    source = found.columns["Source"]
+    assert found.lines.tolist() == found.columns.numbers["ImageID"].tolist() == kept
+    assert found.columns.texts["Title"].to_pylist() == [b"t%d" % line for line in kept]
+    source = found.columns.categories["Source"]
     assert [source.values[code] for code in source.codes] == [f"s{line % 7}" for line in kept]
     assert len(source.values) == len(set(source.values)) == 7
 
@@ -331,9 +334,9 @@ def test_bad_rows_are_found_in_long_data_and_keep_their_lines() -> None:
 def test_data_without_valid_rows_gives_empty_columns_of_the_right_types(data: bytes) -> None:
     found = parse(data)
     assert values(found) == []
-    assert found.columns["ImageID"].dtype == np.uint64
-    assert found.columns["OriginalSize"].dtype == np.int64
-    assert (found.columns["Source"].values, found.columns["Title"].to_pylist()) == ([], [])
+    assert found.columns.numbers["ImageID"].dtype == np.uint64
+    assert found.columns.numbers["OriginalSize"].dtype == np.int64
+    assert (found.columns.categories["Source"].values, found.columns.texts["Title"].to_pylist()) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -351,4 +354,4 @@ def test_real_boxes_are_read_as_the_csv_module_reads_them(name: str) -> None:
     found = parse_rows(data[begin:], names, kinds, quoted_line_breaks=False)
     assert found.rejects == []
     wanted = [(int(r["ImageID"], 16), r["LabelName"], float(r["XMax"]), int(r["IsInside"])) for r in table]
-    assert values(found) == wanted
+    assert values(found, list(kinds)) == wanted

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds templates/dataflow/Dockerfile on bases that stand in for Beam's and Google's: build.sh FOLDER
 # Needs Linux, root, go and a Debian or Ubuntu, on which it installs buildah, debootstrap and ip where they are missing.
-# A base that is there, made of the same files, is left alone; the image is built anew.
+# A base that is there, made of the same files, is left alone; the image is built again.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

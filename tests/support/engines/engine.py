@@ -69,7 +69,7 @@ def started(
 
     Args:
         release: its input.
-        folder: of its output, `out`, and what it tells, `err`.
+        folder: of its output, `out`, and what the command prints, `err`.
         worker: module of tests.support.engines that works in the place of the usual worker.
         begun: whether it is where it is to be disturbed.
         flags: Beam's flags, given the program that boots workers.

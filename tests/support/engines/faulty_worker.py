@@ -2,7 +2,7 @@
 
 The schedule is a file (`Schedule.write`) that the environment variable SCHEDULE names. Requests are what the worker
 asks of the operating system, so the program under test takes the way it takes on a disk or a share that fails. They
-are failed before they reach the disk, and told in a log, so that a test can count them.
+fail before they reach the disk, and are noted in a log, so that a test can count them.
 """
 
 import builtins

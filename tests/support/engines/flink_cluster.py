@@ -95,7 +95,7 @@ class FlinkCluster:
             return False
 
     def get(self, path: str) -> Any:
-        """Returns what Flink's REST service tells."""
+        """Returns the answer of Flink's REST service."""
         with urllib.request.urlopen(f"http://localhost:{self.rest}/{path}", timeout=30) as answer:
             return json.load(answer)
 

@@ -3,8 +3,8 @@
 Run it with the Python that tests/support/peers/install_peer.sh makes for garden.
 The framing is read by TFRecordDataset, each
 record by Model Garden's decoders: TfExampleDecoder takes ids from the record, TfExampleDecoderLabelMap looks MIDs up in
-a CSV. What RetinaNet's parser makes of it for an evaluation and for training is told, too; for an evaluation it turns
-the source id into a number with `process_source_id`.
+a CSV. What RetinaNet's parser makes of it for an evaluation and for training is printed, too; for an evaluation it
+turns the source id into a number with `process_source_id`.
 """
 
 import argparse

@@ -1,0 +1,111 @@
+"""Typed columns of a CSV file, from the table that pyarrow parsed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oi_tfrecord.openimages.csv.row_faults import Kind
+from oi_tfrecord.openimages.image_id import image_ids
+
+ARROW_TYPES = {
+    Kind.IMAGE_ID: pa.binary(16),
+    Kind.CATEGORY: pa.dictionary(pa.int32(), pa.binary()),
+    Kind.NUMBER: pa.float64(),
+    Kind.INTEGER: pa.string(),
+    Kind.OPTIONAL_INTEGER: pa.string(),
+    Kind.TEXT: pa.binary(),
+}
+"""The type as which pyarrow parses a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A column of repeated values.
+
+    Attributes:
+        codes: int32, for each row an index into values.
+        values: the distinct values, in order of first occurrence.
+    """
+
+    codes: npt.NDArray[np.int32]
+    values: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of the valid rows in file order, by name; the Kind of a column says in which of the maps it is.
+
+    Attributes:
+        numbers: arrays of IMAGE_ID (uint64), NUMBER (float64), INTEGER and OPTIONAL_INTEGER (int64).
+        categories: columns of CATEGORY.
+        texts: columns of TEXT.
+    """
+
+    numbers: dict[str, np.ndarray]
+    categories: dict[str, Category]
+    texts: dict[str, pa.BinaryArray]
+
+
+class FaultyRows(Exception):
+    """Some row of the data is at fault."""
+
+
+def convert_columns(table: pa.Table, kinds: Mapping[str, Kind]) -> Columns:
+    """Returns the parsed columns as their Kinds say; raises FaultyRows if any value is at fault."""
+    columns = Columns({}, {}, {})
+    for name, kind in kinds.items():
+        chunked = table.column(name)
+        array = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+        match kind:
+            case Kind.TEXT:
+                columns.texts[name] = array
+            case Kind.CATEGORY:
+                columns.categories[name] = _category(array)
+            case Kind.IMAGE_ID:
+                columns.numbers[name] = _image_ids(array)
+            case Kind.NUMBER:
+                columns.numbers[name] = _finite_numbers(array)
+            case Kind.INTEGER:
+                columns.numbers[name] = _integers(array)
+            case Kind.OPTIONAL_INTEGER:
+                columns.numbers[name] = _integers(pc.if_else(pc.equal(pc.binary_length(array), 0), "-1", array))
+    return columns
+
+
+def _image_ids(array: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint64]:
+    begin = array.offset * 16
+    ids = image_ids(np.frombuffer(array.buffers()[1], np.uint8)[begin : begin + len(array) * 16])
+    if ids is None:
+        raise FaultyRows
+    return ids
+
+
+def _category(array: pa.DictionaryArray) -> Category:
+    try:
+        return Category(array.indices.to_numpy(), [value.decode("utf-8") for value in array.dictionary.to_pylist()])
+    except UnicodeDecodeError as error:
+        raise FaultyRows from error
+
+
+def _finite_numbers(array: pa.DoubleArray) -> npt.NDArray[np.float64]:
+    numbers: npt.NDArray[np.float64] = array.to_numpy()
+    if not np.isfinite(numbers).all():
+        raise FaultyRows
+    return numbers
+
+
+def _integers(array: pa.StringArray) -> npt.NDArray[np.int64]:
+    _, offsets, characters = array.buffers()
+    used = np.frombuffer(offsets, np.int32)[len(array)] if len(array) else 0
+    # pyarrow reads 0x10 as 16.
+    if used and (np.frombuffer(characters, np.uint8)[:used] | 0x20 == ord("x")).any():
+        raise FaultyRows
+    try:
+        numbers: npt.NDArray[np.int64] = array.cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid as error:
+        raise FaultyRows from error
+    return numbers

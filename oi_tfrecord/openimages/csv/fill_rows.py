@@ -1,0 +1,144 @@
+"""From the parsed columns of a CSV range to fixed-width rows of its table, not yet checked."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oi_tfrecord.openimages.classes import Vocabulary
+from oi_tfrecord.openimages.csv.columns import Category, Columns
+from oi_tfrecord.openimages.csv.parse import ParsedRows
+from oi_tfrecord.openimages.schema import COORDINATES, FLAGS, MASK_COORDINATES, NO_COLUMN, ROW_TYPES, Table
+
+_MAX_SOURCES = 255
+
+
+@dataclasses.dataclass(frozen=True)
+class FilledRows:
+    """The rows of one range in the layout of their table.
+
+    Attributes:
+        rows: array [n] of the table's ROW_TYPES dtype, in file order.
+        codes: int array [n], vocabulary code of each row's class, -1 for an unknown one; empty for metadata.
+        sources: names that the rows' `source` field indexes.
+        texts: text columns [n] beside the rows, by column name.
+    """
+
+    rows: np.ndarray
+    codes: np.ndarray
+    sources: tuple[str, ...]
+    texts: Mapping[str, pa.BinaryArray]
+
+
+def fill_rows(table: Table, parsed: ParsedRows, vocabulary: Vocabulary, subsets: Collection[str]) -> FilledRows:
+    """Lays out the parsed rows of one range.
+
+    Args:
+        table: the range's table.
+        parsed: its columns, as `check_rows.columns_to_parse` names them.
+        vocabulary: MIDs and their codes.
+        subsets: values of Subset of the images that are converted; empty for all.
+    """
+    match table:
+        case Table.METADATA:
+            return fill_metadata(parsed, subsets)
+        case Table.MASKS:
+            return fill_masks(parsed, vocabulary)
+        case Table.BOXES:
+            return fill_boxes(parsed, vocabulary)
+        case _:
+            return fill_labels(table, parsed, vocabulary)
+
+
+def fill_metadata(parsed: ParsedRows, subsets: Collection[str]) -> FilledRows:
+    """Lays out rows of images; those of other subsets are marked as excluded, and have no texts."""
+    rows = _new_rows(Table.METADATA, parsed)
+    texts: dict[str, pa.BinaryArray] = parsed.columns.texts
+    if subsets and (subset := parsed.columns.categories.get("Subset")) is not None:
+        is_other = np.array([value not in subsets for value in subset.values], bool)
+        rows["excluded"] = is_other[subset.codes] if len(rows) else False
+        # The join has to know the image, or its annotations would be of no image; the texts it does not need.
+        excluded = pa.array(rows["excluded"] != 0)
+        texts = {name: pc.if_else(excluded, pa.scalar(b"", column.type), column) for name, column in texts.items()}
+    return FilledRows(rows, np.zeros(0, np.int32), (), texts)
+
+
+def fill_labels(table: Table, parsed: ParsedRows, vocabulary: Vocabulary) -> FilledRows:
+    """Lays out rows of image-level labels."""
+    rows = _new_rows(table, parsed)
+    codes = _class_codes(parsed.columns, vocabulary)
+    rows["label"] = np.maximum(codes, 0)
+    sources = _fill_source(rows, parsed.columns)
+    _fill_confidence(rows, parsed.columns)
+    return FilledRows(rows, codes, sources, parsed.columns.texts)
+
+
+def fill_boxes(parsed: ParsedRows, vocabulary: Vocabulary) -> FilledRows:
+    """Lays out rows of boxes: what a label has, coordinates and flags."""
+    filled = fill_labels(Table.BOXES, parsed, vocabulary)
+    _fill_coordinates(filled.rows, parsed.columns, COORDINATES)
+    for field, column in FLAGS.items():
+        filled.rows[field] = _flags(parsed.columns, column)
+    return filled
+
+
+def fill_masks(parsed: ParsedRows, vocabulary: Vocabulary) -> FilledRows:
+    """Lays out rows of masks: the class and the coordinates of the box, and MaskPath beside them."""
+    rows = _new_rows(Table.MASKS, parsed)
+    codes = _class_codes(parsed.columns, vocabulary)
+    rows["label"] = np.maximum(codes, 0)
+    _fill_coordinates(rows, parsed.columns, MASK_COORDINATES)
+    return FilledRows(rows, codes, (), parsed.columns.texts)
+
+
+def _new_rows(table: Table, parsed: ParsedRows) -> np.ndarray:
+    rows = np.zeros(len(parsed.lines), ROW_TYPES[table])
+    rows["image_id"] = parsed.columns.numbers["ImageID"]
+    rows["line"] = parsed.lines
+    return rows
+
+
+def _class_codes(columns: Columns, vocabulary: Vocabulary) -> np.ndarray:
+    labels = columns.categories["LabelName"]
+    # Without rows there are no values, and an empty array has no place to take from.
+    return vocabulary.codes(labels.values)[labels.codes] if len(labels.codes) else np.zeros(0, np.int32)
+
+
+def _fill_source(rows: np.ndarray, columns: Columns) -> tuple[str, ...]:
+    """Fills `source`, and returns the names that it indexes."""
+    source = columns.categories.get("Source", Category(np.zeros(0, np.int32), []))
+    if not len(source.codes):
+        return ("",)
+    # A column with hundreds of sources is not a Source column; the field holds one byte.
+    rows["source"] = np.minimum(source.codes, _MAX_SOURCES)
+    return (*source.values[:_MAX_SOURCES], *(["other"] if len(source.values) > _MAX_SOURCES else []))
+
+
+def _fill_confidence(rows: np.ndarray, columns: Columns) -> None:
+    if "Confidence" in columns.numbers:
+        _fill_float32(rows, "confidence", columns.numbers["Confidence"])
+    else:
+        rows["confidence"] = 1
+
+
+def _fill_coordinates(rows: np.ndarray, columns: Columns, coordinates: Mapping[str, str]) -> None:
+    for field, column in coordinates.items():
+        _fill_float32(rows, field, columns.numbers[column])
+
+
+def _fill_float32(rows: np.ndarray, field: str, values: np.ndarray) -> None:
+    # A value beyond float32 becomes infinite, which the checks find.
+    with np.errstate(over="ignore"):
+        rows[field] = values
+
+
+def _flags(columns: Columns, column: str) -> np.ndarray:
+    """Returns the values of a flag, int [n] within int8; NO_COLUMN where the file has no such column."""
+    if column not in columns.numbers:
+        return np.full(len(columns.numbers["ImageID"]), NO_COLUMN, np.int8)
+    # A wild value stays wrong: it may neither wrap into a valid one nor pass for an absent column.
+    flags = np.clip(columns.numbers[column], -128, 127)
+    flags[flags == NO_COLUMN] = NO_COLUMN - 1
+    return flags
