@@ -13,7 +13,6 @@ from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.derive import shard as derived_shard
 from oi_tfrecord.derive import write_split
-from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.derive.relabel import encode_values
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.label_map import LabelMap
@@ -213,18 +212,18 @@ def test_both_splits_of_the_sample_with_every_key_are_merged(
     assert "image/machine_class/label" in next(iter(read(to, "validation").values()))
 
 
-def test_a_run_that_stops_between_splits_goes_on(
+def test_a_run_that_stops_between_splits_is_resumed(
     exportable: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = write_split._finish
+    write_manifest = write_split.write_manifest
 
-    def stop_at_validation(plan: DerivedPlan, more: dict[str, Any]) -> dict[str, Any]:
-        if plan.config.split == "validation":
+    def stop_at_validation(output_dir: str, data: bytes, temporary_folder: str) -> None:
+        if "validation" in json.loads(data)["splits"]:
             raise OSError(28, "No space left on device")
-        return finish(plan, more)
+        write_manifest(output_dir, data, temporary_folder)
 
     assert merge(exportable, f"--to={tmp_path / 'whole'}", "--num_shards=2") == 0
-    monkeypatch.setattr(write_split, "_finish", stop_at_validation)
+    monkeypatch.setattr(write_split, "write_manifest", stop_at_validation)
     assert merge(exportable, f"--to={tmp_path / 'merged'}", "--num_shards=2") == 1
     monkeypatch.undo()
     assert list(find_splits(str(tmp_path / "merged"), ["train"])) == ["train"]

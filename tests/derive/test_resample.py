@@ -224,12 +224,16 @@ def test_labels_can_be_the_classes_of_an_image(records: pathlib.Path, tmp_path: 
     assert read_classes(tmp_path / "part").keys() == wanted
 
 
-def test_a_run_that_fails_leaves_no_split_and_goes_on(
+def test_a_run_that_fails_leaves_no_split_and_is_resumed(
     records: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ("--cap=5", "--num_shards=4")
     assert resample(records, f"--to={tmp_path / 'whole'}", *flags) == 0
-    monkeypatch.setattr(write_split, "_finish", lambda plan, more: (_ for _ in ()).throw(OSError(28, "No space left")))
+
+    def fill_disk(*arguments: object) -> None:
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr(write_split, "write_manifest", fill_disk)
     assert resample(records, f"--to={tmp_path / 'part'}", *flags) == 1
     assert not (tmp_path / "part" / "manifest.json").exists()
     monkeypatch.undo()
