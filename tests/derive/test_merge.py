@@ -133,7 +133,7 @@ def test_the_bytes_do_not_depend_on_the_workers(
     assert dataset(tmp_path / "1") == dataset(tmp_path / "2")
 
 
-def test_a_given_label_map_is_used_as_it_is(
+def test_a_given_label_map_is_used_unchanged(
     parts: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = label_map_of(parts[1])
@@ -160,10 +160,10 @@ def test_an_image_of_two_inputs_is_an_error_or_comes_from_the_first(
     # All images, with other classes than in the parts.
     assert convert.main([*law, f"--output_dir={tmp_path / 'all'}", "--num_shards=5"]) == 0
     assert merge(first, tmp_path / "all", f"--to={tmp_path / 'merged'}") == 1
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert str(first / "train.tfrecord-") in told
-    assert str(tmp_path / "all" / "train.tfrecord-") in told
-    assert any(name.decode().removesuffix(".jpg") in told for name in read(first))
+    problem = capsys.readouterr().err.splitlines()[-1]
+    assert str(first / "train.tfrecord-") in problem
+    assert str(tmp_path / "all" / "train.tfrecord-") in problem
+    assert any(name.decode().removesuffix(".jpg") in problem for name in read(first))
     assert not (tmp_path / "merged" / "manifest.json").exists()
 
     arguments = (first, tmp_path / "all", second, f"--to={tmp_path / 'merged'}", "--on_duplicate=first", "--overwrite")
@@ -246,7 +246,7 @@ def test_numeric_source_ids_stay_unique(
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "problem"),
     [
         (("--to=x", "--on_duplicate=last"), "on_duplicate: 'last' is none of error, first"),
         (("--to=x", "--split=test"), "split: no input has a split 'test'; there are: train"),
@@ -257,10 +257,10 @@ def test_numeric_source_ids_stay_unique(
     ],
 )
 def test_a_wrong_flag_is_named(
-    parts: tuple[pathlib.Path, pathlib.Path], flags: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    parts: tuple[pathlib.Path, pathlib.Path], flags: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert merge(*parts, *flags) == 1
-    assert told in capsys.readouterr().err
+    assert problem in capsys.readouterr().err
 
 
 def test_an_input_is_given_once_and_is_not_the_output(

@@ -158,7 +158,7 @@ def test_a_share_is_exact(text: str, share: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-0.1", "1.01", "a tenth", "1/0", "nan", "inf", "1e-20"])
-def test_what_is_no_share_is_refused(text: str) -> None:
+def test_a_text_that_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="fraction"):
         parse_fraction(text)
 
