@@ -1,12 +1,15 @@
 """Merges datasets under one label map."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map import load_label_map
+from oi_tfrecord.dataset.label_map_claim import claim_label_map
 from oi_tfrecord.dataset.manifest_file import delete_manifest, read_manifest
 from oi_tfrecord.dataset.output_state import prepare_output
+from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.manifest import shared_config
@@ -58,10 +61,10 @@ class MergeOptions:
         check_values(self)
         if not self.inputs:
             raise ConfigError("inputs", "give the folders to merge")
-        folders = [storage.join(path, "") for path in self.inputs]
-        if twice := [path for path in folders if folders.count(path) > 1]:
+        folders = list(map(storage.identify, self.inputs))
+        if twice := [path for path, folder in zip(self.inputs, folders, strict=True) if folders.count(folder) > 1]:
             raise ConfigError("inputs", f"{twice[0]} is given twice")
-        if storage.join(self.to, "") in folders:
+        if storage.identify(self.to) in folders:
             raise ConfigError("to", f"{self.to} is one of the folders to merge")
 
 
@@ -94,24 +97,32 @@ def merge(options: MergeOptions, progress: Progress | None = None) -> MergeResul
     progress = progress or NoProgress()
     accept_beam_arguments(options.beam_arguments)
     plans = _make_plans(options)
+    with contextlib.ExitStack() as held:
+        for plan in plans:
+            held.enter_context(hold_split(plan.output_dir, plan.split))
+        return MergeResult(_write_splits(options, plans, progress))
+
+
+def _write_splits(options: MergeOptions, plans: Sequence[DerivedPlan], progress: Progress) -> tuple[WrittenSplit, ...]:
+    """Writes the splits; no split is complete before the shards of all are written."""
     if options.overwrite:
         _delete_replaced_manifest(options.to, {plan.split for plan in plans})
     states = {plan.split: prepare_output(plan.target) for plan in plans}
     unfinished = [plan for plan in plans if states[plan.split].complete is None]
     for plan in unfinished:
+        claim_label_map(plan.output_dir, plan.split, plan.label_map)
         index_sources(plan, progress)
     _resolve_duplicates(options, unfinished)
     sized = [choose_shards(plan) for plan in unfinished]
     for plan in sized:
         write_shards(plan, states[plan.split].finished, progress)
-    # No split is complete before the shards of all are written.
     written = {plan.split: finish_split(plan, {}) for plan in sized}
     complete = {
         split: WrittenSplit(options.to, split, state.complete, was_complete=True)
         for split, state in states.items()
         if state.complete is not None
     }
-    return MergeResult(tuple((complete | written)[plan.split] for plan in plans))
+    return tuple((complete | written)[plan.split] for plan in plans)
 
 
 def _make_plans(options: MergeOptions) -> list[DerivedPlan]:

@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.label_map_claim import claim_label_map
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.output_state import prepare_output
+from oi_tfrecord.dataset.run_lock import hold_folder, hold_split
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.plan import DerivedPlan, Source, find_sources
 from oi_tfrecord.derive.record_index import CLASSES_BY
@@ -122,7 +124,7 @@ class ResampleOptions:
             raise ConfigError("to", "is missing: the folder of the new split")
         if not self.to and self.as_:
             raise ConfigError("as", "names a new split, and needs --to")
-        if self.to and storage.join(self.to, "") == storage.join(self.output_dir, ""):
+        if self.to and storage.identify(self.to) == storage.identify(self.output_dir):
             raise ConfigError("to", f"{self.output_dir} would have images in two splits; give another folder")
 
     @property
@@ -166,16 +168,18 @@ def describe_resampled(options: ResampleOptions, written: WrittenSplit) -> str:
 
 def _write_part(plan: DerivedPlan, options: ResampleOptions, progress: Progress) -> WrittenSplit:
     """Writes the images that are taken as a split of its own."""
-    state = prepare_output(plan.target)
-    if state.complete is not None:
-        return WrittenSplit(plan.output_dir, plan.split, state.complete, was_complete=True)
-    index_sources(plan, progress)
-    if options.selects:
-        _store_selection(plan, options)
-    plan = choose_shards(plan)
-    write_shards(plan, state.finished, progress)
-    weights = {"weights": write_weights(plan, options.repeat_threshold)} if options.repeat_threshold else {}
-    return finish_split(plan, weights)
+    with hold_split(plan.output_dir, plan.split):
+        state = prepare_output(plan.target)
+        if state.complete is not None:
+            return WrittenSplit(plan.output_dir, plan.split, state.complete, was_complete=True)
+        claim_label_map(plan.output_dir, plan.split, plan.label_map)
+        index_sources(plan, progress)
+        if options.selects:
+            _store_selection(plan, options)
+        sized = choose_shards(plan)
+        write_shards(sized, state.finished, progress)
+        weights = {"weights": write_weights(sized, options.repeat_threshold)} if options.repeat_threshold else {}
+        return finish_split(sized, weights)
 
 
 def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress) -> WrittenSplit:
@@ -191,7 +195,8 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
         work.create(plan.fingerprint)
         index_sources(plan, progress)
         entry = {**manifest, "weights": write_weights(plan, options.repeat_threshold)}
-        write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
+        with hold_folder(output_dir):
+            write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
     finally:
         work.delete()
     return WrittenSplit(output_dir, split, entry)

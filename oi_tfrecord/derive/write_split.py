@@ -1,21 +1,22 @@
 """The steps that write a derived split. A run that is interrupted can be resumed, and a split appears whole."""
 
-import contextlib
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
+from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.rejects_csv import format_header
+from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
-from oi_tfrecord.engine.beam_flags import is_local
+from oi_tfrecord.engine.beam_flags import runs_here
 from oi_tfrecord.engine.progress_line import Progress
-from oi_tfrecord.engine.progress_text import RecordsStatus
+from oi_tfrecord.engine.progress_text import RecordsStatus, describe_resumption
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
@@ -76,7 +77,7 @@ def index_sources(plan: DerivedPlan, progress: Progress) -> None:
     todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
-        with _stored_errors(plan):
+        with raise_relayed_errors(plan.work):
             run_pipeline(
                 plan.beam_arguments,
                 processes,
@@ -120,10 +121,10 @@ def write_shards(plan: DerivedPlan, finished: Collection[int], progress: Progres
 
     todo = [shard for shard in range(plan.job.num_shards) if shard not in finished]
     if finished:
-        progress.note(f"Resuming: {len(finished)} of {plan.job.num_shards} shards are finished.")
+        progress.note(describe_resumption(len(finished), plan.job.num_shards))
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
-        with _stored_errors(plan):
+        with raise_relayed_errors(plan.work):
             run_pipeline(
                 plan.beam_arguments,
                 processes,
@@ -148,15 +149,15 @@ def finish_split(plan: DerivedPlan, more: Mapping[str, Any]) -> WrittenSplit:
     for name, text in texts.items():
         storage.write(storage.join(plan.output_dir, name), text.encode(), temporary)
     entry = {**_make_entry(plan), **more}
-    data = merge_split(read_manifest(plan.output_dir), plan.split, entry)
-    write_manifest(plan.output_dir, data, temporary)
+    with hold_folder(plan.output_dir):
+        write_manifest(plan.output_dir, merge_split(read_manifest(plan.output_dir), plan.split, entry), temporary)
     plan.work.delete()
     return WrittenSplit(plan.output_dir, plan.split, entry)
 
 
 def _make_entry(plan: DerivedPlan) -> dict[str, Any]:
     """Returns the entry of the split in the manifest."""
-    with _stored_errors(plan):
+    with raise_relayed_errors(plan.work):
         totals = sum_accounts((), read_shard_accounts(plan.work, range(plan.job.num_shards)))
     about = {
         "oi_tfrecord": __version__,
@@ -189,13 +190,4 @@ def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
     """Returns the number of local processes, and of the shards that each works on at once."""
     size = sum(source.size for source in plan.sources)
     workers = plan.workers or choose_workers(Work.COPY_RECORDS, size, shards)
-    return split_workers(workers, is_local=is_local(plan.beam_arguments))
-
-
-@contextlib.contextmanager
-def _stored_errors(plan: DerivedPlan) -> Iterator[None]:
-    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one still names the file."""
-    try:
-        yield
-    except Exception as error:
-        raise plan.work.error(error) or error from None
+    return split_workers(workers, is_local=runs_here(plan.beam_arguments))
