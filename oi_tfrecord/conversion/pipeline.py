@@ -36,6 +36,7 @@ needs those of finished shards. The work folder also holds:
 - progress/*.json, for the progress line: workers on this machine write them each second. Elsewhere the line counts
   the files in results/.
 - fingerprint.json: a run resumes only a conversion with its own fingerprint.
+- label_map.pbtxt, before a shard is written with it: splits that are written at the same time must have the same.
 
 The label map is part of the plan, unless classes are ordered by frequency: then it is made from the accounts.
 """
@@ -74,9 +75,11 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     shards = [shard for shard in range(plan.num_shards) if shard not in finished]
     # (shard, batches of rows), RangeAccount
     grouped, accounts = read_by_shard(root, plan.range_job(frozenset(finished)), shards, plan.threads)
-    # packed label map
-    claimed = make_label_map(root, plan.classes, accounts) | "ClaimLabelMap" >> beam.Map(
-        claim_packed, plan.config.output_dir, plan.config.split
+    claimed = (
+        # packed label map
+        make_label_map(root, plan.classes, accounts)
+        # the same
+        | "ClaimLabelMap" >> beam.Map(claim_packed, plan.config.output_dir, plan.config.split)
     )
     label_map = beam.pvalue.AsSingleton(claimed)
     # shard
