@@ -45,6 +45,9 @@ def list_archive(
         rows = make_file_rows(block, first, end - first, job.filters, with_names=file.table == Listing.MASK_FILES)
         key = RangeKey(file.table, file.number, index)
         damage = listing.damage if is_last else ""
+        if is_last:
+            # Before the batches are, as shards read it.
+            job.work.write_damage(f"{file.table}-{file.number:05d}", f"{file.path} {damage}" if damage else "")
         batches = partition(key, rows, job.num_shards, job.finished_shards)
         yield BlockResult(batches, _count_block(key, first, end, rows, is_last, damage))
         if is_last:
