@@ -1,6 +1,6 @@
 """Converts a split, tries the conversion out, or builds its job for a runner elsewhere.
 
-These functions print nothing: `progress` takes what there is to say while they run, the result holds the rest.
+These functions print nothing: `progress` takes messages while they run, and the result holds the rest.
 """
 
 import contextlib
@@ -40,10 +40,10 @@ def convert(
         config: complete configuration of the conversion.
         workers: ranges and shards that this machine works on at once; 0 chooses.
         beam_arguments: flags of Beam; without `--runner` the pipeline runs on this machine.
-        progress: takes what there is to say while it runs.
+        progress: takes messages while the conversion runs; None drops them.
 
     Returns:
-        What was written, and what is wrong with it.
+        The manifest of the split, and all problems.
 
     Raises:
         ConfigError, InputError: naming the field, flag or file to correct.
@@ -62,7 +62,7 @@ class DryRunResult:
 
     Attributes:
         counted: the counts, as if every image were there; no records are written.
-        workload: what is known of the work of the conversion itself.
+        workload: the measured and estimated work of the conversion itself.
         workers: number of workers that the dry run had.
     """
 
@@ -84,8 +84,8 @@ def dry_run(
 
     Args:
         config: complete configuration of the conversion.
-        workers: as in `convert`; more than this machine can have counts as those that it can have.
-        beam_arguments: flags of Beam, as those of file systems; a runner is refused.
+        workers: number of workers to predict the time for; the dry run itself has at most two for each core.
+        beam_arguments: flags of Beam, such as those of file systems; a runner is refused.
         progress: as in `convert`.
 
     Raises:
@@ -140,7 +140,7 @@ class BuiltTemplate:
     """A job that runs later.
 
     Attributes:
-        output_dir: folder that it writes to.
+        output_dir: folder that the job writes to.
         was_complete: whether the conversion is complete already, so that no job was built.
     """
 
@@ -151,7 +151,7 @@ class BuiltTemplate:
 def build_template(
     config: ConvertConfig, *, beam_arguments: Sequence[str], progress: Progress | None = None
 ) -> BuiltTemplate:
-    """Builds the job of a template, which runs when nobody waits for it.
+    """Builds the job of a template, which runs later without this command.
 
     Args:
         config: complete configuration of the conversion.
@@ -214,7 +214,7 @@ def _fetch_tables(config: ConvertConfig, progress: Progress) -> ConvertConfig:
     if not config.fetch:
         return config
     config = with_data_dir(config)
-    # Before gigabytes come, as what is wrong with the options can be found without them.
+    # Problems of the options are found without the tables, so before gigabytes are downloaded.
     check_complete(config)
     result = fetch(config, progress=progress)
     for line in [*summary_lines(result), *result.notes]:

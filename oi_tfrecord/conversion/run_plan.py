@@ -20,7 +20,7 @@ from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 
 _WORKERS_PER_CORE = 2
-"""A dry run starts no more workers than these, as it would only learn that they wait for each other."""
+"""Bound on the workers of a dry run: more workers would only wait for each other, and their times say nothing."""
 
 
 def choose_conversion_workers(plan: ConvertPlan) -> int:
@@ -50,7 +50,7 @@ def run_plan(plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], pro
         plan: the conversion.
         workers: ranges and shards that this machine works on at once.
         beam_arguments: flags of Beam.
-        progress: takes what there is to say.
+        progress: takes messages while the conversion runs.
 
     Raises:
         ConfigError: if another process writes the split, or the folder holds another conversion.
@@ -71,7 +71,7 @@ def _run_held_plan(
         _run_pipelines(plan, state, workers, beam_arguments, progress)
     entry = read_split(config.output_dir, config.split)
     if state.complete is None:
-        # Only now: if the last step was lost, the next run needs what is finished.
+        # Not before the manifest was read: if the last step was lost, the next run needs the finished shards.
         plan.work.delete()
     exit_code, problems = find_problems(entry, config.max_rejects, rejects_path(config.output_dir, config.split))
     return ConversionResult(
