@@ -1,6 +1,6 @@
 """Converts the Open Images dataset to TensorFlow training records."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> object:
