@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import apache_beam as beam
 import numpy as np
 
-from oi_tfrecord.conversion.shard import ShardJob
+from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.join.join_shard import JoinRules, join_shard
 from oi_tfrecord.openimages.csv.filters import limit_below_of, lowest_hashes, sample_hash

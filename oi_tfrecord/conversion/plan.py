@@ -12,7 +12,7 @@ from oi_tfrecord.conversion.plan_classes import ClassPlan, GivenFile, plan_class
 from oi_tfrecord.conversion.plan_sources import plan_archives, plan_images, plan_masks, with_absolute_paths
 from oi_tfrecord.conversion.plan_tables import plan_tables
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.conversion.shard import ShardJob
+from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.manifest import TableInput

@@ -176,9 +176,10 @@ def cheap_pipelines() -> Iterator[None]:
     specs: dict[type, Any] = {}
     build, to_graph, find_specs = pipeline.build_pipeline, apache_beam.Pipeline.to_runner_api, userstate.get_dofn_specs
 
-    def build_once(root: Any, plan: Any, finish: Any, finished: Any, **options: Any) -> Any:
-        root.key = repr((plan, finish, sorted(finished), options))
-        return None if root.key in graphs else build(root, plan, finish, finished, **options)
+    def build_once(root: Any, plan: Any, finished: Any) -> Any:
+        # The samples are no part of the pipeline, and change as they are read.
+        root.key = repr((dataclasses.replace(plan, samples=None), sorted(finished)))
+        return None if root.key in graphs else build(root, plan, finished)
 
     def to_graph_once(root: Any, **options: Any) -> Any:
         if root.key not in graphs:
