@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
@@ -15,6 +15,7 @@ from oi_tfrecord.conversion.fetch import fetch, with_data_dir
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, earlier_num_shards, prepare_output, read_split
 from oi_tfrecord.engine.beam_flags import is_local, value_of
@@ -175,7 +176,7 @@ def build_template(
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
 
-        with _stored_errors(plan):
+        with raise_relayed_errors(plan.work):
             run_pipeline(
                 beam_arguments,
                 1,
@@ -279,7 +280,7 @@ def _run_pipelines(
     if state.finished:
         progress.note(f"Resuming: {len(state.finished)} of {plan.num_shards} shards are finished.")
     processes, threads = split_workers(workers, is_local=is_local(beam_arguments))
-    with _stored_errors(plan), _shuffle_folder(plan, beam_arguments) as folder:
+    with raise_relayed_errors(plan.work), _shuffle_folder(plan, beam_arguments) as folder:
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
         if plan.config.max_images:
             plan = _limit_images(plan, processes, beam_arguments, progress)
@@ -315,15 +316,6 @@ def _status(plan: ConvertPlan, finished_shards: int) -> ConversionStatus:
     # How much a compressed file holds is known only once it is read.
     total_bytes = 0 if any(file.compressed for file in files) else sum(file.size for file in files)
     return ConversionStatus(plan.work, total_bytes, plan.num_shards, finished_shards)
-
-
-@contextlib.contextmanager
-def _stored_errors(plan: ConvertPlan) -> Iterator[None]:
-    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one names the file as it is."""
-    try:
-        yield
-    except Exception as error:
-        raise plan.work.error(error) or error from None
 
 
 def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:

@@ -81,7 +81,7 @@ def _find_broken_limit(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if 0 < limit < selected:
         yield "images", f"{selected} images are selected, more than max_images={limit}: some counts of images were lost"
     if selected < limit and _dropped_by_limit(split):
-        problem = f"{selected} images are selected, fewer than max_images={limit}, and max_images leaves out others"
+        problem = f"{selected} images are selected, fewer than max_images={limit}, though max_images leaves out rows"
         yield "images", problem
 
 

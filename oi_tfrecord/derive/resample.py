@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import weights_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
@@ -178,10 +179,8 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
         # What an interrupted run left could be of other records.
         work.delete()
         work.create(plan.fingerprint)
-        try:
+        with raise_relayed_errors(work):
             index_sources(plan, progress)
-        except Exception as error:
-            raise work.error(error) or error from None
         entry = {**manifest, "weights": _write_weights(plan, options)}
         write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
     finally:

@@ -1,12 +1,12 @@
 """Writes splits whose records other splits have: all of a split or nothing, and an interrupted run is resumed."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
+from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
@@ -89,28 +89,19 @@ def write_splits(
     }
     todo = [(plan, set(state.finished)) for plan, state in zip(plans, states, strict=True) if state.complete is None]
     for plan, _ in todo:
-        with _named_errors(plan):
+        with raise_relayed_errors(plan.work):
             index_sources(plan, progress)
     if todo:
         select([plan for plan, _ in todo])
     sized = [(_with_num_shards(plan), finished) for plan, finished in todo]
     for plan, finished in sized:
-        with _named_errors(plan):
+        with raise_relayed_errors(plan.work):
             _write_shards(plan, finished, progress)
     for plan, _ in sized:
         entry = _finish(plan, finish(plan))
         written[plan.config.split] = WrittenSplit(plan.config.output_dir, plan.config.split, entry)
         plan.work.delete()
     return tuple(written[plan.config.split] for plan in plans)
-
-
-@contextlib.contextmanager
-def _named_errors(plan: DerivedPlan) -> Iterator[None]:
-    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one names the file as it is."""
-    try:
-        yield
-    except Exception as error:
-        raise plan.work.error(error) or error from None
 
 
 def index_sources(plan: DerivedPlan, progress: Progress) -> None:
@@ -184,7 +175,7 @@ def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
 def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
     """Writes what makes the shards a dataset; the manifest marks it complete."""
     output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
-    with _named_errors(plan):
+    with raise_relayed_errors(plan.work):
         totals = sum_accounts((), read_shard_accounts(plan.work, range(plan.job.num_shards)))
     label_map = plan.classes.label_map
     texts = {

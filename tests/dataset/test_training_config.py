@@ -73,7 +73,7 @@ def test_every_model_and_metrics_is_parsed(model: str, metrics: str) -> None:
     assert "expand_labels_hierarchy" not in parsed["train_input_reader"]
 
 
-def test_masks_and_relatives_are_read_if_they_are_there() -> None:
+def test_masks_and_relatives_are_read_if_the_records_have_them() -> None:
     import dataclasses
 
     related = LabelMap((LabelMapItem(1, "/m/a", "A", descendant_ids=(2,)), LabelMapItem(2, "/m/b", "B", (1,))))
@@ -152,8 +152,8 @@ def test_known_errors_score_what_they_score_by_hand(
     place = own["classes"].index(label)
     for values in own.values():
         del values[place]
-    # What is nowhere is found first, and one of the boxes never: of n boxes n - 1 are found, and whatever the recall,
-    # the precision is highest at its end, (n - 1) / n.
+    # The first detection hits no box, and one box has no detection: n - 1 of n boxes are found, and at any recall the
+    # highest precision is that at the end, (n - 1) / n.
     own["boxes"].append([0.0, 0.0, 0.01, 0.01])
     own["scores"].append(0.9)
     own["classes"].append(label)
@@ -165,7 +165,7 @@ def test_known_errors_score_what_they_score_by_hand(
 def test_relatives_are_used_only_with_confidences(
     sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable[..., Converted]
 ) -> None:
-    """Without verified labels nothing is expanded when reading, as the API would need their confidences."""
+    """Without human-verified labels the API expands nothing, because it needs their confidences."""
     (tmp_path / "hierarchy.json").write_text(
         json.dumps(
             {
