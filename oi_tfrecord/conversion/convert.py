@@ -18,10 +18,11 @@ from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, earlier_num_shards, prepare_output, read_split
+from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.engine.beam_flags import is_local, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
-from oi_tfrecord.engine.progress_text import ConversionStatus
+from oi_tfrecord.engine.progress_text import ConversionStatus, describe_resumption
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
@@ -171,7 +172,8 @@ def build_template(
         raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
     accept_beam_arguments(beam_arguments)
     plan = _plan_conversion(config, progress or NoProgress())
-    state = prepare_output(plan.target)
+    with hold_split(config.output_dir, config.split):
+        state = prepare_output(plan.target)
     if state.complete is None:
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
@@ -249,7 +251,14 @@ def _count_dry_run_workers(plan: ConvertPlan, workers: int) -> int:
 
 
 def _run_plan(plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], progress: Progress) -> ConversionResult:
-    """Runs what is left of a conversion, and judges its manifest."""
+    """Runs what is left of a conversion while no other process writes the split, and judges its manifest."""
+    with hold_split(plan.config.output_dir, plan.config.split):
+        return _run_held_plan(plan, workers, beam_arguments, progress)
+
+
+def _run_held_plan(
+    plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], progress: Progress
+) -> ConversionResult:
     config = plan.config
     state = prepare_output(plan.target)
     began = time.monotonic()
@@ -278,7 +287,7 @@ def _run_pipelines(
 ) -> None:
     import_beam_quietly(beam_arguments)
     if state.finished:
-        progress.note(f"Resuming: {len(state.finished)} of {plan.num_shards} shards are finished.")
+        progress.note(describe_resumption(len(state.finished), plan.num_shards))
     processes, threads = split_workers(workers, is_local=is_local(beam_arguments))
     with raise_relayed_errors(plan.work), _shuffle_folder(plan, beam_arguments) as folder:
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)

@@ -295,4 +295,13 @@ def _table_input(file: InputFile) -> TableInput:
     unit = Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES
     if isinstance(file.table, Listing):
         unit = Unit.FILES
-    return TableInput(str(file.table), file.number, file.path, file.size, file.header_lines, file.rows_start, unit)
+    return TableInput(
+        table=str(file.table),
+        number=file.number,
+        path=file.path,
+        size=file.size,
+        header_lines=file.header_lines,
+        rows_start=file.rows_start,
+        unit=unit,
+        modified=file.modified,
+    )

@@ -12,6 +12,7 @@ from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import weights_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
+from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
 from oi_tfrecord.derive.record_index import CLASSES_BY, NO_CLASS, ShardIndex
@@ -182,7 +183,8 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
         with raise_relayed_errors(work):
             index_sources(plan, progress)
         entry = {**manifest, "weights": _write_weights(plan, options)}
-        write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
+        with hold_folder(output_dir):
+            write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
     finally:
         work.delete()
     return WrittenSplit(output_dir, split, entry)
