@@ -19,7 +19,7 @@ from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, earlier_num_shards, prepare_output, read_split
 from oi_tfrecord.dataset.run_lock import hold_split
-from oi_tfrecord.engine.beam_flags import is_local, value_of
+from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import ConversionStatus, describe_resumption
@@ -100,7 +100,7 @@ def dry_run(
     """
     began, start_seconds = time.monotonic(), time.process_time()
     progress = progress or NoProgress()
-    if not is_local(beam_arguments):
+    if not runs_here(beam_arguments):
         problem = "counts and times on this machine; leave out the runner (Beam's own dry run is --beam_dry_run)"
         raise ConfigError("dry_run", problem)
     accept_beam_arguments(beam_arguments)
@@ -288,7 +288,7 @@ def _run_pipelines(
     import_beam_quietly(beam_arguments)
     if state.finished:
         progress.note(describe_resumption(len(state.finished), plan.num_shards))
-    processes, threads = split_workers(workers, is_local=is_local(beam_arguments))
+    processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
     with raise_relayed_errors(plan.work), _shuffle_folder(plan, beam_arguments) as folder:
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
         if plan.config.max_images:
@@ -331,7 +331,7 @@ def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> context
     """Returns the folder of a local run's shuffle, "" for a run elsewhere."""
     from oi_tfrecord.engine.local_runner import temporary_folder
 
-    if not is_local(beam_arguments):
+    if not runs_here(beam_arguments):
         return contextlib.nullcontext("")
     # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
     return temporary_folder(plan.work.shuffle if storage.is_local(plan.work.path) else "")

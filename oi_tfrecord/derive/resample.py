@@ -119,7 +119,7 @@ class ResampleOptions:
             raise ConfigError("to", "is missing: the folder of the new split")
         if not self.to and self.as_:
             raise ConfigError("as", "names a new split, and needs --to")
-        if self.to and storage.join(self.to, "") == storage.join(self.output_dir, ""):
+        if self.to and storage.identify(self.to) == storage.identify(self.output_dir):
             raise ConfigError("to", f"{self.output_dir} would have images in two splits; give another folder")
 
     @property

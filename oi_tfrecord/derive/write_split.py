@@ -17,7 +17,7 @@ from oi_tfrecord.dataset.rejects_csv import format_header
 from oi_tfrecord.dataset.run_lock import hold_folder, hold_split
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
-from oi_tfrecord.engine.beam_flags import is_local
+from oi_tfrecord.engine.beam_flags import runs_here
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import RecordsStatus, describe_resumption
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
@@ -185,7 +185,7 @@ def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
     """Returns the number of local processes, and of the shards that each does at once."""
     size = sum(source.size for source in plan.sources)
     workers = plan.config.workers or choose_workers(Work.COPY_RECORDS, size, shards)
-    return split_workers(workers, is_local=is_local(plan.config.beam_arguments))
+    return split_workers(workers, is_local=runs_here(plan.config.beam_arguments))
 
 
 def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:

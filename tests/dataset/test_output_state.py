@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import convert as command
 from oi_tfrecord.cli.convert_flags import parse_convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output, read_split
@@ -100,7 +100,7 @@ def test_a_finished_conversion_of_another_configuration_is_refused_naming_every_
     release: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = run(release, tmp_path)
-    assert command.main(release.flags(tmp_path, select="boxed", num_shards=3)) == 1
+    assert main(["convert", *release.flags(tmp_path, select="boxed", num_shards=3)]) == 1
     message = capsys.readouterr().err
     assert "finished" in message
     assert "--select, --num_shards;" in message
