@@ -14,7 +14,6 @@ import pytest
 import oi_tfrecord
 from oi_tfrecord.cli.commands import COMMANDS, load_command
 from oi_tfrecord.cli.help import describe_flags
-
 from tests.support.docs_blocks import ROOT, blocks, pages
 from tests.support.optional import require
 
