@@ -7,6 +7,7 @@ from typing import Any
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.manifest import build_split, sum_counts
 from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.records.keys import BOX_LABEL_KEY, LABEL_KEY, MACHINE_LABEL_KEY
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.record_counts import RecordCounts
 
@@ -91,9 +92,9 @@ def _balance_tables(
     for source in sources:
         read.merge(source.counts)
     keys = {
-        Table.BOXES: ("image/object/class/label", read.boxes),
-        Table.HUMAN_LABELS: ("image/class/label", read.labels),
-        Table.MACHINE_LABELS: ("image/machine_class/label", read.machine_labels),
+        Table.BOXES: (BOX_LABEL_KEY, read.boxes),
+        Table.HUMAN_LABELS: (LABEL_KEY, read.labels),
+        Table.MACHINE_LABELS: (MACHINE_LABEL_KEY, read.machine_labels),
     }
     tables = {}
     for table, (key, rows_read) in sorted(keys.items()):

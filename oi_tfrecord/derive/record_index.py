@@ -13,6 +13,7 @@ from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.image_id import hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.example_reader import ExampleError, Values, image_id_of, parse_example
+from oi_tfrecord.records.keys import BOX_LABEL_KEY, FILENAME_KEY, LABEL_CONFIDENCE_KEY, LABEL_KEY
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.records.shard_names import parse_shard_file
 from oi_tfrecord.records.sharding import shard_of
@@ -79,7 +80,7 @@ def index_shard(
     try:
         for offset, data in read_shard(path):
             features = parse_example(data)
-            image_id = image_id_of({"image/filename": features.get("image/filename")}, ours=True)
+            image_id = image_id_of({FILENAME_KEY: features.get(FILENAME_KEY)}, ours=True)
             if not image_id:
                 raise InputError(path, f"record {len(places)} names no ImageID", _REMEDY)
             image_ids.append(int(image_id, 16))
@@ -107,11 +108,11 @@ def index_shard(
 
 def find_classes(features: Mapping[str, Values], by: str) -> list[int]:
     """Returns the ids of a record's classes, ascending: of its boxes, or of its positive image labels."""
-    labels = features.get("image/object/class/label" if by == "boxes" else "image/class/label")
+    labels = features.get(BOX_LABEL_KEY if by == "boxes" else LABEL_KEY)
     if not isinstance(labels, np.ndarray):
         return []
     if by == "labels":
-        confidence = features.get("image/class/confidence")
+        confidence = features.get(LABEL_CONFIDENCE_KEY)
         if not isinstance(confidence, np.ndarray) or len(confidence) != len(labels):
             return []
         labels = labels[confidence > 0]

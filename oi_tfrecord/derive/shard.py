@@ -15,14 +15,13 @@ from oi_tfrecord.derive.relabel import encode_values, is_same, relabel
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.example_reader import Values, parse_example
+from oi_tfrecord.records.keys import SOURCE_ID_KEY
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.records.shard_writer import write_shard
 from oi_tfrecord.records.sharding import overlapping_shards, shard_of
 from oi_tfrecord.records.source_ids import number_images
 from oi_tfrecord.records.tfrecord import FramingError, read_records
-
-_SOURCE_ID = "image/source_id"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +176,7 @@ def _change(job: DerivedJob, features: Mapping[str, Values], path: str, number: 
     except ConfigError as error:
         raise InputError(path, error.problem, "Run `oi-tfrecord verify` on its folder") from error
     if job.number_source_ids:
-        changed[_SOURCE_ID] = [str(number).encode()]
+        changed[SOURCE_ID_KEY] = [str(number).encode()]
     return changed
 
 
