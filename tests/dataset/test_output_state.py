@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import convert as command
 from oi_tfrecord.cli.convert_flags import parse_convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output, read_split
@@ -100,7 +100,7 @@ def test_a_finished_conversion_of_another_configuration_is_refused_naming_every_
     release: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = run(release, tmp_path)
-    assert command.main(release.flags(tmp_path, select="boxed", num_shards=3)) == 1
+    assert main(["convert", *release.flags(tmp_path, select="boxed", num_shards=3)]) == 1
     message = capsys.readouterr().err
     assert "finished" in message
     assert "--select, --num_shards;" in message
@@ -159,13 +159,16 @@ def test_overwrite_leaves_no_stale_shard_and_replaces_the_entry(release: Release
     ]
 
 
-def test_overwrite_uses_nothing_of_an_interrupted_conversion(release: Release, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize(("flags", "kept"), [({}, {1}), ({"select": "boxed"}, set())])
+def test_overwrite_resumes_the_same_conversion_and_replaces_another(
+    release: Release, tmp_path: pathlib.Path, flags: dict[str, str], kept: set[int]
+) -> None:
     plan = plan_of(release, tmp_path)
     prepare_output(plan.target)
     plan.work.write_result(1, shard_result(plan, 1, 3))
     (tmp_path / "train.tfrecord-00001-of-00005").write_bytes(b"xyz")
-    assert prepare_output(plan_of(release, tmp_path, overwrite="true").target).finished == frozenset()
-    assert not list(plan.work.results())
+    assert prepare_output(plan_of(release, tmp_path, overwrite="true", **flags).target).finished == kept
+    assert len(list(plan.work.results())) == len(kept)
 
 
 def test_accounts_without_a_fingerprint_are_not_used(release: Release, tmp_path: pathlib.Path) -> None:

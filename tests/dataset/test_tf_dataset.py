@@ -14,11 +14,11 @@ from tests.support.optional import tensorflow as tf
 
 @pytest.fixture(scope="module")
 def output_dir(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    from oi_tfrecord.cli import convert
+    from oi_tfrecord.cli.main import main
     from tests.conftest import convert_arguments
 
     folder = tmp_path_factory.mktemp("load") / "out"
-    assert convert.main(convert_arguments(sample, folder, "--select=all", split="validation")) == 0
+    assert main(["convert", *convert_arguments(sample, folder, "--select=all", split="validation")]) == 0
     return str(folder)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.dataset.training_config import TrainingConfigOptions, TrainingInput, format_training_config
@@ -32,18 +32,18 @@ EVALUATION = TrainingInput("/records/validation.tfrecord-?????-of-00004", 4, 0, 
 
 @pytest.fixture(scope="module")
 def output_dir(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    from oi_tfrecord.cli import convert
+    from oi_tfrecord.cli.main import main
     from tests.conftest import convert_arguments
 
     folder = tmp_path_factory.mktemp("training") / 'with "quotes"'
     for split in ("train", "validation"):
-        assert convert.main(convert_arguments(sample, folder, split=split)) == 0
+        assert main(["convert", *convert_arguments(sample, folder, split=split)]) == 0
     return folder
 
 
 def test_the_api_parses_the_parts(output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "parts.config"
-    assert main.main(["training-config", str(output_dir), "--model=ssd", f"--output={path}"]) == 0
+    assert main(["training-config", str(output_dir), "--model=ssd", f"--output={path}"]) == 0
     parsed = json.loads(in_api("-c", PARSE, text=path.read_text()))
     label_map = read_label_map(str(output_dir))
     assert label_map is not None
@@ -90,7 +90,7 @@ def test_a_bad_choice_is_named_and_a_missing_split_too(
 ) -> None:
     with pytest.raises(ConfigError, match="did you mean 'ssd'"):
         TrainingConfigOptions(str(output_dir), model="sssd")
-    assert main.main(["training-config", str(output_dir), "--model=ssd", "--eval=test"]) == 1
+    assert main(["training-config", str(output_dir), "--model=ssd", "--eval=test"]) == 1
     assert "There are: train, validation" in capsys.readouterr().err
 
 
@@ -178,5 +178,5 @@ def test_relatives_are_used_only_with_confidences(
     for labels, expands in (("annotations-human.csv", True), ("none.csv", False)):
         out = tmp_path / labels
         assert run(sample, out, *flags, f"--human_labels={{split}}/{labels}").code == 0
-        assert main.main(["training-config", str(out), "--model=ssd", "--eval=train", f"--output={out}.config"]) == 0
+        assert main(["training-config", str(out), "--model=ssd", "--eval=train", f"--output={out}.config"]) == 0
         assert ("expand_labels_hierarchy" in pathlib.Path(f"{out}.config").read_text()) is expands

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from oi_tfrecord.cli import export
+from oi_tfrecord.cli.main import main
 from tests.support.dataset_rows import read_list, rows_by_image
 from tests.support.optional import duckdb, psycopg
 from tests.support.optional import tensorflow as tf
@@ -74,14 +74,14 @@ def ask(
 ) -> Iterator[Run]:
     if request.param == "duckdb":
         folder = tmp_path_factory.mktemp("tables")
-        assert export.main([str(exportable), f"--to={folder}"]) == 0
+        assert main(["export", str(exportable), f"--to={folder}"]) == 0
         with duckdb.connect() as connection:
             [views] = queries_of("sql duckdb")
             connection.execute(views.replace("'tables/", f"'{folder}/"))
             yield lambda query: connection.execute(query).fetchall()
     else:
         url = request.getfixturevalue("postgres")
-        assert export.main([str(exportable), f"--to={url}"]) == 0
+        assert main(["export", str(exportable), f"--to={url}"]) == 0
         with psycopg.connect(url) as connection:
             assert "SET search_path TO open_images" in PAGE.read_text()
             connection.execute("SET search_path TO open_images")

@@ -18,7 +18,7 @@ from apache_beam.runners.worker import statecache
 from apache_beam.transforms import userstate
 
 from oi_tfrecord import storage
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion import pipeline
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine import local_runner
@@ -120,7 +120,7 @@ def run_command(flags: list[str]) -> tuple[int, str]:
     logging.getLogger().addHandler(log)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
-            return convert.main(flags), err.getvalue()
+            return main(["convert", *flags]), err.getvalue()
     finally:
         logging.getLogger().removeHandler(log)
 
