@@ -76,7 +76,7 @@ class ConvertPlan:
 
     @property
     def files_to_read(self) -> tuple[InputFile, ...]:
-        """The inputs that are read now: a dry run lists no archive, which takes as long as to read it."""
+        """The inputs that are read now: a dry run lists no archive, as that takes as long as to read the archive."""
         return self.tables if self.config.dry_run else self.files
 
     @property
@@ -100,7 +100,7 @@ class ConvertPlan:
         return dataclasses.replace(self, filters=dataclasses.replace(self.filters, limit_below=limit))
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
-        """Returns the job of the ranges; `finished_shards` take no rows any more."""
+        """Returns the job of the ranges; no rows are read for `finished_shards`."""
         return RangeJob(
             filters=self.filters,
             files={(file.table, file.number): file for file in self.files_to_read},
@@ -169,7 +169,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         config: complete configuration.
 
     Returns:
-        The plan, whose number of shards is the one of the configuration.
+        The plan, with the number of shards of the configuration.
 
     Raises:
         ConfigError, InputError: naming the option or file to correct.
@@ -236,7 +236,7 @@ def make_fingerprint(
         files: the tables and archives.
         class_files: path to SHA-256.
     """
-    # The number of shards counts as it is decided, not as it is given: a rerun may give the planned one.
+    # The number of shards that is decided is added later: a resumed run may give the number that was planned.
     shaping = {name: value for name, value in config.shaping().items() if name != "num_shards"}
     values = {
         "record_format": RECORD_FORMAT,

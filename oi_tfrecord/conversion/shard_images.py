@@ -33,7 +33,7 @@ REMOTE_THREADS = 64
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """An image that was read, with its masks; or the reason why it has no record."""
+    """An image that was read, with its masks; or the reason why the image has no record."""
 
     image: PreparedImage | None
     masks: LoadedMasks
@@ -54,7 +54,7 @@ class ImageOutcome:
         image_bytes: bytes of the images in the records.
         rejects: the images without a record.
         reencoded: images not copied byte for byte, by source format.
-        image_counts: images in the records by what is said of them (`ShardAccount.image_counts`).
+        image_counts: images in the records, by name as in `ShardAccount.image_counts`.
         masks: what became of the masks of their boxes.
     """
 

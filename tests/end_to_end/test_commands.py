@@ -89,7 +89,7 @@ def test_a_storage_that_is_unknown_or_lacks_its_flags_is_one_line(
 def test_the_keyboard_ends_a_command_in_one_line(
     command: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*arguments: object, **others: object) -> None:
+    def interrupt(*arguments: object, **keywords: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("oi_tfrecord.cli.command_line.parse_command_line", interrupt)
@@ -165,7 +165,7 @@ def test_no_damage_of_a_dataset_ends_in_a_traceback(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("aiohttp.web.run_app", lambda *arguments, **others: arguments[1:2])
+    monkeypatch.setattr("aiohttp.web.run_app", lambda *arguments, **keywords: arguments[1:2])
     folder = tmp_path / "records"
     shutil.copytree(exportable, folder)
     spoil(folder)
@@ -211,6 +211,23 @@ def test_each_command_tells_the_same_of_a_damaged_label_map(
         assert printed in capfd.readouterr().out
     else:
         assert only_error(capfd) == f"error: {printed}"
+
+
+def test_quiet_commands_print_nothing_if_nothing_is_wrong(
+    sample: pathlib.Path, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    records, part = str(tmp_path / "records"), str(tmp_path / "part")
+    for command, *flags in (
+        ["convert", *convert_arguments(sample, tmp_path / "records")],
+        ["convert", *convert_arguments(sample, tmp_path / "records"), "--dry_run"],
+        ["verify", records],
+        ["resample", records, "--split=train", f"--to={part}", "--cap=1"],
+        ["merge", part, f"--to={tmp_path / 'merged'}"],
+        ["report", records],
+        ["export", records, f"--to={tmp_path / 'tables'}"],
+    ):
+        assert main([command, *flags, "--quiet"]) == 0
+        assert capfd.readouterr() == ("", "")
 
 
 def test_an_unknown_command_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
