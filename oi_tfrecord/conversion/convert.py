@@ -24,7 +24,6 @@ from oi_tfrecord.engine.progress_text import ConversionStatus
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
 from oi_tfrecord.sources.fetch_files import summary_lines
@@ -243,7 +242,7 @@ def _count_dry_run_workers(plan: ConvertPlan, workers: int) -> int:
     cores = os.cpu_count() or 1
     if workers:
         return cores if workers > _WORKERS_PER_CORE * cores else workers
-    size = sum(file.size for file in plan.files if isinstance(file.table, Table))
+    size = sum(file.size for file in plan.files if not file.table.is_listing)
     return choose_workers(Work.COUNT_ROWS, size, plan.num_shards)
 
 

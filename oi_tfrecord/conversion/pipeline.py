@@ -57,7 +57,6 @@ from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.read_tables import ReadTables, ReadTablesToFiles
 from oi_tfrecord.conversion.write_shards import WriteShards
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.openimages.schema import Listing
 
 
 def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[int]) -> beam.PCollection:
@@ -103,7 +102,7 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     """
     job = plan.range_job(frozenset())
     # The places of images in archives do not matter yet, and cost as much to find as the images to read.
-    tables = {key: file for key, file in job.files.items() if not isinstance(file.table, Listing)}
+    tables = {key: file for key, file in job.files.items() if not file.table.is_listing}
     # (shard, batches of rows)
     grouped, _ = read_by_shard(root, dataclasses.replace(job, files=tables), range(plan.num_shards), plan.threads)
     return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)

@@ -22,7 +22,7 @@ from oi_tfrecord.images.values import ImageOptions
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
-from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS, Listing, Table
+from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS, Table
 from oi_tfrecord.records.keys import RECORD_FORMAT, ExtraKeys, RecordLayout
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
@@ -293,6 +293,6 @@ def _filter_names(plan: ConvertPlan) -> FilterNames:
 
 def _table_input(file: InputFile) -> TableInput:
     unit = Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES
-    if isinstance(file.table, Listing):
+    if file.table.is_listing:
         unit = Unit.FILES
     return TableInput(str(file.table), file.number, file.path, file.size, file.header_lines, file.rows_start, unit)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from oi_tfrecord import storage
 from oi_tfrecord.join.pair_masks import MaskRules
 from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import ConvertConfig
@@ -48,7 +48,7 @@ def plan_archives(config: ConvertConfig) -> tuple[InputFile, ...]:
     images = open_archives(config.archives, config.split) if config.archives else ()
     if not config.mask_archives:
         return tuple(images)
-    return (*images, *open_archives(config.mask_archives, config.split, Listing.MASK_FILES, "mask_archives"))
+    return (*images, *open_archives(config.mask_archives, config.split, Table.MASK_FILES, "mask_archives"))
 
 
 def plan_images(config: ConvertConfig, files: Sequence[InputFile]) -> tuple[ImageSource, ImageSamples]:
@@ -70,7 +70,7 @@ def plan_images(config: ConvertConfig, files: Sequence[InputFile]) -> tuple[Imag
         folders = UrlFolders(config.url_folders, config.split, config.max_image_bytes)
         return folders, FolderSamples(folders, metadata)
     if config.archives:
-        archives = ArchiveSource(_archives_of(Listing.IMAGE_FILES, files), config.max_image_bytes)
+        archives = ArchiveSource(_archives_of(Table.IMAGE_FILES, files), config.max_image_bytes)
         return archives, ArchiveSamples(archives)
     pattern = PatternSource(config.images, config.split, config.max_image_bytes)
     return pattern, FileSamples(pattern)
@@ -89,10 +89,10 @@ def plan_masks(config: ConvertConfig, files: Sequence[InputFile], *, boxes_filte
     return MaskSource(
         rules=MaskRules(keep_boxes_without=config.boxes_without_mask == "empty", boxes_filtered=boxes_filtered),
         files=PatternSource(config.mask_files, config.split, config.max_image_bytes),
-        archives=ArchiveSource(_archives_of(Listing.MASK_FILES, files), config.max_image_bytes),
+        archives=ArchiveSource(_archives_of(Table.MASK_FILES, files), config.max_image_bytes),
         max_pixels=config.max_image_pixels,
     )
 
 
-def _archives_of(listing: Listing, files: Sequence[InputFile]) -> tuple[InputFile, ...]:
+def _archives_of(listing: Table, files: Sequence[InputFile]) -> tuple[InputFile, ...]:
     return tuple(file for file in files if file.table is listing)

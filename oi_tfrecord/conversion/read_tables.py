@@ -16,7 +16,7 @@ from oi_tfrecord.join.shuffle_files import write_batches
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.record_boundaries import BlockScan
-from oi_tfrecord.openimages.schema import Listing, RangeKey
+from oi_tfrecord.openimages.schema import RangeKey
 
 ACCOUNTS = "accounts"
 
@@ -113,7 +113,7 @@ def plan_input(file: InputFile, block_bytes: int) -> list[FileRange]:
         file: the file.
         block_bytes: bytes of a range.
     """
-    if isinstance(file.table, Listing):
+    if file.table.is_listing:
         return [FileRange(RangeKey(file.table, file.number, 0), 0, file.size, exact=True)]
     return plan_ranges(file, block_bytes)
 
@@ -126,7 +126,7 @@ def read_input(job: RangeJob, file_range: FileRange, on_bytes: Callable[[int], N
         file_range: the range.
         on_bytes: called with the number of bytes that were read.
     """
-    read = list_archive if isinstance(file_range.key.table, Listing) else read_table_range
+    read = list_archive if file_range.key.table.is_listing else read_table_range
     return read(job, file_range, on_bytes)
 
 

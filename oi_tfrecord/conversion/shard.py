@@ -21,7 +21,7 @@ from oi_tfrecord.join.expand_hierarchy import Expansion, expand_shard
 from oi_tfrecord.join.image_facts import ImageFacts, turn_shard
 from oi_tfrecord.join.join_shard import JoinRules, join_shard
 from oi_tfrecord.openimages.hierarchy import Hierarchy
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import ExtraKeys, RecordLayout
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.shard_names import shard_file
@@ -62,7 +62,7 @@ class ShardJob:
     work: WorkFolder
     driver: Table
     select: str
-    files: dict[Table | Listing, tuple[str, ...]]
+    files: dict[Table, tuple[str, ...]]
     mids: tuple[str, ...]
     layout: RecordLayout
     source: ImageSource

@@ -7,7 +7,7 @@ import numpy as np
 from oi_tfrecord.conversion.shard_images import ShardImages
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.schema import FLAGS, UNKNOWN, Listing, Table
+from oi_tfrecord.openimages.schema import FLAGS, UNKNOWN, Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.records.shard_writer import WrittenShard
 
@@ -35,10 +35,10 @@ def count_shard(
     for table in joined.rejected:
         rejected = Counter({str(reason): count for reason, count in joined.rejected[table].items()})
         dropped = {str(reason): count for reason, count in joined.dropped[table].items()}
-        if table in (Table.MASKS, Listing.MASK_FILES):
+        if table in (Table.MASKS, Table.MASK_FILES):
             tables[table] = images.masks.count(table, rejected, dropped)
             continue
-        if isinstance(table, Listing):
+        if table.is_listing:
             held = joined.image_files.archives >= 0 if joined.image_files else np.zeros(selected, bool)
             read = int(np.count_nonzero(held & images.has_record))
             if lost := int(np.count_nonzero(held)) - read:

@@ -12,7 +12,7 @@ from oi_tfrecord.join.archive_places import ImageFiles
 from oi_tfrecord.join.join_account import JoinFault
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import MASK_PATH, Listing, Table
+from oi_tfrecord.openimages.schema import MASK_PATH, Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.masks import MaskSource
 
@@ -119,7 +119,7 @@ class ShardMasks:
         self.boxes_left_out += loaded.left_out
         return loaded.masks
 
-    def count(self, table: Table | Listing, rejected: Counter[str], dropped: dict[str, int]) -> TableAccount:
+    def count(self, table: Table, rejected: Counter[str], dropped: dict[str, int]) -> TableAccount:
         """Returns what became of the rows of the mask table, or of the listed files of masks.
 
         Args:

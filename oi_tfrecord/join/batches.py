@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.openimages.schema import Listing, RangeKey, Table, row_type
+from oi_tfrecord.openimages.schema import ROW_TYPES, RangeKey, Table
 from oi_tfrecord.records.sharding import shard_of
 
 MAX_BATCH_BYTES = 4 << 20
@@ -22,7 +22,7 @@ MAX_BATCH_BYTES = 4 << 20
 
 _HEADER = struct.Struct("<BIIIII")
 
-_TABLES: tuple[Table | Listing, ...] = (*Table, *Listing)
+_TABLES = tuple(Table)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def decode(data: bytes) -> Batch:
     table = _TABLES[table_index]
     start = _HEADER.size + source_bytes
     sources = data[_HEADER.size : start].decode()
-    rows = np.frombuffer(data, row_type(table), count, start)
+    rows = np.frombuffer(data, ROW_TYPES[table], count, start)
     end = start + count * rows.itemsize
     names = tuple(sources.split("\n")) if "source" in (rows.dtype.names or ()) else ()
     texts: dict[str, pa.Array] = {}

@@ -9,7 +9,7 @@ import pyarrow as pa
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
 
 _REPEATED = "ImageID occurs before in this table"
@@ -79,9 +79,7 @@ class ImageMetadata:
         return {name: column.take(indices).fill_null(b"") for name, column in self.table.texts.items()}
 
 
-def find_images(
-    tables: Mapping[Table | Listing, ShardRows], driver: Table
-) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:
+def find_images(tables: Mapping[Table, ShardRows], driver: Table) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:
     """Finds the images of a shard and their metadata.
 
     Args:

@@ -15,7 +15,7 @@ from oi_tfrecord.join.join_account import DroppedRows, JoinAccount, JoinFault
 from oi_tfrecord.join.pair_masks import MaskPairs, MaskRules, Masks, locate_masks, pair_masks
 from oi_tfrecord.join.select_images import ImageSelection, account_annotations, account_left_out, select_images
 from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows, collect_tables
-from oi_tfrecord.openimages.schema import MASK_PATH, Listing, Table
+from oi_tfrecord.openimages.schema import MASK_PATH, Table
 from oi_tfrecord.reasons import Drop, Reject
 
 
@@ -72,8 +72,8 @@ class JoinedShard:
     annotations: Mapping[Table, Annotations]
     texts: Mapping[str, pa.Array]
     faults: list[JoinFault]
-    rejected: dict[Table | Listing, Counter[Reject]]
-    dropped: dict[Table | Listing, Counter[Drop]]
+    rejected: dict[Table, Counter[Reject]]
+    dropped: dict[Table, Counter[Drop]]
     images_not_selected: int
     has_metadata: np.ndarray
     image_files: ImageFiles | None = None
@@ -137,32 +137,32 @@ def _pair_masks(attached: Mapping[Table, RowsByImage], rules: MaskRules | None) 
 
 
 def _locate_images(
-    images: ImageIndex, selection: ImageSelection, tables: Mapping[Table | Listing, ShardRows]
+    images: ImageIndex, selection: ImageSelection, tables: Mapping[Table, ShardRows]
 ) -> tuple[ImageFiles | None, JoinAccount]:
     """Finds the images that are written among the listed files; returns no places if no archive was listed."""
-    if (listed := tables.get(Listing.IMAGE_FILES)) is None:
+    if (listed := tables.get(Table.IMAGE_FILES)) is None:
         return None, JoinAccount()
     written = images.filter(selection.keep_mask)
     located = locate_files(listed, *written.find(listed.rows), len(written.hashes))
     detail = "the image occurs before in the archives"
     repeated = JoinAccount(listed.faults(located.repeated, Reject.DUPLICATE, detail))
     of_excluded = int(np.count_nonzero(images.filter(selection.is_excluded).find(listed.rows)[1]))
-    left_out = account_left_out(Listing.IMAGE_FILES, located.unmatched_count, of_excluded)
+    left_out = account_left_out(Table.IMAGE_FILES, located.unmatched_count, of_excluded)
     return located.files, JoinAccount.sum_of((repeated, left_out))
 
 
 def _locate_masks(
-    pairs: MaskPairs | None, selection: ImageSelection, tables: Mapping[Table | Listing, ShardRows]
+    pairs: MaskPairs | None, selection: ImageSelection, tables: Mapping[Table, ShardRows]
 ) -> tuple[Masks | None, JoinAccount]:
     """Finds the masks of the boxes that are written among the listed files; returns no masks without pairs."""
     if pairs is None:
         return None, JoinAccount()
     mask_of = pairs.mask_of[selection.keep_mask[pairs.boxes.image_of]]
-    if (listed := tables.get(Listing.MASK_FILES)) is None:
+    if (listed := tables.get(Table.MASK_FILES)) is None:
         return Masks(pairs.masks.table, mask_of, None), JoinAccount()
     located = locate_masks(pairs.masks.table, mask_of, listed)
     repeated = listed.faults(located.repeated, Reject.DUPLICATE, "the mask occurs before in the archives")
-    unused = DroppedRows(Listing.MASK_FILES, Drop.MASK_NOT_SELECTED, located.unmatched_count)
+    unused = DroppedRows(Table.MASK_FILES, Drop.MASK_NOT_SELECTED, located.unmatched_count)
     return Masks(pairs.masks.table, mask_of, located.files), JoinAccount(repeated, (unused,))
 
 

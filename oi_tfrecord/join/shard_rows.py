@@ -9,7 +9,7 @@ import pyarrow as pa
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.join_account import JoinFault
 from oi_tfrecord.openimages.image_id import format_id
-from oi_tfrecord.openimages.schema import Listing, RangeKey, Table, row_type
+from oi_tfrecord.openimages.schema import ROW_TYPES, RangeKey, Table
 from oi_tfrecord.reasons import Reject
 
 _MAX_SOURCES = 255
@@ -20,7 +20,7 @@ class ShardRows:
     """All rows of one table in a shard, in file order.
 
     Attributes:
-        rows: array [n] of the table's `row_type`.
+        rows: array [n] of the table's ROW_TYPES dtype.
         sources: names that the rows' `source` field indexes.
         keys: the ranges that the rows come from.
         range_of: int array [n], index into `keys`.
@@ -34,10 +34,10 @@ class ShardRows:
     texts: Mapping[str, pa.Array]
 
     @classmethod
-    def empty(cls, table: Table | Listing, text_columns: Sequence[str] = ()) -> "ShardRows":
+    def empty(cls, table: Table, text_columns: Sequence[str] = ()) -> "ShardRows":
         """Returns no rows of a table, with empty text columns of the given names."""
         texts = {name: pa.array([], pa.binary()) for name in text_columns}
-        return cls(np.zeros(0, row_type(table)), (), (), np.zeros(0, np.int64), texts)
+        return cls(np.zeros(0, ROW_TYPES[table]), (), (), np.zeros(0, np.int64), texts)
 
     @property
     def file_of(self) -> np.ndarray:
@@ -90,7 +90,7 @@ class RowsByImage:
         return np.bincount(self.image_of, minlength=image_count)
 
 
-def collect_tables(batches: Iterable[Batch]) -> dict[Table | Listing, ShardRows]:
+def collect_tables(batches: Iterable[Batch]) -> dict[Table, ShardRows]:
     """Collects the rows of each table.
 
     Args:
@@ -99,11 +99,11 @@ def collect_tables(batches: Iterable[Batch]) -> dict[Table | Listing, ShardRows]
     Returns:
         The rows of each table that has a batch. Tables, and the rows of each, are in a fixed order.
     """
-    by_table: dict[Table | Listing, list[Batch]] = {}
+    by_table: dict[Table, list[Batch]] = {}
     for batch in batches:
         by_table.setdefault(batch.key.table, []).append(batch)
     # The rejected rows of a shard are listed in this order of tables.
-    ordered = sorted(by_table, key=(*Table, *Listing).index)
+    ordered = sorted(by_table, key=tuple(Table).index)
     return {table: _concatenate(sorted(by_table[table], key=_place)) for table in ordered}
 
 

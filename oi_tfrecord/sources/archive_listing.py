@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple, cast
 from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.sources.archive_format import (
     HEAD_BYTES,
     ArchiveDamaged,
@@ -44,7 +44,7 @@ class FoundImage(NamedTuple):
 
 
 def open_archives(
-    names: Sequence[str], split: str, listing: Listing = Listing.IMAGE_FILES, field: str = "archives"
+    names: Sequence[str], split: str, listing: Table = Table.IMAGE_FILES, field: str = "archives"
 ) -> list[InputFile]:
     """Finds archives and checks that they can be read in place.
 
@@ -69,9 +69,7 @@ def open_archives(
     for number, info in enumerate(found.values()):
         if read_kind(info.path) is ArchiveKind.TAR_GZ:
             load_indexed_gzip()
-        # `InputFile` is typed for the tables of a release; the plan handles an archive like one of them.
-        table = cast(Table, listing)
-        files.append(InputFile(table, number, info.path, info.size, info.modified, (), 0, 0))
+        files.append(InputFile(listing, number, info.path, info.size, info.modified, (), 0, 0))
     return files
 
 
@@ -105,7 +103,7 @@ class ArchiveListing:
             on_progress: called with the bytes of the archive that were passed since the last call.
         """
         self._file = file
-        self._image_of = find_mask_image if file.table == Listing.MASK_FILES else find_image_id
+        self._image_of = find_mask_image if file.table == Table.MASK_FILES else find_image_id
         self._on_progress = on_progress
         self._progress = 0
         self.passed = 0

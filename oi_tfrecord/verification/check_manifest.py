@@ -9,7 +9,7 @@ from typing import Any
 from oi_tfrecord.dataset.coverage import find_losses
 from oi_tfrecord.dataset.file_names import MANIFEST_FILE
 from oi_tfrecord.dataset.rejects_csv import COLUMNS
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.records.keys import ALWAYS_WRITTEN, KNOWN_KEYS, ExtraKeys, ListLength
 from oi_tfrecord.records.label_map import LabelMap
@@ -163,7 +163,7 @@ def compare_rejects(split: str, manifest: Mapping[str, Any], text: str | None, f
         stated.update({(table, reason): n for reason, n in rejected.items() if reason != Reject.IMAGE_REJECTED})
     found: Counter[tuple[str, str]] = Counter()
     faults = []
-    tables_known = {"images", *Table, *Listing}
+    tables_known = {"images", *Table}
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         if next(reader, None) != list(COLUMNS):

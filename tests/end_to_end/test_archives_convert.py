@@ -21,7 +21,7 @@ from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import decode
-from oi_tfrecord.openimages.schema import Listing
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.sources import gzip_index
 from oi_tfrecord.storage import streams
 from tests.conversion.test_read_range import ranges_of
@@ -274,7 +274,7 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
     batches = [
         decode(batch)
         for file in job.files.values()
-        for part in (plan_input(file, 1) if file.table == Listing.IMAGE_FILES else ranges_of(file, job.block_bytes))
+        for part in (plan_input(file, 1) if file.table == Table.IMAGE_FILES else ranges_of(file, job.block_bytes))
         for block in read_input(job, part, ignore_bytes)
         for shard, batch in block.batches
         if shard == 2

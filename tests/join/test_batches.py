@@ -12,7 +12,7 @@ from oi_tfrecord.join import batches
 from oi_tfrecord.join.batches import MAX_BATCH_BYTES, Batch, decode, encode, partition
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.openimages.schema import BOX_ROW, METADATA_ROW, ROW_TYPES, RangeKey, Table
+from oi_tfrecord.openimages.schema import BOX_ROW, CSV_TABLES, METADATA_ROW, ROW_TYPES, RangeKey, Table
 from oi_tfrecord.records.sharding import MAX_SHARDS
 
 FLINK_ELEMENT_BYTES = 10_000_000
@@ -22,7 +22,7 @@ SOURCE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n
 
 @st.composite
 def table_rows(draw: st.DrawFn) -> tuple[Table, TableRows]:
-    table = draw(st.sampled_from(Table))
+    table = draw(st.sampled_from(CSV_TABLES))
     row_type = ROW_TYPES[table]
     count = draw(st.integers(0, 30))
     rows = np.frombuffer(
