@@ -80,9 +80,9 @@ class RecordEncoder:
         self._texts: Mapping[str, pa.Array] = {}
         if ExtraKeys.ATTRIBUTION in extra_keys:
             self._texts = {
-                f"image/attribution/{name}": shard.texts[column]
+                f"image/attribution/{name}": shard.text_columns[column]
                 for name, column in ATTRIBUTION.items()
-                if column in shard.texts
+                if column in shard.text_columns
             }
         self._entries: dict[str, EntryEncoder] = {}
 

@@ -64,7 +64,7 @@ class ShardImages:
         # A thread that waits for no one but the interpreter costs more than it saves.
         self._may_do_without = not (threads or self._is_remote or has_spare_cores)
         self._rotations = facts.rotations.tolist()
-        self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
+        self._rotation_texts = joined.text_columns.get(ROTATION_COLUMN, ())
         self._ids = joined.image_ids.tolist()
         self._stored = source.open_shard(joined)
         self.masks = ShardMasks(masks, joined)

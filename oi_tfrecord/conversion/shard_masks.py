@@ -101,7 +101,7 @@ class ShardMasks:
     ) -> bytes | ImageRejected:
         assert self._source is not None
         try:
-            path = table.texts[MASK_PATH][mask].as_py().decode("utf-8", "surrogateescape")
+            path = table.text_columns[MASK_PATH][mask].as_py().decode("utf-8", "surrogateescape")
             data = self._source.read(path, mask, files)
             return prepare_mask(data, width, height, angle, self._source.max_pixels)
         except ImageRejected as rejected:

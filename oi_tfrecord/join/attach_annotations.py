@@ -72,7 +72,7 @@ def _account_orphans(annotations: ShardRows, orphans: np.ndarray, table: Table, 
 
 def _find_repeated(annotations: ShardRows, table: Table) -> np.ndarray:
     if table is Table.MASKS:
-        return find_repeated_values(annotations.texts[MASK_PATH])
+        return find_repeated_values(annotations.text_columns[MASK_PATH])
     return find_duplicates(annotations.rows)
 
 

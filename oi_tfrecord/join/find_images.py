@@ -73,10 +73,10 @@ class ImageMetadata:
         excluded[has_row] = self.table.rows["excluded"][self.row_of[has_row]] != 0
         return excluded
 
-    def texts(self) -> dict[str, pa.Array]:
+    def text_columns(self) -> dict[str, pa.Array]:
         """Returns the text columns [n] of the images, empty where the table does not name the image."""
         indices = pa.array(self.row_of, mask=self.row_of < 0)
-        return {name: column.take(indices).fill_null(b"") for name, column in self.table.texts.items()}
+        return {name: column.take(indices).fill_null(b"") for name, column in self.table.text_columns.items()}
 
 
 def find_images(tables: Mapping[Table, ShardRows], driver: Table) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:

@@ -58,7 +58,7 @@ class JoinedShard:
     Attributes:
         image_ids: uint64 array [n] in hash order.
         annotations: per annotation table present, the rows of each image in file order.
-        texts: text columns [n] of the metadata.
+        text_columns: text columns [n] of the metadata.
         faults: rejected rows.
         rejected: number of rejected rows per table and reason.
         dropped: number of left-out rows per table and reason.
@@ -70,7 +70,7 @@ class JoinedShard:
 
     image_ids: np.ndarray
     annotations: Mapping[Table, Annotations]
-    texts: Mapping[str, pa.Array]
+    text_columns: Mapping[str, pa.Array]
     faults: list[JoinFault]
     rejected: dict[Table, Counter[Reject]]
     dropped: dict[Table, Counter[Drop]]
@@ -116,7 +116,7 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
     return JoinedShard(
         image_ids=images.image_ids[selection.keep_mask],
         annotations=_group_by_image(attached, selection),
-        texts=_filter_texts(metadata.texts(), selection),
+        text_columns=_filter_columns(metadata.text_columns(), selection),
         faults=list(account.faults),
         rejected=account.rejected_by_table(counted),
         dropped=account.dropped_by_table(counted),
@@ -180,7 +180,7 @@ def _group_rows(attached: RowsByImage, selection: ImageSelection) -> Annotations
     return Annotations(rows, offsets, attached.table.sources)
 
 
-def _filter_texts(texts: Mapping[str, pa.Array], selection: ImageSelection) -> dict[str, pa.Array]:
+def _filter_columns(columns: Mapping[str, pa.Array], selection: ImageSelection) -> dict[str, pa.Array]:
     if selection.keep_mask.all():
-        return dict(texts)
-    return {name: column.filter(pa.array(selection.keep_mask)) for name, column in texts.items()}
+        return dict(columns)
+    return {name: column.filter(pa.array(selection.keep_mask)) for name, column in columns.items()}

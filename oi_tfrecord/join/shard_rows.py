@@ -24,20 +24,20 @@ class ShardRows:
         sources: names that the rows' `source` field indexes.
         keys: the ranges that the rows come from.
         range_of: int array [n], index into `keys`.
-        texts: text columns [n] by name.
+        text_columns: text columns [n] by name.
     """
 
     rows: np.ndarray
     sources: tuple[str, ...]
     keys: tuple[RangeKey, ...]
     range_of: np.ndarray
-    texts: Mapping[str, pa.Array]
+    text_columns: Mapping[str, pa.Array]
 
     @classmethod
-    def empty(cls, table: Table, text_columns: Sequence[str] = ()) -> "ShardRows":
+    def empty(cls, table: Table, names: Sequence[str] = ()) -> "ShardRows":
         """Returns no rows of a table, with empty text columns of the given names."""
-        texts = {name: pa.array([], pa.binary()) for name in text_columns}
-        return cls(np.zeros(0, ROW_TYPES[table]), (), (), np.zeros(0, np.int64), texts)
+        columns = {name: pa.array([], pa.binary()) for name in names}
+        return cls(np.zeros(0, ROW_TYPES[table]), (), (), np.zeros(0, np.int64), columns)
 
     @property
     def file_of(self) -> np.ndarray:
@@ -46,8 +46,8 @@ class ShardRows:
 
     def take(self, indices: np.ndarray) -> "ShardRows":
         """Returns the rows at `indices`, in their order."""
-        texts = {name: column.take(pa.array(indices)) for name, column in self.texts.items()}
-        return ShardRows(self.rows[indices], self.sources, self.keys, self.range_of[indices], texts)
+        columns = {name: column.take(pa.array(indices)) for name, column in self.text_columns.items()}
+        return ShardRows(self.rows[indices], self.sources, self.keys, self.range_of[indices], columns)
 
     def filter(self, keep_mask: np.ndarray) -> "ShardRows":
         """Returns the rows where `keep_mask` (bool [n]) is true."""
@@ -77,9 +77,9 @@ class RowsByImage:
     image_of: np.ndarray
 
     @classmethod
-    def empty(cls, table: Table, text_columns: Sequence[str] = ()) -> "RowsByImage":
+    def empty(cls, table: Table, names: Sequence[str] = ()) -> "RowsByImage":
         """Returns no rows of a table, with empty text columns of the given names."""
-        return cls(ShardRows.empty(table, text_columns), np.zeros(0, np.int64))
+        return cls(ShardRows.empty(table, names), np.zeros(0, np.int64))
 
     def filter(self, keep_mask: np.ndarray) -> "RowsByImage":
         """Returns the rows where `keep_mask` (bool [n]) is true."""
@@ -114,7 +114,7 @@ def _place(batch: Batch) -> tuple[int, int, int]:
 def _concatenate(batches: Sequence[Batch]) -> ShardRows:
     codes = _merge_sources(batches)
     # Only some archives have windows.
-    columns = dict.fromkeys(name for batch in batches for name in batch.texts)
+    columns = dict.fromkeys(name for batch in batches for name in batch.text_columns)
     return ShardRows(
         np.concatenate([_recode_sources(batch, codes) for batch in batches]),
         tuple(codes),
@@ -150,4 +150,6 @@ def _source_names(batch: Batch) -> tuple[str, ...]:
 
 
 def _text_column(batch: Batch, name: str) -> pa.Array:
-    return batch.texts[name] if name in batch.texts else pa.array([b""] * len(batch.rows), pa.binary())
+    if name in batch.text_columns:
+        return batch.text_columns[name]
+    return pa.array([b""] * len(batch.rows), pa.binary())

@@ -86,7 +86,7 @@ def shard_of_images(
     return JoinedShard(
         image_ids=np.array(image_ids, np.uint64),
         annotations=annotations,
-        texts={name: pa.array(values, pa.binary()) for name, values in (texts or {}).items()},
+        text_columns={name: pa.array(values, pa.binary()) for name, values in (texts or {}).items()},
         faults=[],
         rejected={},
         dropped={},

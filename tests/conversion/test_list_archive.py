@@ -78,9 +78,9 @@ def test_every_image_is_a_row_of_its_shard(
             assert number == shard[image_id]
             sizes[image_id] = int(row["size"])
             assert row["storing"] == (Storing.GZIP if compression else Storing.PLAIN)
-        assert list(batch.texts) == ([WINDOW] if compression else [])
+        assert list(batch.text_columns) == ([WINDOW] if compression else [])
         # Bytes that hardly repeat need little of the 32 KiB before them.
-        assert all(len(window.as_py()) < 2000 for window in batch.texts.get(WINDOW, []))
+        assert all(len(window.as_py()) < 2000 for window in batch.text_columns.get(WINDOW, []))
     # Shard 1 is finished, and takes no rows.
     assert sizes == {image_id: len(data) for image_id, data in images.items() if shard[image_id] != 1}
     assert sum(result.rows_read for result in results) == len(IDS) + len(IDS) // 3

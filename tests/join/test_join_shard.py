@@ -222,7 +222,7 @@ def outcome_of(joined: JoinedShard, driver: Table) -> Outcome:
             ]
             for start, end in zip(found.offsets, found.offsets[1:], strict=False)
         ]
-    titles = joined.texts["Title"].to_pylist() if joined.texts else [b""] * len(image_ids)
+    titles = joined.text_columns["Title"].to_pylist() if joined.text_columns else [b""] * len(image_ids)
     faults = sorted((fault.key, fault.line, fault.image_id, fault.reason) for fault in joined.faults)
     every: dict[Table, Counter[Any]] = {table: Counter() for table in PAYLOADS}
     return Outcome(
