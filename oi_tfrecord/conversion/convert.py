@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
@@ -15,12 +15,14 @@ from oi_tfrecord.conversion.fetch import fetch, with_data_dir
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, earlier_num_shards, prepare_output, read_split
-from oi_tfrecord.engine.beam_flags import is_local, value_of
+from oi_tfrecord.dataset.run_lock import hold_split
+from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
-from oi_tfrecord.engine.progress_text import ConversionStatus
+from oi_tfrecord.engine.progress_text import ConversionStatus, describe_resumption
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
@@ -97,7 +99,7 @@ def dry_run(
     """
     began, start_seconds = time.monotonic(), time.process_time()
     progress = progress or NoProgress()
-    if not is_local(beam_arguments):
+    if not runs_here(beam_arguments):
         problem = "counts and times on this machine; leave out the runner (Beam's own dry run is --beam_dry_run)"
         raise ConfigError("dry_run", problem)
     accept_beam_arguments(beam_arguments)
@@ -169,12 +171,13 @@ def build_template(
         raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
     accept_beam_arguments(beam_arguments)
     plan = _plan_conversion(config, progress or NoProgress())
-    state = prepare_output(plan.target)
+    with hold_split(config.output_dir, config.split):
+        state = prepare_output(plan.target)
     if state.complete is None:
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
 
-        with _stored_errors(plan):
+        with raise_relayed_errors(plan.work):
             run_pipeline(
                 beam_arguments,
                 1,
@@ -247,7 +250,14 @@ def _count_dry_run_workers(plan: ConvertPlan, workers: int) -> int:
 
 
 def _run_plan(plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], progress: Progress) -> ConversionResult:
-    """Runs what is left of a conversion, and judges its manifest."""
+    """Runs what is left of a conversion while no other process writes the split, and judges its manifest."""
+    with hold_split(plan.config.output_dir, plan.config.split):
+        return _run_held_plan(plan, workers, beam_arguments, progress)
+
+
+def _run_held_plan(
+    plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], progress: Progress
+) -> ConversionResult:
     config = plan.config
     state = prepare_output(plan.target)
     began = time.monotonic()
@@ -276,9 +286,9 @@ def _run_pipelines(
 ) -> None:
     import_beam_quietly(beam_arguments)
     if state.finished:
-        progress.note(f"Resuming: {len(state.finished)} of {plan.num_shards} shards are finished.")
-    processes, threads = split_workers(workers, is_local=is_local(beam_arguments))
-    with _stored_errors(plan), _shuffle_folder(plan, beam_arguments) as folder:
+        progress.note(describe_resumption(len(state.finished), plan.num_shards))
+    processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
+    with raise_relayed_errors(plan.work), _shuffle_folder(plan, beam_arguments) as folder:
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
         if plan.config.max_images:
             plan = _limit_images(plan, processes, beam_arguments, progress)
@@ -316,20 +326,11 @@ def _status(plan: ConvertPlan, finished_shards: int) -> ConversionStatus:
     return ConversionStatus(plan.work, total_bytes, plan.num_shards, finished_shards)
 
 
-@contextlib.contextmanager
-def _stored_errors(plan: ConvertPlan) -> Iterator[None]:
-    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one names the file as it is."""
-    try:
-        yield
-    except Exception as error:
-        raise plan.work.error(error) or error from None
-
-
 def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:
     """Returns the folder of a local run's shuffle, "" for a run elsewhere."""
     from oi_tfrecord.engine.local_runner import temporary_folder
 
-    if not is_local(beam_arguments):
+    if not runs_here(beam_arguments):
         return contextlib.nullcontext("")
     # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
     return temporary_folder(plan.work.shuffle if storage.is_local(plan.work.path) else "")

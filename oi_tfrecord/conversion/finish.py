@@ -9,11 +9,13 @@ from typing import Any
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.attribution_csv import format_attribution_header
+from oi_tfrecord.dataset.changed_inputs import find_changed
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, attribution_file, rejects_path
 from oi_tfrecord.dataset.filter_warnings import FilterNames, warn_of_filters
 from oi_tfrecord.dataset.manifest import TableInput, build_split, first_lines, merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
+from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
@@ -64,6 +66,8 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
         for piece in job.work.rejects():
             stream.write(absolute_lines(piece, lines).encode())
     about = dict(job.about)
+    if changed := find_changed(job.inputs, about.get("class_files", {})):
+        about["changed_inputs"] = changed
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)
     split = build_split(job.inputs, totals, label_map, about)
@@ -74,7 +78,9 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
             "shuffled_bytes": sum(result.shuffled_bytes for result in totals.ranges),
             "cpu_seconds": totals.cpu_seconds,
         }
-    write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
+    # Another split may end at the same time, and each must find the other's entry.
+    with hold_folder(job.output_dir):
+        write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
     return split
 
 

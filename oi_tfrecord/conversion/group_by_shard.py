@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 from apache_beam.typehints import KV
 
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.join.shuffle_files import ShardBatches, ShuffleIndex, read_index
 
@@ -84,7 +85,7 @@ class _ReadBatches(beam.DoFn):
 
     def process(self, shard: int, written: int) -> Iterator[tuple[int, Iterable[bytes]]]:
         if self._index is None:
-            with self._work.reported():
+            with relay_errors(self._work):
                 self._index = read_index(self._folder)
         yield shard, _ReportedBatches(self._index.batches(shard), self._work)
 
@@ -97,5 +98,5 @@ class _ReportedBatches:
     work: WorkFolder
 
     def __iter__(self) -> Iterator[bytes]:
-        with self.work.reported():
+        with relay_errors(self.work):
             yield from self.batches

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import apache_beam as beam
 import numpy as np
 
-from oi_tfrecord.conversion.shard import ShardJob
+from oi_tfrecord.conversion.shard_job import ShardJob
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.join.join_shard import JoinRules, join_shard
 from oi_tfrecord.openimages.csv.filters import limit_below_of, lowest_hashes, sample_hash
@@ -34,7 +35,7 @@ class LimitImages(beam.PTransform):
 
 
 def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:
-    with job.work.reported():
+    with relay_errors(job.work):
         batches = [decode(batch) for batch in grouped[1] if batch]
     joined = join_shard(batches, JoinRules(job.driver, job.select, job.masks.rules if job.masks else None))
     return None, lowest_hashes(sample_hash(joined.image_ids), max_images + 1).tobytes()
@@ -47,6 +48,6 @@ def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_image
         both = np.union1d(hashes, np.frombuffer(piece, np.uint64))
         hashes = lowest_hashes(both, max_images + 1)
     limit = limit_below_of(hashes, max_images)
-    with job.work.reported():
+    with relay_errors(job.work):
         job.work.write_limit(limit)
     return []

@@ -122,6 +122,8 @@ def find_problems(split: Mapping[str, Any], max_rejects: str, rejects_path: str)
         more = len(losses) - LISTED_LOSSES
         listed = losses[:LISTED_LOSSES] + [f"... and {more} more"] * (more > 0)
         remedy = "run the same command with --overwrite, and if it happens again, please report it"
+        if "changed_inputs" in split:
+            return 3, [*listed, "the records may mix two versions of a file: run the same command with --overwrite"]
         return 3, [*listed, f"rows or images were lost or doubled, by the runner or a fault of oi_tfrecord: {remedy}"]
     limit, is_percentage = parse_max_rejects(max_rejects)
     if over := too_many_rejects(split, limit, is_percentage):

@@ -48,7 +48,7 @@ import apache_beam as beam
 
 from oi_tfrecord.conversion.finish_dataset import FinishDataset
 from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles
-from oi_tfrecord.conversion.label_map_side_input import pack
+from oi_tfrecord.conversion.label_map_side_input import claim_packed, pack
 from oi_tfrecord.conversion.limit_images import LimitImages
 from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
@@ -74,7 +74,10 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     # (shard, batches of rows), RangeAccount
     grouped, accounts = read_by_shard(root, plan.range_job(frozenset(finished)), shards, plan.threads)
     # packed label map
-    label_map = beam.pvalue.AsSingleton(make_label_map(root, plan.classes, accounts))
+    claimed = make_label_map(root, plan.classes, accounts) | "ClaimLabelMap" >> beam.Map(
+        claim_packed, plan.config.output_dir, plan.config.split
+    )
+    label_map = beam.pvalue.AsSingleton(claimed)
     # shard
     written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads)
     # manifest of the split

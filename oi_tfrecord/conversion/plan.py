@@ -12,7 +12,7 @@ from oi_tfrecord.conversion.plan_classes import ClassPlan, GivenFile, plan_class
 from oi_tfrecord.conversion.plan_sources import plan_archives, plan_images, plan_masks, with_absolute_paths
 from oi_tfrecord.conversion.plan_tables import plan_tables
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.conversion.shard import ShardJob
+from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.manifest import TableInput
@@ -295,4 +295,13 @@ def _table_input(file: InputFile) -> TableInput:
     unit = Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES
     if file.table.is_listing:
         unit = Unit.FILES
-    return TableInput(str(file.table), file.number, file.path, file.size, file.header_lines, file.rows_start, unit)
+    return TableInput(
+        table=str(file.table),
+        number=file.number,
+        path=file.path,
+        size=file.size,
+        header_lines=file.header_lines,
+        rows_start=file.rows_start,
+        unit=unit,
+        modified=file.modified,
+    )

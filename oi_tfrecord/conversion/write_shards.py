@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 
 from oi_tfrecord.conversion.label_map_side_input import unpack
-from oi_tfrecord.conversion.shard import ShardJob, convert_shard
+from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.shard_job import ShardJob
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.engine.threaded_fn import ShardFn
 from oi_tfrecord.join.batches import decode
 
@@ -45,7 +47,7 @@ class _WriteShard(ShardFn):
 
     def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[int]:
         shard, batches = element
-        with self._job.work.reported():
+        with relay_errors(self._job.work):
             result = convert_shard(
                 self._job,
                 shard,

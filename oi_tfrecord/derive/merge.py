@@ -57,10 +57,10 @@ class MergeOptions:
         check_values(self)
         if not self.inputs:
             raise ConfigError("inputs", "give the folders to merge")
-        folders = [storage.join(path, "") for path in self.inputs]
-        if twice := [path for path in folders if folders.count(path) > 1]:
+        folders = list(map(storage.identify, self.inputs))
+        if twice := [path for path, folder in zip(self.inputs, folders, strict=True) if folders.count(folder) > 1]:
             raise ConfigError("inputs", f"{twice[0]} is given twice")
-        if storage.join(self.to, "") in folders:
+        if storage.identify(self.to) in folders:
             raise ConfigError("to", f"{self.to} is one of the folders to merge")
 
 

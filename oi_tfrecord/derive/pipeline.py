@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.derive.record_index import index_shard
 from oi_tfrecord.derive.shard import DerivedJob, write_derived_shard
 from oi_tfrecord.engine.threaded_fn import ShardFn
@@ -79,7 +80,7 @@ class _IndexShard(ShardFn):
     def _index(self, element: tuple[int, int]) -> list[tuple[int, int]]:
         source, shard = element
         path = self._job.sources[source][shard]
-        with self._job.work.reported():
+        with relay_errors(self._job.work):
             index, counts = index_shard(
                 path, self._job.by, lambda records, size: self._reporter.set_shard(records, size, 0, 0)
             )
@@ -99,7 +100,7 @@ class _WriteShard(ShardFn):
         yield from self.run(self._write, shard)
 
     def _write(self, shard: int) -> list[int]:
-        with self._job.work.reported():
+        with relay_errors(self._job.work):
             result = write_derived_shard(
                 self._job,
                 shard,

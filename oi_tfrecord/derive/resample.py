@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import weights_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
+from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
 from oi_tfrecord.derive.record_index import CLASSES_BY, NO_CLASS, ShardIndex
@@ -117,7 +119,7 @@ class ResampleOptions:
             raise ConfigError("to", "is missing: the folder of the new split")
         if not self.to and self.as_:
             raise ConfigError("as", "names a new split, and needs --to")
-        if self.to and storage.join(self.to, "") == storage.join(self.output_dir, ""):
+        if self.to and storage.identify(self.to) == storage.identify(self.output_dir):
             raise ConfigError("to", f"{self.output_dir} would have images in two splits; give another folder")
 
     @property
@@ -178,12 +180,11 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
         # What an interrupted run left could be of other records.
         work.delete()
         work.create(plan.fingerprint)
-        try:
+        with raise_relayed_errors(work):
             index_sources(plan, progress)
-        except Exception as error:
-            raise work.error(error) or error from None
         entry = {**manifest, "weights": _write_weights(plan, options)}
-        write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
+        with hold_folder(output_dir):
+            write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
     finally:
         work.delete()
     return WrittenSplit(output_dir, split, entry)

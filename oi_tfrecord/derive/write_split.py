@@ -2,21 +2,24 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
+from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
+from oi_tfrecord.dataset.label_map_claim import claim_label_map
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.dataset.rejects_csv import format_header
+from oi_tfrecord.dataset.run_lock import hold_folder, hold_split
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
-from oi_tfrecord.engine.beam_flags import is_local
+from oi_tfrecord.engine.beam_flags import runs_here
 from oi_tfrecord.engine.progress_line import Progress
-from oi_tfrecord.engine.progress_text import RecordsStatus
+from oi_tfrecord.engine.progress_text import RecordsStatus, describe_resumption
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
@@ -81,6 +84,18 @@ def write_splits(
     Raises:
         ConfigError, InputError: naming the option or file that is to be corrected.
     """
+    with contextlib.ExitStack() as held:
+        for plan in plans:
+            held.enter_context(hold_split(plan.config.output_dir, plan.config.split))
+        return _write_held_splits(plans, select, finish, progress)
+
+
+def _write_held_splits(
+    plans: Sequence[DerivedPlan],
+    select: Callable[[Sequence[DerivedPlan]], None],
+    finish: Callable[[DerivedPlan], dict[str, Any]],
+    progress: Progress,
+) -> tuple[WrittenSplit, ...]:
     states = [prepare_output(plan.target) for plan in plans]
     written = {
         plan.config.split: WrittenSplit(plan.config.output_dir, plan.config.split, state.complete, was_complete=True)
@@ -89,28 +104,20 @@ def write_splits(
     }
     todo = [(plan, set(state.finished)) for plan, state in zip(plans, states, strict=True) if state.complete is None]
     for plan, _ in todo:
-        with _named_errors(plan):
+        claim_label_map(plan.config.output_dir, plan.config.split, plan.classes.label_map)
+        with raise_relayed_errors(plan.work):
             index_sources(plan, progress)
     if todo:
         select([plan for plan, _ in todo])
     sized = [(_with_num_shards(plan), finished) for plan, finished in todo]
     for plan, finished in sized:
-        with _named_errors(plan):
+        with raise_relayed_errors(plan.work):
             _write_shards(plan, finished, progress)
     for plan, _ in sized:
         entry = _finish(plan, finish(plan))
         written[plan.config.split] = WrittenSplit(plan.config.output_dir, plan.config.split, entry)
         plan.work.delete()
     return tuple(written[plan.config.split] for plan in plans)
-
-
-@contextlib.contextmanager
-def _named_errors(plan: DerivedPlan) -> Iterator[None]:
-    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one names the file as it is."""
-    try:
-        yield
-    except Exception as error:
-        raise plan.work.error(error) or error from None
 
 
 def index_sources(plan: DerivedPlan, progress: Progress) -> None:
@@ -163,7 +170,7 @@ def _write_shards(plan: DerivedPlan, finished: set[int], progress: Progress) -> 
 
     todo = [shard for shard in range(plan.job.num_shards) if shard not in finished]
     if finished:
-        progress.note(f"Resuming: {len(finished)} of {plan.job.num_shards} shards are finished.")
+        progress.note(describe_resumption(len(finished), plan.job.num_shards))
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
         run_pipeline(
@@ -178,13 +185,13 @@ def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
     """Returns the number of local processes, and of the shards that each does at once."""
     size = sum(source.size for source in plan.sources)
     workers = plan.config.workers or choose_workers(Work.COPY_RECORDS, size, shards)
-    return split_workers(workers, is_local=is_local(plan.config.beam_arguments))
+    return split_workers(workers, is_local=runs_here(plan.config.beam_arguments))
 
 
 def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
     """Writes what makes the shards a dataset; the manifest marks it complete."""
     output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
-    with _named_errors(plan):
+    with raise_relayed_errors(plan.work):
         totals = sum_accounts((), read_shard_accounts(plan.work, range(plan.job.num_shards)))
     label_map = plan.classes.label_map
     texts = {
@@ -220,7 +227,8 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
         plan.job.keys,
     )
     entry |= more
-    write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), temporary)
+    with hold_folder(output_dir):
+        write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), temporary)
     return entry
 
 

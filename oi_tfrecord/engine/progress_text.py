@@ -181,3 +181,8 @@ def format_size(size: float) -> str:
         decimals for decimals in (2, 1, 0) if round(count, decimals) < 10 ** (_DIGITS - decimals) or not decimals
     )
     return f"{count:,.{decimals}f} {name}"
+
+
+def describe_resumption(finished: int, num_shards: int) -> str:
+    """Returns the line about a run that resumes an interrupted one."""
+    return f"Resuming: {finished} of {num_shards} shards are finished. Going on with the rest."

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import convert as command
 from oi_tfrecord.cli.convert_flags import parse_convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion import convert as convert_module
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.engine.progress_line import NoProgress
@@ -215,7 +215,7 @@ def test_exit_code_follows_max_rejects(
     for limit, code in codes.items():
         capsys.readouterr()
         # The conversion is complete, so only its judgement changes.
-        assert command.main(release.flags(output_dir, max_rejects=limit)) == code, limit
+        assert main(["convert", *release.flags(output_dir, max_rejects=limit)]) == code, limit
         printed = capsys.readouterr()
         assert "Nothing to do" in printed.out
         if code:
@@ -233,7 +233,7 @@ def test_no_rejects_pass_the_strictest_limit(clean: Release, tmp_path: pathlib.P
 def test_too_many_rejects_name_kind_and_reason_and_leave_a_dataset(
     release: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(release.flags(tmp_path, max_rejects="3", workers=1)) == 2
+    assert main(["convert", *release.flags(tmp_path, max_rejects="3", workers=1)]) == 2
     printed = capsys.readouterr().err
     assert re.search(r"error: images: 4 of 40 rejected \(10\.00 %\): .*image_cut_off 1", printed)
     assert re.search(r"error: boxes: 7 of \d+ rejected .*degenerate_box 1", printed)
@@ -271,7 +271,7 @@ def test_what_does_not_balance_is_the_worst_that_can_be(
 def test_what_is_missing_ends_with_1_and_one_line(
     change: dict[str, str], named: str, clean: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(clean.flags(tmp_path / "out", **change)) == 1
+    assert main(["convert", *clean.flags(tmp_path / "out", **change)]) == 1
     printed = capsys.readouterr().err
     assert printed.startswith("error: ")
     assert named in printed
@@ -284,7 +284,7 @@ def test_a_file_in_place_of_the_output_folder_is_one_line(
     below: str, clean: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_bytes(b"mine")
-    assert command.main(clean.flags(tmp_path / "out" / below)) == 1
+    assert main(["convert", *clean.flags(tmp_path / "out" / below)]) == 1
     printed = capsys.readouterr().err
     assert printed.startswith(f"error: {tmp_path / 'out' / below}: ")
     assert printed.count("\n") == 1
@@ -407,5 +407,5 @@ def test_an_interrupt_outside_of_a_local_run_is_one_line(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(convert_module, "convert", interrupted)
-    assert command.main([]) == 130
+    assert main(["convert"]) == 130
     assert capsys.readouterr().err.startswith("error: interrupted")

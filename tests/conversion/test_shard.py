@@ -12,7 +12,8 @@ import pytest
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import read_table_range
-from oi_tfrecord.conversion.shard import ShardJob, convert_shard
+from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.join.batches import Batch, decode
 from oi_tfrecord.openimages.schema import Table

@@ -1,6 +1,7 @@
 """Merging of datasets with different classes, of the sample with every key, and of images that are in both."""
 
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import convert, main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.derive import shard as derived_shard
@@ -34,7 +35,7 @@ def convert_part(flags: list[str], folder: pathlib.Path, part: int, classes: tup
     listed = folder.parent / f"{folder.name}.txt"
     listed.write_text("".join(image_id + "\n" for image_id in rows[part::2]))
     arguments = [f"--output_dir={folder}", f"--image_ids={listed}", f"--classes={','.join(classes)}"]
-    assert convert.main([*flags, *arguments, *more]) == 0
+    assert main(["convert", *flags, *arguments, *more]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def parts(law: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[pat
 
 
 def merge(*arguments: object) -> int:
-    return main.main(["merge", *map(str, arguments)])
+    return main(["merge", *map(str, arguments)])
 
 
 def read(folder: pathlib.Path, split: str = "train") -> dict[bytes, Example]:
@@ -159,7 +160,7 @@ def test_an_image_of_two_inputs_is_an_error_or_comes_from_the_first(
 ) -> None:
     first, second = parts
     # All images, with other classes than in the parts.
-    assert convert.main([*law, f"--output_dir={tmp_path / 'all'}", "--num_shards=5"]) == 0
+    assert main(["convert", *law, f"--output_dir={tmp_path / 'all'}", "--num_shards=5"]) == 0
     assert merge(first, tmp_path / "all", f"--to={tmp_path / 'merged'}") == 1
     told = capsys.readouterr().err.splitlines()[-1]
     assert str(first / "train.tfrecord-") in told
@@ -182,7 +183,7 @@ def test_an_image_of_two_inputs_is_an_error_or_comes_from_the_first(
 def test_an_image_in_another_split_of_another_input_counts_as_there(
     parts: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main([
+    assert main([
         "resample", str(parts[0]), "--split=train", f"--to={tmp_path / 'some'}", "--as=validation", "--cap=2",
     ]) == 0  # fmt: skip
     assert merge(*parts, tmp_path / "some", f"--to={tmp_path / 'merged'}") == 1
@@ -253,7 +254,7 @@ def test_numeric_source_ids_stay_unique(
         (("--to=x", "--split=test"), "split: no input has a split 'test'; there are: train"),
         (("--to=x", "--label_map=none.pbtxt"), "label_map: there is no file none.pbtxt"),
         (("--to=x", "--workers=-1"), "workers: -1 is not within"),
-        ((), "flags: the following arguments are required: --to"),
+        ((), "to: is needed; give --to"),
         (("--to=x", "--on_duplicates=first"), "on_duplicates: is not a flag of this command or of Beam"),
     ],
 )
@@ -269,8 +270,12 @@ def test_an_input_is_given_once_and_is_not_the_output(
 ) -> None:
     assert merge(parts[0], f"{parts[0]}/", f"--to={tmp_path / 'merged'}") == 1
     assert "is given twice" in capsys.readouterr().err
-    assert merge(*parts, f"--to={parts[0]}") == 1
-    assert "is one of the folders to merge" in capsys.readouterr().err
+    (tmp_path / "link").symlink_to(parts[0])
+    before = dataset(parts[0])
+    for spelling in (parts[0], f"{parts[0].parent}/./{parts[0].name}", os.path.relpath(parts[0]), tmp_path / "link"):
+        assert merge(*parts, f"--to={spelling}", "--overwrite") == 1
+        assert "is one of the folders to merge" in capsys.readouterr().err
+    assert dataset(parts[0]) == before
     before = dataset(parts[0])
     shutil.rmtree(tmp_path / "merged", ignore_errors=True)
     assert dataset(parts[0]) == before
@@ -287,10 +292,10 @@ def test_a_conversion_into_a_merged_split_is_refused(
 
 def test_masks_stay_with_their_boxes(tmp_path: pathlib.Path) -> None:
     release = mask_release.write_release(tmp_path / "release", faults=False)
-    assert convert.main(release.flags(tmp_path / "whole")) == 0
+    assert main(["convert", *release.flags(tmp_path / "whole")]) == 0
     for part in ("train", "test"):
         flags = ["--split=train", "--folds=2", "--fold=0", f"--part={part}", "--as=train", f"--to={tmp_path / part}"]
-        assert main.main(["resample", str(tmp_path / "whole"), *flags]) == 0
+        assert main(["resample", str(tmp_path / "whole"), *flags]) == 0
         assert_whole(tmp_path / part)
     assert merge(tmp_path / "train", tmp_path / "test", f"--to={tmp_path / 'merged'}") == 0
     assert_whole(tmp_path / "merged")

@@ -2,8 +2,12 @@ import pathlib
 import sys
 
 import pytest
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.runners.runner import create_runner
 
 from oi_tfrecord.cli.convert_flags import parse_convert
+from oi_tfrecord.engine.beam_internals import find_option_problems
 from oi_tfrecord.engine.dataflow_flags import check_job
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.yaml_file import shipped_configs
@@ -106,3 +110,21 @@ def test_a_command_ends_in_one_line_and_leaves_nothing(flags: list[str], told: s
     assert done.stderr.startswith(told)
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_validator_skips_the_check_that_sends_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GoogleCloudOptions, "validate", lambda *_: pytest.fail("it sends requests"))
+    before = list(PipelineOptionsValidator.OPTIONS)
+    options = PipelineOptions(["--runner=DataflowRunner", "--project=project-id", "--temp_location=gs://b-c/tmp"])
+    [problem] = find_option_problems(options, create_runner("DataflowRunner"), checks_google=True)
+    assert "region" in problem
+    assert find_option_problems(options, create_runner("DataflowRunner"), checks_google=False) == []
+    assert before == PipelineOptionsValidator.OPTIONS
+
+
+def test_one_good_folder_of_google_is_enough() -> None:
+    flags = ["--project=project-id", "--region=r"]
+    bad, good = "--temp_location=/tmp", "--staging_location=gs://bucket-name/s"
+    for given, count in (([bad], 1), ([good], 0), ([bad, good], 0)):
+        options = PipelineOptions([*flags, *given])
+        assert len(find_option_problems(options, create_runner("DataflowRunner"), checks_google=True)) == count, given

@@ -35,7 +35,9 @@ def test_a_shipped_configuration_is_taken_by_beam_as_it_is_written(path: pathlib
 def test_what_is_said_of_dataflow_is_so() -> None:
     text = " ".join((ROOT / "configs" / "runners" / "dataflow.yaml").read_text().replace("#", "").split())
     assert f"are read by {REMOTE_THREADS} threads" in text
-    assert f"each worker reads {REMOTE_THREADS} images at once" in (ROOT / "README.md").read_text()
+    assert (
+        f"each worker reads {REMOTE_THREADS} images at once" in (ROOT / "docs" / "guides" / "dataflow.md").read_text()
+    )
     named = re.findall(r"templates/[\w./]*\w", text)
     assert named
     assert all((ROOT / path).is_file() for path in named)
@@ -112,8 +114,8 @@ def test_values_become_flags() -> None:
         ("environment_type: [a, b]", "takes one value"),
         ("autoscaling_algorithm: SOMETIMES", "THROUGHPUT_BASED"),
         ("streaming: 3", "takes no value"),
-        ("region:", "no single value"),
-        ("labels: [{a: b}]", "no single value"),
+        ("region:", "not a single value"),
+        ("labels: [{a: b}]", "not a single value"),
         ("- runner", "keys and values"),
         ("runner: [", "is not YAML"),
     ],
