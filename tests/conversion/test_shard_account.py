@@ -38,7 +38,7 @@ def joined(**others: object) -> JoinedShard:
     shard = JoinedShard(
         image_ids=np.arange(3, dtype=np.uint64),
         annotations={Table.BOXES: boxes(), Table.HUMAN_LABELS: labels()},
-        texts={},
+        text_columns={},
         faults=[],
         rejected={table: Counter({Reject.DUPLICATE: 2}) for table in tables},
         dropped={table: Counter({Drop.IMAGE_NOT_SELECTED: 4}) for table in tables},
