@@ -8,6 +8,7 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.blame_archives import blame_archives
+from oi_tfrecord.conversion.compare_repeats import account_repeats
 from oi_tfrecord.conversion.encode_records import RecordEncoder
 from oi_tfrecord.conversion.shard_account import count_shard
 from oi_tfrecord.conversion.shard_images import ImageOutcome, ShardImages
@@ -77,7 +78,7 @@ def convert_shard(
 
 
 def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> JoinedShard:
-    joined = join_shard(batches, job.join_rules)
+    joined = account_repeats(job, join_shard(batches, job.join_rules))
     if job.hierarchy is None:
         return joined
     return expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))

@@ -148,13 +148,30 @@ def test_what_the_annotations_do_not_name_is_counted(
     assert small_release.shards(tmp_path / "out") == small_release.shards(loose)
     count = manifest["tables"]["image_files"]
     assert count["balanced"] is True
-    assert count["dropped"] == {"image_not_selected": 1, "no_image_name": len(strangers) - 1}
-    assert count["rejected"]["duplicate"] == 1
+    assert count["dropped"] == {"image_not_selected": 1, "no_image_name": len(strangers) - 1, "repeated": 1}
+    assert "duplicate" not in count["rejected"]
     [first, _] = [item for item in manifest["inputs"] if item["table"] == "image_files"]
     assert first["rows"] == first["lines"] == len(files_of(release)) + len(strangers)
+    assert not [row for row in rejects(tmp_path / "out") if row["Table"] == "image_files"]
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+@pytest.mark.parametrize(("changed", "says"), [(b"\0", "another size"), (b"", "other bytes")])
+def test_a_repeat_with_other_bytes_is_rejected(
+    release: Release, loose: pathlib.Path, kind: str, changed: bytes, says: str, tmp_path: pathlib.Path
+) -> None:
+    whole = next(path for path in files_of(release) if path.stem not in release.broken.values())
+    other = tmp_path / whole.name
+    other.write_bytes(whole.read_bytes()[:-1] + b"x" + changed)
+    PACKERS[kind](tmp_path / f"a.{kind}", "train", files_of(release))
+    PACKERS[kind](tmp_path / f"b.{kind}", "again", [other])
+    manifest = run(release, tmp_path / "out", str(tmp_path / f"?.{kind}"))
+    assert small_release.shards(tmp_path / "out") == small_release.shards(loose)
+    assert manifest["tables"]["image_files"]["balanced"] is True
     [duplicate] = [row for row in rejects(tmp_path / "out") if row["Table"] == "image_files"]
     assert (duplicate["File"], duplicate["Line"]) == (str(tmp_path / f"b.{kind}"), "1")
     assert (duplicate["ImageID"], duplicate["Reason"]) == (whole.stem, "duplicate")
+    assert duplicate["Detail"] == f"occurs before in the archives, with {says}"
 
 
 def test_the_first_archive_wins(release: Release, loose: pathlib.Path, tmp_path: pathlib.Path) -> None:
