@@ -32,10 +32,12 @@ needs those of finished shards. The work folder also holds:
 - limit_below.json, the limit that `max_images` stands for: `build_limit_pipeline`, which runs before, finds the limit,
   and the plan of `build_pipeline` holds it.
 - error.json, an error for the user: any step stores it, and the process that started the run raises it, as runners
-  hand on no more than the text of an exception.
+  pass on no more than the text of an exception.
 - progress/*.json, for the progress line: workers on this machine write them each second. Elsewhere the line counts
   the files in results/.
+- damage/*: reading an archive stores its damage, and shards name it for each image that they do not find.
 - fingerprint.json: a run resumes only a conversion with its own fingerprint.
+- label_map.pbtxt, before a shard is written with it: splits that are written at the same time must have the same.
 
 The label map is part of the plan, unless classes are ordered by frequency: then it is made from the accounts.
 """
@@ -65,7 +67,7 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     Args:
         root: the pipeline.
         plan: the conversion.
-        finished: the shards that an earlier run finished; it left their accounts in the work folder.
+        finished: the shards that an earlier run finished, whose accounts are in the work folder.
 
     Returns:
         The manifest of the split, one dict.
@@ -73,9 +75,11 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     shards = [shard for shard in range(plan.num_shards) if shard not in finished]
     # (shard, batches of rows), RangeAccount
     grouped, accounts = read_by_shard(root, plan.range_job(frozenset(finished)), shards, plan.threads)
-    # packed label map
-    claimed = make_label_map(root, plan.classes, accounts) | "ClaimLabelMap" >> beam.Map(
-        claim_packed, plan.config.output_dir, plan.config.split
+    claimed = (
+        # packed label map
+        make_label_map(root, plan.classes, accounts)
+        # the same
+        | "ClaimLabelMap" >> beam.Map(claim_packed, plan.config.output_dir, plan.config.split)
     )
     label_map = beam.pvalue.AsSingleton(claimed)
     # shard
@@ -85,9 +89,15 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
 
 
 def build_template_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[int]) -> beam.PCollection:
-    """Adds a conversion that fails after its end by too many rejects, as no command waits for it.
+    """Adds a conversion whose job fails at its end if there are too many rejects, as no command waits for the job.
 
-    Args and result are those of `build_pipeline`.
+    Args:
+        root: the pipeline.
+        plan: the conversion.
+        finished: the shards that an earlier run finished.
+
+    Returns:
+        The manifest of the split, one dict.
     """
     path = rejects_path(plan.config.output_dir, plan.config.split)
     return build_pipeline(root, plan, finished) | "CheckRejects" >> beam.Map(check_end, plan.config.max_rejects, path)
@@ -103,11 +113,10 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     Returns:
         Nothing; the limit is in the work folder.
     """
-    job = plan.range_job(frozenset())
     # The places of images in archives do not matter yet, and cost as much to find as the images to read.
-    tables = {key: file for key, file in job.files.items() if not file.table.is_listing}
+    job = dataclasses.replace(plan.range_job(frozenset()), archives={})
     # (shard, batches of rows)
-    grouped, _ = read_by_shard(root, dataclasses.replace(job, files=tables), range(plan.num_shards), plan.threads)
+    grouped, _ = read_by_shard(root, job, range(plan.num_shards), plan.threads)
     return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
 
 
@@ -118,7 +127,7 @@ def read_by_shard(
 
     Args:
         root: the pipeline.
-        job: what is read, and by which way rows are grouped.
+        job: the ranges, and the way by which their rows are grouped.
         shards: the shards to group for.
         threads: ranges that a worker process reads at once.
 

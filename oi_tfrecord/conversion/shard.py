@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.conversion.blame_archives import blame_archives
+from oi_tfrecord.conversion.compare_repeats import account_repeats
 from oi_tfrecord.conversion.encode_records import RecordEncoder
 from oi_tfrecord.conversion.shard_account import count_shard
 from oi_tfrecord.conversion.shard_images import ImageOutcome, ShardImages
@@ -76,7 +78,7 @@ def convert_shard(
 
 
 def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> JoinedShard:
-    joined = join_shard(batches, job.join_rules)
+    joined = account_repeats(job, join_shard(batches, job.join_rules))
     if job.hierarchy is None:
         return joined
     return expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))
@@ -95,7 +97,7 @@ def _write_records(
     encoder = RecordEncoder(boxes_turned, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
     examples = _encode_examples(images, encoder, len(joined.faults), len(joined.image_ids), on_progress)
     written = write_shard(path, job.work.temporary, examples, has_spare_cores=job.has_spare_cores)
-    return images.outcome(), written
+    return blame_archives(images.outcome(), job.work), written
 
 
 def _encode_examples(

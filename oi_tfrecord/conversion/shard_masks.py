@@ -1,4 +1,4 @@
-"""Loads the masks of a shard's boxes, image by image, and notes what became of them."""
+"""Loads the masks of a shard's boxes, image by image, and notes what became of each mask."""
 
 import dataclasses
 

@@ -7,11 +7,13 @@ It lies beside the output, so that a resumed run finds it and a rename stays on 
         results/            account of each finished shard
         rejects/            pieces of the list of rejects, of ranges and of shards
         attribution/        parts of the list of attributions, of shards
+        damage/             what is wrong with each damaged archive
         progress/           what each worker has done until now
         shuffle/            rows by shard, of a run on this machine
         temporary/          files that are being written
         limit_below.json    the limit that `max_images` stands for
         error.json          the error that ended the run (`error_relay`)
+        label_map.pbtxt     the label map that the shards are written with (`label_map_claim`)
 """
 
 import dataclasses
@@ -24,7 +26,7 @@ _ERROR_FILE = "error.json"
 
 _LIMIT_FILE = "limit_below.json"
 
-_FOLDERS = ("results", "rejects", "attribution", "progress", "shuffle", "temporary")
+_FOLDERS = ("results", "rejects", "attribution", "damage", "progress", "shuffle", "temporary")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +99,19 @@ class WorkFolder:
         """Yields the pieces of the rejects file by name: ranges in file order, then shards."""
         for info in storage.match(storage.join(storage.escape(self.path), "rejects", "*.csv")):
             yield storage.read(info.path).decode()
+
+    def write_damage(self, name: str, damage: str) -> None:
+        """Stores what is wrong with an archive; empty text deletes what an earlier run stored."""
+        path = storage.join(self.path, "damage", name)
+        if damage:
+            storage.write(path, damage.encode(), self.temporary)
+        else:
+            storage.delete(path)
+
+    def damage(self, listing: str) -> list[str]:
+        """Returns what is wrong with the archives of a listing, those without damage left out."""
+        infos = storage.match(storage.join(storage.escape(self.path), "damage", f"{listing}-*"))
+        return [storage.read(info.path).decode() for info in infos]
 
     def write_attribution(self, shard: int, piece: bytes) -> None:
         """Stores a shard's part of the attribution file."""

@@ -1,4 +1,4 @@
-"""Shards of records to indexes, and indexes to shards of a derived split."""
+"""The two pipelines of a derived split: from input shards to indexes, and from indexes to output shards."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,18 +12,18 @@ from oi_tfrecord.engine.threaded_fn import ShardFn
 
 
 class IndexShards(beam.PTransform):
-    """Indexes each shard of the sources, in the work folder.
+    """Indexes shards of the sources, in the work folder.
 
-    Input: the root. Output: (source, shard) of each.
+    Input: the root. Output: (source, shard) of each shard.
     """
 
     def __init__(self, job: DerivedJob, shards: Sequence[tuple[int, int]], threads: int):
-        """Initializes the instance.
+        """Prepares the step.
 
         Args:
             job: the derived split.
-            shards: (source, shard) of those to index.
-            threads: shards that a worker process does at once.
+            shards: (source, shard) of the shards to index.
+            threads: shards that a worker process works on at once.
         """
         super().__init__()
         self._job = job
@@ -31,6 +31,7 @@ class IndexShards(beam.PTransform):
         self._thread_count = threads
 
     def expand(self, root):  # type: ignore[no-untyped-def]
+        """Adds the steps to a pipeline."""
         return (
             root
             # source, shard
@@ -41,18 +42,18 @@ class IndexShards(beam.PTransform):
 
 
 class WriteDerivedShards(beam.PTransform):
-    """Writes each shard of the output; images are read here, so their bytes never go through a shuffle.
+    """Writes output shards; images are read here, so that their bytes never go through a shuffle.
 
     Input: the root. Output: the number of each shard.
     """
 
     def __init__(self, job: DerivedJob, shards: Sequence[int], threads: int):
-        """Initializes the instance.
+        """Prepares the step.
 
         Args:
             job: the derived split.
-            shards: numbers of those to write.
-            threads: shards that a worker process does at once.
+            shards: numbers of the shards to write.
+            threads: shards that a worker process works on at once.
         """
         super().__init__()
         self._job = job
@@ -60,6 +61,7 @@ class WriteDerivedShards(beam.PTransform):
         self._thread_count = threads
 
     def expand(self, root):  # type: ignore[no-untyped-def]
+        """Adds the steps to a pipeline."""
         return (
             root
             # number of the shard

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.keys import BBOX_KEYS
+from oi_tfrecord.records.keys import BBOX_KEYS, BOX_LABEL_KEY, flag_key
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -53,11 +53,11 @@ def boxes_of(features: Mapping[str, Values], names: Sequence[str]) -> list[Drawn
         return []
     ymin, xmin, ymax, xmax = sides
     count = len(ymin)
-    labels = features.get("image/object/class/label")
+    labels = features.get(BOX_LABEL_KEY)
     numbers = labels.tolist() if isinstance(labels, np.ndarray) and len(labels) == count else [0] * count
     boxes = []
     for index in range(count):
-        flags = [word for flag, word in _FLAGS.items() if _is_set(features.get(f"image/object/{flag}"), index)]
+        flags = [word for flag, word in _FLAGS.items() if _is_set(features.get(flag_key(flag)), index)]
         name = names[index] if index < len(names) else "?"
         text = f"{name} ({', '.join(flags)})" if flags else name
         boxes.append(DrawnBox(ymin[index], xmin[index], ymax[index], xmax[index], int(numbers[index]), text))
@@ -80,7 +80,10 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
     from PIL import Image, ImageDraw, ImageFont
 
     # Not turned by EXIF: boxes refer to the pixels as they are stored.
-    picture = Image.open(io.BytesIO(encoded)).convert("RGB")
+    picture: Image.Image = Image.open(io.BytesIO(encoded))
+    # For the same mode, `convert` copies.
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+    picture.load()
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 400))
     font = ImageFont.load_default(max(12, round(max(picture.size) / 60)))

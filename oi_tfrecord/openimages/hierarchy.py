@@ -40,7 +40,7 @@ def parse_hierarchy(data: bytes, path: str) -> Hierarchy:
     """
     try:
         root = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(path, f"is not JSON: {error}", _REMEDY) from error
     ancestors: dict[str, set[str]] = {}
     # A deep tree must not end in Python's limit of recursion.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -32,7 +33,10 @@ class Table(enum.StrEnum):
         return self in LISTINGS
 
 
-LISTINGS = (Table.IMAGE_FILES, Table.MASK_FILES)
+Listing = Literal[Table.IMAGE_FILES, Table.MASK_FILES]
+"""A table whose rows are the files of archives."""
+
+LISTINGS: tuple[Listing, ...] = get_args(Listing)
 
 CSV_TABLES = tuple(table for table in Table if table not in LISTINGS)
 

@@ -1,6 +1,7 @@
 """Finds archives, and lists the images of one in a single pass."""
 
 import contextlib
+import dataclasses
 import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,8 +9,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, InputError
-from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.sources.archive_format import (
     HEAD_BYTES,
     ArchiveDamaged,
@@ -21,10 +21,30 @@ from oi_tfrecord.sources.archive_format import (
     list_tar,
     list_zip,
 )
+from oi_tfrecord.sources.gzip_check import CheckedGzip
 from oi_tfrecord.sources.gzip_index import GzipIndexer, GzipPart, load_indexed_gzip
-from oi_tfrecord.storage.streams import ForwardStream
+from oi_tfrecord.storage.streams import CHUNK_BYTES, ForwardStream
 
 _REMOTE_BUFFER = 8 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchiveFile:
+    """An archive of images or of masks.
+
+    Attributes:
+        listing: whether it holds images or masks.
+        number: its place among the archives of the listing.
+        path: path of the archive.
+        size: bytes of the archive.
+        modified: seconds since the epoch.
+    """
+
+    listing: Listing
+    number: int
+    path: str
+    size: int
+    modified: float
 
 
 class FoundImage(NamedTuple):
@@ -44,8 +64,8 @@ class FoundImage(NamedTuple):
 
 
 def open_archives(
-    names: Sequence[str], split: str, listing: Table = Table.IMAGE_FILES, field: str = "archives"
-) -> list[InputFile]:
+    names: Sequence[str], split: str, listing: Listing = Table.IMAGE_FILES, field: str = "archives"
+) -> list[ArchiveFile]:
     """Finds archives and checks that they can be read in place.
 
     Args:
@@ -69,7 +89,7 @@ def open_archives(
     for number, info in enumerate(found.values()):
         if read_kind(info.path) is ArchiveKind.TAR_GZ:
             load_indexed_gzip()
-        files.append(InputFile(listing, number, info.path, info.size, info.modified, (), 0, 0))
+        files.append(ArchiveFile(listing, number, info.path, info.size, info.modified))
     return files
 
 
@@ -95,7 +115,7 @@ class ArchiveListing:
         damage: the damage at the end of the archive, known when `images` has ended; empty if there is none.
     """
 
-    def __init__(self, file: InputFile, on_progress: Callable[[int], None] = lambda size: None):
+    def __init__(self, file: ArchiveFile, on_progress: Callable[[int], None] = lambda size: None):
         """Reads nothing yet.
 
         Args:
@@ -103,7 +123,7 @@ class ArchiveListing:
             on_progress: called with the bytes of the archive that were passed since the last call.
         """
         self._file = file
-        self._image_of = find_mask_image if file.table == Table.MASK_FILES else find_image_id
+        self._image_of = find_mask_image if file.listing is Table.MASK_FILES else find_image_id
         self._on_progress = on_progress
         self._progress = 0
         self.passed = 0
@@ -114,7 +134,8 @@ class ArchiveListing:
         """Yields the images, an image that the end of the archive cuts off included.
 
         Raises:
-            InputError: if a tar.gz holds no tar.
+            InputError: if a tar.gz is damaged or cut off. Its only checksum is at the end of a gzip stream, so any
+                byte before may be wrong. Or if the archive lists no file.
         """
         kind = read_kind(self._file.path)
         with _open_buffered(self._file.path) as stream:
@@ -122,16 +143,18 @@ class ArchiveListing:
                 if kind is ArchiveKind.TAR_GZ:
                     yield from self._images_of_tar_gz(stream)
                 else:
-                    yield from self._select(list_zip(stream) if kind is ArchiveKind.ZIP else list_tar(stream))
+                    yield from self._select(_list_members(stream, kind, self._file.path))
             except ArchiveDamaged as damage:
                 self._take_damage(damage)
         self.passed = self._file.size
         self._pass(self._file.size)
 
     def _images_of_tar_gz(self, stream: BinaryIO) -> Iterator[FoundImage]:
-        indexer = GzipIndexer(stream, self._file.size)
+        checked = CheckedGzip(stream)
+        indexer = GzipIndexer(cast(BinaryIO, checked), self._file.size)
         tar = cast(BinaryIO, ForwardStream(indexer.chunks()))
         waiting: deque[FoundImage] = deque()
+        damage: ArchiveDamaged | None = None
         try:
             for found in self._select(list_tar(tar)):
                 waiting.append(found)
@@ -140,7 +163,12 @@ class ArchiveListing:
                 while waiting and (part := _find_part(indexer, waiting[0])):
                     yield waiting.popleft()._replace(part=part)
                 indexer.forget(waiting[0].member.offset if waiting else found.member.offset)
-        except ArchiveDamaged as damage:
+        except ArchiveDamaged as found_damage:
+            damage = found_damage
+        if fault := checked.finish(CHUNK_BYTES):
+            remedy = "Download it again, and check it with `gzip -t`; or unpack what is good, and give the images"
+            raise InputError(self._file.path, fault, remedy)
+        if damage is not None:
             self._take_damage(damage)
         indexer.finish()
         for found in waiting:
@@ -170,6 +198,14 @@ class ArchiveListing:
 
 def _find_part(indexer: GzipIndexer, found: FoundImage) -> GzipPart | None:
     return indexer.part(found.member.offset, found.member.offset + found.member.size)
+
+
+def _list_members(stream: BinaryIO, kind: ArchiveKind, path: str) -> Iterator[Member]:
+    if kind is ArchiveKind.TAR:
+        return list_tar(stream)
+    # Away from this machine, the headers would cost a request for each file, or the whole zip. They are also looked at
+    # when an image is read.
+    return list_zip(stream, check_headers=storage.is_local(path))
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import csv
 import dataclasses
+import errno
 import functools
 import io
 import os
@@ -42,6 +43,9 @@ FAILURES_FILE = "failures.csv"
 
 _WINDOW = 8192
 """Images that are downloaded ahead of the first one that has not ended."""
+
+_OF_NAME = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.EILSEQ}
+"""Errors of the name of a file, which are no fault of the disk: the other images can be stored."""
 
 _TEMPORARY = ".oi_tfrecord-download"
 
@@ -216,6 +220,11 @@ async def _to_file(
     except ImageRejected as rejected:
         counts.failed[rejected.reason] += 1
         return rejected
+    except OSError as error:
+        if error.errno not in _OF_NAME:
+            raise
+        counts.failed[Reject.DOWNLOAD_FAILED] += 1
+        return FetchRejected(Reject.DOWNLOAD_FAILED, f"no file can have the name of the URL: {error.strerror}", 0)
     counts.downloaded += 1
     counts.size += len(data)
     return None

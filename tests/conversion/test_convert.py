@@ -7,7 +7,6 @@ import pathlib
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -15,9 +14,7 @@ import pytest
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion import convert as convert_module
-from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.engine.progress_line import NoProgress
-from oi_tfrecord.engine.threads import Work
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from tests.support import small_release
@@ -347,42 +344,6 @@ def test_without_a_number_of_shards_one_is_planned_and_kept(release: Release, tm
     assert convert(release.flags(tmp_path, num_shards=None), again) == 0
     assert again.getvalue().startswith("Nothing to do")
     assert convert(release.flags(tmp_path, num_shards=1)) == 0
-
-
-@pytest.mark.parametrize(
-    ("flags", "work", "tables"),
-    [
-        ({}, Work.COPY_IMAGES, ["metadata"]),
-        ({"driver": "boxes"}, Work.COPY_IMAGES, ["boxes"]),
-        ({"image_mode": "verify"}, Work.DECODE_IMAGES, ["metadata"]),
-    ],
-)
-def test_workers_are_chosen_by_the_work_and_the_size_of_its_tables(
-    flags: dict[str, str],
-    work: Work,
-    tables: list[str],
-    clean: Release,
-    tmp_path: pathlib.Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(convert_module, "choose_workers", lambda *asked: asked)
-    plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=3, **flags)).config)
-    assert convert_module._choose_workers(plan) == (work, size_of(clean, tables), 3)
-
-
-def size_of(release: Release, tables: Iterable[str]) -> int:
-    return sum((release.folder / "train" / small_release.TABLES[table]).stat().st_size for table in tables)
-
-
-def test_a_dry_run_takes_the_workers_of_this_machine(
-    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(convert_module, "choose_workers", lambda *asked: asked)
-    monkeypatch.setattr(convert_module.os, "cpu_count", lambda: 3)
-    plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=3)).config)
-    size = size_of(clean, small_release.TABLES)
-    assert convert_module._count_dry_run_workers(plan, 0) == (Work.COUNT_ROWS, size, 3)
-    assert [convert_module._count_dry_run_workers(plan, workers) for workers in (1, 6, 7, 900)] == [1, 6, 3, 3]
 
 
 def test_a_runner_of_beam_may_be_named(release: Release, output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:

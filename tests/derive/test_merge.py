@@ -14,7 +14,6 @@ from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.derive import shard as derived_shard
 from oi_tfrecord.derive import write_split
-from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.derive.relabel import encode_values
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.label_map import LabelMap
@@ -135,7 +134,7 @@ def test_the_bytes_do_not_depend_on_the_workers(
     assert dataset(tmp_path / "1") == dataset(tmp_path / "2")
 
 
-def test_a_given_label_map_is_used_as_it_is(
+def test_a_given_label_map_is_used_unchanged(
     parts: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = label_map_of(parts[1])
@@ -162,10 +161,10 @@ def test_an_image_of_two_inputs_is_an_error_or_comes_from_the_first(
     # All images, with other classes than in the parts.
     assert main(["convert", *law, f"--output_dir={tmp_path / 'all'}", "--num_shards=5"]) == 0
     assert merge(first, tmp_path / "all", f"--to={tmp_path / 'merged'}") == 1
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert str(first / "train.tfrecord-") in told
-    assert str(tmp_path / "all" / "train.tfrecord-") in told
-    assert any(name.decode().removesuffix(".jpg") in told for name in read(first))
+    problem = capsys.readouterr().err.splitlines()[-1]
+    assert str(first / "train.tfrecord-") in problem
+    assert str(tmp_path / "all" / "train.tfrecord-") in problem
+    assert any(name.decode().removesuffix(".jpg") in problem for name in read(first))
     assert not (tmp_path / "merged" / "manifest.json").exists()
 
     arguments = (first, tmp_path / "all", second, f"--to={tmp_path / 'merged'}", "--on_duplicate=first", "--overwrite")
@@ -214,18 +213,18 @@ def test_both_splits_of_the_sample_with_every_key_are_merged(
     assert "image/machine_class/label" in next(iter(read(to, "validation").values()))
 
 
-def test_a_run_that_stops_between_splits_goes_on(
+def test_a_run_that_stops_between_splits_is_resumed(
     exportable: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = write_split._finish
+    write_manifest = write_split.write_manifest
 
-    def stop_at_validation(plan: DerivedPlan, more: dict[str, Any]) -> dict[str, Any]:
-        if plan.config.split == "validation":
+    def stop_at_validation(output_dir: str, data: bytes, temporary_folder: str) -> None:
+        if "validation" in json.loads(data)["splits"]:
             raise OSError(28, "No space left on device")
-        return finish(plan, more)
+        write_manifest(output_dir, data, temporary_folder)
 
     assert merge(exportable, f"--to={tmp_path / 'whole'}", "--num_shards=2") == 0
-    monkeypatch.setattr(write_split, "_finish", stop_at_validation)
+    monkeypatch.setattr(write_split, "write_manifest", stop_at_validation)
     assert merge(exportable, f"--to={tmp_path / 'merged'}", "--num_shards=2") == 1
     monkeypatch.undo()
     assert list(find_splits(str(tmp_path / "merged"), ["train"])) == ["train"]
@@ -248,7 +247,7 @@ def test_numeric_source_ids_stay_unique(
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "problem"),
     [
         (("--to=x", "--on_duplicate=last"), "on_duplicate: 'last' is none of error, first"),
         (("--to=x", "--split=test"), "split: no input has a split 'test'; there are: train"),
@@ -259,10 +258,10 @@ def test_numeric_source_ids_stay_unique(
     ],
 )
 def test_a_wrong_flag_is_named(
-    parts: tuple[pathlib.Path, pathlib.Path], flags: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    parts: tuple[pathlib.Path, pathlib.Path], flags: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert merge(*parts, *flags) == 1
-    assert told in capsys.readouterr().err
+    assert problem in capsys.readouterr().err
 
 
 def test_an_input_is_given_once_and_is_not_the_output(

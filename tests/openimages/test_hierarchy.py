@@ -85,3 +85,8 @@ def test_the_published_hierarchy_has_every_boxable_class() -> None:
     # The published list of 601 has the root, too; it is no class of the tree.
     assert boxable - hierarchy.ancestors.keys() <= {"/m/0bl9f"}
     assert hierarchy.ancestors.keys() <= boxable
+
+
+def test_deep_nesting_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"h\.json: is not JSON"):
+        parse_hierarchy(b"[" * 100_000, "h.json")
