@@ -64,8 +64,8 @@ class Reject(_Reason):
     )
     DUPLICATE = (
         "duplicate",
-        "The row repeats an earlier row of its table, the mask is the second one of its box, or the archives hold another "
-        "file of the same image before.",
+        "The row repeats an earlier row of its table, the mask is the second one of its box, or the archives hold "
+        "another file of the same image before.",
         "Nothing: the first one is used. Give each file once if all rows of a file are duplicates.",
     )
     ANNOTATION_WITHOUT_IMAGE = (
