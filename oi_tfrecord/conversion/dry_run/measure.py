@@ -214,7 +214,7 @@ def count_requests(plan: ConvertPlan, images: int, ranges: int) -> tuple[int, in
     """
     config = plan.config
     image_paths = config.archives or (config.images, config.url_folders)
-    table_paths = [file.path for file in plan.files if isinstance(file.table, Table)]
+    table_paths = [file.path for file in plan.tables]
     image_reads = images if any(map(storage.store_of, image_paths)) else 0
     table_reads = _READS_PER_RANGE * ranges if any(map(storage.store_of, table_paths)) else 0
     # A result is written beside each shard, and read at the end.
