@@ -45,7 +45,7 @@ def format_attribution(shard: JoinedShard, has_record: np.ndarray) -> bytes:
     chosen = pa.array(has_record)
     ids = [format_id(image_id) for image_id in shard.image_ids[has_record].tolist()]
     none = pa.array([b""] * len(ids), pa.binary())
-    columns = [shard.texts[name].filter(chosen) if name in shard.texts else none for name in COLUMNS]
+    columns = [shard.text_columns[name].filter(chosen) if name in shard.text_columns else none for name in COLUMNS]
     texts = [[value.decode("utf-8", "replace") for value in column.to_pylist()] for column in columns]
     lines = [format_csv_line(row) for row in zip(ids, *texts, strict=True)]
     return "".join(lines).encode()

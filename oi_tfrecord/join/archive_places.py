@@ -68,7 +68,10 @@ def locate_files(listed: ShardRows, image_of: np.ndarray, known: np.ndarray, cou
     places = candidates[first]
     archive_of, row_of, place_of = np.full(count, -1), np.zeros(count, IMAGE_FILE_ROW), np.full(count, -1)
     archive_of[held], row_of[held], place_of[held] = listed.file_of[places], listed.rows[places], places
-    windows = listed.texts[WINDOW] if WINDOW in listed.texts else pa.array([b""] * len(listed.rows), pa.binary())
+    if WINDOW in listed.text_columns:
+        windows = listed.text_columns[WINDOW]
+    else:
+        windows = pa.array([b""] * len(listed.rows), pa.binary())
     window_of = windows.take(pa.array(place_of, mask=place_of < 0)).fill_null(b"")
     repeated = np.delete(candidates, first)
     files = ImageFiles(archive_of, row_of, window_of)

@@ -49,8 +49,8 @@ class ImageFacts:
         counted: dict[str, np.ndarray] = {}
         rotations = np.full(len(joined.image_ids), NOT_KNOWN, np.int16)
         if with_rotation:
-            if ROTATION_COLUMN in joined.texts:
-                rotations = parse_rotations(joined.texts[ROTATION_COLUMN])
+            if ROTATION_COLUMN in joined.text_columns:
+                rotations = parse_rotations(joined.text_columns[ROTATION_COLUMN])
             counted["rotation_unknown"] = rotations == NOT_KNOWN
         source_ids = None
         if numeric_ids:

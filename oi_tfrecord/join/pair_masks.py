@@ -109,10 +109,10 @@ def locate_masks(masks: ShardRows, mask_of: np.ndarray, listed: ShardRows) -> Lo
     Args:
         masks: the rows [m] of the mask table.
         mask_of: int array, the row of each box's mask, -1 where the box has none.
-        listed: the rows of Listing.MASK_FILES.
+        listed: the rows of Table.MASK_FILES.
     """
-    names = _file_names(masks.texts[MASK_PATH])
-    mask_of_file = pc.index_in(listed.texts[FILE_NAME], value_set=names).fill_null(-1).to_numpy()
+    names = _file_names(masks.text_columns[MASK_PATH])
+    mask_of_file = pc.index_in(listed.text_columns[FILE_NAME], value_set=names).fill_null(-1).to_numpy()
     # A file of no mask has the index -1, which is the last place: it stays False.
     is_used = np.zeros(len(names) + 1, bool)
     is_used[mask_of[mask_of >= 0]] = True

@@ -26,13 +26,13 @@ class FilledRows:
         rows: array [n] of the table's ROW_TYPES dtype, in file order.
         codes: int array [n], vocabulary code of each row's class, -1 for an unknown one; empty for metadata.
         sources: names that the rows' `source` field indexes.
-        texts: text columns [n] beside the rows, by column name.
+        text_columns: text columns [n] beside the rows, by column name.
     """
 
     rows: np.ndarray
     codes: np.ndarray
     sources: tuple[str, ...]
-    texts: Mapping[str, pa.BinaryArray]
+    text_columns: Mapping[str, pa.BinaryArray]
 
 
 def fill_rows(table: Table, parsed: ParsedRows, vocabulary: Vocabulary, subsets: Collection[str]) -> FilledRows:
@@ -62,7 +62,7 @@ def fill_metadata(parsed: ParsedRows, subsets: Collection[str]) -> FilledRows:
     if subsets and (subset := parsed.columns.categories.get("Subset")) is not None:
         is_other = np.array([value not in subsets for value in subset.values], bool)
         rows["excluded"] = is_other[subset.codes] if len(rows) else False
-        # The join has to know the image, or its annotations would be of no image; the texts it does not need.
+        # The join has to know the image, or its annotations would be rejected as those of no image; it needs no texts.
         excluded = pa.array(rows["excluded"] != 0)
         texts = {name: pc.if_else(excluded, pa.scalar(b"", column.type), column) for name, column in texts.items()}
     return FilledRows(rows, np.zeros(0, np.int32), (), texts)

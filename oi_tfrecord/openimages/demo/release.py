@@ -12,20 +12,16 @@ from PIL import Image
 
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.openimages.demo.drawings import DRAWN_MIDS
-from oi_tfrecord.openimages.demo.layouts import (
+from oi_tfrecord.openimages.demo.layouts import FOLDERS, class_files, format_table, table_files, values_of
+from oi_tfrecord.openimages.demo.scenes import Extent, Scene, SceneKind, compose_scene, extents, render
+from oi_tfrecord.openimages.release_headers import (
     CLICK_COLUMNS,
     FLAG_COLUMNS,
-    FOLDERS,
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     RELEASES,
-    Kind,
-    class_files,
-    format_table,
-    table_files,
-    values_of,
 )
-from oi_tfrecord.openimages.demo.scenes import Extent, Scene, SceneKind, compose_scene, extents, render
+from oi_tfrecord.openimages.schema import COORDINATES, Table
 
 Row = dict[str, str]
 
@@ -174,7 +170,7 @@ def _edges(extent: Extent, width: int, height: int) -> Row:
     """Returns a box and its extreme points: the topmost, leftmost, bottommost and rightmost (the box tells no more)."""
     left, right, top, bottom = extent.xmin / width, extent.xmax / width, extent.ymin / height, extent.ymax / height
     across, down = (left + right) / 2, (top + bottom) / 2
-    names = ("XMin", "XMax", "YMin", "YMax", *CLICK_COLUMNS)
+    names = (*COORDINATES.values(), *CLICK_COLUMNS)
     values = (left, right, top, bottom, across, left, across, right, top, down, bottom, down)
     return {name: f"{value:.6f}" for name, value in zip(names, values, strict=True)}
 
@@ -270,9 +266,9 @@ def generate(
         pictures.sort(key=lambda entry: entry[0])
         for file in table_files(release, split):
             rows = [
-                values_of(release, file.kind, row)
-                for _, by_kind in pictures
-                for row in by_kind[file.kind]
+                values_of(release, file.table, row)
+                for _, by_table in pictures
+                for row in by_table[file.table]
                 if not file.boxable_only or row["LabelName"] in _BOX_NAMES
             ]
             contents[file.path] = format_table(release, file, rows), len(rows)
@@ -289,11 +285,11 @@ def generate(
     )
 
 
-def _rows(split: str, picture: _Picture) -> dict[Kind, list[Row]]:
+def _rows(split: str, picture: _Picture) -> dict[Table, list[Row]]:
     # In this order, as each takes from the picture's dice.
     return {
-        "images": [_image_row(split, picture)],
-        "boxes": _box_rows(split, picture),
-        "human": _human_rows(picture),
-        "machine": _machine_rows(picture),
+        Table.METADATA: [_image_row(split, picture)],
+        Table.BOXES: _box_rows(split, picture),
+        Table.HUMAN_LABELS: _human_rows(picture),
+        Table.MACHINE_LABELS: _machine_rows(picture),
     }

@@ -13,8 +13,9 @@ from PIL import Image
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.demo import release as sample
-from oi_tfrecord.openimages.demo.layouts import FOLDERS, RELEASES
+from oi_tfrecord.openimages.demo.layouts import FOLDERS
 from oi_tfrecord.openimages.demo.scenes import extents, render
+from oi_tfrecord.openimages.release_headers import RELEASES
 
 REAL = pathlib.Path(__file__).parents[4] / "shared" / "data" / "real"
 SEED = 20171116
