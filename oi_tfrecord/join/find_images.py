@@ -34,8 +34,8 @@ class ImageIndex:
             rows: array [m] with the field `image_id`.
 
         Returns:
-            (int array [m], index of the row's image, without meaning where it is unknown; bool array [m], whether
-            the image is in the shard).
+            (int array [m], index of the image of each row, meaningless for an unknown image; bool array [m], whether
+            the image of each row is known).
         """
         row_hashes = hash_ids(rows["image_id"])
         image_of = np.searchsorted(self.hashes, row_hashes)

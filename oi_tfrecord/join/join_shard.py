@@ -109,9 +109,8 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
     images, metadata, metadata_account = find_images(tables, rules.driver)
     attached, attached_account = attach_annotations(images, tables, rules.driver)
     pairs, pairs_account = _pair_masks(attached, rules.mask_rules)
-    if pairs is not None:
-        attached |= {Table.BOXES: pairs.boxes, Table.MASKS: pairs.masks}
-    selection, selection_account = select_images(metadata, attached, rules.select)
+    paired = attached if pairs is None else {**attached, Table.BOXES: pairs.boxes, Table.MASKS: pairs.masks}
+    selection, selection_account = select_images(metadata, paired, rules.select)
     image_files, repeated_images, image_files_account = _locate_images(images, selection, tables)
     masks, repeated_masks, masks_account = _locate_masks(pairs, selection, tables)
     account = JoinAccount.sum_of(
@@ -120,15 +119,15 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
             attached_account,
             pairs_account,
             selection_account,
-            account_annotations(attached, selection),
+            account_annotations(paired, selection),
             image_files_account,
             masks_account,
         )
     )
-    counted = (*tables, Table.MASKS) if pairs is not None else tuple(tables)
+    counted = tuple(tables) if pairs is None else (*tables, Table.MASKS)
     return JoinedShard(
         image_ids=images.image_ids[selection.keep_mask],
-        annotations=_group_by_image(attached, selection),
+        annotations=_group_by_image(paired, selection),
         text_columns=_filter_columns(metadata.text_columns(), selection),
         faults=list(account.faults),
         rejected=account.rejected_by_table(counted),

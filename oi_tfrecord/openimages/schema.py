@@ -99,9 +99,9 @@ IMAGE_FILE_ROW = np.dtype(
         ("storing", "u1"),
     ]
 )
-"""dtype of where an image or a mask is in an archive, whose number is that of the row's file: `stored` bytes from
-`offset` hold the `size` bytes of it in the way `storing` says (archive_format.Storing); `skip` and `bits`, and the
-text WINDOW (bytes) beside the row, say how to inflate it from the middle of a tar.gz (gzip_index.GzipPart)."""
+"""dtype of the place of an image or a mask in an archive; the archive is the file of the row. `stored` bytes from
+`offset` hold the `size` bytes of the image in the way that `storing` says (archive_format.Storing); `skip`, `bits` and
+the text WINDOW (bytes) beside the row say how to inflate them from the middle of a tar.gz (gzip_index.GzipPart)."""
 
 ROW_TYPES = {
     Table.METADATA: METADATA_ROW,

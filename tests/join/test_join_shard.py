@@ -284,7 +284,7 @@ def test_faults_come_in_order_of_the_tables_whatever_batch_comes_first() -> None
         assert [fault.key.table for fault in faults] == [Table.BOXES, Table.HUMAN_LABELS]
 
 
-def test_files_of_images_of_other_subsets_are_told_from_others_that_are_left_out() -> None:
+def test_files_of_images_of_other_subsets_are_counted_apart_from_other_left_out_files() -> None:
     metadata = np.zeros(4, ROW_TYPES[Table.METADATA])
     metadata["image_id"] = [1, 2, 3, 4]
     metadata["excluded"] = [0, 1, 1, 0]
@@ -309,7 +309,7 @@ def test_files_of_images_of_other_subsets_are_told_from_others_that_are_left_out
     }
 
 
-def test_no_batches_at_all() -> None:
+def test_no_batches_give_no_images() -> None:
     joined = join_shard([], JoinRules(Table.METADATA, "boxed"))
     assert len(joined.image_ids) == 0
     assert joined.annotations == {}

@@ -73,7 +73,7 @@ def test_masks_without_a_box_are_faults_unless_boxes_were_filtered() -> None:
     assert filtered.dropped_by_table(Table)[Table.MASKS] == {Drop.BOX_LEFT_OUT: 1}
 
 
-def test_no_rows_at_all() -> None:
+def test_no_rows_give_no_pairs() -> None:
     pairs, account = pair_masks(
         MaskRules(), RowsByImage.empty(Table.BOXES), RowsByImage.empty(Table.MASKS, [MASK_PATH])
     )
@@ -146,7 +146,7 @@ def test_all_pairs_of_a_large_shard() -> None:
         masks[name] = np.round(masks[name].astype(np.float64), 6)
     box_of, is_second = match_masks(boxes, image, masks, image[order])
     assert not is_second.any()
-    # Several boxes of an image that lie at all its sides are equal.
+    # Boxes of an image that fill the image are equal.
     same = box_of == order
     assert np.count_nonzero(same) > 0.95 * len(boxes)
     for name in ("label", *COORDINATES):

@@ -250,11 +250,11 @@ def _reject(rows: np.ndarray, bad: Sequence[BadRows]) -> tuple[np.ndarray, list[
     """Returns (bool array [n], the usable rows; the faults of the rest)."""
     usable = np.ones(len(rows), bool)
     faults = []
-    for found in bad:
-        for index in found.indices[usable[found.indices]].tolist():
+    for failed in bad:
+        for index in failed.indices[usable[failed.indices]].tolist():
             image_id = format_id(int(rows["image_id"][index]))
-            faults.append(RowFault(int(rows["line"][index]), image_id, found.reason, found.describe(index)))
-        usable[found.indices] = False
+            faults.append(RowFault(int(rows["line"][index]), image_id, failed.reason, failed.describe(index)))
+        usable[failed.indices] = False
     return usable, faults
 
 

@@ -125,7 +125,7 @@ def side_of(text: str) -> float:
 
 
 def flag_of(text: str) -> int | None:
-    """Returns the value of a flag; None for what is no integer, -1 for an empty cell."""
+    """Returns the value of a flag; None for a text that is no integer, -1 for an empty cell."""
     text = text.strip(" ")
     if not text:
         return -1
@@ -136,7 +136,7 @@ def flag_of(text: str) -> int | None:
 
 @dataclasses.dataclass
 class Expected:
-    """What is to become of each line of a file."""
+    """The expected result of each line of a file."""
 
     rows: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
     faults: list[tuple[int, str, Reject]] = dataclasses.field(default_factory=list)
@@ -182,7 +182,7 @@ def unusable(table: Table, row: dict[str, str]) -> Reject | None:
 def unwanted(table: Table, row: dict[str, str], filtered: bool) -> Drop | None:
     if row["LabelName"] == VOCABULARY.mids[1]:
         return Drop.CLASS_NOT_IN_LABEL_MAP
-    # V1 has both kinds of label in one file, which is given as both tables.
+    # V1 has both kinds of label in one file, which is read as both tables.
     if table in OTHER_KIND and row.get("Source") in OTHER_KIND[table]:
         return Drop.OTHER_KIND_OF_LABEL
     if not filtered:
@@ -198,7 +198,7 @@ def unwanted(table: Table, row: dict[str, str], filtered: bool) -> Drop | None:
 
 
 def one_by_one(table: Table, names: tuple[str, ...], data: bytes, filtered: bool) -> Expected:
-    """Does what make_rows is to do, one row after the other and with the csv module."""
+    """Computes the result of make_rows row by row, with the csv module."""
     expected = Expected()
     reader = csv.reader(io.StringIO(data.decode(), newline=""))
     for line, fields in enumerate(reader):
@@ -386,7 +386,7 @@ def test_an_image_of_another_subset_is_marked_and_still_known() -> None:
     }
 
 
-def test_of_an_image_of_another_subset_no_text_goes_on() -> None:
+def test_texts_of_an_image_of_another_subset_are_empty() -> None:
     texts = metadata({"Author", "Title"}, subsets=("train",)).text_columns
     assert {name: column.to_pylist() for name, column in texts.items()} == {
         "Author": ["Zoë".encode(), b"", b""],
@@ -414,7 +414,7 @@ def test_only_columns_that_are_used_are_parsed() -> None:
     assert set(columns_to_parse(Table.HUMAN_LABELS, names)) >= set(LABEL_COLUMNS)
     assert set(columns_to_parse(Table.METADATA, METADATA_COLUMNS, {"Title", "Rotation"})) == {"ImageID", "Title"}
     assert columns_to_parse(Table.METADATA, METADATA_COLUMNS, subset=True)["Subset"] is Kind.CATEGORY
-    # What a table cannot do without is asked for even where the header lacks it.
+    # A required column is parsed even if the header lacks it.
     assert "Confidence" in columns_to_parse(Table.HUMAN_LABELS, ("ImageID", "LabelName"))
     assert "Confidence" not in columns_to_parse(Table.BOXES, ("ImageID", "LabelName"))
 

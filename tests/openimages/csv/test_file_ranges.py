@@ -149,7 +149,7 @@ def test_small_blocks_are_many_blocks(tmp_path: pathlib.Path, table: Table, endi
 @pytest.mark.parametrize("ending", COMPRESS)
 def test_a_file_without_rows_has_none(tmp_path: pathlib.Path, table: Table, ending: str) -> None:
     file = open_file(str(tmp_path), table, to_csv(make_rows(table)[:1], "\n"), ending)
-    # Of a compressed file, only a block tells that it was read.
+    # Only a block shows that a compressed file was read.
     assert read_all(file, 100) == ([Block(RangeKey(table, 0, 0), file.rows_start, b"")] if ending else [])
 
 
@@ -212,12 +212,12 @@ def test_a_cut_off_gzip_file_is_an_input_error(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".gz", ".bz2"])
-def test_blocks_of_a_compressed_file_are_as_large_as_asked(tmp_path: pathlib.Path, ending: str) -> None:
+def test_blocks_of_a_compressed_file_have_the_given_size(tmp_path: pathlib.Path, ending: str) -> None:
     rows = make_rows(Table.BOXES)
     file = open_file(str(tmp_path), Table.BOXES, to_csv(rows, "\n"), ending)
     longest = max(len(to_csv([row], "\n")) for row in rows)
     [whole] = plan_ranges(file, 1000)
     sizes = [len(block.data) for block in read_range(file, whole, 1000)]
     assert len(sizes) > 2
-    # What is left of the block before is less than a record, and a chunk is at most a block.
+    # The rest of the previous block is less than a record, and a chunk is at most a block.
     assert max(sizes) <= 2 * 1000 + longest
