@@ -148,7 +148,7 @@ def check_values(options: "DataclassInstance") -> None:
 def _expand_home(value: Any) -> Any:
     """Returns a text, or the texts of a tuple, with the home folder for a leading `~`.
 
-    A shell expands it at the start of a word only, and `--output_dir=~/records` or a configuration file has it elsewhere.
+    A shell expands `~` at the start of a word only, so not in `--output_dir=~/records`.
     """
     if isinstance(value, tuple):
         return tuple(map(_expand_home, value))
