@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.keys import BBOX_KEYS
+from oi_tfrecord.records.keys import BBOX_KEYS, BOX_LABEL_KEY, flag_key
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
 _GOLDEN_ANGLE = 0.618034
-"""Turns of the colour circle between one class id and the next, so that near ids get far colours."""
+"""Turns of the colour circle between one class id and the next, so that close ids get different colours."""
 
 _FLAGS = {
     "group_of": "group",
@@ -28,7 +28,13 @@ _FLAGS = {
 
 @dataclasses.dataclass(frozen=True)
 class DrawnBox:
-    """A box to draw: normalised sides, number of its class for the colour, and what to write at it."""
+    """A box to draw.
+
+    Attributes:
+        ymin, xmin, ymax, xmax: its sides, as fractions of the image's height and width from the top left corner.
+        label: number of its class, for the colour.
+        text: label of the box.
+    """
 
     ymin: float
     xmin: float
@@ -43,7 +49,7 @@ def boxes_of(features: Mapping[str, Values], names: Sequence[str]) -> list[Drawn
 
     Args:
         features: what `parse_example` made of it.
-        names: name of the class of each box, may be fewer.
+        names: name of the class of each box; boxes without a name get a question mark.
 
     Returns:
         The boxes; none if the record has no four lists of sides of the same length.
@@ -53,11 +59,11 @@ def boxes_of(features: Mapping[str, Values], names: Sequence[str]) -> list[Drawn
         return []
     ymin, xmin, ymax, xmax = sides
     count = len(ymin)
-    labels = features.get("image/object/class/label")
+    labels = features.get(BOX_LABEL_KEY)
     numbers = labels.tolist() if isinstance(labels, np.ndarray) and len(labels) == count else [0] * count
     boxes = []
     for index in range(count):
-        flags = [word for flag, word in _FLAGS.items() if _is_set(features.get(f"image/object/{flag}"), index)]
+        flags = [word for flag, word in _FLAGS.items() if _is_set(features.get(flag_key(flag)), index)]
         name = names[index] if index < len(names) else "?"
         text = f"{name} ({', '.join(flags)})" if flags else name
         boxes.append(DrawnBox(ymin[index], xmin[index], ymax[index], xmax[index], int(numbers[index]), text))
@@ -69,7 +75,7 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
 
     Args:
         encoded: the image of the record.
-        boxes: what to draw, large ones first so that small ones stay visible.
+        boxes: the boxes, in any order; large ones are drawn first, so that small ones stay visible.
 
     Returns:
         A PNG.
@@ -79,7 +85,7 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    # Not turned by EXIF: boxes refer to the pixels as they are stored.
+    # The EXIF orientation is ignored: boxes refer to the stored pixels.
     picture = Image.open(io.BytesIO(encoded)).convert("RGB")
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 400))
@@ -105,7 +111,7 @@ def _draw(
     font: "ImageFont.FreeTypeFont | ImageFont.ImageFont",
 ) -> None:
     width, height = picture.size
-    # Damaged records may have anything here.
+    # Damaged records may have any values here.
     values = np.nan_to_num([box.xmin * width, box.ymin * height, box.xmax * width, box.ymax * height], nan=0.0)
     left, right = sorted(np.clip(values[[0, 2]], 0, width - 1).tolist())
     top, bottom = sorted(np.clip(values[[1, 3]], 0, height - 1).tolist())
