@@ -35,7 +35,7 @@ def make_record(chosen: random.Random, split: str) -> Record:
         f"{chosen.randrange(1 << 32):0{chosen.choice((8, 8, 12))}x}",
         [
             (
-                chosen.choice(MIDS), chosen.choice(SOURCES), *((chosen.random() < 0.4,) * 2 if has_flags else (None, None))
+                chosen.choice(MIDS), chosen.choice(SOURCES), *((chosen.random() < 0.4,) * 2 if has_flags else (None,) * 2)
             )
             for _ in range(chosen.choice((0, 1, 2, 5)))
         ],
