@@ -1,22 +1,22 @@
-"""Errors a user reads: each names what is wrong, where, and what to do about it."""
+"""Errors that a user reads: each says what is wrong, with which value or file, and what to do."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class OiTfrecordError(Exception):
-    """Base of every error that is the user's to mend; commands print it without a traceback."""
+    """Base of every error that a user can correct; commands print the error without a traceback."""
 
 
 class ConfigError(OiTfrecordError):
-    """A bad configuration value, flag or key."""
+    """A wrong configuration value, flag or key."""
 
     def __init__(self, field: str, problem: str):
-        """Initializes the instance.
+        """Names the field and its problem.
 
         Args:
-            field: the name of the flag or config key.
-            problem: what is wrong with it and what would be right.
+            field: Name of the flag or configuration key.
+            problem: What is wrong with its value, and what would be right.
         """
         super().__init__(field, problem)
         self.field = field
@@ -30,13 +30,13 @@ class FileError(OiTfrecordError):
     """A file that stops a command."""
 
     def __init__(self, path: str, problem: str, remedy: str, line: int | None = None):
-        """Initializes the instance.
+        """Names the file, its problem and the remedy.
 
         Args:
-            path: the file.
-            problem: what is wrong with it.
-            remedy: what the user can do.
-            line: line number in the file, from 1, where one is to blame.
+            path: Path of the file.
+            problem: What is wrong with the file.
+            remedy: What the user can do.
+            line: Number of the wrong line, from 1; None if no single line is wrong.
         """
         super().__init__(path, problem, remedy, line)
         self.path = path
@@ -45,58 +45,58 @@ class FileError(OiTfrecordError):
         self.line = line
 
     def __str__(self) -> str:
-        where = self.path if self.line is None else f"{self.path}, line {self.line}"
-        return f"{where}: {self.problem}. {self.remedy}."
+        place = self.path if self.line is None else f"{self.path}, line {self.line}"
+        return f"{place}: {self.problem}. {self.remedy}."
 
 
 class InputError(FileError):
-    """An input file that cannot be used as a whole (a single bad row is a counted reject)."""
+    """An input file that cannot be used at all; a single wrong row is a reject instead (`reasons`)."""
 
 
 class NotFoundError(InputError):
-    """An input file that is not there."""
+    """An input file that does not exist."""
 
 
 class StorageError(FileError):
-    """A file that cannot be read or written now: the disk is full, it was removed, its store cannot be reached."""
+    """A file that cannot be read or written now: a full disk, a removed file, an unreachable store."""
+
+
+class EncodedFileError(OiTfrecordError):
+    """A FileError encoded as text, because a runner passes on only the text of a worker's exception."""
 
 
 class RunnerError(OiTfrecordError):
-    """A job that a runner elsewhere did not take, or gave up."""
+    """A job that a remote runner refused or gave up because of its input or configuration."""
 
     def __init__(self, problem: str):
-        """Initializes the instance.
+        """Names the problem.
 
         Args:
-            problem: what the runner tells.
+            problem: What the runner reports.
         """
         super().__init__(problem)
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"the job failed on its runner: {self.problem}\nMend what it tells of, and run the same command again."
-
-
-class HandedOn(OiTfrecordError):
-    """The text of a FileError on its way through a runner that hands on no more than the text of an exception."""
+        return f"the job failed on its runner: {self.problem}\nCorrect this problem, and run the same command again."
 
 
 class EngineError(OiTfrecordError):
-    """A job that its engine gave up for a reason of the engine's own, as that a worker was lost."""
+    """A job that failed through no fault of its input, such as a lost worker."""
 
     def __init__(self, problem: str, remedy: str):
-        """Initializes the instance.
+        """Names the problem and the remedy.
 
         Args:
-            problem: what the engine says.
-            remedy: what the user can do.
+            problem: What the engine reports.
+            remedy: What the user can do.
         """
         super().__init__(problem, remedy)
         self.problem = problem
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"the engine gave the job up: {self.problem}. {self.remedy}."
+        return f"the engine gave up the job: {self.problem}. {self.remedy}."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -25,11 +25,11 @@ def test_input_error_names_file_line_and_remedy(line: int | None, where: str) ->
     )
 
 
-def test_runner_error_tells_what_the_runner_tells_and_what_to_do() -> None:
+def test_runner_error_says_what_the_runner_reports_and_what_to_do() -> None:
     error = RunnerError("no executor is left")
     assert str(error).splitlines() == [
         "the job failed on its runner: no executor is left",
-        "Mend what it tells of, and run the same command again.",
+        "Correct this problem, and run the same command again.",
     ]
 
 

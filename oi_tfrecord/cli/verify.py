@@ -8,13 +8,13 @@ On Dataflow:
   oi-tfrecord verify gs://BUCKET/records --runner=DataflowRunner --project=PROJECT --region=REGION \
     --temp_location=gs://BUCKET/tmp --setup_file=./setup.py
 
-The folder may also hold records of others (NAME-00000-of-00010, with .tfrecord or .record before
-or after): without a manifest there is less to compare with, and what readers do without is no
-fault. The table of keys says how many records of a split have each key that the Object Detection
+The folder may also hold third-party records (NAME-00000-of-00010, with .tfrecord or .record before
+or after): without a manifest there is less to compare with, and a key that no reader needs may
+be missing. The table of keys says how many records of a split have each key that the Object Detection
 API, its offline evaluation and Model Garden read, or that is our own.
 
-Exit code 0: no fault. Exit code 1: faults, each told with its shard, record, byte offset, ImageID
-and key; or a flag or file is to blame, and then a line on standard error that begins with "error:".
+Exit code 0: no fault. Exit code 1: faults, each with its shard, record, byte offset, ImageID
+and key; or a flag or file must be corrected, and a line on standard error begins with "error:".
 """
 
 import json
@@ -33,8 +33,8 @@ def make_parser() -> CommandParser:
     parser.add_argument("--split", default="", help="Splits, separated by commas; all by default.")
     parser.add_argument("--decode", action="store_true", help="Decode every image, not only read its header.")
     parser.add_argument("--label_map", default="", help="Label map; label_map.pbtxt of the folder by default.")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="How to tell the result.")
-    parser.add_argument("--max_faults", type=int, default=100, help="Faults to tell; all are counted.")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="Format of the result.")
+    parser.add_argument("--max_faults", type=int, default=100, help="Faults to list; all are counted.")
     parser.add_argument(
         "--workers", type=int, default=0, help="Shards that this machine works on at once, a core each; 0 chooses."
     )

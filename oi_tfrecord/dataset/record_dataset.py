@@ -19,19 +19,21 @@ class RecordDataset:
 
     The dataset looks up a record by the headers of its shard, which it reads when the shard is first used (16 bytes
     of memory per record). It can be sent to worker processes; each opens its own files.
-
-    Args:
-        output_dir: Folder of the records, on any filesystem.
-        split: Name of the split.
-        decode: Whether `image` is the pixels, uint8 [height, width, 3] RGB, or the JPEG, bytes.
-        image_size: (height, width) that pixels are resized to, without keeping their aspect: normalised boxes stay
-            right. None keeps the size of each image.
-
-    Raises:
-        InputError: If there is no such split.
     """
 
     def __init__(self, output_dir: str, split: str, *, decode: bool = True, image_size: tuple[int, int] | None = None):
+        """Finds the shards of a split.
+
+        Args:
+            output_dir: Folder of the records, on any filesystem.
+            split: Name of the split.
+            decode: Whether `image` is the pixels, uint8 [height, width, 3] RGB, or the JPEG, bytes.
+            image_size: (height, width) that pixels are resized to, without keeping their aspect: normalised boxes stay
+                right. None keeps the size of each image.
+
+        Raises:
+            InputError: If there is no such split.
+        """
         [found] = find_splits(output_dir, [split]).values()
         self._shards = found.shards
         self._decode = decode

@@ -43,13 +43,20 @@ class FaultyRow(Protocol):
     """A fault of a row; `line` counts from 0 within the range of the row."""
 
     @property
-    def line(self) -> int: ...
+    def line(self) -> int:
+        """Line of the row within its range."""
+
     @property
-    def image_id(self) -> str: ...
+    def image_id(self) -> str:
+        """16 hex digits; empty for a row without an ImageID."""
+
     @property
-    def reason(self) -> Reject: ...
+    def reason(self) -> Reject:
+        """Why the row is rejected."""
+
     @property
-    def detail(self) -> str: ...
+    def detail(self) -> str:
+        """The value that is wrong."""
 
 
 def reject_row(key: RangeKey, path: str, fault: FaultyRow) -> Rejected:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from oi_tfrecord import storage
-from oi_tfrecord.errors import EngineError, FileError, HandedOn, InputError, OiTfrecordError, StorageError
+from oi_tfrecord.errors import EncodedFileError, EngineError, FileError, InputError, OiTfrecordError, StorageError
 from oi_tfrecord.storage.faults import of_os_error
 
 _ERROR_FILE = "error.json"
@@ -142,7 +142,7 @@ class WorkFolder:
         try:
             storage.write(storage.join(self.path, _ERROR_FILE), data.encode(), self.temporary)
         except (OSError, FileError):
-            return HandedOn(f"{_MARK}{base64.b64encode(data.encode()).decode()}{_MARK}")
+            return EncodedFileError(f"{_MARK}{base64.b64encode(data.encode()).decode()}{_MARK}")
         return error
 
     def error(self, raised: BaseException) -> FileError | None:

@@ -13,7 +13,7 @@ from oi_tfrecord.storage.optional_imports import keep_pandas_from_arrow, without
 
 _PR_SET_PDEATHSIG = 1
 
-_TOLD = (errors.InputError, errors.StorageError, errors.HandedOn)
+_TOLD = (errors.InputError, errors.StorageError, errors.EncodedFileError)
 
 
 def main() -> None:

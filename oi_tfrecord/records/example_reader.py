@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from oi_tfrecord.records.keys import FILENAME_KEY, SOURCE_ID_KEY
 from oi_tfrecord.records.message_types import Example
 
-_HEX_ID = re.compile(rb"[0-9a-f]{16}")
+HEX_ID = re.compile(rb"[0-9a-f]{16}")
 
 Values: TypeAlias = "list[bytes] | np.ndarray | None"
 """The values of a key: a list of bytes, a float32 or int64 array, or None for a Feature without a kind."""
@@ -58,7 +58,7 @@ def image_id_of(features: Mapping[str, Values], ours: bool) -> bytes:
         values = features.get(key)
         if isinstance(values, list) and values and values[0]:
             name = values[0].removesuffix(b".jpg") if key == FILENAME_KEY else values[0]
-            if not ours or _HEX_ID.fullmatch(name):
+            if not ours or HEX_ID.fullmatch(name):
                 return name
     return b""
 

@@ -70,6 +70,7 @@ class EntryEncoder:
     """Encodes the map entry of one feature key."""
 
     def __init__(self, key: str):
+        """Encodes what all entries of `key` begin with."""
         encoded = key.encode()
         self.key = key
         self._prefix = b"\x0a" + varint(len(encoded)) + encoded + b"\x12"

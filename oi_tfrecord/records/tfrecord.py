@@ -23,19 +23,19 @@ HEADER_BYTES = _HEADER.size
 FOOTER_BYTES = _CRC.size
 
 MAX_LENGTH = (1 << 31) - 1
-"""Protobuf messages are not larger (protobuf.dev, "Proto Limits"), so a longer record is no Example."""
+"""The largest protobuf message (protobuf.dev, "Proto Limits"); a longer record is no Example."""
 
 
 class FramingError(ValueError):
     """A TFRecord file that does not follow the framing."""
 
     def __init__(self, record: int, offset: int, problem: str):
-        """Initializes the instance.
+        """Names the record and its problem.
 
         Args:
-            record: number of the record in the file, from 0.
-            offset: byte offset of its header.
-            problem: what is wrong.
+            record: Number of the record in the file, from 0.
+            offset: Byte offset of the header of the record.
+            problem: What is wrong.
         """
         super().__init__(record, offset, problem)
         self.record = record
@@ -55,7 +55,7 @@ def frame(pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
     """Returns the header and footer of the record whose data is the concatenation of `pieces`.
 
     Args:
-        pieces: the record's data, in order; it is not copied.
+        pieces: The record's data, in order; it is not copied.
 
     Returns:
         12 bytes that go before the data and 4 that go after it.
@@ -73,11 +73,12 @@ def read_header(header: bytes, record: int, offset: int) -> int:
     """Returns the length of a record's data, from the 12 bytes before it.
 
     Args:
-        header: fewer than 12 bytes if the file ends there.
-        record, offset: number and place of the record, for the error.
+        header: Fewer than 12 bytes if the file ends there.
+        record: Number of the record, for the error.
+        offset: Byte offset of the header, for the error.
 
     Raises:
-        FramingError: if the header is cut off its CRC does not match, or no Example is so long.
+        FramingError: If the header is cut off, its CRC does not match, or no Example is that long.
     """
     if len(header) < HEADER_BYTES:
         raise FramingError(record, offset, f"header cut off after {len(header)} of {HEADER_BYTES} bytes")
@@ -93,13 +94,13 @@ def read_records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yields each record of a TFRecord file, its CRCs checked.
 
     Args:
-        stream: the file, opened for reading bytes.
+        stream: The file, opened for reading bytes.
 
     Yields:
         (byte offset of the record's header, the record's data).
 
     Raises:
-        FramingError: at the first record that is cut off or whose CRC does not match.
+        FramingError: At the first record that is cut off or whose CRC does not match.
     """
     record = 0
     offset = 0

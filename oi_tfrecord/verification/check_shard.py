@@ -1,24 +1,37 @@
-"""Reads one shard back and checks everything that can be told from it alone."""
+"""Reads one shard back and makes every check that needs no other file."""
 
 import dataclasses
 import hashlib
-import json
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.records.example_reader import ExampleError, image_id_of, parse_example
+from oi_tfrecord.records.example_reader import ExampleError, Values, image_id_of, parse_example
 from oi_tfrecord.records.record_counts import RecordCounts
-from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.storage.streams import HashingStream
+from oi_tfrecord.verification.check_hash_order import (
+    Located,
+    find_duplicates,
+    find_of_other_shards,
+    find_out_of_order,
+)
 from oi_tfrecord.verification.check_record import RecordRules, check_record
-from oi_tfrecord.verification.faults import Fault, FaultKind, fault_of_file
-from oi_tfrecord.verification.scan_damaged import scan_records
+from oi_tfrecord.verification.faults import (
+    DatasetFault,
+    FaultKind,
+    FaultList,
+    Finding,
+    RecordPlace,
+    fault_of_file,
+    fault_of_record,
+)
+from oi_tfrecord.verification.result import SplitSummary, VerifyResult
+from oi_tfrecord.verification.scan_damaged import ScannedRecord, scan_records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +40,12 @@ class ShardTask:
 
     Attributes:
         split: name of its split.
-        number: of the task, from 0; tasks in the order of splits and shards.
+        number: of the task, from 0; tasks are in the order of splits and shards.
         path: of the file.
-        shard, num_shards: its place in the hash order of a split that we wrote; -1 for records of others.
-        rules: what its records are held to.
-        expected: `records`, `bytes` and `sha256` of the manifest; None where there is none.
-        max_faults: how many faults are kept; all are counted.
+        shard, num_shards: its place in the hash order of a split that we wrote; -1 for third-party records.
+        rules: what its records must hold.
+        expected: `records`, `bytes` and `sha256` of the manifest; None where there is no manifest.
+        max_faults: number of faults that are kept; all are counted.
     """
 
     split: str
@@ -50,73 +63,59 @@ class ShardTask:
         return posixpath.basename(self.path)
 
 
-class FaultList:
-    """Faults, of which the first are kept and all are counted."""
-
-    def __init__(self, limit: int):
-        """Initializes the instance.
-
-        Args:
-            limit: how many are kept.
-        """
-        self._limit = limit
-        self.kept: list[Fault] = []
-        self.counts: Counter[str] = Counter()
-
-    def add(self, fault: Fault) -> None:
-        """Adds a fault."""
-        self.counts[str(fault.kind)] += 1
-        if len(self.kept) < self._limit:
-            self.kept.append(fault)
-
-    def add_counts(self, counts: Mapping[str, int]) -> None:
-        """Counts faults that were kept elsewhere."""
-        self.counts.update(counts)
-
-
 @dataclasses.dataclass(frozen=True)
-class ShardCheck:
-    """What was found in a shard.
+class CheckedRecord:
+    """A record after its own checks.
 
     Attributes:
-        split, number, file: of the task.
-        size: bytes of the file.
-        counts: of its records.
-        faults: the first of them.
-        fault_counts: kind to number of all of them.
+        place: where it is.
+        features: what `parse_example` made of it; None where it is damaged.
+        findings: its faults.
     """
 
-    split: str
-    number: int
-    file: str
-    size: int
-    counts: RecordCounts
-    faults: tuple[Fault, ...]
-    fault_counts: Mapping[str, int]
+    place: RecordPlace
+    features: Mapping[str, Values] | None
+    findings: tuple[Finding, ...]
 
 
-def to_json(check: ShardCheck) -> bytes:
-    """Returns a check as JSON."""
-    values = {**vars(check), "counts": check.counts.to_values(), "faults": [vars(fault) for fault in check.faults]}
-    return json.dumps(values, separators=(",", ":")).encode()
+class ShardContents:
+    """What the records of a shard hold, collected record by record.
 
+    Attributes:
+        records: number of records, damaged ones too.
+        counts: of the records that could be read.
+        places: of the records that have an ImageID.
+        ids: of each of these, see `id_number`.
+        key_sets: number of records by the keys that they have.
+        first_places: place of the first record by its keys.
+    """
 
-def from_json(data: bytes) -> ShardCheck:
-    """Returns the check that `to_json` made into `data`."""
-    values = json.loads(data)
-    values["counts"] = RecordCounts.from_values(values["counts"])
-    values["faults"] = tuple(fault_from(fault) for fault in values["faults"])
-    return ShardCheck(**values)
+    def __init__(self) -> None:
+        """Starts before the first record."""
+        self.records = 0
+        self.counts = RecordCounts()
+        self.places: list[RecordPlace] = []
+        self.ids: list[int] = []
+        self.key_sets: Counter[tuple[str, ...]] = Counter()
+        self.first_places: dict[tuple[str, ...], RecordPlace] = {}
 
-
-def fault_from(values: Mapping[str, Any]) -> Fault:
-    """Returns the fault of which `values` are the attributes, from JSON."""
-    return Fault(**{**values, "kind": FaultKind(values["kind"])})
+    def add(self, record: CheckedRecord) -> None:
+        """Adds the next record."""
+        self.records += 1
+        if record.features is None:
+            return
+        keys = tuple(record.features)
+        self.counts.add(record.features)
+        self.key_sets[keys] += 1
+        self.first_places.setdefault(keys, record.place)
+        if record.place.image_id:
+            self.places.append(record.place)
+            self.ids.append(id_number(record.place.image_id))
 
 
 def check_shard(
     task: ShardTask, on_progress: Callable[[int, int, int], None] = lambda records, size, faults: None
-) -> tuple[ShardCheck, np.ndarray]:
+) -> tuple[VerifyResult, np.ndarray]:
     """Checks a shard.
 
     Args:
@@ -124,35 +123,61 @@ def check_shard(
         on_progress: called after each record with the records, bytes and faults so far.
 
     Returns:
-        What was found, and uint64 array [records] of what stands for the ImageID of each record that could be read.
+        What was found; and uint64 array [records with an ImageID] of their `id_number`.
     """
     faults = FaultList(task.max_faults)
-    checker = _ShardChecker(task, faults)
+    contents = ShardContents()
     size = 0
     try:
         with storage.open_read(task.path) as file:
             stream = HashingStream(file, computes_digest=task.expected is not None)
             for scanned in scan_records(stream):
-                checker.add(scanned.record, scanned.offset, scanned.data, scanned.problem)
-                on_progress(checker.counts.records, stream.size, faults.counts.total())
+                record = check_scanned(scanned, task.rules)
+                faults.add(fault_of_record(task.split, task.file, record.place, item) for item in record.findings)
+                contents.add(record)
+                on_progress(contents.counts.records, stream.size, faults.counts.total())
             size, digest = stream.size, stream.sha256()
     except FileNotFoundError:
-        faults.add(fault_of_file(task.split, task.file, FaultKind.SHARD_MISSING, "there is no such file"))
+        faults.add([fault_of_file(task.split, task.file, FaultKind.SHARD_MISSING, "there is no such file")])
     except OSError as error:
-        told = error.strerror or str(error)
-        faults.add(fault_of_file(task.split, task.file, FaultKind.SHARD_UNREADABLE, told))
+        problem = error.strerror or str(error)
+        faults.add([fault_of_file(task.split, task.file, FaultKind.SHARD_UNREADABLE, problem)])
     else:
-        checker.end()
-        if task.expected is not None:
-            _compare(task, checker.seen, size, digest, faults)
-    return (
-        ShardCheck(task.split, task.number, task.file, size, checker.counts, tuple(faults.kept), dict(faults.counts)),
-        np.array(checker.ids, np.uint64),
-    )
+        located = check_together(contents, task)
+        faults.add(fault_of_record(task.split, task.file, place, finding) for place, finding in located)
+        faults.add(_compare_with_manifest(task, contents.records, size, digest))
+    summary = SplitSummary(shards=1, size=size, counts=contents.counts)
+    result = VerifyResult({task.split: summary}, tuple(faults.kept), dict(faults.counts))
+    return result, np.array(contents.ids, np.uint64)
+
+
+def check_scanned(scanned: ScannedRecord, rules: RecordRules) -> CheckedRecord:
+    """Checks one record, damaged or not."""
+    place = RecordPlace(scanned.record, scanned.offset)
+    if scanned.data is None:
+        return CheckedRecord(place, None, (Finding(FaultKind.FRAMING, "", scanned.problem),))
+    try:
+        features = parse_example(scanned.data)
+    except ExampleError as error:
+        return CheckedRecord(place, None, (Finding(FaultKind.NOT_AN_EXAMPLE, "", str(error)),))
+    place = dataclasses.replace(place, image_id=image_id_of(features, rules.ours))
+    return CheckedRecord(place, features, tuple(check_record(features, rules)))
+
+
+def check_together(contents: ShardContents, task: ShardTask) -> Iterator[Located]:
+    """Yields the faults that only all records of a shard together show."""
+    ids = np.array(contents.ids, np.uint64)
+    hashes = hash_ids(ids)
+    if task.rules.ours:
+        yield from _find_missing_keys(contents, task.rules)
+    yield from find_duplicates(contents.places, ids)
+    if task.num_shards > 0:
+        yield from find_out_of_order(contents.places, hashes)
+        yield from find_of_other_shards(contents.places, hashes, task.shard, task.num_shards)
 
 
 def id_number(image_id: bytes) -> int:
-    """Returns the 64 bits that stand for an ImageID: itself if it is hexadecimal, a hash of any other."""
+    """Returns the 64 bits that stand for an ImageID: its value if it is hexadecimal, a hash of any other."""
     if len(image_id) == 16:
         try:
             return int(image_id, 16)
@@ -161,100 +186,24 @@ def id_number(image_id: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(image_id, digest_size=8).digest(), "little")
 
 
-def _compare(task: ShardTask, records: int, size: int, digest: str, faults: FaultList) -> None:
-    found = {"records": records, "bytes": size, "sha256": digest}
-    kinds = {
-        "records": FaultKind.SHARD_RECORDS,
-        "bytes": FaultKind.SHARD_SIZE,
-        "sha256": FaultKind.SHARD_SHA256,
-    }
-    assert task.expected is not None
-    for name, kind in kinds.items():
-        if task.expected.get(name) != found[name]:
-            detail = f"{found[name]}, and the manifest has {task.expected.get(name)}"
-            faults.add(fault_of_file(task.split, task.file, kind, detail))
+def _find_missing_keys(contents: ShardContents, rules: RecordRules) -> Iterator[Located]:
+    """Yields the keys that some records of a shard lack and others have; `check_record` reports required keys."""
+    every = {key for keys in contents.key_sets for key in keys}
+    for keys, count in contents.key_sets.items():
+        for key in sorted(every.difference(keys, rules.required)):
+            more = f" and {count - 1} more lack" if count > 1 else " lacks"
+            detail = f"this record{more} the key, which other records of the shard have"
+            yield contents.first_places[keys], Finding(FaultKind.KEY_MISSING, key, detail)
 
 
-class _ShardChecker:
-    """Checks the records of a shard one after the other."""
-
-    def __init__(self, task: ShardTask, faults: FaultList):
-        self._task = task
-        self._faults = faults
-        self._places: list[tuple[int, int, bytes]] = []
-        self._key_sets: dict[tuple[str, ...], list[int]] = {}
-        self.counts = RecordCounts()
-        self.ids: list[int] = []
-        self.seen = 0
-
-    def add(self, record: int, offset: int, data: bytes | None, problem: str) -> None:
-        """Takes the next record: its data, or why there is none."""
-        self.seen += 1
-        if data is None:
-            self._report(record, offset, b"", "", FaultKind.FRAMING, problem)
-            return
-        try:
-            features = parse_example(data)
-        except ExampleError as error:
-            self._report(record, offset, b"", "", FaultKind.NOT_AN_EXAMPLE, str(error))
-            return
-        rules = self._task.rules
-        image_id = image_id_of(features, rules.ours)
-        for kind, key, detail in check_record(features, rules):
-            self._report(record, offset, image_id, key, kind, detail)
-        self.counts.add(features)
-        first_and_count = self._key_sets.setdefault(tuple(features), [len(self._places), 0])
-        first_and_count[1] += 1
-        self._places.append((record, offset, image_id))
-        if image_id:
-            self.ids.append(id_number(image_id))
-
-    def end(self) -> None:
-        """Checks what only all records together tell."""
-        if self._task.rules.ours:
-            self._check_key_sets()
-        # A record without an ImageID cannot be placed.
-        placed = [place for place in self._places if place[2]]
-        ids = np.array(self.ids, np.uint64)
-        hashes = hash_ids(ids)
-        self._check_duplicates(placed, ids)
-        if self._task.num_shards > 0:
-            self._check_order(placed, hashes)
-
-    def _check_key_sets(self) -> None:
-        every = {key for keys in self._key_sets for key in keys}
-        for keys, (first, count) in self._key_sets.items():
-            for key in sorted(every.difference(keys, self._task.rules.required)):
-                record, offset, image_id = self._places[first]
-                more = f" and of {count - 1} more" if count > 1 else ""
-                detail = f"not a key of this record{more}, but of others of the shard"
-                self._report(record, offset, image_id, key, FaultKind.KEY_MISSING, detail)
-
-    def _check_duplicates(self, placed: list[tuple[int, int, bytes]], ids: np.ndarray) -> None:
-        order = np.argsort(ids, kind="stable")
-        again = np.flatnonzero(ids[order][1:] == ids[order][:-1])
-        for position in again.tolist():
-            earlier = placed[order[position]]
-            record, offset, image_id = placed[order[position + 1]]
-            if earlier[2] == image_id:
-                detail = f"also in record {earlier[0]} at byte {earlier[1]}"
-                self._report(record, offset, image_id, "", FaultKind.DUPLICATE_IMAGE, detail)
-
-    def _check_order(self, placed: list[tuple[int, int, bytes]], hashes: np.ndarray) -> None:
-        for index in (np.flatnonzero(hashes[1:] < hashes[:-1]) + 1).tolist():
-            record, offset, image_id = placed[index]
-            detail = f"its hash is lower than that of {_name(placed[index - 1][2])}, which it follows"
-            self._report(record, offset, image_id, "", FaultKind.OUT_OF_ORDER, detail)
-        shards = shard_of(hashes, self._task.num_shards)
-        for index in np.flatnonzero(shards != self._task.shard).tolist():
-            record, offset, image_id = placed[index]
-            detail = f"its hash belongs to shard {shards[index]} of {self._task.num_shards}"
-            self._report(record, offset, image_id, "", FaultKind.WRONG_SHARD, detail)
-
-    def _report(self, record: int, offset: int, image_id: bytes, key: str, kind: FaultKind, detail: str) -> None:
-        task = self._task
-        self._faults.add(Fault(task.split, task.file, record, offset, _name(image_id), key, kind, detail))
-
-
-def _name(image_id: bytes) -> str:
-    return image_id[:80].decode("utf-8", "backslashreplace")
+def _compare_with_manifest(task: ShardTask, records: int, size: int, digest: str) -> Iterator[DatasetFault]:
+    if task.expected is None:
+        return
+    for name, kind, found in (
+        ("records", FaultKind.SHARD_RECORDS, records),
+        ("bytes", FaultKind.SHARD_SIZE, size),
+        ("sha256", FaultKind.SHARD_SHA256, digest),
+    ):
+        if task.expected.get(name) != found:
+            detail = f"{found}, and the manifest has {task.expected.get(name)}"
+            yield fault_of_file(task.split, task.file, kind, detail)

@@ -1,7 +1,10 @@
-"""What `verify` finds wrong with a dataset."""
+"""The faults that `verify` finds in a dataset."""
 
 import dataclasses
 import enum
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class FaultKind(enum.StrEnum):
@@ -13,7 +16,7 @@ class FaultKind(enum.StrEnum):
     KEY_MISSING = "key_missing"
     KEY_KIND = "key_kind"
     KEY_LENGTH = "key_length"
-    """A single value that is none or several, or lists of boxes or labels of different lengths."""
+    """Several values or none where one is expected, or lists of boxes or labels of different lengths."""
     BAD_VALUE = "bad_value"
     BAD_BOX = "bad_box"
     BAD_LABEL = "bad_label"
@@ -36,18 +39,48 @@ class FaultKind(enum.StrEnum):
     REJECTS = "rejects"
 
 
-@dataclasses.dataclass(frozen=True, order=True)
-class Fault:
-    """One thing that is wrong.
+@dataclasses.dataclass(frozen=True)
+class RecordPlace:
+    """Where a record is in its shard.
 
     Attributes:
-        split: name of the split; empty for what concerns them all.
+        record: its number, from 0.
+        offset: byte offset of its header.
+        image_id: its ImageID, as far as it is known.
+    """
+
+    record: int
+    offset: int
+    image_id: bytes = b""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A fault of a record, without the place of the record.
+
+    Attributes:
+        kind: kind of the fault.
+        key: key of the Example; empty where the whole record is meant.
+        detail: what was found and what was expected.
+    """
+
+    kind: FaultKind
+    key: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class DatasetFault:
+    """A fault and its place in the dataset.
+
+    Attributes:
+        split: name of the split; empty where the whole dataset is meant.
         file: base name of the shard, or of another file of the dataset.
-        record: number of the record in the shard, from 0; -1 where it is about the whole file.
-        offset: byte offset of the record's header in the shard; -1 as above.
-        image_id: of the record, as far as it is known.
-        key: of the Example, or of the manifest (joined by dots); empty where it is about all of them.
-        kind: what sort of fault.
+        record: number of the record in the shard, from 0; -1 where the whole file is meant.
+        offset: byte offset of the record's header in the shard; -1 where the whole file is meant.
+        image_id: ImageID of the record, as far as it is known.
+        key: key of the Example, or of the manifest (joined by dots); empty where all of them are meant.
+        kind: kind of the fault.
         detail: what was found and what was expected.
     """
 
@@ -71,6 +104,49 @@ class Fault:
         return f"{', '.join(where)}: {self.kind}: {self.detail}"
 
 
-def fault_of_file(split: str, file: str, kind: FaultKind, detail: str, key: str = "") -> Fault:
-    """Returns a fault that is no single record's."""
-    return Fault(split, file, -1, -1, "", key, kind, detail)
+def fault_of_record(split: str, file: str, place: RecordPlace, finding: Finding) -> DatasetFault:
+    """Returns a fault of a record and the place of the record."""
+    image_id = format_image_id(place.image_id)
+    return DatasetFault(split, file, place.record, place.offset, image_id, finding.key, finding.kind, finding.detail)
+
+
+def fault_of_file(split: str, file: str, kind: FaultKind, detail: str, key: str = "") -> DatasetFault:
+    """Returns a fault of a whole file."""
+    return DatasetFault(split, file, -1, -1, "", key, kind, detail)
+
+
+def fault_from_values(values: Mapping[str, Any]) -> DatasetFault:
+    """Returns the fault of which `values` are the attributes, from JSON."""
+    return DatasetFault(**{**values, "kind": FaultKind(values["kind"])})
+
+
+def format_image_id(image_id: bytes) -> str:
+    """Returns an ImageID as text of at most 80 characters, whatever its bytes are."""
+    return image_id[:80].decode("utf-8", "backslashreplace")
+
+
+def show_bytes(value: bytes) -> str:
+    """Returns the first 80 bytes of a value as text on one line, whatever the bytes are."""
+    text = value[:80].decode("utf-8", "backslashreplace")
+    return text if text.isprintable() and text else repr(text)
+
+
+class FaultList:
+    """Faults, of which the first are kept and all are counted."""
+
+    def __init__(self, limit: int):
+        """Makes an empty list.
+
+        Args:
+            limit: number of faults that are kept.
+        """
+        self._limit = limit
+        self.kept: list[DatasetFault] = []
+        self.counts: Counter[str] = Counter()
+
+    def add(self, faults: Iterable[DatasetFault]) -> None:
+        """Adds faults."""
+        for fault in faults:
+            self.counts[str(fault.kind)] += 1
+            if len(self.kept) < self._limit:
+                self.kept.append(fault)

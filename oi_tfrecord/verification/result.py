@@ -1,4 +1,4 @@
-"""The result of `verify`: what the splits of a dataset hold and what is wrong, as values, text and JSON."""
+"""The result of `verify`, as values, text and JSON: what the splits of a dataset hold, and its faults."""
 
 import dataclasses
 import heapq
@@ -9,13 +9,18 @@ from typing import Any
 
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.records.record_counts import RecordCounts, describe_keys
-from oi_tfrecord.verification.check_shard import FaultList, fault_from, from_json
-from oi_tfrecord.verification.faults import Fault
+from oi_tfrecord.verification.faults import DatasetFault, FaultList, fault_from_values
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class SplitSummary:
-    """What a split holds: shards that were read, their bytes, counts of their records."""
+    """What a split, or some of its shards, holds.
+
+    Attributes:
+        shards: number of shards that were read.
+        size: their bytes.
+        counts: of their records.
+    """
 
     shards: int = 0
     size: int = 0
@@ -24,17 +29,17 @@ class SplitSummary:
 
 @dataclasses.dataclass(frozen=True)
 class VerifyResult:
-    """What was found in a dataset.
+    """What was found in a dataset, or in a part of it.
 
     Attributes:
-        splits: by name.
-        faults: the first of them, in order of split, shard and record; those of no single record first.
-        fault_counts: kind to number of all of them.
+        splits: what was read, by split.
+        faults: the first faults, in order of split, shard and record; those of whole files come first.
+        fault_counts: kind to number of all faults.
     """
 
-    splits: Mapping[str, SplitSummary]
-    faults: tuple[Fault, ...]
-    fault_counts: Mapping[str, int]
+    splits: Mapping[str, SplitSummary] = dataclasses.field(default_factory=dict)
+    faults: tuple[DatasetFault, ...] = ()
+    fault_counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def fault_count(self) -> int:
@@ -43,93 +48,112 @@ class VerifyResult:
 
     @property
     def ok(self) -> bool:
-        """Whether the dataset has no fault."""
+        """Whether there is no fault."""
         return not self.fault_count
 
 
-def collect(results: Iterable[bytes], max_faults: int) -> bytes:
-    """Returns the JSON of a result from the JSON of ShardChecks and of Faults."""
-    splits: dict[str, SplitSummary] = {}
-    counts: Counter[str] = Counter()
-    faults: list[Fault] = []
-    for data in results:
-        values = json.loads(data)
-        if "kind" in values:
-            fault = fault_from(values)
-            counts[str(fault.kind)] += 1
-            faults.append(fault)
-        else:
-            check = from_json(data)
-            summary = splits.setdefault(check.split, SplitSummary())
-            summary.shards += 1
-            summary.size += check.size
-            summary.counts.merge(check.counts)
-            counts.update(check.fault_counts)
-            faults += check.faults
+def result_of(fault: DatasetFault) -> VerifyResult:
+    """Returns the result that is one fault."""
+    return VerifyResult(faults=(fault,), fault_counts={str(fault.kind): 1})
+
+
+def merge_results(results: Iterable[VerifyResult], max_faults: int) -> VerifyResult:
+    """Returns the sum of results of parts of a dataset.
+
+    Args:
+        results: of the parts, in any order.
+        max_faults: number of faults that are kept, the first in their order.
+    """
+    shards: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    counts: dict[str, RecordCounts] = {}
+    fault_counts: Counter[str] = Counter()
+    faults: list[DatasetFault] = []
+    for result in results:
+        for name, summary in result.splits.items():
+            shards[name] += summary.shards
+            sizes[name] += summary.size
+            counts.setdefault(name, RecordCounts()).merge(summary.counts)
+        fault_counts.update(result.fault_counts)
+        faults += result.faults
+        # Sorting them all at the end would need memory for all.
         if len(faults) > 10 * max_faults + 1000:
             faults = heapq.nsmallest(max_faults, faults)
-    kept = heapq.nsmallest(max_faults, faults)
-    return json.dumps(
-        {
-            "splits": {
-                name: {"shards": item.shards, "size": item.size, "counts": item.counts.to_values()}
-                for name, item in sorted(splits.items())
-            },
-            "faults": [vars(fault) for fault in kept],
-            "fault_counts": counts,
-        }
-    ).encode()
+    splits = {name: SplitSummary(shards[name], sizes[name], counts[name]) for name in sorted(counts)}
+    return VerifyResult(splits, tuple(heapq.nsmallest(max_faults, faults)), dict(fault_counts))
 
 
-def read_result(data: bytes) -> VerifyResult:
-    """Returns the result that `collect` made into `data`."""
+def add_faults(result: VerifyResult, faults: Iterable[DatasetFault], max_faults: int) -> VerifyResult:
+    """Returns a result with faults of whole files, which come first."""
+    added = FaultList(max_faults)
+    added.add(faults)
+    fault_counts = dict(added.counts + Counter(result.fault_counts))
+    return VerifyResult(result.splits, (*added.kept, *result.faults)[:max_faults], fault_counts)
+
+
+def pack_result(result: VerifyResult) -> bytes:
+    """Returns a result as JSON that `unpack_result` reads."""
+    values = {
+        "splits": {
+            name: {"shards": item.shards, "size": item.size, "counts": item.counts.to_values()}
+            for name, item in result.splits.items()
+        },
+        "faults": [vars(fault) for fault in result.faults],
+        "fault_counts": dict(result.fault_counts),
+    }
+    return json.dumps(values, separators=(",", ":")).encode()
+
+
+def unpack_result(data: bytes) -> VerifyResult:
+    """Returns the result that `pack_result` made into `data`."""
     values = json.loads(data)
     splits = {
         name: SplitSummary(item["shards"], item["size"], RecordCounts.from_values(item["counts"]))
         for name, item in values["splits"].items()
     }
-    return VerifyResult(splits, tuple(map(fault_from, values["faults"])), values["fault_counts"])
-
-
-def add_faults(result: VerifyResult, faults: Iterable[Fault], max_faults: int) -> VerifyResult:
-    """Returns a result with more faults, which come first: they concern whole files."""
-    more = FaultList(max_faults)
-    for fault in faults:
-        more.add(fault)
-    more.add_counts(result.fault_counts)
-    return VerifyResult(result.splits, (*more.kept, *result.faults)[:max_faults], dict(more.counts))
+    return VerifyResult(splits, tuple(map(fault_from_values, values["faults"])), values["fault_counts"])
 
 
 def describe_result(result: VerifyResult, seconds: float) -> Iterator[str]:
-    """Yields the lines that tell a user of a result."""
+    """Yields the lines that say what was found.
+
+    Args:
+        result: of the whole dataset.
+        seconds: how long the check took.
+    """
     for name, item in result.splits.items():
-        counts = item.counts
-        yield (
-            f"{name}: {counts.records:,} records in {item.shards:,} shards, {format_size(item.size)}, "
-            f"{counts.boxes:,} boxes, {counts.labels:,} image labels"
-        )
-        yield f"  {'key':<36} {'records':>11} {'with values':>11}  read by"
-        for row in describe_keys(counts):
-            # Keys of others that this split has none of say little; the optional ones that readers want do.
-            if row["records"] or row["readers"]:
-                readers = ", ".join(row["readers"]) or ("nobody" if row["known"] else "unknown")
-                yield f"  {row['key']:<36} {row['records']:>11,} {row['filled']:>11,}  {readers}"
+        yield from _describe_split(name, item)
     size = sum(item.size for item in result.splits.values())
     records = sum(item.counts.records for item in result.splits.values())
-    yield f"{seconds:.1f} s, {records / max(seconds, 1e-3):,.0f} records/s, {size / max(seconds, 1e-3) / 1e6:,.0f} MB/s"
+    elapsed = max(seconds, 1e-3)
+    yield f"{seconds:.1f} s, {records / elapsed:,.0f} records/s, {size / elapsed / 1e6:,.0f} MB/s"
     for fault in result.faults:
         yield f"fault: {fault}"
     if result.fault_count > len(result.faults):
         yield f"... and {result.fault_count - len(result.faults):,} more (--max_faults)"
-    if result.fault_count:
+    if result.ok:
+        yield "no fault"
+    else:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.fault_counts.items()))
         yield f"{result.fault_count:,} faults: {kinds}"
-    else:
-        yield "no fault"
+
+
+def _describe_split(name: str, item: SplitSummary) -> Iterator[str]:
+    counts = item.counts
+    yield (
+        f"{name}: {counts.records:,} records in {item.shards:,} shards, {format_size(item.size)}, "
+        f"{counts.boxes:,} boxes, {counts.labels:,} image labels"
+    )
+    yield f"  {'key':<36} {'records':>11} {'with values':>11}  read by"
+    for row in describe_keys(counts):
+        # A known key that neither the records have nor a reader wants is not listed.
+        if row["records"] or row["readers"]:
+            readers = ", ".join(row["readers"]) or ("nobody" if row["known"] else "unknown")
+            yield f"  {row['key']:<36} {row['records']:>11,} {row['filled']:>11,}  {readers}"
 
 
 def to_values(result: VerifyResult) -> dict[str, Any]:
-    """Returns a result as values of JSON, without times, so that equal datasets give equal reports."""
+    """Returns a result as values of JSON, without times, so that equal datasets have equal results."""
     return {
         "ok": result.ok,
         "fault_count": result.fault_count,

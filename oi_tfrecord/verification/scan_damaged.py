@@ -1,7 +1,8 @@
-"""Reads a TFRecord file past its damage: what does not match is named, and reading goes on where it can.
+"""Reads a TFRecord file past its damage: each damaged part is named, and reading resumes at the next whole header.
 
-Where the CRC of a header or of its data does not match, the length cannot be trusted: the bytes behind the header's
-first are searched for the next header whose CRC matches. Where only data is damaged, that is the next record's.
+Where the CRC of a header or of its data does not match, the length in the header cannot be trusted: the bytes after
+the first byte of the header are searched for the next header whose CRC matches. Where only the data is damaged, the
+next header is the one of the next record.
 """
 
 import dataclasses
@@ -25,20 +26,21 @@ _SEARCH_BYTES = 1 << 20
 
 
 class ByteSource(Protocol):
-    """What can be read from start to end."""
+    """A stream that is read from start to end."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """Returns the next bytes, fewer than `size` at the end only."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ScannedRecord:
-    """A record, or what is in its place.
+    """A record, or the damaged bytes in its place.
 
     Attributes:
-        record: its number in the file, from 0; damaged ones count.
+        record: its number in the file, from 0; damaged records count.
         offset: byte offset of its header.
-        data: the serialised Example; None where it is damaged.
-        problem: what is wrong with it; empty where nothing is.
+        data: the serialised Example; None where the record is damaged.
+        problem: the damage; empty for a whole record.
     """
 
     record: int
@@ -66,7 +68,7 @@ def scan_records(stream: ByteSource) -> Iterator[ScannedRecord]:
             start = offset
             ahead.put_back(header)
             offset, header = _find_header(ahead, offset)
-            yield ScannedRecord(record, start, None, f"{error.problem}; {offset - start} bytes are passed over")
+            yield ScannedRecord(record, start, None, f"{error.problem}; {offset - start} bytes are skipped")
             record += 1
             continue
         data = ahead.read(length)
@@ -83,19 +85,24 @@ def scan_records(stream: ByteSource) -> Iterator[ScannedRecord]:
         else:
             problem = f"data cut off after {len(data) + len(rest)} of {length + FOOTER_BYTES} bytes"
         start = offset
-        # Where bytes are gone, a header can be that of one record and what follows whole ones, or part of two headers.
+        # Where bytes are gone, the data that was read may hold whole records, or the header may be part of two headers.
         ahead.put_back(header + data + rest)
         offset, header = _find_header(ahead, offset)
         if offset - start != HEADER_BYTES + length + FOOTER_BYTES:
-            problem += f"; {offset - start} bytes are passed over"
+            problem += f"; {offset - start} bytes are skipped"
         yield ScannedRecord(record, start, None, problem)
         record += 1
 
 
 class _ReadAhead:
-    """A stream that takes back what was read too far."""
+    """A stream that takes bytes back, which are then read again."""
 
     def __init__(self, stream: ByteSource):
+        """Starts at the first byte.
+
+        Args:
+            stream: the file.
+        """
         self._stream = stream
         self._waiting = b""
         self._position = 0
@@ -121,19 +128,19 @@ def _is_header(data: bytes) -> bool:
 
 
 def _find_header(ahead: _ReadAhead, offset: int) -> tuple[int, bytes]:
-    """Finds the next header that does not start with the first byte.
+    """Finds the next header behind the next byte.
 
     Args:
-        ahead: what follows.
-        offset: where it follows.
+        ahead: the bytes that follow.
+        offset: byte offset of the first of them.
 
     Returns:
-        The header's byte offset, and the header; the end of the file, and nothing, if none follows.
+        The header's byte offset, and the header; the size of the file and no bytes if no header follows.
     """
     window = ahead.read(_SEARCH_BYTES)
     position = 1
     while True:
-        # A header at `start` has the zeros at `start` + 4.
+        # The high half of the length is at byte 4 of a header.
         found = window.find(_HIGH_HALF, position + 4)
         if found >= 0 and found + 8 <= len(window):
             start = found - 4

@@ -3,25 +3,29 @@
 import dataclasses
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
-from oi_tfrecord.dataset.splits import find_splits
+from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, rejects_file
+from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.engine.beam_flags import is_local
+from oi_tfrecord.engine.beam_flags import is_local, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import VerifyStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+from oi_tfrecord.verification.check_label_map import check_label_map, compare_classes, compare_label_map_csv
 from oi_tfrecord.verification.check_manifest import compare_manifest
+from oi_tfrecord.verification.check_rejects import compare_rejects
 from oi_tfrecord.verification.check_shard import ShardTask
-from oi_tfrecord.verification.plan import check_label_map, check_side_files, plan_shards
-from oi_tfrecord.verification.result import SplitSummary, VerifyResult, add_faults, read_result
+from oi_tfrecord.verification.faults import DatasetFault
+from oi_tfrecord.verification.plan import check_shard_files, find_shard_files, plan_shards
+from oi_tfrecord.verification.result import SplitSummary, VerifyResult, add_faults, unpack_result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,25 +61,46 @@ def verify(options: VerifyOptions, progress: Progress | None = None) -> VerifyRe
     """
     accept_beam_arguments(options.beam_arguments)
     splits = find_splits(options.output_dir, options.split)
-    path = options.label_map or storage.join(options.output_dir, LABEL_MAP_FILE)
-    is_needed = bool(options.label_map) or any(split.manifest is not None for split in splits.values())
-    label_map, faults = check_label_map(path, is_needed)
-    tasks, stray = plan_shards(
-        options.output_dir, splits, label_map, decode=options.decode, max_faults=options.max_faults
-    )
-    faults += stray
+    files = find_shard_files(options.output_dir)
+    label_map, faults = _read_label_map(options, splits)
+    tasks = plan_shards(splits, files, label_map, decode=options.decode, max_faults=options.max_faults)
+    faults += check_shard_files(splits, files)
     result = _check_shards(options, tasks, progress or NoProgress())
     for split in splits.values():
-        if split.manifest is not None:
-            summary = result.splits.get(split.name, SplitSummary())
-            faults += compare_manifest(split.name, split.manifest, summary.counts, summary.size)
-            faults += check_side_files(options.output_dir, split, label_map)
+        faults += _check_files_beside(options.output_dir, split, label_map, result)
     return add_faults(result, faults, options.max_faults)
+
+
+def _read_label_map(options: VerifyOptions, splits: Mapping[str, Split]) -> tuple[LabelMap | None, list[DatasetFault]]:
+    path = options.label_map or storage.join(options.output_dir, LABEL_MAP_FILE)
+    has_manifest = any(split.manifest is not None for split in splits.values())
+    return check_label_map(path, is_needed=bool(options.label_map) or has_manifest)
+
+
+def _check_files_beside(
+    output_dir: str, split: Split, label_map: LabelMap | None, result: VerifyResult
+) -> list[DatasetFault]:
+    """Compares manifest, label map and rejects of a split that we wrote with the records and with each other."""
+    if split.manifest is None:
+        return []
+    name, manifest = split.name, split.manifest
+    summary = result.splits.get(name, SplitSummary())
+    rejects = rejects_file(name)
+    return [
+        *compare_manifest(name, manifest, summary.counts, summary.size),
+        *compare_label_map_csv(name, label_map, _read_text(storage.join(output_dir, LABEL_MAP_CSV))),
+        *(compare_classes(name, manifest, label_map) if label_map else ()),
+        *compare_rejects(name, manifest, _read_text(storage.join(output_dir, rejects)), rejects),
+    ]
+
+
+def _read_text(path: str) -> str | None:
+    return storage.read(path).decode(errors="replace") if storage.exists(path) else None
 
 
 def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress: Progress) -> VerifyResult:
     if not tasks:
-        return VerifyResult({}, (), {})
+        return VerifyResult()
     import_beam_quietly(options.beam_arguments)
     from oi_tfrecord.verification.pipeline import RESULT_FILE, VerifyShards
 
@@ -93,7 +118,7 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress
             progress.watch(VerifyStatus(work, len(tasks), "verified")),
             lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
         )
-        return read_result(storage.read(storage.join(work.path, RESULT_FILE)))
+        return unpack_result(storage.read(storage.join(work.path, RESULT_FILE)))
     finally:
         storage.delete_folder(work.path)
 
@@ -108,9 +133,7 @@ def _work_folder(beam_arguments: Sequence[str]) -> str:
     """Returns a folder that this process and the workers reach."""
     if is_local(beam_arguments):
         return tempfile.mkdtemp(prefix="oi_tfrecord-verify-")
-    for index, argument in enumerate(beam_arguments):
-        name, equals, value = argument.partition("=")
-        if name == "--temp_location":
-            folder = value if equals else beam_arguments[index + 1]
-            return storage.join(folder, f"oi_tfrecord-verify-{os.urandom(8).hex()}")
-    raise ConfigError("temp_location", "must name a folder that the workers reach, as the result comes through it")
+    folder = value_of(beam_arguments, "--temp_location")
+    if not folder:
+        raise ConfigError("temp_location", "must name a folder that the workers reach, as the result comes through it")
+    return storage.join(folder, f"oi_tfrecord-verify-{os.urandom(8).hex()}")

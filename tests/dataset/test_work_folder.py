@@ -6,7 +6,7 @@ import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.errors import EngineError, HandedOn, InputError
+from oi_tfrecord.errors import EncodedFileError, EngineError, InputError
 from tests.support.memory_filesystem import MemoryFileSystem
 
 
@@ -157,9 +157,11 @@ def test_an_error_that_cannot_be_stored_travels_in_the_text(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(storage, "write", full)
-    with pytest.raises(HandedOn) as raised, work.reported():
+    with pytest.raises(EncodedFileError) as raised, work.reported():
         raise InputError("é.csv", "is empty", "Download it again", 3)
     # A runner gives the text on among its own.
-    text = work.error(RuntimeError(f"Traceback ...\noi_tfrecord.errors.HandedOn: {raised.value} [while running 'X']"))
+    text = work.error(
+        RuntimeError(f"Traceback ...\noi_tfrecord.errors.EncodedFileError: {raised.value} [while running 'X']")
+    )
     assert type(text) is InputError
     assert str(text) == "é.csv, line 3: is empty. Download it again."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from oi_tfrecord.engine.local_worker import keep_told_errors_off_the_log
-from oi_tfrecord.errors import HandedOn, InputError, StorageError
+from oi_tfrecord.errors import EncodedFileError, InputError, StorageError
 from tests.support import small_release
 from tests.support.processes import processes_of, wait_until
 
@@ -58,7 +58,11 @@ def quiet() -> Iterator[None]:
 @pytest.mark.usefixtures("quiet")
 def test_only_errors_that_are_told_are_kept_off_the_log(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("apache_beam.runners.common")
-    told = [InputError("a.csv", "is cut off", "Mend it"), StorageError("a", "is full", "Mend it"), HandedOn("x")]
+    told = [
+        InputError("a.csv", "is cut off", "Mend it"),
+        StorageError("a", "is full", "Mend it"),
+        EncodedFileError("x"),
+    ]
     for error in (*told, ValueError("a fault")):
         try:
             raise error

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.verification.check_duplicates import BUCKETS, find_shared, report, split_ids
+from oi_tfrecord.verification.check_duplicates import BUCKETS, find_shared, find_shared_image, split_ids
 from oi_tfrecord.verification.check_record import RecordRules
 from oi_tfrecord.verification.check_shard import ShardTask
 from oi_tfrecord.verification.faults import FaultKind
@@ -40,10 +40,10 @@ def test_8_bytes_per_image_are_handed_on() -> None:
     assert len(pieces) == BUCKETS
 
 
-def test_each_shard_but_the_first_is_told_once() -> None:
+def test_each_shard_but_the_first_has_one_fault() -> None:
     task = ShardTask("train", 0, "folder/a", -1, -1, RecordRules(ours=False), None)
     tasks = [task, dataclasses.replace(task, number=1, path="folder/b")]
-    assert list(report(b"x", [(0, 1, 10), (0, 2, 20)], tasks)) == []
-    [fault] = report(b"x", [(1, 3, 30), (0, 1, 10), (1, 4, 40)], tasks)
+    assert list(find_shared_image(b"x", [(0, 1, 10), (0, 2, 20)], tasks)) == []
+    [fault] = find_shared_image(b"x", [(1, 3, 30), (0, 1, 10), (1, 4, 40)], tasks)
     assert (fault.file, fault.record, fault.offset, fault.image_id) == ("b", 3, 30, "x")
     assert (fault.kind, fault.detail) == (FaultKind.DUPLICATE_IMAGE, "also in a, record 1 at byte 10")

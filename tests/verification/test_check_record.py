@@ -15,7 +15,7 @@ from oi_tfrecord.verification.faults import FaultKind
 
 LABEL_MAP = LabelMap((LabelMapItem(1, "/m/01", "Tree"), LabelMapItem(2, "/m/02", "Ball")))
 OURS = RecordRules.of(True, ALWAYS_WRITTEN, LABEL_MAP, decode=False)
-OTHERS = RecordRules.of(False, ("image/encoded",), LABEL_MAP, decode=False)
+THIRD_PARTY = RecordRules.of(False, ("image/encoded",), LABEL_MAP, decode=False)
 
 
 def jpeg(size: tuple[int, int]) -> bytes:
@@ -66,23 +66,23 @@ def record() -> dict[str, Any]:
 
 def test_a_good_record_has_no_fault() -> None:
     assert check_record(record(), OURS) == []
-    assert check_record(record(), OTHERS) == []
+    assert check_record(record(), THIRD_PARTY) == []
 
 
 @pytest.mark.parametrize("key", ALWAYS_WRITTEN)
 def test_a_record_of_ours_has_every_key(key: str) -> None:
     features = record()
     del features[key]
-    assert (FaultKind.KEY_MISSING, key) in {(kind, name) for kind, name, _ in check_record(features, OURS)}
+    assert (FaultKind.KEY_MISSING, key) in {(item.kind, item.key) for item in check_record(features, OURS)}
     features[key] = None
-    assert (FaultKind.KEY_MISSING, key) in {(kind, name) for kind, name, _ in check_record(features, OURS)}
+    assert (FaultKind.KEY_MISSING, key) in {(item.kind, item.key) for item in check_record(features, OURS)}
 
 
 @pytest.mark.parametrize("key", sorted(record()))
 def test_every_key_has_its_kind_and_length(key: str) -> None:
     values = record()[key]
     wrong_kind = integers(1) if isinstance(values, list) else [b"1"]
-    assert [(kind, name) for kind, name, _ in check_record(record() | {key: wrong_kind}, OURS) if name == key] == [
+    assert [(item.kind, item.key) for item in check_record(record() | {key: wrong_kind}, OURS) if item.key == key] == [
         (FaultKind.KEY_KIND, key)
     ]
     longer = [*values, values[0]] if isinstance(values, list) else np.append(values, values[0])
@@ -94,7 +94,7 @@ def test_every_key_has_its_kind_and_length(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "kind", "key", "told"),
+    ("changes", "kind", "key", "problem"),
     [
         ({"image/object/bbox/xmax": floats(0.4, 1.1)}, FaultKind.BAD_BOX, "image/object/bbox/xmax", "value 1 is 1.1"),
         ({"image/object/bbox/ymin": floats(-0.1, 0)}, FaultKind.BAD_BOX, "image/object/bbox/ymin", "not within"),
@@ -123,11 +123,11 @@ def test_every_key_has_its_kind_and_length(key: str) -> None:
         ({"image/encoded": [b"GIF89a"]}, FaultKind.BAD_IMAGE, "image/encoded", "image|JPEG|open"),
     ],
 )
-def test_each_fault_is_named(changes: dict[str, Any], kind: FaultKind, key: str, told: str) -> None:
-    for rules in (OURS, OTHERS):
+def test_each_fault_is_named(changes: dict[str, Any], kind: FaultKind, key: str, problem: str) -> None:
+    for rules in (OURS, THIRD_PARTY):
         found = [item for item in check_record(record() | changes, rules) if (item.kind, item.key) == (kind, key)]
         assert len(found) == 1
-        assert any(part in found[0].detail for part in told.split("|"))
+        assert any(part in found[0].detail for part in problem.split("|"))
 
 
 @pytest.mark.parametrize(
@@ -142,27 +142,27 @@ def test_each_fault_is_named(changes: dict[str, Any], kind: FaultKind, key: str,
         ({"image/object/bbox/xmax": floats(0.2, 1)}, "image/object/bbox/xmin"),
     ],
 )
-def test_more_is_known_of_ours(changes: dict[str, Any], key: str) -> None:
+def test_our_records_are_held_to_more(changes: dict[str, Any], key: str) -> None:
     assert key in {finding.key for finding in check_record(record() | changes, OURS)}
-    assert check_record(record() | changes, OTHERS) == []
+    assert check_record(record() | changes, THIRD_PARTY) == []
 
 
-def test_records_of_others_may_lack_what_readers_do_without() -> None:
-    assert check_record({"image/encoded": [ENCODED]}, OTHERS) == []
+def test_third_party_records_may_lack_keys_that_no_reader_needs() -> None:
+    assert check_record({"image/encoded": [ENCODED]}, THIRD_PARTY) == []
     some_sides = record()
     del some_sides["image/object/bbox/ymax"]
-    assert [(item.kind, item.key) for item in check_record(some_sides, OTHERS)] == [
+    assert [(item.kind, item.key) for item in check_record(some_sides, THIRD_PARTY)] == [
         (FaultKind.KEY_MISSING, "image/object/bbox/ymax")
     ]
 
 
-def test_labels_of_others_may_be_named_by_display_names_or_ids_alone() -> None:
+def test_third_party_labels_may_be_display_names_or_ids_alone() -> None:
     named = record() | {"image/object/class/text": [b"Tree", b"Ball"]}
-    assert check_record(named, OTHERS) == []
+    assert check_record(named, THIRD_PARTY) == []
     assert {finding.kind for finding in check_record(named, OURS)} == {FaultKind.BAD_LABEL}
     alone = record() | {"image/object/class/label": integers(1, 3)}
     del alone["image/object/class/text"]
-    assert [finding.key for finding in check_record(alone, OTHERS)] == ["image/object/class/label"]
+    assert [finding.key for finding in check_record(alone, THIRD_PARTY)] == ["image/object/class/label"]
     no_map = RecordRules.of(False, (), None, decode=False)
     assert check_record(alone, no_map) == []
 

@@ -15,8 +15,9 @@ from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.records.tfrecord import frame, read_records
 from oi_tfrecord.verification.check_manifest import required_keys
 from oi_tfrecord.verification.check_record import RecordRules
-from oi_tfrecord.verification.check_shard import ShardCheck, ShardTask, check_shard, from_json, id_number, to_json
+from oi_tfrecord.verification.check_shard import ShardTask, check_shard, id_number
 from oi_tfrecord.verification.faults import FaultKind
+from oi_tfrecord.verification.result import VerifyResult, pack_result, unpack_result
 from tests.conftest import convert_arguments
 
 PLACES = 1000
@@ -115,7 +116,7 @@ def damage(data: bytes, chosen: random.Random) -> Damage:
             return Damage(what, damaged, hit, framed)
 
 
-def check(task: ShardTask, data: bytes, path: pathlib.Path, **changes: object) -> ShardCheck:
+def check(task: ShardTask, data: bytes, path: pathlib.Path, **changes: object) -> VerifyResult:
     path.write_bytes(data)
     return check_shard(dataclasses.replace(task, path=str(path), **changes))[0]  # type: ignore[arg-type]
 
@@ -130,25 +131,25 @@ def test_every_damage_is_found(tasks: list[ShardTask], tmp_path: pathlib.Path) -
         task, whole = tasks[number], shards[number]
         damaged = damage(whole, chosen)
         kinds[damaged.what] += 1
-        told = f"place {place}, {damaged.what} of {task.file}"
+        where = f"place {place}, {damaged.what} of {task.file}"
         found = check(task, damaged.data, path)
-        assert FaultKind.SHARD_SHA256 in found.fault_counts, told
-        assert sum(found.fault_counts.values()) == len(found.faults), told
-        # Without a manifest, the records have to tell themselves; a record that is gone leaves no trace.
+        assert FaultKind.SHARD_SHA256 in found.fault_counts, where
+        assert sum(found.fault_counts.values()) == len(found.faults), where
+        # Without a manifest, only the records show the damage; a record that is gone leaves no trace.
         alone = check(task, damaged.data, path, expected=None)
         match damaged.what:
             case "swap records":
-                assert FaultKind.OUT_OF_ORDER in alone.fault_counts, told
+                assert FaultKind.OUT_OF_ORDER in alone.fault_counts, where
             case "duplicate record":
-                assert alone.fault_counts[FaultKind.DUPLICATE_IMAGE] == 1, told
+                assert alone.fault_counts[FaultKind.DUPLICATE_IMAGE] == 1, where
             case "drop record":
-                assert found.fault_counts[FaultKind.SHARD_RECORDS] == 1, told
+                assert found.fault_counts[FaultKind.SHARD_RECORDS] == 1, where
             case _ if not damaged.framed:
                 framing = [fault for fault in alone.faults if fault.kind is FaultKind.FRAMING]
-                assert framing, told
+                assert framing, where
                 if damaged.what != "duplicate bytes":
-                    assert framing[0].record == damaged.record, told
-                    assert framing[0].offset == sum(map(len, records_of(whole)[: damaged.record])), told
+                    assert framing[0].record == damaged.record, where
+                    assert framing[0].offset == sum(map(len, records_of(whole)[: damaged.record])), where
     assert len(kinds) == 8
     assert min(kinds.values()) > PLACES // 20
 
@@ -157,12 +158,12 @@ def test_whole_shards_have_no_fault(tasks: list[ShardTask]) -> None:
     for task in tasks:
         found, ids = check_shard(task)
         assert found.faults == ()
-        assert found.counts.records == len(ids) == (task.expected or {})["records"]
-        assert from_json(to_json(found)) == found
+        assert found.splits[task.split].counts.records == len(ids) == (task.expected or {})["records"]
+        assert unpack_result(pack_result(found)) == found
 
 
 def rewritten(task: ShardTask, change: Callable[[bytes], bytes]) -> Iterator[bytes]:
-    """The records of a shard after a change to each, framed anew: the CRCs are right."""
+    """The records of a shard after a change to each, framed again: the CRCs are right."""
     with open(task.path, "rb") as stream:
         for _, data in read_records(stream):
             header, footer = frame([changed := change(data)])
@@ -215,7 +216,7 @@ def test_a_shard_that_is_gone_or_a_folder_is_a_fault(tasks: list[ShardTask], tmp
         assert len(ids) == 0
 
 
-def test_ids_of_others_are_hashed() -> None:
+def test_third_party_ids_are_hashed() -> None:
     assert id_number(b"00000000000000ff") == 255
     assert id_number(b"171") != id_number(b"172")
     assert id_number(b"not hexadecimal!") < 1 << 64

@@ -68,7 +68,7 @@ def test_a_record_is_found_in_the_place_of_data_that_is_gone(after: list[bytes])
     file = framed(b"first") + header + kept + b"".join(map(framed, after))
     scanned = list(scan_records(io.BytesIO(file)))
     assert [item.data for item in scanned] == [b"first", None, b"hidden", *after]
-    assert scanned[1].problem == "CRC of the data does not match; 12 bytes are passed over"
+    assert scanned[1].problem == "CRC of the data does not match; 12 bytes are skipped"
     assert [item.record for item in scanned] == list(range(3 + len(after)))
 
 
@@ -76,7 +76,7 @@ def test_a_record_is_found_whose_header_is_the_end_of_another() -> None:
     pieces = [framed(bytes(4)), framed(bytes(4))]
     assert pieces[0][11] == pieces[1][0], "the first header lacks its last byte, and the second's first is in its place"
     [item, found] = scan_records(io.BytesIO(pieces[0][:11] + pieces[1]))
-    assert item.problem == "CRC of the data does not match; 11 bytes are passed over"
+    assert item.problem == "CRC of the data does not match; 11 bytes are skipped"
     assert found.data == bytes(4)
 
 
@@ -84,7 +84,7 @@ def test_a_file_of_something_else_is_one_damaged_record() -> None:
     [item] = scan_records(io.BytesIO(b"<html>no records here</html>" + bytes(3 << 20)))
     assert item.data is None
     assert "CRC of the length does not match" in item.problem
-    assert f"{28 + (3 << 20)} bytes are passed over" in item.problem
+    assert f"{28 + (3 << 20)} bytes are skipped" in item.problem
 
 
 def test_a_header_is_found_across_the_pieces_that_are_searched() -> None:

@@ -1,4 +1,4 @@
-"""The command on the generated sample, whole and damaged, and on records that others wrote."""
+"""The command on the generated sample, whole and damaged, and on third-party records."""
 
 import csv
 import hashlib
@@ -131,7 +131,7 @@ def test_an_image_that_is_in_two_splits_is_a_fault(copied: pathlib.Path, run_ver
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "problem"),
     [
         (("--split=test",), "there is no split 'test'"),
         (("--nonsense=1",), "nonsense: is not a flag"),
@@ -141,12 +141,12 @@ def test_an_image_that_is_in_two_splits_is_a_fault(copied: pathlib.Path, run_ver
     ],
 )
 def test_what_the_user_has_to_mend_is_one_line(
-    whole: pathlib.Path, capfd: pytest.CaptureFixture[str], flags: tuple[str, ...], told: str
+    whole: pathlib.Path, capfd: pytest.CaptureFixture[str], flags: tuple[str, ...], problem: str
 ) -> None:
     assert verify.main([str(whole), *flags]) == 1
     [line] = capfd.readouterr().err.splitlines()
     assert line.startswith("error: ")
-    assert told in line
+    assert problem in line
 
 
 def test_a_runner_that_is_named_gives_the_same(whole: pathlib.Path, tmp_path: pathlib.Path, run_verify: Verify) -> None:
@@ -266,5 +266,5 @@ def test_help_has_full_examples() -> None:
         text=True,
         check=True,
     )
-    for told in ("--runner=DataflowRunner", "--temp_location=", "Exit code 0", "--max_faults"):
-        assert told in done.stdout
+    for text in ("--runner=DataflowRunner", "--temp_location=", "Exit code 0", "--max_faults"):
+        assert text in done.stdout

@@ -108,7 +108,7 @@ def test_errors_on_a_hundredth_of_all_requests_end_in_the_same_bytes(job: Job, l
 def test_a_killed_worker_costs_a_restart_and_with_the_cache_the_job(job: Job, local_files: dict[str, bytes]) -> None:
     """Beam's cache keeps a worker that is gone, so that every restart meets it."""
     line = printed(job.run({KILL: 0.05}, *CACHED_FOR_LONG, at_most={KILL: 2}))
-    assert "the engine gave the job up: " in line
+    assert "the engine gave up the job: " in line
     killed = job.happened()[KILL]
     assert 1 <= killed <= 2
     assert job.cluster.restarts() == 3

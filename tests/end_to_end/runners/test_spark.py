@@ -81,7 +81,7 @@ def test_what_spark_cannot_recover_is_told_and_a_rerun_on_the_worker_that_is_lef
         code = running.wait(timeout=500)
     printed = (tmp_path / "err").read_text()
     assert code == 1, printed
-    assert "error: the engine gave the job up" in printed
+    assert "error: the engine gave up the job" in printed
     assert "Spark cannot rollback the ResultStage" in printed
     assert "run the same command again" in printed
     assert "Traceback" not in printed
