@@ -9,10 +9,10 @@ from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.allowed_values import UrlKind
-from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.convert_config import CVDF, ConvertConfig
 from oi_tfrecord.sources.archive_listing import open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
-from oi_tfrecord.sources.files import PatternSource
+from oi_tfrecord.sources.files import CVDF_PATTERN, PatternSource
 from oi_tfrecord.sources.http_client import check_installed
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
@@ -25,7 +25,7 @@ def with_absolute_paths(config: ConvertConfig) -> ConvertConfig:
     """Returns the configuration with absolute paths of images: workers may run in another folder than this process."""
     return dataclasses.replace(
         config,
-        images=_absolute(config.images),
+        images=config.images if config.images == CVDF else _absolute(config.images),
         image_cache=_absolute(config.image_cache),
         url_folders=_absolute(config.url_folders),
         mask_files=_absolute(config.mask_files),
@@ -72,7 +72,14 @@ def plan_images(config: ConvertConfig, files: Sequence[InputFile]) -> tuple[Imag
     if config.archives:
         archives = ArchiveSource(_archives_of(Listing.IMAGE_FILES, files), config.max_image_bytes)
         return archives, ArchiveSamples(archives)
-    pattern = PatternSource(config.images, config.split, config.max_image_bytes)
+    is_cvdf = config.images == CVDF
+    pattern = PatternSource(
+        CVDF_PATTERN if is_cvdf else config.images,
+        config.split,
+        config.max_image_bytes,
+        anonymous=config.anonymous or is_cvdf,
+        cache=config.image_cache,
+    )
     return pattern, FileSamples(pattern)
 
 

@@ -61,8 +61,7 @@ class FileSamples:
 
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of the image's file, None if there is none."""
-        found = storage.match(storage.escape(self.path(image_id)))
-        return found[0].size if found else None
+        return self.source.size(image_id)
 
     def read(self, image_id: str) -> bytes | None:
         """Returns the bytes of the image."""

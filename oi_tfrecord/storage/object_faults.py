@@ -58,7 +58,8 @@ def is_missing(error: BaseException) -> bool:
 
 def is_past_end(error: BaseException) -> bool:
     """Returns whether a read begins at or after the end of the object."""
-    return _status_of(_first_lines(error)) == 416
+    text = _first_lines(error)
+    return _status_of(text) == 416 or "Wanted range starting at" in text
 
 
 def explain(error: Exception, path: str) -> Exception:
@@ -109,6 +110,8 @@ def _status_of(text: str) -> int:
 
 
 def _code_of(text: str) -> str:
+    if "redirect without LOCATION" in text:
+        return "PermanentRedirect"
     found = _CODE.search(text)
     return found[1] if found else ""
 

@@ -10,10 +10,10 @@ from oi_tfrecord.storage.object_store import ObjectStore
 
 _TIMEOUT = datetime.timedelta(seconds=60)
 
-_CLIENT = {"timeout": _TIMEOUT, "connect_timeout": datetime.timedelta(seconds=10)}
+_CLIENT: dict[str, Any] = {"timeout": _TIMEOUT, "connect_timeout": datetime.timedelta(seconds=10)}
 
 # `storage.retry` sends requests again, and counts them.
-_NO_RETRY = {"max_retries": 0, "retry_timeout": _TIMEOUT}
+_NO_RETRY: Any = {"max_retries": 0, "retry_timeout": _TIMEOUT}
 
 _AWS_SOURCES = (
     "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -47,8 +47,10 @@ def _open_s3(bucket: str, options: Any, anonymous: bool) -> Any:
     flags = options.view_as(S3Options)
     endpoint = flags.s3_endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or ""
     if flags.s3_disable_ssl:
-        endpoint = (endpoint or f"https://s3.{flags.s3_region_name or 'us-east-1'}.amazonaws.com").replace("https", "http")
-    client: dict[str, Any] = {**_CLIENT, "allow_http": endpoint.startswith("http://")}
+        endpoint = (endpoint or f"https://s3.{flags.s3_region_name or 'us-east-1'}.amazonaws.com").replace(
+            "https", "http"
+        )
+    client: Any = {**_CLIENT, "allow_http": endpoint.startswith("http://")}
     if str(flags.s3_verify).lower() in ("false", "0"):
         client["allow_invalid_certificates"] = True
     elif isinstance(flags.s3_verify, str) and os.path.isfile(flags.s3_verify):
@@ -103,23 +105,25 @@ def _open_gcs(bucket: str, options: Any, anonymous: bool) -> Any:
     from obstore.store import GCSStore
 
     emulator = os.environ.get("STORAGE_EMULATOR_HOST") or ""
-    if emulator and "://" not in emulator:
-        emulator = f"http://{emulator}"
-    settings: dict[str, Any] = {"base_url": emulator} if emulator else {}
-    if anonymous or emulator or options.view_as(GoogleCloudOptions).no_auth:
-        settings["skip_signature"] = True
-    client = {**_CLIENT, "allow_http": emulator.startswith("http://")}
+    if emulator:
+        # Emulators leave out headers that the client of the real store insists on.
+        return _open_http(f"{emulator if '://' in emulator else 'http://' + emulator}/{bucket}")
+    no_auth = anonymous or options.view_as(GoogleCloudOptions).no_auth
+    settings: dict[str, Any] = {"skip_signature": True} if no_auth else {}
+    client: Any = _CLIENT
     return GCSStore(bucket, **settings, client_options=client, retry_config=_NO_RETRY)
 
 
 def _open_azure(container: str, anonymous: bool) -> Any:
     from obstore.store import AzureStore
 
-    settings = {"skip_signature": True} if anonymous else {}
-    return AzureStore(container, **settings, client_options=_CLIENT, retry_config=_NO_RETRY)
+    settings: dict[str, Any] = {"skip_signature": True} if anonymous else {}
+    client: Any = _CLIENT
+    return AzureStore(container, **settings, client_options=client, retry_config=_NO_RETRY)
 
 
 def _open_http(root: str) -> Any:
     from obstore.store import HTTPStore
 
-    return HTTPStore(root, client_options={**_CLIENT, "allow_http": root.startswith("http://")}, retry_config=_NO_RETRY)
+    client: Any = {**_CLIENT, "allow_http": root.startswith("http://")}
+    return HTTPStore(root, client_options=client, retry_config=_NO_RETRY)
