@@ -55,6 +55,9 @@ lint: dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
+docs: dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 dev: $(VENV)/installed-dev
 
 peers: .venv-peers/installed $(PEERS:%=.venv-%/installed)

@@ -20,12 +20,31 @@ TEST = [*DOWNLOAD, *ARCHIVES, "hypothesis>=6", "pytest>=8", "pytest-xdist>=3"]
 # What the tests that `make test` skips there need.
 TEST_ALL = [*TEST, *READERS, *STORES, *FUZZ, *POSTGRESQL, "duckdb>=1", "pandas>=2", "selenium>=4.20"]
 LINT = ["build>=1", "import-linter>=2", "mypy>=1.11", "ruff>=0.6", "twine>=5", "types-PyYAML", "types-protobuf"]
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"]
+
+REPOSITORY = ""
+"""Address of the published repository, such as `https://github.com/OWNER/oi_tfrecord`; empty as there is none yet."""
+
+
+def describe(readme: str, repository: str) -> str:
+    """Returns the README as a package index shows it, where relative links lead nowhere.
+
+    Args:
+        readme: Markdown whose links and images are relative to the top of the repository.
+        repository: Address of the repository. If it is empty, links become their texts and images are left out.
+    """
+    if not repository:
+        readme = re.sub(r"^!\[[^]]*\]\((?!https?:)[^)]*\)\n\n", "", readme, flags=re.MULTILINE)
+        return re.sub(r"\[([^]]*)\]\((?!https?:)[^)]*\)", r"\1", readme)
+    readme = re.sub(r"(!\[[^]]*\])\((?!https?:)([^)]*)\)", rf"\1({repository}/raw/main/\2)", readme)
+    return re.sub(r"(\[[^]]*\])\((?!https?:)([^)]*)\)", rf"\1({repository}/blob/main/\2)", readme)
+
 
 setup(
     name="oi_tfrecord",
     version=VERSION,
     description="Converts the Open Images dataset to TensorFlow training records with Apache Beam",
-    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description=describe((HERE / "README.md").read_text(encoding="utf-8"), REPOSITORY),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
@@ -59,7 +78,8 @@ setup(
         "aws": ["apache-beam[aws]"],
         "hadoop": ["apache-beam[hadoop]"],
         "test": TEST,
-        "dev": [*TEST_ALL, *LINT],
+        "docs": DOCS,
+        "dev": [*TEST_ALL, *LINT, *DOCS],
     },
     entry_points={
         "console_scripts": [

@@ -101,5 +101,8 @@ class EngineError(OiTfrecordError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns `; did you mean 'x'?` for the closest known name, or an empty string."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    names = list(known)
+    # A name that differs by upper and lower case alone is meant, however close others are.
+    matches = [other for other in names if other.lower() == name.lower()]
+    matches = matches or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean '{matches[0]}'?" if matches else ""

@@ -248,6 +248,11 @@ class Drop(_Reason):
         "No box fits the mask, and filters of boxes are given: the box of the mask may be left out.",
         "Relax --box_sources, --exclude_flags, --min_confidence or --min_box_side.",
     )
+    REPEATED = (
+        "repeated",
+        "The file of an archive repeats an image or mask that occurs before in the archives, byte for byte.",
+        "Nothing: the first one is used.",
+    )
     MASK_NOT_SELECTED = (
         "mask_not_selected",
         "The file in an archive of masks belongs to no mask that is written.",

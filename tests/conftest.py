@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.openimages.demo.release import generate
 from oi_tfrecord.records.keys import ExtraKeys
 from tests.support import postgres_server
@@ -93,7 +93,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Converted]:
 
     def run_convert(data: pathlib.Path, output_dir: pathlib.Path, *flags: str, split: str = "train") -> Converted:
         capfd.readouterr()
-        code = convert.main(convert_arguments(data, output_dir, *flags, split=split))
+        code = main(["convert", *convert_arguments(data, output_dir, *flags, split=split)])
         out, err = capfd.readouterr()
         return Converted(code, output_dir, out, err)
 
@@ -144,7 +144,7 @@ def exportable(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("exportable")
     extra = "--extra_keys=" + ",".join(group for group in ExtraKeys if group is not ExtraKeys.MASKS)
     for split in ("train", "validation"):
-        assert convert.main(convert_arguments(sample, folder, extra, split=split)) == 0
+        assert main(["convert", *convert_arguments(sample, folder, extra, split=split)]) == 0
     return folder
 
 

@@ -58,3 +58,8 @@ def test_nearest(name: str, hint: str) -> None:
 
 def test_nearest_of_none_known() -> None:
     assert nearest("boxes", []) == ""
+
+
+def test_the_nearest_name_differs_by_case_alone_if_one_does() -> None:
+    # Of `xmin` and `ymin`, difflib finds both as close to `XMin`.
+    assert nearest("XMin", ["ymin", "xmin"]) == "; did you mean 'xmin'?"

@@ -5,6 +5,7 @@ import enum
 from collections.abc import Callable
 
 from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
 
 
@@ -40,6 +41,7 @@ class Command:
         run: called with the parsed flags; returns the exit code.
         details: paragraphs of the help after the flags.
         beam_flags: which flags of Beam are taken.
+        exit_codes: codes that the command may end with, in their order.
         when_interrupted: printed when the keyboard interrupts the command.
     """
 
@@ -49,4 +51,5 @@ class Command:
     run: Callable[[ParsedFlags, Console], int]
     details: tuple[str, ...] = ()
     beam_flags: BeamFlags = BeamFlags.NONE
+    exit_codes: tuple[ExitCode, ...] = (ExitCode.DONE, ExitCode.FAILED, ExitCode.INTERRUPTED)
     when_interrupted: str = "interrupted"

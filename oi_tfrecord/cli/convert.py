@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
-from oi_tfrecord.cli.command_line import run_command_line
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.convert_flags import Conversion, RunOptions, make_conversion
+from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
 from oi_tfrecord.engine.beam_flags import value_of
 from oi_tfrecord.settings.convert_config import ConvertConfig
@@ -110,12 +110,8 @@ COMMAND = Command(
         "resume an interrupted conversion.",
     ),
     beam_flags=BeamFlags.ALL,
+    exit_codes=tuple(ExitCode),
     when_interrupted=(
         "interrupted; a job that was handed to a remote runner still runs there: cancel it before you run this again"
     ),
 )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    return run_command_line(COMMAND, arguments)

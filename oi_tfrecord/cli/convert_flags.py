@@ -11,7 +11,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import Group, check_values, option
-from oi_tfrecord.settings.yaml_file import read_config
+from oi_tfrecord.settings.yaml_file import read_config, shipped_configs
 
 _DATAFLOW = "dataflow"
 """The runner configuration of jobs on Dataflow that name none."""
@@ -22,7 +22,9 @@ class RunOptions:
     """The flags of `convert` that are no field of ConvertConfig, as they do not decide what is written."""
 
     config: str = option(
-        "", "Configuration file, or the name of a shipped one (v1 to v7, sample); flags win over it.", Group.INPUTS
+        "",
+        f"Configuration file, or the name of a shipped one ({', '.join(shipped_configs())}); flags win over it.",
+        Group.INPUTS,
     )
     workers: int = option(
         0,

@@ -60,5 +60,6 @@ COMMAND = Command(
         "--images='validation/{image_id}.jpg' to convert.",
         "The command needs aiohttp: pip install 'oi_tfrecord[download]'.",
     ),
+    exit_codes=(ExitCode.DONE, ExitCode.FAILED, ExitCode.REJECTED, ExitCode.INTERRUPTED),
     when_interrupted="interrupted; run the same command again to resume",
 )

@@ -95,6 +95,8 @@ def _define_flags(declared: Sequence[Option]) -> flags.FlagValues:
             flags.DEFINE_multi(parser, serializer, option.flag, None, option.help, flag_values=values)
         else:
             flags.DEFINE_string(option.flag, None, option.help, flag_values=values)
+        if option.earlier_flag:
+            flags.DEFINE_alias(option.earlier_flag, option.flag, flag_values=values)
     return values
 
 

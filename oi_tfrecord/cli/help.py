@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from oi_tfrecord.cli.command import Command
 from oi_tfrecord.cli.commands import SUMMARIES, TASKS
 from oi_tfrecord.cli.console import PrintOptions
-from oi_tfrecord.cli.exit_codes import MEANINGS
+from oi_tfrecord.cli.exit_codes import MEANINGS, ExitCode
 from oi_tfrecord.cli.flags import usage_of
 from oi_tfrecord.settings.options import Group, Option, options_of
 
@@ -88,7 +88,7 @@ def format_help(command: Command) -> str:
     for paragraph in (*command.details, command.beam_flags):
         if paragraph:
             lines += ["", *_wrap(paragraph)]
-    lines += ["", "Exit codes:", *_format_exit_codes()]
+    lines += ["", "Exit codes:", *_format_exit_codes(command.exit_codes)]
     return "\n".join(lines) + "\n"
 
 
@@ -114,12 +114,12 @@ def format_overview(version: str) -> str:
         for name, summary in commands.items():
             lines += _wrap(f"{name:<16}{summary}", "  ", " " * 18)
     lines += ["", *_wrap("Flags of every command: --help, --quiet, --verbose.")]
-    lines += ["", "Exit codes:", *_format_exit_codes()]
+    lines += ["", "Exit codes:", *_format_exit_codes(tuple(MEANINGS))]
     return "\n".join(lines) + "\n"
 
 
-def _format_exit_codes() -> list[str]:
-    return [line for code, meaning in MEANINGS.items() for line in _wrap(f"{code:>3d}  {meaning}", "  ", "       ")]
+def _format_exit_codes(codes: Sequence[ExitCode]) -> list[str]:
+    return [line for code in codes for line in _wrap(f"{code:>3d}  {MEANINGS[code]}", "  ", "       ")]
 
 
 def wrap_shell(command: str) -> Sequence[str]:

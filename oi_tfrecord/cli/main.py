@@ -1,6 +1,5 @@
 """`oi-tfrecord COMMAND ...`: runs a command, or prints help or the version."""
 
-import importlib
 import sys
 from collections.abc import Sequence
 
@@ -36,11 +35,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.FAILED
     # Before the first import of NumPy and Arrow, which start threads.
     share_freed_memory()
-    module = importlib.import_module(f"oi_tfrecord.cli.{name.replace('-', '_')}")
-    if hasattr(module, "main"):
-        return int(module.main(rest))
     return run_command_line(load_command(name), rest)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

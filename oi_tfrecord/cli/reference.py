@@ -1,10 +1,10 @@
 """The reference of all commands as Markdown pages, made from the same declarations as the help."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from oi_tfrecord.cli.command import Command
 from oi_tfrecord.cli.commands import COMMANDS, SUMMARIES, TASKS, load_command
-from oi_tfrecord.cli.exit_codes import MEANINGS
+from oi_tfrecord.cli.exit_codes import MEANINGS, ExitCode
 from oi_tfrecord.cli.help import FlagHelp, describe_flags, usage, wrap_shell
 
 
@@ -19,29 +19,33 @@ def format_index() -> str:
     for task, commands in TASKS.items():
         lines += ["", f"## {task}", ""]
         lines += [f"- [`{name}`]({name}.md): {_escape(summary)}" for name, summary in commands.items()]
-    lines += ["", "## Exit codes", "", "| code | meaning |", "|---|---|"]
-    lines += [f"| {code:d} | {_escape(meaning)} |" for code, meaning in MEANINGS.items()]
+    lines += ["", "## Exit codes", "", *_format_exit_codes(tuple(MEANINGS))]
     return "\n".join(lines) + "\n"
 
 
 def format_page(command: Command) -> str:
     """Returns the page of a command: examples, then the flags in a table for each group."""
     lines = [f"# {command.name}", "", _escape(SUMMARIES[command.name]), "", "```text", usage(command), "```"]
+    for paragraph in (*command.details, command.beam_flags):
+        if paragraph:
+            lines += ["", _escape(paragraph)]
     for example in command.examples:
         lines += ["", f"{_escape(example.title)}:", "", "```sh", *wrap_shell(example.command), "```"]
     flags = describe_flags(command)
     for heading in dict.fromkeys(flag.heading for flag in flags):
         lines += ["", f"## {heading}", "", "| flag | meaning | allowed | default |", "|---|---|---|---|"]
         lines += [_format_row(flag) for flag in flags if flag.heading == heading]
-    for paragraph in (*command.details, command.beam_flags):
-        if paragraph:
-            lines += ["", _escape(paragraph)]
+    lines += ["", "## Exit codes", "", *_format_exit_codes(command.exit_codes)]
     return "\n".join(lines) + "\n"
 
 
 def _format_row(flag: FlagHelp) -> str:
     default = f"`{_escape_cell(flag.default)}`" if flag.default else "required" if flag.required else ""
     return f"| `{_escape_cell(flag.usage)}` | {_escape(flag.help)} | {_escape(flag.allowed)} | {default} |"
+
+
+def _format_exit_codes(codes: Sequence[ExitCode]) -> list[str]:
+    return ["| code | meaning |", "|---|---|", *(f"| {code:d} | {_escape(MEANINGS[code])} |" for code in codes)]
 
 
 def _escape(text: str) -> str:

@@ -1,42 +1,35 @@
-"""Writes a report on a dataset: totals, classes, boxes, sizes, sources, flags, rejects, and the published counts.
+"""`oi-tfrecord report`: writes a page of charts and counts of a dataset."""
 
-  oi-tfrecord report records                                  # records/report.html
-  oi-tfrecord report records --format=json --output=report.json
-  oi-tfrecord report gs://BUCKET/records --output=report.html
-
-The page is one file that needs no network, with the licence of the chart library (uPlot, MIT) inside. Every number of
-it is also in --format=json and --format=csv. All records are read, and their checksums with them.
-"""
-
-import sys
-from collections.abc import Sequence
-
-from oi_tfrecord.cli.command_line import CommandParser, run_command
+from oi_tfrecord.cli.command import BeamFlags, Command, Example
+from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.exit_codes import ExitCode
+from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.explore.report.write_report import ReportOptions, describe_report, report
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    from oi_tfrecord.explore.report.write_report import FORMATS, ReportOptions, describe_report, report
-
-    parser = CommandParser("report", __doc__, "Flags of Apache Beam for its filesystems are taken too.")
-    parser.add_argument("output_dir", help="Folder of the records: what --output_dir of convert was.")
-    parser.add_argument("--output", default="", help="File to write, - for standard output. Default: in the folder.")
-    parser.add_argument("--format", choices=FORMATS, default="html", help="Default: html.")
-    parser.add_argument("--split", action="append", default=[], help="Only this split; may be given again.")
-    parser.add_argument("--workers", type=int, default=0, help="Processes; 0 chooses. Default: 0.")
-
-    def command() -> int:
-        parsed, rest = parser.parse_with_beam_flags(arguments)
-        split = tuple(parsed.split)
-        made = report(ReportOptions(parsed.output_dir, parsed.output, parsed.format, split, parsed.workers, rest))
-        if made.path:
-            print("\n".join(describe_report(made)))
-        else:
-            sys.stdout.write(made.text)
-        return 0
-
-    return run_command(command)
+def run(parsed: ParsedFlags, console: Console) -> int:
+    """Writes the report, or prints it."""
+    made = report(parsed.make(ReportOptions))
+    if made.path:
+        console.print_summary(describe_report(made))
+    else:
+        console.print_data(made.text)
+    return ExitCode.DONE
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+COMMAND = Command(
+    name="report",
+    examples=(
+        Example("The page records/report.html", "oi-tfrecord report records"),
+        Example("The same numbers as JSON", "oi-tfrecord report records --format=json --output=report.json"),
+    ),
+    options=(ReportOptions,),
+    run=run,
+    details=(
+        "The report has totals, classes, boxes, sizes, sources, flags, rejects, and the published counts. The page is "
+        "one file that needs no network; it contains the chart library uPlot and its licence (MIT). --format=json and "
+        "--format=csv have every number of the page.",
+        "The command reads all records and checks their checksums.",
+    ),
+    beam_flags=BeamFlags.FILESYSTEMS,
+)

@@ -1,74 +1,69 @@
-r"""Reads a dataset back and checks it: framing, records, images, label ids, counts.
+"""`oi-tfrecord verify`: reads a dataset back and checks it."""
 
-  oi-tfrecord verify records
-  oi-tfrecord verify records --split=validation --decode --format=json > result.json
-
-On Dataflow:
-
-  oi-tfrecord verify gs://BUCKET/records --runner=DataflowRunner --project=PROJECT --region=REGION \
-    --temp_location=gs://BUCKET/tmp --setup_file=./setup.py
-
-The folder may also hold third-party records (NAME-00000-of-00010, with .tfrecord or .record before
-or after): without a manifest there is less to compare with, and a key that no reader needs may
-be missing. The table of keys says how many records of a split have each key that the Object Detection
-API, its offline evaluation and Model Garden read, or that is our own.
-
-Exit code 0: no fault. Exit code 1: faults, each with its shard, record, byte offset, ImageID
-and key; or a flag or file must be corrected, and a line on standard error begins with "error:".
-"""
-
+import dataclasses
 import json
-import sys
 import time
-from collections.abc import Sequence
 
-from oi_tfrecord.cli.command_line import CommandParser, run_command
-from oi_tfrecord.engine.progress_line import PrintedProgress
-
-
-def make_parser() -> CommandParser:
-    """Returns the parser of the command's own flags."""
-    parser = CommandParser("verify", __doc__, "All flags of Apache Beam are taken too.")
-    parser.add_argument("output_dir", metavar="OUTPUT_DIR", help="Folder of the records, on any Beam filesystem.")
-    parser.add_argument("--split", default="", help="Splits, separated by commas; all by default.")
-    parser.add_argument("--decode", action="store_true", help="Decode every image, not only read its header.")
-    parser.add_argument("--label_map", default="", help="Label map; label_map.pbtxt of the folder by default.")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="Format of the result.")
-    parser.add_argument("--max_faults", type=int, default=100, help="Faults to list; all are counted.")
-    parser.add_argument(
-        "--workers", type=int, default=0, help="Shards that this machine works on at once, a core each; 0 chooses."
-    )
-    return parser
+from oi_tfrecord.cli.command import BeamFlags, Command, Example
+from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.exit_codes import ExitCode
+from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.settings.allowed_values import Choice
+from oi_tfrecord.settings.options import Group, check_values, option
+from oi_tfrecord.verification.result import describe_result, to_values
+from oi_tfrecord.verification.verify import VerifyOptions, verify
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    from oi_tfrecord.verification.result import describe_result, to_values
-    from oi_tfrecord.verification.verify import VerifyOptions, verify
+@dataclasses.dataclass(frozen=True)
+class _FormatOptions:
+    """How the result is printed."""
 
-    parser = make_parser()
+    format: str = option("text", "Format of the result.", Group.OUTPUT, Choice(("text", "json")))
 
-    def command() -> int:
-        parsed, rest = parser.parse_with_beam_flags(arguments)
-        options = VerifyOptions(
-            output_dir=parsed.output_dir,
-            split=tuple(name for name in parsed.split.split(",") if name),
-            label_map=parsed.label_map,
-            decode=parsed.decode,
-            max_faults=parsed.max_faults,
-            workers=parsed.workers,
-            beam_arguments=rest,
-        )
-        started = time.monotonic()
-        result = verify(options, PrintedProgress())
-        if parsed.format == "json":
-            print(json.dumps(to_values(result), indent=1))
-        else:
-            print("\n".join(describe_result(result, time.monotonic() - started)))
-        return 0 if result.ok else 1
-
-    return run_command(command)
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def run(parsed: ParsedFlags, console: Console) -> int:
+    """Checks the dataset and prints the result."""
+    output_format = parsed.make(_FormatOptions).format
+    started = time.monotonic()
+    result = verify(parsed.make(VerifyOptions), console.progress)
+    lines = describe_result(result, time.monotonic() - started)
+    if output_format == "json":
+        console.print_data(json.dumps(to_values(result), indent=1) + "\n")
+    elif result.ok:
+        console.print_summary(lines)
+    else:
+        console.print_data("\n".join(lines) + "\n")
+    return ExitCode.DONE if result.ok else ExitCode.FAILED
+
+
+COMMAND = Command(
+    name="verify",
+    examples=(
+        Example("All splits of a folder", "oi-tfrecord verify records"),
+        Example(
+            "One split with every image decoded, as JSON",
+            "oi-tfrecord verify records --split=validation --decode --format=json",
+        ),
+        Example(
+            "On Dataflow",
+            "oi-tfrecord verify gs://BUCKET/records --runner=DataflowRunner --project=PROJECT --region=REGION "
+            "--temp_location=gs://BUCKET/tmp --setup_file=./setup.py",
+        ),
+    ),
+    options=(VerifyOptions, _FormatOptions),
+    run=run,
+    details=(
+        "The command checks framing, records, images, label ids and counts. Each fault is printed with its shard, "
+        "record, byte offset, ImageID and key. With --quiet, a dataset without faults prints nothing.",
+        "The folder may also hold third-party records (NAME-00000-of-00010, with .tfrecord or .record before or after "
+        "the numbers). Without a manifest there is less to compare with, and keys that readers do not need may be "
+        "missing.",
+        "The table of keys shows how many records of a split have each key that the Object Detection API, its offline "
+        "evaluation and Model Garden read, and each key of our own.",
+    ),
+    beam_flags=BeamFlags.ALL,
+    exit_codes=(ExitCode.DONE, ExitCode.FAILED, ExitCode.WORKER_DIED, ExitCode.INTERRUPTED),
+)

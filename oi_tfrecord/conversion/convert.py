@@ -1,39 +1,34 @@
 """Converts a split, tries the conversion out, or builds its job for a runner elsewhere.
 
-These functions print nothing: `progress` takes what there is to say while they run, the result holds the rest.
+These functions print nothing: `progress` takes messages while they run, and the result holds the rest.
 """
 
 import contextlib
 import dataclasses
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
 from oi_tfrecord.conversion.fetch import fetch, with_data_dir
-from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
+from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
-from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.output_state import OutputState, earlier_num_shards, prepare_output, read_split
-from oi_tfrecord.engine.beam_flags import is_local, value_of
+from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry_run_workers, run_plan
+from oi_tfrecord.dataset.error_relay import raise_relayed_errors
+from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output
+from oi_tfrecord.dataset.run_lock import hold_split
+from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
-from oi_tfrecord.engine.progress_text import ConversionStatus
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
-from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
 from oi_tfrecord.sources.fetch_files import summary_lines
 
 DRY_RUN_FOLDER = "dry_run"
 """Folder within the output for the files of a dry run."""
-
-_WORKERS_PER_CORE = 2
-"""A dry run starts no more workers than these, as it would only learn that they wait for each other."""
 
 
 def convert(
@@ -45,10 +40,10 @@ def convert(
         config: complete configuration of the conversion.
         workers: ranges and shards that this machine works on at once; 0 chooses.
         beam_arguments: flags of Beam; without `--runner` the pipeline runs on this machine.
-        progress: takes what there is to say while it runs.
+        progress: takes messages while the conversion runs; None drops them.
 
     Returns:
-        What was written, and what is wrong with it.
+        The manifest of the split, and all problems.
 
     Raises:
         ConfigError, InputError: naming the field, flag or file to correct.
@@ -58,7 +53,7 @@ def convert(
     _check_runs_now(config, beam_arguments)
     accept_beam_arguments(beam_arguments)
     plan = _plan_conversion(config, progress)
-    return _run_plan(plan, workers or _choose_workers(plan), beam_arguments, progress)
+    return run_plan(plan, workers or choose_conversion_workers(plan), beam_arguments, progress)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +62,7 @@ class DryRunResult:
 
     Attributes:
         counted: the counts, as if every image were there; no records are written.
-        workload: what is known of the work of the conversion itself.
+        workload: the measured and estimated work of the conversion itself.
         workers: number of workers that the dry run had.
     """
 
@@ -89,8 +84,8 @@ def dry_run(
 
     Args:
         config: complete configuration of the conversion.
-        workers: as in `convert`; more than this machine can have counts as those that it can have.
-        beam_arguments: flags of Beam, as those of file systems; a runner is refused.
+        workers: number of workers to predict the time for; the dry run itself has at most two for each core.
+        beam_arguments: flags of Beam, such as those of file systems; a runner is refused.
         progress: as in `convert`.
 
     Raises:
@@ -98,13 +93,13 @@ def dry_run(
     """
     began, start_seconds = time.monotonic(), time.process_time()
     progress = progress or NoProgress()
-    if not is_local(beam_arguments):
+    if not runs_here(beam_arguments):
         problem = "counts and times on this machine; leave out the runner (Beam's own dry run is --beam_dry_run)"
         raise ConfigError("dry_run", problem)
     accept_beam_arguments(beam_arguments)
     plan, shard_plan = _plan_dry_run(config, progress)
-    used = _count_dry_run_workers(plan, workers)
-    counted = _run_plan(plan, used, beam_arguments, progress)
+    used = count_dry_run_workers(plan, workers)
+    counted = run_plan(plan, used, beam_arguments, progress)
     seconds = start_seconds + time.monotonic() - began
     return DryRunResult(counted, measure(plan, shard_plan, counted.manifest, seconds, used), used)
 
@@ -145,7 +140,7 @@ class BuiltTemplate:
     """A job that runs later.
 
     Attributes:
-        output_dir: folder that it writes to.
+        output_dir: folder that the job writes to.
         was_complete: whether the conversion is complete already, so that no job was built.
     """
 
@@ -156,7 +151,7 @@ class BuiltTemplate:
 def build_template(
     config: ConvertConfig, *, beam_arguments: Sequence[str], progress: Progress | None = None
 ) -> BuiltTemplate:
-    """Builds the job of a template, which runs when nobody waits for it.
+    """Builds the job of a template, which runs later without this command.
 
     Args:
         config: complete configuration of the conversion.
@@ -170,12 +165,13 @@ def build_template(
         raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
     accept_beam_arguments(beam_arguments)
     plan = _plan_conversion(config, progress or NoProgress())
-    state = prepare_output(plan.target)
+    with hold_split(config.output_dir, config.split):
+        state = prepare_output(plan.target)
     if state.complete is None:
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
 
-        with _stored_errors(plan):
+        with raise_relayed_errors(plan.work):
             run_pipeline(
                 beam_arguments,
                 1,
@@ -218,7 +214,7 @@ def _fetch_tables(config: ConvertConfig, progress: Progress) -> ConvertConfig:
     if not config.fetch:
         return config
     config = with_data_dir(config)
-    # Before gigabytes come, as what is wrong with the options can be found without them.
+    # Problems of the options are found without the tables, so before gigabytes are downloaded.
     check_complete(config)
     result = fetch(config, progress=progress)
     for line in [*summary_lines(result), *result.notes]:
@@ -230,107 +226,3 @@ def _place_of_images(plan: ConvertPlan, shard_plan: ShardPlan) -> tuple[str, str
     """Returns the field that says where images are, and the path where the missing one was looked for."""
     field = next(field for field in IMAGE_SOURCES if getattr(plan.config, field))
     return field, plan.samples.path(shard_plan.missing or "0")
-
-
-def _choose_workers(plan: ConvertPlan) -> int:
-    work = Work.COPY_IMAGES if plan.config.image_mode == "copy" else Work.DECODE_IMAGES
-    size = sum(file.size for file in plan.files if file.table == plan.config.driver)
-    return choose_workers(work, size, plan.num_shards)
-
-
-def _count_dry_run_workers(plan: ConvertPlan, workers: int) -> int:
-    """Returns the workers of a dry run: those that the user wants, unless they are those of a cluster."""
-    cores = os.cpu_count() or 1
-    if workers:
-        return cores if workers > _WORKERS_PER_CORE * cores else workers
-    size = sum(file.size for file in plan.files if isinstance(file.table, Table))
-    return choose_workers(Work.COUNT_ROWS, size, plan.num_shards)
-
-
-def _run_plan(plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], progress: Progress) -> ConversionResult:
-    """Runs what is left of a conversion, and judges its manifest."""
-    config = plan.config
-    state = prepare_output(plan.target)
-    began = time.monotonic()
-    if state.complete is None:
-        _run_pipelines(plan, state, workers, beam_arguments, progress)
-    entry = read_split(config.output_dir, config.split)
-    if state.complete is None:
-        # Only now: if the last step was lost, the next run needs what is finished.
-        plan.work.delete()
-    exit_code, problems = find_problems(entry, config.max_rejects, rejects_path(config.output_dir, config.split))
-    return ConversionResult(
-        output_dir=config.output_dir,
-        split=config.split,
-        num_shards=plan.num_shards,
-        manifest=entry,
-        was_complete=state.complete is not None,
-        resumed_shards=len(state.finished),
-        seconds=time.monotonic() - began,
-        problems=tuple(problems),
-        exit_code=exit_code,
-    )
-
-
-def _run_pipelines(
-    plan: ConvertPlan, state: OutputState, workers: int, beam_arguments: Sequence[str], progress: Progress
-) -> None:
-    import_beam_quietly(beam_arguments)
-    if state.finished:
-        progress.note(f"Resuming: {len(state.finished)} of {plan.num_shards} shards are finished.")
-    processes, threads = split_workers(workers, is_local=is_local(beam_arguments))
-    with _stored_errors(plan), _shuffle_folder(plan, beam_arguments) as folder:
-        plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
-        if plan.config.max_images:
-            plan = _limit_images(plan, processes, beam_arguments, progress)
-        _write_shards(plan, state.finished, processes, beam_arguments, progress)
-
-
-def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> ConvertPlan:
-    """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
-    from oi_tfrecord.conversion.pipeline import build_limit_pipeline
-
-    shown = progress.watch(_status(plan, 0))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan))
-    limited = plan.with_image_limit(plan.work.limit())
-    plan.work.clear_temporary()
-    if plan.shuffle_folder:
-        storage.delete_folder(plan.shuffle_folder)
-        storage.make_folder(plan.shuffle_folder)
-    return limited
-
-
-def _write_shards(
-    plan: ConvertPlan, finished: frozenset[int], processes: int, beam_arguments: Sequence[str], progress: Progress
-) -> None:
-    """Writes the shards that are not finished, and the files that make all shards a dataset."""
-    from oi_tfrecord.conversion.pipeline import build_pipeline
-
-    shown = progress.watch(_status(plan, len(finished)))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished))
-
-
-def _status(plan: ConvertPlan, finished_shards: int) -> ConversionStatus:
-    files = plan.files_to_read
-    # How much a compressed file holds is known only once it is read.
-    total_bytes = 0 if any(file.compressed for file in files) else sum(file.size for file in files)
-    return ConversionStatus(plan.work, total_bytes, plan.num_shards, finished_shards)
-
-
-@contextlib.contextmanager
-def _stored_errors(plan: ConvertPlan) -> Iterator[None]:
-    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one names the file as it is."""
-    try:
-        yield
-    except Exception as error:
-        raise plan.work.error(error) or error from None
-
-
-def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:
-    """Returns the folder of a local run's shuffle, "" for a run elsewhere."""
-    from oi_tfrecord.engine.local_runner import temporary_folder
-
-    if not is_local(beam_arguments):
-        return contextlib.nullcontext("")
-    # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.
-    return temporary_folder(plan.work.shuffle if storage.is_local(plan.work.path) else "")

@@ -36,7 +36,7 @@ def naming_the_release(config: ConvertConfig) -> Iterator[None]:
     """Adds to the error of a missing file that the files in the folder are those of another release.
 
     Raises:
-        InputError: naming the configuration that reads the files; errors that it does not fit pass unchanged.
+        InputError: naming the configuration that reads the files. Other errors pass unchanged.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Ends a conversion: label map, list of rejects, and last of all the manifest."""
+"""Ends a conversion: writes the label map, the list of rejects, and last of all the manifest."""
 
 import dataclasses
 import hashlib
@@ -9,11 +9,13 @@ from typing import Any
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.attribution_csv import format_attribution_header
+from oi_tfrecord.dataset.changed_inputs import find_changed
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, attribution_file, rejects_path
 from oi_tfrecord.dataset.filter_warnings import FilterNames, warn_of_filters
 from oi_tfrecord.dataset.manifest import TableInput, build_split, first_lines, merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
+from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
@@ -26,12 +28,12 @@ class FinishJob:
     Attributes:
         split: name of the split.
         output_dir: folder of the dataset.
-        work: folder of the results and rejects; it is deleted at the end.
-        inputs: the CSV files.
+        work: folder of the accounts and rejects, which is deleted at the end.
+        inputs: the CSV files and archives.
         about: entries that the manifest takes over.
-        filter_names: what filters name.
-        attribution_csv: whether the shards left parts of an attribution file.
-        dry_run: whether the manifest is to hold what an estimate needs.
+        filter_names: names in filters.
+        attribution_csv: whether the shards left parts of a list of attributions.
+        dry_run: whether the manifest holds the numbers that an estimate needs.
     """
 
     split: str
@@ -45,11 +47,11 @@ class FinishJob:
 
 
 def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> dict[str, Any]:
-    """Writes what makes the shards a dataset; the manifest marks it complete.
+    """Writes the files that make the shards a dataset; the manifest marks the dataset complete.
 
     Args:
-        job: the conversion.
-        totals: results of every range and every shard.
+        job: the end of the conversion.
+        totals: sum of the accounts of every range and every shard.
         label_map: ids of the classes.
 
     Returns:
@@ -64,6 +66,8 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
         for piece in job.work.rejects():
             stream.write(absolute_lines(piece, lines).encode())
     about = dict(job.about)
+    if changed := find_changed(job.inputs, about.get("class_files", {})):
+        about["changed_inputs"] = changed
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)
     split = build_split(job.inputs, totals, label_map, about)
@@ -71,15 +75,17 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
     if job.dry_run:
         split["estimate"] = {
             "ranges": len(totals.ranges),
-            "shuffled_bytes": sum(result.shuffled_bytes for result in totals.ranges),
+            "shuffled_bytes": sum(account.shuffled_bytes for account in totals.ranges),
             "cpu_seconds": totals.cpu_seconds,
         }
-    write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
+    # Another split may end at the same time, and the manifest must hold both.
+    with hold_folder(job.output_dir):
+        write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
     return split
 
 
 def _write_attribution(job: FinishJob) -> dict[str, Any]:
-    """Puts the parts of the shards together; returns what the manifest says of the file."""
+    """Joins the parts of the shards to one file, and returns the manifest's entry of the file."""
     name = attribution_file(job.split)
     digest = hashlib.sha256()
     size = 0

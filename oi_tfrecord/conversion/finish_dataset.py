@@ -8,6 +8,7 @@ import apache_beam as beam
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
 from oi_tfrecord.conversion.label_map_side_input import unpack
 from oi_tfrecord.dataset.accounts import RangeAccount, read_shard_accounts, sum_accounts
+from oi_tfrecord.dataset.error_relay import relay_errors
 
 
 class Finished(TypedDict):
@@ -62,6 +63,6 @@ def _finish(
     grouped: tuple[None, Finished], job: FinishJob, label_map: bytes, finished: Collection[int]
 ) -> dict[str, object]:
     results = grouped[1]
-    with job.work.reported():
+    with relay_errors(job.work):
         shards = read_shard_accounts(job.work, {*results["shards"], *finished})
         return finish_dataset(job, sum_accounts(results["accounts"], shards), unpack(label_map))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 from apache_beam.typehints import KV
 
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.join.shuffle_files import ShardBatches, ShuffleIndex, read_index
 
@@ -84,18 +85,18 @@ class _ReadBatches(beam.DoFn):
 
     def process(self, shard: int, written: int) -> Iterator[tuple[int, Iterable[bytes]]]:
         if self._index is None:
-            with self._work.reported():
+            with relay_errors(self._work):
                 self._index = read_index(self._folder)
-        yield shard, _ReportedBatches(self._index.batches(shard), self._work)
+        yield shard, _RelayingBatches(self._index.batches(shard), self._work)
 
 
 @dataclasses.dataclass(frozen=True)
-class _ReportedBatches:
-    """Batches whose read error is kept for the user also where Beam reads them, to learn the size of elements."""
+class _RelayingBatches:
+    """Batches that relay a read error, also if Beam itself reads them to learn the size of elements."""
 
     batches: ShardBatches
     work: WorkFolder
 
     def __iter__(self) -> Iterator[bytes]:
-        with self.work.reported():
+        with relay_errors(self.work):
             yield from self.batches

@@ -1,4 +1,4 @@
-"""Lists the images of one archive as rows, by shard: the rows say where the bytes are, and the bytes stay there."""
+"""Lists the images of one archive as rows by shard: a row says where the bytes of an image are in the archive."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +45,9 @@ def list_archive(
         rows = make_file_rows(block, first, end - first, job.filters, with_names=file.table == Listing.MASK_FILES)
         key = RangeKey(file.table, file.number, index)
         damage = listing.damage if is_last else ""
+        if is_last:
+            # Before the batches are, as shards read it.
+            job.work.write_damage(f"{file.table}-{file.number:05d}", f"{file.path} {damage}" if damage else "")
         batches = partition(key, rows, job.num_shards, job.finished_shards)
         yield BlockResult(batches, _count_block(key, first, end, rows, is_last, damage))
         if is_last:
@@ -59,7 +62,7 @@ def _count_block(key: RangeKey, first: int, end: int, rows: TableRows, is_last: 
         index=key.index,
         start=first,
         end=end,
-        # Of the rows: the archive as a whole may be too large to sum.
+        # The archive as a whole may be too large to sum, so the rows are.
         crc32c=google_crc32c.value(rows.rows.tobytes()),
         line_count=end - first,
         rows_read=rows.rows_read,
@@ -90,7 +93,7 @@ def make_file_rows(
         texts |= _windows_of(block)
     dropped = {Drop.NO_IMAGE_NAME: members - len(block)} if members > len(block) else {}
     keep_mask = np.ones(len(rows), bool)
-    # The filters of images are those of the metadata.
+    # Images are filtered as the rows of the metadata are.
     for reason, indices in filters.find_dropped(Table.METADATA, rows, ()):
         dropped[reason] = len(indices)
         keep_mask[indices] = False

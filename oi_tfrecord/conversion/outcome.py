@@ -27,7 +27,7 @@ class ConversionResult:
         split: name of the split.
         num_shards: number of shards.
         manifest: entry of the split in the manifest.
-        was_complete: whether an earlier run had done it all.
+        was_complete: whether an earlier run had finished the conversion.
         resumed_shards: number of shards that an interrupted run had finished.
         seconds: that this run took.
         problems: a line for each thing that is wrong.
@@ -122,6 +122,8 @@ def find_problems(split: Mapping[str, Any], max_rejects: str, rejects_path: str)
         more = len(losses) - LISTED_LOSSES
         listed = losses[:LISTED_LOSSES] + [f"... and {more} more"] * (more > 0)
         remedy = "run the same command with --overwrite, and if it happens again, please report it"
+        if "changed_inputs" in split:
+            return 3, [*listed, "the records may mix two versions of a file: run the same command with --overwrite"]
         return 3, [*listed, f"rows or images were lost or doubled, by the runner or a fault of oi_tfrecord: {remedy}"]
     limit, is_percentage = parse_max_rejects(max_rejects)
     if over := too_many_rejects(split, limit, is_percentage):
@@ -135,7 +137,7 @@ def find_problems(split: Mapping[str, Any], max_rejects: str, rejects_path: str)
 def check_end(split: Mapping[str, Any], max_rejects: str, rejects_path: str) -> Mapping[str, Any]:
     """Returns the manifest if nothing is wrong; the arguments are those of `find_problems`.
 
-    A job that no command waits for calls it, so the error has all lines of `find_problems`.
+    The last step of a job that no command waits for; so its error has all lines of `find_problems`.
 
     Raises:
         InputError: too many rejects.
@@ -145,7 +147,5 @@ def check_end(split: Mapping[str, Any], max_rejects: str, rejects_path: str) -> 
     if code == 3:
         raise EngineError("; ".join(problems[:-1]) or "the counts do not balance", problems[-1])
     if problems:
-        raise InputError(
-            rejects_path, " ".join(problems).rstrip("."), "Nothing of the dataset is missing but what is rejected"
-        )
+        raise InputError(rejects_path, " ".join(problems).rstrip("."), "The dataset is complete except for the rejects")
     return split

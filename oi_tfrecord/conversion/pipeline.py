@@ -32,10 +32,11 @@ needs those of finished shards. The work folder also holds:
 - limit_below.json, the limit that `max_images` stands for: `build_limit_pipeline`, which runs before, finds the limit,
   and the plan of `build_pipeline` holds it.
 - error.json, an error for the user: any step stores it, and the process that started the run raises it, as runners
-  hand on no more than the text of an exception.
+  pass on no more than the text of an exception.
 - progress/*.json, for the progress line: workers on this machine write them each second. Elsewhere the line counts
   the files in results/.
 - fingerprint.json: a run resumes only a conversion with its own fingerprint.
+- label_map.pbtxt, before a shard is written with it: splits that are written at the same time must have the same.
 
 The label map is part of the plan, unless classes are ordered by frequency: then it is made from the accounts.
 """
@@ -48,7 +49,7 @@ import apache_beam as beam
 
 from oi_tfrecord.conversion.finish_dataset import FinishDataset
 from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles
-from oi_tfrecord.conversion.label_map_side_input import pack
+from oi_tfrecord.conversion.label_map_side_input import claim_packed, pack
 from oi_tfrecord.conversion.limit_images import LimitImages
 from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
@@ -66,7 +67,7 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     Args:
         root: the pipeline.
         plan: the conversion.
-        finished: the shards that an earlier run finished; it left their accounts in the work folder.
+        finished: the shards that an earlier run finished, whose accounts are in the work folder.
 
     Returns:
         The manifest of the split, one dict.
@@ -74,8 +75,13 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     shards = [shard for shard in range(plan.num_shards) if shard not in finished]
     # (shard, batches of rows), RangeAccount
     grouped, accounts = read_by_shard(root, plan.range_job(frozenset(finished)), shards, plan.threads)
-    # packed label map
-    label_map = beam.pvalue.AsSingleton(make_label_map(root, plan.classes, accounts))
+    claimed = (
+        # packed label map
+        make_label_map(root, plan.classes, accounts)
+        # the same
+        | "ClaimLabelMap" >> beam.Map(claim_packed, plan.config.output_dir, plan.config.split)
+    )
+    label_map = beam.pvalue.AsSingleton(claimed)
     # shard
     written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads)
     # manifest of the split
@@ -83,9 +89,15 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
 
 
 def build_template_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[int]) -> beam.PCollection:
-    """Adds a conversion that fails after its end by too many rejects, as no command waits for it.
+    """Adds a conversion whose job fails at its end if there are too many rejects, as no command waits for the job.
 
-    Args and result are those of `build_pipeline`.
+    Args:
+        root: the pipeline.
+        plan: the conversion.
+        finished: the shards that an earlier run finished.
+
+    Returns:
+        The manifest of the split, one dict.
     """
     path = rejects_path(plan.config.output_dir, plan.config.split)
     return build_pipeline(root, plan, finished) | "CheckRejects" >> beam.Map(check_end, plan.config.max_rejects, path)
@@ -116,7 +128,7 @@ def read_by_shard(
 
     Args:
         root: the pipeline.
-        job: what is read, and by which way rows are grouped.
+        job: the ranges, and the way by which their rows are grouped.
         shards: the shards to group for.
         threads: ranges that a worker process reads at once.
 

@@ -12,7 +12,7 @@ from oi_tfrecord.conversion.plan_classes import ClassPlan, GivenFile, plan_class
 from oi_tfrecord.conversion.plan_sources import plan_archives, plan_images, plan_masks, with_absolute_paths
 from oi_tfrecord.conversion.plan_tables import plan_tables
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.conversion.shard import ShardJob
+from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.manifest import TableInput
@@ -76,7 +76,7 @@ class ConvertPlan:
 
     @property
     def files_to_read(self) -> tuple[InputFile, ...]:
-        """The inputs that are read now: a dry run lists no archive, which takes as long as to read it."""
+        """The inputs that are read now: a dry run lists no archive, as that takes as long as to read the archive."""
         return self.tables if self.config.dry_run else self.files
 
     @property
@@ -100,7 +100,7 @@ class ConvertPlan:
         return dataclasses.replace(self, filters=dataclasses.replace(self.filters, limit_below=limit))
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
-        """Returns the job of the ranges; `finished_shards` take no rows any more."""
+        """Returns the job of the ranges; no rows are read for `finished_shards`."""
         return RangeJob(
             filters=self.filters,
             files={(file.table, file.number): file for file in self.files_to_read},
@@ -169,7 +169,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         config: complete configuration.
 
     Returns:
-        The plan, whose number of shards is the one of the configuration.
+        The plan, with the number of shards of the configuration.
 
     Raises:
         ConfigError, InputError: naming the option or file to correct.
@@ -236,7 +236,7 @@ def make_fingerprint(
         files: the tables and archives.
         class_files: path to SHA-256.
     """
-    # The number of shards counts as it is decided, not as it is given: a rerun may give the planned one.
+    # The number of shards that is decided is added later: a resumed run may give the number that was planned.
     shaping = {name: value for name, value in config.shaping().items() if name != "num_shards"}
     values = {
         "record_format": RECORD_FORMAT,
@@ -295,4 +295,13 @@ def _table_input(file: InputFile) -> TableInput:
     unit = Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES
     if isinstance(file.table, Listing):
         unit = Unit.FILES
-    return TableInput(str(file.table), file.number, file.path, file.size, file.header_lines, file.rows_start, unit)
+    return TableInput(
+        table=str(file.table),
+        number=file.number,
+        path=file.path,
+        size=file.size,
+        header_lines=file.header_lines,
+        rows_start=file.rows_start,
+        unit=unit,
+        modified=file.modified,
+    )

@@ -145,7 +145,7 @@ def _choose_images(ids: np.ndarray) -> list[str]:
 
 
 def _look_up(samples: ImageSamples, image_ids: Sequence[str]) -> dict[str, int | None]:
-    """Returns the bytes of each image, None for one that is not there."""
+    """Returns the bytes of each image, None for an image that is not there."""
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
         return dict(zip(image_ids, executor.map(samples.size, image_ids), strict=True))
 

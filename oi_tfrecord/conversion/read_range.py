@@ -77,7 +77,7 @@ class RangeJob:
 
 @dataclasses.dataclass(frozen=True)
 class BlockResult:
-    """What became of the rows of one block.
+    """The outcome of one block.
 
     Attributes:
         batches: (shard, batch of rows) of the rows that are kept. An iterator, as the batches of a block together
@@ -140,7 +140,7 @@ class _ReadBlock(NamedTuple):
 def _read_blocks(job: RangeJob, file: InputFile, file_range: FileRange) -> Iterator[_ReadBlock]:
     for block in read_range(file, file_range, job.block_bytes):
         read = _read_block(job, file, block)
-        # The text is the largest part of a range, and the next one of this process may need its memory.
+        # The text is the largest part of a range, and the next block of this process may need its memory.
         del block
         yield read
 

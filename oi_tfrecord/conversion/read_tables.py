@@ -10,6 +10,7 @@ from apache_beam.typehints import KV
 from oi_tfrecord.conversion.list_archive import list_archive
 from oi_tfrecord.conversion.read_range import BlockResult, RangeJob, ScanJob, read_table_range
 from oi_tfrecord.dataset.accounts import RangeAccount
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.engine.progress_reports import READ, SCAN
 from oi_tfrecord.engine.threaded_fn import ThreadedFn
 from oi_tfrecord.join.shuffle_files import write_batches
@@ -38,7 +39,7 @@ class ReadTables(beam.PTransform):
         super().__init__()
         self._job = job
 
-    def expand(self, root: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
+    def expand(self, root):  # type: ignore[no-untyped-def]
         """Adds the steps to a pipeline."""
         # One range at a time: batches of several would be held while they go to the runner.
         ranges = plan_exact_ranges(root, self._job, threads=1)
@@ -140,7 +141,7 @@ class _ScanQuotes(ThreadedFn):
 
     def _scan(self, nominal: FileRange) -> list[tuple[tuple[str, int], BlockScan]]:
         file_key = (str(nominal.key.table), nominal.key.file)
-        with self._job.work.reported():
+        with relay_errors(self._job.work):
             scan = scan_range(self._job.files[file_key], nominal)
             self._reporter.add_bytes(scan.end - scan.start)
             return [(file_key, scan)]
@@ -148,7 +149,7 @@ class _ScanQuotes(ThreadedFn):
 
 def _resolve(grouped: tuple[tuple[str, int], Iterable[BlockScan]], job: ScanJob) -> list[FileRange]:
     file_key, scans = grouped
-    with job.work.reported():
+    with relay_errors(job.work):
         return resolve_ranges(job.files[file_key], scans)
 
 
@@ -164,7 +165,7 @@ class _ReadRange(ThreadedFn):
         yield from self.run(self._read, file_range)
 
     def _read(self, file_range: FileRange) -> Iterator[object]:
-        with self._job.work.reported():
+        with relay_errors(self._job.work):
             began = time.thread_time()
             for block in read_input(self._job, file_range, self._reporter.add_bytes):
                 shuffled_bytes = 0
@@ -189,7 +190,7 @@ class _ReadRangeToFile(ThreadedFn):
         yield from self.run(self._read, file_range)
 
     def _read(self, file_range: FileRange) -> list[RangeAccount]:
-        with self._job.work.reported():
+        with relay_errors(self._job.work):
             return list(self._write_blocks(file_range))
 
     def _write_blocks(self, file_range: FileRange) -> Iterator[RangeAccount]:

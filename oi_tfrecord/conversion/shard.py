@@ -1,99 +1,35 @@
 """Converts one shard: join, load and check images, encode, write, count."""
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.conversion.blame_archives import blame_archives
+from oi_tfrecord.conversion.compare_repeats import account_repeats
 from oi_tfrecord.conversion.encode_records import RecordEncoder
 from oi_tfrecord.conversion.shard_account import count_shard
-from oi_tfrecord.conversion.shard_images import ShardImages
+from oi_tfrecord.conversion.shard_images import ImageOutcome, ShardImages
+from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.attribution_csv import format_attribution
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
-from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.images.values import ImageOptions
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.expand_hierarchy import Expansion, expand_shard
 from oi_tfrecord.join.image_facts import ImageFacts, turn_shard
-from oi_tfrecord.join.join_shard import JoinRules, join_shard
-from oi_tfrecord.openimages.hierarchy import Hierarchy
-from oi_tfrecord.openimages.schema import Listing, Table
-from oi_tfrecord.records.keys import ExtraKeys, RecordLayout
+from oi_tfrecord.join.join_shard import JoinedShard, join_shard
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.records.shard_writer import WrittenShard, write_shard
-from oi_tfrecord.sources.masks import MaskSource
-from oi_tfrecord.sources.protocol import ImageSource
+
+OnProgress = Callable[[int, int, int, float], None]
+"""Takes records, image bytes and rejects until now, and the share of the shard that is done, 0 to 1."""
 
 
-@dataclasses.dataclass(frozen=True)
-class ShardJob:
-    """What all shards of a conversion have in common.
-
-    Attributes:
-        split: name of the split.
-        num_shards: number of shards.
-        output_dir: folder of the shard files.
-        work: folder of what is unfinished.
-        driver: table whose ImageIDs are the images.
-        select: which of them are written (`join_shard`).
-        files: table or listing to the paths of its files.
-        mids: MID of each vocabulary code.
-        layout: keys of the records.
-        source: where image bytes come from.
-        image_options: how they are checked and encoded.
-        source_id: `hex` or `numeric`.
-        turn_images: whether images and boxes are turned by the metadata's Rotation.
-        read_threads: images read at once; 0 chooses by storage.
-        hierarchy: by which boxes and labels are expanded; None if they are not.
-        dry_run: whether to join and count only, as if every image were there.
-        masks: where the masks of boxes come from; None for records without masks.
-        attribution_csv: whether to list whom each record's image is by.
-        has_spare_cores: whether there are fewer shards than workers.
-    """
-
-    split: str
-    num_shards: int
-    output_dir: str
-    work: WorkFolder
-    driver: Table
-    select: str
-    files: dict[Table | Listing, tuple[str, ...]]
-    mids: tuple[str, ...]
-    layout: RecordLayout
-    source: ImageSource
-    image_options: ImageOptions
-    read_threads: int
-    hierarchy: Hierarchy | None = None
-    dry_run: bool = False
-    masks: MaskSource | None = None
-    source_id: str = "hex"
-    turn_images: bool = False
-    attribution_csv: bool = False
-    has_spare_cores: bool = False
-
-    @functools.cached_property
-    def _code_of(self) -> dict[str, int]:
-        return {mid: code for code, mid in enumerate(self.mids)}
-
-    @functools.cached_property
-    def _last_label_ids(self) -> list[tuple[LabelMap | None, np.ndarray]]:
-        return [(None, np.zeros(0, np.int64))]
-
-    def label_ids(self, label_map: LabelMap) -> np.ndarray:
-        """Returns the label map id of each vocabulary code, 0 for those not in the label map."""
-        # One worker does thousands of shards with one label map, which may have 20,000 classes.
-        known, ids = self._last_label_ids[-1]
-        if known is not label_map:
-            ids = np.zeros(len(self.mids), np.int64)
-            codes = [self._code_of[item.name] for item in label_map.items]
-            ids[codes] = [item.id for item in label_map.items]
-            self._last_label_ids[:] = [(label_map, ids)]
-        return ids
+def ignore_progress(records: int, image_bytes: int, rejects: int, share: float) -> None:
+    """Ignores the progress of a shard; the arguments are those of OnProgress."""
 
 
 def convert_shard(
@@ -101,70 +37,79 @@ def convert_shard(
     shard: int,
     batches: Iterable[Batch],
     label_map: LabelMap,
-    on_progress: Callable[[int, int, int, float], None] = lambda records, image_bytes, rejects, share: None,
+    on_progress: OnProgress = ignore_progress,
 ) -> ShardAccount:
-    """Writes one shard file, its list of rejects, and its result beside it.
+    """Writes one shard file, its list of rejects, and its account beside it.
 
     Args:
         job: the conversion.
         shard: number of the shard.
         batches: all rows of the shard.
         label_map: ids of the classes.
-        on_progress: called after each record with the counts so far in this shard, and the share of it done.
+        on_progress: called after each record.
 
     Returns:
-        The result, which is also stored, so that a rerun need not do the shard again.
+        The account, which is also stored, so that a resumed run need not do the shard again.
     """
     began = time.thread_time()
-    joined = join_shard(batches, JoinRules(job.driver, job.select, job.masks.rules if job.masks else None))
     label_ids = job.label_ids(label_map)
-    if job.hierarchy is not None:
-        joined = expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))
+    joined = _join(job, batches, label_ids)
     facts = ImageFacts.of(
         joined,
         shard,
         job.num_shards,
-        with_rotation=job.turn_images or ExtraKeys.ROTATION in job.layout.extra_keys,
+        with_rotation=job.uses_rotation,
         turn=job.turn_images,
         numeric_ids=job.source_id == "numeric",
     )
-    images = ShardImages(
-        joined,
-        facts,
-        job.source,
-        job.image_options,
-        job.masks,
-        job.turn_images,
-        threads=job.read_threads,
-        has_spare_cores=job.has_spare_cores,
-    )
-    if job.turn_images:
-        joined = turn_shard(joined, facts.rotations)
-
-    def examples() -> Iterator[Sequence[bytes]]:
-        encoder = RecordEncoder(joined, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
-        for index, image, masks in images:
-            yield encoder.encode(index, image, masks)
-            rejects = len(joined.faults) + len(images.rejects) + len(images.masks.faults)
-            on_progress(images.records, images.image_bytes, rejects, (index + 1) / len(joined.image_ids))
-
     name = shard_file(job.split, shard, job.num_shards)
     if job.dry_run:
-        images.has_record[:] = True
-        images.masks.written[:] = True
-        images.records = len(images.has_record)
-        written = WrittenShard(images.records, 0, "")
+        images = ImageOutcome.all_written(joined, facts)
+        account = count_shard(shard, name, joined, images, WrittenShard(images.records, 0, ""), label_ids)
+        account = dataclasses.replace(account, cpu_seconds=time.thread_time() - began)
     else:
-        written = write_shard(
-            storage.join(job.output_dir, name), job.work.temporary, examples(), has_spare_cores=job.has_spare_cores
-        )
-    faults = joined.faults + images.masks.faults
-    rejects = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in faults]
-    if job.attribution_csv and not job.dry_run:
-        job.work.write_attribution(shard, format_attribution(joined, images.has_record))
-    job.work.write_rejects(f"shard-{shard:05d}", format_piece(rejects + images.rejects))
-    result = count_shard(shard, name, joined, images, written, label_ids)
-    if job.dry_run:
-        result = dataclasses.replace(result, cpu_seconds=time.thread_time() - began)
-    job.work.write_result(shard, encode_account(result))
-    return result
+        images, written = _write_records(job, storage.join(job.output_dir, name), joined, facts, label_ids, on_progress)
+        account = count_shard(shard, name, joined, images, written, label_ids)
+        if job.attribution_csv:
+            job.work.write_attribution(shard, format_attribution(joined, images.has_record))
+    _store_rejects(job, shard, joined, images)
+    job.work.write_result(shard, encode_account(account))
+    return account
+
+
+def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> JoinedShard:
+    joined = account_repeats(job, join_shard(batches, job.join_rules))
+    if job.hierarchy is None:
+        return joined
+    return expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))
+
+
+def _write_records(
+    job: ShardJob,
+    path: str,
+    joined: JoinedShard,
+    facts: ImageFacts,
+    label_ids: np.ndarray,
+    on_progress: OnProgress,
+) -> tuple[ImageOutcome, WrittenShard]:
+    images = ShardImages(job, joined, facts)
+    boxes_turned = turn_shard(joined, facts.rotations) if job.turn_images else joined
+    encoder = RecordEncoder(boxes_turned, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
+    examples = _encode_examples(images, encoder, len(joined.faults), len(joined.image_ids), on_progress)
+    written = write_shard(path, job.work.temporary, examples, has_spare_cores=job.has_spare_cores)
+    return blame_archives(images.outcome(), job.work), written
+
+
+def _encode_examples(
+    images: ShardImages, encoder: RecordEncoder, row_rejects: int, image_count: int, on_progress: OnProgress
+) -> Iterator[Sequence[bytes]]:
+    """Yields the Example of each readable image."""
+    for index, image, masks in images:
+        yield encoder.encode(index, image, masks)
+        on_progress(images.records, images.image_bytes, row_rejects + images.reject_count, (index + 1) / image_count)
+
+
+def _store_rejects(job: ShardJob, shard: int, joined: JoinedShard, images: ImageOutcome) -> None:
+    faults = (*joined.faults, *images.masks.faults)
+    rows = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in faults]
+    job.work.write_rejects(f"shard-{shard:05d}", format_piece([*rows, *images.rejects]))

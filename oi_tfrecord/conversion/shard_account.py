@@ -1,104 +1,222 @@
 """Counts what became of the rows and images of one shard."""
 
+import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
-from oi_tfrecord.conversion.shard_images import ShardImages
+from oi_tfrecord.conversion.shard_images import ImageOutcome
+from oi_tfrecord.conversion.shard_masks import masks_of_boxes
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount
-from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.schema import FLAGS, UNKNOWN, Listing, Table
+from oi_tfrecord.join.join_shard import Annotations, JoinedShard
+from oi_tfrecord.openimages.schema import BOX_ROW, FLAGS, LABEL_ROW, UNKNOWN, Listing, Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.records.shard_writer import WrittenShard
 
+READ_BOXES = 100
+"""Boxes of an image that the Object Detection API reads by default."""
+
 
 def count_shard(
-    shard: int, name: str, joined: JoinedShard, images: ShardImages, written: WrittenShard, label_ids: np.ndarray
+    shard: int, name: str, joined: JoinedShard, images: ImageOutcome, written: WrittenShard, label_ids: np.ndarray
 ) -> ShardAccount:
     """Counts what became of the rows and images of a shard that is written.
 
     Args:
         shard: its number.
-        name: of its file.
+        name: name of its file.
         joined: its images and rows.
-        images: which of them have a record.
-        written: the file.
+        images: what became of its images.
+        written: its file.
         label_ids: int array, label map id of each vocabulary code.
     """
-    selected = len(joined.image_ids)
-    tables: dict[str, TableAccount] = {}
-    sources: dict[str, dict[str, int]] = {}
-    boxes_per_class: dict[str, int] = {}
-    positive_per_class: dict[str, int] = {}
-    negative_per_class: dict[str, int] = {}
-    unknown_flags = most_boxes = over_100 = 0
-    for table in joined.rejected:
-        rejected = Counter({str(reason): count for reason, count in joined.rejected[table].items()})
-        dropped = {str(reason): count for reason, count in joined.dropped[table].items()}
-        if table in (Table.MASKS, Listing.MASK_FILES):
-            tables[table] = images.masks.count(table, rejected, dropped)
-            continue
-        if isinstance(table, Listing):
-            held = joined.image_files.archives >= 0 if joined.image_files else np.zeros(selected, bool)
-            read = int(np.count_nonzero(held & images.has_record))
-            if lost := int(np.count_nonzero(held)) - read:
-                rejected[Reject.IMAGE_REJECTED] += lost
-            tables[table] = TableAccount(read, dict(rejected), dropped)
-            continue
-        if table not in joined.annotations:
-            described = int(np.count_nonzero(joined.has_metadata & images.has_record))
-            if lost := int(np.count_nonzero(joined.has_metadata)) - described:
-                rejected[Reject.IMAGE_REJECTED] += lost
-            tables[table] = TableAccount(described, dict(rejected), dropped)
-            continue
-        annotations = joined.annotations[table]
-        per_image = np.diff(annotations.offsets)
-        in_record = np.repeat(images.has_record, per_image)
-        is_added = np.zeros(len(in_record), bool) if annotations.added is None else annotations.added
-        if lost := int(np.count_nonzero(~in_record & ~is_added)):
-            rejected[Reject.IMAGE_REJECTED] += lost
-        if table is Table.BOXES and (unmasked := images.masks.boxes_left_out):
-            in_record[unmasked] = False
-            dropped[Drop.NO_MASK] = dropped.get(Drop.NO_MASK, 0) + int(np.count_nonzero(~is_added[unmasked]))
-        rows = annotations.rows[in_record]
-        added = int(np.count_nonzero(in_record & is_added))
-        tables[table] = TableAccount(len(rows) - added, dict(rejected), dropped, added)
-        per_source = np.bincount(rows["source"], minlength=len(annotations.sources)).tolist()
-        sources[table] = {source: n for source, n in zip(annotations.sources, per_source, strict=True) if n}
-        ids = label_ids[rows["label"]]
-        if table is Table.BOXES:
-            boxes_per_class = _per_value(ids)
-            unknown_flags = sum(int(np.count_nonzero(rows[flag] == UNKNOWN)) for flag in FLAGS)
-            until = np.append(0, np.cumsum(in_record))
-            per_record = np.diff(until[annotations.offsets])[images.has_record]
-            most_boxes = int(per_record.max(initial=0))
-            over_100 = int(np.count_nonzero(per_record > 100))
-        elif table is Table.HUMAN_LABELS:
-            positive_per_class = _per_value(ids[rows["confidence"] > 0])
-            negative_per_class = _per_value(ids[rows["confidence"] == 0])
+    in_records = {table: find_written(joined.annotations[table], table, images) for table in _annotation_tables(joined)}
+    boxes = in_records.get(Table.BOXES, _NO_BOXES)
+    labels = in_records.get(Table.HUMAN_LABELS, _NO_LABELS)
+    label_map_ids, confidences = label_ids[labels.rows["label"]], labels.rows["confidence"]
     return ShardAccount(
         shard=shard,
         file=name,
         size=written.size,
         sha256=written.sha256,
         records=images.records,
-        images_selected=selected,
+        images_selected=len(joined.image_ids),
         images_not_selected=joined.images_not_selected,
-        images_rejected=dict(Counter(str(item.reason) for item in images.rejects)),
+        images_rejected=dict(Counter(str(rejected.reason) for rejected in images.rejects)),
         image_bytes=images.image_bytes,
         images_reencoded=dict(images.reencoded),
-        tables=tables,
-        boxes_per_class=boxes_per_class,
-        positive_per_class=positive_per_class,
-        negative_per_class=negative_per_class,
-        sources=sources,
-        unknown_flags=unknown_flags,
-        most_boxes=most_boxes,
-        images_over_100_boxes=over_100,
-        image_counts=images.counts(),
+        tables={table: count_table(table, joined, images, in_records) for table in joined.rejected},
+        boxes_per_class=_count_values(label_ids[boxes.rows["label"]]),
+        positive_per_class=_count_values(label_map_ids[confidences > 0]),
+        negative_per_class=_count_values(label_map_ids[confidences == 0]),
+        sources={table: _count_sources(rows) for table, rows in in_records.items()},
+        unknown_flags=sum(int(np.count_nonzero(boxes.rows[flag] == UNKNOWN)) for flag in FLAGS),
+        most_boxes=int(boxes.per_record.max(initial=0)),
+        images_over_100_boxes=int(np.count_nonzero(boxes.per_record > READ_BOXES)),
+        image_counts=dict(images.image_counts),
     )
 
 
-def _per_value(values: np.ndarray) -> dict[str, int]:
+@dataclasses.dataclass(frozen=True)
+class WrittenRows:
+    """The rows of an annotation table that are in the records of a shard.
+
+    Attributes:
+        rows: array of the table's ROW_TYPES dtype.
+        sources: names that the rows' `source` field indexes.
+        added_count: number of the rows that follow from the hierarchy.
+        per_record: int array [records], rows in each record.
+    """
+
+    rows: np.ndarray
+    sources: tuple[str, ...]
+    added_count: int
+    per_record: np.ndarray
+
+
+_NO_BOXES = WrittenRows(np.zeros(0, BOX_ROW), (), 0, np.zeros(0, np.int64))
+
+_NO_LABELS = WrittenRows(np.zeros(0, LABEL_ROW), (), 0, np.zeros(0, np.int64))
+
+
+def _annotation_tables(joined: JoinedShard) -> list[Table]:
+    """Returns the tables of boxes and labels that the shard has rows of."""
+    return [table for table in joined.annotations if table in joined.rejected]
+
+
+def find_written(annotations: Annotations, table: Table, images: ImageOutcome) -> WrittenRows:
+    """Returns the rows of an annotation table that are in the records."""
+    in_record = _in_image_with_record(annotations, images)
+    if table is Table.BOXES:
+        in_record[images.masks.boxes_left_out] = False
+    until = np.append(0, np.cumsum(in_record))
+    return WrittenRows(
+        rows=annotations.rows[in_record],
+        sources=annotations.sources,
+        added_count=int(np.count_nonzero(in_record & _is_added(annotations))),
+        per_record=np.diff(until[annotations.offsets])[images.has_record],
+    )
+
+
+def count_table(
+    table: Table | Listing, joined: JoinedShard, images: ImageOutcome, in_records: Mapping[Table, WrittenRows]
+) -> TableAccount:
+    """Returns what became of the rows of a table, or of the files of a listing.
+
+    Args:
+        table: the table or listing.
+        joined: the shard.
+        images: what became of its images.
+        in_records: rows of the tables of boxes and labels that are in the records.
+    """
+    if table is Table.MASKS:
+        return count_masks(joined, images)
+    if table is Listing.MASK_FILES:
+        return count_mask_files(joined, images)
+    if table is Listing.IMAGE_FILES:
+        return count_image_files(joined, images)
+    if table is Table.METADATA:
+        return count_metadata(joined, images)
+    return count_annotations(table, joined, images, in_records[table])
+
+
+def count_metadata(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
+    """Returns the account of the metadata: an image has one row at most."""
+    return _account(Table.METADATA, joined, joined.has_metadata, images.has_record)
+
+
+def count_image_files(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
+    """Returns the account of the images that archives hold: an image has one file at most."""
+    held = joined.image_files.archives >= 0 if joined.image_files else np.zeros(len(joined.image_ids), bool)
+    return _account(Listing.IMAGE_FILES, joined, held, images.has_record)
+
+
+def count_annotations(table: Table, joined: JoinedShard, images: ImageOutcome, written: WrittenRows) -> TableAccount:
+    """Returns the account of boxes or labels, some of which are `written` to the records."""
+    annotations = joined.annotations[table]
+    is_added = _is_added(annotations)
+    lost = int(np.count_nonzero(~_in_image_with_record(annotations, images) & ~is_added))
+    dropped = _by_name(joined.dropped[table])
+    left_out = images.masks.boxes_left_out
+    if table is Table.BOXES and len(left_out):
+        dropped[Drop.NO_MASK] = dropped.get(Drop.NO_MASK, 0) + int(np.count_nonzero(~is_added[left_out]))
+    rejected = _with_rejected_images(_by_name(joined.rejected[table]), lost)
+    return TableAccount(len(written.rows) - written.added_count, rejected, dropped, written.added_count)
+
+
+def count_masks(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
+    """Returns the account of the table of masks."""
+    faults = Counter(str(fault.reason) for fault in images.masks.faults)
+    rejected = dict(Counter(_by_name(joined.rejected[Table.MASKS])) + faults)
+    has_box, is_written = _has_box(joined), images.masks.written
+    lost = int(np.count_nonzero(has_box & ~is_written)) - len(images.masks.faults)
+    return TableAccount(
+        int(np.count_nonzero(has_box & is_written)),
+        _with_rejected_images(rejected, lost),
+        _by_name(joined.dropped[Table.MASKS]),
+    )
+
+
+def count_mask_files(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
+    """Returns the account of the masks that archives hold: a row of the table of masks has one file at most."""
+    files = joined.masks.files if joined.masks else None
+    held = np.zeros(len(images.masks.written), bool) if files is None else files.archives >= 0
+    return _account(Listing.MASK_FILES, joined, held, images.masks.written)
+
+
+def _account(table: Table | Listing, joined: JoinedShard, has_row: np.ndarray, is_written: np.ndarray) -> TableAccount:
+    """Returns the account of a table that has one row at most for each image, or for each mask.
+
+    Args:
+        table: the table.
+        joined: the shard.
+        has_row: bool array [n], whether an image or mask has a row.
+        is_written: bool array [n], whether it is in a record.
+    """
+    lost = int(np.count_nonzero(has_row & ~is_written))
+    return TableAccount(
+        int(np.count_nonzero(has_row & is_written)),
+        _with_rejected_images(_by_name(joined.rejected[table]), lost),
+        _by_name(joined.dropped[table]),
+    )
+
+
+def _by_name(counts: Mapping[Reject, int] | Mapping[Drop, int]) -> dict[str, int]:
+    return {str(reason): count for reason, count in counts.items()}
+
+
+def _with_rejected_images(rejected: dict[str, int], lost: int) -> dict[str, int]:
+    """Returns the rejected rows with those whose image is rejected."""
+    return rejected | ({str(Reject.IMAGE_REJECTED): lost} if lost else {})
+
+
+def _is_added(annotations: Annotations) -> np.ndarray:
+    return np.zeros(len(annotations.rows), bool) if annotations.added is None else annotations.added
+
+
+def _in_image_with_record(annotations: Annotations, images: ImageOutcome) -> np.ndarray:
+    """Returns a bool array [rows], whether the image of each row has a record."""
+    return np.repeat(images.has_record, np.diff(annotations.offsets))
+
+
+def _has_box(joined: JoinedShard) -> np.ndarray:
+    """Returns a bool array, whether each row of the table of masks has a box in the shard."""
+    if joined.masks is None:
+        return np.zeros(0, bool)
+    has_box = np.zeros(len(joined.masks.table.rows), bool)
+    mask_of = masks_of_boxes(joined.annotations[Table.BOXES], joined.masks)
+    has_box[mask_of[mask_of >= 0]] = True
+    return has_box
+
+
+def _count_values(values: np.ndarray) -> dict[str, int]:
+    """Returns the number of each value, the value as text."""
     found, counts = np.unique(values, return_counts=True)
     return {str(value): count for value, count in zip(found.tolist(), counts.tolist(), strict=True)}
+
+
+def _count_sources(written: WrittenRows) -> dict[str, int]:
+    """Returns the rows of each source that has any."""
+    counts = np.bincount(written.rows["source"], minlength=len(written.sources)).tolist()
+    return {source: count for source, count in zip(written.sources, counts, strict=True) if count}

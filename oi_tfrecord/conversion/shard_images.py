@@ -1,22 +1,23 @@
 """The images of one shard: read ahead, checked, turned, with the masks of their boxes, and counted."""
 
+import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from oi_tfrecord.conversion.shard_masks import LoadedMasks, ShardMasks
+from oi_tfrecord.conversion.shard_job import ShardJob
+from oi_tfrecord.conversion.shard_masks import LoadedMasks, MaskOutcome, ShardMasks
 from oi_tfrecord.dataset.rejects_csv import Rejected
 from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.prepare import prepare
-from oi_tfrecord.images.values import ImageOptions, ImageRejected, PreparedImage
+from oi_tfrecord.images.values import ImageRejected, PreparedImage
 from oi_tfrecord.join.image_facts import ImageFacts
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.openimages.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.sources.masks import MaskSource
-from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.storage.read_ahead import ITEMS_PER_TASK, map_in_order
 
 PREFETCH_BYTES = 64 << 20
@@ -30,101 +31,194 @@ EXPECTED = 8
 REMOTE_THREADS = 64
 
 
-class ShardImages:
-    """Iterates over the readable images of a shard; keeps count of the others."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image that was read, with its masks; or the reason why the image has no record."""
 
-    def __init__(
-        self,
-        joined: JoinedShard,
-        facts: ImageFacts,
-        source: ImageSource,
-        options: ImageOptions,
-        masks: MaskSource | None,
-        turn: bool,
-        threads: int,
-        has_spare_cores: bool,
-    ):
-        """Initializes the instance.
+    image: PreparedImage | None
+    masks: LoadedMasks
+    rejected: ImageRejected | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the image and its masks."""
+        return len(self.image.encoded) + self.masks.size if self.image else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageOutcome:
+    """What became of the images of a shard.
+
+    Attributes:
+        has_record: bool array [n].
+        image_bytes: bytes of the images in the records.
+        rejects: the images without a record.
+        reencoded: images not copied byte for byte, by source format.
+        image_counts: images in the records, by name as in `ShardAccount.image_counts`.
+        masks: what became of the masks of their boxes.
+    """
+
+    has_record: np.ndarray
+    image_bytes: int
+    rejects: tuple[Rejected, ...]
+    reencoded: Mapping[str, int]
+    image_counts: Mapping[str, int]
+    masks: MaskOutcome
+
+    @classmethod
+    def all_written(cls, joined: JoinedShard, facts: ImageFacts) -> "ImageOutcome":
+        """Returns the outcome of a shard whose images are all there, for a dry run."""
+        has_record = np.ones(len(joined.image_ids), bool)
+        masks = MaskOutcome.all_written(joined.masks)
+        return cls(has_record, 0, (), {}, count_facts(facts, has_record, Counter()), masks)
+
+    @property
+    def records(self) -> int:
+        """Number of images with a record."""
+        return int(np.count_nonzero(self.has_record))
+
+
+class ShardImages:
+    """Iterates over the readable images of a shard, and notes what became of all of them.
+
+    Attributes:
+        records: images that were readable until now.
+        image_bytes: their bytes.
+    """
+
+    def __init__(self, job: ShardJob, joined: JoinedShard, facts: ImageFacts):
+        """Reads no image yet.
 
         Args:
+            job: the conversion.
             joined: the shard.
-            facts: what is known of its images.
-            source: where their bytes come from.
-            options: how they are checked and encoded.
-            masks: where the masks of their boxes come from; None for none.
-            turn: whether images are turned by their rotation.
-            threads: images read at once; 0 chooses by storage.
-            has_spare_cores: whether no other shard needs the cores that this one leaves.
+            facts: facts of its images.
         """
+        self._job = job
         self._facts = facts
-        self._options = options
-        self._turn = turn
-        self._is_remote = source.is_remote or (masks is not None and masks.is_remote)
-        self._threads = threads or (REMOTE_THREADS if self._is_remote else LOCAL_THREADS)
-        # A thread that waits for no one but the interpreter costs more than it saves.
-        self._may_do_without = not (threads or self._is_remote or has_spare_cores)
         self._rotations = facts.rotations.tolist()
         self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
-        self._ids = joined.image_ids.tolist()
-        self._stored = source.open_shard(joined)
-        self.masks = ShardMasks(masks, joined)
-        self.has_record = np.zeros(len(self._ids), bool)
-        self.rejects: list[Rejected] = []
-        self.reencoded: Counter[str] = Counter()
+        self._image_ids = joined.image_ids.tolist()
+        self._reader = job.source.open_shard(joined)
+        self._masks = None
+        if job.masks is not None and joined.masks is not None:
+            self._masks = ShardMasks(job.masks, joined.masks, joined.annotations[Table.BOXES])
+        self._has_record = np.zeros(len(self._image_ids), bool)
+        self._rejects: list[Rejected] = []
+        self._reencoded: Counter[str] = Counter()
         self._changes: Counter[str] = Counter()
         self.records = 0
         self.image_bytes = 0
 
-    def _load(self, index: int) -> tuple[PreparedImage, LoadedMasks] | ImageRejected:
-        rotation = self._rotations[index]
-        try:
-            if rotation == NO_ANGLE:
-                given = self._rotation_texts[index].as_py().decode("utf-8", "replace")
-                detail = f"{ROTATION_COLUMN}={given!r} in the metadata; valid are empty and {ANGLES}"
-                raise ImageRejected(Reject.BAD_ROTATION, detail)
-            degrees = rotation if self._turn and rotation > 0 else 0
-            image = prepare(self._stored.read(index), self._options, degrees)
-        except ImageRejected as rejected:
-            return rejected
-        return image, self.masks.load(index, image.width, image.height, degrees)
-
-    def _load_all(self) -> Iterator[tuple[PreparedImage, LoadedMasks] | ImageRejected]:
-        count = len(self._ids)
-        if self._may_do_without and all(self._stored.expect(index) for index in range(min(count, EXPECTED))):
-            for index in range(count):
-                if index + EXPECTED < count:
-                    self._stored.expect(index + EXPECTED)
-                yield self._load(index)
-            return
-        yield from map_in_order(
-            self._load,
-            range(count),
-            threads=self._threads,
-            max_bytes=PREFETCH_BYTES,
-            # What waits for a network costs more than to hand over a task.
-            items_per_task=1 if self._is_remote else ITEMS_PER_TASK,
-            size_of=lambda item: 0 if isinstance(item, ImageRejected) else len(item[0].encoded) + item[1].size,
-        )
+    @property
+    def reject_count(self) -> int:
+        """Images and masks that could not be read until now."""
+        return len(self._rejects) + (self._masks.fault_count if self._masks else 0)
 
     def __iter__(self) -> Iterator[tuple[int, PreparedImage, ImageMasks | None]]:
-        for index, item in enumerate(self._load_all()):
-            if isinstance(item, ImageRejected):
-                image_id = format_id(self._ids[index])
-                path = self._stored.path(index)
-                self.rejects.append(Rejected("images", path, -1, image_id, item.reason, item.detail))
-                continue
-            image, loaded_masks = item
-            self.has_record[index] = True
-            self.records += 1
-            self.image_bytes += len(image.encoded)
-            if image.action == "reencoded":
-                self.reencoded[image.source_format] += 1
-            self._changes["stripped"] += image.action == "stripped"
-            self._changes["resized"] += image.resized
-            self._changes["turned"] += image.turned
-            yield index, image, self.masks.take(index, loaded_masks)
+        for index, loaded in enumerate(self._load_all()):
+            if loaded.rejected is not None:
+                self._note_reject(index, loaded.rejected)
+            if loaded.image is not None:
+                self._note_record(index, loaded.image, loaded.masks)
+                yield index, loaded.image, loaded.masks.masks
 
-    def counts(self) -> dict[str, int]:
-        """Returns ShardAccount.image_counts."""
-        facts = {name: int(np.count_nonzero(of & self.has_record)) for name, of in self._facts.counted.items()}
-        return {name: count for name, count in (self._changes | facts).items() if count}
+    def outcome(self) -> ImageOutcome:
+        """Returns what became of the images, once all are iterated over."""
+        return ImageOutcome(
+            has_record=self._has_record,
+            image_bytes=self.image_bytes,
+            rejects=tuple(self._rejects),
+            reencoded=dict(self._reencoded),
+            image_counts=count_facts(self._facts, self._has_record, self._changes),
+            masks=self._masks.outcome() if self._masks else MaskOutcome.all_written(None),
+        )
+
+    def _load_all(self) -> Iterator[LoadedImage]:
+        if self._needs_no_threads():
+            return self._load_expected()
+        is_remote = self._is_remote()
+        return map_in_order(
+            self._load,
+            range(len(self._image_ids)),
+            threads=self._job.read_threads or (REMOTE_THREADS if is_remote else LOCAL_THREADS),
+            max_bytes=PREFETCH_BYTES,
+            # To wait for a network costs more than to hand over a task.
+            items_per_task=1 if is_remote else ITEMS_PER_TASK,
+            size_of=lambda loaded: loaded.size,
+        )
+
+    def _is_remote(self) -> bool:
+        masks = self._job.masks
+        return self._job.source.is_remote or (masks is not None and masks.is_remote)
+
+    def _needs_no_threads(self) -> bool:
+        """Returns whether the system reads ahead, of which it starts the first images.
+
+        Threads would only wait for the interpreter then, and cost more than they save.
+        """
+        if self._job.read_threads or self._is_remote() or self._job.has_spare_cores:
+            return False
+        return all(self._reader.expect(index) for index in range(min(len(self._image_ids), EXPECTED)))
+
+    def _load_expected(self) -> Iterator[LoadedImage]:
+        """Loads images in this thread, while the system reads the next ones."""
+        count = len(self._image_ids)
+        for index in range(count):
+            if index + EXPECTED < count:
+                self._reader.expect(index + EXPECTED)
+            yield self._load(index)
+
+    def _load(self, index: int) -> LoadedImage:
+        """Reads and checks an image; may be called from several threads."""
+        try:
+            degrees = self._find_turn(index)
+            image = prepare(self._reader.read(index), self._job.image_options, degrees)
+        except ImageRejected as rejected:
+            return LoadedImage(None, LoadedMasks(), rejected)
+        if self._masks is None:
+            return LoadedImage(image, LoadedMasks(), None)
+        return LoadedImage(image, self._masks.load(index, image.width, image.height, degrees), None)
+
+    def _find_turn(self, index: int) -> int:
+        """Returns the degrees by which an image is turned.
+
+        Raises:
+            ImageRejected: if the metadata has no valid angle.
+        """
+        rotation = self._rotations[index]
+        if rotation == NO_ANGLE:
+            given = self._rotation_texts[index].as_py().decode("utf-8", "replace")
+            detail = f"{ROTATION_COLUMN}={given!r} in the metadata; valid are empty and {ANGLES}"
+            raise ImageRejected(Reject.BAD_ROTATION, detail)
+        return rotation if self._job.turn_images and rotation > 0 else 0
+
+    def _note_reject(self, index: int, rejected: ImageRejected) -> None:
+        image_id = format_id(self._image_ids[index])
+        self._rejects.append(
+            Rejected("images", self._reader.path(index), -1, image_id, rejected.reason, rejected.detail)
+        )
+
+    def _note_record(self, index: int, image: PreparedImage, masks: LoadedMasks) -> None:
+        self._has_record[index] = True
+        self.records += 1
+        self.image_bytes += len(image.encoded)
+        if image.action == "reencoded":
+            self._reencoded[image.source_format] += 1
+        self._changes["stripped"] += image.action == "stripped"
+        self._changes["resized"] += image.resized
+        self._changes["turned"] += image.turned
+        if self._masks is not None:
+            self._masks.note_written(index, masks)
+
+
+def count_facts(facts: ImageFacts, has_record: np.ndarray, changes: Mapping[str, int]) -> dict[str, int]:
+    """Returns ShardAccount.image_counts, without zeros.
+
+    Args:
+        facts: facts of the images of a shard.
+        has_record: bool array [n].
+        changes: images by how they were changed.
+    """
+    counts = {name: int(np.count_nonzero(mask & has_record)) for name, mask in facts.counted.items()}
+    return {name: count for name, count in {**changes, **counts}.items() if count}

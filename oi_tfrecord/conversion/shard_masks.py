@@ -1,33 +1,29 @@
-"""Loads the masks of a shard's boxes, image by image, and counts what became of them."""
+"""Loads the masks of a shard's boxes, image by image, and notes what became of each mask."""
 
 import dataclasses
-from collections import Counter
 
 import numpy as np
 
-from oi_tfrecord.dataset.accounts import TableAccount
 from oi_tfrecord.images.mask_png import ImageMasks, empty_mask, prepare_mask
 from oi_tfrecord.images.values import ImageRejected
-from oi_tfrecord.join.archive_places import ImageFiles
 from oi_tfrecord.join.join_account import JoinFault
-from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import MASK_PATH, Listing, Table
-from oi_tfrecord.reasons import Reject
+from oi_tfrecord.join.join_shard import Annotations
+from oi_tfrecord.join.pair_masks import Masks
+from oi_tfrecord.openimages.schema import MASK_PATH
 from oi_tfrecord.sources.masks import MaskSource
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoadedMasks:
-    """What was read for one image.
+    """The masks that were read for one image.
 
     Attributes:
-        masks: of the boxes that are written; None if masks are not asked for.
-        broken: (row of the mask table, why) of masks that could not be read.
-        left_out: places, among the shard's, of boxes that are left out as their mask could not be read.
+        masks: masks of the boxes that are written; None for a record without masks.
+        broken: reason by row of the mask table, for masks that could not be read.
+        left_out: places, among the boxes of the shard, of boxes that are left out as their mask could not be read.
     """
 
-    masks: ImageMasks | None
+    masks: ImageMasks | None = None
     broken: tuple[tuple[int, ImageRejected], ...] = ()
     left_out: tuple[int, ...] = ()
 
@@ -37,38 +33,50 @@ class LoadedMasks:
         return sum(map(len, self.masks.encoded)) if self.masks else 0
 
 
-class ShardMasks:
-    """The masks of one shard.
+@dataclasses.dataclass(frozen=True)
+class MaskOutcome:
+    """What became of the masks of a shard's boxes.
 
     Attributes:
+        written: bool array [rows of the mask table that have a box], whether the mask is in a record.
         faults: rows of the mask table whose PNG could not be read.
-        written: bool array [rows of the mask table with a box], whether the mask is in a record.
-        boxes_left_out: places, among the shard's, of boxes that are left out as their mask could not be read.
+        boxes_left_out: int array, places among the boxes of the shard, of boxes that are left out as their mask could
+            not be read.
     """
 
-    def __init__(self, source: MaskSource | None, joined: JoinedShard):
-        """Initializes the instance.
+    written: np.ndarray
+    faults: tuple[JoinFault, ...] = ()
+    boxes_left_out: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @classmethod
+    def all_written(cls, masks: Masks | None) -> "MaskOutcome":
+        """Returns the outcome of a shard whose masks can all be read."""
+        return cls(np.ones(len(masks.table.rows) if masks else 0, bool))
+
+
+class ShardMasks:
+    """The masks of one shard."""
+
+    def __init__(self, source: MaskSource, masks: Masks, boxes: Annotations):
+        """Reads nothing yet.
 
         Args:
-            source: where the masks are; None if they are not asked for.
-            joined: the shard.
+            source: where the masks are.
+            masks: the masks of the shard's boxes.
+            boxes: the boxes of the shard.
         """
         self._source = source
-        self.faults: list[JoinFault] = []
-        self.boxes_left_out: list[int] = []
-        self._joined = joined.masks
-        if self._joined is None:
-            self.written = np.zeros(0, bool)
-            return
-        boxes, of_box = joined.annotations[Table.BOXES], self._joined.of_box
-        if boxes.added is not None:
-            # What the hierarchy adds comes right after the box it follows from, and has its mask.
-            of_box = of_box[np.cumsum(~boxes.added) - 1]
-        self._of_box = of_box.tolist()
+        self._masks = masks
+        self._mask_of = masks_of_boxes(boxes, masks).tolist()
         self._offsets = boxes.offsets.tolist()
-        self._wanted = np.zeros(len(self._joined.table.rows), bool)
-        self._wanted[of_box[of_box >= 0]] = True
-        self.written = np.zeros(len(self._wanted), bool)
+        self._written = np.zeros(len(masks.table.rows), bool)
+        self._faults: list[JoinFault] = []
+        self._boxes_left_out: list[int] = []
+
+    @property
+    def fault_count(self) -> int:
+        """Masks that could not be read until now."""
+        return len(self._faults)
 
     def load(self, index: int, width: int, height: int, angle: int = 0) -> LoadedMasks:
         """Reads the masks of the boxes of an image; may be called from several threads.
@@ -79,65 +87,56 @@ class ShardMasks:
             height: pixels of the image in the record.
             angle: by which it was turned (`prepare_mask`).
         """
-        if self._source is None or self._joined is None:
-            return LoadedMasks(None)
-        table, start, end = self._joined.table, self._offsets[index], self._offsets[index + 1]
-        read: dict[int, bytes | ImageRejected] = {}
-        for mask in self._of_box[start:end]:
-            if mask >= 0 and mask not in read:
-                read[mask] = self._read(mask, table, self._joined.files, width, height, angle)
-        pngs = [found if isinstance(found := read.get(mask), bytes) else None for mask in self._of_box[start:end]]
-        broken = tuple((mask, found) for mask, found in read.items() if isinstance(found, ImageRejected))
+        first = self._offsets[index]
+        mask_of = self._mask_of[first : self._offsets[index + 1]]
+        pngs: dict[int, bytes] = {}
+        broken: dict[int, ImageRejected] = {}
+        for mask in dict.fromkeys(mask for mask in mask_of if mask >= 0):
+            try:
+                pngs[mask] = prepare_mask(self._read(mask), width, height, angle, self._source.max_pixels)
+            except ImageRejected as rejected:
+                broken[mask] = rejected
         if self._source.rules.keep_boxes_without:
-            encoded = tuple(png or empty_mask(width, height) for png in pngs)
-            weights = tuple(1.0 if png else 0.0 for png in pngs)
-            return LoadedMasks(ImageMasks(tuple(range(len(pngs))), encoded, weights), broken)
-        kept = tuple(place for place, png in enumerate(pngs) if png)
-        left_out = tuple(start + place for place, png in enumerate(pngs) if not png)
-        return LoadedMasks(ImageMasks(kept, tuple(png for png in pngs if png)), broken, left_out)
+            masks = _masks_of_all([pngs.get(mask) for mask in mask_of], width, height)
+            return LoadedMasks(masks, tuple(broken.items()))
+        kept = tuple(place for place, mask in enumerate(mask_of) if mask in pngs)
+        masks = ImageMasks(kept, tuple(pngs[mask_of[place]] for place in kept))
+        left_out = tuple(first + place for place, mask in enumerate(mask_of) if mask not in pngs)
+        return LoadedMasks(masks, tuple(broken.items()), left_out)
 
-    def _read(
-        self, mask: int, table: ShardRows, files: ImageFiles | None, width: int, height: int, angle: int
-    ) -> bytes | ImageRejected:
-        assert self._source is not None
-        try:
-            path = table.texts[MASK_PATH][mask].as_py().decode("utf-8", "surrogateescape")
-            data = self._source.read(path, mask, files)
-            return prepare_mask(data, width, height, angle, self._source.max_pixels)
-        except ImageRejected as rejected:
-            return rejected
+    def _read(self, mask: int) -> bytes:
+        path = self._masks.table.texts[MASK_PATH][mask].as_py().decode("utf-8", "surrogateescape")
+        return self._source.read(path, mask, self._masks.files)
 
-    def take(self, index: int, loaded: LoadedMasks) -> ImageMasks | None:
-        """Counts what was loaded for the image at `index`, and returns what goes into its record."""
-        if self._joined is None:
-            return None
-        start, end = self._offsets[index], self._offsets[index + 1]
-        self.written[[mask for mask in self._of_box[start:end] if mask >= 0]] = True
+    def note_written(self, index: int, loaded: LoadedMasks) -> None:
+        """Notes that the image at `index`, with the masks that were loaded for it, is in a record."""
+        mask_of = self._mask_of[self._offsets[index] : self._offsets[index + 1]]
+        self._written[[mask for mask in mask_of if mask >= 0]] = True
         for mask, rejected in loaded.broken:
-            self.written[mask] = False
-            self.faults.append(self._joined.table.fault(mask, rejected.reason, rejected.detail))
-        self.boxes_left_out += loaded.left_out
-        return loaded.masks
+            self._written[mask] = False
+            self._faults.append(self._masks.table.fault(mask, rejected.reason, rejected.detail))
+        self._boxes_left_out += loaded.left_out
 
-    def count(self, table: Table | Listing, rejected: Counter[str], dropped: dict[str, int]) -> TableAccount:
-        """Returns what became of the rows of the mask table, or of the listed files of masks.
+    def outcome(self) -> MaskOutcome:
+        """Returns what became of the masks of the images noted until now."""
+        return MaskOutcome(self._written, tuple(self._faults), np.array(self._boxes_left_out, np.int64))
 
-        Args:
-            table: which of the two.
-            rejected: those that the join rejected, by reason.
-            dropped: those that it left out, by reason.
-        """
-        if self._joined is None:
-            return TableAccount(0, dict(rejected), dropped)
-        counted = self._wanted
-        if table is Table.MASKS:
-            rejected = rejected + Counter(str(fault.reason) for fault in self.faults)
-            in_image = int(np.count_nonzero(counted & ~self.written)) - len(self.faults)
-        else:
-            files = self._joined.files
-            counted = np.zeros(0, bool) if files is None else files.archives >= 0
-            in_image = int(np.count_nonzero(counted & ~self.written[: len(counted)]))
-        if in_image:
-            rejected = rejected + Counter({str(Reject.IMAGE_REJECTED): in_image})
-        written = int(np.count_nonzero(counted & self.written[: len(counted)]))
-        return TableAccount(written, dict(rejected), dropped)
+
+def masks_of_boxes(boxes: Annotations, masks: Masks) -> np.ndarray:
+    """Returns an int array, the row of the mask table of each box, -1 for none.
+
+    Args:
+        boxes: the boxes of a shard, with those that the hierarchy adds.
+        masks: their masks, paired before the hierarchy added boxes.
+    """
+    if boxes.added is None:
+        return masks.of_box
+    # A box that the hierarchy adds comes right after the box it follows from, and has its mask.
+    return masks.of_box[np.cumsum(~boxes.added) - 1]
+
+
+def _masks_of_all(pngs: list[bytes | None], width: int, height: int) -> ImageMasks:
+    """Returns the masks of all boxes of an image, an empty one for a box without."""
+    encoded = tuple(png or empty_mask(width, height) for png in pngs)
+    weights = tuple(1.0 if png else 0.0 for png in pngs)
+    return ImageMasks(tuple(range(len(pngs))), encoded, weights)

@@ -1,12 +1,14 @@
 """Accounts: what became of the rows of one range and of the images of one shard. The manifest is their sum."""
 
 import dataclasses
+import functools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.storage.read_ahead import map_in_order
@@ -261,13 +263,18 @@ def read_shard_accounts(work: WorkFolder, shards: Collection[int]) -> Iterator[S
         shards: Numbers of the shards.
     """
     stored = map_in_order(
-        work.read_result,
+        functools.partial(_read_result, work),
         sorted(shards),
         threads=_LOCAL_THREADS if storage.is_local(work.path) else _REMOTE_THREADS,
         max_bytes=_AHEAD_BYTES,
         size_of=len,
     )
     return map(decode_account, stored)
+
+
+def _read_result(work: WorkFolder, shard: int) -> bytes:
+    with relay_errors(work):
+        return work.read_result(shard)
 
 
 def encode_account(account: ShardAccount) -> bytes:

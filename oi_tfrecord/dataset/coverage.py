@@ -43,7 +43,7 @@ def describe_coverage(unit: Unit, start: int, size: int, ranges: Sequence[RangeA
 
 
 def find_losses(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Finds ranges, shards and counts that a conversion lost or used twice, by the manifest of its split.
+    """Finds what a conversion lost, used twice or read from two versions of a file, by the manifest of its split.
 
     Args:
         split: The manifest. A manifest of a version that wrote no `coverage` says nothing of ranges.
@@ -51,6 +51,8 @@ def find_losses(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     Yields:
         (key in the manifest, problem).
     """
+    for path, change in split.get("changed_inputs", {}).items():
+        yield "changed_inputs", f"{path}: {change}"
     yield from _find_lost_ranges(split)
     yield from _find_lost_shards([shard["file"] for shard in split["shards"]])
     yield from _find_lost_class_counts(split)
@@ -81,7 +83,7 @@ def _find_broken_limit(split: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if 0 < limit < selected:
         yield "images", f"{selected} images are selected, more than max_images={limit}: some counts of images were lost"
     if selected < limit and _dropped_by_limit(split):
-        problem = f"{selected} images are selected, fewer than max_images={limit}, and max_images leaves out others"
+        problem = f"{selected} images are selected, fewer than max_images={limit}, though max_images leaves out rows"
         yield "images", problem
 
 

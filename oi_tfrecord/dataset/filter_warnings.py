@@ -76,8 +76,9 @@ def count_values(values: Sequence[str], codes: np.ndarray, named: Collection[str
         Rows of each value that the filter names, and of the 50 most frequent other values: a column may hold any text.
     """
     counts = Counter(dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True)))
-    others = Counter({value: count for value, count in counts.items() if value not in named})
-    return {value: count for value, count in counts.items() if value in named} | dict(others.most_common(_MOST_VALUES))
+    unnamed = Counter({value: count for value, count in counts.items() if value not in named})
+    of_named = {value: count for value, count in counts.items() if value in named}
+    return of_named | dict(unnamed.most_common(_MOST_VALUES))
 
 
 def pack_found(image_ids: np.ndarray, listed: np.ndarray) -> str:

@@ -27,6 +27,7 @@ class TableInput:
         header_lines: Lines before the first row.
         rows_start: Where the first row starts, in `unit`.
         unit: What its ranges count.
+        modified: When the file was changed last, in seconds since the epoch.
     """
 
     table: str
@@ -36,6 +37,7 @@ class TableInput:
     header_lines: int
     rows_start: int = 0
     unit: Unit = Unit.BYTES
+    modified: float = 0
 
 
 def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, attribution_file, rejects_file, weights_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest, write_manifest
+from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.records.label_map import LabelMap
@@ -76,8 +77,8 @@ class _FoundOutput:
 def prepare_output(target: OutputTarget) -> OutputState:
     """Looks at the output folder and makes it ready for a run.
 
-    A finished conversion of the same inputs and configuration is left as it is, and an interrupted conversion is
-    resumed. Anything else of the split is refused without `overwrite`, and removed with it.
+    An interrupted conversion of the same inputs and configuration is resumed. Without `overwrite` a finished one is
+    left as it is, and anything else of the split is refused; with `overwrite` both are removed.
 
     Raises:
         ConfigError: If the folder holds anything else.
@@ -85,7 +86,7 @@ def prepare_output(target: OutputTarget) -> OutputState:
     storage.make_folder(target.output_dir)
     restore_manifest(target.output_dir)
     found = _inspect(target)
-    if target.overwrite:
+    if target.overwrite and found.unfinished != target.fingerprint:
         # Before anything is removed, because this check may refuse the run.
         _check_label_map(target, found)
         _remove(target, found)
@@ -104,7 +105,7 @@ def earlier_num_shards(target: OutputTarget) -> int:
 
     A resumed run without `num_shards` keeps this number, because a new sample of the images could give another.
     """
-    entry = _read_splits(target).get(target.split)
+    entry = read_splits(target.output_dir).get(target.split)
     earlier: dict[str, Any] | None = entry["fingerprint"] if entry else target.work.fingerprint()
     return int(earlier["num_shards"]) if earlier else 0
 
@@ -126,7 +127,7 @@ def read_split(output_dir: str, split: str) -> dict[str, Any]:
 
 def _inspect(target: OutputTarget) -> _FoundOutput:
     shards = _shard_sizes(target)
-    splits = _read_splits(target)
+    splits = read_splits(target.output_dir)
     return _FoundOutput(
         shards=shards,
         entry=splits.get(target.split),
@@ -142,16 +143,20 @@ def _shard_sizes(target: OutputTarget) -> dict[str, int]:
     return {name: sizes[name] for name, parsed in names.items() if parsed and parsed.split == target.split}
 
 
-def _read_splits(target: OutputTarget) -> dict[str, Any]:
-    """Returns the manifest of each split of the folder."""
-    data = read_manifest(target.output_dir)
+def read_splits(output_dir: str) -> dict[str, Any]:
+    """Returns the manifest of each split of a folder.
+
+    Raises:
+        ConfigError: If the file is no manifest.
+    """
+    data = read_manifest(output_dir)
     if data is None:
         return {}
     with contextlib.suppress(ValueError):
         manifest = json.loads(data)
         if isinstance(manifest, dict) and isinstance(manifest.get("splits"), dict):
             return dict(manifest["splits"])
-    path = storage.join(target.output_dir, MANIFEST_FILE)
+    path = storage.join(output_dir, MANIFEST_FILE)
     raise ConfigError("output_dir", f"{path} is no manifest of oi_tfrecord; remove it, or give another folder")
 
 
@@ -195,8 +200,9 @@ def _remove(target: OutputTarget, found: _FoundOutput) -> None:
     output_dir, split = target.output_dir, target.split
     if found.entry is not None:
         storage.make_folder(target.work.temporary)
-        data = merge_split(read_manifest(output_dir), split, None)
-        write_manifest(output_dir, data, target.work.temporary)
+        with hold_folder(output_dir):
+            data = merge_split(read_manifest(output_dir), split, None)
+            write_manifest(output_dir, data, target.work.temporary)
     for name in [*found.shards, rejects_file(split), attribution_file(split), weights_file(split)]:
         storage.delete(storage.join(output_dir, name))
     target.work.delete()

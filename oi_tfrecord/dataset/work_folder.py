@@ -1,27 +1,32 @@
-"""The folder of an unfinished conversion: its fingerprint, finished shards' results, rejects, progress.
+"""The folder of an unfinished conversion: paths and files of what its steps leave for each other and for a resumed run.
 
-It lies beside the output, so that a rerun finds it and a rename stays on one storage:
-`<output_dir>/.oi_tfrecord-<split>/{fingerprint.json,results/,rejects/,attribution/,progress/,shuffle/,temporary/}`.
+It lies beside the output, so that a resumed run finds it and a rename stays on one storage:
+
+    <output_dir>/.oi_tfrecord-<split>/
+        fingerprint.json    what must be equal for a run to resume the conversion
+        results/            account of each finished shard
+        rejects/            pieces of the list of rejects, of ranges and of shards
+        attribution/        parts of the list of attributions, of shards
+        damage/             what is wrong with each damaged archive
+        progress/           what each worker has done until now
+        shuffle/            rows by shard, of a run on this machine
+        temporary/          files that are being written
+        limit_below.json    the limit that `max_images` stands for
+        error.json          the error that ended the run (`error_relay`)
+        label_map.pbtxt     the label map that the shards are written with (`label_map_claim`)
 """
 
-import base64
-import contextlib
 import dataclasses
 import json
-import re
 from collections.abc import Iterator
 
 from oi_tfrecord import storage
-from oi_tfrecord.errors import EncodedFileError, EngineError, FileError, InputError, OiTfrecordError, StorageError
-from oi_tfrecord.storage.faults import of_os_error
 
 _ERROR_FILE = "error.json"
 
-_MARK = "oi_tfrecord-error:"
-
 _LIMIT_FILE = "limit_below.json"
 
-_FOLDERS = ("results", "rejects", "attribution", "progress", "shuffle", "temporary")
+_FOLDERS = ("results", "rejects", "attribution", "damage", "progress", "shuffle", "temporary")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +76,7 @@ class WorkFolder:
 
     def read_result(self, shard: int) -> bytes:
         """Returns the stored result of a finished shard."""
-        with self.reported():
-            return storage.read(storage.join(self.path, "results", f"shard-{shard:05d}.json"))
+        return storage.read(storage.join(self.path, "results", f"shard-{shard:05d}.json"))
 
     def results(self) -> Iterator[bytes]:
         """Yields the stored results of finished shards."""
@@ -95,6 +99,19 @@ class WorkFolder:
         """Yields the pieces of the rejects file by name: ranges in file order, then shards."""
         for info in storage.match(storage.join(storage.escape(self.path), "rejects", "*.csv")):
             yield storage.read(info.path).decode()
+
+    def write_damage(self, name: str, damage: str) -> None:
+        """Stores what is wrong with an archive; empty text deletes what an earlier run stored."""
+        path = storage.join(self.path, "damage", name)
+        if damage:
+            storage.write(path, damage.encode(), self.temporary)
+        else:
+            storage.delete(path)
+
+    def damage(self, listing: str) -> list[str]:
+        """Returns what is wrong with the archives of a listing, those without damage left out."""
+        infos = storage.match(storage.join(storage.escape(self.path), "damage", f"{listing}-*"))
+        return [storage.read(info.path).decode() for info in infos]
 
     def write_attribution(self, shard: int, piece: bytes) -> None:
         """Stores a shard's part of the attribution file."""
@@ -122,49 +139,13 @@ class WorkFolder:
         """Returns the stored limit."""
         return int(json.loads(storage.read(storage.join(self.path, _LIMIT_FILE))))
 
-    @contextlib.contextmanager
-    def reported(self) -> Iterator[None]:
-        """Keeps a FileError of the block for the user, as runners hand on no more than the text of an exception.
+    def write_error(self, data: bytes) -> None:
+        """Stores the error that ends the run."""
+        storage.write(storage.join(self.path, _ERROR_FILE), data, self.temporary)
 
-        An OSError becomes a StorageError. It is stored, or, as the storage may be what fails, told in the
-        text of the exception (`error`).
-        """
-        try:
-            yield
-        except OSError as error:
-            raise self._keep(of_os_error(error, self.path)) from error
-        except FileError as error:
-            raise self._keep(error) from error.__cause__
-
-    def _keep(self, error: FileError) -> OiTfrecordError:
-        values = [type(error) is StorageError, error.path, error.problem, error.remedy, error.line]
-        data = json.dumps(values)
-        try:
-            storage.write(storage.join(self.path, _ERROR_FILE), data.encode(), self.temporary)
-        except (OSError, FileError):
-            return EncodedFileError(f"{_MARK}{base64.b64encode(data.encode()).decode()}{_MARK}")
-        return error
-
-    def error(self, raised: BaseException) -> FileError | None:
-        """Returns the error that ended this run, if a worker told one.
-
-        Args:
-            raised: what the runner raised.
-        """
-        if isinstance(raised, EngineError):
-            # What a worker told before was mended by trying again.
-            return None
-        path = storage.join(self.path, _ERROR_FILE)
-        data = b""
-        if told := re.search(f"{_MARK}([A-Za-z0-9+/=]+){_MARK}", str(raised)):
-            data = base64.b64decode(told[1])
-        else:
-            with contextlib.suppress(OSError, FileError):
-                data = storage.read(path)
-        if not data:
-            return None
-        of_storage, *values = json.loads(data)
-        return (StorageError if of_storage else InputError)(*values)
+    def read_error(self) -> bytes:
+        """Returns the stored error."""
+        return storage.read(storage.join(self.path, _ERROR_FILE))
 
     def delete(self) -> None:
         """Deletes the folder."""

@@ -1,4 +1,4 @@
-"""The manifest of a split that is made of records that others have."""
+"""The manifest of a derived split: what its sources had, what was written, and that nothing was lost."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -7,18 +7,19 @@ from typing import Any
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.manifest import build_split, sum_counts
 from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.records.keys import BOX_LABEL_KEY, LABEL_KEY, MACHINE_LABEL_KEY
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.record_counts import RecordCounts
 
 
 @dataclasses.dataclass(frozen=True)
 class DerivedFrom:
-    """An input of a derived split.
+    """A source of a derived split.
 
     Attributes:
         path: its folder, as given.
         split: its name.
-        manifest: its entry there.
+        manifest: its entry in the manifest of the folder.
         manifest_sha256: hex digest of that entry, as JSON with sorted keys.
         counts: of its records, as they were read.
     """
@@ -42,17 +43,17 @@ def build_derived_split(
     """Makes the manifest of a derived split.
 
     Args:
-        sources: what it was derived from.
-        totals: results of all its shards.
+        sources: splits whose records it takes.
+        totals: sum of the accounts of all its shards.
         label_map: ids of the classes.
         about: version, configuration and fingerprint.
         derived: the command and its options.
         reason: why records were left out.
-        keys: keys that the records have; None are all that were read.
+        keys: keys that the records have; None for all keys that were read.
 
     Returns:
-        The entry, shaped as that of a conversion. Its balance is between the records that were read and those that were
-        written: each counted as it was, and those left out by where they were.
+        The entry, in the form that a conversion has, too. It balances the records that were read with those that were
+        written or left out.
     """
     split = build_split((), totals, label_map, about)
     read = sum(source.counts.records for source in sources)
@@ -60,7 +61,7 @@ def build_derived_split(
     images = split["images"] | {"read": read, "left_out": {reason: left_out} if left_out else {}}
     images["balanced"] &= read == images["records"] + left_out
     tables = _balance_tables(sources, totals, keys)
-    # What only the conversion of the images can know stays in the manifest that this one was derived from.
+    # Only the conversion of the images knows this number: the manifest of the source has it.
     known = {name: value for name, value in split["totals"].items() if name != "unknown_flags_written_as_0"}
     return split | {
         "balanced": images["balanced"] and all(table["balanced"] for table in tables.values()),
@@ -91,14 +92,14 @@ def _balance_tables(
     for source in sources:
         read.merge(source.counts)
     keys = {
-        Table.BOXES: ("image/object/class/label", read.boxes),
-        Table.HUMAN_LABELS: ("image/class/label", read.labels),
-        Table.MACHINE_LABELS: ("image/machine_class/label", read.machine_labels),
+        Table.BOXES: (BOX_LABEL_KEY, read.boxes),
+        Table.HUMAN_LABELS: (LABEL_KEY, read.labels),
+        Table.MACHINE_LABELS: (MACHINE_LABEL_KEY, read.machine_labels),
     }
     tables = {}
     for table, (key, rows_read) in sorted(keys.items()):
-        lacks = not read.keys[key] or (kept_keys is not None and key not in kept_keys)
-        if table is not Table.BOXES and lacks:
+        is_absent = not read.keys[key] or (kept_keys is not None and key not in kept_keys)
+        if table is not Table.BOXES and is_absent:
             continue
         written = totals.tables[table].written
         dropped = sum_counts(totals.tables[table].dropped)
@@ -116,10 +117,10 @@ def shared_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns the configuration that several conversions have in common.
 
     Args:
-        configs: of each.
+        configs: configuration of each conversion.
 
     Returns:
-        Fields that are equal in all; `extra_keys` that all have, in the order of the first.
+        Fields that are equal in all; and the `extra_keys` that all have, in the order of the first.
     """
     first, *others = configs
     shared = {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}

@@ -1,19 +1,23 @@
 """Merges datasets under one label map."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map import load_label_map
+from oi_tfrecord.dataset.label_map_claim import claim_label_map
 from oi_tfrecord.dataset.manifest_file import delete_manifest, read_manifest
+from oi_tfrecord.dataset.output_state import prepare_output
+from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.manifest import shared_config
-from oi_tfrecord.derive.plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
+from oi_tfrecord.derive.plan import DerivedPlan, Source, find_sources
 from oi_tfrecord.derive.relabel import merge_label_maps
 from oi_tfrecord.derive.repeated_images import find_repeated
 from oi_tfrecord.derive.shard import DerivedJob
-from oi_tfrecord.derive.write_split import WrittenSplit, write_splits
+from oi_tfrecord.derive.write_split import WrittenSplit, choose_shards, finish_split, index_sources, write_shards
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError, InputError
@@ -57,10 +61,10 @@ class MergeOptions:
         check_values(self)
         if not self.inputs:
             raise ConfigError("inputs", "give the folders to merge")
-        folders = [storage.join(path, "") for path in self.inputs]
-        if twice := [path for path in folders if folders.count(path) > 1]:
+        folders = list(map(storage.identify, self.inputs))
+        if twice := [path for path, folder in zip(self.inputs, folders, strict=True) if folders.count(folder) > 1]:
             raise ConfigError("inputs", f"{twice[0]} is given twice")
-        if storage.join(self.to, "") in folders:
+        if storage.identify(self.to) in folders:
             raise ConfigError("to", f"{self.to} is one of the folders to merge")
 
 
@@ -92,29 +96,52 @@ def merge(options: MergeOptions, progress: Progress | None = None) -> MergeResul
     """
     progress = progress or NoProgress()
     accept_beam_arguments(options.beam_arguments)
+    plans = _make_plans(options)
+    with contextlib.ExitStack() as held:
+        for plan in plans:
+            held.enter_context(hold_split(plan.output_dir, plan.split))
+        return MergeResult(_write_splits(options, plans, progress))
+
+
+def _write_splits(options: MergeOptions, plans: Sequence[DerivedPlan], progress: Progress) -> tuple[WrittenSplit, ...]:
+    """Writes the splits; no split is complete before the shards of all are written."""
+    if options.overwrite:
+        _delete_replaced_manifest(options.to, {plan.split for plan in plans})
+    states = {plan.split: prepare_output(plan.target) for plan in plans}
+    unfinished = [plan for plan in plans if states[plan.split].complete is None]
+    for plan in unfinished:
+        claim_label_map(plan.output_dir, plan.split, plan.label_map)
+        index_sources(plan, progress)
+    _resolve_duplicates(options, unfinished)
+    sized = [choose_shards(plan) for plan in unfinished]
+    for plan in sized:
+        write_shards(plan, states[plan.split].finished, progress)
+    written = {plan.split: finish_split(plan, {}) for plan in sized}
+    complete = {
+        split: WrittenSplit(options.to, split, state.complete, was_complete=True)
+        for split, state in states.items()
+        if state.complete is not None
+    }
+    return tuple((complete | written)[plan.split] for plan in plans)
+
+
+def _make_plans(options: MergeOptions) -> list[DerivedPlan]:
+    """Returns a plan for each split that is merged."""
     found = [find_sources(path) for path in options.inputs]
     names = sorted({name for sources in found for name in sources})
     if missing := [name for name in options.split if name not in names]:
         raise ConfigError("split", f"no input has a split {missing[0]!r}; there are: {', '.join(names)}")
-    label_map = merge_label_maps(
-        [next(iter(sources.values())).label_map for sources in found], _read_given(options.label_map)
-    )
-    plans = [
+    label_maps = [next(iter(sources.values())).label_map for sources in found]
+    label_map = merge_label_maps(label_maps, _read_given(options.label_map))
+    return [
         _make_plan(options, name, [sources[name] for sources in found if name in sources], label_map)
         for name in names
         if not options.split or name in options.split
     ]
 
-    if options.overwrite:
-        _forget_replaced(options.to, {plan.config.split for plan in plans})
 
-    return MergeResult(
-        write_splits(plans, lambda indexed: _resolve_duplicates(options, indexed), lambda written: {}, progress)
-    )
-
-
-def _forget_replaced(output_dir: str, splits: set[str]) -> None:
-    """Deletes the manifest if all that it tells of is replaced: their common label map may then be another."""
+def _delete_replaced_manifest(output_dir: str, splits: set[str]) -> None:
+    """Deletes the manifest if all its splits are replaced, because the label map of the folder may change then."""
     if read_manifest(output_dir) is not None and set(find_splits(output_dir)) <= splits:
         delete_manifest(output_dir)
 
@@ -128,22 +155,8 @@ def _read_given(path: str) -> LabelMap | None:
 
 
 def _make_plan(options: MergeOptions, split: str, sources: Sequence[Source], label_map: LabelMap) -> DerivedPlan:
-    source_ids = {source.path: source.manifest["config"].get("source_id", "hex") for source in sources}
-    if len(set(source_ids.values())) > 1:
-        told = ", ".join(f"{source_id} in {path}" for path, source_id in source_ids.items())
-        raise ConfigError("inputs", f"source ids of {split} are of several kinds: {told}; convert with one --source_id")
-    keys, left_out = _common_keys(split, sources, options.common_keys)
-    described = {
-        "command": "merge",
-        "on_duplicate": options.on_duplicate,
-        "label_map": options.label_map,
-        "common_keys": options.common_keys,
-        "keys_left_out": left_out,
-        "num_shards": options.num_shards,
-    }
-    config = DerivedConfig(
-        options.to, split, options.overwrite, options.num_shards, options.workers, options.beam_arguments
-    )
+    source_id = _find_source_id(split, sources)
+    keys, left_out = _find_common_keys(split, sources, options.common_keys)
     job = DerivedJob(
         split=split,
         output_dir=options.to,
@@ -153,26 +166,46 @@ def _make_plan(options: MergeOptions, split: str, sources: Sequence[Source], lab
         reason=Drop.IN_EARLIER_INPUT,
         label_ids={item.name.encode(): item.id for item in label_map.items},
         keys=frozenset(keys),
-        number_source_ids="numeric" in source_ids.values() and len(sources) > 1,
+        number_source_ids=source_id == "numeric" and len(sources) > 1,
     )
     return DerivedPlan(
-        config=config,
         sources=tuple(sources),
-        classes=DerivedClasses(label_map),
+        label_map=label_map,
         record_config=shared_config([source.manifest["config"] for source in sources]),
-        options=described,
+        options={
+            "command": "merge",
+            "on_duplicate": options.on_duplicate,
+            "label_map": options.label_map,
+            "common_keys": options.common_keys,
+            "keys_left_out": left_out,
+            "num_shards": options.num_shards,
+        },
         job=job,
-        fingerprint=make_fingerprint(sources, described, label_map),
+        overwrite=options.overwrite,
+        num_shards=options.num_shards,
+        workers=options.workers,
+        beam_arguments=options.beam_arguments,
     )
 
 
-def _common_keys(split: str, sources: Sequence[Source], wanted: bool) -> tuple[set[str], list[str]]:
-    """Returns the keys that the records of all sources have, and those that only some have, in order."""
+def _find_source_id(split: str, sources: Sequence[Source]) -> str:
+    """Returns the `source_id` with which all sources were converted."""
+    found = {source.path: source.manifest["config"].get("source_id", "hex") for source in sources}
+    if len(set(found.values())) > 1:
+        kinds = ", ".join(f"{source_id} in {path}" for path, source_id in found.items())
+        raise ConfigError(
+            "inputs", f"source ids of {split} are of several kinds: {kinds}; convert with one --source_id"
+        )
+    return str(next(iter(found.values())))
+
+
+def _find_common_keys(split: str, sources: Sequence[Source], may_differ: bool) -> tuple[set[str], list[str]]:
+    """Returns the keys that the records of all sources have, and the keys of only some, in order."""
     key_sets = {source.path: set(keys) for source in sources if (keys := source.read_keys())}
     every: set[str] = set().union(*key_sets.values())
     common = {key for key in every if all(key in keys for keys in key_sets.values())}
     left_out = sorted(every - common)
-    if left_out and not wanted:
+    if left_out and not may_differ:
         lacking = next(path for path, keys in key_sets.items() if left_out[0] not in keys)
         raise ConfigError(
             "inputs",
@@ -183,25 +216,34 @@ def _common_keys(split: str, sources: Sequence[Source], wanted: bool) -> tuple[s
 
 
 def _resolve_duplicates(options: MergeOptions, plans: Sequence[DerivedPlan]) -> None:
-    """Keeps images that are there more than once, also in different splits, from the first input only, or raises."""
-    # The earlier input first; of one that has an image in two splits, the first split by name.
+    """Keeps images that several inputs or splits have from the first of them only, or raises.
+
+    Raises:
+        InputError: naming such an image, with `on_duplicate` error.
+    """
+    sources = _order_sources(options.inputs, plans)
+    # How many parts the hashes are looked at in only decides how much memory that takes.
+    parts = max((len(job.sources[source]) for job, source in sources), default=0)
+    for part in range(parts):
+        for repeated in find_repeated(sources, part, parts):
+            if options.on_duplicate == "error":
+                raise InputError(
+                    repeated.path,
+                    f"has the image {format_id(repeated.image_id)}, which is also in {repeated.first_path}",
+                    "Give --on_duplicate=first to keep the record of the first input",
+                )
+            job, source = sources[repeated.source]
+            records = job.index.read_counts(source, repeated.shard).records
+            keep_mask = job.index.read_selection(source, repeated.shard, records)
+            keep_mask[repeated.records] = False
+            job.index.write_selection(source, repeated.shard, keep_mask)
+
+
+def _order_sources(inputs: Sequence[str], plans: Sequence[DerivedPlan]) -> list[tuple[DerivedJob, int]]:
+    """Returns (job, number of the source in the job), by input first and by split second."""
     places = sorted(
-        (options.inputs.index(source.path), number, source_number)
+        (inputs.index(source.path), number, source_number)
         for number, plan in enumerate(plans)
         for source_number, source in enumerate(plan.sources)
     )
-    sources = [(plans[number].job, source_number) for _, number, source_number in places]
-    # A part of the hashes at a time; how many parts is free.
-    parts = max(len(job.sources[source]) for job, source in sources)
-    for part in range(parts):
-        for again in find_repeated(sources, part, parts):
-            if options.on_duplicate == "error":
-                raise InputError(
-                    again.path,
-                    f"has the image {format_id(again.image_id)}, which is also in {again.first_path}",
-                    "Give --on_duplicate=first to keep the one of the first input",
-                )
-            job, source = sources[again.source]
-            kept = job.index.read_selection(source, again.shard, job.index.read_counts(source, again.shard).records)
-            kept[again.records] = False
-            job.index.write_selection(source, again.shard, kept)
+    return [(plans[number].job, source_number) for _, number, source_number in places]

@@ -1,28 +1,29 @@
-"""Shards of records to indexes, and indexes to shards of a derived split."""
+"""The two pipelines of a derived split: from input shards to indexes, and from indexes to output shards."""
 
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.derive.record_index import index_shard
 from oi_tfrecord.derive.shard import DerivedJob, write_derived_shard
 from oi_tfrecord.engine.threaded_fn import ShardFn
 
 
 class IndexShards(beam.PTransform):
-    """Indexes each shard of the sources, in the work folder.
+    """Indexes shards of the sources, in the work folder.
 
-    Input: the root. Output: (source, shard) of each.
+    Input: the root. Output: (source, shard) of each shard.
     """
 
     def __init__(self, job: DerivedJob, shards: Sequence[tuple[int, int]], threads: int):
-        """Initializes the instance.
+        """Prepares the step.
 
         Args:
             job: the derived split.
-            shards: (source, shard) of those to index.
-            threads: shards that a worker process does at once.
+            shards: (source, shard) of the shards to index.
+            threads: shards that a worker process works on at once.
         """
         super().__init__()
         self._job = job
@@ -30,6 +31,7 @@ class IndexShards(beam.PTransform):
         self._thread_count = threads
 
     def expand(self, root):  # type: ignore[no-untyped-def]
+        """Adds the steps to a pipeline."""
         return (
             root
             # source, shard
@@ -40,18 +42,18 @@ class IndexShards(beam.PTransform):
 
 
 class WriteDerivedShards(beam.PTransform):
-    """Writes each shard of the output; images are read here, so their bytes never go through a shuffle.
+    """Writes output shards; images are read here, so that their bytes never go through a shuffle.
 
     Input: the root. Output: the number of each shard.
     """
 
     def __init__(self, job: DerivedJob, shards: Sequence[int], threads: int):
-        """Initializes the instance.
+        """Prepares the step.
 
         Args:
             job: the derived split.
-            shards: numbers of those to write.
-            threads: shards that a worker process does at once.
+            shards: numbers of the shards to write.
+            threads: shards that a worker process works on at once.
         """
         super().__init__()
         self._job = job
@@ -59,6 +61,7 @@ class WriteDerivedShards(beam.PTransform):
         self._thread_count = threads
 
     def expand(self, root):  # type: ignore[no-untyped-def]
+        """Adds the steps to a pipeline."""
         return (
             root
             # number of the shard
@@ -79,7 +82,7 @@ class _IndexShard(ShardFn):
     def _index(self, element: tuple[int, int]) -> list[tuple[int, int]]:
         source, shard = element
         path = self._job.sources[source][shard]
-        with self._job.work.reported():
+        with relay_errors(self._job.work):
             index, counts = index_shard(
                 path, self._job.by, lambda records, size: self._reporter.set_shard(records, size, 0, 0)
             )
@@ -99,7 +102,7 @@ class _WriteShard(ShardFn):
         yield from self.run(self._write, shard)
 
     def _write(self, shard: int) -> list[int]:
-        with self._job.work.reported():
+        with relay_errors(self._job.work):
             result = write_derived_shard(
                 self._job,
                 shard,

@@ -1,4 +1,4 @@
-"""What a split will be that is made of records that other splits have."""
+"""What a derived split will be: a split whose records are those of other splits."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,14 @@ from oi_tfrecord.records.tfrecord import FramingError
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A split of ours that records are taken from: its folder as given, itself, its entry in the manifest."""
+    """A split that `oi-tfrecord` wrote and that records are taken from.
+
+    Attributes:
+        path: its folder, as given.
+        split: its name and shards.
+        manifest: its entry in the manifest of the folder.
+        label_map: of the folder.
+    """
 
     path: str
     split: Split
@@ -31,11 +38,16 @@ class Source:
 
     @property
     def manifest_sha256(self) -> str:
-        """Hex digest of the entry, which names every shard by its own."""
+        """Hex digest of the entry, which has the digest of every shard."""
         return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def size(self) -> int:
+        """Bytes of its shards."""
+        return int(self.manifest["totals"]["bytes"])
+
     def read_keys(self) -> frozenset[str]:
-        """Returns the keys of its first record, which all of a split of ours have; empty if it has none."""
+        """Returns the keys of its first record, which all its records have; empty if it has no record."""
         for path, shard in zip(self.split.shards, self.manifest["shards"], strict=True):
             if shard["records"]:
                 try:
@@ -44,72 +56,57 @@ class Source:
                     raise InputError(path, str(error), "Run `oi-tfrecord verify` on its folder") from error
         return frozenset()
 
-    @property
-    def size(self) -> int:
-        """Bytes of its shards."""
-        return int(self.manifest["totals"]["bytes"])
-
 
 @dataclasses.dataclass(frozen=True)
-class DerivedConfig:
-    """Where a derived split is written, and how.
+class DerivedPlan:
+    """What a derived split will be, and how it is written.
 
     Attributes:
-        output_dir: folder of the split.
-        split: its name.
-        overwrite: whether one that is there is replaced.
+        sources: splits whose records it takes.
+        label_map: its label map.
+        record_config: configuration of its records, for the manifest.
+        options: options that decide its bytes, for the manifest; `command` is the command.
+        job: what its shards have in common.
+        overwrite: whether a split of that name is replaced.
         num_shards: number of shards; 0 chooses by the size.
         workers: shards that this machine works on at once; 0 chooses.
         beam_arguments: flags that Beam owns.
     """
 
-    output_dir: str
-    split: str
-    overwrite: bool = False
-    num_shards: int = 0
-    workers: int = 0
-    beam_arguments: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class DerivedClasses:
-    """The label map of a derived split."""
-
-    label_map: LabelMap
-
-
-@dataclasses.dataclass(frozen=True)
-class DerivedPlan:
-    """What a derived split will be.
-
-    Attributes:
-        config: where and how.
-        sources: what it is made of.
-        classes: its label map.
-        record_config: configuration of the records, as the manifest has it.
-        options: what decides its bytes, for the manifest; `command` is the command.
-        job: what its shards have in common.
-        fingerprint: what must be equal for a rerun to go on.
-    """
-
-    config: DerivedConfig
     sources: tuple[Source, ...]
-    classes: DerivedClasses
+    label_map: LabelMap
     record_config: Mapping[str, Any]
     options: Mapping[str, Any]
     job: DerivedJob
-    fingerprint: dict[str, Any]
+    overwrite: bool
+    num_shards: int
+    workers: int
+    beam_arguments: tuple[str, ...]
+
+    @property
+    def split(self) -> str:
+        """Name of the split."""
+        return self.job.split
+
+    @property
+    def output_dir(self) -> str:
+        """Folder of the split."""
+        return self.job.output_dir
 
     @property
     def work(self) -> WorkFolder:
-        """Folder of what is unfinished."""
+        """Folder of unfinished files."""
         return self.job.work
 
     @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What must be equal for a run to resume another."""
+        return make_fingerprint(self.sources, self.options, self.label_map)
+
+    @property
     def target(self) -> OutputTarget:
-        """The split that is written."""
-        config = self.config
-        return OutputTarget(config.output_dir, config.split, config.overwrite, self.fingerprint, self.classes.label_map)
+        """The split as its folder sees it."""
+        return OutputTarget(self.output_dir, self.split, self.overwrite, self.fingerprint, self.label_map)
 
     @property
     def input_shards(self) -> list[tuple[int, int]]:
@@ -119,7 +116,7 @@ class DerivedPlan:
 
 
 def find_sources(output_dir: str, splits: Sequence[str] = ()) -> dict[str, Source]:
-    """Finds splits that records are to be taken from.
+    """Finds splits to take records from.
 
     Args:
         output_dir: folder of the records.
@@ -129,21 +126,27 @@ def find_sources(output_dir: str, splits: Sequence[str] = ()) -> dict[str, Sourc
         Source by name.
 
     Raises:
-        InputError: if one is not there, or not of ours.
+        InputError: if a split is missing, or `oi-tfrecord` did not write it.
     """
     found = find_splits(output_dir, splits)
     label_map = read_label_map(output_dir)
     sources = {}
     for name, split in found.items():
         if split.manifest is None or "fingerprint" not in split.manifest or label_map is None:
-            lacking = f"no manifest tells of the split {name!r}" if label_map else f"there is no {LABEL_MAP_FILE}"
+            lacking = f"no manifest names the split {name!r}" if label_map else f"there is no {LABEL_MAP_FILE}"
             raise InputError(output_dir, lacking, "Give the folder of records that `oi-tfrecord convert` finished")
         sources[name] = Source(output_dir, split, split.manifest, label_map)
     return sources
 
 
 def make_fingerprint(sources: Sequence[Source], options: Mapping[str, Any], label_map: LabelMap) -> dict[str, Any]:
-    """Returns what must be equal for a rerun to go on, shaped as that of a conversion, with which it is compared."""
+    """Returns what must be equal for a run to resume another, in the form that a conversion has, too.
+
+    Args:
+        sources: splits whose records are taken.
+        options: options that decide the bytes.
+        label_map: of the derived split.
+    """
     values = {
         "record_format": RECORD_FORMAT,
         "config": {**options, "label_map_sha256": hashlib.sha256(format_pbtxt(label_map).encode()).hexdigest()},

@@ -1,4 +1,4 @@
-"""What a subset or a merge needs to know of the records of a shard, without their images."""
+"""The index of a shard: what a subset or a merge needs of its records, without their images."""
 
 import dataclasses
 import io
@@ -13,18 +13,20 @@ from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.image_id import hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.example_reader import ExampleError, Values, image_id_of, parse_example
+from oi_tfrecord.records.keys import BOX_LABEL_KEY, FILENAME_KEY, LABEL_CONFIDENCE_KEY, LABEL_KEY
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.records.shard_names import parse_shard_file
 from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.records.tfrecord import FramingError
 
 CLASSES_BY = {"boxes": "boxes", "labels": "positive_labels"}
-"""What the classes of an image are taken from, to the column of the manifest that counts them."""
+"""Where the classes of an image come from, to the column of the manifest that counts them."""
 
 NO_CLASS = 0
-"""Stands for the class of an image that has none; label maps begin at 1."""
+"""Stands for the class of an image without classes; label maps begin at 1."""
 
 COUNTED = (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS)
+"""Tables whose rows are counted for each record."""
 
 _REMEDY = "Run `oi-tfrecord verify` on its folder, and convert again with --overwrite"
 
@@ -55,14 +57,19 @@ class ShardIndex:
         return hash_ids(self.image_ids)
 
 
+def count_rows(counts: RecordCounts) -> tuple[int, int, int]:
+    """Returns the rows of each table of COUNTED."""
+    return counts.boxes, counts.labels, counts.machine_labels
+
+
 def index_shard(
     path: str, by: str, on_progress: Callable[[int, int], None] = lambda records, size: None
 ) -> tuple[ShardIndex, RecordCounts]:
-    """Reads a shard of ours, CRCs checked.
+    """Reads a shard that `oi-tfrecord` wrote, and checks its CRCs.
 
     Args:
         path: of the shard.
-        by: what the classes of an image are taken from, a key of CLASSES_BY.
+        by: where the classes of an image come from, a key of CLASSES_BY.
         on_progress: called after each record with the records and bytes so far.
 
     Returns:
@@ -74,44 +81,47 @@ def index_shard(
     counts = RecordCounts()
     image_ids: list[int] = []
     places: list[tuple[int, int]] = []
-    class_starts, class_ids = [0], []
-    rows: list[tuple[int, int, int]] = []
+    classes: list[list[int]] = []
+    totals = [count_rows(counts)]
     try:
         for offset, data in read_shard(path):
             features = parse_example(data)
-            image_id = image_id_of({"image/filename": features.get("image/filename")}, ours=True)
-            if not image_id:
-                raise InputError(path, f"record {len(places)} names no ImageID", _REMEDY)
-            image_ids.append(int(image_id, 16))
+            image_ids.append(_read_image_id(features, path, len(places)))
             places.append((offset, len(data)))
-            class_ids += find_classes(features, by) or [NO_CLASS]
-            class_starts.append(len(class_ids))
-            before = (counts.boxes, counts.labels, counts.machine_labels)
+            classes.append(find_classes(features, by) or [NO_CLASS])
             counts.add(features)
-            rows.append((counts.boxes - before[0], counts.labels - before[1], counts.machine_labels - before[2]))
+            totals.append(count_rows(counts))
             on_progress(counts.records, offset)
     except (FramingError, ExampleError) as error:
         raise InputError(path, str(error), _REMEDY) from error
     offsets, lengths = np.array(places, np.int64).reshape(-1, 2).T
     index = ShardIndex(
-        np.array(image_ids, np.uint64),
-        offsets,
-        lengths,
-        np.array(class_starts, np.int64),
-        np.array(class_ids, np.int64),
-        np.array(rows, np.int64).reshape(-1, len(COUNTED)),
+        image_ids=np.array(image_ids, np.uint64),
+        offsets=offsets,
+        lengths=lengths,
+        class_starts=np.cumsum([0, *map(len, classes)], dtype=np.int64),
+        class_ids=np.array([label_id for ids in classes for label_id in ids], np.int64),
+        rows=np.diff(np.array(totals, np.int64), axis=0),
     )
     _check_order(path, index)
     return index, counts
 
 
+def _read_image_id(features: Mapping[str, Values], path: str, record: int) -> int:
+    """Returns the ImageID of a record as a number; source ids may be numeric, file names are not."""
+    image_id = image_id_of({FILENAME_KEY: features.get(FILENAME_KEY)}, ours=True)
+    if not image_id:
+        raise InputError(path, f"record {record} names no ImageID", _REMEDY)
+    return int(image_id, 16)
+
+
 def find_classes(features: Mapping[str, Values], by: str) -> list[int]:
     """Returns the ids of a record's classes, ascending: of its boxes, or of its positive image labels."""
-    labels = features.get("image/object/class/label" if by == "boxes" else "image/class/label")
+    labels = features.get(BOX_LABEL_KEY if by == "boxes" else LABEL_KEY)
     if not isinstance(labels, np.ndarray):
         return []
     if by == "labels":
-        confidence = features.get("image/class/confidence")
+        confidence = features.get(LABEL_CONFIDENCE_KEY)
         if not isinstance(confidence, np.ndarray) or len(confidence) != len(labels):
             return []
         labels = labels[confidence > 0]
@@ -121,7 +131,7 @@ def find_classes(features: Mapping[str, Values], by: str) -> list[int]:
 def _check_order(path: str, index: ShardIndex) -> None:
     hashes = index.hashes
     if (hashes[1:] <= hashes[:-1]).any():
-        raise InputError(path, "its records are not in hash order, or an image is there twice", _REMEDY)
+        raise InputError(path, "has records that are not in hash order, or an image twice", _REMEDY)
     named = parse_shard_file(path.rpartition("/")[2])
     if named is None or (shard_of(hashes, named[2]) != named[1]).any():
         raise InputError(path, "holds records of another shard", _REMEDY)
@@ -129,7 +139,7 @@ def _check_order(path: str, index: ShardIndex) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class IndexFolder:
-    """The indexes of all input shards, and which of their records are taken, in the work folder.
+    """The folder of the indexes of all input shards, and of the choice of their records.
 
     Attributes:
         path: of the folder.
@@ -163,9 +173,9 @@ class IndexFolder:
         """Returns the counts of a shard."""
         return RecordCounts.from_values(json.loads(storage.read(self._file(source, shard, "json"))))
 
-    def write_selection(self, source: int, shard: int, kept: np.ndarray) -> None:
-        """Stores which records of a shard are taken, a bool array."""
-        storage.write(self._file(source, shard, "kept"), np.packbits(kept).tobytes(), self.temporary)
+    def write_selection(self, source: int, shard: int, keep_mask: np.ndarray) -> None:
+        """Stores which records of a shard are taken, a bool array [records]."""
+        storage.write(self._file(source, shard, "kept"), np.packbits(keep_mask).tobytes(), self.temporary)
 
     def read_selection(self, source: int, shard: int, records: int) -> np.ndarray:
         """Returns which records of a shard are taken, a bool array [records]; all if nothing is stored."""

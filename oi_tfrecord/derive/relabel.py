@@ -1,4 +1,4 @@
-"""Records under another label map: ids by MID, the rest as it was."""
+"""Gives records the ids of another label map: each id is looked up by its MID, all else stays."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -16,17 +16,17 @@ def merge_label_maps(label_maps: Sequence[LabelMap], given: LabelMap | None = No
 
     Args:
         label_maps: of the datasets, in order.
-        given: a label map to use as it is.
+        given: a label map to use unchanged.
 
     Returns:
-        `given`; without it the first map with the classes that it lacks appended, in the order of the maps, under ids
-        after its highest. A class is related to another if it is in any map.
+        `given`; without it, the first map with the classes that it lacks appended, in the order of the maps, under ids
+        after its highest. Two classes are related if they are in any of the maps.
 
     Raises:
         ConfigError: if `given` lacks classes.
     """
     if given is not None:
-        # Classes that no dataset has keep their place, so that models of this map fit.
+        # Classes that no dataset has stay in the map, so that models trained with it fit.
         mids = list(dict.fromkeys(item.name for label_map in (given, *label_maps) for item in label_map.items))
         reuse_ids(given, mids, {})
         return given
@@ -49,7 +49,7 @@ def merge_label_maps(label_maps: Sequence[LabelMap], given: LabelMap | None = No
             tuple(sorted(ids[name] for name in descendants.get(item.name, ()))),
         )
 
-    # The map of one dataset stays as it is, to the order of its relatives.
+    # The map of one dataset stays unchanged, even the order of its relatives.
     return merged if merged == first else LabelMap(tuple(map(related, merged.items)))
 
 
@@ -102,7 +102,7 @@ def is_same(one: Mapping[str, Values], other: Mapping[str, Values]) -> bool:
 
 
 def encode_values(features: Mapping[str, Values]) -> bytes:
-    """Returns the serialised Example of what `parse_example` gave, byte for byte as `convert` writes it."""
+    """Returns the serialised Example of values that `parse_example` gave, byte for byte as `convert` writes it."""
     return encode_example({key: _feature(values) for key, values in features.items()})
 
 

@@ -1,4 +1,4 @@
-"""Images that several inputs have, found by their indexes."""
+"""Finds images that several sources have, in the indexes of their shards."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,11 @@ class RepeatedImages:
     """Records of a shard whose images an earlier source has.
 
     Attributes:
-        source, shard: the place of the shard: number in the list of sources, and number in its split.
-        records: int64 array, their numbers in the shard.
+        source, shard: number of the source in the list of sources, and number of the shard in its split.
+        records: int64 array, numbers of the records in the shard.
         path: of the shard.
-        image_id: of the first of them, as a number.
-        first_path: of the shard that has it first.
+        image_id: ImageID of the first of the records, as a number.
+        first_path: of the earlier shard that has this image.
     """
 
     source: int
@@ -33,27 +33,21 @@ def find_repeated(sources: Sequence[tuple[DerivedJob, int]], part: int, parts: i
     """Finds the images that more than one source has.
 
     Args:
-        sources: (job, number of the source in it), those first whose records are to be kept.
-        part, parts: which part of the hashes is looked at, as if it were a shard of so many.
+        sources: (job, number of the source in the job), in order; records of an earlier source are to be kept.
+        part, parts: which part of the hashes is searched, as if the part were one of so many shards.
 
     Yields:
-        Per shard, records that are there again, in the order of the sources.
+        For each shard, the records whose images an earlier source has, in the order of the sources.
     """
-    columns: list[tuple[np.ndarray, ...]] = []
-    for number, (job, source) in enumerate(sources):
-        for shard in overlapping_shards(part, parts, len(job.sources[source])):
-            index = job.index.read(source, shard)
-            records = np.flatnonzero(shard_of(index.hashes, parts) == part)
-            count = len(records)
-            columns.append((index.image_ids[records], np.full(count, number), np.full(count, shard), records))
-    image_ids, numbers, shards, records = (np.concatenate(column) for column in zip(*columns, strict=True))
+    image_ids, numbers, shards, records = _read_part(sources, part, parts)
+    # Stable, so that of the records of an image the one of the earliest source comes first.
     order = np.argsort(image_ids, kind="stable")
     ordered = image_ids[order]
-    is_again = np.zeros(len(order), bool)
-    is_again[1:] = ordered[1:] == ordered[:-1]
-    again = np.sort(order[is_again])
-    for number, shard in dict.fromkeys(zip(numbers[again].tolist(), shards[again].tolist(), strict=True)):
-        own = again[(numbers[again] == number) & (shards[again] == shard)]
+    is_repeated = np.zeros(len(order), bool)
+    is_repeated[1:] = ordered[1:] == ordered[:-1]
+    repeated = np.sort(order[is_repeated])
+    for number, shard in dict.fromkeys(zip(numbers[repeated].tolist(), shards[repeated].tolist(), strict=True)):
+        own = repeated[(numbers[repeated] == number) & (shards[repeated] == shard)]
         image_id = image_ids[own[0]]
         first = order[np.searchsorted(ordered, image_id)]
         yield RepeatedImages(
@@ -64,6 +58,21 @@ def find_repeated(sources: Sequence[tuple[DerivedJob, int]], part: int, parts: i
             image_id=int(image_id),
             first_path=_path(sources[numbers[first]], int(shards[first])),
         )
+
+
+def _read_part(
+    sources: Sequence[tuple[DerivedJob, int]], part: int, parts: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns ImageID, number of the source, shard and record of each image of a part of the hashes."""
+    columns: list[tuple[np.ndarray, ...]] = []
+    for number, (job, source) in enumerate(sources):
+        for shard in overlapping_shards(part, parts, len(job.sources[source])):
+            index = job.index.read(source, shard)
+            records = np.flatnonzero(shard_of(index.hashes, parts) == part)
+            count = len(records)
+            columns.append((index.image_ids[records], np.full(count, number), np.full(count, shard), records))
+    image_ids, numbers, shards, records = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return image_ids, numbers, shards, records
 
 
 def _path(source: tuple[DerivedJob, int], shard: int) -> str:

@@ -1,31 +1,38 @@
-"""Makes a subset of a split, a fold of it, or weights for training with it."""
+"""Makes a subset or a fold of a split, or weights for training with the split."""
 
 import dataclasses
-import hashlib
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.file_names import weights_file
+from oi_tfrecord.dataset.label_map_claim import claim_label_map
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
+from oi_tfrecord.dataset.output_state import prepare_output
+from oi_tfrecord.dataset.run_lock import hold_folder, hold_split
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.derive.plan import DerivedClasses, DerivedConfig, DerivedPlan, Source, find_sources, make_fingerprint
-from oi_tfrecord.derive.record_index import CLASSES_BY, NO_CLASS, ShardIndex
-from oi_tfrecord.derive.repeat_factors import WEIGHTS_HEADER, class_factors, format_weights, image_factors
+from oi_tfrecord.derive.plan import DerivedPlan, Source, find_sources
+from oi_tfrecord.derive.record_index import CLASSES_BY
 from oi_tfrecord.derive.select_images import (
     ClassCap,
-    ImageClasses,
+    FoldPart,
+    Selector,
     StratifiedSubset,
     class_counts,
-    code_classes,
-    fold_of,
+    known_class_ids,
     parse_fraction,
+    read_batches,
 )
 from oi_tfrecord.derive.shard import DerivedJob
-from oi_tfrecord.derive.write_split import WrittenSplit, describe_written, index_sources, write_splits
+from oi_tfrecord.derive.weights import write_weights
+from oi_tfrecord.derive.write_split import (
+    WrittenSplit,
+    choose_shards,
+    describe_written,
+    finish_split,
+    index_sources,
+    write_shards,
+)
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError
@@ -117,7 +124,7 @@ class ResampleOptions:
             raise ConfigError("to", "is missing: the folder of the new split")
         if not self.to and self.as_:
             raise ConfigError("as", "names a new split, and needs --to")
-        if self.to and storage.join(self.to, "") == storage.join(self.output_dir, ""):
+        if self.to and storage.identify(self.to) == storage.identify(self.output_dir):
             raise ConfigError("to", f"{self.output_dir} would have images in two splits; give another folder")
 
     @property
@@ -160,11 +167,19 @@ def describe_resampled(options: ResampleOptions, written: WrittenSplit) -> str:
 
 
 def _write_part(plan: DerivedPlan, options: ResampleOptions, progress: Progress) -> WrittenSplit:
-    def finish(written: DerivedPlan) -> dict[str, Any]:
-        return {"weights": _write_weights(written, options)} if options.repeat_threshold else {}
-
-    [written] = write_splits([plan], lambda indexed: _select(indexed[0], options), finish, progress)
-    return written
+    """Writes the images that are taken as a split of its own."""
+    with hold_split(plan.output_dir, plan.split):
+        state = prepare_output(plan.target)
+        if state.complete is not None:
+            return WrittenSplit(plan.output_dir, plan.split, state.complete, was_complete=True)
+        claim_label_map(plan.output_dir, plan.split, plan.label_map)
+        index_sources(plan, progress)
+        if options.selects:
+            _store_selection(plan, options)
+        sized = choose_shards(plan)
+        write_shards(sized, state.finished, progress)
+        weights = {"weights": write_weights(sized, options.repeat_threshold)} if options.repeat_threshold else {}
+        return finish_split(sized, weights)
 
 
 def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress) -> WrittenSplit:
@@ -175,125 +190,58 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
     work = WorkFolder.of(output_dir, f"{split}-weights")
     plan = dataclasses.replace(plan, job=dataclasses.replace(plan.job, work=work))
     try:
-        # What an interrupted run left could be of other records.
+        # The folder of an interrupted run could be of other records.
         work.delete()
         work.create(plan.fingerprint)
-        try:
-            index_sources(plan, progress)
-        except Exception as error:
-            raise work.error(error) or error from None
-        entry = {**manifest, "weights": _write_weights(plan, options)}
-        write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
+        index_sources(plan, progress)
+        entry = {**manifest, "weights": write_weights(plan, options.repeat_threshold)}
+        with hold_folder(output_dir):
+            write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
     finally:
         work.delete()
     return WrittenSplit(output_dir, split, entry)
 
 
 def _make_plan(source: Source, options: ResampleOptions) -> DerivedPlan:
-    config = DerivedConfig(
-        output_dir=options.to or options.output_dir,
-        split=options.as_ or options.split,
-        overwrite=options.overwrite,
-        num_shards=options.num_shards,
-        workers=options.workers,
-        beam_arguments=options.beam_arguments,
-    )
+    output_dir, split = options.to or options.output_dir, options.as_ or options.split
     shaping = {name: getattr(options, name) for name in _SHAPING}
-    described = {"command": "resample", **shaping, "num_shards": options.num_shards}
     job = DerivedJob(
-        split=config.split,
-        output_dir=config.output_dir,
-        work=WorkFolder.of(config.output_dir, config.split),
+        split=split,
+        output_dir=output_dir,
+        work=WorkFolder.of(output_dir, split),
         sources=(source.split.shards,),
         by=options.by,
         reason=options.reason,
     )
     return DerivedPlan(
-        config=config,
         sources=(source,),
-        classes=DerivedClasses(source.label_map),
+        label_map=source.label_map,
         record_config=source.manifest["config"],
-        options=described,
+        options={"command": "resample", **shaping, "num_shards": options.num_shards},
         job=job,
-        fingerprint=make_fingerprint([source], described, source.label_map),
+        overwrite=options.overwrite,
+        num_shards=options.num_shards,
+        workers=options.workers,
+        beam_arguments=options.beam_arguments,
     )
 
 
-def _known_ids(plan: DerivedPlan) -> np.ndarray:
-    return np.array([NO_CLASS, *sorted(item.id for item in plan.classes.label_map.items)], np.int64)
-
-
-def _indexes(plan: DerivedPlan) -> Iterator[tuple[int, ShardIndex, ImageClasses]]:
-    """Yields (shard, its index, its classes by code) of the only source, in hash order."""
-    known_ids = _known_ids(plan)
-    for _, shard in plan.input_shards:
-        index = plan.job.index.read(0, shard)
-        yield shard, index, code_classes(index.class_starts, index.class_ids, known_ids)
-
-
-def _select(plan: DerivedPlan, options: ResampleOptions) -> None:
+def _store_selection(plan: DerivedPlan, options: ResampleOptions) -> None:
     """Stores which images are taken."""
-    if not options.selects:
-        return
-    known_ids = _known_ids(plan)
-    subset = None
+    known_ids = known_class_ids(plan.label_map)
+    selector = _make_selector(plan, options, known_ids)
+    for batch in read_batches(plan, known_ids):
+        plan.job.index.write_selection(0, batch.shard, selector.select(batch))
+    for shard, image in selector.find_added():
+        keep_mask = plan.job.index.read_selection(0, shard, plan.job.index.read_counts(0, shard).records)
+        keep_mask[image] = True
+        plan.job.index.write_selection(0, shard, keep_mask)
+
+
+def _make_selector(plan: DerivedPlan, options: ResampleOptions, known_ids: np.ndarray) -> Selector:
     if options.fraction:
         counts = class_counts(plan.sources[0].manifest["classes"], CLASSES_BY[options.by], known_ids)
-        subset = StratifiedSubset(parse_fraction(options.fraction), counts)
-    cap = ClassCap(options.cap, len(known_ids)) if options.cap else None
-    for shard, index, classes in _indexes(plan):
-        if subset is not None:
-            kept = subset.select(classes)
-        elif cap is not None:
-            kept = cap.select(classes)
-        else:
-            kept = (fold_of(index.hashes, options.folds) == options.fold) == (options.part == "test")
-        plan.job.index.write_selection(0, shard, kept)
-    for shard, image in subset.missing() if subset else ():
-        kept = plan.job.index.read_selection(0, shard, plan.job.index.read_counts(0, shard).records)
-        kept[image] = True
-        plan.job.index.write_selection(0, shard, kept)
-
-
-def _write_weights(plan: DerivedPlan, options: ResampleOptions) -> dict[str, Any]:
-    """Writes the weights of the images that are taken; returns what the manifest says of them."""
-    known_ids = _known_ids(plan)
-    images_per_class = np.zeros(len(known_ids), np.int64)
-    images = 0
-    for shard, index, classes in _indexes(plan):
-        kept = plan.job.index.read_selection(0, shard, len(index.image_ids))
-        of_image = np.repeat(np.arange(len(classes)), np.diff(classes.starts))
-        images_per_class += np.bincount(classes.codes[kept[of_image]], minlength=len(known_ids))
-        images += int(kept.sum())
-    factors = class_factors(images_per_class, images, options.repeat_threshold)
-    # Images without a class are not repeated, few as they may be.
-    factors[0] = 1.0
-    name = weights_file(plan.config.split)
-    digest = hashlib.sha256()
-    size = 0
-
-    def pieces() -> Iterator[bytes]:
-        yield WEIGHTS_HEADER
-        for shard, index, classes in _indexes(plan):
-            kept = plan.job.index.read_selection(0, shard, len(index.image_ids))
-            weights = image_factors(classes, factors)
-            yield format_weights(index.image_ids[kept].tolist(), weights[kept].tolist())
-
-    with storage.create(storage.join(plan.config.output_dir, name), plan.work.temporary) as stream:
-        for piece in pieces():
-            stream.write(piece)
-            digest.update(piece)
-            size += len(piece)
-    return {
-        "file": name,
-        "bytes": size,
-        "sha256": digest.hexdigest(),
-        "repeat_threshold": options.repeat_threshold,
-        "by": options.by,
-        "classes": [
-            {"id": label_id, "images": count, "weight": round(factor, 6)}
-            for label_id, count, factor in zip(
-                known_ids[1:].tolist(), images_per_class[1:].tolist(), factors[1:].tolist(), strict=True
-            )
-        ],
-    }
+        return StratifiedSubset(parse_fraction(options.fraction), counts)
+    if options.cap:
+        return ClassCap(options.cap, len(known_ids))
+    return FoldPart(options.folds, options.fold, inside=options.part == "test")

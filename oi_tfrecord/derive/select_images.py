@@ -1,17 +1,21 @@
 """Which images of a split a subset keeps, by their classes, in hash order.
 
 The images come in batches, a shard each, in the order of their hashes. That order does not depend on the number of
-shards, and nor does what is kept.
+shards, and neither does the choice of images.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 
+from oi_tfrecord.derive.plan import DerivedPlan
+from oi_tfrecord.derive.record_index import NO_CLASS
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.sharding import shard_of
 
 MAX_DENOMINATOR = 10**9
@@ -20,66 +24,90 @@ _FOLD_SALT = np.uint64(0xD1B54A32D192ED03)
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageClasses:
-    """The classes of a batch of images.
+class ImageBatch:
+    """The images of a shard and their classes.
 
     Attributes:
+        shard: number of the shard.
+        image_ids: uint64 array [images], in hash order.
         starts: int64 array [images + 1]; the codes of image `i` are `codes[starts[i]:starts[i + 1]]`.
-        codes: int64 array, each class of an image once; every image has at least one, as those without a class form
-            one of their own.
+        codes: int64 array, each class of an image once. Every image has a class, as images without one have NO_CLASS.
     """
 
+    shard: int
+    image_ids: np.ndarray
     starts: np.ndarray
     codes: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.starts) - 1
+        return len(self.image_ids)
+
+    @property
+    def image_of_code(self) -> np.ndarray:
+        """int64 array, index of the image of each of `codes`."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
     def of_image(self, image: int) -> np.ndarray:
         """Returns the codes of one image."""
         return self.codes[self.starts[image] : self.starts[image + 1]]
 
 
-def code_classes(starts: np.ndarray, ids: np.ndarray, known_ids: np.ndarray) -> ImageClasses:
-    """Returns classes by code instead of label map id.
+def known_class_ids(label_map: LabelMap) -> np.ndarray:
+    """Returns NO_CLASS and the ids of a label map, ascending; the code of a class is the place of its id."""
+    return np.array([NO_CLASS, *sorted(item.id for item in label_map.items)], np.int64)
+
+
+def read_batches(plan: DerivedPlan, known_ids: np.ndarray) -> Iterator[ImageBatch]:
+    """Yields the images of the only source of a plan, shard by shard.
 
     Args:
-        starts: as in `ImageClasses`.
-        ids: the ids, each in `known_ids`.
-        known_ids: ascending; the code of a class is its place.
+        plan: its shards are indexed.
+        known_ids: see `known_class_ids`.
     """
-    return ImageClasses(starts, np.searchsorted(known_ids, ids).astype(np.int64))
+    for source, shard in plan.input_shards:
+        index = plan.job.index.read(source, shard)
+        codes = np.searchsorted(known_ids, index.class_ids).astype(np.int64)
+        yield ImageBatch(shard, index.image_ids, index.class_starts, codes)
 
 
 def parse_fraction(text: str) -> Fraction:
-    """Parses a share exactly as it is written: 0.1 is a tenth, which no float is.
+    """Parses a share exactly: 0.1 is a tenth, which no float is.
 
     Raises:
-        ConfigError: naming `fraction`, if it is not above 0 and at most 1.
+        ConfigError: naming `fraction`, if the share is not above 0 and at most 1.
     """
     try:
         fraction = Fraction(text).limit_denominator(MAX_DENOMINATOR)
     except (ValueError, ZeroDivisionError) as error:
-        raise ConfigError("fraction", f"{text!r} is no number") from error
+        raise ConfigError("fraction", f"{text!r} is not a number") from error
     if not 0 < fraction <= 1:
         raise ConfigError("fraction", f"{text} is not above 0 and at most 1")
     return fraction
 
 
+class Selector(Protocol):
+    """Chooses images, batch by batch in hash order."""
+
+    def select(self, batch: ImageBatch) -> np.ndarray:
+        """Returns whether each image of the next batch is kept, a bool array [images]."""
+
+    def find_added(self) -> list[tuple[int, int]]:
+        """Returns (shard, image) of images to add when all batches are selected."""
+
+
 class StratifiedSubset:
     """A share of each stratum; the stratum of an image is the rarest of its classes.
 
-    Of n images of a stratum, every (1 / share)-th in hash order is kept: share * n of them, rounded half up (so a
-    subset is not a part of one with a larger share). Where that leaves a class without any image, `missing` names
-    one to add.
+    Of n images of a stratum, every (1 / share)-th in hash order is kept: share * n images, rounded half up. So a subset
+    is not a part of one with a larger share. Where that leaves a class without any image, `find_added` names one.
     """
 
     def __init__(self, share: Fraction, class_counts: Sequence[int]):
-        """Initializes the instance.
+        """Starts before the first batch.
 
         Args:
             share: above 0, to 1, its denominator at most MAX_DENOMINATOR.
-            class_counts: how often each class occurs, by code; of equally rare ones the lower code is the stratum.
+            class_counts: how often each class occurs, by code; of equally rare classes the lower code is the stratum.
         """
         self._share = share
         counts = np.asarray(class_counts, np.int64)
@@ -89,55 +117,56 @@ class StratifiedSubset:
         self._seen = np.zeros(len(counts), np.int64)
         self._kept = np.zeros(len(counts), np.int64)
         self._first: dict[int, tuple[int, int, tuple[int, ...]]] = {}
-        self._batches = 0
 
-    def strata(self, batch: ImageClasses) -> np.ndarray:
+    def strata(self, batch: ImageBatch) -> np.ndarray:
         """Returns the code of each image's stratum."""
         if not len(batch):
             return np.zeros(0, np.int64)
         return self._by_rarity[np.minimum.reduceat(self._rarity[batch.codes], batch.starts[:-1])]
 
-    def select(self, batch: ImageClasses) -> np.ndarray:
-        """Returns whether each image of the next batch is kept, a bool array."""
+    def select(self, batch: ImageBatch) -> np.ndarray:
+        """Returns whether each image of the next batch is kept, a bool array [images]."""
         twice, whole = 2 * self._share.numerator, 2 * self._share.denominator
         half = self._share.denominator
         ranks = count_earlier(self.strata(batch), self._seen)
-        kept = (twice * (ranks + 1) + half) // whole > (twice * ranks + half) // whole
-        of_image = np.repeat(np.arange(len(batch)), np.diff(batch.starts))
-        np.add.at(self._kept, batch.codes[kept[of_image]], 1)
+        keep_mask = (twice * (ranks + 1) + half) // whole > (twice * ranks + half) // whole
+        np.add.at(self._kept, batch.codes[keep_mask[batch.image_of_code]], 1)
+        self._note_first_images(batch)
+        return keep_mask
+
+    def _note_first_images(self, batch: ImageBatch) -> None:
+        """Notes the first image of each class, with its classes."""
         codes, first = np.unique(batch.codes, return_index=True)
         for code, place in zip(codes.tolist(), first.tolist(), strict=True):
             if code not in self._first:
-                image = int(of_image[place])
-                self._first[code] = (self._batches, image, tuple(batch.of_image(image).tolist()))
-        self._batches += 1
-        return kept
+                image = int(batch.image_of_code[place])
+                self._first[code] = (batch.shard, image, tuple(batch.of_image(image).tolist()))
 
-    def missing(self) -> list[tuple[int, int]]:
-        """Returns (batch, image) of images to add so that no class that has an image is without one.
+    def find_added(self) -> list[tuple[int, int]]:
+        """Returns (shard, image) of images to add so that no class that has an image is without one.
 
-        The rarest class is served first, each with its first image in hash order.
+        The rarest class comes first, each with its first image in hash order.
         """
         kept = self._kept.copy()
         added = []
         for code in self._by_rarity.tolist():
             if code in self._first and not kept[code]:
-                batch, image, codes = self._first[code]
+                shard, image, codes = self._first[code]
                 kept[list(codes)] += 1
-                added.append((batch, image))
+                added.append((shard, image))
         return added
 
 
 class ClassCap:
-    """Images of which any class is still below its cap.
+    """Images with a class that is still below its cap.
 
-    A class is below its cap as long as it has had fewer images than the cap, for all of those were kept. So what is
-    kept are the first images of each class in hash order, and a subset is part of one with a higher cap. A class has
-    more images than the cap only through those kept for a rarer one.
+    A class is below its cap as long as it has had fewer images than the cap, all of which were kept. So the first
+    images of each class in hash order are kept, and a subset is part of one with a higher cap. A class has more images
+    than the cap only through images that are kept for a rarer class.
     """
 
     def __init__(self, cap: int, num_classes: int):
-        """Initializes the instance.
+        """Starts before the first batch.
 
         Args:
             cap: images per class, at least 1.
@@ -146,20 +175,47 @@ class ClassCap:
         self._cap = cap
         self._seen = np.zeros(num_classes, np.int64)
 
-    def select(self, batch: ImageClasses) -> np.ndarray:
-        """Returns whether each image of the next batch is kept, a bool array."""
+    def select(self, batch: ImageBatch) -> np.ndarray:
+        """Returns whether each image of the next batch is kept, a bool array [images]."""
         if not len(batch):
             return np.zeros(0, bool)
         below = count_earlier(batch.codes, self._seen) < self._cap
         return np.logical_or.reduceat(below, batch.starts[:-1])
 
+    def find_added(self) -> list[tuple[int, int]]:
+        """Returns no image: each class has its first ones."""
+        return []
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldPart:
+    """The images of a fold, or those of all other folds.
+
+    Attributes:
+        folds: number of folds.
+        fold: which fold, from 0.
+        inside: whether the images of the fold are kept, or all others.
+    """
+
+    folds: int
+    fold: int
+    inside: bool
+
+    def select(self, batch: ImageBatch) -> np.ndarray:
+        """Returns whether each image of the next batch is kept, a bool array [images]."""
+        return (fold_of(hash_ids(batch.image_ids), self.folds) == self.fold) == self.inside
+
+    def find_added(self) -> list[tuple[int, int]]:
+        """Returns no image: a fold may lack classes."""
+        return []
+
 
 def count_earlier(codes: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Returns for each code how often it occurred before, here and in earlier batches.
+    """Returns how often each code occurred before, in this batch and in earlier ones.
 
     Args:
         codes: int64 array [n].
-        seen: int64 array [classes], occurrences in earlier batches; those of this one are added.
+        seen: int64 array [classes], occurrences in earlier batches; those of this batch are added.
     """
     order = np.argsort(codes, kind="stable")
     ordered = codes[order]
@@ -172,26 +228,26 @@ def count_earlier(codes: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def fold_of(hashes: np.ndarray, folds: int) -> np.ndarray:
-    """Returns the fold of each image, by a hash that is independent of the order and of `--sample`.
+    """Returns the fold of each image, by a hash that is independent of the hash order and of `--sample`.
 
     Args:
         hashes: uint64 array [n], `hash_ids` of the ImageIDs.
         folds: number of folds.
 
     Returns:
-        uint32 array [n] in [0, folds). It depends on the ImageID only, so an image stays in its fold whatever else the
-        split holds; folds are equal in size up to chance.
+        uint32 array [n] in [0, folds). The fold depends on the ImageID only, so an image stays in its fold whatever
+        else the split holds; folds are equal in size up to chance.
     """
     return shard_of(hash_ids(hashes + _FOLD_SALT), folds)
 
 
 def class_counts(classes: Sequence[Mapping[str, int]], column: str, known_ids: np.ndarray) -> list[int]:
-    """Returns how often each class occurs by the manifest of a split, by code; 0 for those it does not list.
+    """Returns how often each class occurs by the manifest of a split, by code; 0 for classes that it does not list.
 
     Args:
-        classes: its `classes`.
+        classes: `classes` of the manifest.
         column: `boxes` or `positive_labels`.
-        known_ids: as in `code_classes`.
+        known_ids: see `known_class_ids`.
     """
     counts = {item["id"]: item[column] for item in classes}
     return [counts.get(label_id, 0) for label_id in known_ids.tolist()]

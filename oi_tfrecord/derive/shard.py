@@ -1,8 +1,7 @@
-"""Writes one shard of a dataset that is made of records that others have."""
+"""Writes one shard of a derived split from the records of its sources."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -10,19 +9,18 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount, encode_account
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.derive.record_index import COUNTED, IndexFolder
+from oi_tfrecord.derive.record_index import COUNTED, IndexFolder, count_rows
 from oi_tfrecord.derive.relabel import encode_values, is_same, relabel
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.example_reader import Values, parse_example
+from oi_tfrecord.records.keys import SOURCE_ID_KEY
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.records.shard_names import shard_file
-from oi_tfrecord.records.shard_writer import write_shard
+from oi_tfrecord.records.shard_writer import WrittenShard, write_shard
 from oi_tfrecord.records.sharding import overlapping_shards, shard_of
 from oi_tfrecord.records.source_ids import number_images
 from oi_tfrecord.records.tfrecord import FramingError, read_records
-
-_SOURCE_ID = "image/source_id"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +30,14 @@ class DerivedJob:
     Attributes:
         split: its name.
         output_dir: folder of the shard files.
-        work: folder of what is unfinished.
-        sources: paths of the shards of each input, in order.
-        by: what the classes of an image are taken from (`record_index.CLASSES_BY`).
+        work: folder of unfinished files.
+        sources: paths of the shards of each source, in order.
+        by: where the classes of an image come from, a key of `record_index.CLASSES_BY`.
         reason: why records are left out.
-        num_shards: number of shards; 0 until it is known.
-        label_ids: MID to the id it gets; None leaves records as they are.
+        num_shards: number of shards; 0 until it is chosen.
+        label_ids: MID to new label map id; None leaves records as they are.
         keys: keys that are kept; None keeps all.
-        number_source_ids: whether images get numeric source ids anew.
+        number_source_ids: whether images get new numeric source ids.
     """
 
     split: str
@@ -61,12 +59,12 @@ class DerivedJob:
 
 @dataclasses.dataclass(frozen=True)
 class ShardPlaces:
-    """Where the records of an output shard are, in hash order.
+    """The places of the records of an output shard in the input shards, in hash order.
 
     Attributes:
         hashes: uint64 array [records].
         source, shard, offset: int64 arrays [records].
-        left_out: int64 array [1 + tables], images, and rows of each table of COUNTED, that are not taken.
+        left_out: int64 array [1 + tables], numbers of images, and of rows of each table of COUNTED, that are not taken.
     """
 
     hashes: np.ndarray
@@ -76,23 +74,17 @@ class ShardPlaces:
     left_out: np.ndarray
 
 
-def find_places(job: DerivedJob, shard: int) -> ShardPlaces:
-    """Returns where the records of an output shard are; no image is taken from two sources."""
-    columns: list[tuple[np.ndarray, ...]] = []
-    left_out = np.zeros(1 + len(COUNTED), np.int64)
-    for source, paths in enumerate(job.sources):
-        for their_shard in overlapping_shards(shard, job.num_shards, len(paths)):
-            index = job.index.read(source, their_shard)
-            hashes = index.hashes
-            own = shard_of(hashes, job.num_shards) == shard
-            kept = own & job.index.read_selection(source, their_shard, len(own))
-            rows = index.rows[own & ~kept]
-            left_out += np.concatenate([[len(rows)], rows.sum(axis=0)])
-            count = int(kept.sum())
-            columns.append((hashes[kept], np.full(count, source), np.full(count, their_shard), index.offsets[kept]))
-    hashes, sources, shards, offsets = (np.concatenate(column) for column in zip(*columns, strict=True))
-    order = np.argsort(hashes, kind="stable")
-    return ShardPlaces(hashes[order], sources[order], shards[order], offsets[order], left_out)
+@dataclasses.dataclass(frozen=True)
+class DerivedRecord:
+    """A record of an output shard.
+
+    Attributes:
+        features: its values by key.
+        data: the serialised Example.
+    """
+
+    features: Mapping[str, Values]
+    data: bytes
 
 
 def write_derived_shard(
@@ -102,44 +94,100 @@ def write_derived_shard(
     *,
     has_spare_cores: bool = True,
 ) -> ShardAccount:
-    """Writes one shard file, and its result beside it.
+    """Writes one shard file, and its account into the work folder, so that a resumed run keeps the shard.
 
     Args:
         job: the derived split.
         shard: number of the shard.
         on_progress: called after each record with the records and bytes so far, and the share of the shard done.
         has_spare_cores: whether no other shard needs the cores that this one leaves.
-
-    Returns:
-        The result, which is also stored, so that a rerun need not do the shard again.
     """
     places = find_places(job, shard)
-    numbers = moved = np.zeros(len(places.hashes), np.int64)
-    if job.number_source_ids:
-        numbers, moved = number_images(places.hashes, shard, job.num_shards)
+    source_ids, moved = _number_images(job, places.hashes, shard)
     counts = RecordCounts()
-
-    def examples() -> Iterator[Sequence[bytes]]:
-        size = 0
-        for number, (path, data) in enumerate(_read(job, places)):
-            features = parse_example(data)
-            if job.label_ids is not None:
-                changed = _change(job, features, path, int(numbers[number]))
-                if not is_same(features, changed):
-                    features, data = changed, encode_values(changed)
-            counts.add(features)
-            size += len(data)
-            on_progress(counts.records, size, (number + 1) / len(places.hashes))
-            yield (data,)
-
+    records = _count_records(_make_records(job, places, source_ids), len(places.hashes), counts, on_progress)
     name = shard_file(job.split, shard, job.num_shards)
     path = storage.join(job.output_dir, name)
-    written = write_shard(path, job.work.temporary, examples(), has_spare_cores=has_spare_cores)
-    image_counts = {"source_id_moved": int(moved.sum())} if job.number_source_ids else {}
-    images_left_out, *rows_left_out = places.left_out.tolist()
-    result = ShardAccount(
+    written = write_shard(path, job.work.temporary, records, has_spare_cores=has_spare_cores)
+    account = _make_account(job, shard, written, counts, places.left_out)
+    if job.number_source_ids:
+        account = dataclasses.replace(account, image_counts={"source_id_moved": int(moved.sum())})
+    job.work.write_result(shard, encode_account(account))
+    return account
+
+
+def find_places(job: DerivedJob, shard: int) -> ShardPlaces:
+    """Returns the places of the records of an output shard; each image is taken from one source only."""
+    columns: list[tuple[np.ndarray, ...]] = []
+    left_out = np.zeros(1 + len(COUNTED), np.int64)
+    for source, paths in enumerate(job.sources):
+        for input_shard in overlapping_shards(shard, job.num_shards, len(paths)):
+            index = job.index.read(source, input_shard)
+            hashes = index.hashes
+            own = shard_of(hashes, job.num_shards) == shard
+            keep_mask = own & job.index.read_selection(source, input_shard, len(own))
+            rows = index.rows[own & ~keep_mask]
+            left_out += np.concatenate([[len(rows)], rows.sum(axis=0)])
+            count = int(keep_mask.sum())
+            columns.append(
+                (hashes[keep_mask], np.full(count, source), np.full(count, input_shard), index.offsets[keep_mask])
+            )
+    hashes, sources, shards, offsets = (np.concatenate(column) for column in zip(*columns, strict=True))
+    order = np.argsort(hashes, kind="stable")
+    return ShardPlaces(hashes[order], sources[order], shards[order], offsets[order], left_out)
+
+
+def _number_images(job: DerivedJob, hashes: np.ndarray, shard: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the numeric source id of each image, and whether it is not the number of the image's own hash."""
+    if job.number_source_ids:
+        return number_images(hashes, shard, job.num_shards)
+    return np.zeros(len(hashes), np.int64), np.zeros(len(hashes), bool)
+
+
+def _make_records(job: DerivedJob, places: ShardPlaces, source_ids: np.ndarray) -> Iterator[DerivedRecord]:
+    """Yields the records of an output shard; a record that does not change keeps its bytes."""
+    for (path, data), source_id in zip(_read_records(job, places), source_ids.tolist(), strict=True):
+        features = parse_example(data)
+        changed = _change(features, job, path, source_id)
+        same = is_same(features, changed)
+        yield DerivedRecord(changed, data if same else encode_values(changed))
+
+
+def _change(features: Mapping[str, Values], job: DerivedJob, path: str, source_id: int) -> Mapping[str, Values]:
+    """Returns a record with the ids, keys and source id of the derived split."""
+    if job.label_ids is None:
+        return features
+    try:
+        changed = relabel(features, job.label_ids, job.keys)
+    except ConfigError as error:
+        raise InputError(path, error.problem, "Run `oi-tfrecord verify` on its folder") from error
+    if job.number_source_ids:
+        changed[SOURCE_ID_KEY] = [str(source_id).encode()]
+    return changed
+
+
+def _count_records(
+    records: Iterable[DerivedRecord],
+    total: int,
+    counts: RecordCounts,
+    on_progress: Callable[[int, int, float], None],
+) -> Iterator[tuple[bytes]]:
+    """Yields the data of each record for the writer, and adds the record to `counts`."""
+    size = 0
+    for record in records:
+        counts.add(record.features)
+        size += len(record.data)
+        on_progress(counts.records, size, counts.records / total)
+        yield (record.data,)
+
+
+def _make_account(
+    job: DerivedJob, shard: int, written: WrittenShard, counts: RecordCounts, left_out: np.ndarray
+) -> ShardAccount:
+    images_left_out, *rows_left_out = left_out.tolist()
+    return ShardAccount(
         shard=shard,
-        file=name,
+        file=shard_file(job.split, shard, job.num_shards),
         size=written.size,
         sha256=written.sha256,
         records=written.records,
@@ -149,51 +197,31 @@ def write_derived_shard(
         image_bytes=counts.image_bytes,
         images_reencoded={},
         tables={
-            str(table): TableAccount(count, {}, {job.reason: left_out} if left_out else {})
-            for table, count, left_out in zip(COUNTED, count_rows(counts), rows_left_out, strict=True)
+            str(table): TableAccount(count, {}, {job.reason: dropped} if dropped else {})
+            for table, count, dropped in zip(COUNTED, count_rows(counts), rows_left_out, strict=True)
         },
-        boxes_per_class=_texts(counts.boxes_per_class),
-        positive_per_class=_texts(counts.positive_per_class),
-        negative_per_class=_texts(counts.negative_per_class),
+        boxes_per_class=_with_text_keys(counts.boxes_per_class),
+        positive_per_class=_with_text_keys(counts.positive_per_class),
+        negative_per_class=_with_text_keys(counts.negative_per_class),
         sources={str(Table(table)): dict(sorted(sources.items())) for table, sources in counts.sources.items()},
         unknown_flags=0,
         most_boxes=counts.most_boxes,
         images_over_100_boxes=counts.images_over_100_boxes,
-        image_counts=image_counts,
+        image_counts={},
     )
-    job.work.write_result(shard, encode_account(result))
-    return result
 
 
-def count_rows(counts: RecordCounts) -> tuple[int, int, int]:
-    """Returns the rows of each table of COUNTED."""
-    return counts.boxes, counts.labels, counts.machine_labels
+def _with_text_keys(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(label): count for label, count in sorted(counts.items())}
 
 
-def _change(job: DerivedJob, features: Mapping[str, Values], path: str, number: int) -> dict[str, Values]:
-    assert job.label_ids is not None
-    try:
-        changed = relabel(features, job.label_ids, job.keys)
-    except ConfigError as error:
-        raise InputError(path, error.problem, "Run `oi-tfrecord verify` on its folder") from error
-    if job.number_source_ids:
-        changed[_SOURCE_ID] = [str(number).encode()]
-    return changed
-
-
-def _read(job: DerivedJob, places: ShardPlaces) -> Iterator[tuple[str, bytes]]:
-    """Yields (path, data) of each record; a source's shards follow each other, so one file of each is open."""
-    streams: dict[int, tuple[int, BinaryIO]] = {}
-    with contextlib.ExitStack() as stack:
-        stack.callback(lambda: [stream.close() for _, stream in streams.values()])
+def _read_records(job: DerivedJob, places: ShardPlaces) -> Iterator[tuple[str, bytes]]:
+    """Yields (path of the shard, serialised Example) of each record."""
+    with _OpenShards(job.sources) as shards:
         triples = zip(places.source.tolist(), places.shard.tolist(), places.offset.tolist(), strict=True)
         for source, shard, offset in triples:
             path = job.sources[source][shard]
-            if source not in streams or streams[source][0] != shard:
-                if source in streams:
-                    streams[source][1].close()
-                streams[source] = (shard, storage.open_read(path))
-            stream = streams[source][1]
+            stream = shards.open(source, shard)
             stream.seek(offset)
             try:
                 _, data = next(read_records(stream))
@@ -202,5 +230,28 @@ def _read(job: DerivedJob, places: ShardPlaces) -> Iterator[tuple[str, bytes]]:
             yield path, data
 
 
-def _texts(counts: Mapping[int, int]) -> dict[str, int]:
-    return {str(label): count for label, count in sorted(counts.items())}
+class _OpenShards:
+    """The files of input shards: of each source one is open, as the shards of a source follow each other."""
+
+    def __init__(self, sources: Sequence[Sequence[str]]):
+        self._sources = sources
+        self._open: dict[int, tuple[int, BinaryIO]] = {}
+
+    def __enter__(self) -> "_OpenShards":
+        return self
+
+    def open(self, source: int, shard: int) -> BinaryIO:
+        if source in self._open and self._open[source][0] == shard:
+            return self._open[source][1]
+        self._close(source)
+        stream = storage.open_read(self._sources[source][shard])
+        self._open[source] = (shard, stream)
+        return stream
+
+    def _close(self, source: int) -> None:
+        if source in self._open:
+            self._open.pop(source)[1].close()
+
+    def __exit__(self, *_: object) -> None:
+        for source in list(self._open):
+            self._close(source)

@@ -1,22 +1,22 @@
-"""Writes splits whose records other splits have: all of a split or nothing, and an interrupted run is resumed."""
+"""The steps that write a derived split. A run that is interrupted can be resumed, and a split appears whole."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oi_tfrecord import __version__, storage
 from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
+from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
 from oi_tfrecord.dataset.manifest import merge_split
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
-from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.dataset.rejects_csv import format_header
+from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
-from oi_tfrecord.engine.beam_flags import is_local
+from oi_tfrecord.engine.beam_flags import runs_here
 from oi_tfrecord.engine.progress_line import Progress
-from oi_tfrecord.engine.progress_text import RecordsStatus
+from oi_tfrecord.engine.progress_text import RecordsStatus, describe_resumption
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
@@ -60,83 +60,31 @@ def describe_written(written: WrittenSplit) -> str:
     return f"{written.split}: {images['records']:,} of {images['read']:,} records in {shards}{reasons}; {path}"
 
 
-def write_splits(
-    plans: Sequence[DerivedPlan],
-    select: Callable[[Sequence[DerivedPlan]], None],
-    finish: Callable[[DerivedPlan], dict[str, Any]],
-    progress: Progress,
-) -> tuple[WrittenSplit, ...]:
-    """Writes derived splits; none is complete before the shards of all are written.
-
-    Args:
-        plans: what they will be, all in one folder under one label map.
-        select: called with the plans that are not complete yet when all their sources are indexed; stores which records
-            are taken, or raises.
-        finish: called with a plan when all shards are written; writes further files, returns more for the manifest.
-        progress: takes what there is to say while it runs.
-
-    Returns:
-        The splits, in the order of the plans.
-
-    Raises:
-        ConfigError, InputError: naming the option or file that is to be corrected.
-    """
-    states = [prepare_output(plan.target) for plan in plans]
-    written = {
-        plan.config.split: WrittenSplit(plan.config.output_dir, plan.config.split, state.complete, was_complete=True)
-        for plan, state in zip(plans, states, strict=True)
-        if state.complete is not None
-    }
-    todo = [(plan, set(state.finished)) for plan, state in zip(plans, states, strict=True) if state.complete is None]
-    for plan, _ in todo:
-        with _named_errors(plan):
-            index_sources(plan, progress)
-    if todo:
-        select([plan for plan, _ in todo])
-    sized = [(_with_num_shards(plan), finished) for plan, finished in todo]
-    for plan, finished in sized:
-        with _named_errors(plan):
-            _write_shards(plan, finished, progress)
-    for plan, _ in sized:
-        entry = _finish(plan, finish(plan))
-        written[plan.config.split] = WrittenSplit(plan.config.output_dir, plan.config.split, entry)
-        plan.work.delete()
-    return tuple(written[plan.config.split] for plan in plans)
-
-
-@contextlib.contextmanager
-def _named_errors(plan: DerivedPlan) -> Iterator[None]:
-    """Raises the error that a worker stored: Beam rewords exceptions, and the stored one names the file as it is."""
-    try:
-        yield
-    except Exception as error:
-        raise plan.work.error(error) or error from None
-
-
 def index_sources(plan: DerivedPlan, progress: Progress) -> None:
     """Indexes the shards of the sources that are not indexed yet.
 
     Args:
         plan: what the split will be.
-        progress: takes what there is to say while it runs.
+        progress: takes what there is to say while the step runs.
 
     Raises:
         InputError: if a shard does not hold what the manifest of its split says.
     """
-    import_beam_quietly(plan.config.beam_arguments)
+    import_beam_quietly(plan.beam_arguments)
     from oi_tfrecord.derive.pipeline import IndexShards
 
     storage.make_folder(plan.job.index.path)
     todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
-        run_pipeline(
-            plan.config.beam_arguments,
-            processes,
-            progress.watch(RecordsStatus(plan.work, len(todo), "indexed")),
-            lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
-        )
-        # What was reported while indexing is not of the shards that are written.
+        with raise_relayed_errors(plan.work):
+            run_pipeline(
+                plan.beam_arguments,
+                processes,
+                progress.watch(RecordsStatus(plan.work, len(todo), "indexed")),
+                lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
+            )
+        # The reports of this step must not count for the next one.
         plan.work.clear_temporary()
     for source, shard in plan.input_shards:
         counted = plan.job.index.read_counts(source, shard).records
@@ -146,54 +94,71 @@ def index_sources(plan: DerivedPlan, progress: Progress) -> None:
             raise InputError(plan.job.sources[source][shard], problem, "Run `oi-tfrecord verify` on its folder")
 
 
-def _with_num_shards(plan: DerivedPlan) -> DerivedPlan:
-    num_shards = plan.config.num_shards
-    if not num_shards:
-        size = 0
-        for source, shard in plan.input_shards:
-            index = plan.job.index.read(source, shard)
-            kept = plan.job.index.read_selection(source, shard, len(index.image_ids))
-            size += int((index.lengths[kept] + HEADER_BYTES + FOOTER_BYTES).sum())
-        num_shards = choose_num_shards(size)
+def choose_shards(plan: DerivedPlan) -> DerivedPlan:
+    """Returns a plan with the number of shards, which may depend on the size of the records that are taken."""
+    num_shards = plan.num_shards or choose_num_shards(_taken_bytes(plan))
     return dataclasses.replace(plan, job=dataclasses.replace(plan.job, num_shards=num_shards))
 
 
-def _write_shards(plan: DerivedPlan, finished: set[int], progress: Progress) -> None:
+def _taken_bytes(plan: DerivedPlan) -> int:
+    size = 0
+    for source, shard in plan.input_shards:
+        index = plan.job.index.read(source, shard)
+        keep_mask = plan.job.index.read_selection(source, shard, len(index.image_ids))
+        size += int((index.lengths[keep_mask] + HEADER_BYTES + FOOTER_BYTES).sum())
+    return size
+
+
+def write_shards(plan: DerivedPlan, finished: Collection[int], progress: Progress) -> None:
+    """Writes the shards that an earlier run did not finish.
+
+    Args:
+        plan: what the split will be, with its number of shards.
+        finished: shards of an earlier run.
+        progress: takes what there is to say while the step runs.
+    """
     from oi_tfrecord.derive.pipeline import WriteDerivedShards
 
     todo = [shard for shard in range(plan.job.num_shards) if shard not in finished]
     if finished:
-        progress.note(f"Resuming: {len(finished)} of {plan.job.num_shards} shards are finished.")
+        progress.note(describe_resumption(len(finished), plan.job.num_shards))
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
-        run_pipeline(
-            plan.config.beam_arguments,
-            processes,
-            progress.watch(RecordsStatus(plan.work, len(todo), "written")),
-            lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
-        )
+        with raise_relayed_errors(plan.work):
+            run_pipeline(
+                plan.beam_arguments,
+                processes,
+                progress.watch(RecordsStatus(plan.work, len(todo), "written")),
+                lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
+            )
 
 
-def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
-    """Returns the number of local processes, and of the shards that each does at once."""
-    size = sum(source.size for source in plan.sources)
-    workers = plan.config.workers or choose_workers(Work.COPY_RECORDS, size, shards)
-    return split_workers(workers, is_local=is_local(plan.config.beam_arguments))
+def finish_split(plan: DerivedPlan, more: Mapping[str, Any]) -> WrittenSplit:
+    """Writes the files beside the shards; the last of them is the manifest, which marks the split complete.
 
-
-def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes what makes the shards a dataset; the manifest marks it complete."""
-    output_dir, split, temporary = plan.config.output_dir, plan.config.split, plan.work.temporary
-    with _named_errors(plan):
-        totals = sum_accounts((), read_shard_accounts(plan.work, range(plan.job.num_shards)))
-    label_map = plan.classes.label_map
+    Args:
+        plan: what the split is.
+        more: further keys of its entry in the manifest.
+    """
+    label_map, temporary = plan.label_map, plan.work.temporary
     texts = {
         LABEL_MAP_FILE: format_pbtxt(label_map),
         LABEL_MAP_CSV: format_csv(label_map),
-        rejects_file(split): format_header(),
+        rejects_file(plan.split): format_header(),
     }
     for name, text in texts.items():
-        storage.write(storage.join(output_dir, name), text.encode(), temporary)
+        storage.write(storage.join(plan.output_dir, name), text.encode(), temporary)
+    entry = {**_make_entry(plan), **more}
+    with hold_folder(plan.output_dir):
+        write_manifest(plan.output_dir, merge_split(read_manifest(plan.output_dir), plan.split, entry), temporary)
+    plan.work.delete()
+    return WrittenSplit(plan.output_dir, plan.split, entry)
+
+
+def _make_entry(plan: DerivedPlan) -> dict[str, Any]:
+    """Returns the entry of the split in the manifest."""
+    with raise_relayed_errors(plan.work):
+        totals = sum_accounts((), read_shard_accounts(plan.work, range(plan.job.num_shards)))
     about = {
         "oi_tfrecord": __version__,
         "config": plan.record_config,
@@ -205,27 +170,24 @@ def _finish(plan: DerivedPlan, more: Mapping[str, Any]) -> dict[str, Any]:
             if "attribution" in source.manifest
         ],
     }
-    entry = build_derived_split(
-        [
-            DerivedFrom(
-                source.path, source.split.name, source.manifest, source.manifest_sha256, _source_counts(plan, number)
-            )
-            for number, source in enumerate(plan.sources)
-        ],
-        totals,
-        label_map,
-        about,
-        plan.options,
-        plan.job.reason,
-        plan.job.keys,
-    )
-    entry |= more
-    write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), temporary)
-    return entry
+    sources = [
+        DerivedFrom(
+            source.path, source.split.name, source.manifest, source.manifest_sha256, _count_source(plan, number)
+        )
+        for number, source in enumerate(plan.sources)
+    ]
+    return build_derived_split(sources, totals, plan.label_map, about, plan.options, plan.job.reason, plan.job.keys)
 
 
-def _source_counts(plan: DerivedPlan, source: int) -> RecordCounts:
+def _count_source(plan: DerivedPlan, source: int) -> RecordCounts:
     counts = RecordCounts()
     for shard in range(len(plan.job.sources[source])):
         counts.merge(plan.job.index.read_counts(source, shard))
     return counts
+
+
+def _choose_workers(plan: DerivedPlan, shards: int) -> tuple[int, int]:
+    """Returns the number of local processes, and of the shards that each works on at once."""
+    size = sum(source.size for source in plan.sources)
+    workers = plan.workers or choose_workers(Work.COPY_RECORDS, size, shards)
+    return split_workers(workers, is_local=runs_here(plan.beam_arguments))

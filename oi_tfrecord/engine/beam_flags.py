@@ -1,9 +1,9 @@
-"""Flags that Beam owns: which there are, what each takes, and an error for any other."""
+"""Beam's flags: which there are, what each takes, and an error for any other."""
 
 import argparse
-import functools
 from collections.abc import Mapping, Sequence
 
+from oi_tfrecord.engine.beam_internals import find_flags
 from oi_tfrecord.errors import ConfigError, nearest
 
 
@@ -22,7 +22,7 @@ def split_beam_arguments(arguments: Sequence[str], own_flags: Sequence[str]) -> 
     """
     if not any(argument.startswith("-") for argument in arguments):
         return tuple(arguments), ()
-    known = beam_flags()
+    known = find_flags()
     words: list[str] = []
     flags: list[str] = []
     waiting = ""
@@ -69,9 +69,9 @@ def check_value(name: str, text: str, action: argparse.Action) -> None:
     """Raises ConfigError, naming the flag, if Beam would not take a value.
 
     Args:
-        name: of the flag, without dashes.
+        name: name of the flag, without dashes.
         text: the value.
-        action: the flag, as of `beam_flags`.
+        action: the flag, as of `find_flags`.
     """
     try:
         converted = action.type(text) if callable(action.type) else text
@@ -82,32 +82,14 @@ def check_value(name: str, text: str, action: argparse.Action) -> None:
         raise ConfigError(name, f"{text!r} is none of {', '.join(map(str, action.choices))}")
 
 
-@functools.cache
-def beam_flags() -> Mapping[str, argparse.Action]:
-    """Returns Beam's flags, by name with the dashes."""
-    from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
-
-    parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
-    pending = [PipelineOptions]
-    while pending:
-        options = pending.pop()
-        pending.extend(options.__subclasses__())
-        if options is not PipelineOptions and "_add_argparse_args" in vars(options):
-            try:
-                options._add_argparse_args(parser)
-            except argparse.ArgumentError:
-                continue
-    return {name: action for action in parser._actions for name in action.option_strings if name.startswith("-")}
-
-
 def destination(argument: str) -> str:
     """Returns the option that a flag sets; `--no_use_public_ips` and `--use_public_ips` set the same."""
     name = argument.partition("=")[0]
-    action = beam_flags().get(name)
+    action = find_flags().get(name)
     return action.dest if action else name
 
 
-def is_local(beam_arguments: Sequence[str]) -> bool:
+def runs_here(beam_arguments: Sequence[str]) -> bool:
     """Returns whether a pipeline with these flags runs on this machine, as they name no runner."""
     return not value_of(beam_arguments, "--runner")
 
@@ -118,7 +100,7 @@ def is_dataflow(beam_arguments: Sequence[str]) -> bool:
 
 
 def value_of(beam_arguments: Sequence[str], name: str) -> str:
-    """Returns the value of a flag, the last if it is given more than once; empty if it is not."""
+    """Returns the value of a flag, the last of several values; empty for a flag that is not given."""
     found = ""
     for index, argument in enumerate(beam_arguments):
         given, equals, value = argument.partition("=")

@@ -1,4 +1,4 @@
-"""Beam's options, of which each view is made once."""
+"""Beam's options, with each view made once."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -11,18 +11,18 @@ View = TypeVar("View", bound=PipelineOptions)
 class KeptOptions(PipelineOptions):
     """Options that keep their views.
 
-    Beam asks for some 400 views while it builds a conversion, and parses the command line for each: a tenth of the
-    time of a small one. All views share their values, so that one of each kind does.
+    Beam asks for some 400 views while it builds a conversion, and parses the command line for each, which is a tenth
+    of the time of a small conversion. All views share their values, so one view of each kind is enough.
     """
 
     def __init__(self, arguments: Sequence[str]):
-        """Initializes the instance.
+        """Parses the flags.
 
         Args:
-            arguments: flags that Beam owns.
+            arguments: Beam's flags.
         """
         super().__init__(list(arguments))
-        # Beam's own attributes only can be set the usual way.
+        # Beam lets no attribute be set but its own.
         self.__dict__["_views"] = {}
 
     def view_as(self, cls: type[View]) -> View:

@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from oi_tfrecord import storage
 from oi_tfrecord.engine.beam_flags import check_beam_arguments, is_dataflow
+from oi_tfrecord.engine.beam_internals import find_option_problems
 from oi_tfrecord.errors import ConfigError
 
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
 _EXAMPLES = {"project": "PROJECT", "region": "REGION", "temp_location": "gs://BUCKET/tmp"}
-"""What a job on Dataflow cannot do without, in the order in which it is named."""
+"""Flags that a job on Dataflow needs, in the order in which missing ones are named, with an example of each."""
 
 
 def accept_beam_arguments(beam_arguments: Sequence[str]) -> None:
@@ -26,35 +31,18 @@ def check_job(beam_arguments: Sequence[str]) -> None:
     """Checks the flags together, as Beam does when a pipeline is made.
 
     Args:
-        beam_arguments: flags that Beam owns, each of which is known and has a good value.
+        beam_arguments: Beam's flags, each of which is known and has a good value.
 
     Raises:
-        ConfigError: naming what is missing and how to give it, or what Beam finds wrong.
+        ConfigError: naming the flags that are missing and how to give them, or what Beam finds wrong.
     """
     if not beam_arguments:
         return
-    from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
-    from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
-    from apache_beam.runners.runner import create_runner
+    from apache_beam.options.pipeline_options import PipelineOptions
 
     options = PipelineOptions(list(beam_arguments))
-    try:
-        runner = create_runner(options.view_as(StandardOptions).runner or StandardOptions.DEFAULT_RUNNER)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError("runner", _one_line(str(error))) from error
-    validator = PipelineOptionsValidator(options, runner)
-    problems: list[str] = []
-    if is_dataflow(beam_arguments):
-        google = options.view_as(GoogleCloudOptions)
-        # Beam's own check of these two makes a bucket where they are bad, and asks the storage about it.
-        in_temp = validator.validate_gcs_path(google, "temp_location")
-        in_staging = validator.validate_gcs_path(google, "staging_location")
-        if in_temp and in_staging:
-            problems += in_temp if google.temp_location or not google.staging_location else in_staging
-        problems += validator.validate_cloud_options(google)
-    # Without the class whose check does that.
-    validator.OPTIONS = [view for view in validator.OPTIONS if view is not GoogleCloudOptions]
-    problems += validator.validate()
+    runner = _create_runner(options)
+    problems = find_option_problems(options, runner, checks_google=is_dataflow(beam_arguments))
     missing = [found[1] for problem in problems if (found := re.match(r"Missing .*option: (\w+)\.$", problem))]
     if missing:
         named = [name for name in _EXAMPLES if name in missing] or missing
@@ -62,6 +50,16 @@ def check_job(beam_arguments: Sequence[str]) -> None:
         raise ConfigError(named[0], f"is needed by {type(runner).__name__}; give {flags}")
     if problems:
         raise ConfigError("flags", "; ".join(map(_one_line, problems)))
+
+
+def _create_runner(options: "PipelineOptions") -> object:
+    from apache_beam.options.pipeline_options import StandardOptions
+    from apache_beam.runners.runner import create_runner
+
+    try:
+        return create_runner(options.view_as(StandardOptions).runner or StandardOptions.DEFAULT_RUNNER)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError("runner", _one_line(str(error))) from error
 
 
 def _one_line(text: str) -> str:

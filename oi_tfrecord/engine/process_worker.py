@@ -1,7 +1,7 @@
-"""Boots a Beam worker in this Python for `--environment_type=PROCESS`: Flink, Spark or Prism without containers.
+"""Starts a Beam worker in this Python for `--environment_type=PROCESS`: Flink, Spark or Prism without containers.
 
-Beam ships such a program only within its container images. This one installs nothing: the package
-is installed where it runs.
+Beam ships such a program only within its container images. This program installs nothing: the package is installed
+where it runs.
 """
 
 import argparse
@@ -19,9 +19,9 @@ SERVICES = ("logging_endpoint", "artifact_endpoint", "provision_endpoint", "cont
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Asks the runner what the job is, then works until the runner closes its control channel."""
+    """Asks the runner for the job, then works until the runner closes its control channel."""
     given = parse(sys.argv[1:] if arguments is None else arguments)
-    # Beam reads this one when it is imported.
+    # Beam reads the id of the worker when it is imported.
     os.environ["WORKER_ID"] = given["id"]
     os.environ.update(worker_environment(given, _provision(given)))
     from apache_beam.runners.worker import sdk_worker_main
@@ -35,7 +35,7 @@ def parse(arguments: Sequence[str]) -> Mapping[str, str]:
     for name in ("id", *SERVICES):
         parser.add_argument(f"--{name}", default="", required=name in ("id", "provision_endpoint"))
     known, _ = parser.parse_known_args(arguments)
-    # Prism quotes the id (2.77).
+    # Prism puts the id in quotes (Beam 2.77).
     return {**vars(known), "id": known.id.strip("'")}
 
 
@@ -44,7 +44,7 @@ def worker_environment(given: Mapping[str, str], provision: Message) -> dict[str
 
     Args:
         given: flags of `parse`.
-        provision: ProvisionInfo of the job; the endpoints in it go before those of the flags.
+        provision: ProvisionInfo of the job; its endpoints take precedence over those of the flags.
     """
     info = cast(Any, provision)
     services = {name: getattr(info, name).url or given[name] for name in ("logging_endpoint", "control_endpoint")}
@@ -71,7 +71,7 @@ def _provision(given: Mapping[str, str]) -> Message:
     from apache_beam.runners.worker.worker_id_interceptor import WorkerIdInterceptor
 
     with grpc.insecure_channel(given["provision_endpoint"]) as plain:
-        # The runner knows its workers by this header.
+        # The runner identifies its workers by this header.
         channel = grpc.intercept_channel(plain, WorkerIdInterceptor())
         request = api.GetProvisionInfoRequest()
         answer = services.ProvisionServiceStub(channel).GetProvisionInfo(request, wait_for_ready=True, timeout=60)

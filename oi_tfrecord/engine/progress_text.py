@@ -102,7 +102,7 @@ class RecordsStatus:
     Attributes:
         work: folder of the reports.
         num_shards: shards to do.
-        done: what is done with the records, as "written".
+        done: participle of what is done with the records, such as "written".
     """
 
     work: WorkFolder
@@ -136,7 +136,7 @@ class VerifyStatus(RecordsStatus):
 
 
 def read_reports(work: WorkFolder) -> list[dict[str, Any]]:
-    """Returns the last report of each worker; none while one is being written."""
+    """Returns the last report of each worker; an empty list while a report is being written."""
     with contextlib.suppress(OSError, ValueError):
         return [json.loads(data) for data in work.progress()]
     return []
@@ -181,3 +181,8 @@ def format_size(size: float) -> str:
         decimals for decimals in (2, 1, 0) if round(count, decimals) < 10 ** (_DIGITS - decimals) or not decimals
     )
     return f"{count:,.{decimals}f} {name}"
+
+
+def describe_resumption(finished: int, num_shards: int) -> str:
+    """Returns the line about a run that resumes an interrupted one."""
+    return f"Resuming: {finished} of {num_shards} shards are finished."

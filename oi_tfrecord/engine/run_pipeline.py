@@ -1,32 +1,31 @@
-"""Runs a pipeline on the runner of the command line, or locally."""
+"""Runs a pipeline: on this machine, or on the runner that Beam's flags name."""
 
 import contextlib
 import dataclasses
 import logging
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.local_worker import keep_told_errors_off_the_log
+from oi_tfrecord.engine.beam_flags import runs_here
+from oi_tfrecord.engine.beam_internals import find_engine_message, hide_known_errors, hide_worker_counts
 from oi_tfrecord.errors import EngineError, RunnerError
 from oi_tfrecord.storage.faults import RERUN, one_line
 from oi_tfrecord.storage.optional_imports import without
 
 
 def import_beam_quietly(beam_arguments: Sequence[str] = ()) -> None:
-    """Imports Beam, which warns of optional packages that it misses; a user can do nothing about them.
+    """Imports Beam without its warnings of optional packages that are missing: a user need not install them.
 
     Args:
-        beam_arguments: flags that Beam owns; a pipeline that runs on this machine needs less of it.
+        beam_arguments: Beam's flags; a pipeline that runs on this machine needs less of Beam.
     """
     level = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)
-    with without() if is_local(beam_arguments) else contextlib.nullcontext():
+    with without() if runs_here(beam_arguments) else contextlib.nullcontext():
         import apache_beam  # noqa: F401
 
     logging.getLogger().setLevel(level)
-    keep_told_errors_off_the_log()
+    hide_known_errors()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Job:
     """A job that was built, but not submitted.
 
     Attributes:
-        steps: number of transforms, those of Beam's within ours included.
-        size: bytes of its graph.
+        steps: number of transforms, with those of Beam within ours.
+        size: bytes of the graph.
         staged: names of the files that workers get.
     """
 
@@ -45,11 +44,11 @@ class Job:
 
 
 def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job:
-    """Builds the job of a runner that honours Beam's `--dry_run`, which must be given.
+    """Builds the job of a runner that knows Beam's `--dry_run`, which must be given.
 
     Args:
-        beam_arguments: flags that Beam owns.
-        build: adds the steps to the pipeline it is given.
+        beam_arguments: Beam's flags.
+        build: adds the steps to a pipeline.
     """
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -76,10 +75,10 @@ def run_pipeline(
     """Builds a pipeline and runs it to its end.
 
     Args:
-        beam_arguments: flags that Beam owns; without `--runner` the pipeline runs on this machine.
+        beam_arguments: Beam's flags; without `--runner` the pipeline runs on this machine.
         processes: local worker processes.
-        shown: block that the run is in, as the one of a progress line.
-        build: adds the steps to the pipeline it is given.
+        shown: block around the run, such as that of a progress line.
+        build: adds the steps to a pipeline.
 
     Raises:
         EngineError, RunnerError: if the job was handed to a runner elsewhere and failed there.
@@ -90,12 +89,10 @@ def run_pipeline(
     from oi_tfrecord.engine.local_runner import ended_by_interrupt, make_local_runner
 
     arguments = list(beam_arguments)
-    local = is_local(beam_arguments)
+    local = runs_here(beam_arguments)
     if local:
         arguments.append(f"--direct_num_workers={processes}")
-        # Both tell of the number of workers, which is our choice here.
-        for name in ("fn_api_runner.fn_runner", "local_job_service"):
-            logging.getLogger(f"apache_beam.runners.portability.{name}").setLevel(logging.ERROR)
+        hide_worker_counts()
     options = KeptOptions(arguments)
     pipeline = Pipeline(runner=make_local_runner(options, processes) if local else None, options=options)
     build(pipeline)
@@ -114,25 +111,21 @@ def _run_to_end(pipeline: Any, local: bool) -> None:
     try:
         result.wait_until_finish()
     except grpc.RpcError as error:
-        # Nobody is left to tell more; gRPC's own text is that of its objects.
+        # gRPC's own text shows its objects, and no server is left to say more.
         raise RunnerError(f"its job server is gone ({error.code().name}, {error.details()})") from error
     except Exception as error:
         if local:
             raise
-        raise of_engine(error) or RunnerError(str(error)) from error
+        raise make_engine_error(error) or RunnerError(str(error)) from error
 
 
-def of_engine(error: Exception) -> EngineError | None:
-    """Returns what a user is told if a job server's engine gave a job up, None for anything else.
+def make_engine_error(error: Exception) -> EngineError | None:
+    """Returns the error to raise if a job server's engine gave a job up; None for any other error.
 
     Args:
-        error: what the runner raised; it names the state of the job and the last that the engine said
-            (`PipelineResult._observe_state` of Beam's portable_runner).
+        error: what the runner raised.
     """
-    said = re.match(
-        r"Pipeline \S+ failed in state FAILED: (?:[\w.$]+(?:Exception|Error): )*(.*)", str(error), re.DOTALL
-    )
-    if said is None or "Traceback (most recent call last)" in said[1]:
+    if not (message := find_engine_message(error)):
         return None
     remedy = "A worker or a machine may have been lost, or out of memory; the engine's log says more. See to it"
-    return EngineError(one_line(RuntimeError(said[1])), f"{remedy}, {RERUN}")
+    return EngineError(one_line(RuntimeError(message)), f"{remedy}, {RERUN}")

@@ -6,21 +6,22 @@ from typing import Any
 
 import yaml
 
-from oi_tfrecord.engine.beam_flags import beam_flags, check_value, destination
+from oi_tfrecord.engine.beam_flags import check_value, destination
+from oi_tfrecord.engine.beam_internals import find_flags
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.settings.yaml_file import find_config
 
 FOLDER = "runners"
-"""Folder of the shipped ones, within that of the configurations."""
+"""Folder of the shipped files, within that of the configurations."""
 
 
 def read_runner_config(name: str, arguments: Sequence[str]) -> tuple[str, ...]:
     """Returns the flags of a runner configuration before those of the command line, which win.
 
     Args:
-        name: a path, or the name of a shipped one (dataflow).
-        arguments: flags of the command line that Beam owns; a flag given there replaces the file's, also
-            where it takes several values.
+        name: a path, or the name of a shipped file (dataflow).
+        arguments: Beam's flags of the command line. A flag that is given there replaces the file's, also if it takes
+            several values.
 
     Raises:
         ConfigError: naming the key, and the nearest known one if it is unknown.
@@ -35,8 +36,8 @@ def parse_runner_config(text: str | bytes, path: str) -> list[str]:
     """Returns the flags that a runner configuration stands for.
 
     Args:
-        text: YAML; a key is the name of a flag, a list gives it several times, true gives it without a value.
-        path: its name, for errors.
+        text: YAML. A key is the name of a flag; a list gives the flag several times, true gives it without a value.
+        path: path of the file, for errors.
 
     Raises:
         ConfigError: for an unknown key or a value that the flag does not take.
@@ -47,11 +48,11 @@ def parse_runner_config(text: str | bytes, path: str) -> list[str]:
         raise ConfigError(path, f"is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(path, "must hold keys and values at the top level")
-    known = {name.removeprefix("--"): action for name, action in beam_flags().items()}
+    known = {name.removeprefix("--"): action for name, action in find_flags().items()}
     flags: list[str] = []
     for key, value in loaded.items():
         if (action := known.get(str(key))) is None:
-            raise ConfigError(str(key), f"is no flag of Beam ({path}){nearest(str(key), known)}")
+            raise ConfigError(str(key), f"is not a flag of Beam ({path}){nearest(str(key), known)}")
         flags += _flags_of(str(key), value, action)
     return flags
 
@@ -62,14 +63,14 @@ def _flags_of(key: str, value: Any, action: argparse.Action) -> list[str]:
             raise ConfigError(key, f"{value!r} is not true or false, and the flag takes no value")
         return [f"--{key}"] if value else []
     several = isinstance(value, list)
-    if several and type(action).__name__ in ("_StoreAction",):
+    if several and type(action).__name__ == "_StoreAction":
         raise ConfigError(key, f"{value!r} is a list, and the flag takes one value")
     return [f"--{key}={_text(key, item, action)}" for item in (value if several else [value])]
 
 
 def _text(key: str, value: Any, action: argparse.Action) -> str:
     if isinstance(value, (dict, list)) or value is None:
-        raise ConfigError(key, f"{value!r} is no single value")
+        raise ConfigError(key, f"{value!r} is not a single value")
     text = str(value)
     check_value(key, text, action)
     return text

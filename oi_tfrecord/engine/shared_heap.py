@@ -1,4 +1,4 @@
-"""One heap for all threads and libraries of a process, so that memory one frees serves the next."""
+"""One heap for all threads and libraries of a process, so that memory that is freed by one serves the next."""
 
 import ctypes
 import os
@@ -14,19 +14,19 @@ _ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 
 
 def share_freed_memory() -> bool:
-    """Makes all threads of a process, and Arrow, allocate from one heap that keeps some of what is freed.
+    """Makes all threads of a process, and Arrow, allocate from one heap that keeps some of the freed memory.
 
-    By default glibc gives each thread a heap, and Arrow has an allocator of its own. Memory that is free in one
-    cannot be used by another, so a process takes the sum of their peaks. And glibc returns a buffer of some hundred
-    kilobytes to the kernel when it is freed, so that every page of the next one costs a fault: a hundred thousand of
-    them in 4,000 images. What is kept is bounded.
+    By default glibc gives each thread a heap, and Arrow has an allocator of its own. Memory that is free in one of
+    them cannot be used by another, so a process takes the sum of their peaks. And glibc returns a buffer of some
+    hundred kilobytes to the kernel when it is freed, so that every page of the next buffer costs a page fault: a
+    hundred thousand of them in 4,000 images. The memory that is kept is bounded.
 
-    It comes before the first import of NumPy and of Arrow, which start threads: heaps that are there stay in use.
-    Later, or again, it does what it still can.
+    To be called before the first import of NumPy and of Arrow, which start threads: heaps that are there stay in use.
+    Safe to call twice; called late, it affects new heaps only.
 
     Returns:
         Whether glibc was tuned; other C libraries are left as they are. Sources: mallopt(3), and Arrow's
-        environment variables (https://arrow.apache.org/docs/cpp/env_vars.html), of which one that is set stays.
+        environment variables (https://arrow.apache.org/docs/cpp/env_vars.html); one that is set already stays.
     """
     backend = os.environ.setdefault(_ARROW_POOL, "system")
     if backend == "system" and (pyarrow := sys.modules.get("pyarrow")) is not None:

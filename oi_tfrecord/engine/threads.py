@@ -56,8 +56,8 @@ def choose_workers(work: Work, size: int, elements: int) -> int:
         elements: shards to work on.
 
     Returns:
-        A worker for each core, but no more than there are elements, and only those of one process where a second one
-        is not worth its start.
+        A worker for each core, but no more than there are elements, and only those of one process where a second
+        process is not worth its start.
     """
     cores = os.cpu_count() or 1
     if size < work.value:
@@ -70,7 +70,7 @@ def choose_processes(shards: int, workers: int = 0) -> int:
 
     Args:
         shards: number of shards.
-        workers: processes that the user wants; 0 for one for each core.
+        workers: processes that the user wants; 0 for a process for each core.
     """
     return min(workers or os.cpu_count() or 1, max(1, shards // _SHARDS_PER_PROCESS))
 
@@ -80,7 +80,7 @@ def split_workers(workers: int, *, is_local: bool) -> tuple[int, int]:
 
     Args:
         workers: elements to work on at once, at least 1.
-        is_local: whether this program starts the processes; other runners start one for each core themselves.
+        is_local: whether this program starts the processes; other runners start a process for each core themselves.
     """
     if not is_local:
         return 1, 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.keys import BBOX_KEYS
+from oi_tfrecord.records.keys import BBOX_KEYS, BOX_LABEL_KEY, flag_key
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -53,11 +53,11 @@ def boxes_of(features: Mapping[str, Values], names: Sequence[str]) -> list[Drawn
         return []
     ymin, xmin, ymax, xmax = sides
     count = len(ymin)
-    labels = features.get("image/object/class/label")
+    labels = features.get(BOX_LABEL_KEY)
     numbers = labels.tolist() if isinstance(labels, np.ndarray) and len(labels) == count else [0] * count
     boxes = []
     for index in range(count):
-        flags = [word for flag, word in _FLAGS.items() if _is_set(features.get(f"image/object/{flag}"), index)]
+        flags = [word for flag, word in _FLAGS.items() if _is_set(features.get(flag_key(flag)), index)]
         name = names[index] if index < len(names) else "?"
         text = f"{name} ({', '.join(flags)})" if flags else name
         boxes.append(DrawnBox(ymin[index], xmin[index], ymax[index], xmax[index], int(numbers[index]), text))

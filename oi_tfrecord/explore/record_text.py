@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.keys import LABEL_PAIRS, FeatureKind
+from oi_tfrecord.records.keys import BOX_LABEL_KEY, BOX_TEXT_KEY, LABEL_PAIRS, FeatureKind
 from oi_tfrecord.records.label_map import LabelMap
 
 MAX_VALUES = 20
@@ -46,7 +46,7 @@ def describe_record(
 
 def class_names(features: Mapping[str, Values], label_map: LabelMap | None) -> list[str]:
     """Returns the name of the class of each box: that of the label map, else what the record says."""
-    texts, labels = features.get("image/object/class/text"), features.get("image/object/class/label")
+    texts, labels = features.get(BOX_TEXT_KEY), features.get(BOX_LABEL_KEY)
     by_mid = {} if label_map is None else {item.name: item.display_name for item in label_map.items}
     by_id = {} if label_map is None else {item.id: item.display_name for item in label_map.items}
     if isinstance(texts, list) and texts:

@@ -31,12 +31,27 @@ class LocatedFiles:
     Attributes:
         files: the place of each image.
         repeated: indices, ascending, of listed files whose image has an earlier place.
+        originals: indices, the earlier place of each of these.
         unmatched_count: number of listed files of no image.
     """
 
     files: ImageFiles
     repeated: np.ndarray
+    originals: np.ndarray
     unmatched_count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RepeatedFiles:
+    """Listed files of images, or masks, that occur before in the archives; whether with the same bytes, readers find.
+
+    Attributes:
+        files: the files [k].
+        originals: the files [k] that occur before.
+    """
+
+    files: ShardRows
+    originals: ShardRows
 
 
 def locate_files(listed: ShardRows, image_of: np.ndarray, known: np.ndarray, count: int) -> LocatedFiles:
@@ -55,6 +70,6 @@ def locate_files(listed: ShardRows, image_of: np.ndarray, known: np.ndarray, cou
     archive_of[held], row_of[held], place_of[held] = listed.file_of[places], listed.rows[places], places
     windows = listed.texts[WINDOW] if WINDOW in listed.texts else pa.array([b""] * len(listed.rows), pa.binary())
     window_of = windows.take(pa.array(place_of, mask=place_of < 0)).fill_null(b"")
-    return LocatedFiles(
-        ImageFiles(archive_of, row_of, window_of), np.delete(candidates, first), len(known) - len(candidates)
-    )
+    repeated = np.delete(candidates, first)
+    files = ImageFiles(archive_of, row_of, window_of)
+    return LocatedFiles(files, repeated, place_of[image_of[repeated]], len(known) - len(candidates))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from oi_tfrecord.join.archive_places import ImageFiles, locate_files
+from oi_tfrecord.join.archive_places import ImageFiles, LocatedFiles, RepeatedFiles, locate_files
 from oi_tfrecord.join.attach_annotations import attach_annotations
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.find_images import ImageIndex, find_images
@@ -66,6 +66,7 @@ class JoinedShard:
         has_metadata: bool array [n], whether the metadata table names the image.
         image_files: where the images are in archives; None if no archive was listed.
         masks: the masks of the boxes; None if no masks were joined.
+        repeated_files: files of archives that are in no count yet, as their bytes decide.
     """
 
     image_ids: np.ndarray
@@ -78,6 +79,18 @@ class JoinedShard:
     has_metadata: np.ndarray
     image_files: ImageFiles | None = None
     masks: Masks | None = None
+    repeated_files: tuple[RepeatedFiles, ...] = ()
+
+    def with_account(self, account: JoinAccount) -> "JoinedShard":
+        """Returns the shard with further rejected and left-out rows, and without `repeated_files`."""
+        rejected, dropped = account.rejected_by_table(self.rejected), account.dropped_by_table(self.dropped)
+        return dataclasses.replace(
+            self,
+            faults=[*self.faults, *account.faults],
+            rejected={table: count + rejected[table] for table, count in self.rejected.items()},
+            dropped={table: count + dropped[table] for table, count in self.dropped.items()},
+            repeated_files=(),
+        )
 
 
 def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
@@ -99,8 +112,8 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
     if pairs is not None:
         attached |= {Table.BOXES: pairs.boxes, Table.MASKS: pairs.masks}
     selection, selection_account = select_images(metadata, attached, rules.select)
-    image_files, image_files_account = _locate_images(images, selection, tables)
-    masks, masks_account = _locate_masks(pairs, selection, tables)
+    image_files, repeated_images, image_files_account = _locate_images(images, selection, tables)
+    masks, repeated_masks, masks_account = _locate_masks(pairs, selection, tables)
     account = JoinAccount.sum_of(
         (
             metadata_account,
@@ -124,6 +137,7 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
         has_metadata=metadata.has_row[selection.keep_mask],
         image_files=image_files,
         masks=masks,
+        repeated_files=(*repeated_images, *repeated_masks),
     )
 
 
@@ -138,32 +152,36 @@ def _pair_masks(attached: Mapping[Table, RowsByImage], rules: MaskRules | None) 
 
 def _locate_images(
     images: ImageIndex, selection: ImageSelection, tables: Mapping[Table | Listing, ShardRows]
-) -> tuple[ImageFiles | None, JoinAccount]:
+) -> tuple[ImageFiles | None, tuple[RepeatedFiles, ...], JoinAccount]:
     """Finds the images that are written among the listed files; returns no places if no archive was listed."""
     if (listed := tables.get(Listing.IMAGE_FILES)) is None:
-        return None, JoinAccount()
+        return None, (), JoinAccount()
     written = images.filter(selection.keep_mask)
     located = locate_files(listed, *written.find(listed.rows), len(written.hashes))
-    detail = "the image occurs before in the archives"
-    repeated = JoinAccount(listed.faults(located.repeated, Reject.DUPLICATE, detail))
     of_excluded = int(np.count_nonzero(images.filter(selection.is_excluded).find(listed.rows)[1]))
     left_out = account_left_out(Listing.IMAGE_FILES, located.unmatched_count, of_excluded)
-    return located.files, JoinAccount.sum_of((repeated, left_out))
+    return located.files, _repeated_of(listed, located), left_out
 
 
 def _locate_masks(
     pairs: MaskPairs | None, selection: ImageSelection, tables: Mapping[Table | Listing, ShardRows]
-) -> tuple[Masks | None, JoinAccount]:
+) -> tuple[Masks | None, tuple[RepeatedFiles, ...], JoinAccount]:
     """Finds the masks of the boxes that are written among the listed files; returns no masks without pairs."""
     if pairs is None:
-        return None, JoinAccount()
+        return None, (), JoinAccount()
     mask_of = pairs.mask_of[selection.keep_mask[pairs.boxes.image_of]]
     if (listed := tables.get(Listing.MASK_FILES)) is None:
-        return Masks(pairs.masks.table, mask_of, None), JoinAccount()
+        return Masks(pairs.masks.table, mask_of, None), (), JoinAccount()
     located = locate_masks(pairs.masks.table, mask_of, listed)
-    repeated = listed.faults(located.repeated, Reject.DUPLICATE, "the mask occurs before in the archives")
     unused = DroppedRows(Listing.MASK_FILES, Drop.MASK_NOT_SELECTED, located.unmatched_count)
-    return Masks(pairs.masks.table, mask_of, located.files), JoinAccount(repeated, (unused,))
+    masks = Masks(pairs.masks.table, mask_of, located.files)
+    return masks, _repeated_of(listed, located), JoinAccount(dropped=(unused,))
+
+
+def _repeated_of(listed: ShardRows, located: LocatedFiles) -> tuple[RepeatedFiles, ...]:
+    if not len(located.repeated):
+        return ()
+    return (RepeatedFiles(listed.take(located.repeated), listed.take(located.originals)),)
 
 
 def _group_by_image(attached: Mapping[Table, RowsByImage], selection: ImageSelection) -> dict[Table, Annotations]:

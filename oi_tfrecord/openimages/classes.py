@@ -33,6 +33,9 @@ class _Row(NamedTuple):
     fields: list[str]
 
 
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
 def read_descriptions(data: bytes, path: str) -> dict[str, str]:
     """Reads the display names of classes from a class-descriptions CSV or V1's dict.csv.
 
@@ -210,8 +213,12 @@ def _class_rows(data: bytes, path: str) -> list[_Row]:
     if not rows:
         raise InputError(path, "no class in the file", "Give a file with one class per line")
     for row in rows:
-        if not row.fields[0].strip():
+        mid = row.fields[0].strip()
+        if not mid:
             raise InputError(path, "the MID is empty", _ROW_REMEDY, row.line)
+        if other := next((name for name in _OTHER_SEPARATORS if name in mid), None):
+            problem = f"the fields are separated by {_OTHER_SEPARATORS[other]}, not by commas: {mid!r}"
+            raise InputError(path, problem, "Save the file as CSV with commas", row.line)
     return rows
 
 

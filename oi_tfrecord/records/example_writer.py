@@ -1,4 +1,4 @@
-"""Serialises `tf.train.Example` without TensorFlow, byte for byte as it does deterministically.
+"""Serialises `tf.train.Example` without TensorFlow, to the same bytes as TensorFlow's deterministic serialisation.
 
 Wire format: tensorflow/core/example/{example,feature}.proto; map entries are written in the
 order of their keys, as `SerializeToString(deterministic=True)` does.
@@ -44,7 +44,7 @@ def float_feature(packed: bytes) -> bytes:
     """Returns a Feature with a FloatList.
 
     Args:
-        packed: the values as little-endian float32, 4 bytes each.
+        packed: The values as little-endian float32, 4 bytes each.
     """
     return _packed(_FLOAT, packed)
 
@@ -83,7 +83,7 @@ class EntryEncoder:
     def encode_around(self, value_length: int) -> bytes:
         """Returns the entry of a BytesList with one value of `value_length` bytes, up to that value.
 
-        The value itself ends the entry, so it can be written from where it lies.
+        The value is the end of the entry, so it can be written without being copied.
         """
         element = b"\x0a" + varint(value_length)
         list_length = len(element) + value_length
@@ -97,9 +97,9 @@ def assemble(before: bytes, value: bytes, after: bytes) -> tuple[bytes, bytes, b
     """Returns the pieces of an Example from the entries before and after a large value.
 
     Args:
-        before: encoded entries, ending with what `encode_around` returned.
-        value: the large value; it is passed on, not copied.
-        after: the encoded entries that follow.
+        before: Encoded entries; the last one is the start of an entry that `encode_around` returned.
+        value: The large value; it is passed on, not copied.
+        after: The encoded entries that follow.
 
     Returns:
         Three pieces whose concatenation is the serialised Example.
@@ -112,7 +112,7 @@ def encode_example(features: dict[str, bytes]) -> bytes:
     """Returns a serialised Example.
 
     Args:
-        features: key to encoded Feature.
+        features: Key to encoded Feature.
     """
     entries = b"".join(EntryEncoder(key).encode(features[key]) for key in sorted(features))
     return b"\x0a" + varint(len(entries)) + entries

@@ -1,6 +1,7 @@
-"""What records hold, counted, for comparison with the manifest."""
+"""Counts the contents of records, to compare them with the manifest."""
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -35,15 +36,19 @@ class RecordCounts:
     """Counts of the records of a shard or a split.
 
     Attributes:
-        records: records that could be read.
-        image_bytes: bytes of their images.
-        boxes, labels, machine_labels: in them.
-        most_boxes: boxes of the image that has most.
-        images_over_100_boxes: images with more boxes than the Object Detection API reads by default.
-        boxes_per_class, positive_per_class, negative_per_class: label map id to number.
-        sources: table to source to rows.
-        keys: key to records that have it.
-        filled: key to records that have a value of it.
+        records: Records that could be read.
+        image_bytes: Bytes of their images.
+        boxes: Boxes in the records.
+        labels: Human-verified labels in the records.
+        machine_labels: Machine-generated labels in the records.
+        most_boxes: Boxes of the image with most boxes.
+        images_over_100_boxes: Images with more boxes than the Object Detection API reads by default.
+        boxes_per_class: Label map id to boxes.
+        positive_per_class: Label map id to human-verified labels that say the class is there.
+        negative_per_class: Label map id to human-verified labels that say the class is not there.
+        sources: Table to source to rows.
+        keys: Key to records with the key.
+        filled: Key to records with a value of the key.
     """
 
     records: int = 0
@@ -68,22 +73,29 @@ class RecordCounts:
         encoded = features.get(ENCODED_KEY)
         if isinstance(encoded, list) and encoded:
             self.image_bytes += len(encoded[0])
+        self._add_boxes(features)
+        self._add_labels(features)
+        for table, key in SOURCE_KEYS.items():
+            if isinstance(sources := features.get(key), list):
+                names = [source.decode("utf-8", "replace") for source in sources]
+                self.sources.setdefault(table, Counter()).update(names)
+
+    def _add_boxes(self, features: Mapping[str, Values]) -> None:
         boxes = next((len(values) for key in _BOX_KEYS if (values := features.get(key)) is not None), 0)
         self.boxes += boxes
         self.most_boxes = max(self.most_boxes, boxes)
         self.images_over_100_boxes += boxes > _CROWDED
         self.boxes_per_class.update(_integers(features.get(BOX_LABEL_KEY)))
+
+    def _add_labels(self, features: Mapping[str, Values]) -> None:
         labels = _integers(features.get(LABEL_KEY))
         self.labels += len(labels)
         self.machine_labels += len(_integers(features.get(MACHINE_LABEL_KEY)))
         confidence = features.get(LABEL_CONFIDENCE_KEY)
         if isinstance(confidence, np.ndarray) and len(confidence) == len(labels):
-            for label, value in zip(labels, confidence.tolist(), strict=True):
-                (self.positive_per_class if value > 0 else self.negative_per_class)[label] += 1
-        for table, key in SOURCE_KEYS.items():
-            if isinstance(sources := features.get(key), list):
-                names = [source.decode("utf-8", "replace") for source in sources]
-                self.sources.setdefault(table, Counter()).update(names)
+            is_present = confidence > 0
+            self.positive_per_class.update(itertools.compress(labels, is_present))
+            self.negative_per_class.update(itertools.compress(labels, ~is_present))
 
     def merge(self, other: "RecordCounts") -> None:
         """Adds the counts of other records."""
@@ -105,7 +117,7 @@ class RecordCounts:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "RecordCounts":
-        """Returns the counts that `to_values` gave, also after a way through JSON, which has text keys only."""
+        """Returns the counts of `to_values`, even if they were stored as JSON, which turns ids into text."""
         counts = cls(**values)
         for name in ("boxes_per_class", "positive_per_class", "negative_per_class"):
             setattr(counts, name, Counter({int(label): count for label, count in values[name].items()}))
@@ -119,7 +131,7 @@ def _integers(values: Values) -> list[int]:
 
 
 def describe_keys(counts: RecordCounts) -> list[dict[str, Any]]:
-    """Returns a row for each key: name, who reads it, records with it, records with a value of it."""
+    """Returns for each key its name, its readers, the records with the key, and those with a value of the key."""
     names: Iterable[str] = sorted(counts.keys.keys() | KNOWN_KEYS.keys())
     return [
         {

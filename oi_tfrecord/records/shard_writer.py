@@ -21,9 +21,9 @@ class WrittenShard:
     """A finished shard file.
 
     Attributes:
-        records: number of records.
-        size: bytes of the file.
-        sha256: hex digest of the file.
+        records: Number of records.
+        size: Bytes of the file.
+        sha256: Hex digest of the file.
     """
 
     records: int
@@ -37,13 +37,13 @@ def write_shard(
     """Writes a shard file.
 
     Args:
-        path: its final name.
-        temporary_folder: folder on the same storage for the unfinished file.
-        examples: each record's data as pieces, which are written without being joined.
-        has_spare_cores: whether a second thread hashes and writes; shards on remote storage always use that thread.
+        path: Final path of the file.
+        temporary_folder: Folder on the same storage for the unfinished file.
+        examples: Each record's data as pieces, which are written without being joined.
+        has_spare_cores: Whether two more threads hash and write; shards on remote storage always use them.
 
     Returns:
-        What was written. If `examples` raises, no file appears.
+        Size and digest of the file. If `examples` raises, no file appears.
     """
     records = 0
     in_threads = has_spare_cores or not storage.is_local(path)
@@ -56,7 +56,7 @@ def write_shard(
 
 
 class _HashingWriter:
-    """Writes and hashes, on threads of their own where that pays: both leave the interpreter lock alone."""
+    """Writes and hashes, on two more threads if wanted, because neither needs the interpreter lock."""
 
     def __init__(self, stream: BinaryIO, in_threads: bool):
         self._stream = stream

@@ -37,6 +37,7 @@ def option(
     allowed: Allowed | None = None,
     *,
     positional: str = "",
+    earlier_flag: str = "",
     shapes_output: bool = True,
 ) -> Any:
     """Returns a field of an options dataclass.
@@ -50,6 +51,7 @@ def option(
         group: heading of the help.
         allowed: values that the option takes, or that each item of a tuple may be; None for all of its type.
         positional: how usage shows the argument, such as `DIR`, if it has no flag; a tuple takes one or more.
+        earlier_flag: another name of the flag, from an earlier version, that is still taken but not shown.
         shapes_output: whether the value decides the bytes that are written, as those of ConvertConfig do.
     """
     metadata = {
@@ -57,6 +59,7 @@ def option(
         "group": group,
         "allowed": allowed,
         "positional": positional,
+        "earlier_flag": earlier_flag,
         "shapes_output": shapes_output,
     }
     return dataclasses.field(default=default, metadata=metadata)
@@ -76,6 +79,7 @@ class Option:
         group: heading of the help.
         allowed: values that the option takes; None for all of its kind.
         positional: how usage shows the argument if it has no flag.
+        earlier_flag: another name of the flag, from an earlier version; empty for none.
     """
 
     name: str
@@ -87,6 +91,7 @@ class Option:
     group: Group
     allowed: Allowed | None
     positional: str
+    earlier_flag: str
 
 
 @functools.cache
@@ -112,6 +117,7 @@ def options_of(options_class: type[Any]) -> tuple[Option, ...]:
                     group=field.metadata["group"],
                     allowed=field.metadata["allowed"],
                     positional=field.metadata["positional"],
+                    earlier_flag=field.metadata["earlier_flag"],
                 )
             )
     return tuple(found)

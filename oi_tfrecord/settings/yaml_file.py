@@ -11,7 +11,7 @@ from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import options_of
 
 
-def read_config(name: str | None, overrides: Mapping[str, Any]) -> ConvertConfig:
+def read_config(name: str | None, overrides: Mapping[str, Any] = {}) -> ConvertConfig:
     """Makes the configuration from `--config` and flags.
 
     Args:

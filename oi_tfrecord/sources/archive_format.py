@@ -7,7 +7,9 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
+
+from oi_tfrecord.storage.streams import CHUNK_BYTES
 
 HEAD_BYTES = 512
 """Bytes at the start of a file by which its kind is recognised."""
@@ -29,6 +31,27 @@ _SIZES_FOLLOW = 8
 _IS_UTF8 = 0x800
 
 _ZIP64 = 0xFFFFFFFF
+
+_ZIP64_COUNT = 0xFFFF
+
+_END_SIGNATURE = b"PK\x05\x06"
+
+_LARGEST_END_RECORD = 22 + 0xFFFF
+
+_AFTER_FILES = (b"PK\x01\x02", _END_SIGNATURE, b"PK\x06\x06", b"PK\x06\x08")
+"""What may follow the last file of a zip: directory, its end record, that of zip64, and an extra record."""
+
+_BAD_DIRECTORY = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, struct.error)
+"""What zipfile raises for a directory that is damaged."""
+
+_LARGEST_HEADER = 1 << 24
+"""Bytes of a long name or of PAX fields; a path has at most some thousands."""
+
+_LARGEST_PADDING = 1 << 20
+"""Zeros at the end of a tar: GNU tar fills up to 10,240 bytes, tapes may take more."""
+
+_BAD_HEADER = (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError)
+"""What tarfile raises for headers that are damaged."""
 
 _UNREAD_KINDS = ((b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "Zstandard"), (b"7z\xbc\xaf", "7z"))
 
@@ -87,7 +110,7 @@ def find_kind(head: bytes) -> ArchiveKind:
     """
     if head.startswith(b"\x1f\x8b"):
         return ArchiveKind.TAR_GZ
-    if head.startswith((LOCAL_SIGNATURE, b"PK\x05\x06")):
+    if head.startswith((LOCAL_SIGNATURE, _END_SIGNATURE)):
         return ArchiveKind.ZIP
     for start, name in _UNREAD_KINDS:
         if head.startswith(start):
@@ -127,9 +150,10 @@ def list_tar(stream: BinaryIO) -> Iterator[Member]:
     Raises:
         ArchiveDamaged: after the last good member, if no end mark follows it.
     """
+    headers = cast(BinaryIO, _HeaderReads(stream))
     try:
-        tar = tarfile.TarFile(fileobj=stream, encoding="utf-8", errors="surrogateescape")
-    except tarfile.ReadError as error:
+        tar = tarfile.TarFile(fileobj=headers, encoding="utf-8", errors="surrogateescape")
+    except _BAD_HEADER as error:
         raise ArchiveDamaged(f"is no tar: {error}") from None
     with tar:
         while True:
@@ -137,8 +161,14 @@ def list_tar(stream: BinaryIO) -> Iterator[Member]:
                 info = tar.next()
             except tarfile.ReadError as error:
                 raise ArchiveDamaged(f"is cut off at byte {tar.offset:,} of the tar: {error}") from None
+            except _BAD_HEADER as error:
+                raise ArchiveDamaged(f"is damaged: a bad header at byte {tar.offset:,} of the tar: {error}") from None
             if info is None:
                 break
+            if info.size < 0 or tar.offset <= info.offset:
+                raise ArchiveDamaged(
+                    f"is damaged: {info.name!r} has a negative size, at byte {info.offset:,} of the tar"
+                )
             # TarFile would keep all members for access by name.
             tar.members = []  # type: ignore[attr-defined]
             if info.isreg() and info.sparse is None:
@@ -152,26 +182,96 @@ def list_tar(stream: BinaryIO) -> Iterator[Member]:
             raise ArchiveDamaged(f"is damaged: no header at byte {tar.offset:,} of the tar")
         if len(end) < tarfile.BLOCKSIZE:
             raise ArchiveDamaged(f"ends at byte {tar.offset + len(end):,} of the tar, without its end mark")
+        _check_padding(stream, tar.offset)
 
 
-def list_zip(stream: BinaryIO) -> Iterator[Member]:
-    """Yields the files of a zip, from its directory or, if that is cut off, from the header before each file.
+class _HeaderReads:
+    """A tar of which tarfile reads headers: their size is bounded, as a damaged header may ask for any size."""
+
+    def __init__(self, stream: BinaryIO):
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int, /) -> bytes:
+        if not 0 <= size <= _LARGEST_HEADER:
+            raise ValueError(f"a header of {size} bytes")
+        return self._stream.read(size)
+
+
+def _check_padding(stream: BinaryIO, end: int) -> None:
+    """Checks that only zeros follow the end mark of a tar, and not many of them.
+
+    Args:
+        stream: the tar, behind its end mark.
+        end: offset of the end mark.
+    """
+    place = end + tarfile.BLOCKSIZE
+    while data := stream.read(CHUNK_BYTES):
+        if zeros := len(data) - len(data.lstrip(b"\0")) if any(data) else 0:
+            place += zeros
+        if any(data):
+            problem = f"zeros from byte {end:,} of the tar on, and data from byte {place:,} on"
+            raise ArchiveDamaged(f"is damaged: {problem}. Two archives were joined, or a part was not downloaded")
+        place += len(data)
+    if place - end > _LARGEST_PADDING:
+        raise ArchiveDamaged(
+            f"ends in {place - end:,} zeros from byte {end:,} of the tar on: a part was not downloaded"
+        )
+
+
+def list_zip(stream: BinaryIO, *, check_headers: bool = True) -> Iterator[Member]:
+    """Yields the files of a zip, from its directory or, if that is damaged, from the header before each file.
 
     Args:
         stream: the zip.
+        check_headers: whether to compare the directory, which has no checksum, with the header before each file.
 
     Raises:
-        ArchiveDamaged: after the last good member, if there is no directory.
+        ArchiveDamaged: after the last good member, if the directory is missing or damaged.
     """
     try:
-        archive = zipfile.ZipFile(stream)
-    except zipfile.BadZipFile:
+        infos = zipfile.ZipFile(stream).infolist()
+        _check_count(stream, len(infos))
+    except _BAD_DIRECTORY as error:
         yield from _scan_zip(stream)
-        raise ArchiveDamaged("has no directory at its end: it is cut off") from None
-    for info in archive.infolist():
+        raise ArchiveDamaged(f"has no good directory at its end, it is cut off or damaged: {error}") from None
+    faults: list[str] = []
+    for info in infos:
         if not info.is_dir():
+            if check_headers and not faults:
+                faults += _find_header_fault(stream, info)
             storing = _zip_storing(info.flag_bits, info.compress_type)
             yield Member(info.filename, info.header_offset, info.file_size, info.compress_size, storing, info.CRC)
+    if faults:
+        raise ArchiveDamaged(f"is damaged: its directory and its files differ, {faults[0]}")
+
+
+def _check_count(stream: BinaryIO, count: int) -> None:
+    """Checks the number of members in the end record of a zip (APPNOTE.TXT 4.3.16), which zipfile does not read."""
+    size = stream.seek(0, 2)
+    stream.seek(max(size - _LARGEST_END_RECORD, 0))
+    end = stream.read(_LARGEST_END_RECORD)
+    place = end.rfind(_END_SIGNATURE)
+    expected = int.from_bytes(end[place + 10 : place + 12], "little")
+    if place < 0 or expected not in (_ZIP64_COUNT, count):
+        raise zipfile.BadZipFile(f"it names {count:,} of {expected:,} files")
+
+
+def _find_header_fault(stream: BinaryIO, info: zipfile.ZipInfo) -> list[str]:
+    """Returns how the header of a file differs from the directory of the zip; empty if it does not."""
+    stream.seek(info.header_offset)
+    data = stream.read(LOCAL_HEADER.size).ljust(LOCAL_HEADER.size, b"\0")
+    signature, _, flags, *_, name_bytes, _ = LOCAL_HEADER.unpack(data)
+    if signature != LOCAL_SIGNATURE:
+        return [f"there is no file at byte {info.header_offset:,}"]
+    name = _decode_name(stream.read(name_bytes), flags)
+    if name != info.orig_filename:
+        return [f"the file at byte {info.header_offset:,} is {info.orig_filename!r} in one and {name!r} in the other"]
+    return []
+
+
+def _decode_name(name: bytes, flags: int) -> str:
+    return name.decode("utf-8" if flags & _IS_UTF8 else "cp437", "replace")
 
 
 def _scan_zip(stream: BinaryIO) -> Iterator[Member]:
@@ -183,8 +283,10 @@ def _scan_zip(stream: BinaryIO) -> Iterator[Member]:
             return
         signature, _, flags, method, _, _, crc32, stored, size, name_bytes, extra_bytes = LOCAL_HEADER.unpack(data)
         if signature != LOCAL_SIGNATURE:
+            if signature not in _AFTER_FILES:
+                raise ArchiveDamaged(f"is damaged: no header of a file at byte {offset:,}, and no good directory")
             return
-        name = stream.read(name_bytes).decode("utf-8" if flags & _IS_UTF8 else "cp437", "replace")
+        name = _decode_name(stream.read(name_bytes), flags)
         extra = stream.read(extra_bytes)
         if stored == _ZIP64 and extra[:2] == b"\x01\0" and len(extra) >= 20:
             size, stored = struct.unpack_from("<QQ", extra, 4)

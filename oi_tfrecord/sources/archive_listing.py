@@ -21,8 +21,9 @@ from oi_tfrecord.sources.archive_format import (
     list_tar,
     list_zip,
 )
+from oi_tfrecord.sources.gzip_check import CheckedGzip
 from oi_tfrecord.sources.gzip_index import GzipIndexer, GzipPart, load_indexed_gzip
-from oi_tfrecord.storage.streams import ForwardStream
+from oi_tfrecord.storage.streams import CHUNK_BYTES, ForwardStream
 
 _REMOTE_BUFFER = 8 << 20
 
@@ -116,7 +117,8 @@ class ArchiveListing:
         """Yields the images, an image that the end of the archive cuts off included.
 
         Raises:
-            InputError: if a tar.gz holds no tar.
+            InputError: if a tar.gz is damaged or cut off. Its only checksum is at the end of a gzip stream, so any
+                byte before may be wrong. Or if the archive lists no file.
         """
         kind = read_kind(self._file.path)
         with _open_buffered(self._file.path) as stream:
@@ -124,16 +126,18 @@ class ArchiveListing:
                 if kind is ArchiveKind.TAR_GZ:
                     yield from self._images_of_tar_gz(stream)
                 else:
-                    yield from self._select(list_zip(stream) if kind is ArchiveKind.ZIP else list_tar(stream))
+                    yield from self._select(_list_members(stream, kind, self._file.path))
             except ArchiveDamaged as damage:
                 self._take_damage(damage)
         self.passed = self._file.size
         self._pass(self._file.size)
 
     def _images_of_tar_gz(self, stream: BinaryIO) -> Iterator[FoundImage]:
-        indexer = GzipIndexer(stream, self._file.size)
+        checked = CheckedGzip(stream)
+        indexer = GzipIndexer(cast(BinaryIO, checked), self._file.size)
         tar = cast(BinaryIO, ForwardStream(indexer.chunks()))
         waiting: deque[FoundImage] = deque()
+        damage: ArchiveDamaged | None = None
         try:
             for found in self._select(list_tar(tar)):
                 waiting.append(found)
@@ -142,7 +146,12 @@ class ArchiveListing:
                 while waiting and (part := _find_part(indexer, waiting[0])):
                     yield waiting.popleft()._replace(part=part)
                 indexer.forget(waiting[0].member.offset if waiting else found.member.offset)
-        except ArchiveDamaged as damage:
+        except ArchiveDamaged as found_damage:
+            damage = found_damage
+        if fault := checked.finish(CHUNK_BYTES):
+            remedy = "Download it again, and check it with `gzip -t`; or unpack what is good, and give the images"
+            raise InputError(self._file.path, fault, remedy)
+        if damage is not None:
             self._take_damage(damage)
         indexer.finish()
         for found in waiting:
@@ -172,6 +181,14 @@ class ArchiveListing:
 
 def _find_part(indexer: GzipIndexer, found: FoundImage) -> GzipPart | None:
     return indexer.part(found.member.offset, found.member.offset + found.member.size)
+
+
+def _list_members(stream: BinaryIO, kind: ArchiveKind, path: str) -> Iterator[Member]:
+    if kind is ArchiveKind.TAR:
+        return list_tar(stream)
+    # Away from this machine, the headers would cost a request for each file, or the whole zip. They are also looked at
+    # when an image is read.
+    return list_zip(stream, check_headers=storage.is_local(path))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.archive_places import ImageFiles
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.csv.files import InputFile
+from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import LOCAL_HEADER, LOCAL_SIGNATURE, Storing
 from oi_tfrecord.sources.gzip_index import GzipPart
@@ -91,7 +92,7 @@ class ArchiveSource:
         if storing is Storing.GZIP:
             part = GzipPart(offset, stored, int(row["bits"]), window, int(row["skip"]))
             return part.inflate(storage.read_range(path, offset, stored), size)
-        data = _read_member(path, offset, stored)
+        data = _read_member(path, offset, stored, format_id(int(row["image_id"])))
         # One byte more than the size is enough for the check of the CRC-32 to fail.
         return (
             zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1) if storing is Storing.ZIP_DEFLATED else data
@@ -122,8 +123,8 @@ class ArchiveReader(ImageReader):
         return self.source.archives[max(archive, 0)].path
 
 
-def _read_member(path: str, offset: int, stored: int) -> bytes:
-    """Returns the stored bytes of a zip's member, whose local header lies at `offset`."""
+def _read_member(path: str, offset: int, stored: int, image_id: str) -> bytes:
+    """Returns the stored bytes of a zip's member, whose local header lies at `offset` and names the image."""
     data = storage.read_range(path, offset, LOCAL_HEADER.size + _NAME_BYTES + stored)
     if len(data) < LOCAL_HEADER.size:
         return b""
@@ -131,6 +132,9 @@ def _read_member(path: str, offset: int, stored: int) -> bytes:
     if signature != LOCAL_SIGNATURE:
         raise zlib.error(f"no member of the zip at byte {offset}")
     start = LOCAL_HEADER.size + name_bytes + extra_bytes
+    name = data[LOCAL_HEADER.size :][:name_bytes]
+    if len(name) == name_bytes and image_id.encode() not in name:
+        raise zlib.error(f"the file at byte {offset} is {name!r}, not that of the image {image_id}")
     if name_bytes + extra_bytes > _NAME_BYTES:
         return storage.read_range(path, offset + start, stored)
     return data[start : start + stored]

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import gzip
 import itertools
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -32,6 +33,12 @@ _IMAGES_OF_AN_ARCHIVE = 8
 _THUMBNAIL_BYTES = 120_000
 
 _ORIGINAL_BYTES = 2_000_000
+
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(ValueError, IndexError, OverflowError, RuntimeError, MemoryError),
+)
+"""What damaged or encrypted archives raise. The listing names what is wrong; here there are only fewer images."""
 
 Item = TypeVar("Item")
 
@@ -184,8 +191,7 @@ def _stand_in(image_id: str, items: Sequence[Item]) -> Item | None:
 def _first_images(path: str, max_bytes: int) -> Iterator[bytes]:
     """Yields the images at the start of an archive, up to where the archive cannot be read."""
     kind = read_kind(path)
-    faults = (tarfile.TarError, zipfile.BadZipFile, NotImplementedError, EOFError, OSError, zlib.error)
-    with contextlib.suppress(*faults), storage.open_read(path) as stream:
+    with contextlib.suppress(*_DAMAGE), storage.open_read(path) as stream:
         if kind is ArchiveKind.ZIP:
             zipped = zipfile.ZipFile(stream)
             for entry in zipped.infolist():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import os
 import posixpath
 import re
 import uuid
@@ -25,6 +26,14 @@ def join(folder: str, *parts: str) -> str:
 def escape(folder: str) -> str:
     """Returns the pattern that matches only this folder (Beam's patterns have no escape)."""
     return glob.escape(folder) if is_local(folder) else folder
+
+
+def identify(path: str) -> str:
+    """Returns a spelling that is the same for all paths of one file or folder: links resolved, no `.`, `..` or `//`."""
+    if is_local(path):
+        return os.path.realpath(path)
+    scheme, _, rest = path.partition("://")
+    return f"{scheme.lower()}://{posixpath.normpath(rest)}"
 
 
 def temporary_path(folder: str) -> str:

@@ -9,7 +9,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, rejects_file
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.engine.beam_flags import is_local, value_of
+from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import VerifyStatus
@@ -107,7 +107,7 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress
     size = sum(_size(task) for task in tasks)
     kind = Work.DECODE_RECORDS if options.decode else Work.CHECK_RECORDS
     workers = options.workers or choose_workers(kind, size, len(tasks))
-    processes, threads = split_workers(workers, is_local=is_local(options.beam_arguments))
+    processes, threads = split_workers(workers, is_local=runs_here(options.beam_arguments))
     work = WorkFolder(_work_folder(options.beam_arguments))
     try:
         for name in ("progress", "temporary"):
@@ -131,7 +131,7 @@ def _size(task: ShardTask) -> int:
 
 def _work_folder(beam_arguments: Sequence[str]) -> str:
     """Returns a folder that this process and the workers reach."""
-    if is_local(beam_arguments):
+    if runs_here(beam_arguments):
         return tempfile.mkdtemp(prefix="oi_tfrecord-verify-")
     folder = value_of(beam_arguments, "--temp_location")
     if not folder:

@@ -4,8 +4,9 @@ import shlex
 
 import pytest
 
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.commands import load_command
 from oi_tfrecord.cli.convert_flags import parse_convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, Prices
 from oi_tfrecord.engine.beam_flags import is_dataflow
 from oi_tfrecord.settings.check_complete import check_complete
@@ -74,7 +75,7 @@ def test_prices_are_one_flag() -> None:
     assert parse_convert(["--split=train"]).prices == NO_PRICES
 
 
-def test_dry_run_is_ours_even_though_beam_has_one_too() -> None:
+def test_dry_run_is_our_flag_though_beam_has_one_of_that_name() -> None:
     command = parse_convert(["--dry_run"])
     assert command.config.dry_run
     assert command.beam_arguments == ()
@@ -94,11 +95,11 @@ def test_dry_run_is_ours_even_though_beam_has_one_too() -> None:
 def test_an_unknown_flag_is_an_error_that_names_the_nearest(
     argument: str, nearest: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert convert.main(["--split=train", argument, "--num_shards=3"]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith(f"error: {argument.lstrip('-').partition('=')[0]}: ")
-    assert f"did you mean '{nearest}'?" in told
-    assert told.count("\n") == 1
+    assert main(["convert", "--split=train", argument, "--num_shards=3"]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: {argument.lstrip('-').partition('=')[0]}: ")
+    assert f"did you mean '{nearest}'?" in printed
+    assert printed.count("\n") == 1
 
 
 def test_an_unknown_configuration_key_is_an_error_that_names_the_nearest(
@@ -106,11 +107,11 @@ def test_an_unknown_configuration_key_is_an_error_that_names_the_nearest(
 ) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("num_shard: 3\n")
-    assert convert.main([f"--config={path}"]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: num_shard: ")
-    assert str(path) in told
-    assert "did you mean 'num_shards'?" in told
+    assert main(["convert", f"--config={path}"]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: num_shard: ")
+    assert str(path) in printed
+    assert "did you mean 'num_shards'?" in printed
 
 
 @pytest.mark.parametrize(
@@ -134,15 +135,15 @@ def test_an_unknown_configuration_key_is_an_error_that_names_the_nearest(
 def test_a_bad_value_is_one_line_that_names_it(
     arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert convert.main(arguments) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert named in told
-    assert told.count("\n") == 1
+    assert main(["convert", *arguments]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert named in printed
+    assert printed.count("\n") == 1
 
 
 def test_the_examples_are_complete_conversions_here_and_in_the_cloud() -> None:
-    words = [shlex.split(example.command)[2:] for example in convert.COMMAND.examples]
+    words = [shlex.split(example.command)[2:] for example in load_command("convert").examples]
     conversions = [parse_convert(flags) for flags in words]
     assert [is_dataflow(conversion.beam_arguments) for conversion in conversions] == [False, True]
     for conversion in conversions:

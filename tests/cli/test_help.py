@@ -8,17 +8,15 @@ from oi_tfrecord.cli.commands import COMMANDS, TASKS, load_command
 from oi_tfrecord.cli.help import COLUMNS, describe_flags, format_help, format_overview, usage, wrap_shell
 from oi_tfrecord.settings.options import Group
 
-NEW = ("sample", "download", "convert", "training-config")
 
-
-@pytest.mark.parametrize("name", NEW)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_flag_has_a_help_and_a_group(name: str) -> None:
     for flag in describe_flags(load_command(name)):
         assert flag.help.endswith("."), flag.usage
         assert flag.heading in ("Arguments", *Group)
 
 
-@pytest.mark.parametrize("name", NEW)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_shows_usage_examples_flags_and_exit_codes(name: str) -> None:
     command = load_command(name)
     text = format_help(command)
@@ -31,7 +29,7 @@ def test_the_help_shows_usage_examples_flags_and_exit_codes(name: str) -> None:
     assert text.index("Exit codes:") > places[-1]
 
 
-@pytest.mark.parametrize("name", NEW)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_each_flag_with_values_shows_its_default_and_what_is_allowed(name: str) -> None:
     words = " ".join(format_help(load_command(name)).split())
     for flag in describe_flags(load_command(name)):
@@ -41,12 +39,12 @@ def test_each_flag_with_values_shows_its_default_and_what_is_allowed(name: str) 
         assert about.startswith(f"{flag.usage} {flag.help}{allowed}{default}")
 
 
-@pytest.mark.parametrize("text", [*(format_help(load_command(name)) for name in NEW), format_overview("0.0.0")])
+@pytest.mark.parametrize("text", [*(format_help(load_command(name)) for name in COMMANDS), format_overview("0.0.0")])
 def test_no_line_is_longer_than_a_terminal(text: str) -> None:
     assert max(map(len, text.splitlines())) <= COLUMNS
 
 
-@pytest.mark.parametrize("name", NEW)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_parse(name: str) -> None:
     command = load_command(name)
     for example in command.examples:

@@ -7,17 +7,14 @@ import pathlib
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import convert as command
 from oi_tfrecord.cli.convert_flags import parse_convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion import convert as convert_module
-from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.engine.progress_line import NoProgress
-from oi_tfrecord.engine.threads import Work
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from tests.support import small_release
@@ -215,7 +212,7 @@ def test_exit_code_follows_max_rejects(
     for limit, code in codes.items():
         capsys.readouterr()
         # The conversion is complete, so only its judgement changes.
-        assert command.main(release.flags(output_dir, max_rejects=limit)) == code, limit
+        assert main(["convert", *release.flags(output_dir, max_rejects=limit)]) == code, limit
         printed = capsys.readouterr()
         assert "Nothing to do" in printed.out
         if code:
@@ -233,7 +230,7 @@ def test_no_rejects_pass_the_strictest_limit(clean: Release, tmp_path: pathlib.P
 def test_too_many_rejects_name_kind_and_reason_and_leave_a_dataset(
     release: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(release.flags(tmp_path, max_rejects="3", workers=1)) == 2
+    assert main(["convert", *release.flags(tmp_path, max_rejects="3", workers=1)]) == 2
     printed = capsys.readouterr().err
     assert re.search(r"error: images: 4 of 40 rejected \(10\.00 %\): .*image_cut_off 1", printed)
     assert re.search(r"error: boxes: 7 of \d+ rejected .*degenerate_box 1", printed)
@@ -271,7 +268,7 @@ def test_what_does_not_balance_is_the_worst_that_can_be(
 def test_what_is_missing_ends_with_1_and_one_line(
     change: dict[str, str], named: str, clean: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(clean.flags(tmp_path / "out", **change)) == 1
+    assert main(["convert", *clean.flags(tmp_path / "out", **change)]) == 1
     printed = capsys.readouterr().err
     assert printed.startswith("error: ")
     assert named in printed
@@ -284,7 +281,7 @@ def test_a_file_in_place_of_the_output_folder_is_one_line(
     below: str, clean: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_bytes(b"mine")
-    assert command.main(clean.flags(tmp_path / "out" / below)) == 1
+    assert main(["convert", *clean.flags(tmp_path / "out" / below)]) == 1
     printed = capsys.readouterr().err
     assert printed.startswith(f"error: {tmp_path / 'out' / below}: ")
     assert printed.count("\n") == 1
@@ -349,42 +346,6 @@ def test_without_a_number_of_shards_one_is_planned_and_kept(release: Release, tm
     assert convert(release.flags(tmp_path, num_shards=1)) == 0
 
 
-@pytest.mark.parametrize(
-    ("flags", "work", "tables"),
-    [
-        ({}, Work.COPY_IMAGES, ["metadata"]),
-        ({"driver": "boxes"}, Work.COPY_IMAGES, ["boxes"]),
-        ({"image_mode": "verify"}, Work.DECODE_IMAGES, ["metadata"]),
-    ],
-)
-def test_workers_are_chosen_by_the_work_and_the_size_of_its_tables(
-    flags: dict[str, str],
-    work: Work,
-    tables: list[str],
-    clean: Release,
-    tmp_path: pathlib.Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(convert_module, "choose_workers", lambda *asked: asked)
-    plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=3, **flags)).config)
-    assert convert_module._choose_workers(plan) == (work, size_of(clean, tables), 3)
-
-
-def size_of(release: Release, tables: Iterable[str]) -> int:
-    return sum((release.folder / "train" / small_release.TABLES[table]).stat().st_size for table in tables)
-
-
-def test_a_dry_run_takes_the_workers_of_this_machine(
-    clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(convert_module, "choose_workers", lambda *asked: asked)
-    monkeypatch.setattr(convert_module.os, "cpu_count", lambda: 3)
-    plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=3)).config)
-    size = size_of(clean, small_release.TABLES)
-    assert convert_module._count_dry_run_workers(plan, 0) == (Work.COUNT_ROWS, size, 3)
-    assert [convert_module._count_dry_run_workers(plan, workers) for workers in (1, 6, 7, 900)] == [1, 6, 3, 3]
-
-
 def test_a_runner_of_beam_may_be_named(release: Release, output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     runner = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
     assert convert([*release.flags(tmp_path), runner]) == 0
@@ -407,5 +368,5 @@ def test_an_interrupt_outside_of_a_local_run_is_one_line(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(convert_module, "convert", interrupted)
-    assert command.main([]) == 130
+    assert main(["convert"]) == 130
     assert capsys.readouterr().err.startswith("error: interrupted")

@@ -134,7 +134,7 @@ TEXTS = {
     "AuthorProfileURL": [b""],
     "Title": [b"a\0b\xff\xfe\nc"],
     "OriginalLandingURL": [b"https://example.org/1"],
-    "OriginalURL": [b"not asked for"],
+    "OriginalURL": [b"in no key"],
 }
 IMAGE_KEYS: Features = {
     "image/encoded": ("bytes", [b"\xff\xd8 not looked into \xff\xd9"]),

@@ -58,8 +58,8 @@ def missing() -> NotFoundError:
 
 
 def test_a_missing_file_names_the_release_whose_files_are_there(v6: pathlib.Path) -> None:
-    told = r"no file for boxes; .* those of v6, not of v4\. Give --config=v6"
-    with pytest.raises(InputError, match=told), naming_the_release(config_of("v4", v6)):
+    message = r"no file for boxes; .* those of v6, not of v4\. Give --config=v6"
+    with pytest.raises(InputError, match=message), naming_the_release(config_of("v4", v6)):
         raise missing()
 
 

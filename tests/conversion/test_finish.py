@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from oi_tfrecord import storage
+from oi_tfrecord.conversion import finish
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
 from oi_tfrecord.dataset.accounts import encode_account, read_shard_accounts, sum_accounts
+from oi_tfrecord.dataset.coverage import find_losses
 from oi_tfrecord.dataset.file_names import rejects_file
 from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.manifest import build_split, merge_split
@@ -28,7 +30,9 @@ ABOUT = {"fingerprint": {"x": 1}}
 
 
 @pytest.fixture(params=["local", "memory"])
-def job(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> FinishJob:
+def job(request: pytest.FixtureRequest, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> FinishJob:
+    # The inputs of these results are no files.
+    monkeypatch.setattr(finish, "find_changed", lambda inputs, class_files: {})
     MemoryFileSystem.files.clear()
     folder = str(tmp_path) if request.param == "local" else "memory://bucket/out"
     work = WorkFolder.of(folder, "train")
@@ -46,6 +50,16 @@ def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
     assert read(job, "manifest.json") == merge_split(None, "train", split)
     assert parse_pbtxt(read(job, "label_map.pbtxt"), "") == LABEL_MAP
     assert list(csv.reader(io.StringIO(read(job, "label_map.csv").decode()))) == [["1", "/m/a"], ["5", "/m/b"]]
+
+
+def test_an_input_that_changed_is_in_the_manifest_which_does_not_balance(
+    job: FinishJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finish, "find_changed", lambda inputs, class_files: {"boxes.csv": "was changed"})
+    split = finish_dataset(job, RESULTS, LABEL_MAP)
+    assert split["changed_inputs"] == {"boxes.csv": "was changed"}
+    assert not split["balanced"]
+    assert list(find_losses(split)) == [("changed_inputs", "boxes.csv: was changed")]
 
 
 def test_warnings_of_filters_follow_those_of_the_plan(job: FinishJob) -> None:

@@ -3,12 +3,13 @@ import pathlib
 import pytest
 
 from oi_tfrecord.conversion.group_by_shard import _ReadBatches
+from oi_tfrecord.dataset.error_relay import find_relayed_error
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import StorageError
 from oi_tfrecord.join.shuffle_files import write_batches
 
 
-def test_a_file_of_the_shuffle_that_cannot_be_read_is_told_wherever_it_is_read(tmp_path: pathlib.Path) -> None:
+def test_the_error_of_a_file_of_the_shuffle_is_relayed_wherever_it_is_read(tmp_path: pathlib.Path) -> None:
     work = WorkFolder.of(str(tmp_path), "train")
     work.create({})
     write_batches(work.shuffle, "boxes-0-0", [(0, b"of 0"), (1, b"of 1")])
@@ -18,6 +19,6 @@ def test_a_file_of_the_shuffle_that_cannot_be_read_is_told_wherever_it_is_read(t
     gone.unlink()
     with pytest.raises(StorageError):
         list(batches)
-    told = work.error(RuntimeError("what a runner makes of it"))
-    assert isinstance(told, StorageError)
-    assert told.path == str(gone)
+    relayed = find_relayed_error(work, RuntimeError("what a runner makes of it"))
+    assert isinstance(relayed, StorageError)
+    assert relayed.path == str(gone)

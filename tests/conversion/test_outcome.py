@@ -154,10 +154,10 @@ def test_a_dry_run_promises_no_records() -> None:
 def test_the_summary_of_a_run_names_files_that_are_there(
     tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from oi_tfrecord.cli import convert
+    from oi_tfrecord.cli.main import main
 
     release = small_release.write_release(tmp_path / "data", images=12)
-    assert convert.main(release.flags(tmp_path / "out", workers=1)) == 0
+    assert main(["convert", *release.flags(tmp_path / "out", workers=1)]) == 0
     out = capfd.readouterr().out
     named = [word for word in out.split() if word.startswith(str(tmp_path / "out"))]
     assert len(named) == 4

@@ -20,7 +20,7 @@ from tests.support.small_release import Release
 COMPOSITES = ("ReadTables", "GroupBatches", "WriteShards", "FinishDataset", "LimitImages")
 WRITE_SHARD = "WriteShards/WriteShard"
 FLINK_ELEMENT_BYTES = 10_000_000
-"""The batch that DESIGN.md section 3 bounds; Flink takes no larger element."""
+"""Flink takes no larger element."""
 MOST_RESULT_BYTES = 100
 """A result holds counts per class: 600 classes in three tables, some 20 bytes each."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion import convert as convert_module
+from oi_tfrecord.conversion import run_plan as run_plan_module
 from oi_tfrecord.conversion.finish import finish_dataset
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
@@ -274,7 +274,7 @@ def test_the_plan_is_printed_before_the_run(
 ) -> None:
     out = io.StringIO()
     seen: list[str] = []
-    monkeypatch.setattr(convert_module, "_run_pipelines", lambda *arguments: seen.append(out.getvalue()))
+    monkeypatch.setattr(run_plan_module, "_run_pipelines", lambda *arguments: seen.append(out.getvalue()))
     # There is no manifest to summarise, as nothing ran.
     with pytest.raises(EngineError, match="does not hold the split"):
         convert(release.flags(tmp_path, num_shards=None), out)

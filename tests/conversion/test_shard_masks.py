@@ -1,11 +1,10 @@
 import pathlib
-from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from oi_tfrecord.conversion.shard_masks import LoadedMasks, ShardMasks
+from oi_tfrecord.conversion.shard_masks import LoadedMasks, MaskOutcome, ShardMasks, masks_of_boxes
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.join.pair_masks import MaskRules, Masks
 from oi_tfrecord.join.shard_rows import ShardRows
@@ -21,7 +20,7 @@ CORNER = np.zeros((2, 3), bool)
 CORNER[0, 0] = True
 
 
-def joined_shard(masks: bool = True) -> JoinedShard:
+def joined_shard() -> JoinedShard:
     """Two images of two boxes each: the first has both masks, the second has one that cannot be read."""
     rows = np.zeros(3, MASK_ROW)
     rows["line"] = range(3)
@@ -36,8 +35,14 @@ def joined_shard(masks: bool = True) -> JoinedShard:
         dropped={},
         images_not_selected=0,
         has_metadata=np.ones(2, bool),
-        masks=Masks(table, np.array([2, 0, 1, -1]), None) if masks else None,
+        masks=Masks(table, np.array([2, 0, 1, -1]), None),
     )
+
+
+def shard_masks(source: MaskSource) -> ShardMasks:
+    joined = joined_shard()
+    assert joined.masks is not None
+    return ShardMasks(source, joined.masks, joined.annotations[Table.BOXES])
 
 
 def source(folder: pathlib.Path, keep: bool) -> MaskSource:
@@ -48,7 +53,7 @@ def source(folder: pathlib.Path, keep: bool) -> MaskSource:
 
 
 def test_masks_come_in_the_order_of_the_boxes_turned_as_the_image(tmp_path: pathlib.Path) -> None:
-    masks = ShardMasks(source(tmp_path, keep=False), joined_shard())
+    masks = shard_masks(source(tmp_path, keep=False))
     for angle, size in ((0, (3, 2)), (90, (2, 3))):
         loaded = masks.load(0, *size, angle)
         assert loaded.masks is not None
@@ -61,28 +66,35 @@ def test_masks_come_in_the_order_of_the_boxes_turned_as_the_image(tmp_path: path
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_what_becomes_of_boxes_without_a_readable_mask(tmp_path: pathlib.Path, keep: bool) -> None:
-    masks = ShardMasks(source(tmp_path, keep), joined_shard())
-    found = masks.take(1, masks.load(1, 4, 4))
+    masks = shard_masks(source(tmp_path, keep))
+    loaded = masks.load(1, 4, 4)
+    masks.note_written(1, loaded)
+    found, outcome = loaded.masks, masks.outcome()
     assert found is not None
     assert found.boxes == ((0, 1) if keep else ())
     assert found.weights == ((0.0, 0.0) if keep else None)
     # The box that never had a mask is kept by the join only where it is kept here.
-    assert masks.boxes_left_out == ([] if keep else [2, 3])
-    assert [(fault.line, fault.reason) for fault in masks.faults] == [(1, Reject.NOT_AN_IMAGE)]
+    assert outcome.boxes_left_out.tolist() == ([] if keep else [2, 3])
+    assert [(fault.line, fault.reason) for fault in outcome.faults] == [(1, Reject.NOT_AN_IMAGE)]
 
 
-def test_masks_of_images_that_are_rejected_are_counted_with_them(tmp_path: pathlib.Path) -> None:
-    masks = ShardMasks(source(tmp_path, keep=True), joined_shard())
-    masks.take(1, masks.load(1, 4, 4))
-    count = masks.count(Table.MASKS, Counter({"duplicate": 5}), {"not_sampled": 7})
-    assert count.written == 0
-    assert count.rejected == {"duplicate": 5, "not_an_image": 1, "image_rejected": 2}
-    assert count.dropped == {"not_sampled": 7}
+def test_a_box_that_the_hierarchy_adds_has_the_mask_of_the_box_it_follows_from() -> None:
+    masks = joined_shard().masks
+    assert masks is not None
+    boxes = Annotations(np.zeros(6, BOX_ROW), np.array([0, 3, 6]), (), np.array([0, 1, 0, 0, 0, 1], bool))
+    assert masks_of_boxes(boxes, masks).tolist() == [2, 2, 0, 1, -1, -1]
 
 
-def test_without_request_nothing_is_read() -> None:
-    masks = ShardMasks(None, joined_shard(masks=False))
-    loaded = masks.load(0, 4, 4)
-    assert loaded == LoadedMasks(None)
-    assert masks.take(0, loaded) is None
-    assert loaded.size == 0
+def test_masks_of_a_record_are_noted_only_when_the_record_is(tmp_path: pathlib.Path) -> None:
+    masks = shard_masks(source(tmp_path, keep=False))
+    loaded = masks.load(0, 3, 2)
+    assert masks.outcome().written.tolist() == [False, False, False]
+    masks.note_written(0, loaded)
+    assert masks.outcome().written.tolist() == [True, False, True]
+    assert masks.fault_count == 0
+
+
+def test_without_masks_nothing_has_a_size() -> None:
+    assert LoadedMasks().size == 0
+    assert MaskOutcome.all_written(None).written.tolist() == []
+    assert MaskOutcome.all_written(joined_shard().masks).written.tolist() == [True] * 3

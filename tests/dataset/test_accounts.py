@@ -70,7 +70,7 @@ EMPTY_SHARD: dict[str, Any] = {
 }
 
 
-def test_every_field_is_stored() -> None:
+def test_every_field_of_an_account_is_stored() -> None:
     assert json.loads(encode_account(ShardAccount(**EMPTY_SHARD))) == EMPTY_SHARD
 
 
@@ -108,7 +108,7 @@ def test_sums_are_those_of_all_shards() -> None:
     assert sums.ranges == RANGES
 
 
-def test_classes_of_ranges_are_not_kept() -> None:
+def test_the_sum_keeps_ranges_without_their_classes() -> None:
     account = range_result("boxes", 0, class_rows={"/m/a": 4})
     assert sum_accounts([account], ()).ranges == [dataclasses.replace(account, class_rows={})]
     assert account.class_rows == {"/m/a": 4}
@@ -134,7 +134,7 @@ def test_accounts_may_be_added_in_any_order(data: st.DataObject) -> None:
 
 
 def account_with_classes(shard: int) -> ShardAccount:
-    """An account with rows of every class, some 40 KB as JSON."""
+    """An account with rows of every class, about 40 KB as JSON."""
     counts = {str(number): shard + number for number in range(1, CLASSES + 1)}
     return shard_result(
         shard,
@@ -148,7 +148,7 @@ def account_with_classes(shard: int) -> ShardAccount:
 
 def test_a_shard_takes_a_small_constant_of_memory() -> None:
     def measure(shards: int) -> int:
-        """Returns the peak of the memory of the sum of so many shards."""
+        """Returns the peak of the memory of the sum of `shards` shards."""
         tracemalloc.start()
         sums = AccountSum()
         for shard in range(shards):
@@ -159,5 +159,5 @@ def test_a_shard_takes_a_small_constant_of_memory() -> None:
 
     few, many = 50, 250
     assert (measure(many) - measure(few)) / (many - few) < MOST_BYTES_OF_A_SHARD
-    # So the rest is the classes': the counts of one shard alone are larger.
+    # The counts of classes are not kept for each shard: those of one shard alone are larger.
     assert len(pickle.dumps(account_with_classes(0))) > 5 * MOST_BYTES_OF_A_SHARD

@@ -57,7 +57,7 @@ def record_ids(output_dir: pathlib.Path, split: str = "train") -> list[str]:
         max_size=5,
     )
 )
-def test_every_text_is_read_back_as_it_was(rows: list[tuple]) -> None:
+def test_every_text_is_read_back_unchanged(rows: list[tuple]) -> None:
     values = [[text if isinstance(text, bytes) else text.encode() for text in row[1:]] for row in rows]
     shard = shard_of({name: [row[index] for row in values] for index, name in enumerate(COLUMNS)}, len(rows))
     has_record = np.array([row[0] for row in rows], bool)
@@ -68,7 +68,7 @@ def test_every_text_is_read_back_as_it_was(rows: list[tuple]) -> None:
     ] == [[f"{index:016x}", *row] for index, row in enumerate(values) if has_record[index]]
 
 
-def test_what_the_metadata_lacks_is_empty_and_warned_of() -> None:
+def test_a_column_that_the_metadata_lacks_is_empty_and_gives_a_warning() -> None:
     shard = shard_of({"Author": [b"Ada"]}, 1)
     assert read_csv(format_attribution(shard, np.ones(1, bool))) == [["0" * 16, "", "Ada", "", "", ""]]
     assert warn_of_lacking({"a.csv": HEADER}) == []
@@ -94,13 +94,13 @@ def test_one_row_per_record_in_their_order(
     assert converted.manifest()["attribution"] == {
         "file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
     }  # fmt: skip
-    # As users read it.
+    # As a user would read the file.
     assert pandas.read_csv(path, dtype=str).to_numpy().tolist() == expected
     read = duckdb.sql(f"SELECT * FROM read_csv('{path}', all_varchar = true, quote = '\"')").fetchall()
     assert [list(row) for row in read] == expected
 
 
-def test_it_depends_neither_on_shards_nor_on_workers(
+def test_the_file_depends_neither_on_shards_nor_on_workers(
     sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable
 ) -> None:
     written = set()
@@ -138,7 +138,7 @@ def test_killed_before_any_rename_a_rerun_gives_the_same(tmp_path: pathlib.Path)
         assert small_release.dataset(tmp_path / "killed" / str(number)) == undisturbed, path
 
 
-def test_without_metadata_it_is_an_error(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
+def test_the_file_needs_metadata(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
     flags = ("--attribution_csv", "--driver=boxes", "--metadata=nowhere.csv")
     converted = run(sample, tmp_path / "out", *flags)
     assert converted.code == 1
@@ -147,13 +147,13 @@ def test_without_metadata_it_is_an_error(sample: pathlib.Path, tmp_path: pathlib
     assert converted.code == 1
 
 
-def test_a_dry_run_lists_nobody(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
+def test_a_dry_run_writes_no_attribution(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> None:
     assert run(sample, tmp_path / "out", "--attribution_csv", "--dry_run").code == 0
     assert not list((tmp_path / "out").rglob("ATTRIBUTION*"))
 
 
 @given(st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=4), max_size=8))
-def test_rows_are_found_where_they_are(rows: list[list[str]]) -> None:
+def test_rows_are_found_with_their_offsets(rows: list[list[str]]) -> None:
     data = "".join(format_csv_line(row) for row in rows).encode()
     found = list(split_rows(io.BytesIO(data)))
     assert [parse_row(row) for _, row in found] == rows

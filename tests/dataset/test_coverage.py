@@ -21,7 +21,7 @@ def ranges_of(*borders: int, is_whole: bool = True) -> list[RangeAccount]:
     ]
 
 
-def split_of(ranges: list[RangeAccount], unit: Unit = Unit.BYTES, start: int = START, **others: Any) -> dict[str, Any]:
+def split_of(ranges: list[RangeAccount], unit: Unit = Unit.BYTES, start: int = START, **entries: Any) -> dict[str, Any]:
     coverage = describe_coverage(unit, start, SIZE, ranges)
     shards = [f"train.tfrecord-{shard:05d}-of-00003" for shard in range(3)]
     return {
@@ -30,7 +30,7 @@ def split_of(ranges: list[RangeAccount], unit: Unit = Unit.BYTES, start: int = S
         "tables": {"boxes": {}},
         "inputs": [{"table": "boxes", "path": "/data/b.csv", "coverage": coverage}],
         "shards": [{"file": file} for file in shards],
-        **others,
+        **entries,
     }
 
 
@@ -44,7 +44,7 @@ def losses(ranges: list[RangeAccount], unit: Unit = Unit.BYTES, start: int = STA
 WHOLE = ranges_of(START, 300, 500, 700, SIZE)
 
 
-def test_a_coverage_tells_where_each_range_lies() -> None:
+def test_a_coverage_has_the_start_and_end_of_each_range() -> None:
     assert describe_coverage(Unit.BYTES, START, SIZE, WHOLE) == {
         "unit": "bytes",
         "start": START,
@@ -52,7 +52,7 @@ def test_a_coverage_tells_where_each_range_lies() -> None:
         "starts_of_ranges": [START, 300, 500, 700],
         "ends_of_ranges": [300, 500, 700, SIZE],
     }
-    # Of what is packed the size does not tell where it ends.
+    # The size of a packed file says nothing about the end of its unpacked bytes.
     packed = describe_coverage(Unit.UNPACKED_BYTES, START, 77, WHOLE)
     assert (packed["unit"], packed["end"]) == ("unpacked bytes", SIZE)
     assert describe_coverage(Unit.FILES, 0, 77, WHOLE[:-1])["end"] is None
@@ -64,7 +64,7 @@ def test_ranges_that_cover_a_file_lose_nothing_in_any_order(unit: Unit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "told"),
+    ("kept", "expected"),
     [
         ([1, 2, 3], ["bytes 100 to 299 were lost"]),
         ([0, 2, 3], ["bytes 300 to 499 were lost"]),
@@ -78,18 +78,18 @@ def test_ranges_that_cover_a_file_lose_nothing_in_any_order(unit: Unit) -> None:
         ([0, 0, 0, 1, 3], ["bytes 500 to 699 were lost", "bytes 100 to 299 were read twice"]),
     ],
 )
-def test_what_is_lost_and_what_is_doubled_is_told_by_its_bytes(kept: list[int], told: list[str]) -> None:
+def test_lost_and_doubled_ranges_are_named_by_their_bytes(kept: list[int], expected: list[str]) -> None:
     found = losses([WHOLE[index] for index in kept])
-    assert list(dict.fromkeys(found)) == told
+    assert list(dict.fromkeys(found)) == expected
 
 
-def test_ranges_that_overlap_are_doubled_where_they_do() -> None:
+def test_ranges_that_overlap_are_doubled_where_they_overlap() -> None:
     assert losses([*ranges_of(START, 400), *ranges_of(300, SIZE)]) == ["bytes 300 to 399 were read twice"]
     within = [*ranges_of(START, 900, SIZE), *ranges_of(300, 400)]
     assert losses(within) == ["bytes 300 to 399 were read twice"]
 
 
-def test_what_is_packed_ends_with_its_last_range() -> None:
+def test_a_packed_file_ends_with_its_last_range() -> None:
     for unit in (Unit.UNPACKED_BYTES, Unit.FILES):
         assert losses(WHOLE[:-1], unit) == [f"all {unit} from 700 on were lost"]
         assert losses(WHOLE[1:], unit) == [f"{unit} 100 to 299 were lost"]
@@ -99,7 +99,7 @@ def test_what_is_packed_ends_with_its_last_range() -> None:
 def test_a_file_without_rows_has_nothing_to_lose() -> None:
     assert losses([], Unit.BYTES, start=SIZE) == []
     assert losses(ranges_of(START, START), Unit.UNPACKED_BYTES) == []
-    # But that it was read must be told.
+    # Without an account of the empty file, nothing shows that the file was read.
     assert losses(ranges_of(START, START, is_whole=False), Unit.UNPACKED_BYTES) != []
 
 
@@ -113,7 +113,7 @@ def test_any_range_that_is_lost_or_doubled_is_noticed(borders: set[int], data: s
     assert losses([*whole, one], unit) == [f"{unit} {one.start} to {one.end - 1} were read twice"]
 
 
-def test_every_input_is_looked_at_and_has_a_balance() -> None:
+def test_every_input_is_checked_and_has_a_balance() -> None:
     split = split_of(WHOLE)
     lost = {
         "table": "metadata",
@@ -126,7 +126,7 @@ def test_every_input_is_looked_at_and_has_a_balance() -> None:
     ]
 
 
-def test_every_planned_shard_has_one_result() -> None:
+def test_every_planned_shard_is_listed_once() -> None:
     split = split_of(WHOLE)
     shards = split["shards"]
     assert list(find_losses(split)) == []
@@ -136,22 +136,22 @@ def test_every_planned_shard_has_one_result() -> None:
         (0, 1, 1, 2): ["shard 1 of 3 is listed 2 times"],
         (): ["no shard is listed"],
     }
-    for kept, told in cases.items():
+    for kept, details in cases.items():
         found = list(find_losses(split | {"shards": [shards[index] for index in kept]}))
-        assert found == [("shards", detail) for detail in told]
+        assert found == [("shards", detail) for detail in details]
 
 
-def test_more_images_than_asked_for_were_bounded_by_a_part() -> None:
+def test_more_images_than_max_images_show_that_counts_were_lost() -> None:
     split = split_of(WHOLE, config={"max_images": 4})
     [(key, detail)] = find_losses(split)
     assert key == "images"
     assert "5 images are selected, more than max_images=4" in detail
     assert list(find_losses(split | {"config": {"max_images": 5}})) == []
-    # Several splits that were bounded each may be merged to one.
+    # A split may be merged from several splits that were limited separately.
     assert list(find_losses(split | {"inputs": []})) == []
 
 
-def test_a_manifest_that_says_nothing_of_ranges_has_no_fault() -> None:
+def test_a_manifest_without_coverage_has_no_fault() -> None:
     split = split_of(WHOLE, tables={})
     older = [{name: value for name, value in item.items() if name != "coverage"} for item in split["inputs"]]
     assert list(find_losses(split | {"inputs": older})) == []

@@ -52,7 +52,7 @@ FIELDS = {
     Table.MACHINE_LABELS: [*OF_IMAGES, "classes", "min_confidence"],
     Table.MASKS: [*OF_IMAGES, "classes"],
     Listing.IMAGE_FILES: OF_IMAGES,
-    # A file is there for a mask; whether it is of another subset, its mask tells.
+    # A mask file has no subset: its mask row has one.
     Listing.MASK_FILES: ["image_ids", "sample", "max_images"],
 }
 
@@ -90,7 +90,7 @@ def test_listed_image_ids_that_occur_are_counted_once(ranges: list[list[int]], l
     assert count_found(packed, len(listed)) == len(listed & {image_id for ids in ranges for image_id in ids})
 
 
-def test_a_list_takes_little_where_none_or_few_of_it_are() -> None:
+def test_a_long_list_takes_little_space_if_few_or_none_of_its_ids_occur() -> None:
     listed = np.arange(1_000_000, dtype=np.uint64)
     assert pack_found(np.array([2_000_000], np.uint64), listed) == ""
     assert len(pack_found(np.arange(5000, 5100, dtype=np.uint64), listed)) < 2000
@@ -104,12 +104,12 @@ def warned(names: FilterNames, *ranges: RangeAccount, records: int = 4, **values
     return warn_of_filters(names, totals, build_split(inputs, totals, LABEL_MAP, {}))
 
 
-def test_a_value_that_no_row_has_is_named_with_those_that_are_there_the_nearest_first() -> None:
+def test_a_value_without_a_row_is_named_with_the_nearest_and_the_frequent_values() -> None:
     names = FilterNames(values={Table.METADATA: ("trian", "test", "nowhere")})
     ranges = [
         range_result("metadata", 0, values={"validation": 2000, "test": 3}),
         range_result("metadata", 1, values={"train": 40, "test": 5}),
-        # What another table has counts for nothing.
+        # The values of another table do not count.
         range_result("boxes", 0, values={"nowhere": 5}),
     ]
     there = "There are 'validation' (2,000 rows), 'train' (40 rows), 'test' (8 rows)"
@@ -119,7 +119,7 @@ def test_a_value_that_no_row_has_is_named_with_those_that_are_there_the_nearest_
     ]
 
 
-def test_of_many_values_the_most_frequent_are_named() -> None:
+def test_only_the_most_frequent_of_many_values_are_named() -> None:
     values = {f"s{number:03d}": 1000 - number for number in range(30)}
     [warning] = warned(FilterNames(values={Table.BOXES: ("xclck",)}), range_result("boxes", 0, values=values))
     assert warning.startswith("--box_sources=xclck: no row of boxes has it as Source. There are 's000' (1,000 rows), ")
@@ -131,7 +131,7 @@ def test_a_table_without_rows_has_no_value() -> None:
     assert warning.endswith(". The table has no row that can be read")
 
 
-def test_a_table_that_was_not_read_is_not_warned_of() -> None:
+def test_a_table_that_was_not_read_gives_no_warning() -> None:
     names = FilterNames(values={Table.BOXES: ("xclick",)}, classes={"/m/a": "A"})
     assert warned(names, range_result("metadata", 0)) == []
 
@@ -143,7 +143,7 @@ def test_classes_without_a_row_are_named() -> None:
     boxes = [range_result("boxes", 0, class_rows={"/m/c": 3}), range_result("boxes", 1, class_rows={"/m/c": 1})]
     [warning] = warned(FilterNames(classes=CLASSES), *boxes)
     assert warning == "--classes: no row of boxes is of 2 of the 3 classes: A (/m/a), B (/m/b)"
-    # Label map ids 1 and 5 are those of /m/a and /m/b: one has boxes by the hierarchy only.
+    # /m/b, id 5 in the label map, has boxes by the hierarchy only.
     [warning] = warned(FilterNames(classes=CLASSES), *boxes, boxes_per_class={"5": 2})
     assert warning == "--classes: no row of boxes is of 1 of the 3 classes: A (/m/a)"
     assert warned(FilterNames(classes={"/m/c": "C"}), *boxes) == []
@@ -157,7 +157,7 @@ def test_classes_are_those_of_labels_where_labels_are_counted(column: str) -> No
     assert warning == "--classes: no row of human_labels is of 1 of the 3 classes: A (/m/a)"
 
 
-def test_of_many_classes_the_first_are_named() -> None:
+def test_only_the_first_of_many_classes_are_named() -> None:
     names = FilterNames(classes={f"/m/{number:02d}": f"N{number}" for number in range(30)})
     [warning] = warned(names, range_result("boxes", 0))
     assert "30 of the 30 classes: N0 (/m/00), " in warning
@@ -175,7 +175,7 @@ def test_image_ids_that_no_table_has_are_counted() -> None:
     assert warned(FilterNames(listed=1200), every) == []
 
 
-def test_no_record_is_told_with_what_left_most_out() -> None:
+def test_a_conversion_without_records_names_the_most_frequent_reasons() -> None:
     ranges = [
         range_result("boxes", 0, rows_read=2000, dropped={"box_source": 1500}, rejected={"bad_flag": 3}),
         range_result("metadata", 0, rows_read=90),
@@ -192,7 +192,7 @@ def test_no_record_is_told_with_what_left_most_out() -> None:
     assert warned(FilterNames(), *ranges, records=1, tables=tables) == []
 
 
-def test_images_that_were_rejected_are_a_reason_too() -> None:
+def test_rejects_of_images_are_among_the_reasons() -> None:
     metadata = range_result("metadata", 0, rows_read=5)
     [warning] = warned(
         FilterNames(), metadata, records=0, images_selected=5, images_rejected={"image_missing": 5}, tables={}
@@ -200,5 +200,5 @@ def test_images_that_were_rejected_are_a_reason_too() -> None:
     assert warning.endswith("by reason: image_missing 5 of images")
 
 
-def test_nothing_read_is_nothing_lost() -> None:
+def test_a_conversion_of_empty_tables_gives_no_warning() -> None:
     assert warned(FilterNames(), range_result("metadata", 0, rows_read=0), records=0) == []

@@ -86,7 +86,7 @@ def test_counts_are_summed_in_order_of_their_keys_without_zeros() -> None:
     assert list(total.items()) == [("a", 2), ("b", 4)]
 
 
-def test_line_numbers_go_on_from_range_to_range_and_start_after_the_header() -> None:
+def test_line_numbers_continue_from_range_to_range_and_start_after_the_header() -> None:
     assert first_lines([BOXES, MORE_BOXES, IMAGES], RANGES) == {
         ("boxes", 0, 0): 2,
         ("boxes", 0, 1): 12,
@@ -109,10 +109,10 @@ def test_tables_balance_when_every_row_is_written_rejected_or_dropped() -> None:
     assert balance["metadata"]["balanced"] is True
 
 
-def test_a_filter_that_is_given_and_drops_nothing_has_its_count() -> None:
+def test_a_filter_that_drops_nothing_has_a_count_of_0() -> None:
     config = {"sample": 0.5, "min_confidence": 0.3, "box_sources": (), "max_images": 0}
     balance = balance_tables([BOXES, MORE_BOXES, IMAGES], TOTALS, config)
-    # In the order of the names, as all counts are.
+    # All counts are in the order of their names.
     assert list(balance["boxes"]["dropped"].items()) == [("low_confidence", 3), ("not_sampled", 0)]
     assert list(balance["metadata"]["dropped"].items()) == [("image_not_selected", 2), ("not_sampled", 0)]
     assert balance["boxes"]["balanced"] is balance["metadata"]["balanced"] is True
@@ -142,7 +142,7 @@ def test_images_balance() -> None:
     assert build_split([], lost, LABEL_MAP, {})["balanced"] is False
 
 
-def test_a_split_tells_all_in_an_order_of_its_own() -> None:
+def test_a_split_does_not_depend_on_the_order_of_accounts() -> None:
     about = {"oi_tfrecord": "1", "fingerprint": {"x": 1}}
     split = build_split([BOXES, MORE_BOXES, IMAGES], TOTALS, LABEL_MAP, about)
     turned = sum_accounts(RANGES[::-1], SHARDS[::-1])
@@ -193,7 +193,7 @@ def test_a_file_that_may_be_cut_off_is_a_warning() -> None:
     [cut_off] = [warning for warning in split["warnings"] if warning != "planned"]
     assert cut_off.startswith("/data/boxes-b.csv: ")
     assert "planned" in split["warnings"]
-    # Only the end of the file counts: ranges are cut at line ends, but the last one is as it is.
+    # Only the last range of a file may lack a line end.
     first_open = [range_result("boxes", 0, ends_open=True), range_result("boxes", 1)]
     assert build_split([BOXES], sum_accounts(first_open, ()), LABEL_MAP, {})["warnings"] == []
 
@@ -218,7 +218,7 @@ def test_rejects_are_judged_by_kind_and_an_image_counts_once(
     split = {
         "images": {"selected": 10, "rejected": {"image_missing": 2}},
         "tables": {
-            # The rows of the two images are no faults of the table.
+            # The rows of the two rejected images do not count as rejects of their table.
             "boxes": {"rows_read": 200, "rejected": {"duplicate": 1, "image_rejected": 90, "unknown_class": 2}},
             "labels": {"rows_read": 1000, "rejected": {"bad_image_id": 1}},
             "metadata": {"rows_read": 10, "rejected": {"image_rejected": 2}},
@@ -228,12 +228,12 @@ def test_rejects_are_judged_by_kind_and_an_image_counts_once(
     assert sorted(line.partition(":")[0] for line in lines) == over
 
 
-def test_nothing_at_all_is_not_too_much() -> None:
+def test_an_empty_split_has_not_too_many_rejects() -> None:
     split = {"images": {"selected": 0, "rejected": {}}, "tables": {"boxes": {"rows_read": 0, "rejected": {}}}}
     assert too_many_rejects(split, 0, True) == too_many_rejects(split, 0, False) == []
 
 
-def test_a_line_tells_how_many_of_how_many_and_why() -> None:
+def test_a_line_names_the_number_the_total_and_the_reasons() -> None:
     split = {"images": {"selected": 2000, "rejected": {"image_empty": 1, "image_missing": 1499}}, "tables": {}}
     [line] = too_many_rejects(split, 1, True)
     assert line == "images: 1,500 of 2,000 rejected (75.00 %): image_empty 1, image_missing 1,499"
@@ -246,5 +246,5 @@ def test_splits_are_merged_replaced_and_removed() -> None:
     assert json.loads(merge_split(both, "train", {"a": 2}))["splits"] == {"test": {"b": "ü"}, "train": {"a": 2}}
     assert merge_split(both, "test", None) == one
     assert json.loads(merge_split(one, "train", None))["splits"] == {}
-    # Whatever the order in which the splits were converted.
+    # The order in which the splits were converted does not matter.
     assert merge_split(merge_split(None, "test", {"b": "ü"}), "train", {"a": 1}) == both

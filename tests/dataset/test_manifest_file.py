@@ -1,4 +1,4 @@
-"""The manifest's file on each kind of storage, with a kill at each request where a rename does not replace."""
+"""Tests the manifest file on each kind of storage, with a kill at each request where a rename does not replace."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,7 @@ MANIFEST = f"{REMOTE}/manifest.json"
 
 @dataclasses.dataclass
 class EndsAt(Faults):
-    """Ends the worker, or only fails, before its request of this number is done."""
+    """Ends the worker, or only fails, before the request of this number."""
 
     seed: int = 0
     error_rate: float = 0.0
@@ -80,7 +80,7 @@ def interrupted(task: Callable[[], object], start: dict[str, bytes], kills: bool
         yield number
 
 
-def test_what_is_written_is_read_and_replaced(folder: str) -> None:
+def test_a_manifest_is_written_read_and_replaced(folder: str) -> None:
     assert read_manifest(folder) is None
     for data in (b"one", b"two", b"two"):
         write_manifest(folder, data, folder)
@@ -110,7 +110,7 @@ def test_at_each_request_the_old_manifest_or_the_new_one_is_there(kills: bool) -
         assert storage.read(MANIFEST) == b"new"
         assert "manifest.json.replaced" not in names()
     assert seen == {b"old", b"new"}
-    # Else nothing was tried: there is a moment without a file of that name.
+    # There is a moment without a file of that name, so the test has seen it.
     assert away
 
 
@@ -127,10 +127,10 @@ def test_a_manifest_that_was_deleted_does_not_come_back() -> None:
 
 def test_a_manifest_that_was_put_back_meanwhile_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write(f"{REMOTE}/manifest.json.replaced", b"old", REMOTE)
-    asked = storage.exists
+    is_there = storage.exists
 
     def exists(path: str) -> bool:
-        found = asked(path)
+        found = is_there(path)
         if path == MANIFEST and not found:
             FaultyFileSystem.files[MANIFEST] = FaultyFileSystem.files.pop(f"{MANIFEST}.replaced")
         return found
@@ -140,7 +140,7 @@ def test_a_manifest_that_was_put_back_meanwhile_is_read(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("kills", [True, False])
-def test_a_second_split_that_is_cut_short_at_any_request_loses_nothing(kills: bool) -> None:
+def test_a_second_split_that_is_interrupted_at_any_request_loses_nothing(kills: bool) -> None:
     def job(split: str) -> FinishJob:
         return FinishJob(split, REMOTE, WorkFolder.of(REMOTE, split), (BOXES, MORE_BOXES, IMAGES), {"fingerprint": {}})
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import convert as command
 from oi_tfrecord.cli.convert_flags import parse_convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output, read_split
@@ -63,19 +63,19 @@ def test_an_empty_folder_is_made_ready(release: Release, tmp_path: pathlib.Path)
     assert os.path.isdir(plan.work.temporary)
 
 
-def test_a_shard_is_finished_with_its_result_and_its_whole_file(release: Release, tmp_path: pathlib.Path) -> None:
+def test_a_shard_with_an_account_and_a_whole_file_is_finished(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
     prepare_output(plan.target)
     for shard in (0, 1, 2):
         plan.work.write_result(shard, shard_result(plan, shard, 10))
-    # 0 is whole, 1 has no file, 2 has another size, 3 has no result.
+    # 0 is whole, 1 has no file, 2 has another size, 3 has no account.
     for shard, size in ((0, 10), (2, 9), (3, 10)):
         (tmp_path / f"train.tfrecord-{shard:05d}-of-00005").write_bytes(b"x" * size)
     state = prepare_output(plan.target)
     assert state.finished == {0}
 
 
-def test_a_rerun_clears_what_was_half_written(release: Release, tmp_path: pathlib.Path) -> None:
+def test_a_rerun_removes_half_written_files(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
     prepare_output(plan.target)
     for folder in (plan.work.temporary, plan.work.shuffle):
@@ -89,21 +89,21 @@ def test_another_configuration_is_refused_naming_the_flag(name: str, release: Re
     prepare_output(plan_of(release, tmp_path).target)
     with pytest.raises(ConfigError) as caught:
         prepare_output(plan_of(release, tmp_path, **{name: OTHER_VALUES[name]}).target)
-    told = str(caught.value)
-    assert "interrupted" in told
-    differs = told[told.index("differs in: ") + len("differs in: ") : told.index(";")]
+    message = str(caught.value)
+    assert "interrupted" in message
+    differs = message[message.index("differs in: ") + len("differs in: ") : message.index(";")]
     assert differs == f"--{name}"
-    assert "--overwrite" in told
+    assert "--overwrite" in message
 
 
 def test_a_finished_conversion_of_another_configuration_is_refused_naming_every_flag(
     release: Release, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = run(release, tmp_path)
-    assert command.main(release.flags(tmp_path, select="boxed", num_shards=3)) == 1
-    told = capsys.readouterr().err
-    assert "finished" in told
-    assert "--select, --num_shards;" in told
+    assert main(["convert", *release.flags(tmp_path, select="boxed", num_shards=3)]) == 1
+    message = capsys.readouterr().err
+    assert "finished" in message
+    assert "--select, --num_shards;" in message
     assert small_release.dataset(tmp_path) == before
 
 
@@ -125,7 +125,9 @@ def test_other_class_files_are_refused(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("name", SHAPELESS)
-def test_what_does_not_shape_the_output_may_change(name: str, release: Release, tmp_path: pathlib.Path) -> None:
+def test_a_setting_that_does_not_change_the_output_may_differ(
+    name: str, release: Release, tmp_path: pathlib.Path
+) -> None:
     plan = plan_of(release, tmp_path)
     prepare_output(plan.target)
     plan.work.write_result(1, shard_result(plan, 1, 3))
@@ -137,7 +139,7 @@ def test_foreign_shards_are_refused_and_kept(release: Release, tmp_path: pathlib
     foreign = tmp_path / "train.tfrecord-00000-of-00002"
     foreign.write_bytes(b"mine")
     for name in ("validation.tfrecord-00000-of-00002", "train.tfrecord-more", "other-train.tfrecord-00000-of-00002"):
-        (tmp_path / name).write_bytes(b"theirs")
+        (tmp_path / name).write_bytes(b"foreign")
     with pytest.raises(ConfigError, match=r"no manifest names \(train\.tfrecord-00000-of-00002, .*--overwrite"):
         prepare_output(plan_of(release, tmp_path).target)
     assert foreign.read_bytes() == b"mine"
@@ -157,16 +159,19 @@ def test_overwrite_leaves_no_stale_shard_and_replaces_the_entry(release: Release
     ]
 
 
-def test_overwrite_of_an_interrupted_conversion_takes_nothing_over(release: Release, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize(("flags", "kept"), [({}, {1}), ({"select": "boxed"}, set())])
+def test_overwrite_resumes_the_same_conversion_and_replaces_another(
+    release: Release, tmp_path: pathlib.Path, flags: dict[str, str], kept: set[int]
+) -> None:
     plan = plan_of(release, tmp_path)
     prepare_output(plan.target)
     plan.work.write_result(1, shard_result(plan, 1, 3))
     (tmp_path / "train.tfrecord-00001-of-00005").write_bytes(b"xyz")
-    assert prepare_output(plan_of(release, tmp_path, overwrite="true").target).finished == frozenset()
-    assert not list(plan.work.results())
+    assert prepare_output(plan_of(release, tmp_path, overwrite="true", **flags).target).finished == kept
+    assert len(list(plan.work.results())) == len(kept)
 
 
-def test_results_without_a_fingerprint_are_not_taken_over(release: Release, tmp_path: pathlib.Path) -> None:
+def test_accounts_without_a_fingerprint_are_not_used(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
     prepare_output(plan.target)
     plan.work.write_result(1, shard_result(plan, 1, 3))
@@ -186,9 +191,9 @@ def test_another_split_keeps_the_first(release: Release, tmp_path: pathlib.Path)
         "manifest.json": both["manifest.json"]
     }
     assert len(small_release.shards(tmp_path, "validation")) == 2
-    # And a rerun of either has nothing to do.
+    # A rerun of either split has nothing to do.
     assert prepare_output(plan_of(release, tmp_path).target).complete == manifest["splits"]["train"]
-    # Overwriting one leaves the other.
+    # Overwriting one split keeps the other.
     again = run(release, tmp_path, num_shards=3, overwrite="true")
     assert small_release.shards(tmp_path, "validation") == {
         name: data for name, data in both.items() if name.startswith("validation.")
@@ -204,7 +209,7 @@ def test_a_label_map_that_another_split_uses_is_not_replaced(
     overwrite: str, order: str, release: Release, tmp_path: pathlib.Path
 ) -> None:
     run(release, tmp_path)
-    # As if the folder held two splits, one of which is to be made again with another label map.
+    # The folder holds two splits, and one is converted again with another label map.
     manifest = json.loads((tmp_path / "manifest.json").read_bytes())
     manifest["splits"]["validation"] = manifest["splits"]["train"]
     if overwrite == "false":
@@ -217,7 +222,7 @@ def test_a_label_map_that_another_split_uses_is_not_replaced(
     before = small_release.dataset(tmp_path)
     flags = {"overwrite": overwrite, "class_list": reversed_list, "label_order": order}
     if order == "mid":
-        # In the order of the MIDs the map would be that of the list, which happens to be sorted.
+        # The class list happens to be sorted by MID, so the order of MIDs would give the same label map.
         flags["label_order"] = "list"
     with pytest.raises(ConfigError, match="belongs to validation") as caught:
         prepare_output(plan_of(release, tmp_path, **flags).target)
@@ -227,12 +232,10 @@ def test_a_label_map_that_another_split_uses_is_not_replaced(
     prepare_output(plan_of(release, tmp_path, **flags, label_map=tmp_path / "label_map.pbtxt").target)
 
 
-def test_a_complete_conversion_is_found_and_what_was_left_of_it_removed(
-    release: Release, tmp_path: pathlib.Path
-) -> None:
+def test_a_complete_conversion_is_found_and_its_work_folder_removed(release: Release, tmp_path: pathlib.Path) -> None:
     run(release, tmp_path)
     plan = plan_of(release, tmp_path)
-    # A run that was killed while it deleted its work folder.
+    # As if a run was killed while it deleted its work folder.
     (pathlib.Path(plan.work.path) / "results").mkdir(parents=True)
     assert prepare_output(plan.target).complete == read_split(str(tmp_path), "train")
     assert not os.path.exists(plan.work.path)
@@ -261,14 +264,14 @@ def test_the_number_of_shards_of_an_earlier_run_is_found(release: Release, tmp_p
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"splits": 3}'])
-def test_a_manifest_that_is_none_is_refused(text: str, release: Release, tmp_path: pathlib.Path) -> None:
+def test_a_file_that_is_no_manifest_is_refused(text: str, release: Release, tmp_path: pathlib.Path) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ConfigError, match=r"manifest\.json"):
         prepare_output(plan_of(release, tmp_path).target)
     assert (tmp_path / "manifest.json").read_text() == text
 
 
-def test_a_rerun_may_give_the_number_of_shards_that_was_planned(release: Release, tmp_path: pathlib.Path) -> None:
+def test_a_rerun_may_name_the_planned_number_of_shards(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, num_shards=0).with_shards(3)
     prepare_output(plan.target)
     plan.work.write_result(1, shard_result(plan, 1, 3))
@@ -280,9 +283,9 @@ def test_a_setting_of_a_later_version_is_named(release: Release, tmp_path: pathl
     plan = plan_of(release, tmp_path)
     prepare_output(plan.target)
     path = pathlib.Path(plan.work.path) / "fingerprint.json"
-    theirs = json.loads(path.read_bytes())
-    theirs["config"]["colour"] = "grey"
-    theirs["record_format"] += 1
-    path.write_text(json.dumps(theirs))
+    later = json.loads(path.read_bytes())
+    later["config"]["colour"] = "grey"
+    later["record_format"] += 1
+    path.write_text(json.dumps(later))
     with pytest.raises(ConfigError, match="differs in: --colour, version of oi_tfrecord;"):
         prepare_output(plan.target)

@@ -24,7 +24,7 @@ def read_id(dataset: RecordDataset, index: int, queue: multiprocessing.Queue) ->
     queue.put(dataset[index]["image_id"])
 
 
-def test_any_record_is_the_one_of_its_place_in_order(output_dir: str) -> None:
+def test_a_record_by_number_equals_the_record_in_order(output_dir: str) -> None:
     dataset = oi_tfrecord.RecordDataset(output_dir, "validation")
     in_order = list(dataset)
     assert len(dataset) == len(in_order) == 12
@@ -36,7 +36,7 @@ def test_any_record_is_the_one_of_its_place_in_order(output_dir: str) -> None:
             dataset[index]
 
 
-def test_values_have_the_kinds_that_are_told(output_dir: str) -> None:
+def test_values_have_the_specified_dtypes_and_shapes(output_dir: str) -> None:
     for values in RecordDataset(output_dir, "validation"):
         assert values["image"].shape == (values["height"], values["width"], 3)
         assert values["image"].dtype == np.uint8
@@ -47,7 +47,7 @@ def test_values_have_the_kinds_that_are_told(output_dir: str) -> None:
                 array = np.asarray(values[name])
                 assert array.dtype == dtype
                 assert [size for size in shape if size] == [
-                    size for size, told in zip(array.shape, shape, strict=True) if told
+                    size for size, fixed in zip(array.shape, shape, strict=True) if fixed
                 ]
 
 
@@ -62,7 +62,7 @@ def test_images_may_stay_encoded_or_be_resized(output_dir: str) -> None:
     assert np.abs(resized - whole).mean() < 8
 
 
-def test_it_goes_to_worker_processes(output_dir: str) -> None:
+def test_a_dataset_goes_to_worker_processes(output_dir: str) -> None:
     dataset = RecordDataset(output_dir, "validation")
     expected = dataset[7]["image_id"]
     assert pickle.loads(pickle.dumps(dataset))[7]["image_id"] == expected
@@ -81,6 +81,6 @@ def test_records_without_a_manifest_are_counted(output_dir: str) -> None:
     assert [dataset[index]["image_id"] for index in range(len(dataset))] == ids
 
 
-def test_a_split_that_is_not_there_is_an_error(output_dir: str) -> None:
+def test_a_missing_split_is_an_error(output_dir: str) -> None:
     with pytest.raises(InputError, match="no split 'train'"):
         RecordDataset(output_dir, "train")

@@ -53,7 +53,7 @@ def test_every_reject_has_its_line_in_the_file(rejected: list[Rejected]) -> None
 
 @pytest.mark.parametrize("detail", ["a\rb", "\r", "a\r", "a\nb", "a\r\nb", "\0", "\x85", "\u2028", ""])
 def test_control_characters_survive(detail: str) -> None:
-    # Such as a LabelName, quoted, with a carriage return in it.
+    # A quoted LabelName, for example, can hold a carriage return.
     rejected = [Rejected("boxes", "boxes.csv", line, "", Reject.UNKNOWN_CLASS, detail, 0, 0) for line in range(2)]
     text = absolute_lines(format_piece(rejected), FIRST_LINES)
     assert [row[5] for row in read(text)] == [detail, detail]
@@ -74,7 +74,7 @@ def test_a_long_detail_is_cut() -> None:
     assert len(read(absolute_lines(piece, FIRST_LINES))[0][5]) == MAX_DETAIL
 
 
-def test_of_a_range_that_was_lost_the_line_is_not_known() -> None:
+def test_the_line_is_empty_for_a_range_without_an_account() -> None:
     piece = format_piece([Rejected("boxes", "b.csv", 0, "ab", Reject.MALFORMED_ROW, "x", 9, 0)])
     assert read(absolute_lines(piece, FIRST_LINES)) == [["boxes", "b.csv", "", "ab", "malformed_row", "x"]]
 

@@ -93,6 +93,6 @@ def test_a_manifest_that_lacks_what_convert_writes_is_named() -> None:
     assert raised.value.path == "records/manifest.json"
 
 
-def test_what_build_split_and_a_plan_write_is_what_an_entry_needs(exportable: pathlib.Path) -> None:
+def test_build_split_and_a_plan_write_all_required_entries(exportable: pathlib.Path) -> None:
     for split in find_splits(str(exportable)).values():
         assert require_manifest(str(exportable), split) is split.manifest

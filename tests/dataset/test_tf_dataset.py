@@ -14,11 +14,11 @@ from tests.support.optional import tensorflow as tf
 
 @pytest.fixture(scope="module")
 def output_dir(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    from oi_tfrecord.cli import convert
+    from oi_tfrecord.cli.main import main
     from tests.conftest import convert_arguments
 
     folder = tmp_path_factory.mktemp("load") / "out"
-    assert convert.main(convert_arguments(sample, folder, "--select=all", split="validation")) == 0
+    assert main(["convert", *convert_arguments(sample, folder, "--select=all", split="validation")]) == 0
     return str(folder)
 
 
@@ -26,19 +26,19 @@ def ids(dataset: tf.data.Dataset) -> list[bytes]:
     return [values["image_id"].numpy() for values in dataset]
 
 
-def test_gives_what_the_reader_without_tensorflow_gives(output_dir: str) -> None:
+def test_records_equal_those_of_the_reader_without_tensorflow(output_dir: str) -> None:
     with_tensorflow = list(oi_tfrecord.load(output_dir, "validation").as_numpy_iterator())
     without = list(RecordDataset(output_dir, "validation"))
     assert len(with_tensorflow) == len(without) == 12
-    for ours, theirs in zip(with_tensorflow, without, strict=True):
-        assert ours.keys() == theirs.keys()
+    for values, expected in zip(with_tensorflow, without, strict=True):
+        assert values.keys() == expected.keys()
         for name in VALUE_SPECS:
-            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-            assert np.asarray(ours[name]).dtype == np.asarray(theirs[name]).dtype or name == "image_id"
-        np.testing.assert_array_equal(ours["image"], theirs["image"])
+            np.testing.assert_array_equal(values[name], expected[name], err_msg=name)
+            assert np.asarray(values[name]).dtype == np.asarray(expected[name]).dtype or name == "image_id"
+        np.testing.assert_array_equal(values["image"], expected["image"])
 
 
-def test_the_spec_tells_dtypes_and_shapes(output_dir: str) -> None:
+def test_the_element_spec_has_dtypes_and_shapes(output_dir: str) -> None:
     spec = oi_tfrecord.load(output_dir, "validation", image_size=(32, 48)).element_spec
     assert spec["image"] == tf.TensorSpec((32, 48, 3), tf.uint8)
     for name, (dtype, shape) in VALUE_SPECS.items():
@@ -76,7 +76,7 @@ def test_a_seed_gives_the_same_shuffle(output_dir: str) -> None:
     assert sorted(ids(loose)) == sorted(plain)
 
 
-def test_records_of_others_have_defaults(tmp_path: pathlib.Path) -> None:
+def test_third_party_records_have_defaults(tmp_path: pathlib.Path) -> None:
     example = tf.train.Example()
     example.features.feature["image/encoded"].bytes_list.value.append(
         tf.io.encode_jpeg(np.zeros((4, 6, 3), np.uint8)).numpy()
@@ -117,7 +117,7 @@ def test_a_bad_argument_is_named(field: str, arguments: dict, output_dir: str) -
     assert caught.value.field == field
 
 
-def test_a_split_that_is_not_there_is_an_error(output_dir: str) -> None:
+def test_a_missing_split_is_an_error(output_dir: str) -> None:
     with pytest.raises(InputError, match="no split 'train'"):
         oi_tfrecord.load(output_dir, "train")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.dataset.training_config import TrainingConfigOptions, TrainingInput, format_training_config
@@ -32,18 +32,18 @@ EVALUATION = TrainingInput("/records/validation.tfrecord-?????-of-00004", 4, 0, 
 
 @pytest.fixture(scope="module")
 def output_dir(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    from oi_tfrecord.cli import convert
+    from oi_tfrecord.cli.main import main
     from tests.conftest import convert_arguments
 
     folder = tmp_path_factory.mktemp("training") / 'with "quotes"'
     for split in ("train", "validation"):
-        assert convert.main(convert_arguments(sample, folder, split=split)) == 0
+        assert main(["convert", *convert_arguments(sample, folder, split=split)]) == 0
     return folder
 
 
 def test_the_api_parses_the_parts(output_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "parts.config"
-    assert main.main(["training-config", str(output_dir), "--model=ssd", f"--output={path}"]) == 0
+    assert main(["training-config", str(output_dir), "--model=ssd", f"--output={path}"]) == 0
     parsed = json.loads(in_api("-c", PARSE, text=path.read_text()))
     label_map = read_label_map(str(output_dir))
     assert label_map is not None
@@ -73,7 +73,7 @@ def test_every_model_and_metrics_is_parsed(model: str, metrics: str) -> None:
     assert "expand_labels_hierarchy" not in parsed["train_input_reader"]
 
 
-def test_masks_and_relatives_are_read_if_they_are_there() -> None:
+def test_masks_and_relatives_are_read_if_the_records_have_them() -> None:
     import dataclasses
 
     related = LabelMap((LabelMapItem(1, "/m/a", "A", descendant_ids=(2,)), LabelMapItem(2, "/m/b", "B", (1,))))
@@ -90,7 +90,7 @@ def test_a_bad_choice_is_named_and_a_missing_split_too(
 ) -> None:
     with pytest.raises(ConfigError, match="did you mean 'ssd'"):
         TrainingConfigOptions(str(output_dir), model="sssd")
-    assert main.main(["training-config", str(output_dir), "--model=ssd", "--eval=test"]) == 1
+    assert main(["training-config", str(output_dir), "--model=ssd", "--eval=test"]) == 1
     assert "There are: train, validation" in capsys.readouterr().err
 
 
@@ -152,8 +152,8 @@ def test_known_errors_score_what_they_score_by_hand(
     place = own["classes"].index(label)
     for values in own.values():
         del values[place]
-    # What is nowhere is found first, and one of the boxes never: of n boxes n - 1 are found, and whatever the recall,
-    # the precision is highest at its end, (n - 1) / n.
+    # The first detection hits no box, and one box has no detection: n - 1 of n boxes are found, and at any recall the
+    # highest precision is that at the end, (n - 1) / n.
     own["boxes"].append([0.0, 0.0, 0.01, 0.01])
     own["scores"].append(0.9)
     own["classes"].append(label)
@@ -165,7 +165,7 @@ def test_known_errors_score_what_they_score_by_hand(
 def test_relatives_are_used_only_with_confidences(
     sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable[..., Converted]
 ) -> None:
-    """Without verified labels nothing is expanded when reading, as the API would need their confidences."""
+    """Without human-verified labels the API expands nothing, because it needs their confidences."""
     (tmp_path / "hierarchy.json").write_text(
         json.dumps(
             {
@@ -178,5 +178,5 @@ def test_relatives_are_used_only_with_confidences(
     for labels, expands in (("annotations-human.csv", True), ("none.csv", False)):
         out = tmp_path / labels
         assert run(sample, out, *flags, f"--human_labels={{split}}/{labels}").code == 0
-        assert main.main(["training-config", str(out), "--model=ssd", "--eval=train", f"--output={out}.config"]) == 0
+        assert main(["training-config", str(out), "--model=ssd", "--eval=train", f"--output={out}.config"]) == 0
         assert ("expand_labels_hierarchy" in pathlib.Path(f"{out}.config").read_text()) is expands

@@ -1,4 +1,3 @@
-import errno
 import pathlib
 from collections.abc import Iterator
 
@@ -6,7 +5,6 @@ import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.errors import EncodedFileError, EngineError, InputError
 from tests.support.memory_filesystem import MemoryFileSystem
 
 
@@ -54,37 +52,6 @@ def test_limit_is_kept(work: WorkFolder) -> None:
     work.create({})
     work.write_limit((1 << 64) - 1)
     assert work.limit() == (1 << 64) - 1
-
-
-@pytest.mark.parametrize("line", [None, 7])
-def test_an_input_error_is_handed_on_whole(work: WorkFolder, line: int | None) -> None:
-    work.create({})
-    assert work.error(RuntimeError()) is None
-    raised = InputError("é.csv", "is empty", "Download it again", line)
-    with pytest.raises(InputError), work.reported():
-        raise raised
-    error = work.error(RuntimeError())
-    assert type(error) is InputError
-    assert vars(error) == vars(raised)
-    # A rerun starts without the error of the run before.
-    work.clear_temporary()
-    assert work.error(RuntimeError()) is None
-
-
-def test_an_engine_that_gives_up_is_not_told_as_what_it_mended_before(work: WorkFolder) -> None:
-    work.create({})
-    with pytest.raises(InputError), work.reported():
-        raise InputError("a.csv", "is empty", "Download it again")
-    assert work.error(EngineError("a worker was lost", "Run it again")) is None
-
-
-def test_other_exceptions_are_not_handed_on(work: WorkFolder) -> None:
-    work.create({})
-    with pytest.raises(ValueError, match="bug"), work.reported():
-        raise ValueError("bug")
-    with work.reported():
-        pass
-    assert work.error(RuntimeError()) is None
 
 
 def test_rejects_are_given_back_by_name(work: WorkFolder) -> None:
@@ -145,23 +112,3 @@ def test_parts_of_the_attribution_come_in_order_of_the_shards(work: WorkFolder) 
     for shard in (10, 0, 2):
         work.write_attribution(shard, str(shard).encode())
     assert list(work.attribution()) == [b"0", b"2", b"10"]
-
-
-def test_an_error_that_cannot_be_stored_travels_in_the_text(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    work = WorkFolder.of(str(tmp_path), "train")
-    work.create({})
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(storage, "write", full)
-    with pytest.raises(EncodedFileError) as raised, work.reported():
-        raise InputError("é.csv", "is empty", "Download it again", 3)
-    # A runner gives the text on among its own.
-    text = work.error(
-        RuntimeError(f"Traceback ...\noi_tfrecord.errors.EncodedFileError: {raised.value} [while running 'X']")
-    )
-    assert type(text) is InputError
-    assert str(text) == "é.csv, line 3: is empty. Download it again."

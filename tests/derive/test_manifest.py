@@ -66,9 +66,9 @@ def test_a_loss_is_told_and_verify_finds_it(changes: dict[str, Any]) -> None:
     split = build(shard(**changes))
     assert split["balanced"] is False
     counts = RecordCounts()
-    told = [fault.key for fault in compare_manifest("train", split, counts, 0)]
-    assert "balanced" in told
-    assert "tables.boxes" in told if "tables" in changes else "images" in told
+    faulty = [fault.key for fault in compare_manifest("train", split, counts, 0)]
+    assert "balanced" in faulty
+    assert "tables.boxes" in faulty if "tables" in changes else "images" in faulty
 
 
 def test_configurations_share_what_is_equal_and_the_groups_that_all_have() -> None:

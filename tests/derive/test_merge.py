@@ -1,6 +1,7 @@
 """Merging of datasets with different classes, of the sample with every key, and of images that are in both."""
 
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -8,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import convert, main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.derive import shard as derived_shard
 from oi_tfrecord.derive import write_split
-from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.derive.relabel import encode_values
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.label_map import LabelMap
@@ -34,7 +34,7 @@ def convert_part(flags: list[str], folder: pathlib.Path, part: int, classes: tup
     listed = folder.parent / f"{folder.name}.txt"
     listed.write_text("".join(image_id + "\n" for image_id in rows[part::2]))
     arguments = [f"--output_dir={folder}", f"--image_ids={listed}", f"--classes={','.join(classes)}"]
-    assert convert.main([*flags, *arguments, *more]) == 0
+    assert main(["convert", *flags, *arguments, *more]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def parts(law: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[pat
 
 
 def merge(*arguments: object) -> int:
-    return main.main(["merge", *map(str, arguments)])
+    return main(["merge", *map(str, arguments)])
 
 
 def read(folder: pathlib.Path, split: str = "train") -> dict[bytes, Example]:
@@ -134,7 +134,7 @@ def test_the_bytes_do_not_depend_on_the_workers(
     assert dataset(tmp_path / "1") == dataset(tmp_path / "2")
 
 
-def test_a_given_label_map_is_used_as_it_is(
+def test_a_given_label_map_is_used_unchanged(
     parts: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = label_map_of(parts[1])
@@ -159,12 +159,12 @@ def test_an_image_of_two_inputs_is_an_error_or_comes_from_the_first(
 ) -> None:
     first, second = parts
     # All images, with other classes than in the parts.
-    assert convert.main([*law, f"--output_dir={tmp_path / 'all'}", "--num_shards=5"]) == 0
+    assert main(["convert", *law, f"--output_dir={tmp_path / 'all'}", "--num_shards=5"]) == 0
     assert merge(first, tmp_path / "all", f"--to={tmp_path / 'merged'}") == 1
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert str(first / "train.tfrecord-") in told
-    assert str(tmp_path / "all" / "train.tfrecord-") in told
-    assert any(name.decode().removesuffix(".jpg") in told for name in read(first))
+    problem = capsys.readouterr().err.splitlines()[-1]
+    assert str(first / "train.tfrecord-") in problem
+    assert str(tmp_path / "all" / "train.tfrecord-") in problem
+    assert any(name.decode().removesuffix(".jpg") in problem for name in read(first))
     assert not (tmp_path / "merged" / "manifest.json").exists()
 
     arguments = (first, tmp_path / "all", second, f"--to={tmp_path / 'merged'}", "--on_duplicate=first", "--overwrite")
@@ -182,7 +182,7 @@ def test_an_image_of_two_inputs_is_an_error_or_comes_from_the_first(
 def test_an_image_in_another_split_of_another_input_counts_as_there(
     parts: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main([
+    assert main([
         "resample", str(parts[0]), "--split=train", f"--to={tmp_path / 'some'}", "--as=validation", "--cap=2",
     ]) == 0  # fmt: skip
     assert merge(*parts, tmp_path / "some", f"--to={tmp_path / 'merged'}") == 1
@@ -213,18 +213,18 @@ def test_both_splits_of_the_sample_with_every_key_are_merged(
     assert "image/machine_class/label" in next(iter(read(to, "validation").values()))
 
 
-def test_a_run_that_stops_between_splits_goes_on(
+def test_a_run_that_stops_between_splits_is_resumed(
     exportable: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = write_split._finish
+    write_manifest = write_split.write_manifest
 
-    def stop_at_validation(plan: DerivedPlan, more: dict[str, Any]) -> dict[str, Any]:
-        if plan.config.split == "validation":
+    def stop_at_validation(output_dir: str, data: bytes, temporary_folder: str) -> None:
+        if "validation" in json.loads(data)["splits"]:
             raise OSError(28, "No space left on device")
-        return finish(plan, more)
+        write_manifest(output_dir, data, temporary_folder)
 
     assert merge(exportable, f"--to={tmp_path / 'whole'}", "--num_shards=2") == 0
-    monkeypatch.setattr(write_split, "_finish", stop_at_validation)
+    monkeypatch.setattr(write_split, "write_manifest", stop_at_validation)
     assert merge(exportable, f"--to={tmp_path / 'merged'}", "--num_shards=2") == 1
     monkeypatch.undo()
     assert list(find_splits(str(tmp_path / "merged"), ["train"])) == ["train"]
@@ -247,21 +247,21 @@ def test_numeric_source_ids_stay_unique(
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "problem"),
     [
         (("--to=x", "--on_duplicate=last"), "on_duplicate: 'last' is none of error, first"),
         (("--to=x", "--split=test"), "split: no input has a split 'test'; there are: train"),
         (("--to=x", "--label_map=none.pbtxt"), "label_map: there is no file none.pbtxt"),
         (("--to=x", "--workers=-1"), "workers: -1 is not within"),
-        ((), "flags: the following arguments are required: --to"),
+        ((), "to: is needed; give --to"),
         (("--to=x", "--on_duplicates=first"), "on_duplicates: is not a flag of this command or of Beam"),
     ],
 )
 def test_a_wrong_flag_is_named(
-    parts: tuple[pathlib.Path, pathlib.Path], flags: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    parts: tuple[pathlib.Path, pathlib.Path], flags: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert merge(*parts, *flags) == 1
-    assert told in capsys.readouterr().err
+    assert problem in capsys.readouterr().err
 
 
 def test_an_input_is_given_once_and_is_not_the_output(
@@ -269,8 +269,12 @@ def test_an_input_is_given_once_and_is_not_the_output(
 ) -> None:
     assert merge(parts[0], f"{parts[0]}/", f"--to={tmp_path / 'merged'}") == 1
     assert "is given twice" in capsys.readouterr().err
-    assert merge(*parts, f"--to={parts[0]}") == 1
-    assert "is one of the folders to merge" in capsys.readouterr().err
+    (tmp_path / "link").symlink_to(parts[0])
+    before = dataset(parts[0])
+    for spelling in (parts[0], f"{parts[0].parent}/./{parts[0].name}", os.path.relpath(parts[0]), tmp_path / "link"):
+        assert merge(*parts, f"--to={spelling}", "--overwrite") == 1
+        assert "is one of the folders to merge" in capsys.readouterr().err
+    assert dataset(parts[0]) == before
     before = dataset(parts[0])
     shutil.rmtree(tmp_path / "merged", ignore_errors=True)
     assert dataset(parts[0]) == before
@@ -287,10 +291,10 @@ def test_a_conversion_into_a_merged_split_is_refused(
 
 def test_masks_stay_with_their_boxes(tmp_path: pathlib.Path) -> None:
     release = mask_release.write_release(tmp_path / "release", faults=False)
-    assert convert.main(release.flags(tmp_path / "whole")) == 0
+    assert main(["convert", *release.flags(tmp_path / "whole")]) == 0
     for part in ("train", "test"):
         flags = ["--split=train", "--folds=2", "--fold=0", f"--part={part}", "--as=train", f"--to={tmp_path / part}"]
-        assert main.main(["resample", str(tmp_path / "whole"), *flags]) == 0
+        assert main(["resample", str(tmp_path / "whole"), *flags]) == 0
         assert_whole(tmp_path / part)
     assert merge(tmp_path / "train", tmp_path / "test", f"--to={tmp_path / 'merged'}") == 0
     assert_whole(tmp_path / "merged")

@@ -82,7 +82,7 @@ def test_an_empty_shard_has_an_empty_index(shard: pathlib.Path) -> None:
     assert (len(index.image_ids), index.class_starts.tolist(), counts.records) == (0, [0], 0)
 
 
-def test_what_is_no_shard_of_ours_is_named(exportable: pathlib.Path, shard: pathlib.Path) -> None:
+def test_a_shard_that_convert_did_not_write_is_named(exportable: pathlib.Path, shard: pathlib.Path) -> None:
     records = [data for _, data in read_records(io.BytesIO(shard.read_bytes()))]
     without_name = parse_example(records[0]) | {"image/filename": [b"cat.jpg"]}
     wrong = {
@@ -92,8 +92,8 @@ def test_what_is_no_shard_of_ours_is_named(exportable: pathlib.Path, shard: path
         "of another shard": [data for _, data in read_records(io.BytesIO(shards(exportable)[0].read_bytes()))],
         "not a tf.train.Example": [b"\xff\xff"],
     }
-    for told, changed in wrong.items():
+    for problem, changed in wrong.items():
         write(shard, changed)
-        with pytest.raises(InputError, match=told) as raised:
+        with pytest.raises(InputError, match=problem) as raised:
             index_shard(str(shard), "boxes")
         assert raised.value.path == str(shard)

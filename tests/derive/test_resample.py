@@ -7,12 +7,11 @@ import math
 import pathlib
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import convert, main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.derive import write_split
 from oi_tfrecord.records.example_reader import parse_example
@@ -31,19 +30,19 @@ def law(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="module")
 def records(law: list[str], tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("records") / "of_7"
-    assert convert.main([*law, f"--output_dir={folder}", "--num_shards=7"]) == 0
+    assert main(["convert", *law, f"--output_dir={folder}", "--num_shards=7"]) == 0
     return folder
 
 
 @pytest.fixture(scope="module")
 def in_three_shards(law: list[str], tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("records") / "of_3"
-    assert convert.main([*law, f"--output_dir={folder}", "--num_shards=3"]) == 0
+    assert main(["convert", *law, f"--output_dir={folder}", "--num_shards=3"]) == 0
     return folder
 
 
 def resample(folder: pathlib.Path, *flags: str, split: str = "train") -> int:
-    return main.main(["resample", str(folder), f"--split={split}", *flags])
+    return main(["resample", str(folder), f"--split={split}", *flags])
 
 
 def read_classes(folder: pathlib.Path, split: str = "train") -> Ids:
@@ -158,7 +157,7 @@ def test_the_records_do_not_depend_on_the_shards_of_the_input(
     for name, folder in (("one", records), ("other", in_three_shards)):
         assert resample(folder, f"--to={tmp_path / name}", flag, *more) == 0
         written.append(dataset(tmp_path / name))
-        # It tells what it was derived from.
+        # The manifest names the source.
         del written[-1]["manifest.json"]
     assert written[0] == written[1]
 
@@ -224,12 +223,16 @@ def test_labels_can_be_the_classes_of_an_image(records: pathlib.Path, tmp_path: 
     assert read_classes(tmp_path / "part").keys() == wanted
 
 
-def test_a_run_that_fails_leaves_no_split_and_goes_on(
+def test_a_run_that_fails_leaves_no_split_and_is_resumed(
     records: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ("--cap=5", "--num_shards=4")
     assert resample(records, f"--to={tmp_path / 'whole'}", *flags) == 0
-    monkeypatch.setattr(write_split, "_finish", lambda plan, more: (_ for _ in ()).throw(OSError(28, "No space left")))
+
+    def fill_disk(*arguments: object) -> None:
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr(write_split, "write_manifest", fill_disk)
     assert resample(records, f"--to={tmp_path / 'part'}", *flags) == 1
     assert not (tmp_path / "part" / "manifest.json").exists()
     monkeypatch.undo()
@@ -240,7 +243,7 @@ def test_a_run_that_fails_leaves_no_split_and_goes_on(
     assert dataset(tmp_path / "part") == dataset(tmp_path / "whole")
 
 
-def test_what_is_there_is_not_replaced_unless_asked(
+def test_a_finished_split_is_replaced_with_overwrite_only(
     records: pathlib.Path, law: list[str], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     to = f"--to={tmp_path / 'part'}"
@@ -250,7 +253,7 @@ def test_what_is_there_is_not_replaced_unless_asked(
     assert "nothing to do" in capsys.readouterr().out
     assert resample(records, to, "--cap=6") == 1
     assert "differs in: --cap, --repeat_threshold; give --overwrite" in capsys.readouterr().err
-    assert convert.main([*law, f"--output_dir={tmp_path / 'part'}"]) == 1
+    assert main(["convert", *law, f"--output_dir={tmp_path / 'part'}"]) == 1
     assert "give --overwrite" in capsys.readouterr().err
     assert dataset(tmp_path / "part") == before
     assert resample(records, to, "--cap=6", "--overwrite") == 0
@@ -266,17 +269,17 @@ def test_a_damaged_or_changed_shard_is_named(
     folder = pathlib.Path(shutil.copytree(records, tmp_path / "records"))
     shard = folder / "train.tfrecord-00003-of-00007"
     whole = shard.read_bytes()
-    for data, told in ((whole[:200] + b"\0" + whole[201:], "CRC"), (whole[:-5], "cut off"), (b"", "has 0 records")):
+    for data, problem in ((whole[:200] + b"\0" + whole[201:], "CRC"), (whole[:-5], "cut off"), (b"", "has 0 records")):
         shard.write_bytes(data)
         assert resample(folder, f"--to={tmp_path / 'part'}", "--cap=5", "--overwrite") == 1
-        told_of = capsys.readouterr().err.splitlines()[-1]
-        assert told_of.startswith(f"error: {shard}: ")
-        assert told in told_of
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith(f"error: {shard}: ")
+        assert problem in line
         assert not (tmp_path / "part" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "problem"),
     [
         ((), "error: fraction: give --fraction, --cap or --folds"),
         (("--fraction=0.1",), "error: to: is missing"),
@@ -297,10 +300,10 @@ def test_a_damaged_or_changed_shard_is_named(
     ],
 )
 def test_a_wrong_flag_is_named(
-    records: pathlib.Path, flags: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    records: pathlib.Path, flags: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert resample(records, *flags) == 1
-    assert told in capsys.readouterr().err
+    assert problem in capsys.readouterr().err
 
 
 def test_the_sample_with_every_key_is_resampled(
@@ -315,17 +318,10 @@ def test_the_sample_with_every_key_is_resampled(
     assert "there is no split 'test'" in capsys.readouterr().err
 
 
-def test_records_of_others_are_refused(
+def test_third_party_records_are_refused(
     records: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "theirs").mkdir()
     shutil.copy(records / "train.tfrecord-00003-of-00007", tmp_path / "theirs")
     assert resample(tmp_path / "theirs", f"--to={tmp_path / 'part'}", "--cap=3") == 1
     assert "oi-tfrecord convert" in capsys.readouterr().err
-
-
-def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    show_help: Callable[[list[str]], int] = main.main
-    with pytest.raises(SystemExit):
-        show_help(["resample", "--help"])
-    assert "--runner=DataflowRunner" in capsys.readouterr().out

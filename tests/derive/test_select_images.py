@@ -8,16 +8,18 @@ from hypothesis import strategies as st
 
 from oi_tfrecord.derive.select_images import (
     ClassCap,
-    ImageClasses,
+    FoldPart,
+    ImageBatch,
     StratifiedSubset,
     class_counts,
-    code_classes,
     count_earlier,
     fold_of,
+    known_class_ids,
     parse_fraction,
 )
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 
 CLASSES = 6
 IMAGES = st.lists(st.sets(st.integers(0, CLASSES - 1), min_size=1, max_size=4).map(sorted), max_size=60)
@@ -25,14 +27,15 @@ FRACTIONS = st.fractions(Fraction(1, 50), 1, max_denominator=50)
 CUTS = st.lists(st.integers(0, 60), max_size=4)
 
 
-def batch(images: list[list[int]]) -> ImageClasses:
+def make_batch(images: list[list[int]], shard: int = 0) -> ImageBatch:
     starts = np.cumsum([0, *map(len, images)])
-    return ImageClasses(starts.astype(np.int64), np.array([code for codes in images for code in codes], np.int64))
+    codes = np.array([code for codes in images for code in codes], np.int64)
+    return ImageBatch(shard, np.arange(len(images), dtype=np.uint64), starts.astype(np.int64), codes)
 
 
-def in_batches(images: list[list[int]], cuts: list[int]) -> list[ImageClasses]:
+def in_batches(images: list[list[int]], cuts: list[int]) -> list[ImageBatch]:
     bounds = [0, *sorted(min(cut, len(images)) for cut in cuts), len(images)]
-    return [batch(images[start:end]) for start, end in itertools.pairwise(bounds)]
+    return [make_batch(images[start:end], shard) for shard, (start, end) in enumerate(itertools.pairwise(bounds))]
 
 
 def totals(images: list[list[int]]) -> list[int]:
@@ -40,14 +43,14 @@ def totals(images: list[list[int]]) -> list[int]:
 
 
 def subset(images: list[list[int]], share: Fraction, cuts: list[int]) -> tuple[list[bool], list[bool]]:
-    """Returns what is kept, without and with what `missing` adds."""
+    """Returns what is kept, without and with the images that `find_added` adds."""
     stratified = StratifiedSubset(share, totals(images))
     batches = in_batches(images, cuts)
     kept = [stratified.select(part) for part in batches]
     before = np.concatenate(kept).tolist()
-    for number, image in stratified.missing():
-        assert not kept[number][image]
-        kept[number][image] = True
+    for shard, image in stratified.find_added():
+        assert not kept[shard][image]
+        kept[shard][image] = True
     return before, np.concatenate(kept).tolist()
 
 
@@ -155,15 +158,27 @@ def test_a_share_is_exact(text: str, share: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-0.1", "1.01", "a tenth", "1/0", "nan", "inf", "1e-20"])
-def test_what_is_no_share_is_refused(text: str) -> None:
+def test_a_text_that_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="fraction"):
         parse_fraction(text)
 
 
-def test_classes_are_coded_and_counted_by_their_ids() -> None:
-    known = np.array([0, 3, 70], np.int64)
-    coded = code_classes(np.array([0, 1, 3]), np.array([0, 3, 70]), known)
-    assert (len(coded), coded.of_image(1).tolist()) == (2, [1, 2])
+def test_a_fold_and_the_rest_are_the_split() -> None:
+    batch = make_batch([[0]] * 100)
+    inside, outside = (FoldPart(5, 2, is_inside).select(batch) for is_inside in (True, False))
+    assert 0 < inside.sum() < 50
+    assert (inside != outside).all()
+    assert np.array_equal(inside, fold_of(hash_ids(batch.image_ids), 5) == 2)
+
+
+def test_a_batch_gives_the_classes_of_an_image() -> None:
+    batch = make_batch([[0], [1, 2], [2]])
+    assert (len(batch), batch.of_image(1).tolist(), batch.image_of_code.tolist()) == (3, [1, 2], [0, 1, 1, 2])
+
+
+def test_classes_are_counted_by_their_ids() -> None:
+    known = known_class_ids(LabelMap((LabelMapItem(70, "/m/b", "B"), LabelMapItem(3, "/m/a", "A"))))
+    assert known.tolist() == [0, 3, 70]
     manifest = [{"id": 70, "boxes": 5, "positive_labels": 2}, {"id": 3, "boxes": 1, "positive_labels": 9}]
     assert class_counts(manifest, "boxes", known) == [0, 1, 5]
     assert class_counts(manifest, "positive_labels", known) == [0, 9, 2]

@@ -7,7 +7,6 @@ import pathlib
 import sys
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -150,13 +149,30 @@ def test_what_the_annotations_do_not_name_is_counted(
     assert small_release.shards(tmp_path / "out") == small_release.shards(loose)
     count = manifest["tables"]["image_files"]
     assert count["balanced"] is True
-    assert count["dropped"] == {"image_not_selected": 1, "no_image_name": len(strangers) - 1}
-    assert count["rejected"]["duplicate"] == 1
+    assert count["dropped"] == {"image_not_selected": 1, "no_image_name": len(strangers) - 1, "repeated": 1}
+    assert "duplicate" not in count["rejected"]
     [first, _] = [item for item in manifest["inputs"] if item["table"] == "image_files"]
     assert first["rows"] == first["lines"] == len(files_of(release)) + len(strangers)
+    assert not [row for row in rejects(tmp_path / "out") if row["Table"] == "image_files"]
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+@pytest.mark.parametrize(("changed", "says"), [(b"\0", "another size"), (b"", "other bytes")])
+def test_a_repeat_with_other_bytes_is_rejected(
+    release: Release, loose: pathlib.Path, kind: str, changed: bytes, says: str, tmp_path: pathlib.Path
+) -> None:
+    whole = next(path for path in files_of(release) if path.stem not in release.broken.values())
+    other = tmp_path / whole.name
+    other.write_bytes(whole.read_bytes()[:-1] + b"x" + changed)
+    PACKERS[kind](tmp_path / f"a.{kind}", "train", files_of(release))
+    PACKERS[kind](tmp_path / f"b.{kind}", "again", [other])
+    manifest = run(release, tmp_path / "out", str(tmp_path / f"?.{kind}"))
+    assert small_release.shards(tmp_path / "out") == small_release.shards(loose)
+    assert manifest["tables"]["image_files"]["balanced"] is True
     [duplicate] = [row for row in rejects(tmp_path / "out") if row["Table"] == "image_files"]
     assert (duplicate["File"], duplicate["Line"]) == (str(tmp_path / f"b.{kind}"), "1")
     assert (duplicate["ImageID"], duplicate["Reason"]) == (whole.stem, "duplicate")
+    assert duplicate["Detail"] == f"occurs before in the archives, with {says}"
 
 
 def test_the_first_archive_wins(release: Release, loose: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -172,7 +188,7 @@ def test_the_first_archive_wins(release: Release, loose: pathlib.Path, tmp_path:
     assert manifest["tables"]["image_files"]["rejected"]["duplicate"] == len(files)
 
 
-@pytest.mark.parametrize("kind", PACKERS)
+@pytest.mark.parametrize("kind", ["tar", "zip"])
 def test_a_truncated_archive_gives_what_is_before_the_cut(
     release: Release, loose: pathlib.Path, kind: str, tmp_path: pathlib.Path
 ) -> None:
@@ -182,7 +198,7 @@ def test_a_truncated_archive_gives_what_is_before_the_cut(
     PACKERS[kind](archive, "train", files)
     spans = spans_of(archive, kind)
     in_the_middle = whole[len(whole) // 2]
-    cut = cut_within(archive.read_bytes(), kind, *spans[in_the_middle])
+    cut = archive.read_bytes()[: sum(spans[in_the_middle]) // 2]
     end = spans[in_the_middle][0]
     before = {image_id for image_id in whole if spans[image_id][1] <= end}
     archive.write_bytes(cut)
@@ -193,11 +209,49 @@ def test_a_truncated_archive_gives_what_is_before_the_cut(
     assert {image_id for image_id in whole if image_id not in found} == before
     # In the order of the archive: those before the cut, the one that is cut, those that are gone.
     after = [found[image_id] for image_id in whole if image_id not in before]
-    assert after == ["image_cut_off", *["image_missing"] * (len(after) - 1)]
+    assert after == ["image_cut_off", *["image_unreadable"] * (len(after) - 1)]
+    for row in rejects(tmp_path / "out"):
+        assert row["Reason"] != "image_unreadable" or row["Detail"].startswith(f"not found, {archive} ")
     records = {id_of(record).decode(): record for record in small_release.records(loose)}
     assert set(small_release.records(tmp_path / "out")) == {records[image_id] for image_id in before}
     [warning] = [warning for warning in manifest["warnings"] if warning.startswith(str(archive))]
     assert "cut off" in warning or "without its end mark" in warning
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "joined"])
+def test_a_damaged_tar_gz_is_an_error(
+    release: Release, damage: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = tmp_path / "all.tar.gz"
+    pack_tar_gz(archive, "train", files_of(release))
+    data = bytearray(archive.read_bytes())
+    middle = len(data) // 2
+    if damage == "cut":
+        del data[middle:]
+    elif damage == "flip":
+        data[middle] ^= 16
+    else:
+        data += b"more"
+    archive.write_bytes(data)
+    flags = release.flags(tmp_path / "out", images=None, archives=archive, workers=1)
+    with pytest.raises(InputError, match=rf"{archive}: is (cut off|damaged).*byte"):
+        convert(flags)
+    assert not small_release.shards(tmp_path / "out")
+
+
+def test_two_tars_joined_are_named(release: Release, tmp_path: pathlib.Path) -> None:
+    files = files_of(release)
+    archive = tmp_path / "all.tar"
+    pack_tar(archive, "train", files[:30])
+    pack_tar(tmp_path / "second", "train", files[30:])
+    archive.write_bytes(archive.read_bytes() + (tmp_path / "second").read_bytes())
+    manifest = run(release, tmp_path / "out", str(archive))
+    [warning] = [warning for warning in manifest["warnings"] if warning.startswith(str(archive))]
+    assert "Two archives were joined" in warning
+    [behind, *_] = [path.stem for path in files[30:] if path.stem not in release.broken.values()]
+    found = {row["ImageID"]: row for row in rejects(tmp_path / "out") if row["Table"] == "images"}
+    assert found[behind]["Reason"] == "image_unreadable"
+    assert found[behind]["Detail"].startswith(f"not found, {archive} is damaged")
 
 
 def spans_of(archive: pathlib.Path, kind: str) -> dict[str, tuple[int, int]]:
@@ -211,15 +265,6 @@ def spans_of(archive: pathlib.Path, kind: str) -> dict[str, tuple[int, int]]:
             return {pathlib.Path(i.filename).stem: span for i, *span in zip(infos, starts, ends, strict=True)}
     with tarfile.open(archive) as tar:
         return {pathlib.Path(info.name).stem: (info.offset_data, info.offset_data + info.size) for info in tar}
-
-
-def cut_within(data: bytes, kind: str, start: int, end: int) -> bytes:
-    """Returns the archive cut off between two places."""
-    cut = (start + end) // 2
-    if kind == "tar.gz":
-        while not start < (reached := len(zlib.decompressobj(31).decompress(data[:cut]))) < end:
-            cut += (start + end) // 2 - reached
-    return data[:cut]
 
 
 def id_of(record: bytes) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oi_tfrecord.cli import main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.manifest import class_weights
 from oi_tfrecord.dataset.splits import find_splits, read_shard
@@ -68,7 +68,7 @@ def test_records_hold_verified_and_machine_labels_of_trainable_classes(
     assert weights.keys() == positive.keys()
     expected_weights = {mid: positive.total() / (len(positive) * count) for mid, count in positive.items()}
     assert weights == pytest.approx(expected_weights, rel=1e-5)
-    assert main.main(["verify", str(tmp_path / "out"), "--decode"]) == 0
+    assert main(["verify", str(tmp_path / "out"), "--decode"]) == 0
 
 
 def test_a_multi_label_model_reads_the_records(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:

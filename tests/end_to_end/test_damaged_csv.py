@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.records.tfrecord import read_records
 from tests.conftest import REPOSITORY, Converted, convert_arguments
 from tests.support.dataset_rows import read_list, rows_with_lines
@@ -35,7 +35,7 @@ def data(sample: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 def clean(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Converted:
     """The sample as it is, converted."""
     output_dir = tmp_path_factory.mktemp("clean")
-    assert convert.main(convert_arguments(sample, output_dir)) == 0
+    assert main(["convert", *convert_arguments(sample, output_dir)]) == 0
     return Converted(0, output_dir, "", "")
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oi_tfrecord.cli import convert, main
 from oi_tfrecord.cli.convert_flags import parse_convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.errors import ConfigError
 from tests.conftest import Converted
@@ -69,7 +69,7 @@ def run_v4(
 ) -> Callable[..., Converted]:
     def run_convert(*flags: str) -> Converted:
         given = flags_of(release, tmp_path / "out")
-        code = convert.main([*given, *flags])
+        code = main(["convert", *given, *flags])
         out, err = capfd.readouterr()
         return Converted(code, tmp_path / "out", out, err)
 
@@ -252,4 +252,4 @@ def test_what_was_encoded_anew_verifies(
     run_v4: Callable[..., Converted], tmp_path: pathlib.Path, flags: list[str]
 ) -> None:
     assert run_v4(*flags).code == 0
-    assert main.main(["verify", str(tmp_path / "out"), "--decode"]) == 0
+    assert main(["verify", str(tmp_path / "out"), "--decode"]) == 0

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oi_tfrecord.cli import verify
+from oi_tfrecord.cli.main import main
 from tests.conftest import Converted
 from tests.support import small_release
 from tests.support.dataset_rows import read_list, read_rows
@@ -597,7 +597,7 @@ def test_verify_takes_the_counts_of_0(
         assert {reason: done.manifest()["tables"][table]["dropped"].get(reason) for reason in reasons} == dict.fromkeys(
             reasons, 0
         )
-    assert verify.main([str(tmp_path / "out")]) == 0, capfd.readouterr().out
+    assert main(["verify", str(tmp_path / "out")]) == 0, capfd.readouterr().out
 
 
 def test_no_filter_hides_a_faulty_row(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:

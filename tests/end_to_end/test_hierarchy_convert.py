@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from oi_tfrecord.cli import main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.records.example_reader import parse_example
@@ -87,7 +87,7 @@ def test_boxes_and_labels_are_expanded(
     assert manifest["balanced"] is True
     assert [tables[table]["added_by_hierarchy"] for table in ("boxes", "human_labels")] == [added_boxes, added_labels]
     assert tables["human_labels"]["dropped"].get("present_by_hierarchy", 0) == conflicts
-    assert main.main(["verify", str(tmp_path / "out")]) == 0
+    assert main(["verify", str(tmp_path / "out")]) == 0
     in_records = Counter(mid for boxes, _ in expanded.values() for mid, *_ in boxes.elements())
     assert {item["mid"]: item["boxes"] for item in manifest["classes"] if item["boxes"]} == in_records
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oi_tfrecord.cli import verify
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.storage.files import use_options
 from tests.support import mask_release, small_release
@@ -331,7 +331,7 @@ def test_masks_are_turned_and_scaled_with_their_image(angle: int, tmp_path: path
 
 @pytest.mark.parametrize("folder", ["plain", "kept"])
 def test_verify_finds_no_fault(folder: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verify.main([str(request.getfixturevalue(folder))]) == 0, capsys.readouterr()
+    assert main(["verify", str(request.getfixturevalue(folder))]) == 0, capsys.readouterr()
 
 
 def test_a_dry_run_reads_no_mask(release: MaskRelease, tmp_path: pathlib.Path) -> None:

@@ -1,20 +1,13 @@
 import pytest
 
 from oi_tfrecord.engine.beam_flags import (
-    beam_flags,
     destination,
     is_dataflow,
-    is_local,
+    runs_here,
     split_beam_arguments,
     value_of,
 )
 from oi_tfrecord.errors import ConfigError
-
-
-def test_flags_of_every_runner_are_known() -> None:
-    flags = beam_flags()
-    assert {"--runner", "--flink_master", "--spark_master_url", "--prism_location", "--machine_type"} <= set(flags)
-    assert "--num_shards" not in flags
 
 
 def test_an_unknown_flag_is_refused_with_the_nearest() -> None:
@@ -38,13 +31,13 @@ def test_the_last_value_counts() -> None:
     assert value_of(["--runner_x=A"], "--runner") == ""
 
 
-def test_a_run_is_local_without_a_runner() -> None:
-    assert is_local(["--temp_location=gs://b/t"])
-    assert not is_local(["--runner", "FlinkRunner"])
+def test_a_run_runs_here_without_a_runner() -> None:
+    assert runs_here(["--temp_location=gs://b/t"])
+    assert not runs_here(["--runner", "FlinkRunner"])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--max_num_workers=many"], "max_num_workers: 'many' is no int"),
         (["--max_num_workers", "many"], "max_num_workers: 'many' is no int"),
@@ -54,13 +47,13 @@ def test_a_run_is_local_without_a_runner() -> None:
         (["--region", "--project=p"], "region: needs a value"),
     ],
 )
-def test_a_value_that_beam_would_not_take_is_refused(arguments: list[str], told: str) -> None:
+def test_a_value_that_beam_would_not_take_is_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         split_beam_arguments(arguments, [])
-    assert str(raised.value) == told
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(("runner", "is_it"), [("DataflowRunner", True), ("dataflow", True), ("FlinkRunner", False)])
-def test_dataflow_is_known_by_its_names(runner: str, is_it: bool) -> None:
+def test_dataflow_is_known_by_all_its_names(runner: str, is_it: bool) -> None:
     assert is_dataflow([f"--runner={runner}"]) is is_it
     assert not is_dataflow([])

@@ -2,8 +2,12 @@ import pathlib
 import sys
 
 import pytest
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.runners.runner import create_runner
 
 from oi_tfrecord.cli.convert_flags import parse_convert
+from oi_tfrecord.engine.beam_internals import find_option_problems
 from oi_tfrecord.engine.dataflow_flags import check_job
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.yaml_file import shipped_configs
@@ -46,7 +50,7 @@ def test_shipped_runner_configurations_pass(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             (DATAFLOW,),
@@ -69,10 +73,10 @@ def test_shipped_runner_configurations_pass(name: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_a_runner_misses_is_told_with_how_to_give_it(arguments: tuple[str, ...], told: str) -> None:
+def test_a_missing_flag_is_named_with_an_example(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         check_job(arguments)
-    assert str(raised.value) == told
+    assert str(raised.value) == message
 
 
 def test_an_unknown_runner_is_named() -> None:
@@ -83,14 +87,14 @@ def test_an_unknown_runner_is_named() -> None:
         check_job(("--runner=apache_beam.no_such_module.Runner",))
 
 
-def test_a_runner_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apache_beam.runners.dataflow.dataflow_runner", None)
     with pytest.raises(ConfigError, match=r"^runner: .*apache_beam\[gcp\]"):
         check_job((DATAFLOW, PROJECT, REGION, TEMP))
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--runner_config=dataflow"], "error: project: is needed by DataflowRunner; give --project=PROJECT "),
         (["--runner_config=dataflow", "--max_num_workers=many"], "error: max_num_workers: 'many' is no int"),
@@ -99,10 +103,28 @@ def test_a_runner_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch)
         (["--dry_run", "--runner=PrismRunner"], "error: dry_run: counts and times on this machine"),
     ],
 )
-def test_a_command_ends_in_one_line_and_leaves_nothing(flags: list[str], told: str, tmp_path: pathlib.Path) -> None:
+def test_a_command_ends_in_one_line_and_leaves_nothing(flags: list[str], message: str, tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=12)
     done = small_release.run_command([*release.flags(tmp_path / "out", num_shards=1), *flags])
     assert done.returncode == 1
-    assert done.stderr.startswith(told)
+    assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_validator_skips_the_check_that_sends_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GoogleCloudOptions, "validate", lambda *_: pytest.fail("it sends requests"))
+    before = list(PipelineOptionsValidator.OPTIONS)
+    options = PipelineOptions(["--runner=DataflowRunner", "--project=project-id", "--temp_location=gs://b-c/tmp"])
+    [problem] = find_option_problems(options, create_runner("DataflowRunner"), checks_google=True)
+    assert "region" in problem
+    assert find_option_problems(options, create_runner("DataflowRunner"), checks_google=False) == []
+    assert before == PipelineOptionsValidator.OPTIONS
+
+
+def test_one_good_folder_of_google_is_enough() -> None:
+    flags = ["--project=project-id", "--region=r"]
+    bad, good = "--temp_location=/tmp", "--staging_location=gs://bucket-name/s"
+    for given, count in (([bad], 1), ([good], 0), ([bad, good], 0)):
+        options = PipelineOptions([*flags, *given])
+        assert len(find_option_problems(options, create_runner("DataflowRunner"), checks_google=True)) == count, given

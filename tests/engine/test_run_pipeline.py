@@ -11,8 +11,8 @@ import pytest
 from apache_beam.options.pipeline_options import DirectOptions, TypeOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from oi_tfrecord.engine.beam_flags import is_local
-from oi_tfrecord.engine.run_pipeline import import_beam_quietly, of_engine, run_pipeline
+from oi_tfrecord.engine.beam_flags import runs_here
+from oi_tfrecord.engine.run_pipeline import import_beam_quietly, make_engine_error, run_pipeline
 from oi_tfrecord.errors import RunnerError
 from tests.support import small_release
 
@@ -62,7 +62,7 @@ def _undone() -> Iterator[None]:
     ],
 )
 def test_a_run_is_local_until_a_runner_is_named(arguments: list[str], local: bool) -> None:
-    assert is_local(arguments) is local
+    assert runs_here(arguments) is local
 
 
 def write(path: pathlib.Path) -> beam.DoFn:
@@ -95,7 +95,7 @@ def test_the_line_is_stopped_when_the_pipeline_fails(line: Line) -> None:
     assert line.calls == ["start", "stop"]
 
 
-def test_a_job_that_another_runner_gives_up_is_told_with_what_to_do(line: Line) -> None:
+def test_a_job_that_another_runner_gives_up_is_named_with_a_remedy(line: Line) -> None:
     def fail(element: int) -> None:
         raise ValueError("no such thing")
 
@@ -106,7 +106,7 @@ def test_a_job_that_another_runner_gives_up_is_told_with_what_to_do(line: Line) 
     assert line.calls == ["start", "stop"]
 
 
-def test_a_job_server_that_does_not_answer_is_told(line: Line) -> None:
+def test_a_job_server_that_does_not_answer_is_named(line: Line) -> None:
     # Nothing listens on port 1.
     flags = ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--job_server_timeout=1"]
     with pytest.raises(RunnerError, match=r"no job server answers .--job_endpoint"):
@@ -124,7 +124,7 @@ class Gone(grpc.RpcError):
         return "Socket closed"
 
 
-def test_a_job_server_that_is_gone_is_told_without_the_objects_of_grpc(
+def test_a_job_server_that_is_gone_is_named_without_the_objects_of_grpc(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Result:
@@ -137,39 +137,13 @@ def test_a_job_server_that_is_gone_is_told_without_the_objects_of_grpc(
     assert line.calls == ["start", "stop"]
 
 
-GAVE_UP = "Pipeline BeamApp-1_2 failed in state FAILED: "
-
-
-@pytest.mark.parametrize(
-    ("said", "problem"),
-    [
-        (
-            "org.a.StatusRuntimeException: org.a.StatusRuntimeException: CANCELLED: closed. Try",
-            "CANCELLED: closed. Try",
-        ),
-        ("java.util.concurrent.TimeoutException: no heartbeat.", "no heartbeat"),
-        ("unknown error", "unknown error"),
-        ("one: x\n  two", "one: x two"),
-    ],
-)
-def test_an_engine_that_gives_up_is_told_in_one_line(said: str, problem: str) -> None:
-    error = of_engine(RuntimeError(GAVE_UP + said))
+def test_an_engine_that_gives_up_is_one_line_with_a_remedy() -> None:
+    error = make_engine_error(RuntimeError("Pipeline BeamApp-1_2 failed in state FAILED: one: x\n  two"))
     assert error is not None
-    assert error.problem == problem
+    assert error.problem == "one: x two"
     assert "run the same command again" in str(error)
     assert "\n" not in str(error)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        GAVE_UP + "java.lang.RuntimeException: Error received: Traceback (most recent call last):\nValueError: a bug",
-        "Pipeline BeamApp-1_2 failed in state CANCELLED: by the user",
-        "something else",
-    ],
-)
-def test_what_a_worker_raised_is_not_the_engines_fault(text: str) -> None:
-    assert of_engine(RuntimeError(text)) is None
+    assert make_engine_error(RuntimeError("something else")) is None
 
 
 def test_nothing_is_shown_when_the_pipeline_cannot_be_built(line: Line) -> None:
@@ -203,7 +177,7 @@ def test_other_flags_reach_the_pipeline(line: Line) -> None:
     assert found == [False]
 
 
-def test_beam_is_imported_without_a_word_and_the_log_is_as_before() -> None:
+def test_beam_is_imported_without_output_and_the_log_is_as_before() -> None:
     code = (
         "import logging, sys\n"
         "from oi_tfrecord.engine.run_pipeline import import_beam_quietly\n"

@@ -35,7 +35,9 @@ def test_a_shipped_configuration_is_taken_by_beam_as_it_is_written(path: pathlib
 def test_what_is_said_of_dataflow_is_so() -> None:
     text = " ".join((ROOT / "configs" / "runners" / "dataflow.yaml").read_text().replace("#", "").split())
     assert f"are read by {REMOTE_THREADS} threads" in text
-    assert f"each worker reads {REMOTE_THREADS} images at once" in (ROOT / "README.md").read_text()
+    assert (
+        f"each worker reads {REMOTE_THREADS} images at once" in (ROOT / "docs" / "guides" / "dataflow.md").read_text()
+    )
     named = re.findall(r"templates/[\w./]*\w", text)
     assert named
     assert all((ROOT / path).is_file() for path in named)
@@ -80,8 +82,8 @@ def test_a_job_on_dataflow_has_the_shipped_settings_where_it_names_none(tmp_path
         assert options["sdk_container_image"] == "image:1"
         assert options["template_location"].endswith("/job_object")
     # What gcloud's --max-workers, --worker-machine-type and --additional-pipeline-options give wins.
-    asked = ["--max_num_workers=7", "--machine_type=e2-standard-2", "--disk_size_gb=50"]
-    options = shipped_options([*launcher, *asked])
+    given = ["--max_num_workers=7", "--machine_type=e2-standard-2", "--disk_size_gb=50"]
+    options = shipped_options([*launcher, *given])
     assert (options["max_num_workers"], options["machine_type"], options["disk_size_gb"]) == (7, "e2-standard-2", 50)
     assert options["number_of_worker_harness_threads"] == 1
     # And a runner configuration that is named replaces the shipped one as a whole.
@@ -112,8 +114,8 @@ def test_values_become_flags() -> None:
         ("environment_type: [a, b]", "takes one value"),
         ("autoscaling_algorithm: SOMETIMES", "THROUGHPUT_BASED"),
         ("streaming: 3", "takes no value"),
-        ("region:", "no single value"),
-        ("labels: [{a: b}]", "no single value"),
+        ("region:", "not a single value"),
+        ("labels: [{a: b}]", "not a single value"),
         ("- runner", "keys and values"),
         ("runner: [", "is not YAML"),
     ],

@@ -102,7 +102,7 @@ def test_one_at_a_time_needs_no_thread() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_what_a_function_raises_is_raised_and_the_others_end_before_close_does(count: int) -> None:
+def test_an_error_of_a_function_is_raised_and_the_other_functions_end_before_close_does(count: int) -> None:
     pool: ThreadPool[None] = ThreadPool(count)
     ended = []
     began = threading.Event()
@@ -110,12 +110,12 @@ def test_what_a_function_raises_is_raised_and_the_others_end_before_close_does(c
     def fail() -> None:
         raise LookupError("bad shard")
 
-    def go_on() -> None:
+    def succeed() -> None:
         began.set()
         ended.append(1)
 
     def run_both() -> None:
-        for function in (fail, go_on):
+        for function in (fail, succeed):
             list(pool.submit(function))
         list(pool.drain())
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from oi_tfrecord.cli import convert, show
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.splits import read_shard
 from oi_tfrecord.explore.show import split_place
 from tests.conftest import convert_arguments
@@ -15,7 +15,7 @@ from tests.support.optional import tensorflow as tf
 @pytest.fixture(scope="module")
 def shard(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     output_dir = tmp_path_factory.mktemp("shown")
-    assert convert.main(convert_arguments(sample, output_dir, "--num_shards=1", split="validation")) == 0
+    assert main(["convert", *convert_arguments(sample, output_dir, "--num_shards=1", split="validation")]) == 0
     [path] = output_dir.glob("validation.tfrecord-*")
     return path
 
@@ -26,7 +26,7 @@ def test_a_record_is_printed_and_drawn(
     records = [tf.train.Example.FromString(data) for _, data in read_shard(str(shard))]
     features = records[3].features.feature
     png = tmp_path / "record.png"
-    assert show.main([f"{shard}:3", f"--png={png}"]) == 0
+    assert main(["show", f"{shard}:3", f"--png={png}"]) == 0
     out = capsys.readouterr().out
     assert f"{shard}: record 3 of {len(records)}" in out
     assert {line.split()[0] for line in out.splitlines()[1:]} == set(features)
@@ -38,7 +38,7 @@ def test_a_record_is_printed_and_drawn(
     drawn = Image.open(png)
     assert drawn.size == stored.size
     assert drawn.tobytes() != stored.tobytes()
-    assert show.main([str(shard)]) == 0
+    assert main(["show", str(shard)]) == 0
     assert f"record 0 of {len(records)}" in capsys.readouterr().out
 
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_shown_is_one_line(
         ([str(shard), f"--png={tmp_path / 'none' / 'x.png'}"], "No such file"),
         ([str(shard), "--nonsense"], "nonsense"),
     ):
-        assert show.main(arguments) == 1, arguments
+        assert main(["show", *arguments]) == 1, arguments
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ")
         assert told in line

@@ -29,6 +29,7 @@ def test_the_first_place_of_each_image_is_taken(count: int, listed: list[tuple[i
         number for number, (image, _) in enumerate(listed) if image < count and seen.setdefault(image, number) != number
     ]
     assert located.repeated.tolist() == again
+    assert located.originals.tolist() == [seen[listed[number][0]] for number in again]
     assert located.unmatched_count == sum(image >= count for image, _ in listed)
     assert len(files.archives) == len(files.rows) == len(files.windows) == count
     for image in range(count):

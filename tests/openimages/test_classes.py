@@ -209,3 +209,11 @@ def test_the_header_of_v7_is_no_class() -> None:
     v7 = read_real("v7/oidv7-class-descriptions-boxable.csv")
     assert set(v7) == set(read_real("v4/class-descriptions-boxable.csv"))
     assert "LabelName" not in v7
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_another_separator_is_named(separator: str, name: str) -> None:
+    data = f"/m/018xm{separator}Ball\n/m/01g317{separator}Person\n".encode()
+    for read in (read_class_list, read_descriptions):
+        with pytest.raises(InputError, match=f"separated by {name}, not by commas"):
+            read(data, "classes.csv")

@@ -26,19 +26,19 @@ EXAMPLE = {
 }
 
 
-def test_values_of_the_kind_asked_for() -> None:
+def test_values_have_the_kind_that_the_function_names() -> None:
     assert get_numbers(EXAMPLE, "ids/label").tolist() == [1, 9]
     assert get_strings(EXAMPLE, "texts/text") == [b"/m/a", b"\xff"]
     assert (get_integer(EXAMPLE, "ids/label"), get_bytes(EXAMPLE, "texts/text")) == (1, b"/m/a")
 
 
 @pytest.mark.parametrize("key", ["absent", "none", "empty"])
-def test_what_is_not_there_is_empty(key: str) -> None:
+def test_an_absent_key_has_no_values(key: str) -> None:
     assert (len(get_numbers(EXAMPLE, key)), get_strings(EXAMPLE, key)) == (0, [])
     assert (get_integer(EXAMPLE, key), get_bytes(EXAMPLE, key)) == (0, b"")
 
 
-def test_another_kind_is_a_fault() -> None:
+def test_a_key_of_the_wrong_kind_is_a_fault() -> None:
     with pytest.raises(RecordFault, match="holds bytes"):
         get_numbers(EXAMPLE, "texts/text")
     with pytest.raises(RecordFault, match="holds numbers"):
@@ -56,7 +56,7 @@ def test_lengths_must_be_equal() -> None:
         check_lengths({"a": 2, "b": 3}, 2)
 
 
-def test_text_that_is_no_utf8_is_shown() -> None:
+def test_bytes_that_are_no_utf8_become_a_replacement_character() -> None:
     assert decode("é".encode() + b"\xe9") == "é\ufffd"
 
 
@@ -97,7 +97,7 @@ def test_reads_what_tensorflow_writes(features: dict[str, tuple[str, list] | Non
 
 
 @pytest.mark.parametrize("data", [b"\x0a\x05", b"\x0a\x02\x0a\x00\xff", b"<html>"])
-def test_what_is_no_example_is_an_error(data: bytes) -> None:
+def test_bytes_that_are_no_example_are_an_error(data: bytes) -> None:
     with pytest.raises(ExampleError, match=r"not a tf\.train\.Example"):
         parse_example(data)
 

@@ -35,7 +35,7 @@ FEATURES = st.one_of(
 )
 
 
-def ours(kind: str, values: list) -> bytes:
+def without_tensorflow(kind: str, values: list) -> bytes:
     if kind == "bytes":
         return bytes_feature(values)
     if kind == "float":
@@ -43,7 +43,7 @@ def ours(kind: str, values: list) -> bytes:
     return int64_feature(values)
 
 
-def theirs(features: dict[str, tuple[str, list]]) -> bytes:
+def with_tensorflow(features: dict[str, tuple[str, list]]) -> bytes:
     example = tf.train.Example()
     for key, (kind, values) in features.items():
         feature = example.features.feature[key]
@@ -57,10 +57,10 @@ def theirs(features: dict[str, tuple[str, list]]) -> bytes:
 
 @given(features=st.dictionaries(KEYS, FEATURES, max_size=8))
 def test_equals_what_tensorflow_serialises(features: dict[str, tuple[str, list]]) -> None:
-    encoded = encode_example({key: ours(*value) for key, value in features.items()})
+    encoded = encode_example({key: without_tensorflow(*value) for key, value in features.items()})
     if free_of_prefixes(set(features)):
-        assert encoded == theirs(features)
-    assert tf.train.Example.FromString(encoded) == tf.train.Example.FromString(theirs(features))
+        assert encoded == with_tensorflow(features)
+    assert tf.train.Example.FromString(encoded) == tf.train.Example.FromString(with_tensorflow(features))
 
 
 @given(
@@ -74,12 +74,12 @@ def test_a_large_value_is_passed_on_without_being_copied(
     assume(free_of_prefixes({*before, *after}))
 
     def entries(features: dict[str, tuple[str, list]]) -> bytes:
-        return b"".join(EntryEncoder(key).encode(ours(*features[key])) for key in sorted(features))
+        return b"".join(EntryEncoder(key).encode(without_tensorflow(*features[key])) for key in sorted(features))
 
     head = entries(before) + EntryEncoder("m").encode_around(len(value))
     pieces = assemble(head, value, entries(after))
     assert pieces[1] is value
-    assert b"".join(pieces) == theirs(before | {"m": ("bytes", [value])} | after)
+    assert b"".join(pieces) == with_tensorflow(before | {"m": ("bytes", [value])} | after)
 
 
 def test_no_key_of_a_record_begins_with_another() -> None:

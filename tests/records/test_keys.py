@@ -1,4 +1,4 @@
-"""The list of keys, against the reader that it is of."""
+"""Compares the known keys with the keys that the Object Detection API reads."""
 
 import json
 import os
@@ -30,11 +30,11 @@ def test_the_keys_of_the_object_detection_api_are_those_of_its_decoder(od_read: 
     )
     kinds = {"string": FeatureKind.BYTES, "float32": FeatureKind.FLOAT, "int64": FeatureKind.INT64}
     decoded = {key: kinds[name] for key, name in json.loads(done.stdout.splitlines()[-1]).items()}
-    theirs = {key: known.kind for key, known in KNOWN_KEYS.items() if KeyReader.TRAINING in known.readers}
-    assert theirs == {key: decoded.get(key) for key in theirs}
-    # What it reads beyond that is no part of Open Images: further channels, and times.
-    assert all(key.startswith(("image/additional_channels", "image/timestamp")) for key in decoded.keys() - theirs)
+    known_kinds = {key: known.kind for key, known in KNOWN_KEYS.items() if KeyReader.TRAINING in known.readers}
+    assert known_kinds == {key: decoded.get(key) for key in known_kinds}
+    # The API reads only channels and times beyond these keys, which Open Images does not have.
+    assert all(key.startswith(("image/additional_channels", "image/timestamp")) for key in decoded.keys() - known_kinds)
 
 
-def test_what_we_always_write_is_known() -> None:
+def test_every_key_that_we_always_write_is_known() -> None:
     assert set(ALWAYS_WRITTEN) <= set(KNOWN_KEYS)

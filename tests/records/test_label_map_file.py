@@ -197,9 +197,9 @@ def test_v3_trainable_classes_give_the_published_ids() -> None:
     assert ours.id_of == published.id_of
     # The published map was made with the names of V2, and these two had changed by V3.
     renamed = {
-        mine.id: (theirs.display_name, mine.display_name)
-        for mine, theirs in zip(ours.items, published.items, strict=True)
-        if mine != theirs
+        mine.id: (known.display_name, mine.display_name)
+        for mine, known in zip(ours.items, published.items, strict=True)
+        if mine != known
     }
     assert renamed == {118: ("Football", "General football"), 269: ("studio couch", "Studio couch")}
 

@@ -18,7 +18,7 @@ def record(boxes: list[int], labels: list[int], confidence: list[float]) -> dict
     }
 
 
-def test_what_records_hold_is_counted() -> None:
+def test_the_contents_of_records_are_counted() -> None:
     counts = RecordCounts()
     counts.add(record([1, 2, 2], [1, 2], [1, 0]))
     counts.add(record([], [3], [0.5]))
@@ -45,13 +45,13 @@ def test_counts_add_up_in_any_order_and_survive_json() -> None:
     assert merged == together
 
 
-def test_boxes_of_others_are_counted_by_any_of_their_keys() -> None:
+def test_boxes_of_third_party_records_are_counted_by_any_of_their_keys() -> None:
     counts = RecordCounts()
     counts.add({"image/object/class/text": [b"a", b"b"]})
     assert counts.boxes == 2
 
 
-def test_keys_are_told_with_their_readers() -> None:
+def test_keys_are_listed_with_their_readers() -> None:
     counts = RecordCounts(records=2, keys=Counter({"image/encoded": 2, "x": 1}), filled=Counter({"x": 1}))
     rows = {row["key"]: row for row in describe_keys(counts)}
     assert rows["image/encoded"]["readers"] == ["Object Detection API", "Model Garden"]

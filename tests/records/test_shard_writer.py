@@ -59,13 +59,13 @@ def write(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Wr
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_file_is_that_of_tensorflow(name: str, write: Writer, tmp_path: pathlib.Path) -> None:
+def test_the_file_equals_that_of_tensorflow(name: str, write: Writer, tmp_path: pathlib.Path) -> None:
     tf = require("tensorflow")
-    with tf.io.TFRecordWriter(f"{tmp_path}/theirs") as theirs:
+    with tf.io.TFRecordWriter(f"{tmp_path}/expected") as expected:
         for pieces in RECORDS[name]:
-            theirs.write(b"".join(pieces))
+            expected.write(b"".join(pieces))
     written, data = write(RECORDS[name])
-    assert data == (tmp_path / "theirs").read_bytes()
+    assert data == (tmp_path / "expected").read_bytes()
     assert written == WrittenShard(len(RECORDS[name]), len(data), hashlib.sha256(data).hexdigest())
 
 
@@ -122,7 +122,7 @@ def test_an_exception_keeps_the_file_of_an_earlier_run(tmp_path: pathlib.Path) -
 
 @pytest.mark.parametrize("has_spare_cores", [True, False])
 @pytest.mark.parametrize("name", ["one", "small", "large"])
-def test_a_full_disk_is_told_and_leaves_no_file(
+def test_a_full_disk_is_reported_and_leaves_no_file(
     name: str, has_spare_cores: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int, pieces: Sequence[bytes]) -> int:
@@ -135,7 +135,7 @@ def test_a_full_disk_is_told_and_leaves_no_file(
 
 
 @pytest.mark.parametrize(("path", "threads"), [("/a", 0), ("memory://out/a", 2)])
-def test_only_what_waits_for_storage_is_written_by_threads_when_no_core_is_spare(
+def test_without_a_spare_core_only_remote_shards_are_written_by_threads(
     path: str, threads: int, tmp_path: pathlib.Path
 ) -> None:
     before = set(threading.enumerate())
@@ -154,7 +154,7 @@ def test_only_what_waits_for_storage_is_written_by_threads_when_no_core_is_spare
     assert most == threads
 
 
-def test_a_shard_replaces_one_of_the_same_name(tmp_path: pathlib.Path) -> None:
+def test_a_shard_replaces_a_file_of_the_same_name(tmp_path: pathlib.Path) -> None:
     write_shard(f"{tmp_path}/a", str(tmp_path), RECORDS["small"])
     written = write_shard(f"{tmp_path}/a", str(tmp_path), RECORDS["one"])
     assert (tmp_path / "a").stat().st_size == written.size

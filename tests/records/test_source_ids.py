@@ -29,13 +29,13 @@ def test_numbers_are_unique_in_order_and_in_range(hashes: set[int], num_shards: 
     assert all(0 <= number < MAX_SOURCE_ID for number in numbers)
 
 
-def test_an_image_alone_has_the_number_of_its_hash_whatever_the_shards() -> None:
+def test_an_image_without_a_collision_has_the_number_of_its_hash_for_any_number_of_shards() -> None:
     hashes = np.array([5 << 40, 9 << 40, (MAX_SOURCE_ID - 1) << 40], np.uint64)
     for num_shards in (1, 2, 7, 2048):
         assert number_all(hashes, num_shards) == ([5, 9, MAX_SOURCE_ID - 1], 0)
 
 
-def test_a_taken_number_gives_the_next_free_one_also_at_the_end() -> None:
+def test_an_image_whose_number_is_taken_gets_the_next_free_one_or_the_last_free_ones_at_the_end() -> None:
     assert number_all(np.array([(5 << 40) + n for n in range(3)] + [6 << 40], np.uint64), 1) == ([5, 6, 7, 8], 3)
     last = MAX_SOURCE_ID - 1
     numbers, moved = number_all(np.array([(last << 40) + n for n in range(3)], np.uint64), 1)

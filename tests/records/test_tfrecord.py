@@ -36,7 +36,7 @@ def test_golden_bytes() -> None:
     assert [data for _, data in read_records(io.BytesIO(GOLDEN))] == [b"", b"Open Images"]
 
 
-def test_golden_bytes_are_what_tensorflow_writes_today(tmp_path: pathlib.Path) -> None:
+def test_tensorflow_still_writes_the_golden_bytes(tmp_path: pathlib.Path) -> None:
     assert written_by_tensorflow(tmp_path / "golden", [b"", b"Open Images"]) == GOLDEN
 
 

@@ -24,7 +24,7 @@ class CopyOptions:
 def test_options_are_the_fields_made_by_option_in_their_order() -> None:
     first, second, *rest = options_of(CopyOptions)
     assert first == Option(
-        "output_dir", "output_dir", str, None, True, "Folder of the records.", Group.INPUTS, None, "DIR"
+        "output_dir", "output_dir", str, None, True, "Folder of the records.", Group.INPUTS, None, "DIR", ""
     )
     assert (second.name, second.flag, second.kind, second.default) == ("split", "split", tuple, ())
     expected = [("share", float), ("workers", int), ("overwrite", bool), ("as_", str)]

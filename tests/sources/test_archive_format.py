@@ -221,3 +221,60 @@ def test_archives_without_files() -> None:
     ):
         assert find_kind(archive[:512]) is kind
         assert collect(listing(io.BytesIO(archive))) == ([], "")
+
+
+@pytest.mark.parametrize("zeros", [0, 512, 5000])
+def test_what_follows_the_end_of_a_tar_is_damage(zeros: int) -> None:
+    first, second = make_tar(FILES), make_tar({"train/ffffffffffffffff.jpg": b"x"})
+    members, damage = collect(list_tar(io.BytesIO(first + bytes(zeros) + second)))
+    assert [member.name for member in members] == list(FILES)
+    assert damage.startswith("is damaged: zeros from byte")
+    assert f"data from byte {len(first) + zeros:,} on" in damage
+
+
+def test_a_hole_in_a_tar_is_damage() -> None:
+    archive = bytearray(make_tar(FILES))
+    members, _ = collect(list_tar(io.BytesIO(bytes(archive))))
+    header = members[2].offset - 512
+    archive[header : header + 512] = bytes(512)
+    found, damage = collect(list_tar(io.BytesIO(bytes(archive))))
+    assert found == members[:2]
+    assert f"zeros from byte {header:,}" in damage
+
+
+def test_a_tar_that_ends_in_a_megabyte_of_zeros_is_damage() -> None:
+    members, damage = collect(list_tar(io.BytesIO(make_tar(FILES) + bytes(1 << 20))))
+    assert len(members) == len(FILES)
+    assert "a part was not downloaded" in damage
+
+
+def with_size(kind: bytes, size: int) -> bytes:
+    """Returns a tar whose second header has a size in base 256."""
+    archive = bytearray(make_tar({"a": b"", "b": b""}))
+    header = archive[512:1024]
+    header[156:157] = kind
+    header[124:136] = (
+        (size % (1 << 96) | 0x80 << 88).to_bytes(12, "big") if size >= 0 else size.to_bytes(12, "big", signed=True)
+    )
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    archive[512:1024] = header
+    return bytes(archive)
+
+
+@pytest.mark.parametrize("kind", [b"0", b"L", b"x", b"S"])
+@pytest.mark.parametrize("size", [-512, -1, 1 << 62, 1 << 33])
+def test_bad_sizes_in_headers_are_damage(kind: bytes, size: int) -> None:
+    members, damage = collect(list_tar(io.BytesIO(with_size(kind, size))))
+    assert 1 <= len(members) <= 2
+    # A sparse file is not read, whatever its size.
+    assert damage or members[1].storing is Storing.UNREADABLE
+
+
+def test_a_chain_of_long_names_is_damage() -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1
+    link = info.tobuf(tarfile.GNU_FORMAT) + b"n".ljust(512, b"\0")
+    members, damage = collect(list_tar(io.BytesIO(make_tar({"a": b""})[:512] + link * 3000)))
+    assert len(members) == 1
+    assert damage

@@ -1,6 +1,7 @@
 import gzip
 import io
 import pathlib
+import random
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from oi_tfrecord.errors import StorageError
+from oi_tfrecord.errors import InputError, StorageError
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.archive_places import ImageFiles, locate_files
 from oi_tfrecord.join.join_shard import JoinedShard
@@ -250,3 +251,34 @@ def test_rows_of_another_file_do_not_crash(folder: str) -> None:
     with pytest.raises(ImageRejected) as raised:
         source.read(0, row, b"")
     assert raised.value.reason is Reject.IMAGE_BROKEN
+
+
+@pytest.mark.parametrize("kind", [ArchiveKind.TAR_GZ, ArchiveKind.ZIP])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_no_flipped_bit_gives_other_bytes_or_hides_an_image(
+    kind: ArchiveKind, method: int, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "x"
+    chosen = random.Random(20)
+    images = {image_id: chosen.randbytes(len(data)) for image_id, data in IMAGES.items()}
+    pack(str(path), kind, images, method)
+    whole = path.read_bytes()
+    effects = 0
+    for place in chosen.sample(range(8 * len(whole)), 400):
+        data = bytearray(whole)
+        data[place // 8] ^= 1 << place % 8
+        path.write_bytes(data)
+        try:
+            source = source_of(str(path))
+            listing = ArchiveListing(source.archives[0])
+            found = list(listing.images())
+        except InputError:
+            effects += 1
+            continue
+        read = read_all(source)
+        assert all(read[i] == images.get(i) for i in read if isinstance(read[i], bytes)), place
+        rejected = [item for item in read.values() if isinstance(item, ImageRejected)]
+        assert len(found) == len(images) or listing.damage or rejected, place
+        assert read.keys() == images.keys() or listing.damage, place
+        effects += bool(rejected or listing.damage)
+    assert effects > 200

@@ -10,7 +10,7 @@ from oi_tfrecord.join.archive_places import ImageFiles
 from oi_tfrecord.join.pair_masks import MaskRules
 from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, Listing
 from oi_tfrecord.reasons import Reject
-from oi_tfrecord.sources.archive_format import list_zip
+from oi_tfrecord.sources.archive_format import find_mask_image, list_zip
 from oi_tfrecord.sources.archive_listing import open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import PatternSource
@@ -60,6 +60,7 @@ def test_members_of_archives_are_read_at_their_place(tmp_path: pathlib.Path) -> 
     rows = np.zeros(2, IMAGE_FILE_ROW)
     for field in ("offset", "size", "stored", "storing", "crc32"):
         rows[field][1] = getattr(member, field)
+    rows["image_id"][1] = find_mask_image(NAME)
     places = ImageFiles(np.array([-1, 0]), rows, pa.array([b"", b""], pa.binary()))
     assert source.read(NAME, 1, places) == b"mask" * 50
     for index, given in ((0, places), (1, None)):

@@ -53,3 +53,13 @@ def test_temporary_paths_differ_and_are_short() -> None:
     assert one != other
     assert one.startswith("gs://bucket/work/")
     assert len(one.rpartition("/")[2]) < 64
+
+
+def test_all_spellings_of_a_place_are_identified(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    spellings = ["a", "./a", "a/", "link", "link/../a", str(tmp_path / "a"), f"{tmp_path}//a"]
+    assert {storage.identify(path) for path in spellings} == {str((tmp_path / "a").resolve())}
+    assert {storage.identify(path) for path in ("gs://b/a", "GS://b/./a/", "gs://b//c/../a")} == {"gs://b/a"}
+    assert storage.identify("a") != storage.identify("b")

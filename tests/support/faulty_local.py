@@ -8,7 +8,7 @@ The schedule is that of `tests.support.engines.faulty_worker`.
 import os
 import sys
 
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.engine import local_runner
 from oi_tfrecord.engine import local_worker as worker
 from tests.support.engines.faulty_worker import VARIABLE, Faults, Schedule
@@ -29,4 +29,4 @@ if __name__ == "__main__":
         worker.main()
     else:
         local_runner.SubprocessSDKEnvironment = _FaultyEnvironment
-        sys.exit(convert.main(sys.argv[1:]))
+        sys.exit(main(["convert", *sys.argv[1:]]))

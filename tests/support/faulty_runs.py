@@ -18,7 +18,7 @@ from apache_beam.runners.worker import statecache
 from apache_beam.transforms import userstate
 
 from oi_tfrecord import storage
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion import pipeline
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine import local_runner
@@ -120,7 +120,7 @@ def run_command(flags: list[str]) -> tuple[int, str]:
     logging.getLogger().addHandler(log)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
-            return convert.main(flags), err.getvalue()
+            return main(["convert", *flags]), err.getvalue()
     finally:
         logging.getLogger().removeHandler(log)
 
@@ -176,9 +176,10 @@ def cheap_pipelines() -> Iterator[None]:
     specs: dict[type, Any] = {}
     build, to_graph, find_specs = pipeline.build_pipeline, apache_beam.Pipeline.to_runner_api, userstate.get_dofn_specs
 
-    def build_once(root: Any, plan: Any, finish: Any, finished: Any, **options: Any) -> Any:
-        root.key = repr((plan, finish, sorted(finished), options))
-        return None if root.key in graphs else build(root, plan, finish, finished, **options)
+    def build_once(root: Any, plan: Any, finished: Any) -> Any:
+        # The samples are no part of the pipeline, and change as they are read.
+        root.key = repr((dataclasses.replace(plan, samples=None), sorted(finished)))
+        return None if root.key in graphs else build(root, plan, finished)
 
     def to_graph_once(root: Any, **options: Any) -> Any:
         if root.key not in graphs:

@@ -19,6 +19,8 @@ COMMANDS = {
     "google.cloud.storage": "make dev",
     "hdfs": "make dev",
     "importlinter": "make dev",
+    "mkdocs": "make dev",
+    "mkdocstrings": "make dev",
     "moto": "make dev",
     "mypy": "make dev",
     "pandas": "make dev",

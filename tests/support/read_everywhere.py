@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from unittest import mock
 
 from oi_tfrecord import storage
-from oi_tfrecord.cli import main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.browse.query import Query
@@ -56,7 +56,7 @@ def run(records: str, to: str, flags: list[str]) -> dict[str, object]:
         for arguments in commands(records, to, str(picture)):
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
-                code = main.main([*arguments, *flags])
+                code = main([*arguments, *flags])
             assert code == 0, (arguments, out.getvalue())
             name = " ".join(argument for argument in arguments if str(picture) not in argument)
             printed[name.replace(records, "FOLDER").replace(to, "TO")] = [

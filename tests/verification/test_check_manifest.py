@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.records.keys import KNOWN_KEYS
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.record_counts import RecordCounts
@@ -25,7 +25,7 @@ def verified(
     """Manifest, counts and bytes of the sample's training split, with all groups of extra keys."""
     output_dir = tmp_path_factory.mktemp("out")
     groups = "box_source,box_confidence,inside,label_source,machine_labels,attribution"
-    assert convert.main(convert_arguments(sample, output_dir, f"--extra_keys={groups}", "--num_shards=2")) == 0
+    assert main(["convert", *convert_arguments(sample, output_dir, f"--extra_keys={groups}", "--num_shards=2")]) == 0
     counts = RecordCounts()
     size = 0
     for task in tasks_of(output_dir):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.records.tfrecord import frame, read_records
@@ -37,7 +37,7 @@ def tasks_of(output_dir: pathlib.Path) -> list[ShardTask]:
 @pytest.fixture(scope="module")
 def tasks(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> list[ShardTask]:
     output_dir = tmp_path_factory.mktemp("verified")
-    assert convert.main(convert_arguments(sample, output_dir, "--num_shards=8")) == 0
+    assert main(["convert", *convert_arguments(sample, output_dir, "--num_shards=8")]) == 0
     return tasks_of(output_dir)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.plan_shards import ShardPlan
-from oi_tfrecord.conversion.shard import ShardJob, convert_shard
+from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.join.batches import Batch

@@ -508,7 +508,9 @@
     layOut();
     moveTo(Math.floor(place / layout.columns) * layout.row);
   }).observe(grid);
-  new ResizeObserver(drawBoxes).observe(picture);
+  // The picture moves without a change of its size where the space around it changes.
+  const moves = new ResizeObserver(drawBoxes);
+  for (const element of [picture, picture.parentElement]) moves.observe(element);
   picture.addEventListener("load", drawBoxes);
 
   async function start() {

@@ -16,6 +16,16 @@ from oi_tfrecord.records.example_reader import (
     get_numbers,
     get_strings,
 )
+from oi_tfrecord.records.keys import (
+    BOX_CONFIDENCE_KEY,
+    BOX_SOURCE_KEY,
+    ENCODED_KEY,
+    HEIGHT_KEY,
+    SHA256_KEY,
+    WIDTH_KEY,
+    attribution_key,
+    flag_key,
+)
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -43,14 +53,14 @@ def describe_image(
         RecordFault: if its lists do not fit together.
     """
     return {
-        "width": get_integer(example, "image/width"),
-        "height": get_integer(example, "image/height"),
-        "bytes": len(get_bytes(example, "image/encoded")),
-        "sha256": decode(get_bytes(example, "image/key/sha256")),
+        "width": get_integer(example, WIDTH_KEY),
+        "height": get_integer(example, HEIGHT_KEY),
+        "bytes": len(get_bytes(example, ENCODED_KEY)),
+        "sha256": decode(get_bytes(example, SHA256_KEY)),
         "boxes": _boxes(example, names, mid_of),
         "labels": _labels(example, names, mid_of),
         "attribution": {
-            name: decode(text) for name in ATTRIBUTION if (text := get_bytes(example, f"image/attribution/{name}"))
+            name: decode(text) for name in ATTRIBUTION if (text := get_bytes(example, attribution_key(name)))
         },
         "text": "".join(f"{line}\n" for line in describe_record(example, names, mid_of, max_values=None)),
     }
@@ -67,11 +77,9 @@ def media_type(encoded: bytes) -> str:
 def _boxes(example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]) -> list[dict[str, Any]]:
     mids = get_classes(example, "image/object/class", mid_of)
     sides = [get_numbers(example, f"image/object/bbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
-    flags = {
-        name: get_numbers(example, f"image/object/{name}") for name in FLAG_NAMES if f"image/object/{name}" in example
-    }
-    sources = get_strings(example, "image/object/source") or [b""] * len(mids)
-    confidences = get_numbers(example, "image/object/bbox/confidence").tolist()
+    flags = {name: get_numbers(example, flag_key(name)) for name in FLAG_NAMES if flag_key(name) in example}
+    sources = get_strings(example, BOX_SOURCE_KEY) or [b""] * len(mids)
+    confidences = get_numbers(example, BOX_CONFIDENCE_KEY).tolist()
     check_lengths({"box sides": min(map(len, sides)), "source": len(sources)}, len(mids))
     check_lengths({name: len(values) for name, values in flags.items()}, len(mids))
     return [

@@ -1,5 +1,6 @@
 """The index of a dataset on disk: made once, kept beside the records or in a cache folder, mapped when it is read."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -118,6 +119,15 @@ def _load(folder: pathlib.Path, fingerprint: list[list[Any]]) -> BrowseIndex | N
         return None
 
 
+def _is_index(folder: pathlib.Path) -> bool:
+    """Returns whether a folder holds what `_save` writes, and nothing else."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        about = json.loads((folder / "index.json").read_text())
+        ours = {"index.json", *(f"{name}.npy" for name in about["arrays"])}
+        return "format" in about and {path.name for path in folder.iterdir()} <= ours
+    return False
+
+
 def _map(path: pathlib.Path) -> np.ndarray:
     # An empty file cannot be mapped.
     array: np.ndarray = np.load(path, mmap_mode=None if path.stat().st_size < 4096 else "r")
@@ -146,8 +156,8 @@ def _save(
         }
         (temporary / "index.json").write_text(json.dumps(about))
         if folder.exists():
-            if not (folder / "index.json").exists():
-                raise FileExistsError(f"{folder} is there and is no index")
+            if not _is_index(folder):
+                raise FileExistsError(f"{folder} holds files that are no index of the browser")
             shutil.rmtree(folder)
         temporary.chmod(0o755)
         temporary.replace(folder)

@@ -24,6 +24,7 @@ from oi_tfrecord.explore.browse.query import Query, find_classes, find_images, p
 from oi_tfrecord.explore.browse.shard_rows import FLAG_NAMES, flag_bits
 from oi_tfrecord.explore.web_assets import embed, read_asset
 from oi_tfrecord.records.example_reader import ExampleError, RecordFault, Values, get_bytes, parse_example
+from oi_tfrecord.records.keys import ENCODED_KEY
 
 HOST = "127.0.0.1"
 
@@ -140,7 +141,7 @@ class Dataset:
 
     def read_image(self, record: int) -> tuple[bytes, str]:
         """Returns the encoded image of a record, and its media type."""
-        encoded = get_bytes(self._example(record), "image/encoded")
+        encoded = get_bytes(self._example(record), ENCODED_KEY)
         return encoded, media_type(encoded)
 
     def make_thumbnail(self, record: int) -> tuple[bytes, str]:

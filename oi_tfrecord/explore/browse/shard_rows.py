@@ -16,6 +16,15 @@ from oi_tfrecord.records.example_reader import (
     get_strings,
     parse_example,
 )
+from oi_tfrecord.records.keys import (
+    BOX_SOURCE_KEY,
+    FILENAME_KEY,
+    HEIGHT_KEY,
+    LABEL_CONFIDENCE_KEY,
+    SOURCE_ID_KEY,
+    WIDTH_KEY,
+    flag_key,
+)
 
 LABEL_KINDS = ("positive", "negative", "machine")
 
@@ -76,15 +85,15 @@ def make_rows(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, str]) -
     sources: dict[str, int] = {}
     for record, (offset, data) in enumerate(records):
         example = parse_example(data)
-        image_ids.append(get_bytes(example, "image/source_id") or get_bytes(example, "image/filename"))
+        image_ids.append(get_bytes(example, SOURCE_ID_KEY) or get_bytes(example, FILENAME_KEY))
         places.append((offset, len(data)))
-        sizes.append((get_integer(example, "image/width"), get_integer(example, "image/height")))
+        sizes.append((get_integer(example, WIDTH_KEY), get_integer(example, HEIGHT_KEY)))
         mids = get_classes(example, "image/object/class", mid_of)
-        held = get_strings(example, "image/object/source") or [b""] * len(mids)
+        held = get_strings(example, BOX_SOURCE_KEY) or [b""] * len(mids)
         check_lengths({"xmin": len(get_numbers(example, "image/object/bbox/xmin")), "source": len(held)}, len(mids))
         flags = np.zeros(len(mids), np.int64)
         for name in FLAG_NAMES:
-            if (key := f"image/object/{name}") in example:
+            if (key := flag_key(name)) in example:
                 values = get_numbers(example, key)
                 check_lengths({name: len(values)}, len(mids))
                 is_set, is_known = flag_bits(name)
@@ -94,7 +103,7 @@ def make_rows(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, str]) -
             for mid, source, flag in zip(mids, held, flags.tolist(), strict=True)
         ]
         mids = get_classes(example, "image/class", mid_of)
-        key = "image/class/confidence"
+        key = LABEL_CONFIDENCE_KEY
         confidences = get_numbers(example, key).tolist() if key in example else [1.0] * len(mids)
         check_lengths({"confidence": len(confidences)}, len(mids))
         for mid, confidence in zip(mids, confidences, strict=True):

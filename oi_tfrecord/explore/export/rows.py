@@ -10,7 +10,18 @@ import pyarrow as pa
 
 from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS
 from oi_tfrecord.records.example_reader import ExampleError, parse_example
-from oi_tfrecord.records.keys import ENCODED_KEY
+from oi_tfrecord.records.keys import (
+    BOX_CONFIDENCE_KEY,
+    BOX_SOURCE_KEY,
+    ENCODED_KEY,
+    FILENAME_KEY,
+    HEIGHT_KEY,
+    SHA256_KEY,
+    SOURCE_ID_KEY,
+    WIDTH_KEY,
+    attribution_key,
+    flag_key,
+)
 from oi_tfrecord.records.label_map import LabelMap
 
 # PostgreSQL has columns xmin and xmax of its own in every table.
@@ -218,19 +229,19 @@ class _Classes:
 
 
 def _image_id(record: _Record) -> str | None:
-    name = record.text("image/filename") or ""
+    name = record.text(FILENAME_KEY) or ""
     stem = name.removesuffix(".jpg")
-    return stem if _IMAGE_ID.fullmatch(stem) else record.text("image/source_id") or name or None
+    return stem if _IMAGE_ID.fullmatch(stem) else record.text(SOURCE_ID_KEY) or name or None
 
 
 def _image(record: _Record) -> dict[str, Sequence[Any]]:
     encoded = record.values(ENCODED_KEY, "bytes")
     values = {
-        "width": record.integer("image/width"),
-        "height": record.integer("image/height"),
+        "width": record.integer(WIDTH_KEY),
+        "height": record.integer(HEIGHT_KEY),
         "bytes": len(encoded[0]) if encoded else 0,
-        "sha256": record.text("image/key/sha256"),
-        **{name: record.text(f"image/attribution/{name}") for name in ATTRIBUTION},
+        "sha256": record.text(SHA256_KEY),
+        **{name: record.text(attribution_key(name)) for name in ATTRIBUTION},
     }
     return {name: [value] for name, value in values.items()}
 
@@ -241,13 +252,13 @@ def _boxes(record: _Record, classes: _Classes) -> dict[str, Sequence[Any]]:
     for key in keys.values():
         if not record.values(key, "float") and count:
             raise RecordError(record.number, f"{key} has 0 values instead of {count}")
-    flags = {name: record.column(f"image/object/{name}", "int64", count) for name in FLAGS}
+    flags = {name: record.column(flag_key(name), "int64", count) for name in FLAGS}
     return {
         **{column: record.column(key, "float", count) for column, key in keys.items()},
         **{name: [None if value is None else value > 0 for value in values] for name, values in flags.items()},
         "mid": classes.of(record, "image/object/class", count),
-        "confidence": record.column("image/object/bbox/confidence", "float", count),
-        "source": record.texts("image/object/source", count),
+        "confidence": record.column(BOX_CONFIDENCE_KEY, "float", count),
+        "source": record.texts(BOX_SOURCE_KEY, count),
     }
 
 

@@ -16,7 +16,7 @@ from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
-_REMEDY = "`oi-tfrecord verify` lists all faults; convert again, or give only other splits with --splits"
+_REMEDY = "`oi-tfrecord verify` lists all faults; convert again, or give only other splits with --split"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ExportOptions:
     output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
     to: str = option(REQUIRED, "Folder for Parquet files, or postgresql://USER@HOST/DATABASE.", Group.OUTPUT)
     schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.", Group.OUTPUT)
-    splits: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS)
+    split: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS, earlier_flag="splits")
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ def export(options: ExportOptions) -> ExportResult:
         ConfigError, InputError: naming the option or file that is to be corrected; nothing changes at the target then.
     """
     accept_beam_arguments(options.beam_arguments)
-    splits = find_splits(options.output_dir, options.splits)
+    splits = find_splits(options.output_dir, options.split)
     label_map = read_label_map(options.output_dir)
     counts = {name: dict.fromkeys(SCHEMAS, 0) for name in splits}
     target: ParquetTarget | PostgresTarget

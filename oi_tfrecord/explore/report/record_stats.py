@@ -18,7 +18,8 @@ from oi_tfrecord.records.example_reader import (
     get_strings,
     parse_example,
 )
-from oi_tfrecord.records.keys import ENCODED_KEY
+from oi_tfrecord.records.keys import ENCODED_KEY, LABEL_CONFIDENCE_KEY, attribution_key, flag_key
+from oi_tfrecord.records.record_counts import SOURCE_KEYS
 
 CLASS_COUNTS = ("images", "boxes", "positive", "negative", "machine")
 """Columns of `RecordStats.classes`: images with a box of the class, its boxes, its verified labels of confidence
@@ -41,9 +42,7 @@ SIZES_PER_OCTAVE = 4
 COCO_AREAS = (32**2, 96**2)
 """Pixels from which a box is medium, and large. Source: cocodataset.org, "Metrics"."""
 
-SOURCE_KEYS = {"boxes": "image/object/source", "human_labels": "image/class/source"}
-
-LICENSE_KEY = "image/attribution/license"
+LICENSE_KEY = attribution_key("license")
 
 
 def _histogram(bins: int) -> np.ndarray:
@@ -157,7 +156,7 @@ def _add_boxes(
     )
     classes = get_classes(example, "image/object/class", mid_of)
     count = len(xmin)
-    flags = {name: get_numbers(example, f"image/object/{name}") for name in FLAGS if f"image/object/{name}" in example}
+    flags = {name: get_numbers(example, flag_key(name)) for name in FLAGS if flag_key(name) in example}
     lengths = {"ymin": len(ymin), "ymax": len(ymax), "xmax": len(xmax), "class": len(classes)}
     lengths |= {name: len(values) for name, values in flags.items()}
     check_lengths(lengths, count)
@@ -192,7 +191,7 @@ def _add_box_shapes(stats: RecordStats, shapes: np.ndarray) -> None:
 def _add_labels(stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
     classes = get_classes(example, "image/class", mid_of)
     # Records of others may have labels without confidence; those are all verified as present.
-    key = "image/class/confidence"
+    key = LABEL_CONFIDENCE_KEY
     confidence = get_numbers(example, key) if key in example else np.ones(len(classes), np.float32)
     check_lengths({"confidence": len(confidence)}, len(classes))
     positive = [mid for mid, value in zip(classes, confidence.tolist(), strict=True) if value > 0]

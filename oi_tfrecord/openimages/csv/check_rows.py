@@ -29,7 +29,7 @@ from oi_tfrecord.reasons import Drop, Reject
 _OPTIONAL_KINDS = {
     "Source": Kind.CATEGORY,
     "Confidence": Kind.NUMBER,
-    **dict.fromkeys(FLAGS.values(), Kind.INTEGER),
+    **dict.fromkeys(FLAGS.values(), Kind.FLAG),
 }
 
 _REQUIRED_KINDS = {

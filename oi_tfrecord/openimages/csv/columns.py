@@ -16,6 +16,7 @@ ARROW_TYPES = {
     Kind.CATEGORY: pa.dictionary(pa.int32(), pa.binary()),
     Kind.NUMBER: pa.float64(),
     Kind.INTEGER: pa.string(),
+    Kind.FLAG: pa.string(),
     Kind.OPTIONAL_INTEGER: pa.string(),
     Kind.TEXT: pa.binary(),
 }
@@ -40,7 +41,7 @@ class Columns:
     """The columns of the valid rows in file order, by name; the Kind of a column says in which of the maps it is.
 
     Attributes:
-        numbers: arrays of IMAGE_ID (uint64), NUMBER (float64), INTEGER and OPTIONAL_INTEGER (int64).
+        numbers: arrays of IMAGE_ID (uint64), NUMBER (float64), INTEGER, FLAG and OPTIONAL_INTEGER (int64).
         categories: columns of CATEGORY.
         texts: columns of TEXT.
     """
@@ -71,6 +72,8 @@ def convert_columns(table: pa.Table, kinds: Mapping[str, Kind]) -> Columns:
                 columns.numbers[name] = _finite_numbers(array)
             case Kind.INTEGER:
                 columns.numbers[name] = _integers(array)
+            case Kind.FLAG:
+                columns.numbers[name] = _flags(array)
             case Kind.OPTIONAL_INTEGER:
                 columns.numbers[name] = _integers(pc.if_else(pc.equal(pc.binary_length(array), 0), "-1", array))
     return columns
@@ -109,3 +112,13 @@ def _integers(array: pa.StringArray) -> npt.NDArray[np.int64]:
     except pa.ArrowInvalid as error:
         raise FaultyRows from error
     return numbers
+
+
+def _flags(array: pa.StringArray) -> npt.NDArray[np.int64]:
+    try:
+        return _integers(array)
+    except FaultyRows:
+        # What spreadsheets and pandas write: `1.0`, blanks around a value, nothing for an unknown flag.
+        trimmed = pc.utf8_trim(array, " \t")
+        integers = pc.replace_substring_regex(trimmed, r"^[+]?(-?[0-9]+)(\.0*)?$", r"\1")
+        return _integers(pc.if_else(pc.equal(pc.binary_length(integers), 0), "-1", integers))

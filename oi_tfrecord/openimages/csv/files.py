@@ -1,15 +1,16 @@
 """Finds the CSV and class files of a split and looks at their headers."""
 
-import bz2
 import contextlib
 import dataclasses
 import gzip
+import io
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError, NotFoundError
+from oi_tfrecord.openimages.csv.bz2_streams import Bz2Streams
 from oi_tfrecord.openimages.csv.header import check_columns, read_header
 from oi_tfrecord.openimages.schema import REQUIRED_COLUMNS, Table
 from oi_tfrecord.storage.paths import FileInfo
@@ -119,7 +120,7 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
             with gzip.GzipFile(fileobj=stored, mode="rb") as stream:
                 yield cast(BinaryIO, stream)
         elif path.endswith(".bz2"):
-            with bz2.BZ2File(stored) as unpacked:
+            with io.BufferedReader(Bz2Streams(stored), _HEADER_BYTES) as unpacked:
                 yield cast(BinaryIO, unpacked)
         else:
             yield stored

@@ -12,6 +12,9 @@ from oi_tfrecord.openimages.csv.columns import Category, Columns
 from oi_tfrecord.openimages.csv.parse import ParsedRows
 from oi_tfrecord.openimages.schema import COORDINATES, FLAGS, MASK_COORDINATES, NO_COLUMN, ROW_TYPES, Table
 
+BORDER_TOLERANCE = 1e-7
+"""How far a coordinate, a fraction of the image's side, may lie beyond 0 or 1: half a unit of float32 at 1."""
+
 _MAX_SOURCES = 255
 
 
@@ -125,7 +128,13 @@ def _fill_confidence(rows: np.ndarray, columns: Columns) -> None:
 
 def _fill_coordinates(rows: np.ndarray, columns: Columns, coordinates: Mapping[str, str]) -> None:
     for field, column in coordinates.items():
-        _fill_float32(rows, field, columns.numbers[column])
+        _fill_float32(rows, field, _clip_to_border(columns.numbers[column]))
+
+
+def _clip_to_border(values: np.ndarray) -> np.ndarray:
+    """Returns coordinates, float64 [n], where those that miss 0 or 1 by a rounding error lie on it."""
+    clipped = np.clip(values, 0, 1)
+    return np.where(np.abs(values - clipped) <= BORDER_TOLERANCE, clipped, values)
 
 
 def _fill_float32(rows: np.ndarray, field: str, values: np.ndarray) -> None:

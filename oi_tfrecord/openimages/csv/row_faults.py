@@ -23,6 +23,10 @@ _INTEGER = re.compile(rb"-?0*[0-9]{1,19}")
 _FIELD = re.compile(rb'"((?:[^"]++|"")*+)"([^,]*+),|((?:[^",][^,]*+)?),')
 
 
+# Integral floats and blanks are what spreadsheets and pandas write; an empty cell is an unknown flag.
+_FLAG = re.compile(rb"[ \t]*(?:[+-]?0*[0-9]{1,19}(?:\.0*)?)?[ \t]*")
+
+
 class Kind(enum.Enum):
     """What the fields of a column are, and what array they become."""
 
@@ -30,6 +34,7 @@ class Kind(enum.Enum):
     CATEGORY = "UTF-8 text with few distinct values; Category"
     NUMBER = "finite decimal number; float64 array"
     INTEGER = "decimal integer; int64 array"
+    FLAG = "integer or integral float, -1 where empty; int64 array"
     OPTIONAL_INTEGER = "decimal integer, -1 where empty; int64 array"
     TEXT = "any bytes; pyarrow BinaryArray"
 
@@ -95,6 +100,10 @@ def _is_valid(value: bytes, kind: Kind) -> bool:
             return _NUMBER.fullmatch(value) is not None and math.isfinite(float(value))
         case Kind.OPTIONAL_INTEGER if not value:
             return True
+        case Kind.FLAG:
+            if not _FLAG.fullmatch(value):
+                return False
+            return -(2**63) <= int(value.strip().partition(b".")[0] or 0) < 2**63
         case Kind.INTEGER | Kind.OPTIONAL_INTEGER:
             return _INTEGER.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
         case Kind.TEXT:

@@ -14,8 +14,7 @@ import apache_beam as beam
 import numpy as np
 import pytest
 
-from oi_tfrecord.cli import convert as command
-from oi_tfrecord.cli import verify
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion import finish_dataset, limit_images, pipeline, read_tables, write_shards
 from oi_tfrecord.conversion.pipeline import add_counts
 from oi_tfrecord.conversion.plan import ConvertPlan
@@ -118,11 +117,11 @@ def convert_disturbed(
 ) -> list[str]:
     """Converts and verifies a release, both of which must notice; returns the lines on standard error."""
     capsys.readouterr()
-    assert command.main([*release.flags(output_dir, **flags), *RUNNERS[runner]]) == 3
+    assert main(["convert", *release.flags(output_dir, **flags), *RUNNERS[runner]]) == 3
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "--overwrite" in lines[-1]
     assert manifest_of(output_dir)["balanced"] is False
-    assert verify.main([str(output_dir)]) == 1
+    assert main(["verify", str(output_dir)]) == 1
     faults = capsys.readouterr().out
     for line in lines[:-1]:
         assert line.removeprefix("error: ") in faults
@@ -336,7 +335,7 @@ def test_a_table_without_rows_loses_nothing(
     assert split["balanced"] is True
     assert split["warnings"] == []
     assert split["tables"]["human_labels"]["rows_read"] == 0
-    assert verify.main([str(tmp_path / "out")]) == 0, capsys.readouterr().out
+    assert main(["verify", str(tmp_path / "out")]) == 0, capsys.readouterr().out
 
 
 def test_rejects_of_a_range_whose_result_is_lost_are_listed_without_a_line(
@@ -380,9 +379,9 @@ def test_an_end_that_is_lost_leaves_what_is_finished(
     flags = [*release.flags(tmp_path / "out"), *RUNNERS[runner]]
     with monkeypatch.context() as context:
         context.setattr(finish_dataset, "_finish", lambda *grouped: {})
-        assert command.main(flags) == 1
+        assert main(["convert", *flags]) == 1
     assert "Run the same command again, which goes on with what is finished" in capsys.readouterr().err
-    assert command.main(flags) == 0
+    assert main(["convert", *flags]) == 0
     assert "shards are finished" in capsys.readouterr().err
     assert small_release.shards(tmp_path / "out") == small_release.shards(undisturbed)
 

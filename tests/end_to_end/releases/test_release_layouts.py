@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.openimages.demo import release as sample
@@ -59,7 +59,7 @@ def run_release(
             f"--config={config}", f"--split={split}", f"--data_dir={data_dir}", f"--output_dir={output_dir}",
             f"--images={folder}/images/{{split}}/{{image_id}}.jpg", "--num_shards=2", "--workers=1", *flags,
         ]  # fmt: skip
-        code = convert.main(arguments)
+        code = main(["convert", *arguments])
         out, err = capfd.readouterr()
         return Converted(code, output_dir, out, err)
 

@@ -9,7 +9,7 @@ import sys
 
 from PIL import Image
 
-from oi_tfrecord.cli import convert
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.record_dataset import RecordDataset
 from oi_tfrecord.openimages.demo.release import generate
 from tests.conftest import REPOSITORY, convert_arguments, in_api
@@ -21,7 +21,7 @@ def test_a_detector_trains_on_the_records_alone_and_finds_objects_in_held_out_sc
     data, records = tmp_path / "data", tmp_path / "records"
     generate(data, train_images=200, validation_images=60)
     for split in ("train", "validation"):
-        assert convert.main(convert_arguments(data, records, split=split)) == 0
+        assert main(["convert", *convert_arguments(data, records, split=split)]) == 0
     shutil.rmtree(data)
     held_out = {record["image_id"].decode() for record in RecordDataset(str(records), "validation", decode=False)}
     learned = {record["image_id"].decode() for record in RecordDataset(str(records), "train", decode=False)}

@@ -127,6 +127,22 @@ def test_a_folder_that_is_no_index_is_left_alone(records: pathlib.Path, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+def test_a_folder_with_an_index_of_another_program_is_left_alone(records: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.json").write_text('{"name": "my project"}')
+    (site / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="no index of the browser"):
+        open_quietly(records, str(site))
+    assert {path.name for path in site.iterdir()} == {"index.json", "thesis.txt"}
+    open_quietly(records, str(tmp_path / "index"))
+    (tmp_path / "index" / "notes.txt").write_text("mine")
+    os.utime(next(records.glob("*-of-*")), (1, 1))
+    with pytest.raises(InputError, match="no index of the browser"):
+        open_quietly(records, str(tmp_path / "index"))
+    assert (tmp_path / "index" / "notes.txt").exists()
+
+
 def test_shards_outside_the_folder_are_refused(records: pathlib.Path, tmp_path: pathlib.Path) -> None:
     write_shard(tmp_path / "secret-00000-of-00001", [make_example(**image(image_id="secret"))])
     entry = {"shards": [{"file": "../secret-00000-of-00001"}]}

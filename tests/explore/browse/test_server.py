@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oi_tfrecord.cli.browse import main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.explore.browse.index_files import open_index
@@ -235,7 +235,7 @@ def test_errors_of_the_command_are_one_line(
         ([str(tmp_path), "--port=99999"], "port"),
         ([str(tmp_path), "--prot=1"], "did you mean '--port'"),
     ):
-        assert main(arguments) == 1
+        assert main(["browse", *arguments]) == 1
         *_, line = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ")
         assert problem in line

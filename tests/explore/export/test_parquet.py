@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from oi_tfrecord import storage
-from oi_tfrecord.cli import export
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.splits import find_records
 from oi_tfrecord.explore.export import parquet as parquet_target
 from oi_tfrecord.explore.export.parquet import ParquetTarget
@@ -23,7 +23,7 @@ FILES = {"classes.parquet", *(f"{table}/{split}.parquet" for table in SCHEMAS fo
 def test_files_are_typed_and_sorted_and_read_by_pandas_and_duckdb(
     exportable: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export.main([str(exportable), f"--to={tmp_path}"]) == 0
+    assert main(["export", str(exportable), f"--to={tmp_path}"]) == 0
     assert "train: 42 images, 114 boxes" in capsys.readouterr().out
     assert set(small_release.dataset(tmp_path)) == FILES
     assert pq.read_schema(tmp_path / "classes.parquet").equals(CLASSES)
@@ -49,7 +49,7 @@ def test_the_bytes_are_the_same_again_and_do_not_depend_on_shards(
         assert run(sample, tmp_path / f"of{shards}", f"--num_shards={shards}").code == 0
         for again in "ab":
             folder = tmp_path / f"tables{shards}{again}"
-            assert export.main([str(tmp_path / f"of{shards}"), f"--to={folder}"]) == 0
+            assert main(["export", str(tmp_path / f"of{shards}"), f"--to={folder}"]) == 0
             written.append(small_release.dataset(folder))
     assert written[0] == written[1]
     assert written[2] == written[3]
@@ -66,22 +66,22 @@ def test_the_bytes_are_the_same_again_and_do_not_depend_on_shards(
 def test_a_failure_leaves_the_files_as_they_were(
     exportable: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export.main([str(exportable), f"--to={tmp_path / 'tables'}"]) == 0
+    assert main(["export", str(exportable), f"--to={tmp_path / 'tables'}"]) == 0
     before = small_release.dataset(tmp_path / "tables")
     damaged = tmp_path / "damaged"
     shutil.copytree(exportable, damaged)
     shard = sorted(damaged.glob("validation.tfrecord-*"))[-1]
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-3])
-    assert export.main([str(damaged), f"--to={tmp_path / 'tables'}"]) == 1
+    assert main(["export", str(damaged), f"--to={tmp_path / 'tables'}"]) == 1
     assert shard.name in capsys.readouterr().err
     # Found only when the split is complete: an image twice.
     [offset, length] = find_records(str(exportable / shard.name)).tolist()[0]
     shard.write_bytes(whole + whole[offset - 12 : offset + length + 4])
-    assert export.main([str(damaged), f"--to={tmp_path / 'tables'}"]) == 1
+    assert main(["export", str(damaged), f"--to={tmp_path / 'tables'}"]) == 1
     assert "is there twice" in capsys.readouterr().err
     shard.unlink()
-    assert export.main([str(damaged), f"--to={tmp_path / 'tables'}"]) == 1
+    assert main(["export", str(damaged), f"--to={tmp_path / 'tables'}"]) == 1
     assert "is not there" in capsys.readouterr().err
     assert small_release.dataset(tmp_path / "tables") == before
 
@@ -91,7 +91,7 @@ def test_one_split_is_replaced_and_the_classes_of_others_stay(exportable: pathli
         target.start_split("mine")
         target.add(make_rows("mine", "shard", [], None))
         target._found["/m/mine"] = 9
-    assert export.main([str(exportable), f"--to={tmp_path}", "--splits=train"]) == 0
+    assert main(["export", str(exportable), f"--to={tmp_path}", "--split=train"]) == 0
     before = small_release.dataset(tmp_path)
     assert set(before) == {name for name in FILES if "validation" not in name} | {
         f"{table}/mine.parquet" for table in SCHEMAS
@@ -101,14 +101,14 @@ def test_one_split_is_replaced_and_the_classes_of_others_stay(exportable: pathli
     assert {"mid": "/m/07j7r", "class_id": 1, "name": "Tree"} in classes
     for table in SCHEMAS:
         (tmp_path / table / "mine.parquet").unlink()
-    assert export.main([str(exportable), f"--to={tmp_path}", "--splits=train"]) == 0
+    assert main(["export", str(exportable), f"--to={tmp_path}", "--split=train"]) == 0
     assert "/m/mine" not in pq.read_table(tmp_path / "classes.parquet")["mid"].to_pylist()
 
 
 def test_remote_folders_get_the_same_bytes(exportable: pathlib.Path, tmp_path: pathlib.Path) -> None:
     MemoryFileSystem.files.clear()
-    assert export.main([str(exportable), f"--to={tmp_path}"]) == 0
-    assert export.main([str(exportable), "--to=memory://bucket/tables"]) == 0
+    assert main(["export", str(exportable), f"--to={tmp_path}"]) == 0
+    assert main(["export", str(exportable), "--to=memory://bucket/tables"]) == 0
     local = small_release.dataset(tmp_path)
     assert {name: storage.read(f"memory://bucket/tables/{name}") for name in local} == local
     assert len(MemoryFileSystem.files) == len(local)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from oi_tfrecord.cli import export
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_records, find_splits
 from oi_tfrecord.explore.export.postgres import PostgresTarget
@@ -27,7 +27,7 @@ def schema(postgres: str, request: pytest.FixtureRequest) -> str:
 
 
 def load(records: pathlib.Path, url: str, schema: str, *flags: str) -> int:
-    return export.main([str(records), f"--to={url}", f"--schema={schema}", *flags])
+    return main(["export", str(records), f"--to={url}", f"--schema={schema}", *flags])
 
 
 def query(url: str, statement: str, schema: str = "", values: tuple = ()) -> list[tuple[Any, ...]]:
@@ -55,7 +55,7 @@ def test_the_tables_hold_what_the_parquet_files_hold(
     exportable: pathlib.Path, postgres: str, schema: str, tmp_path: pathlib.Path
 ) -> None:
     assert load(exportable, postgres, schema) == 0
-    assert export.main([str(exportable), f"--to={tmp_path}"]) == 0
+    assert main(["export", str(exportable), f"--to={tmp_path}"]) == 0
     expected = {
         table: pq.read_table(tmp_path / ("classes.parquet" if table == "classes" else table)).to_pylist()
         for table in TABLES
@@ -123,12 +123,12 @@ def test_a_second_load_gives_the_same_and_replaces_one_split_only(
     (tmp_path / "fewer" / "manifest.json").unlink()
     for path in sorted((tmp_path / "fewer").glob("train.tfrecord-*"))[1:]:
         path.unlink()
-    assert load(tmp_path / "fewer", postgres, schema, "--splits=train") == 0
+    assert load(tmp_path / "fewer", postgres, schema, "--split=train") == 0
     fewer = contents(postgres, schema)
     assert 0 < len([row for row in fewer["images"] if row[0] == "train"]) < 42
     for table in SCHEMAS:
         assert [row for row in fewer[table] if row[0] != "train"] == [row for row in first[table] if row[0] != "train"]
-    assert load(exportable, postgres, schema, "--splits=train") == 0
+    assert load(exportable, postgres, schema, "--split=train") == 0
     assert contents(postgres, schema) == first
 
 
@@ -230,7 +230,7 @@ def test_classes_that_nothing_names_any_more_go(
 def test_a_database_that_is_not_there_or_holds_other_tables_is_an_error(
     exportable: pathlib.Path, postgres: str, schema: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export.main([str(exportable), "--to=postgresql://tester:secret@/nowhere?host=/nowhere"]) == 1
+    assert main(["export", str(exportable), "--to=postgresql://tester:secret@/nowhere?host=/nowhere"]) == 1
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1
     assert "secret" not in error

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli.report import main
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.explore.report.write_report import measure_shards
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
@@ -29,7 +29,7 @@ def records(sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable) -> path
 
 
 def read_report(records: pathlib.Path, *flags: str) -> list[dict[str, Any]]:
-    assert main([str(records), "--format=json", *flags]) == 0
+    assert main(["report", str(records), "--format=json", *flags]) == 0
     return json.loads((records / "report.json").read_text())["splits"]
 
 
@@ -63,10 +63,10 @@ def test_the_numbers_are_those_of_the_manifest(records: pathlib.Path) -> None:
 
 
 def test_rejects_are_shown_with_examples(tmp_path: pathlib.Path) -> None:
-    from oi_tfrecord.cli import convert
+    from oi_tfrecord.cli.main import main
 
     release = write_release(tmp_path / "release", images=40)
-    assert convert.main([*release.flags(tmp_path / "out"), "--workers=1"]) == 0
+    assert main(["convert", *release.flags(tmp_path / "out"), "--workers=1"]) == 0
     [split] = read_report(tmp_path / "out")
     counted = {(group["table"], group["reason"]): group["count"] for group in split["rejects"]}
     for table in ("metadata", "boxes", "human_labels", "images"):
@@ -85,7 +85,7 @@ def test_processes_count_what_one_counts(tmp_path: pathlib.Path) -> None:
 
 
 def test_one_split_to_standard_output_as_csv(records: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main([str(records), "--format=csv", "--output=-", "--split=validation"]) == 0
+    assert main(["report", str(records), "--format=csv", "--output=-", "--split=validation"]) == 0
     rows = list(csv.DictReader(io.StringIO(capfd.readouterr().out)))
     assert {row["split"] for row in rows} == {"validation"}
     assert not (records / "report.csv").exists()
@@ -94,7 +94,7 @@ def test_one_split_to_standard_output_as_csv(records: pathlib.Path, capfd: pytes
 def test_errors_are_one_line(records: pathlib.Path, capfd: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
     def error(*arguments: str) -> str:
         capfd.readouterr()
-        assert main([*arguments]) == 1
+        assert main(["report", *arguments]) == 1
         [line] = capfd.readouterr().err.splitlines()
         return line
 
@@ -127,7 +127,7 @@ def hostile(tmp_path: pathlib.Path) -> pathlib.Path:
     row = ["boxes", SCRIPT, "7", "0" * 16, "duplicate", SCRIPT]
     with (folder / "rejects-train.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["Table", "File", "Line", "ImageID", "Reason", "Detail"], row])
-    assert main([str(folder)]) == 0
+    assert main(["report", str(folder)]) == 0
     return folder
 
 

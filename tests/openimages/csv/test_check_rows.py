@@ -57,13 +57,32 @@ FIELDS: dict[str, st.SearchStrategy[str]] = {
     "Confidence": st.sampled_from(
         ["0", "1", "0.5", "0.4", "1.000000001"] * 3 + ["1.0000001", "-1e-9", "2", "1e300", "nan", "inf", "", "high"]
     ),
-    "low": st.sampled_from(["0", "0.25", "0.1234567", "1e-3"] * 4 + ["-0.1", "0.9", "1e300", "-inf", "", "x"]),
+    "low": st.sampled_from(
+        ["0", "0.25", "0.1234567", "1e-3"] * 4 + ["-1e-17", "-1e-6", "-0.1", "0.9", "1e300", "-inf", "", "x"]
+    ),
     "high": st.sampled_from(
         ["1", "0.75", "0.951487", "1.00000001"] * 4 + ["1.0000001", "0.1", "0.25000000001", "640", "nan", "", "0x1"]
     ),
     "flag": st.sampled_from(
         ["0", "1", "-1"] * 9
-        + ["2", "-2", "-3", "255", "256", "-254", str(INT64_MAX), "99999999999999999999", "1.0", ""]
+        + [
+            "2",
+            "-2",
+            "-3",
+            "255",
+            "256",
+            "-254",
+            str(INT64_MAX),
+            "99999999999999999999",
+            "1.0",
+            "-1.0",
+            " 1 ",
+            "+0.",
+            "1.5",
+            "0X1",
+            ".",
+        ]
+        + [""]
     ),
 }
 KIND_OF_FIELD = {
@@ -97,6 +116,23 @@ def float32(text: str) -> float:
     return ctypes.c_float(float(text)).value
 
 
+def side_of(text: str) -> float:
+    """Returns a coordinate; those that miss the border by a rounding error lie on it."""
+    value = float(text)
+    on_border = min(max(value, 0.0), 1.0)
+    return float32(str(on_border if abs(value - on_border) <= 1e-7 else value))
+
+
+def flag_of(text: str) -> int | None:
+    """Returns the value of a flag; None for what is no integer, -1 for an empty cell."""
+    text = text.strip(" ")
+    if not text:
+        return -1
+    if not re.fullmatch(r"[+-]?[0-9]+(\.0*)?", text) or abs(whole := int(text.partition(".")[0])) > INT64_MAX:
+        return None
+    return whole
+
+
 @dataclasses.dataclass
 class Expected:
     """What is to become of each line of a file."""
@@ -111,7 +147,7 @@ def unreadable(row: dict[str, str]) -> Reject | None:
     if not re.fullmatch("[0-9a-f]{16}", row["ImageID"]):
         return Reject.BAD_IMAGE_ID
     for name, value in row.items():
-        if name in FLAGS.values() and not (re.fullmatch("-?[0-9]+", value) and abs(int(value)) <= INT64_MAX):
+        if name in FLAGS.values() and flag_of(value) is None:
             return Reject.MALFORMED_ROW
         if name == "Confidence" or name in COORDINATES.values():
             try:
@@ -132,12 +168,12 @@ def unusable(table: Table, row: dict[str, str]) -> Reject | None:
         return Reject.BAD_CONFIDENCE
     if table is not Table.BOXES:
         return None
-    xmin, xmax, ymin, ymax = (float32(row[column]) for column in ("XMin", "XMax", "YMin", "YMax"))
+    xmin, xmax, ymin, ymax = (side_of(row[column]) for column in ("XMin", "XMax", "YMin", "YMax"))
     if not all(0 <= side <= 1 for side in (xmin, xmax, ymin, ymax)):
         return Reject.BOX_OUT_OF_RANGE
     if xmin >= xmax or ymin >= ymax:
         return Reject.DEGENERATE_BOX
-    if not all(int(row.get(column, "0")) in (0, 1, -1) for column in FLAGS.values()):
+    if not all(flag_of(row.get(column, "0")) in (0, 1, -1) for column in FLAGS.values()):
         return Reject.BAD_FLAG
     return None
 
@@ -155,7 +191,7 @@ def unwanted(table: Table, row: dict[str, str], filtered: bool) -> Drop | None:
     if table is Table.BOXES:
         if row.get("Source", "") not in ("xclick", "verification"):
             return Drop.BOX_SOURCE
-        if row.get("IsGroupOf") == "1":
+        if flag_of(row.get("IsGroupOf", "0")) == 1:
             return Drop.EXCLUDED_FLAG
     return None
 
@@ -183,8 +219,8 @@ def one_by_one(table: Table, names: tuple[str, ...], data: bytes, filtered: bool
             continue
         values = [line, row["ImageID"], row["LabelName"], row.get("Source", ""), float32(row.get("Confidence", "1"))]
         if table is Table.BOXES:
-            values += [float32(row[column]) for column in COORDINATES.values()]
-            values += [int(row.get(column, NO_COLUMN)) for column in FLAGS.values()]
+            values += [side_of(row[column]) for column in COORDINATES.values()]
+            values += [flag_of(row.get(column, str(NO_COLUMN))) for column in FLAGS.values()]
         expected.rows.append(tuple(values))
     return expected
 
@@ -370,7 +406,7 @@ def test_only_columns_that_are_used_are_parsed() -> None:
         "Source": Kind.CATEGORY,
         "LabelName": Kind.CATEGORY,
         **dict.fromkeys(("Confidence", "XMin", "XMax", "YMin", "YMax"), Kind.NUMBER),
-        **dict.fromkeys(FLAGS.values(), Kind.INTEGER),
+        **dict.fromkeys(FLAGS.values(), Kind.FLAG),
     }
     assert set(columns_to_parse(Table.HUMAN_LABELS, names)) >= set(LABEL_COLUMNS)
     assert set(columns_to_parse(Table.METADATA, METADATA_COLUMNS, {"Title", "Rotation"})) == {"ImageID", "Title"}

@@ -2,6 +2,7 @@ import bz2
 import functools
 import gzip
 import pathlib
+import random
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -222,3 +223,40 @@ def test_a_small_file_that_is_damaged_is_an_input_error(folder: str) -> None:
     with pytest.raises(InputError, match="cannot be read") as raised:
         read_whole(f"{folder}/a.csv.gz")
     assert raised.value.path == f"{folder}/a.csv.gz"
+
+
+def in_two_streams(compress: Callable[[bytes], bytes]) -> bytes:
+    middle = len(LABELS) // 2
+    return compress(LABELS[:middle]) + compress(LABELS[middle:])
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2"])
+def test_every_stream_of_a_compressed_table_is_read(ending: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / f"x.csv{ending}"
+    path.write_bytes(in_two_streams(COMPRESS[ending]))
+    assert read_whole(str(path)) == LABELS
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2"])
+def test_no_flipped_bit_gives_other_rows(ending: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / f"x.csv{ending}"
+    whole = in_two_streams(COMPRESS[ending])
+    errors = 0
+    for place in random.Random(21).sample(range(8 * len(whole)), min(400, 8 * len(whole))):
+        data = bytearray(whole)
+        data[place // 8] ^= 1 << place % 8
+        path.write_bytes(data)
+        try:
+            assert read_whole(str(path)) == LABELS, place
+        except InputError:
+            errors += 1
+    assert errors > 300
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2"])
+@pytest.mark.parametrize("strange", [b"x", b"more text", b"\0\0x"])
+def test_bytes_behind_a_compressed_table_are_an_error(ending: str, strange: bytes, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / f"x.csv{ending}"
+    path.write_bytes(COMPRESS[ending](LABELS) + strange)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_whole(str(path))

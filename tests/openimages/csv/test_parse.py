@@ -220,6 +220,26 @@ def test_what_is_no_integer_is_malformed(text: str) -> None:
     assert values(found) == [(1,)]
 
 
+@pytest.mark.parametrize(
+    ("text", "flag"),
+    [("0", 0), ("1", 1), ("-1", -1), ("1.0", 1), ("-1.0", -1), ("0.", 0), (" 1 ", 1), ("+1", 1), ("", -1), (" ", -1)],
+)
+def test_flags_are_read_as_other_programs_write_them(text: str, flag: int) -> None:
+    fast, careful = (
+        parse_rows(data.encode(), ("v", "x"), {"v": Kind.FLAG}, quoted_line_breaks=False)
+        for data in (f"{text},x\n1,y\n", f"{text},x\n1,y\nz,z\n")
+    )
+    assert values(fast) == values(careful) == [(flag,), (1,)]
+    assert (len(fast.rejects), len(careful.rejects)) == (0, 1)
+
+
+@pytest.mark.parametrize("text", ["0X1", "0x1", "1.5", "true", ".", "1e0", "NA", "9223372036854775808", "- 1"])
+def test_what_is_no_flag_is_malformed(text: str) -> None:
+    found = parse_rows(f"{text},x\n1,y\n".encode(), ("v", "x"), {"v": Kind.FLAG}, quoted_line_breaks=False)
+    assert [reject.reason for reject in found.rejects] == [Reject.MALFORMED_ROW]
+    assert values(found) == [(1,)]
+
+
 @pytest.mark.parametrize("text", ["", "NA", "null", "nan", "N/A", '""'])
 def test_no_text_is_taken_for_a_missing_value(text: str) -> None:
     kinds = {"c": Kind.CATEGORY, "t": Kind.TEXT}

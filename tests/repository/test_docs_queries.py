@@ -1,4 +1,4 @@
-"""The queries of the README, run as they stand there on Parquet files and on PostgreSQL."""
+"""The queries of docs/guides/sql.md, run as they stand there on Parquet files and on PostgreSQL."""
 
 import collections
 import itertools
@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from oi_tfrecord.cli import export
+from oi_tfrecord.cli.main import main
 from tests.support.dataset_rows import read_list, rows_by_image
 from tests.support.optional import duckdb, psycopg
 from tests.support.optional import tensorflow as tf
 
-README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "guides" / "sql.md"
 SPLITS = ("train", "validation")
 TREE, BALL = "/m/07j7r", "/m/018xm"
 
@@ -25,7 +25,7 @@ Run = Callable[[str], list[tuple[Any, ...]]]
 
 
 def queries_of(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 QUERIES = queries_of("sql")
@@ -74,16 +74,16 @@ def ask(
 ) -> Iterator[Run]:
     if request.param == "duckdb":
         folder = tmp_path_factory.mktemp("tables")
-        assert export.main([str(exportable), f"--to={folder}"]) == 0
+        assert main(["export", str(exportable), f"--to={folder}"]) == 0
         with duckdb.connect() as connection:
             [views] = queries_of("sql duckdb")
             connection.execute(views.replace("'tables/", f"'{folder}/"))
             yield lambda query: connection.execute(query).fetchall()
     else:
         url = request.getfixturevalue("postgres")
-        assert export.main([str(exportable), f"--to={url}"]) == 0
+        assert main(["export", str(exportable), f"--to={url}"]) == 0
         with psycopg.connect(url) as connection:
-            assert "SET search_path TO open_images" in README.read_text()
+            assert "SET search_path TO open_images" in PAGE.read_text()
             connection.execute("SET search_path TO open_images")
             yield lambda query: connection.execute(query).fetchall()
 

@@ -1,0 +1,45 @@
+"""Inputs that changed while a run read them."""
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from oi_tfrecord import storage
+from oi_tfrecord.dataset.manifest import TableInput
+from oi_tfrecord.storage.paths import FileInfo
+
+
+def find_changed(inputs: Iterable[TableInput], class_files: Mapping[str, str]) -> dict[str, str]:
+    """Finds the inputs that are no longer those that the run began with, so that records may mix two versions.
+
+    Args:
+        inputs: The tables and archives, with their size and time of change when the run began.
+        class_files: Path to SHA-256 of the other files.
+
+    Returns:
+        Path to what happened, for each file that changed.
+    """
+    return dict([*_find_changed_tables(inputs), *_find_changed_files(class_files)])
+
+
+def _find_changed_tables(inputs: Iterable[TableInput]) -> Iterator[tuple[str, str]]:
+    for item in inputs:
+        found = storage.match(storage.escape(item.path))
+        if not found:
+            yield item.path, "was removed while it was read"
+        elif (found[0].size, found[0].modified) != (item.size, item.modified):
+            yield item.path, f"was changed while it was read: {_describe_change(item, found[0])}"
+
+
+def _find_changed_files(class_files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for path, sha256 in class_files.items():
+        if not storage.exists(path):
+            yield path, "was removed while the run used it"
+        elif hashlib.sha256(storage.read(path)).hexdigest() != sha256:
+            yield path, "was changed while the run used it"
+
+
+def _describe_change(before: TableInput, now: FileInfo) -> str:
+    if before.size != now.size:
+        return f"it had {before.size:,} bytes and has {now.size:,}"
+    return f"it has the same size, but was written at {time.strftime('%H:%M:%S', time.localtime(now.modified))}"

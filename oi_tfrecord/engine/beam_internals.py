@@ -1,0 +1,161 @@
+"""What this room uses of Beam beyond its public interface, to be looked at with each new version of Beam.
+
+It holds for Beam VERSIONS. tests/engine/test_beam_internals.py has a test for each use. `beam_options` overrides a
+method of Beam's options; `oi_tfrecord.storage` has uses of its own.
+"""
+
+import argparse
+import functools
+import logging
+import re
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from oi_tfrecord.errors import EncodedFileError, InputError, StorageError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo
+
+VERSIONS = ">=2.65,<3"
+"""Versions of Beam as setup.py requires them; the tests are run with 2.77."""
+
+STEP_LOGGERS = ("runners.common", "runners.worker.sdk_worker", "runners.portability.local_job_service")
+"""Loggers of Beam that log the error of a step."""
+
+WORKER_COUNT_LOGGERS = (
+    "runners.portability.fn_api_runner.fn_runner",
+    "runners.portability.local_job_service",
+)
+"""Loggers of Beam that log the number of local workers."""
+
+DATA_LOGGER = "runners.worker.data_plane"
+"""Logger of Beam's connections to worker processes."""
+
+WORKER_THREAD = "run_worker"
+"""Name of the thread in which Beam waits for a worker process; it raises when the process dies, and the run hangs."""
+
+_KNOWN_ERRORS = (InputError, StorageError, EncodedFileError)
+
+
+@functools.cache
+def find_flags() -> Mapping[str, argparse.Action]:
+    """Returns Beam's flags by name with the dashes, those of all runners that are installed."""
+    from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+
+    parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
+    pending = [PipelineOptions]
+    while pending:
+        options = pending.pop()
+        pending.extend(options.__subclasses__())
+        if options is not PipelineOptions and "_add_argparse_args" in vars(options):
+            try:
+                options._add_argparse_args(parser)
+            except argparse.ArgumentError:
+                continue
+    return {name: action for action in parser._actions for name in action.option_strings if name.startswith("-")}
+
+
+def find_option_problems(options: "PipelineOptions", runner: object, *, checks_google: bool) -> list[str]:
+    """Returns what Beam's validator finds wrong with the options of a pipeline.
+
+    Beam's own check of GoogleCloudOptions is left out: where the two folders are bad, it makes a bucket and sends
+    requests.
+
+    Args:
+        options: the options.
+        runner: Beam's runner.
+        checks_google: whether to check the options of Google Cloud without requests.
+    """
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+    from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+
+    validator = PipelineOptionsValidator(options, runner)
+    validator.OPTIONS = [view for view in validator.OPTIONS if view is not GoogleCloudOptions]
+    problems: list[str] = []
+    if checks_google:
+        google = options.view_as(GoogleCloudOptions)
+        in_temp = validator.validate_gcs_path(google, "temp_location")
+        in_staging = validator.validate_gcs_path(google, "staging_location")
+        # One of the two folders is enough.
+        if in_temp and in_staging:
+            problems += in_temp if google.temp_location or not google.staging_location else in_staging
+        problems += validator.validate_cloud_options(google)
+    return problems + validator.validate()
+
+
+def make_provision_info(options: "PipelineOptions") -> "ExtendedProvisionInfo":
+    """Returns the message that gives worker processes the options of a pipeline; Beam's own message has none.
+
+    Args:
+        options: options of the pipeline, with those of file systems.
+    """
+    from apache_beam.portability.api import beam_provision_api_pb2
+    from apache_beam.runners.job import utils
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo
+
+    values = {
+        # A protobuf Struct has no integers: 2 would come back as 2.0.
+        name: str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        for name, value in options.get_all_options(drop_default=True).items()
+        if isinstance(value, (str, int, float, bool, list))
+    }
+    return ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=utils.dict_to_struct(values)))
+
+
+def is_worker_thread(thread: threading.Thread | None) -> bool:
+    """Returns whether Beam waits in a thread for a worker process."""
+    return thread is not None and thread.name == WORKER_THREAD
+
+
+def find_engine_message(error: Exception) -> str:
+    """Returns the message of an engine such as Flink that gave a job up; empty for any other error.
+
+    Args:
+        error: what a job server's runner raised; its text names the state of the job and the engine's last message
+            (`PipelineResult._observe_state` of Beam's portable_runner).
+    """
+    found = re.match(
+        r"Pipeline \S+ failed in state FAILED: (?:[\w.$]+(?:Exception|Error): )*(.*)", str(error), re.DOTALL
+    )
+    return "" if found is None or "Traceback (most recent call last)" in found[1] else found[1]
+
+
+def hide_known_errors() -> None:
+    """Keeps Beam from logging the traceback of an error that the command prints in one line at its end."""
+    for name in STEP_LOGGERS:
+        beam_logger(name).addFilter(_is_no_known_error)
+    # Messages of an engine about its workers are logged there.
+    logging.getLogger().addFilter(_is_no_known_error)
+
+
+def hide_worker_counts() -> None:
+    """Keeps Beam from logging the number of local workers, which this program chooses."""
+    for name in WORKER_COUNT_LOGGERS:
+        beam_logger(name).setLevel(logging.ERROR)
+
+
+def hide_lost_connections() -> None:
+    """Keeps Beam from logging that connections to a worker process fail, which only follows from its death."""
+    beam_logger(DATA_LOGGER).addFilter(_is_no_lost_connection)
+
+
+def beam_logger(name: str) -> logging.Logger:
+    """Returns a logger of Beam by the name of its module."""
+    return logging.getLogger(f"apache_beam.{name}")
+
+
+def _is_no_known_error(record: logging.LogRecord) -> bool:
+    # Beam logs the error as an exception in one place, as the text of a traceback in another.
+    error = record.exc_info[1] if record.exc_info else None
+    text = record.getMessage()
+    names = (f"{kind.__module__}.{kind.__qualname__}: " for kind in _KNOWN_ERRORS)
+    return not isinstance(error, _KNOWN_ERRORS) and not any(name in text for name in names)
+
+
+def _is_no_lost_connection(record: logging.LogRecord) -> bool:
+    import grpc  # type: ignore[import-untyped]
+
+    error: Any = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, grpc.RpcError)
