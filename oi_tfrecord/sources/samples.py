@@ -13,7 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Protocol, TypeVar, cast
+from typing import BinaryIO, ClassVar, Protocol, TypeVar, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.images.values import ImageRejected
@@ -44,7 +44,13 @@ Item = TypeVar("Item")
 
 
 class ImageSamples(Protocol):
-    """Images of a source, or stand-ins for them, by ImageID."""
+    """Images of a source, or stand-ins for them, by ImageID.
+
+    Attributes:
+        has_stand_ins: whether other images of the source, or none, stand for those that are asked for.
+    """
+
+    has_stand_ins: ClassVar[bool]
 
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of an image's file, None if it is not there or its size is not known."""
@@ -63,6 +69,8 @@ class FileSamples:
     Attributes:
         source: the files.
     """
+
+    has_stand_ins: ClassVar[bool] = False
 
     source: PatternSource
 
@@ -89,6 +97,8 @@ class FolderSamples:
         source: the folders.
         metadata: the metadata files.
     """
+
+    has_stand_ins: ClassVar[bool] = True
 
     source: UrlFolders
     metadata: tuple[InputFile, ...]
@@ -125,6 +135,8 @@ class ArchiveSamples:
         source: the archives.
     """
 
+    has_stand_ins: ClassVar[bool] = True
+
     source: ArchiveSource
 
     def size(self, image_id: str) -> int | None:
@@ -159,6 +171,8 @@ class UrlSamples:
         kind: which of an image's files.
         metadata: the metadata files, with the sizes of originals.
     """
+
+    has_stand_ins: ClassVar[bool] = True
 
     kind: UrlKind
     metadata: tuple[InputFile, ...]
