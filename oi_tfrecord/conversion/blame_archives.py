@@ -8,7 +8,7 @@ from oi_tfrecord.conversion.shard_images import ImageOutcome
 from oi_tfrecord.dataset.rejects_csv import Rejected
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.join.join_account import JoinFault
-from oi_tfrecord.openimages.schema import Listing
+from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.reasons import Reject
 
 Item = TypeVar("Item", Rejected, JoinFault)
@@ -21,8 +21,8 @@ def blame_archives(outcome: ImageOutcome, work: WorkFolder) -> ImageOutcome:
         outcome: what became of the images and masks.
         work: the work folder, in which the listing of each archive left what is wrong with it.
     """
-    rejects = _blame_all(outcome.rejects, work, Listing.IMAGE_FILES)
-    faults = _blame_all(outcome.masks.faults, work, Listing.MASK_FILES)
+    rejects = _blame_all(outcome.rejects, work, Table.IMAGE_FILES)
+    faults = _blame_all(outcome.masks.faults, work, Table.MASK_FILES)
     return dataclasses.replace(outcome, rejects=rejects, masks=dataclasses.replace(outcome.masks, faults=faults))
 
 

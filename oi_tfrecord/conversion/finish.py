@@ -10,6 +10,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.attribution_csv import format_attribution_header
 from oi_tfrecord.dataset.changed_inputs import find_changed
+from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, attribution_file, rejects_path
 from oi_tfrecord.dataset.filter_warnings import FilterNames, warn_of_filters
 from oi_tfrecord.dataset.manifest import TableInput, build_split, first_lines, merge_split
@@ -17,8 +18,10 @@ from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
 from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
+from oi_tfrecord.sources.archive_listing import ArchiveFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,34 @@ class FinishJob:
     filter_names: FilterNames = dataclasses.field(default_factory=FilterNames)
     attribution_csv: bool = False
     dry_run: bool = False
+
+
+def table_input(file: InputFile) -> TableInput:
+    """Returns a CSV file as the manifest names it."""
+    return TableInput(
+        table=str(file.table),
+        number=file.number,
+        path=file.path,
+        size=file.size,
+        header_lines=file.header_lines,
+        rows_start=file.rows_start,
+        unit=Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES,
+        modified=file.modified,
+    )
+
+
+def archive_input(archive: ArchiveFile) -> TableInput:
+    """Returns an archive as the manifest names it: its rows are the files in it."""
+    return TableInput(
+        table=str(archive.listing),
+        number=archive.number,
+        path=archive.path,
+        size=archive.size,
+        header_lines=0,
+        rows_start=0,
+        unit=Unit.FILES,
+        modified=archive.modified,
+    )
 
 
 def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> dict[str, Any]:

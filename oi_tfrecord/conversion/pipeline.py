@@ -35,6 +35,7 @@ needs those of finished shards. The work folder also holds:
   pass on no more than the text of an exception.
 - progress/*.json, for the progress line: workers on this machine write them each second. Elsewhere the line counts
   the files in results/.
+- damage/*: reading an archive stores its damage, and shards name it for each image that they do not find.
 - fingerprint.json: a run resumes only a conversion with its own fingerprint.
 - label_map.pbtxt, before a shard is written with it: splits that are written at the same time must have the same.
 
@@ -58,7 +59,6 @@ from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.read_tables import ReadTables, ReadTablesToFiles
 from oi_tfrecord.conversion.write_shards import WriteShards
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.openimages.schema import Listing
 
 
 def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[int]) -> beam.PCollection:
@@ -113,11 +113,10 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     Returns:
         Nothing; the limit is in the work folder.
     """
-    job = plan.range_job(frozenset())
     # The places of images in archives do not matter yet, and cost as much to find as the images to read.
-    tables = {key: file for key, file in job.files.items() if not isinstance(file.table, Listing)}
+    job = dataclasses.replace(plan.range_job(frozenset()), archives={})
     # (shard, batches of rows)
-    grouped, _ = read_by_shard(root, dataclasses.replace(job, files=tables), range(plan.num_shards), plan.threads)
+    grouped, _ = read_by_shard(root, job, range(plan.num_shards), plan.threads)
     return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
 
 

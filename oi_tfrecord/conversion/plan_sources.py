@@ -10,7 +10,7 @@ from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import CVDF, ConvertConfig
-from oi_tfrecord.sources.archive_listing import open_archives
+from oi_tfrecord.sources.archive_listing import ArchiveFile, open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import CVDF_PATTERN, PatternSource
 from oi_tfrecord.sources.http_client import check_installed
@@ -38,30 +38,31 @@ def _absolute(path: str) -> str:
     return path and storage.join(storage.working_folder(), path)
 
 
-def plan_archives(config: ConvertConfig) -> tuple[InputFile, ...]:
+def plan_archives(config: ConvertConfig) -> tuple[ArchiveFile, ...]:
     """Finds the archives of images and of masks.
 
     Raises:
         ConfigError: naming the option that matches no file, or the package that is not installed.
         InputError: naming a file that is no archive.
     """
-    images = open_archives(config.archives, config.split) if config.archives else ()
-    if not config.mask_archives:
-        return tuple(images)
-    return (*images, *open_archives(config.mask_archives, config.split, Listing.MASK_FILES, "mask_archives"))
+    images = open_archives(config.archives, config.split)
+    return (*images, *open_archives(config.mask_archives, config.split, Table.MASK_FILES, "mask_archives"))
 
 
-def plan_images(config: ConvertConfig, files: Sequence[InputFile]) -> tuple[ImageSource, ImageSamples]:
+def plan_images(
+    config: ConvertConfig, tables: Sequence[InputFile], archives: Sequence[ArchiveFile]
+) -> tuple[ImageSource, ImageSamples]:
     """Returns the source of the images, and samples of them to estimate from.
 
     Args:
         config: complete configuration, which names one source.
-        files: the tables and archives.
+        tables: the CSV files.
+        archives: the archives of images and masks.
 
     Raises:
         ConfigError: naming the package that a download needs and that is not installed.
     """
-    metadata = tuple(file for file in files if file.table is Table.METADATA)
+    metadata = tuple(file for file in tables if file.table is Table.METADATA)
     if config.image_urls:
         check_installed()
         kind = UrlKind(config.image_urls)
@@ -70,8 +71,8 @@ def plan_images(config: ConvertConfig, files: Sequence[InputFile]) -> tuple[Imag
         folders = UrlFolders(config.url_folders, config.split, config.max_image_bytes)
         return folders, FolderSamples(folders, metadata)
     if config.archives:
-        archives = ArchiveSource(_archives_of(Listing.IMAGE_FILES, files), config.max_image_bytes)
-        return archives, ArchiveSamples(archives)
+        source = ArchiveSource(_archives_of(Table.IMAGE_FILES, archives), config.max_image_bytes)
+        return source, ArchiveSamples(source)
     is_cvdf = config.images == CVDF
     pattern = PatternSource(
         CVDF_PATTERN if is_cvdf else config.images,
@@ -83,12 +84,12 @@ def plan_images(config: ConvertConfig, files: Sequence[InputFile]) -> tuple[Imag
     return pattern, FileSamples(pattern)
 
 
-def plan_masks(config: ConvertConfig, files: Sequence[InputFile], *, boxes_filtered: bool) -> MaskSource | None:
+def plan_masks(config: ConvertConfig, archives: Sequence[ArchiveFile], *, boxes_filtered: bool) -> MaskSource | None:
     """Returns the source of the masks; None if the records hold none.
 
     Args:
         config: complete configuration.
-        files: the tables and archives.
+        archives: the archives of images and masks.
         boxes_filtered: whether filters leave out boxes that masks may belong to.
     """
     if ExtraKeys.MASKS not in config.extra_keys:
@@ -96,10 +97,10 @@ def plan_masks(config: ConvertConfig, files: Sequence[InputFile], *, boxes_filte
     return MaskSource(
         rules=MaskRules(keep_boxes_without=config.boxes_without_mask == "empty", boxes_filtered=boxes_filtered),
         files=PatternSource(config.mask_files, config.split, config.max_image_bytes),
-        archives=ArchiveSource(_archives_of(Listing.MASK_FILES, files), config.max_image_bytes),
+        archives=ArchiveSource(_archives_of(Table.MASK_FILES, archives), config.max_image_bytes),
         max_pixels=config.max_image_pixels,
     )
 
 
-def _archives_of(listing: Listing, files: Sequence[InputFile]) -> tuple[InputFile, ...]:
-    return tuple(file for file in files if file.table is listing)
+def _archives_of(listing: Listing, archives: Sequence[ArchiveFile]) -> tuple[ArchiveFile, ...]:
+    return tuple(archive for archive in archives if archive.listing is listing)

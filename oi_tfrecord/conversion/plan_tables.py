@@ -9,7 +9,7 @@ from oi_tfrecord.errors import ConfigError, NotFoundError
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS
 from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
-from oi_tfrecord.openimages.schema import FLAGS, Table
+from oi_tfrecord.openimages.schema import CSV_TABLES, FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources.image_urls import check_url_columns
@@ -53,7 +53,7 @@ def wanted_tables(config: ConvertConfig) -> list[Table]:
     unwanted = {Table.BOXES} if config.task == "classification" else set()
     for table, key in ((Table.MACHINE_LABELS, ExtraKeys.MACHINE_LABELS), (Table.MASKS, ExtraKeys.MASKS)):
         unwanted |= set() if key in config.extra_keys else {table}
-    return [table for table in Table if getattr(config, table, ()) and table not in unwanted]
+    return [table for table in CSV_TABLES if getattr(config, table, ()) and table not in unwanted]
 
 
 def _open_table(config: ConvertConfig, table: Table) -> Sequence[InputFile]:

@@ -22,6 +22,7 @@ from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS, RowFilters
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.schema import QUOTED_LINE_BREAKS, RangeKey, Table
+from oi_tfrecord.sources.archive_listing import ArchiveFile
 
 Item = TypeVar("Item")
 
@@ -44,7 +45,8 @@ class RangeJob:
     """What all ranges of a conversion have in common.
 
     Attributes:
-        files: by (table, file number).
+        files: the CSV files by (table, number).
+        archives: the archives of images and masks by (listing, number).
         vocabulary: MIDs and their codes.
         kept_codes: bool array [len(vocabulary)], classes of the class list.
         filters: rows and images that are left out.
@@ -58,6 +60,7 @@ class RangeJob:
     """
 
     files: dict[tuple[str, int], InputFile]
+    archives: dict[tuple[str, int], ArchiveFile]
     vocabulary: Vocabulary
     kept_codes: np.ndarray
     filters: RowFilters

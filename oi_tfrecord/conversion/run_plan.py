@@ -126,10 +126,10 @@ def _write_shards(
 
 
 def _status(plan: ConvertPlan, finished_shards: int) -> ConversionStatus:
-    files = plan.files_to_read
-    # How much a compressed file holds is known only once it is read.
-    total_bytes = 0 if any(file.compressed for file in files) else sum(file.size for file in files)
-    return ConversionStatus(plan.work, total_bytes, plan.num_shards, finished_shards)
+    sizes = [*(file.size for file in plan.tables), *(archive.size for archive in plan.archives_to_list)]
+    # How much a compressed table holds is known only once it is read.
+    is_known = not any(file.compressed for file in plan.tables)
+    return ConversionStatus(plan.work, sum(sizes) if is_known else 0, plan.num_shards, finished_shards)
 
 
 def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:

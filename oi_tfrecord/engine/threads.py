@@ -7,6 +7,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
+from oi_tfrecord.errors import ConfigError
+
+_MOST_WORKERS, _MOST_WORKERS_PER_CORE = 64, 8
+"""A process takes some 200 MB before it works on anything."""
+
 THREADS_PER_PROCESS = 2
 """Reading, parsing, hashing and writing release the interpreter lock most of the time; more threads would wait for
 it."""
@@ -72,6 +77,7 @@ def choose_processes(shards: int, workers: int = 0) -> int:
         shards: number of shards.
         workers: processes that the user wants; 0 for a process for each core.
     """
+    _check_workers(workers)
     return min(workers or os.cpu_count() or 1, max(1, shards // _SHARDS_PER_PROCESS))
 
 
@@ -84,8 +90,17 @@ def split_workers(workers: int, *, is_local: bool) -> tuple[int, int]:
     """
     if not is_local:
         return 1, 1
+    _check_workers(workers)
     threads = min(workers, THREADS_PER_PROCESS)
     return -(-workers // threads), threads
+
+
+def _check_workers(workers: int) -> None:
+    """Raises a ConfigError for more workers than a machine has the memory to start."""
+    cores = os.cpu_count() or 1
+    most = max(_MOST_WORKERS, cores * _MOST_WORKERS_PER_CORE)
+    if workers > most:
+        raise ConfigError("workers", f"{workers} is too many for this machine of {cores} cores; give at most {most}")
 
 
 class ThreadPool(Generic[Result]):

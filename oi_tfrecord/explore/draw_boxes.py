@@ -80,7 +80,10 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
     from PIL import Image, ImageDraw, ImageFont
 
     # Not turned by EXIF: boxes refer to the pixels as they are stored.
-    picture = Image.open(io.BytesIO(encoded)).convert("RGB")
+    picture: Image.Image = Image.open(io.BytesIO(encoded))
+    # For the same mode, `convert` copies.
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+    picture.load()
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 400))
     font = ImageFont.load_default(max(12, round(max(picture.size) / 60)))

@@ -119,6 +119,12 @@ class ConvertConfig:
     fetch_timeout: float = option(
         300.0, "Limit of one request, in seconds.", Group.EXPERT, Range(1, 86_400), shapes_output=False
     )
+    fetch_private_redirects: bool = option(
+        False,
+        "Follow redirects of downloads to other hosts of this machine or of private networks.",
+        Group.EXPERT,
+        shapes_output=False,
+    )
     metadata: tuple[str, ...] = option((), "Names of the metadata CSV (images.csv).", Group.INPUTS)
     boxes: tuple[str, ...] = option((), "Names of the box CSV.", Group.INPUTS)
     human_labels: tuple[str, ...] = option((), "Names of the CSV of human-verified image labels.", Group.INPUTS)

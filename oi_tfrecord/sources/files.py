@@ -16,6 +16,7 @@ from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.download_cache import ImageCache
 from oi_tfrecord.sources.protocol import ImageReader
+from oi_tfrecord.storage.local import open_file
 
 _OF_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 
@@ -128,7 +129,7 @@ class PatternSource:
 
     def _read_local(self, path: str) -> bytes:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_file(path)
         except FileNotFoundError:
             raise ImageRejected(Reject.IMAGE_MISSING, path) from None
         except OSError as error:

@@ -48,7 +48,7 @@ def open_read(path: str) -> BinaryIO:
         Exception: of the library of a remote store; what reads raise later is not translated either.
     """
     with unusable(path):
-        return open(path, "rb") if is_local(path) else beam_filesystem.open_read(path)
+        return local.open_read(path) if is_local(path) else beam_filesystem.open_read(path)
 
 
 def read(path: str) -> bytes:

@@ -38,7 +38,7 @@ def ids(plan: ConvertPlan) -> dict[str, int]:
 def test_finds_the_files_and_writes_nothing(release: Release, tmp_path: pathlib.Path) -> None:
     before = small_release.dataset(release.folder)
     plan = plan_of(release, tmp_path / "out")
-    assert [(file.table, pathlib.Path(file.path).name) for file in plan.files] == [
+    assert [(file.table, pathlib.Path(file.path).name) for file in plan.tables] == [
         (Table.METADATA, "images.csv"),
         (Table.BOXES, "annotations-human-bbox.csv"),
         (Table.HUMAN_LABELS, "annotations-human.csv"),

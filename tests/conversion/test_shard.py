@@ -15,6 +15,7 @@ from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.accounts import decode_account
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.join.batches import Batch, decode
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.sources.files import PatternSource
@@ -257,3 +258,18 @@ def test_label_ids_follow_the_label_map_that_is_given(release: Release, tmp_path
         assert {mid: number for mid, number in ids.items() if number} == {
             item.name: item.id for item in label_map.items
         }
+
+
+def test_an_image_that_takes_too_much_memory_is_named(
+    release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("oi_tfrecord.conversion.shard_images.prepare", fail)
+    plan = plan_of(release, tmp_path)
+    batches = batches_of(plan)[0]
+    with pytest.raises(
+        InputError, match=r"the image [0-9a-f]{16} takes more memory than there is\. .*max_image_pixels"
+    ):
+        convert_shard(plan.shard_job(), 0, batches, plan.classes.make_label_map({}))

@@ -15,12 +15,11 @@ import pytest
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import ignore_bytes
-from oi_tfrecord.conversion.read_tables import plan_input, read_input
+from oi_tfrecord.conversion.read_tables import read_input, whole_archive
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import decode
-from oi_tfrecord.openimages.schema import Listing
 from oi_tfrecord.sources import gzip_index
 from oi_tfrecord.storage import streams
 from tests.conversion.test_read_range import ranges_of
@@ -318,8 +317,10 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
     job = plan.range_job(frozenset())
     batches = [
         decode(batch)
-        for file in job.files.values()
-        for part in (plan_input(file, 1) if file.table == Listing.IMAGE_FILES else ranges_of(file, job.block_bytes))
+        for part in (
+            *(part for file in job.files.values() for part in ranges_of(file, job.block_bytes)),
+            *map(whole_archive, job.archives.values()),
+        )
         for block in read_input(job, part, ignore_bytes)
         for shard, batch in block.batches
         if shard == 2

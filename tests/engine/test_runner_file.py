@@ -118,6 +118,7 @@ def test_values_become_flags() -> None:
         ("labels: [{a: b}]", "not a single value"),
         ("- runner", "keys and values"),
         ("runner: [", "is not YAML"),
+        ("[" * 5000, "too many values are nested"),
     ],
 )
 def test_what_the_command_line_would_not_take_is_refused(text: str, named: str) -> None:

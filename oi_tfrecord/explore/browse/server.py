@@ -23,6 +23,7 @@ from oi_tfrecord.explore.browse.index_files import attribution_path
 from oi_tfrecord.explore.browse.query import Query, find_classes, find_images, parse_query
 from oi_tfrecord.explore.browse.shard_rows import FLAG_NAMES, flag_bits
 from oi_tfrecord.explore.web_assets import embed, read_asset
+from oi_tfrecord.images.pixel_budget import DECODED_AT_ONCE
 from oi_tfrecord.records.example_reader import ExampleError, RecordFault, Values, get_bytes, parse_example
 from oi_tfrecord.records.keys import ENCODED_KEY
 
@@ -152,10 +153,11 @@ class Dataset:
         try:
             with Image.open(io.BytesIO(encoded)) as image:
                 image.draft("RGB", (THUMBNAIL[0], THUMBNAIL[1]))
-                image.thumbnail(THUMBNAIL)
+                with DECODED_AT_ONCE.hold(image.width * image.height):
+                    image.thumbnail(THUMBNAIL)
                 out = io.BytesIO()
                 image.convert("RGB").save(out, "JPEG", quality=80)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError):
             # A browser may make something of an image that Pillow does not.
             return encoded, kind
         return out.getvalue(), "image/jpeg"

@@ -29,13 +29,13 @@ class InputFile:
     """A CSV file of a table.
 
     Attributes:
-        table: what it holds.
-        number: its place among the files of the table.
-        path: its name.
+        table: the table.
+        number: place of the file among those of the table, from 0.
+        path: path or URL of the file.
         size: bytes as stored.
         modified: seconds since the epoch.
-        names: columns.
-        rows_start: byte (of the decompressed file) at which rows start.
+        names: column names in file order.
+        rows_start: byte of the decompressed file at which rows start.
         header_lines: lines before the first row.
     """
 
@@ -59,7 +59,7 @@ def expand_split(name: str, split: str) -> str:
     return name.replace("{split}", split).replace("{short_split}", _SHORT_SPLITS.get(split, split))
 
 
-def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[FileInfo]:
+def find(names: Sequence[str], data_dir: str, split: str, flag: str) -> list[FileInfo]:
     """Returns the files of the first of `names` that matches any.
 
     Args:
@@ -67,7 +67,7 @@ def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[F
             has it).
         data_dir: folder of the data.
         split: name for `{split}`.
-        wanted: what the file is, for the error.
+        flag: name of the flag that names the file, for the error.
 
     Raises:
         NotFoundError: if none matches; it lists what was tried.
@@ -79,8 +79,8 @@ def find(names: Sequence[str], data_dir: str, split: str, wanted: str) -> list[F
         pattern = storage.join(storage.escape(data_dir), name)
         if found := storage.match_first(pattern, ("", *_COMPRESSED_ENDINGS)):
             return found
-    remedy = f"Check --data_dir and --split, or name the file with --{wanted}"
-    raise NotFoundError(data_dir, f"no file for {wanted}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
+    remedy = f"Check --data_dir and --split, or name the file with --{flag}"
+    raise NotFoundError(data_dir, f"no file for {flag}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
 
 
 def is_there(names: Sequence[str], data_dir: str, split: str) -> bool:

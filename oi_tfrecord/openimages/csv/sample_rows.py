@@ -32,10 +32,10 @@ def count_images(files: Sequence[InputFile], rules: RowRules | None = None) -> t
     sampled = []
     for file in files:
         pieces, size = _sample_bytes(file)
-        found = [_used_image_ids(file, piece, rules) for piece in pieces]
-        distinct = sum(len(np.unique(ids)) for ids in found)
+        ids_of_pieces = [_used_image_ids(file, piece, rules) for piece in pieces]
+        distinct = sum(len(np.unique(ids)) for ids in ids_of_pieces)
         images += distinct * size / max(sum(map(len, pieces)), 1)
-        sampled += found
+        sampled += ids_of_pieces
     return round(images), np.unique(np.concatenate(sampled)) if sampled else np.zeros(0, np.uint64)
 
 
