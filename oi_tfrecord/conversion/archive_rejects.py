@@ -15,7 +15,7 @@ from oi_tfrecord.join.archive_places import RepeatedFiles
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount, JoinFault
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import WINDOW, Listing
+from oi_tfrecord.openimages.schema import WINDOW, Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.storage.read_ahead import map_in_order
@@ -32,7 +32,7 @@ def account_repeats(job: ShardJob, joined: JoinedShard) -> JoinedShard:
 
 
 def _source_of(job: ShardJob, repeats: RepeatedFiles) -> ArchiveSource:
-    if repeats.files.keys[0].table is Listing.MASK_FILES and job.masks is not None:
+    if repeats.files.keys[0].table is Table.MASK_FILES and job.masks is not None:
         return job.masks.archives
     assert isinstance(job.source, ArchiveSource)
     return job.source
@@ -69,7 +69,7 @@ def _find_differences(source: ArchiveSource, repeats: RepeatedFiles) -> Iterator
 
 
 def _read(source: ArchiveSource, files: ShardRows, index: int) -> bytes:
-    window = files.texts[WINDOW][index].as_py() if WINDOW in files.texts else b""
+    window = files.text_columns[WINDOW][index].as_py() if WINDOW in files.text_columns else b""
     return source.read(int(files.file_of[index]), files.rows[index], window)
 
 

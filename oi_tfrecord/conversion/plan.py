@@ -16,7 +16,7 @@ from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import RowFilters, parse_image_ids, sample_limit
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
@@ -261,9 +261,9 @@ def _filter_names(plan: ConvertPlan) -> FilterNames:
     )
 
 
-def _paths(tables: Sequence[InputFile], archives: Sequence[ArchiveFile]) -> dict[Table | Listing, tuple[str, ...]]:
+def _paths(tables: Sequence[InputFile], archives: Sequence[ArchiveFile]) -> dict[Table, tuple[str, ...]]:
     """Returns the paths of the files of each table and listing, by the number of the file."""
-    paths: dict[Table | Listing, tuple[str, ...]] = {}
+    paths: dict[Table, tuple[str, ...]] = {}
     for file in tables:
         paths[file.table] = (*paths.get(file.table, ()), file.path)
     for archive in archives:

@@ -10,7 +10,11 @@ from oi_tfrecord.join.pair_masks import MaskRules
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS
 from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
+<<<<<<< HEAD:oi_tfrecord/conversion/plan_inputs.py
 from oi_tfrecord.openimages.schema import FLAGS, Listing, Table
+=======
+from oi_tfrecord.openimages.schema import CSV_TABLES, FLAGS, Table
+>>>>>>> main:oi_tfrecord/conversion/plan_tables.py
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.settings.convert_config import ConvertConfig
@@ -65,7 +69,7 @@ def wanted_tables(config: ConvertConfig) -> list[Table]:
     unwanted = {Table.BOXES} if config.task == "classification" else set()
     for table, key in ((Table.MACHINE_LABELS, ExtraKeys.MACHINE_LABELS), (Table.MASKS, ExtraKeys.MASKS)):
         unwanted |= set() if key in config.extra_keys else {table}
-    return [table for table in Table if getattr(config, table, ()) and table not in unwanted]
+    return [table for table in CSV_TABLES if getattr(config, table, ()) and table not in unwanted]
 
 
 def _open_table(config: ConvertConfig, table: Table) -> Sequence[InputFile]:

@@ -154,7 +154,7 @@ def _annotations(shard: JoinedShard, table: Table, row_type: np.dtype) -> Annota
 
 def _attribution(shard: JoinedShard) -> dict[str, pa.Array]:
     columns = {attribution_key(name): column for name, column in ATTRIBUTION.items()}
-    return {key: shard.texts[column] for key, column in columns.items() if column in shard.texts}
+    return {key: shard.text_columns[column] for key, column in columns.items() if column in shard.text_columns}
 
 
 def _mask_features(masks: ImageMasks) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.parquet import ParquetTarget
-from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PREFIXES, PostgresTarget
+from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PostgresTarget, is_address
 from oi_tfrecord.explore.export.rows import SCHEMAS, RecordError, ShardRows, make_rows
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
@@ -39,7 +39,7 @@ class ExportOptions:
     @property
     def is_database(self) -> bool:
         """Whether the target is a database."""
-        return self.to.startswith(PREFIXES)
+        return is_address(self.to)
 
     @property
     def target(self) -> str:

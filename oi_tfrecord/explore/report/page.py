@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord.explore.web_assets import embed
+from oi_tfrecord.storage.csv_text import as_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ def format_csv(splits: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.writer(out)
     writer.writerow(("split", "section", "key", "name", "measure", "value"))
     for split in splits:
-        writer.writerows((split["split"], *row) for row in _rows(split) if row[-1] is not None)
+        writer.writerows(map(as_text, (split["split"], *row)) for row in _rows(split) if row[-1] is not None)
     return out.getvalue()
 
 
