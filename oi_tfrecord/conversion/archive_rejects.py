@@ -15,7 +15,7 @@ from oi_tfrecord.join.archive_places import RepeatedFiles
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount, JoinFault
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import WINDOW, Table
+from oi_tfrecord.openimages.schema import WINDOW, Listing, Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.storage.read_ahead import map_in_order
@@ -83,8 +83,8 @@ def blame_archives(outcome: ImageOutcome, work: WorkFolder) -> ImageOutcome:
         outcome: what became of the images and masks.
         work: the work folder, in which the listing of each archive left what is wrong with it.
     """
-    rejects = _blame_all(outcome.rejects, work, Listing.IMAGE_FILES)
-    faults = _blame_all(outcome.masks.faults, work, Listing.MASK_FILES)
+    rejects = _blame_all(outcome.rejects, work, Table.IMAGE_FILES)
+    faults = _blame_all(outcome.masks.faults, work, Table.MASK_FILES)
     return dataclasses.replace(outcome, rejects=rejects, masks=dataclasses.replace(outcome.masks, faults=faults))
 
 

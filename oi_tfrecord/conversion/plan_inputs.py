@@ -10,18 +10,14 @@ from oi_tfrecord.join.pair_masks import MaskRules
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS
 from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
-<<<<<<< HEAD:oi_tfrecord/conversion/plan_inputs.py
-from oi_tfrecord.openimages.schema import FLAGS, Listing, Table
-=======
-from oi_tfrecord.openimages.schema import CSV_TABLES, FLAGS, Table
->>>>>>> main:oi_tfrecord/conversion/plan_tables.py
+from oi_tfrecord.openimages.schema import CSV_TABLES, FLAGS, Listing, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.allowed_values import UrlKind
-from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.convert_config import CVDF, ConvertConfig
 from oi_tfrecord.settings.find_release import check_release, needed_tables
 from oi_tfrecord.sources.archive_listing import ArchiveFile, open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
-from oi_tfrecord.sources.files import PatternSource
+from oi_tfrecord.sources.files import CVDF_PATTERN, PatternSource
 from oi_tfrecord.sources.http_client import check_installed
 from oi_tfrecord.sources.image_urls import check_url_columns
 from oi_tfrecord.sources.masks import MaskSource
@@ -157,7 +153,7 @@ def with_absolute_paths(config: ConvertConfig) -> ConvertConfig:
     """Returns the configuration with absolute paths of images: workers may run in another folder than this process."""
     return dataclasses.replace(
         config,
-        images=_absolute(config.images),
+        images=config.images if config.images == CVDF else _absolute(config.images),
         image_cache=_absolute(config.image_cache),
         url_folders=_absolute(config.url_folders),
         mask_files=_absolute(config.mask_files),
@@ -178,7 +174,7 @@ def plan_archives(config: ConvertConfig) -> tuple[ArchiveFile, ...]:
         InputError: naming a file that is no archive.
     """
     images = open_archives(config.archives, config.split)
-    return (*images, *open_archives(config.mask_archives, config.split, Listing.MASK_FILES, "mask_archives"))
+    return (*images, *open_archives(config.mask_archives, config.split, Table.MASK_FILES, "mask_archives"))
 
 
 def plan_images(
@@ -203,9 +199,16 @@ def plan_images(
         folders = UrlFolders(config.url_folders, config.split, config.max_image_bytes)
         return folders, FolderSamples(folders, metadata)
     if config.archives:
-        source = ArchiveSource(_archives_of(Listing.IMAGE_FILES, archives), config.max_image_bytes)
+        source = ArchiveSource(_archives_of(Table.IMAGE_FILES, archives), config.max_image_bytes)
         return source, ArchiveSamples(source)
-    pattern = PatternSource(config.images, config.split, config.max_image_bytes)
+    is_cvdf = config.images == CVDF
+    pattern = PatternSource(
+        CVDF_PATTERN if is_cvdf else config.images,
+        config.split,
+        config.max_image_bytes,
+        anonymous=config.anonymous or is_cvdf,
+        cache=config.image_cache,
+    )
     return pattern, FileSamples(pattern)
 
 
@@ -222,7 +225,7 @@ def plan_masks(config: ConvertConfig, archives: Sequence[ArchiveFile], *, boxes_
     return MaskSource(
         rules=MaskRules(keep_boxes_without=config.boxes_without_mask == "empty", boxes_filtered=boxes_filtered),
         files=PatternSource(config.mask_files, config.split, config.max_image_bytes),
-        archives=ArchiveSource(_archives_of(Listing.MASK_FILES, archives), config.max_image_bytes),
+        archives=ArchiveSource(_archives_of(Table.MASK_FILES, archives), config.max_image_bytes),
         max_pixels=config.max_image_pixels,
     )
 
