@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+import oi_tfrecord
 from oi_tfrecord.cli import reference
 from oi_tfrecord.cli.exit_codes import MEANINGS
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.records.keys import KNOWN_KEYS, ListLength
+from oi_tfrecord.settings.options import options_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -32,29 +34,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Replaces `<!-- table: NAME -->` by the table of that name.
+    """Replaces `<!-- table: NAME -->` by the table of that name, `<!-- options: NAME -->` by the fields of that class.
 
     Args:
         markdown: of a page.
     """
-    return re.sub(r"<!-- table: (\w+) -->", lambda match: TABLES[match[1]](), markdown)
+    markdown = re.sub(r"<!-- table: (\w+) -->", lambda match: TABLES[match[1]](), markdown)
+    return re.sub(r"<!-- options: (\w+) -->", lambda match: _options(getattr(oi_tfrecord, match[1])), markdown)
 
 
 def generated_pages() -> Mapping[str, str]:
     """Returns the generated pages by path below docs/."""
     pages = {target: _move_links((ROOT / source).read_text("utf-8")) for source, target in _FILES.items()}
-    pages |= {f"reference/commands/{name}": text for name, text in _command_pages().items()}
-    return pages
-
-
-def _command_pages() -> Mapping[str, str]:
-    # Until all commands have a declaration.
-    pages = {"index.md": reference.format_index()}
-    for name in reference.COMMANDS:
-        try:
-            pages[f"{name}.md"] = reference.format_page(reference.load_command(name))
-        except AttributeError:
-            pages[f"{name}.md"] = f"# {name}"
+    pages |= {f"reference/commands/{name}": text for name, text in reference.format_pages().items()}
     return pages
 
 
@@ -103,6 +95,15 @@ def _record_keys() -> str:
 
 def _configuration() -> str:
     return f"```yaml\n{(ROOT / 'configs' / 'v3.yaml').read_text('utf-8').rstrip()}\n```"
+
+
+def _options(options_class: type) -> str:
+    lines = ["| field | type | meaning | default |", "|---|---|---|---|"]
+    for option in options_of(options_class):
+        default = "required" if option.required else f"`{option.default!r}`"
+        meaning = option.help.replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
+        lines.append(f"| `{option.name}` | `{option.kind.__name__}` | {meaning} | {default} |")
+    return "\n".join(lines)
 
 
 def _downloads() -> str:

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from oi_tfrecord.verification.verify import VerifyOptions as VerifyOptions
     from oi_tfrecord.verification.verify import verify as verify
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _NAMES = {
     "conversion.convert": ("BuiltTemplate", "DryRunResult", "build_template", "convert", "dry_run"),

@@ -64,8 +64,9 @@ class Reject(_Reason):
     )
     DUPLICATE = (
         "duplicate",
-        "The row or the file repeats an earlier one of its table or archives, or is the second mask of a box.",
-        "Nothing: the earlier one is used. Give each file once if all rows of a file are duplicates.",
+        "The row repeats an earlier row of its table, the mask is the second one of its box, or the archives hold "
+        "another file of the same image before.",
+        "Nothing: the first one is used. Give each file once if all rows of a file are duplicates.",
     )
     ANNOTATION_WITHOUT_IMAGE = (
         "annotation_without_image",
@@ -247,6 +248,11 @@ class Drop(_Reason):
         "box_left_out",
         "No box fits the mask, and filters of boxes are given: the box of the mask may be left out.",
         "Relax --box_sources, --exclude_flags, --min_confidence or --min_box_side.",
+    )
+    REPEATED = (
+        "repeated",
+        "The file of an archive repeats an image or mask that occurs before in the archives, byte for byte.",
+        "Nothing: the first one is used.",
     )
     MASK_NOT_SELECTED = (
         "mask_not_selected",

@@ -8,12 +8,14 @@ import json
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterable
 
 import pytest
 
 import oi_tfrecord
 from tests.conftest import REPOSITORY
 from tests.support import small_release
+from tests.support.docs_blocks import blocks, pages
 
 USER_LINES = REPOSITORY / "tests" / "support" / "user_lines.py"
 
@@ -79,21 +81,26 @@ def mypy_folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return tmp_path_factory.mktemp("mypy")
 
 
-def run_mypy(lines: str, folder: pathlib.Path) -> tuple[int, str]:
-    (folder / "lines.py").write_text(lines)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "lines.py"]
+def run_mypy(programs: Iterable[str], folder: pathlib.Path) -> tuple[int, str]:
+    names = []
+    for number, program in enumerate(programs):
+        names.append(f"program_{number}.py")
+        (folder / names[-1]).write_text(program)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *names]
     environment = small_release.environment() | {"MYPYPATH": str(REPOSITORY)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout
 
 
-def test_mypy_accepts_the_lines_of_users(mypy_folder: pathlib.Path) -> None:
-    code, printed = run_mypy(USER_LINES.read_text(), mypy_folder)
+def test_mypy_accepts_the_lines_of_users_and_of_the_documents(mypy_folder: pathlib.Path) -> None:
+    documented = [block.text for page in pages() for block in blocks(page) if block.language == "python"]
+    assert len(documented) >= 3
+    code, printed = run_mypy([USER_LINES.read_text(), *documented], mypy_folder)
     assert code == 0, printed
 
 
 def test_mypy_refuses_wrong_lines(mypy_folder: pathlib.Path) -> None:
-    code, printed = run_mypy(WRONG_LINES, mypy_folder)
+    code, printed = run_mypy([WRONG_LINES], mypy_folder)
     assert code == 1, printed
     numbers = [int(line.split(":")[1]) for line in printed.splitlines() if ": error: " in line]
     assert numbers == [3, 4, 5, 6, 7], printed

@@ -53,6 +53,8 @@ def run_command_line(command: Command, arguments: Sequence[str] | None = None) -
         # A path of the user may be a folder, closed to them, or on a full disk.
         problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _fail(console, f"{problem}. Check the path, its permissions and the space that is left.")
+    except MemoryError:
+        return _fail(console, "the memory is not enough. Give fewer --workers, or run where there is more memory.")
     except KeyboardInterrupt:
         console.print_error(command.when_interrupted)
         return ExitCode.INTERRUPTED

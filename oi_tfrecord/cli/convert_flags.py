@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.flags import ParsedFlags, parse_flags
-from oi_tfrecord.conversion.dry_run.prices import PRICED_REQUESTS, Prices, parse_prices
 from oi_tfrecord.engine.beam_flags import is_dataflow, value_of
 from oi_tfrecord.engine.runner_file import read_runner_config
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import Group, check_values, option
-from oi_tfrecord.settings.yaml_file import read_config
+from oi_tfrecord.settings.prices import PRICED_REQUESTS, Prices, parse_prices
+from oi_tfrecord.settings.yaml_file import read_config, shipped_configs
 
 _DATAFLOW = "dataflow"
 """The runner configuration of jobs on Dataflow that name none."""
@@ -22,7 +22,9 @@ class RunOptions:
     """The flags of `convert` that are no field of ConvertConfig, as they do not decide what is written."""
 
     config: str = option(
-        "", "Configuration file, or the name of a shipped one (v1 to v7, sample); flags win over it.", Group.INPUTS
+        "",
+        f"Configuration file, or the name of a shipped one ({', '.join(shipped_configs())}); flags win over it.",
+        Group.INPUTS,
     )
     workers: int = option(
         0,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Options = TypeVar("Options", bound="DataclassInstance")
 
-_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number"}
+_EXPECTED = {"bool": "true or false", "int": "a whole number", "float": "a number"}
+"""absl's types of flags, as errors name them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +96,8 @@ def _define_flags(declared: Sequence[Option]) -> flags.FlagValues:
             flags.DEFINE_multi(parser, serializer, option.flag, None, option.help, flag_values=values)
         else:
             flags.DEFINE_string(option.flag, None, option.help, flag_values=values)
+        if option.earlier_flag:
+            flags.DEFINE_alias(option.earlier_flag, option.flag, flag_values=values)
     return values
 
 
@@ -108,15 +111,20 @@ def _parse_known(values: flags.FlagValues, arguments: Sequence[str]) -> list[str
     try:
         return list(values(["oi-tfrecord", *arguments], known_only=True)[1:])
     except flags.IllegalFlagValueError as error:
-        bad = re.match(r"flag --(\w+)=(.*?): (.*)", str(error), re.DOTALL)
-        if bad is None:
-            raise ConfigError("flags", str(error)) from error
-        kind = {"int": int, "float": float, "bool": bool}.get(values[bad[1]].flag_type(), tuple)
-        raise ConfigError(bad[1], f"{bad[2]!r} is not {_EXPECTED.get(kind, f'a list: {bad[3]}')}") from error
+        raise _bad_value(values, str(error)) from error
     except (flags.Error, ValueError) as error:
         # absl raises ValueError for `--nooverwrite=x`.
         missing = re.match(r"Missing value for flag -+(\w+)", str(error))
-        raise ConfigError(*((missing[1], "needs a value") if missing else ("flags", str(error)))) from error
+        raise (ConfigError(missing[1], "needs a value") if missing else ConfigError("flags", str(error))) from error
+
+
+def _bad_value(values: flags.FlagValues, message: str) -> ConfigError:
+    """Returns the error for absl's message about a value of another kind than the flag's."""
+    bad = re.match(r"flag --(\w+)=(.*?): (.*)", message, re.DOTALL)
+    if bad is None:
+        return ConfigError("flags", message)
+    expected = _EXPECTED.get(values[bad[1]].flag_type(), f"a list: {bad[3]}")
+    return ConfigError(bad[1], f"{bad[2]!r} is not {expected}")
 
 
 def _check_words(rest: Sequence[str], own_flags: Sequence[str]) -> tuple[str, ...]:

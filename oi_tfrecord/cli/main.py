@@ -3,14 +3,6 @@
 import sys
 from collections.abc import Sequence
 
-from oi_tfrecord import __version__
-from oi_tfrecord.cli.command_line import HELP_FLAGS, run_command_line
-from oi_tfrecord.cli.commands import COMMANDS, load_command
-from oi_tfrecord.cli.exit_codes import ExitCode
-from oi_tfrecord.cli.help import format_overview
-from oi_tfrecord.engine.shared_heap import share_freed_memory
-from oi_tfrecord.errors import nearest
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `oi-tfrecord`.
@@ -21,6 +13,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, one of `ExitCode`.
     """
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        # While modules are imported; later the command says more.
+        print("error: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    # Imported here, so that an interruption of the import ends in one line, too.
+    from oi_tfrecord import __version__
+    from oi_tfrecord.cli.command_line import HELP_FLAGS, run_command_line
+    from oi_tfrecord.cli.commands import COMMANDS, load_command
+    from oi_tfrecord.cli.exit_codes import ExitCode
+    from oi_tfrecord.cli.help import format_overview
+    from oi_tfrecord.engine.shared_heap import share_freed_memory
+    from oi_tfrecord.errors import nearest
+
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["help"]
     if name == "help" and rest:
         name, *rest = rest[0], "--help"

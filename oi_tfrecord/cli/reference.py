@@ -52,8 +52,9 @@ def _escape(text: str) -> str:
     """Escapes what Markdown would take for HTML, emphasis or a cell's end; code in backticks stays."""
     parts = text.split("`")
     for place in range(0, len(parts), 2):
-        for mark in ("\\", "<", "*", "_", "|"):
+        for mark in ("\\", "*", "_", "|"):
             parts[place] = parts[place].replace(mark, f"\\{mark}")
+        parts[place] = parts[place].replace("<", "&lt;")
     return "`".join(parts)
 
 

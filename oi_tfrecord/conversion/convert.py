@@ -1,6 +1,6 @@
 """Converts a split, tries the conversion out, or builds its job for a runner elsewhere.
 
-These functions print nothing: `progress` takes what there is to say while they run, the result holds the rest.
+These functions print nothing: `progress` takes messages while they run, and the result holds the rest.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
 from oi_tfrecord.sources.fetch_files import summary_lines
@@ -40,10 +40,10 @@ def convert(
         config: complete configuration of the conversion.
         workers: ranges and shards that this machine works on at once; 0 chooses.
         beam_arguments: flags of Beam; without `--runner` the pipeline runs on this machine.
-        progress: takes what there is to say while it runs.
+        progress: takes messages while the conversion runs; None drops them.
 
     Returns:
-        What was written, and what is wrong with it.
+        The manifest of the split, and all problems.
 
     Raises:
         ConfigError, InputError: naming the field, flag or file to correct.
@@ -62,7 +62,7 @@ class DryRunResult:
 
     Attributes:
         counted: the counts, as if every image were there; no records are written.
-        workload: what is known of the work of the conversion itself.
+        workload: the measured and estimated work of the conversion itself.
         workers: number of workers that the dry run had.
     """
 
@@ -84,8 +84,8 @@ def dry_run(
 
     Args:
         config: complete configuration of the conversion.
-        workers: as in `convert`; more than this machine can have counts as those that it can have.
-        beam_arguments: flags of Beam, as those of file systems; a runner is refused.
+        workers: number of workers to predict the time for; the dry run itself has at most two for each core.
+        beam_arguments: flags of Beam, such as those of file systems; a runner is refused.
         progress: as in `convert`.
 
     Raises:
@@ -140,7 +140,7 @@ class BuiltTemplate:
     """A job that runs later.
 
     Attributes:
-        output_dir: folder that it writes to.
+        output_dir: folder that the job writes to.
         was_complete: whether the conversion is complete already, so that no job was built.
     """
 
@@ -151,7 +151,7 @@ class BuiltTemplate:
 def build_template(
     config: ConvertConfig, *, beam_arguments: Sequence[str], progress: Progress | None = None
 ) -> BuiltTemplate:
-    """Builds the job of a template, which runs when nobody waits for it.
+    """Builds the job of a template, which runs later without this command.
 
     Args:
         config: complete configuration of the conversion.
@@ -192,12 +192,18 @@ def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> Non
 def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits."""
     plan = make_plan(_fetch_tables(config, progress))
-    earlier = 0 if config.num_shards or config.overwrite else earlier_num_shards(plan.target)
-    if num_shards := config.num_shards or earlier:
-        return plan.with_shards(num_shards)
+    earlier = 0 if config.overwrite else earlier_num_shards(plan.target)
+    if earlier:
+        return plan.with_shards(config.num_shards or earlier)
     shard_plan = plan_shards(plan)
-    progress.plan(describe_shards(shard_plan, shard_plan.num_shards, *_place_of_images(plan, shard_plan)))
-    return plan.with_shards(shard_plan.num_shards)
+    num_shards = config.num_shards or shard_plan.num_shards
+    place = _place_of_images(plan, shard_plan)
+    if not config.num_shards or shard_plan.has_none:
+        progress.plan(describe_shards(shard_plan, num_shards, *place))
+    if shard_plan.has_none and not plan.samples.has_stand_ins:
+        problem = f"none of the {shard_plan.sampled:,} images that were looked for is there"
+        raise InputError(place[1], problem, f"Put the images there, or give another --{place[0]}")
+    return plan.with_shards(num_shards)
 
 
 def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPlan, ShardPlan]:
@@ -214,7 +220,7 @@ def _fetch_tables(config: ConvertConfig, progress: Progress) -> ConvertConfig:
     if not config.fetch:
         return config
     config = with_data_dir(config)
-    # Before gigabytes come, as what is wrong with the options can be found without them.
+    # Problems of the options are found without the tables, so before gigabytes are downloaded.
     check_complete(config)
     result = fetch(config, progress=progress)
     for line in [*summary_lines(result), *result.notes]:

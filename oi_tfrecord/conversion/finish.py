@@ -1,4 +1,4 @@
-"""Ends a conversion: label map, list of rejects, and last of all the manifest."""
+"""Ends a conversion: writes the label map, the list of rejects, and last of all the manifest."""
 
 import dataclasses
 import hashlib
@@ -10,6 +10,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.attribution_csv import format_attribution_header
 from oi_tfrecord.dataset.changed_inputs import find_changed
+from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, attribution_file, rejects_path
 from oi_tfrecord.dataset.filter_warnings import FilterNames, warn_of_filters
 from oi_tfrecord.dataset.manifest import TableInput, build_split, first_lines, merge_split
@@ -17,8 +18,10 @@ from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
 from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
+from oi_tfrecord.sources.archive_listing import ArchiveFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +31,12 @@ class FinishJob:
     Attributes:
         split: name of the split.
         output_dir: folder of the dataset.
-        work: folder of the results and rejects; it is deleted at the end.
-        inputs: the CSV files.
+        work: folder of the accounts and rejects, which is deleted at the end.
+        inputs: the CSV files and archives.
         about: entries that the manifest takes over.
-        filter_names: what filters name.
-        attribution_csv: whether the shards left parts of an attribution file.
-        dry_run: whether the manifest is to hold what an estimate needs.
+        filter_names: names in filters.
+        attribution_csv: whether the shards left parts of a list of attributions.
+        dry_run: whether the manifest holds the numbers that an estimate needs.
     """
 
     split: str
@@ -46,12 +49,40 @@ class FinishJob:
     dry_run: bool = False
 
 
+def table_input(file: InputFile) -> TableInput:
+    """Returns a CSV file as the manifest names it."""
+    return TableInput(
+        table=str(file.table),
+        number=file.number,
+        path=file.path,
+        size=file.size,
+        header_lines=file.header_lines,
+        rows_start=file.rows_start,
+        unit=Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES,
+        modified=file.modified,
+    )
+
+
+def archive_input(archive: ArchiveFile) -> TableInput:
+    """Returns an archive as the manifest names it: its rows are the files in it."""
+    return TableInput(
+        table=str(archive.listing),
+        number=archive.number,
+        path=archive.path,
+        size=archive.size,
+        header_lines=0,
+        rows_start=0,
+        unit=Unit.FILES,
+        modified=archive.modified,
+    )
+
+
 def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> dict[str, Any]:
-    """Writes what makes the shards a dataset; the manifest marks it complete.
+    """Writes the files that make the shards a dataset; the manifest marks the dataset complete.
 
     Args:
-        job: the conversion.
-        totals: results of every range and every shard.
+        job: the end of the conversion.
+        totals: sum of the accounts of every range and every shard.
         label_map: ids of the classes.
 
     Returns:
@@ -75,17 +106,17 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
     if job.dry_run:
         split["estimate"] = {
             "ranges": len(totals.ranges),
-            "shuffled_bytes": sum(result.shuffled_bytes for result in totals.ranges),
+            "shuffled_bytes": sum(account.shuffled_bytes for account in totals.ranges),
             "cpu_seconds": totals.cpu_seconds,
         }
-    # Another split may end at the same time, and each must find the other's entry.
+    # Another split may end at the same time, and the manifest must hold both.
     with hold_folder(job.output_dir):
         write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
     return split
 
 
 def _write_attribution(job: FinishJob) -> dict[str, Any]:
-    """Puts the parts of the shards together; returns what the manifest says of the file."""
+    """Joins the parts of the shards to one file, and returns the manifest's entry of the file."""
     name = attribution_file(job.split)
     digest = hashlib.sha256()
     size = 0

@@ -87,12 +87,12 @@ class _ReadBatches(beam.DoFn):
         if self._index is None:
             with relay_errors(self._work):
                 self._index = read_index(self._folder)
-        yield shard, _ReportedBatches(self._index.batches(shard), self._work)
+        yield shard, _RelayingBatches(self._index.batches(shard), self._work)
 
 
 @dataclasses.dataclass(frozen=True)
-class _ReportedBatches:
-    """Batches whose read error is kept for the user also where Beam reads them, to learn the size of elements."""
+class _RelayingBatches:
+    """Batches that relay a read error, also if Beam itself reads them to learn the size of elements."""
 
     batches: ShardBatches
     work: WorkFolder

@@ -1,4 +1,4 @@
-"""Batches of rows to the hash below which just the wanted number of images lies."""
+"""Finds the limit that `max_images` stands for: a bound of the sample hash that as many images are below."""
 
 from collections.abc import Iterable
 
@@ -8,26 +8,34 @@ import numpy as np
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.join.batches import decode
-from oi_tfrecord.join.join_shard import JoinRules, join_shard
+from oi_tfrecord.join.join_shard import join_shard
 from oi_tfrecord.openimages.csv.filters import limit_below_of, lowest_hashes, sample_hash
 
 
 class LimitImages(beam.PTransform):
-    """Finds `RowFilters.limit_below` for `max_images` and stores it in the work folder.
+    """Finds `RowFilters.limit_below` for `max_images`, and stores the limit in the work folder.
 
-    Input: (shard, batches of rows). Output: nothing.
+    Input: (shard, batches of rows). Output: nothing; the next pipeline of the run reads the work folder.
     """
 
     def __init__(self, job: ShardJob, max_images: int):
+        """Finds nothing yet.
+
+        Args:
+            job: the conversion.
+            max_images: number of images to keep.
+        """
         super().__init__()
         self._job = job
         self._max_images = max_images
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
         return (
             grouped
-            # (None, lowest sample hashes of the selected images, one more than are wanted, uint64 as bytes)
+            # (None, the max_images + 1 lowest sample hashes of the shard's selected images, uint64 as bytes)
             | "HashImages" >> beam.Map(_hash_images, self._job, self._max_images)
+            # (None, hashes of all shards)
             | "GroupHashes" >> beam.GroupByKey()
             # nothing
             | "StoreLimit" >> beam.FlatMap(_store_limit, self._job, self._max_images)
@@ -37,14 +45,14 @@ class LimitImages(beam.PTransform):
 def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:
     with relay_errors(job.work):
         batches = [decode(batch) for batch in grouped[1] if batch]
-    joined = join_shard(batches, JoinRules(job.driver, job.select, job.masks.rules if job.masks else None))
+    joined = join_shard(batches, job.join_rules)
     return None, lowest_hashes(sample_hash(joined.image_ids), max_images + 1).tobytes()
 
 
 def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_images: int) -> list[int]:
     hashes = np.zeros(0, np.uint64)
     for piece in grouped[1]:
-        # A runner may hand on a piece twice; images differ in their hashes.
+        # A runner may pass on a piece twice; the union has each image once, as their hashes differ.
         both = np.union1d(hashes, np.frombuffer(piece, np.uint64))
         hashes = lowest_hashes(both, max_images + 1)
     limit = limit_below_of(hashes, max_images)

@@ -1,4 +1,4 @@
-"""Lists the images of one archive as rows, by shard: the rows say where the bytes are, and the bytes stay there."""
+"""Lists the images of one archive as rows by shard: a row says where the bytes of an image are in the archive."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -9,14 +9,15 @@ import pyarrow as pa
 
 from oi_tfrecord.conversion.read_range import BlockResult, RangeJob, ignore_bytes
 from oi_tfrecord.dataset.accounts import RangeAccount
+from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.join.batches import partition
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.csv.file_ranges import FileRange
 from oi_tfrecord.openimages.csv.filters import RowFilters
-from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, WINDOW, Listing, RangeKey, Table
+from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, WINDOW, RangeKey, Table
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.sources.archive_format import Storing
-from oi_tfrecord.sources.archive_listing import ArchiveListing, FoundImage
+from oi_tfrecord.sources.archive_listing import ArchiveFile, ArchiveListing, FoundImage
 
 BLOCK_MEMBERS = 1 << 18
 """Images of a block: some 12 MB of rows, and with windows some 100 MB."""
@@ -34,25 +35,29 @@ def list_archive(
         file_range: the whole archive.
         on_bytes: called with the bytes of the archive that were passed since the last call.
     """
-    file = job.files[file_range.key.table, file_range.key.file]
-    listing = ArchiveListing(file, on_bytes)
+    archive = job.archives[file_range.key.table, file_range.key.file]
+    listing = ArchiveListing(archive, on_bytes)
     images = listing.images()
     first = 0
     for index in itertools.count():
         block = list(itertools.islice(images, BLOCK_MEMBERS))
         is_last = len(block) < BLOCK_MEMBERS
         end = listing.members if is_last else block[-1].number + 1
-        rows = make_file_rows(block, first, end - first, job.filters, with_names=file.table == Listing.MASK_FILES)
-        key = RangeKey(file.table, file.number, index)
+        rows = make_file_rows(block, first, end - first, job.filters, with_names=archive.listing is Table.MASK_FILES)
+        key = RangeKey(archive.listing, archive.number, index)
         damage = listing.damage if is_last else ""
         if is_last:
-            # Before the batches are, as shards read it.
-            job.work.write_damage(f"{file.table}-{file.number:05d}", f"{file.path} {damage}" if damage else "")
+            # Shards read the damage once all batches are there, so it is stored before the last batches.
+            _store_damage(job.work, archive, damage)
         batches = partition(key, rows, job.num_shards, job.finished_shards)
         yield BlockResult(batches, _count_block(key, first, end, rows, is_last, damage))
         if is_last:
             return
         first = end
+
+
+def _store_damage(work: WorkFolder, archive: ArchiveFile, damage: str) -> None:
+    work.write_damage(f"{archive.listing}-{archive.number:05d}", f"{archive.path} {damage}" if damage else "")
 
 
 def _count_block(key: RangeKey, first: int, end: int, rows: TableRows, is_last: bool, damage: str) -> RangeAccount:
@@ -62,7 +67,7 @@ def _count_block(key: RangeKey, first: int, end: int, rows: TableRows, is_last: 
         index=key.index,
         start=first,
         end=end,
-        # Of the rows: the archive as a whole may be too large to sum.
+        # The archive as a whole may be too large to sum, so the rows are.
         crc32c=google_crc32c.value(rows.rows.tobytes()),
         line_count=end - first,
         rows_read=rows.rows_read,
@@ -93,7 +98,7 @@ def make_file_rows(
         texts |= _windows_of(block)
     dropped = {Drop.NO_IMAGE_NAME: members - len(block)} if members > len(block) else {}
     keep_mask = np.ones(len(rows), bool)
-    # The filters of images are those of the metadata.
+    # Images are filtered as the rows of the metadata are.
     for reason, indices in filters.find_dropped(Table.METADATA, rows, ()):
         dropped[reason] = len(indices)
         keep_mask[indices] = False

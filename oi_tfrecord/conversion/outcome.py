@@ -10,7 +10,7 @@ from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, reject
 from oi_tfrecord.dataset.manifest import too_many_rejects
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import EngineError, InputError
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.settings.convert_config import parse_max_rejects
 
@@ -27,7 +27,7 @@ class ConversionResult:
         split: name of the split.
         num_shards: number of shards.
         manifest: entry of the split in the manifest.
-        was_complete: whether an earlier run had done it all.
+        was_complete: whether an earlier run had finished the conversion.
         resumed_shards: number of shards that an interrupted run had finished.
         seconds: that this run took.
         problems: a line for each thing that is wrong.
@@ -75,7 +75,7 @@ def _lines_of_counts_and_files(result: ConversionResult) -> list[str]:
     entry = result.manifest
     return [
         _images_line(entry["images"]),
-        *(_table_line(table, entry["tables"][table]) for table in (*Table, *Listing) if table in entry["tables"]),
+        *(_table_line(table, entry["tables"][table]) for table in Table if table in entry["tables"]),
         *(f"{name:<10} {storage.join(result.output_dir, file)}" for name, file in _files(result).items()),
     ]
 
@@ -137,7 +137,7 @@ def find_problems(split: Mapping[str, Any], max_rejects: str, rejects_path: str)
 def check_end(split: Mapping[str, Any], max_rejects: str, rejects_path: str) -> Mapping[str, Any]:
     """Returns the manifest if nothing is wrong; the arguments are those of `find_problems`.
 
-    A job that no command waits for calls it, so the error has all lines of `find_problems`.
+    The last step of a job that no command waits for; so its error has all lines of `find_problems`.
 
     Raises:
         InputError: too many rejects.
@@ -147,7 +147,5 @@ def check_end(split: Mapping[str, Any], max_rejects: str, rejects_path: str) -> 
     if code == 3:
         raise EngineError("; ".join(problems[:-1]) or "the counts do not balance", problems[-1])
     if problems:
-        raise InputError(
-            rejects_path, " ".join(problems).rstrip("."), "Nothing of the dataset is missing but what is rejected"
-        )
+        raise InputError(rejects_path, " ".join(problems).rstrip("."), "The dataset is complete except for the rejects")
     return split

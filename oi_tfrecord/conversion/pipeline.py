@@ -32,9 +32,10 @@ needs those of finished shards. The work folder also holds:
 - limit_below.json, the limit that `max_images` stands for: `build_limit_pipeline`, which runs before, finds the limit,
   and the plan of `build_pipeline` holds it.
 - error.json, an error for the user: any step stores it, and the process that started the run raises it, as runners
-  hand on no more than the text of an exception.
+  pass on no more than the text of an exception.
 - progress/*.json, for the progress line: workers on this machine write them each second. Elsewhere the line counts
   the files in results/.
+- damage/*: reading an archive stores its damage, and shards name it for each image that they do not find.
 - fingerprint.json: a run resumes only a conversion with its own fingerprint.
 - label_map.pbtxt, before a shard is written with it: splits that are written at the same time must have the same.
 
@@ -49,7 +50,6 @@ import apache_beam as beam
 
 from oi_tfrecord.conversion.finish_dataset import FinishDataset
 from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles
-from oi_tfrecord.conversion.label_map_side_input import claim_packed, pack
 from oi_tfrecord.conversion.limit_images import LimitImages
 from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
@@ -58,7 +58,8 @@ from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.read_tables import ReadTables, ReadTablesToFiles
 from oi_tfrecord.conversion.write_shards import WriteShards
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.openimages.schema import Listing
+from oi_tfrecord.dataset.label_map_claim import claim_packed
+from oi_tfrecord.records.packed_label_map import pack
 
 
 def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[int]) -> beam.PCollection:
@@ -67,7 +68,7 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     Args:
         root: the pipeline.
         plan: the conversion.
-        finished: the shards that an earlier run finished; it left their accounts in the work folder.
+        finished: the shards that an earlier run finished, whose accounts are in the work folder.
 
     Returns:
         The manifest of the split, one dict.
@@ -89,9 +90,15 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
 
 
 def build_template_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[int]) -> beam.PCollection:
-    """Adds a conversion that fails after its end by too many rejects, as no command waits for it.
+    """Adds a conversion whose job fails at its end if there are too many rejects, as no command waits for the job.
 
-    Args and result are those of `build_pipeline`.
+    Args:
+        root: the pipeline.
+        plan: the conversion.
+        finished: the shards that an earlier run finished.
+
+    Returns:
+        The manifest of the split, one dict.
     """
     path = rejects_path(plan.config.output_dir, plan.config.split)
     return build_pipeline(root, plan, finished) | "CheckRejects" >> beam.Map(check_end, plan.config.max_rejects, path)
@@ -107,11 +114,10 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     Returns:
         Nothing; the limit is in the work folder.
     """
-    job = plan.range_job(frozenset())
     # The places of images in archives do not matter yet, and cost as much to find as the images to read.
-    tables = {key: file for key, file in job.files.items() if not isinstance(file.table, Listing)}
+    job = dataclasses.replace(plan.range_job(frozenset()), archives={})
     # (shard, batches of rows)
-    grouped, _ = read_by_shard(root, dataclasses.replace(job, files=tables), range(plan.num_shards), plan.threads)
+    grouped, _ = read_by_shard(root, job, range(plan.num_shards), plan.threads)
     return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
 
 
@@ -122,7 +128,7 @@ def read_by_shard(
 
     Args:
         root: the pipeline.
-        job: what is read, and by which way rows are grouped.
+        job: the ranges, and the way by which their rows are grouped.
         shards: the shards to group for.
         threads: ranges that a worker process reads at once.
 

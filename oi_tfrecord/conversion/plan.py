@@ -6,26 +6,23 @@ import posixpath
 from collections.abc import Mapping, Sequence
 
 from oi_tfrecord import __version__
-from oi_tfrecord.conversion.find_release import naming_the_release
-from oi_tfrecord.conversion.finish import FinishJob
+from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
 from oi_tfrecord.conversion.plan_classes import ClassPlan, GivenFile, plan_classes, read_given_file
-from oi_tfrecord.conversion.plan_sources import plan_archives, plan_images, plan_masks, with_absolute_paths
-from oi_tfrecord.conversion.plan_tables import plan_tables
+from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.shard_job import ShardJob
-from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.filter_warnings import FilterNames
-from oi_tfrecord.dataset.manifest import TableInput
 from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.images.values import ImageOptions
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import RowFilters, parse_image_ids, sample_limit
-from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
-from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS, Listing, Table
-from oi_tfrecord.records.keys import RECORD_FORMAT, ExtraKeys, RecordLayout
+from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.find_release import naming_the_release
+from oi_tfrecord.settings.plan_records import image_options, record_layout, text_columns
+from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.samples import ImageSamples
@@ -55,7 +52,7 @@ class ConvertPlan:
 
     config: ConvertConfig
     tables: tuple[InputFile, ...]
-    archives: tuple[InputFile, ...]
+    archives: tuple[ArchiveFile, ...]
     classes: ClassPlan
     filters: RowFilters
     source: ImageSource
@@ -70,14 +67,9 @@ class ConvertPlan:
     threads: int = 1
 
     @property
-    def files(self) -> tuple[InputFile, ...]:
-        """All inputs that are joined."""
-        return (*self.tables, *self.archives)
-
-    @property
-    def files_to_read(self) -> tuple[InputFile, ...]:
-        """The inputs that are read now: a dry run lists no archive, which takes as long as to read it."""
-        return self.tables if self.config.dry_run else self.files
+    def archives_to_list(self) -> tuple[ArchiveFile, ...]:
+        """The archives that are listed now: a dry run lists none, as that takes as long as to read them."""
+        return () if self.config.dry_run else self.archives
 
     @property
     def counted(self) -> Table:
@@ -100,13 +92,14 @@ class ConvertPlan:
         return dataclasses.replace(self, filters=dataclasses.replace(self.filters, limit_below=limit))
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
-        """Returns the job of the ranges; `finished_shards` take no rows any more."""
+        """Returns the job of the ranges; no rows are read for `finished_shards`."""
         return RangeJob(
             filters=self.filters,
-            files={(file.table, file.number): file for file in self.files_to_read},
+            files={(file.table, file.number): file for file in self.tables},
+            archives={(archive.listing, archive.number): archive for archive in self.archives_to_list},
             vocabulary=self.classes.vocabulary,
             kept_codes=self.classes.mask_of(self.classes.listed),
-            text_columns=self.source.text_columns | _text_columns(self.config),
+            text_columns=self.source.text_columns | text_columns(self.config),
             num_shards=self.num_shards,
             finished_shards=finished_shards,
             block_bytes=self.config.csv_block_mb << 20,
@@ -118,7 +111,6 @@ class ConvertPlan:
     def shard_job(self) -> ShardJob:
         """Returns the job of the shards."""
         config = self.config
-        kinds = dict.fromkeys(file.table for file in self.files)
         return ShardJob(
             split=config.split,
             num_shards=self.num_shards,
@@ -126,12 +118,12 @@ class ConvertPlan:
             work=self.work,
             driver=Table(config.driver),
             select=config.select,
-            files={kind: tuple(file.path for file in self.files if file.table is kind) for kind in kinds},
+            files=_paths(self.tables, self.archives),
             mids=self.classes.vocabulary.mids,
-            layout=_record_layout(config, self.files),
+            layout=record_layout(config, self.tables),
             source=self.source,
             masks=self.masks,
-            image_options=_image_options(config),
+            image_options=image_options(config),
             source_id=config.source_id,
             turn_images=config.rotation == "apply",
             read_threads=config.read_threads,
@@ -148,7 +140,7 @@ class ConvertPlan:
             split=config.split,
             output_dir=config.output_dir,
             work=self.work,
-            inputs=tuple(map(_table_input, self.files_to_read)),
+            inputs=(*map(table_input, self.tables), *map(archive_input, self.archives_to_list)),
             about={
                 "oi_tfrecord": __version__,
                 "config": config.shaping(),
@@ -169,7 +161,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         config: complete configuration.
 
     Returns:
-        The plan, whose number of shards is the one of the configuration.
+        The plan, with the number of shards of the configuration.
 
     Raises:
         ConfigError, InputError: naming the option or file to correct.
@@ -179,8 +171,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     with naming_the_release(config):
         tables = plan_tables(config)
     archives = plan_archives(config)
-    files = (*tables.files, *archives)
-    source, samples = plan_images(config, files)
+    source, samples = plan_images(config, tables.files, archives)
     with naming_the_release(config):
         classes = plan_classes(config)
     id_file = read_given_file("image_ids", config.image_ids) if config.image_ids else None
@@ -194,11 +185,11 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         filters=filters,
         source=source,
         samples=samples,
-        masks=plan_masks(config, files, boxes_filtered=filters.leaves_out_boxes),
+        masks=plan_masks(config, archives, boxes_filtered=filters.leaves_out_boxes),
         class_files=class_files,
         warnings=tables.warnings,
         work=WorkFolder.of(config.output_dir, config.split),
-        fingerprint=make_fingerprint(config, files, class_files),
+        fingerprint=make_fingerprint(config, tables.files, archives, class_files),
     )
     return plan.with_shards(config.num_shards)
 
@@ -227,57 +218,36 @@ def plan_filters(config: ConvertConfig, classes: ClassPlan, id_file: GivenFile |
 
 
 def make_fingerprint(
-    config: ConvertConfig, files: Sequence[InputFile], class_files: Mapping[str, str]
+    config: ConvertConfig,
+    tables: Sequence[InputFile],
+    archives: Sequence[ArchiveFile],
+    class_files: Mapping[str, str],
 ) -> dict[str, object]:
     """Returns what decides the bytes of the output, but for the number of shards, as JSON values.
 
     Args:
         config: complete configuration.
-        files: the tables and archives.
+        tables: the CSV files.
+        archives: the archives of images and masks.
         class_files: path to SHA-256.
     """
-    # The number of shards counts as it is decided, not as it is given: a rerun may give the planned one.
+    # The number of shards that is decided is added later: a resumed run may give the number that was planned.
     shaping = {name: value for name, value in config.shaping().items() if name != "num_shards"}
     values = {
         "record_format": RECORD_FORMAT,
         "config": shaping,
-        "inputs": [(str(file.table), posixpath.basename(file.path), file.size, file.modified) for file in files],
+        "inputs": [
+            *(_identity(str(file.table), file.path, file.size, file.modified) for file in tables),
+            *(_identity(str(file.listing), file.path, file.size, file.modified) for file in archives),
+        ],
         "class_files": sorted(class_files.values()),
     }
     return dict(json.loads(json.dumps(values)))
 
 
-def _text_columns(config: ConvertConfig) -> frozenset[str]:
-    """Returns the text columns of the metadata that records, their turning or the list of attributions need."""
-    columns: set[str] = set()
-    if ExtraKeys.ATTRIBUTION in config.extra_keys or config.attribution_csv:
-        columns |= set(ATTRIBUTION.values())
-    if config.rotation == "apply" or ExtraKeys.ROTATION in config.extra_keys:
-        columns |= {ROTATION_COLUMN}
-    return frozenset(columns)
-
-
-def _record_layout(config: ConvertConfig, files: Sequence[InputFile]) -> RecordLayout:
-    box_columns = {name for file in files if file.table is Table.BOXES for name in file.names}
-    return RecordLayout(
-        tables=frozenset(file.table for file in files),
-        flags=frozenset(field for field, column in FLAGS.items() if column in box_columns),
-        extra_keys=frozenset(map(ExtraKeys, config.extra_keys)),
-        has_boxes=config.task == "detection",
-    )
-
-
-def _image_options(config: ConvertConfig) -> ImageOptions:
-    return ImageOptions(
-        mode=config.image_mode,
-        max_bytes=config.max_image_bytes,
-        max_pixels=config.max_image_pixels,
-        quality=config.jpeg_quality,
-        chroma=config.chroma,
-        max_side=config.max_side,
-        pixel_budget=config.pixel_budget,
-        strip_metadata=config.strip_metadata,
-    )
+def _identity(kind: str, path: str, size: int, modified: float) -> tuple[str, str, int, float]:
+    """Returns what identifies an input file: a file that was moved to another folder is the same."""
+    return kind, posixpath.basename(path), size, modified
 
 
 def _filter_names(plan: ConvertPlan) -> FilterNames:
@@ -291,17 +261,11 @@ def _filter_names(plan: ConvertPlan) -> FilterNames:
     )
 
 
-def _table_input(file: InputFile) -> TableInput:
-    unit = Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES
-    if isinstance(file.table, Listing):
-        unit = Unit.FILES
-    return TableInput(
-        table=str(file.table),
-        number=file.number,
-        path=file.path,
-        size=file.size,
-        header_lines=file.header_lines,
-        rows_start=file.rows_start,
-        unit=unit,
-        modified=file.modified,
-    )
+def _paths(tables: Sequence[InputFile], archives: Sequence[ArchiveFile]) -> dict[Table, tuple[str, ...]]:
+    """Returns the paths of the files of each table and listing, by the number of the file."""
+    paths: dict[Table, tuple[str, ...]] = {}
+    for file in tables:
+        paths[file.table] = (*paths.get(file.table, ()), file.path)
+    for archive in archives:
+        paths[archive.listing] = (*paths.get(archive.listing, ()), archive.path)
+    return paths

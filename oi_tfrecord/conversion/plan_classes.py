@@ -56,11 +56,11 @@ class ClassPlan:
     Attributes:
         descriptions: MID to display name.
         listed: classes that the release lists for the label map.
-        label_mids: those of them that the label map has, in list order.
+        label_mids: the listed classes that the label map has, in list order.
         vocabulary: all known MIDs.
         label_map: ids of the classes; None if they depend on counts (`label_order: frequency`).
         expanded_by: hierarchy by which annotations are expanded; None if they are not.
-        related_by: hierarchy whose relations the label map names; None if it names none.
+        related_by: hierarchy whose relations the label map names; None for a label map without relations.
         files: path to SHA-256 of the files that the classes were read from.
     """
 
@@ -132,7 +132,7 @@ def read_given_file(field: str, path: str) -> GivenFile:
 
 
 def _find_file(config: ConvertConfig, field: str) -> GivenFile:
-    """Returns a file that an option names as those of a release, within `data_dir`."""
+    """Returns a file of the release, which an option names relative to `data_dir`."""
     path = find(getattr(config, field), config.data_dir, config.split, field)[0].path
     return GivenFile(path, read_whole(path))
 

@@ -22,6 +22,7 @@ from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS, RowFilters
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.schema import QUOTED_LINE_BREAKS, RangeKey, Table
+from oi_tfrecord.sources.archive_listing import ArchiveFile
 
 Item = TypeVar("Item")
 
@@ -44,7 +45,8 @@ class RangeJob:
     """What all ranges of a conversion have in common.
 
     Attributes:
-        files: by (table, file number).
+        files: the CSV files by (table, number).
+        archives: the archives of images and masks by (listing, number).
         vocabulary: MIDs and their codes.
         kept_codes: bool array [len(vocabulary)], classes of the class list.
         filters: rows and images that are left out.
@@ -58,6 +60,7 @@ class RangeJob:
     """
 
     files: dict[tuple[str, int], InputFile]
+    archives: dict[tuple[str, int], ArchiveFile]
     vocabulary: Vocabulary
     kept_codes: np.ndarray
     filters: RowFilters
@@ -77,7 +80,7 @@ class RangeJob:
 
 @dataclasses.dataclass(frozen=True)
 class BlockResult:
-    """What became of the rows of one block.
+    """The outcome of one block.
 
     Attributes:
         batches: (shard, batch of rows) of the rows that are kept. An iterator, as the batches of a block together
@@ -140,7 +143,7 @@ class _ReadBlock(NamedTuple):
 def _read_blocks(job: RangeJob, file: InputFile, file_range: FileRange) -> Iterator[_ReadBlock]:
     for block in read_range(file, file_range, job.block_bytes):
         read = _read_block(job, file, block)
-        # The text is the largest part of a range, and the next one of this process may need its memory.
+        # The text is the largest part of a range, and the next block of this process may need its memory.
         del block
         yield read
 

@@ -15,9 +15,9 @@ from oi_tfrecord.engine.progress_reports import READ, SCAN
 from oi_tfrecord.engine.threaded_fn import ThreadedFn
 from oi_tfrecord.join.shuffle_files import write_batches
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
-from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.record_boundaries import BlockScan
-from oi_tfrecord.openimages.schema import Listing, RangeKey
+from oi_tfrecord.openimages.schema import RangeKey
+from oi_tfrecord.sources.archive_listing import ArchiveFile
 
 ACCOUNTS = "accounts"
 
@@ -82,7 +82,7 @@ def plan_exact_ranges(root: beam.Pipeline, job: RangeJob, threads: int) -> beam.
     Returns:
         FileRanges, spread over the workers.
     """
-    nominal = [file_range for file in job.files.values() for file_range in plan_input(file, job.block_bytes)]
+    nominal = [file_range for file in job.files.values() for file_range in plan_ranges(file, job.block_bytes)]
     exact = (
         root
         # FileRange
@@ -96,8 +96,9 @@ def plan_exact_ranges(root: beam.Pipeline, job: RangeJob, threads: int) -> beam.
         | "ResolveRanges" >> beam.FlatMap(_resolve, job.scan_job)
     )
     of_lines = [item for item in nominal if not needs_scan(item)]
+    whole = [whole_archive(archive) for archive in job.archives.values()]
     # FileRange
-    lines = root | "CreateLineRanges" >> beam.Create(of_lines, reshuffle=False)
+    lines = root | "CreateLineRanges" >> beam.Create([*of_lines, *whole], reshuffle=False)
     return (
         (exact, lines)
         # Spread behind and not before, as Flink's and Spark's runners cannot flatten what a shuffle yields with
@@ -107,16 +108,9 @@ def plan_exact_ranges(root: beam.Pipeline, job: RangeJob, threads: int) -> beam.
     )
 
 
-def plan_input(file: InputFile, block_bytes: int) -> list[FileRange]:
-    """Cuts a CSV file in nominal ranges; an archive is one range.
-
-    Args:
-        file: the file.
-        block_bytes: bytes of a range.
-    """
-    if isinstance(file.table, Listing):
-        return [FileRange(RangeKey(file.table, file.number, 0), 0, file.size, exact=True)]
-    return plan_ranges(file, block_bytes)
+def whole_archive(archive: ArchiveFile) -> FileRange:
+    """Returns an archive as one range."""
+    return FileRange(RangeKey(archive.listing, archive.number, 0), 0, archive.size, exact=True)
 
 
 def read_input(job: RangeJob, file_range: FileRange, on_bytes: Callable[[int], None]) -> Iterator[BlockResult]:
@@ -127,7 +121,7 @@ def read_input(job: RangeJob, file_range: FileRange, on_bytes: Callable[[int], N
         file_range: the range.
         on_bytes: called with the number of bytes that were read.
     """
-    read = list_archive if isinstance(file_range.key.table, Listing) else read_table_range
+    read = list_archive if file_range.key.table.is_listing else read_table_range
     return read(job, file_range, on_bytes)
 
 

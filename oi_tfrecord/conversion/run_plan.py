@@ -20,7 +20,7 @@ from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 
 _WORKERS_PER_CORE = 2
-"""A dry run starts no more workers than these, as it would only learn that they wait for each other."""
+"""Bound on the workers of a dry run: more workers would only wait for each other, and their times say nothing."""
 
 
 def choose_conversion_workers(plan: ConvertPlan) -> int:
@@ -50,7 +50,7 @@ def run_plan(plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], pro
         plan: the conversion.
         workers: ranges and shards that this machine works on at once.
         beam_arguments: flags of Beam.
-        progress: takes what there is to say.
+        progress: takes messages while the conversion runs.
 
     Raises:
         ConfigError: if another process writes the split, or the folder holds another conversion.
@@ -71,7 +71,7 @@ def _run_held_plan(
         _run_pipelines(plan, state, workers, beam_arguments, progress)
     entry = read_split(config.output_dir, config.split)
     if state.complete is None:
-        # Only now: if the last step was lost, the next run needs what is finished.
+        # Not before the manifest was read: if the last step was lost, the next run needs the finished shards.
         plan.work.delete()
     exit_code, problems = find_problems(entry, config.max_rejects, rejects_path(config.output_dir, config.split))
     return ConversionResult(
@@ -126,10 +126,10 @@ def _write_shards(
 
 
 def _status(plan: ConvertPlan, finished_shards: int) -> ConversionStatus:
-    files = plan.files_to_read
-    # How much a compressed file holds is known only once it is read.
-    total_bytes = 0 if any(file.compressed for file in files) else sum(file.size for file in files)
-    return ConversionStatus(plan.work, total_bytes, plan.num_shards, finished_shards)
+    sizes = [*(file.size for file in plan.tables), *(archive.size for archive in plan.archives_to_list)]
+    # How much a compressed table holds is known only once it is read.
+    is_known = not any(file.compressed for file in plan.tables)
+    return ConversionStatus(plan.work, sum(sizes) if is_known else 0, plan.num_shards, finished_shards)
 
 
 def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.blame_archives import blame_archives
-from oi_tfrecord.conversion.encode_records import RecordEncoder
+from oi_tfrecord.conversion.archive_rejects import account_repeats, blame_archives
 from oi_tfrecord.conversion.shard_account import count_shard
 from oi_tfrecord.conversion.shard_images import ImageOutcome, ShardImages
 from oi_tfrecord.conversion.shard_job import ShardJob
@@ -16,6 +15,7 @@ from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.attribution_csv import format_attribution
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
 from oi_tfrecord.join.batches import Batch
+from oi_tfrecord.join.encode_records import RecordEncoder
 from oi_tfrecord.join.expand_hierarchy import Expansion, expand_shard
 from oi_tfrecord.join.image_facts import ImageFacts, turn_shard
 from oi_tfrecord.join.join_shard import JoinedShard, join_shard
@@ -77,7 +77,7 @@ def convert_shard(
 
 
 def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> JoinedShard:
-    joined = join_shard(batches, job.join_rules)
+    joined = account_repeats(job, join_shard(batches, job.join_rules))
     if job.hierarchy is None:
         return joined
     return expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids))

@@ -9,6 +9,7 @@ import numpy as np
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.conversion.shard_masks import LoadedMasks, MaskOutcome, ShardMasks
 from oi_tfrecord.dataset.rejects_csv import Rejected
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageRejected, PreparedImage
@@ -33,7 +34,7 @@ REMOTE_THREADS = 64
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """An image that was read, with its masks; or the reason why it has no record."""
+    """An image that was read, with its masks; or the reason why the image has no record."""
 
     image: PreparedImage | None
     masks: LoadedMasks
@@ -54,7 +55,7 @@ class ImageOutcome:
         image_bytes: bytes of the images in the records.
         rejects: the images without a record.
         reencoded: images not copied byte for byte, by source format.
-        image_counts: images in the records by what is said of them (`ShardAccount.image_counts`).
+        image_counts: images in the records, by name as in `ShardAccount.image_counts`.
         masks: what became of the masks of their boxes.
     """
 
@@ -97,7 +98,7 @@ class ShardImages:
         self._job = job
         self._facts = facts
         self._rotations = facts.rotations.tolist()
-        self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
+        self._rotation_texts = joined.text_columns.get(ROTATION_COLUMN, ())
         self._image_ids = joined.image_ids.tolist()
         self._reader = job.source.open_shard(joined)
         self._masks = None
@@ -170,7 +171,19 @@ class ShardImages:
             yield self._load(index)
 
     def _load(self, index: int) -> LoadedImage:
-        """Reads and checks an image; may be called from several threads."""
+        """Reads and checks an image and its masks; may be called from several threads.
+
+        Raises:
+            InputError: if the memory does not hold the decoded image.
+        """
+        try:
+            return self._load_whole(index)
+        except MemoryError:
+            problem = f"the image {format_id(self._image_ids[index])} takes more memory than there is"
+            remedy = "Give a lower --max_image_pixels or --max_image_bytes, which rejects the image, or fewer --workers"
+            raise InputError(self._reader.path(index), problem, remedy) from None
+
+    def _load_whole(self, index: int) -> LoadedImage:
         try:
             degrees = self._find_turn(index)
             image = prepare(self._reader.read(index), self._job.image_options, degrees)

@@ -4,28 +4,28 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from oi_tfrecord.conversion.label_map_side_input import unpack
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.engine.threaded_fn import ShardFn
 from oi_tfrecord.join.batches import decode
+from oi_tfrecord.records.packed_label_map import unpack
 
 
 class WriteShards(beam.PTransform):
     """Joins and writes each shard.
 
-    Input: (shard, batches of rows). Output: number of each shard, whose result is in the work folder. Images
-    are read here, after the shuffle, so their bytes never go through one.
+    Input: (shard, batches of rows). Output: number of each shard, whose account is in the work folder. Images are read
+    here, after the shuffle, so no shuffle has their bytes.
     """
 
     def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, threads: int):
-        """Initializes the instance.
+        """Writes nothing yet.
 
         Args:
             job: the conversion.
             label_map: side input with the packed label map.
-            threads: shards that a worker process does at once.
+            threads: shards that a worker process writes at once.
         """
         super().__init__()
         self._job = job
@@ -33,7 +33,8 @@ class WriteShards(beam.PTransform):
         self._thread_count = threads
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
-        # shard
+        """Adds the step to a pipeline."""
+        # number of the shard
         return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._thread_count), self._label_map)
 
 
@@ -48,12 +49,12 @@ class _WriteShard(ShardFn):
     def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[int]:
         shard, batches = element
         with relay_errors(self._job.work):
-            result = convert_shard(
+            account = convert_shard(
                 self._job,
                 shard,
                 (decode(batch) for batch in batches if batch),
                 unpack(label_map),
                 self._reporter.set_shard,
             )
-        self._reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
+        self._reporter.end_shard(account.records, account.image_bytes, account.listed_rejects)
         return [shard]

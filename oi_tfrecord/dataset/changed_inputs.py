@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.manifest import TableInput
+from oi_tfrecord.openimages.csv.files import read_whole
 from oi_tfrecord.storage.paths import FileInfo
 
 
@@ -14,7 +15,7 @@ def find_changed(inputs: Iterable[TableInput], class_files: Mapping[str, str]) -
 
     Args:
         inputs: The tables and archives, with their size and time of change when the run began.
-        class_files: Path to SHA-256 of the other files.
+        class_files: Path to SHA-256 of the other files, decompressed.
 
     Returns:
         Path to what happened, for each file that changed.
@@ -35,7 +36,7 @@ def _find_changed_files(class_files: Mapping[str, str]) -> Iterator[tuple[str, s
     for path, sha256 in class_files.items():
         if not storage.exists(path):
             yield path, "was removed while the run used it"
-        elif hashlib.sha256(storage.read(path)).hexdigest() != sha256:
+        elif hashlib.sha256(read_whole(path)).hexdigest() != sha256:
             yield path, "was changed while the run used it"
 
 

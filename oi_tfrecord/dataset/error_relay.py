@@ -1,6 +1,6 @@
 """Brings an error for the user from a worker to the process that started the run.
 
-Runners hand on no more than the text of an exception, in words of their own. So a worker stores an error that names a
+Runners pass on no more than the text of an exception, in words of their own. So a worker stores an error that names a
 file in the work folder (`relay_errors`), and the process that started the run raises that error in place of the
 runner's (`raise_relayed_errors`). If the work folder's storage is what fails, the error travels as base64 between two
 marks in the text of an exception.

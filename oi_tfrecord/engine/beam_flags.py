@@ -100,7 +100,7 @@ def is_dataflow(beam_arguments: Sequence[str]) -> bool:
 
 
 def value_of(beam_arguments: Sequence[str], name: str) -> str:
-    """Returns the value of a flag, the last if it is given more than once; empty if it is not."""
+    """Returns the value of a flag, the last of several values; empty for a flag that is not given."""
     found = ""
     for index, argument in enumerate(beam_arguments):
         given, equals, value = argument.partition("=")

@@ -86,10 +86,10 @@ def find_option_problems(options: "PipelineOptions", runner: object, *, checks_g
 
 
 def make_provision_info(options: "PipelineOptions") -> "ExtendedProvisionInfo":
-    """Returns what gives the options of a pipeline to worker processes; Beam leaves it empty.
+    """Returns the message that gives worker processes the options of a pipeline; Beam's own message has none.
 
     Args:
-        options: of the pipeline, those of file systems among them.
+        options: options of the pipeline, with those of file systems.
     """
     from apache_beam.portability.api import beam_provision_api_pb2
     from apache_beam.runners.job import utils
@@ -110,7 +110,7 @@ def is_worker_thread(thread: threading.Thread | None) -> bool:
 
 
 def find_engine_message(error: Exception) -> str:
-    """Returns what an engine such as Flink said when it gave a job up; empty for any other error.
+    """Returns the message of an engine such as Flink that gave a job up; empty for any other error.
 
     Args:
         error: what a job server's runner raised; its text names the state of the job and the engine's last message

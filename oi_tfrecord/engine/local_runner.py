@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 
 def make_local_runner(options: PipelineOptions, workers: int) -> FnApiRunner:
-    """Returns the runner; `DirectRunner` is another one where the machine has a network.
+    """Returns the runner; `DirectRunner` is another runner where the machine has a network.
 
     Args:
         options: options of the pipeline.

@@ -27,7 +27,7 @@ def map_shards(
         read: a function of a module, so that processes find it.
         shards: paths.
         mid_of: MID of each label map id.
-        workers: processes; 0 chooses, 1 works in this one.
+        workers: processes; 0 chooses, 1 works in this process.
 
     Raises:
         InputError: see `read_with`.

@@ -78,9 +78,11 @@ class ConversionStatus:
         elapsed = max(now - min(report["begun"] for report in writing), 1e-3)
         records, size = _sum(writing, "records"), _sum(writing, "bytes")
         rejects = row_rejects + _sum(writing, "rejects")
+        retries = sum(report.get("retries", 0) for report in writing)
+        retried = f"{retries:,} requests sent again, " if retries else ""
         return (
             f"{records:,.0f} records, {records / elapsed:,.0f} images/s, {size / elapsed / 1e6:,.1f} MB/s, "
-            f"{rejects:,.0f} rejects, {self._describe_shards(_sum(writing, 'shards'), elapsed)}"
+            f"{rejects:,.0f} rejects, {retried}{self._describe_shards(_sum(writing, 'shards'), elapsed)}"
         )
 
     def _describe_shards(self, done: float, elapsed: float) -> str:
@@ -102,7 +104,7 @@ class RecordsStatus:
     Attributes:
         work: folder of the reports.
         num_shards: shards to do.
-        done: what is done with the records, as "written".
+        done: participle of what is done with the records, such as "written".
     """
 
     work: WorkFolder
@@ -136,7 +138,7 @@ class VerifyStatus(RecordsStatus):
 
 
 def read_reports(work: WorkFolder) -> list[dict[str, Any]]:
-    """Returns the last report of each worker; none while one is being written."""
+    """Returns the last report of each worker; an empty list while a report is being written."""
     with contextlib.suppress(OSError, ValueError):
         return [json.loads(data) for data in work.progress()]
     return []
@@ -185,4 +187,4 @@ def format_size(size: float) -> str:
 
 def describe_resumption(finished: int, num_shards: int) -> str:
     """Returns the line about a run that resumes an interrupted one."""
-    return f"Resuming: {finished} of {num_shards} shards are finished. Going on with the rest."
+    return f"Resuming: {finished} of {num_shards} shards are finished."

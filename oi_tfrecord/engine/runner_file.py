@@ -46,6 +46,8 @@ def parse_runner_config(text: str | bytes, path: str) -> list[str]:
         loaded = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         raise ConfigError(path, f"is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(path, "too many values are nested in each other") from error
     if not isinstance(loaded, dict):
         raise ConfigError(path, "must hold keys and values at the top level")
     known = {name.removeprefix("--"): action for name, action in find_flags().items()}

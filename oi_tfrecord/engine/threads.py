@@ -7,6 +7,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
+from oi_tfrecord.errors import ConfigError
+
+_MOST_WORKERS, _MOST_WORKERS_PER_CORE = 64, 8
+"""A process takes some 200 MB before it works on anything."""
+
 THREADS_PER_PROCESS = 2
 """Reading, parsing, hashing and writing release the interpreter lock most of the time; more threads would wait for
 it."""
@@ -56,8 +61,8 @@ def choose_workers(work: Work, size: int, elements: int) -> int:
         elements: shards to work on.
 
     Returns:
-        A worker for each core, but no more than there are elements, and only those of one process where a second one
-        is not worth its start.
+        A worker for each core, but no more than there are elements, and only those of one process where a second
+        process is not worth its start.
     """
     cores = os.cpu_count() or 1
     if size < work.value:
@@ -70,8 +75,9 @@ def choose_processes(shards: int, workers: int = 0) -> int:
 
     Args:
         shards: number of shards.
-        workers: processes that the user wants; 0 for one for each core.
+        workers: processes that the user wants; 0 for a process for each core.
     """
+    _check_workers(workers)
     return min(workers or os.cpu_count() or 1, max(1, shards // _SHARDS_PER_PROCESS))
 
 
@@ -80,12 +86,21 @@ def split_workers(workers: int, *, is_local: bool) -> tuple[int, int]:
 
     Args:
         workers: elements to work on at once, at least 1.
-        is_local: whether this program starts the processes; other runners start one for each core themselves.
+        is_local: whether this program starts the processes; other runners start a process for each core themselves.
     """
     if not is_local:
         return 1, 1
+    _check_workers(workers)
     threads = min(workers, THREADS_PER_PROCESS)
     return -(-workers // threads), threads
+
+
+def _check_workers(workers: int) -> None:
+    """Raises a ConfigError for more workers than a machine has the memory to start."""
+    cores = os.cpu_count() or 1
+    most = max(_MOST_WORKERS, cores * _MOST_WORKERS_PER_CORE)
+    if workers > most:
+        raise ConfigError("workers", f"{workers} is too many for this machine of {cores} cores; give at most {most}")
 
 
 class ThreadPool(Generic[Result]):

@@ -86,7 +86,10 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
     from PIL import Image, ImageDraw, ImageFont
 
     # The EXIF orientation is ignored: boxes refer to the stored pixels.
-    picture = Image.open(io.BytesIO(encoded)).convert("RGB")
+    picture: Image.Image = Image.open(io.BytesIO(encoded))
+    # `convert` would copy an image that is RGB already.
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+    picture.load()
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 400))
     font = ImageFont.load_default(max(12, round(max(picture.size) / 60)))

@@ -4,6 +4,7 @@ import io
 import warnings
 
 from oi_tfrecord.images.jpeg_header import JpegKind, is_cut_off, read_header, scan_fault
+from oi_tfrecord.images.pixel_budget import DECODED_AT_ONCE
 
 READABLE = ("PNG", "BMP")
 """Formats besides JPEG that the Object Detection API decodes to three dimensions; it decodes a GIF to four."""
@@ -49,9 +50,10 @@ def _open(data: bytes, decode: bool) -> tuple[str, tuple[int, int]]:
             warnings.simplefilter("ignore")
             picture = Image.open(io.BytesIO(data))
             if decode:
-                picture.load()
+                with DECODED_AT_ONCE.hold(picture.width * picture.height):
+                    picture.load()
     except MemoryError:
-        raise
+        return "decodes to more pixels than the memory holds", (0, 0)
     except Exception as error:
         # Pillow's readers raise exceptions of many classes for damaged bytes.
         return f"does not {'decode' if decode else 'open'}: {error or type(error).__name__}", (0, 0)

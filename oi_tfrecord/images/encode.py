@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
+_BAND_PIXELS = 1 << 22
+
 _SCALABLE = frozenset(("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"))
 
 
@@ -51,6 +53,25 @@ def _save(flat: "Image.Image", quality: int, chroma: str) -> bytes:
 
 def _flatten(picture: "Image.Image") -> "Image.Image":
     """Converts any picture to 8-bit L or RGB; 16-bit samples keep their high byte, alpha is drawn on white."""
+    from PIL import Image
+
+    if picture.mode in ("L", "RGB") and not picture.has_transparency_data:
+        return picture
+    width, height = picture.size
+    rows = max(_BAND_PIXELS // max(width, 1), 1)
+    if rows >= height:
+        return _flatten_band(picture)
+    # A band needs the memory of several copies, the whole picture that of two.
+    flat: Image.Image | None = None
+    for top in range(0, height, rows):
+        band = _flatten_band(picture.crop((0, top, width, min(top + rows, height))))
+        flat = flat or Image.new(band.mode, picture.size)
+        flat.paste(band, (0, top))
+    assert flat is not None
+    return flat
+
+
+def _flatten_band(picture: "Image.Image") -> "Image.Image":
     from PIL import Image
 
     if picture.mode.startswith("I"):

@@ -8,49 +8,19 @@ refer to them: EXIF never turns an image.
 import contextlib
 import hashlib
 import io
-import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from oi_tfrecord.images.encode import encode, fit_size
 from oi_tfrecord.images.jpeg_header import MAX_SIDE, JpegHeader, JpegKind, is_cut_off, read_header, scan_fault
 from oi_tfrecord.images.jpeg_metadata import strip_metadata
 from oi_tfrecord.images.other_formats import declared_size, describe, ends_early, other_format, readers
+from oi_tfrecord.images.pixel_budget import DECODED_AT_ONCE
 from oi_tfrecord.images.values import ImageOptions, ImageRejected, PreparedImage
 from oi_tfrecord.reasons import Reject
 
 if TYPE_CHECKING:
     from PIL import Image
 
-
-class PixelBudget:
-    """Limits the pixels that are decoded at once. An image over the limit is decoded alone."""
-
-    def __init__(self, max_pixels: int):
-        """Starts with nothing held.
-
-        Args:
-            max_pixels: bound on the pixels held at once.
-        """
-        self._max_pixels = max_pixels
-        self._held = 0
-        self._changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def hold(self, pixels: int) -> Iterator[None]:
-        """Waits until there is room for an image of `pixels`, and holds them while the block runs."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + pixels <= self._max_pixels)
-            self._held += pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._held -= pixels
-                self._changed.notify_all()
-
-
-_BUDGET = PixelBudget(max_pixels=48 << 20)
 
 _DECODED_ON_OPENING = ("GIF", "WEBP")
 """Formats for whose pixels Pillow allocates memory when it opens the file."""
@@ -96,7 +66,7 @@ def _prepare_other(data: bytes, options: ImageOptions, degrees: int) -> Prepared
     _check_pixels((width, height), options)
     with contextlib.ExitStack() as held:
         if source_format in _DECODED_ON_OPENING:
-            held.enter_context(_BUDGET.hold(width * height))
+            held.enter_context(DECODED_AT_ONCE.hold(width * height))
         picture, size = _decode(data, source_format, options, held)
         return _reencode(picture, size, source_format, options, degrees)
 
@@ -171,7 +141,7 @@ def _decode(
         if source_format not in _DECODED_ON_OPENING:
             # A progressive JPEG keeps all coefficients, however small it is decoded.
             pixels = size if picture.info.get("progressive") else picture.size
-            held.enter_context(_BUDGET.hold(pixels[0] * pixels[1]))
+            held.enter_context(DECODED_AT_ONCE.hold(pixels[0] * pixels[1]))
         picture.load()
     except (ImageRejected, ImportError, MemoryError):
         raise

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import functools
+import os
 import typing
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ def option(
     allowed: Allowed | None = None,
     *,
     positional: str = "",
+    earlier_flag: str = "",
     shapes_output: bool = True,
 ) -> Any:
     """Returns a field of an options dataclass.
@@ -50,6 +52,7 @@ def option(
         group: heading of the help.
         allowed: values that the option takes, or that each item of a tuple may be; None for all of its type.
         positional: how usage shows the argument, such as `DIR`, if it has no flag; a tuple takes one or more.
+        earlier_flag: another name of the flag, from an earlier version, that is still taken but not shown.
         shapes_output: whether the value decides the bytes that are written, as those of ConvertConfig do.
     """
     metadata = {
@@ -57,6 +60,7 @@ def option(
         "group": group,
         "allowed": allowed,
         "positional": positional,
+        "earlier_flag": earlier_flag,
         "shapes_output": shapes_output,
     }
     return dataclasses.field(default=default, metadata=metadata)
@@ -76,6 +80,7 @@ class Option:
         group: heading of the help.
         allowed: values that the option takes; None for all of its kind.
         positional: how usage shows the argument if it has no flag.
+        earlier_flag: another name of the flag, from an earlier version; empty for none.
     """
 
     name: str
@@ -87,6 +92,7 @@ class Option:
     group: Group
     allowed: Allowed | None
     positional: str
+    earlier_flag: str
 
 
 @functools.cache
@@ -112,13 +118,14 @@ def options_of(options_class: type[Any]) -> tuple[Option, ...]:
                     group=field.metadata["group"],
                     allowed=field.metadata["allowed"],
                     positional=field.metadata["positional"],
+                    earlier_flag=field.metadata["earlier_flag"],
                 )
             )
     return tuple(found)
 
 
 def check_values(options: "DataclassInstance") -> None:
-    """Checks the type and the allowed values of each option; called by `__post_init__` of an options dataclass.
+    """Checks the type and the allowed values of each option, and expands `~`; called by `__post_init__`.
 
     Args:
         options: an instance of a dataclass with fields made by `option`.
@@ -129,10 +136,23 @@ def check_values(options: "DataclassInstance") -> None:
     for declared in options_of(type(options)):
         value = getattr(options, declared.name)
         _check_type(declared, value)
+        if (expanded := _expand_home(value)) != value:
+            # The dataclass is frozen, and not made yet.
+            object.__setattr__(options, declared.name, expanded)
         if declared.allowed is None or (value == declared.default and not declared.required):
             continue
         for item in value if isinstance(value, tuple) else (value,):
             declared.allowed.check(declared.flag, item)
+
+
+def _expand_home(value: Any) -> Any:
+    """Returns a text, or the texts of a tuple, with the home folder for a leading `~`.
+
+    A shell expands `~` at the start of a word only, so not in `--output_dir=~/records`.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(_expand_home, value))
+    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~") else value
 
 
 def _check_type(declared: Option, value: Any) -> None:

@@ -47,6 +47,8 @@ def load_config(text: str | bytes, path: str, overrides: Mapping[str, Any]) -> C
         loaded = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         raise ConfigError(path, f"is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(path, "too many values are nested in each other") from error
     if not isinstance(loaded, dict):
         raise ConfigError(path, "must hold keys and values at the top level")
     for_classification = loaded.pop("classification", {})

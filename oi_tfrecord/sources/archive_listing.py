@@ -1,6 +1,7 @@
 """Finds archives, and lists the images of one in a single pass."""
 
 import contextlib
+import dataclasses
 import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,7 +9,6 @@ from typing import BinaryIO, NamedTuple, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, InputError
-from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.sources.archive_format import (
     HEAD_BYTES,
@@ -28,6 +28,25 @@ from oi_tfrecord.storage.streams import CHUNK_BYTES, ForwardStream
 _REMOTE_BUFFER = 8 << 20
 
 
+@dataclasses.dataclass(frozen=True)
+class ArchiveFile:
+    """An archive of images or of masks.
+
+    Attributes:
+        listing: whether it holds images or masks.
+        number: its place among the archives of the listing.
+        path: path of the archive.
+        size: bytes of the archive.
+        modified: seconds since the epoch.
+    """
+
+    listing: Listing
+    number: int
+    path: str
+    size: int
+    modified: float
+
+
 class FoundImage(NamedTuple):
     """An image, or a mask, in an archive.
 
@@ -45,8 +64,8 @@ class FoundImage(NamedTuple):
 
 
 def open_archives(
-    names: Sequence[str], split: str, listing: Listing = Listing.IMAGE_FILES, field: str = "archives"
-) -> list[InputFile]:
+    names: Sequence[str], split: str, listing: Listing = Table.IMAGE_FILES, field: str = "archives"
+) -> list[ArchiveFile]:
     """Finds archives and checks that they can be read in place.
 
     Args:
@@ -70,9 +89,7 @@ def open_archives(
     for number, info in enumerate(found.values()):
         if read_kind(info.path) is ArchiveKind.TAR_GZ:
             load_indexed_gzip()
-        # `InputFile` is typed for the tables of a release; the plan handles an archive like one of them.
-        table = cast(Table, listing)
-        files.append(InputFile(table, number, info.path, info.size, info.modified, (), 0, 0))
+        files.append(ArchiveFile(listing, number, info.path, info.size, info.modified))
     return files
 
 
@@ -98,7 +115,7 @@ class ArchiveListing:
         damage: the damage at the end of the archive, known when `images` has ended; empty if there is none.
     """
 
-    def __init__(self, file: InputFile, on_progress: Callable[[int], None] = lambda size: None):
+    def __init__(self, file: ArchiveFile, on_progress: Callable[[int], None] = lambda size: None):
         """Reads nothing yet.
 
         Args:
@@ -106,7 +123,7 @@ class ArchiveListing:
             on_progress: called with the bytes of the archive that were passed since the last call.
         """
         self._file = file
-        self._image_of = find_mask_image if file.table == Listing.MASK_FILES else find_image_id
+        self._image_of = find_mask_image if file.listing is Table.MASK_FILES else find_image_id
         self._on_progress = on_progress
         self._progress = 0
         self.passed = 0

@@ -9,10 +9,10 @@ from oi_tfrecord import storage
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.archive_places import ImageFiles
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import LOCAL_HEADER, LOCAL_SIGNATURE, Storing
+from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.gzip_index import GzipPart
 from oi_tfrecord.sources.protocol import ImageReader
 
@@ -32,7 +32,7 @@ class ArchiveSource:
         max_bytes: largest image that is read.
     """
 
-    archives: tuple[InputFile, ...]
+    archives: tuple[ArchiveFile, ...]
     max_bytes: int
 
     @property

@@ -20,6 +20,8 @@ from typing import BinaryIO
 
 from oi_tfrecord.storage.paths import FileInfo, temporary_path
 
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
@@ -34,15 +36,40 @@ def exists(path: str) -> bool:
     return _look_at(path) is not None
 
 
+def size(path: str) -> int | None:
+    """Returns the bytes of a file, None if it is not there."""
+    info = _look_at(path)
+    return info.st_size if info is not None and stat.S_ISREG(info.st_mode) else None
+
+
+def open_file(path: str) -> int:
+    """Opens a file for reading; returns its descriptor.
+
+    Raises:
+        OSError: also for what is no file: a pipe that nothing writes to would be waited for without an end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, f"Is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, not a file", path)
+    return descriptor
+
+
+def open_read(path: str) -> BinaryIO:
+    """Opens a file for reading its bytes; raises as `open_file`."""
+    return os.fdopen(open_file(path), "rb")
+
+
 def read(path: str) -> bytes:
-    """Returns the bytes of a file."""
-    with open(path, "rb") as stream:
+    """Returns the bytes of a file; raises as `open_file`."""
+    with open_read(path) as stream:
         return stream.read()
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
     """Returns up to `length` bytes from `offset`."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_file(path)
     try:
         return _read_fully(descriptor, offset, length)
     finally:

@@ -13,7 +13,7 @@ from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 class PackOptions:
     inputs: tuple[str, ...] = option(REQUIRED, "Folders to pack.", Group.INPUTS, positional="DIR")
     to: str = option(REQUIRED, "Folder to write to.", Group.OUTPUT)
-    split: tuple[str, ...] = option((), "Splits.", Group.INPUTS)
+    split: tuple[str, ...] = option((), "Splits.", Group.INPUTS, earlier_flag="splits")
     order: str = option("list", "Order.", Group.OUTPUT, Choice(("list", "mid")))
     share: float = option(1.0, "Share.", Group.CHOICE, Range(0, 1))
     workers: int = option(0, "Workers.", Group.RUNNER)
@@ -54,6 +54,7 @@ def test_a_flag_that_is_not_given_has_no_value() -> None:
         (["--split=train,test"], "split", ("train", "test")),
         (["--split=train", "--split", "test"], "split", ("train", "test")),
         (["--split="], "split", ()),
+        (["--splits=train", "--split=test"], "split", ("train", "test")),
         (["--order=mid"], "order", "mid"),
         (["--order=mid", "--order=list"], "order", "list"),
         (["--share=1e-3"], "share", 0.001),

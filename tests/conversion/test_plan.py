@@ -38,7 +38,7 @@ def ids(plan: ConvertPlan) -> dict[str, int]:
 def test_finds_the_files_and_writes_nothing(release: Release, tmp_path: pathlib.Path) -> None:
     before = small_release.dataset(release.folder)
     plan = plan_of(release, tmp_path / "out")
-    assert [(file.table, pathlib.Path(file.path).name) for file in plan.files] == [
+    assert [(file.table, pathlib.Path(file.path).name) for file in plan.tables] == [
         (Table.METADATA, "images.csv"),
         (Table.BOXES, "annotations-human-bbox.csv"),
         (Table.HUMAN_LABELS, "annotations-human.csv"),
@@ -47,7 +47,7 @@ def test_finds_the_files_and_writes_nothing(release: Release, tmp_path: pathlib.
     assert not (tmp_path / "out").exists()
 
 
-def test_ids_follow_the_order_that_is_asked_for(own: Release) -> None:
+def test_ids_follow_label_order(own: Release) -> None:
     in_list = [MIDS[2], MIDS[0], MIDS[3], MIDS[1]]
     (own.folder / "classes-bbox-trainable.txt").write_text("\n".join(in_list) + "\n")
     assert ids(plan_of(own)) == {mid: number for number, mid in enumerate(in_list, 1)}
@@ -141,7 +141,7 @@ def test_the_fingerprint_is_of_this_input_and_configuration(own: Release) -> Non
     assert plan_of(own, "/elsewhere", max_rejects="3", read_threads=9, overwrite="true").fingerprint == first
     moved = own.folder.parent / "moved"
     shutil.copytree(own.folder, moved)
-    # Where the tables lie does not matter; where the images are does, as they could be others.
+    # Where the tables lie does not matter; where the images lie does, as other images could be there.
     images = own.folder / "images" / "{image_id}.jpg"
     assert plan_of(dataclasses.replace(own, folder=moved), images=images).fingerprint == first
     assert plan_of(own, images="/b/{image_id}.jpg").fingerprint != first

@@ -76,7 +76,7 @@ def test_every_row_goes_to_its_shard_or_is_counted(table: str, release: Release,
     assert sum(passed.values()) == sum(
         result.rows_read - sum(result.rejected.values()) - sum(result.dropped.values()) for result in results
     )
-    # What only the join can tell passes here; all other faults stop.
+    # Faults that only the join can see pass here; all other faults stop.
     stopped = collections.Counter(getattr(release.expected, table))
     for reason in ("duplicate", "annotation_without_image"):
         del stopped[reason]
@@ -189,7 +189,7 @@ def test_a_compressed_file_is_one_range_with_many_blocks(
         assert len(results) > 2
         for name in ("rows_read", "line_count"):
             assert sum(getattr(item, name) for item in results) == sum(getattr(item, name) for item in plain_results)
-        # Where the ranges lie is told of the file as it is unpacked.
+        # The borders of the ranges are those in the unpacked file.
         borders = [result.start for result in results] + [plain_results[-1].end]
         assert borders == [plain_results[0].start, *(result.end for result in results)]
         assert [result.is_last for result in results] == [False] * (len(results) - 1) + [True]
@@ -205,7 +205,7 @@ def test_a_compressed_file_is_one_range_with_many_blocks(
 def test_titles_travel_with_their_rows(release: Release, tmp_path: pathlib.Path) -> None:
     batches, _ = read_all(job_of(release, tmp_path, extra_keys="attribution"), "metadata")
     for _, batch in batches:
-        titles = batch.texts["Title"].to_pylist()
+        titles = batch.text_columns["Title"].to_pylist()
         assert len(titles) == len(batch.rows)
         for image_id, title in zip(batch.rows["image_id"].tolist(), titles, strict=True):
             assert title.startswith(b"Title of %016x, " % image_id)

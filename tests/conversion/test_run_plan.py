@@ -32,7 +32,7 @@ def test_workers_are_chosen_by_the_work_and_the_size_of_its_tables(
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run_plan_module, "choose_workers", lambda *asked: asked)
+    monkeypatch.setattr(run_plan_module, "choose_workers", lambda *given: given)
     plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=3, **flags)).config)
     assert run_plan_module.choose_conversion_workers(plan) == (work, size_of(clean, tables), 3)
 
@@ -44,7 +44,7 @@ def size_of(release: Release, tables: Iterable[str]) -> int:
 def test_a_dry_run_takes_the_workers_of_this_machine(
     clean: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_plan_module, "choose_workers", lambda *asked: asked)
+    monkeypatch.setattr(run_plan_module, "choose_workers", lambda *given: given)
     monkeypatch.setattr(run_plan_module.os, "cpu_count", lambda: 3)
     plan = make_plan(parse_convert(clean.flags(tmp_path, num_shards=3)).config)
     size = size_of(clean, small_release.TABLES)

@@ -15,6 +15,7 @@ from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.accounts import decode_account
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.join.batches import Batch, decode
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.sources.files import PatternSource
@@ -161,7 +162,7 @@ def test_a_shard_is_the_same_with_threads_of_its_own_and_without(
     )
     assert result == plain
     assert (tmp_path / "out" / result.file).read_bytes() == (tmp_path / "plain" / result.file).read_bytes()
-    # Two read, or as many as asked for; one hashes and one writes once there is enough to, or at the end.
+    # Two threads read, or `read_threads`; another one hashes and one writes when enough bytes wait, or at the end.
     assert len(seen) <= threads
     assert bool(seen) == bool(threads)
 
@@ -174,16 +175,16 @@ def test_one_shard_may_use_the_cores_that_no_other_needs(release: Release, tmp_p
 
 def test_progress_rises_to_the_counts_of_the_result(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, num_shards=1)
-    told: list[tuple[int, int, int, float]] = []
+    counts: list[tuple[int, int, int, float]] = []
     result = convert_shard(
-        plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}), lambda *counts: told.append(counts)
+        plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}), lambda *given: counts.append(given)
     )
-    assert [records for records, *_ in told] == list(range(1, result.records + 1))
-    assert told == sorted(told)
-    assert told[-1][1] == result.image_bytes
-    # Images after the last readable one are not told of.
-    assert told[-1][2] <= result.listed_rejects
-    shares = [share for *_, share in told]
+    assert [records for records, *_ in counts] == list(range(1, result.records + 1))
+    assert counts == sorted(counts)
+    assert counts[-1][1] == result.image_bytes
+    # Images after the last readable one are not reported.
+    assert counts[-1][2] <= result.listed_rejects
+    shares = [share for *_, share in counts]
     assert 0 < shares[0] < shares[-1] <= 1
 
 
@@ -257,3 +258,18 @@ def test_label_ids_follow_the_label_map_that_is_given(release: Release, tmp_path
         assert {mid: number for mid, number in ids.items() if number} == {
             item.name: item.id for item in label_map.items
         }
+
+
+def test_an_image_that_takes_too_much_memory_is_named(
+    release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("oi_tfrecord.conversion.shard_images.prepare", fail)
+    plan = plan_of(release, tmp_path)
+    batches = batches_of(plan)[0]
+    with pytest.raises(
+        InputError, match=r"the image [0-9a-f]{16} takes more memory than there is\. .*max_image_pixels"
+    ):
+        convert_shard(plan.shard_job(), 0, batches, plan.classes.make_label_map({}))

@@ -15,12 +15,11 @@ import pytest
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import ignore_bytes
-from oi_tfrecord.conversion.read_tables import plan_input, read_input
+from oi_tfrecord.conversion.read_tables import read_input, whole_archive
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import decode
-from oi_tfrecord.openimages.schema import Listing
 from oi_tfrecord.sources import gzip_index
 from oi_tfrecord.storage import streams
 from tests.conversion.test_read_range import ranges_of
@@ -149,13 +148,30 @@ def test_what_the_annotations_do_not_name_is_counted(
     assert small_release.shards(tmp_path / "out") == small_release.shards(loose)
     count = manifest["tables"]["image_files"]
     assert count["balanced"] is True
-    assert count["dropped"] == {"image_not_selected": 1, "no_image_name": len(strangers) - 1}
-    assert count["rejected"]["duplicate"] == 1
+    assert count["dropped"] == {"image_not_selected": 1, "no_image_name": len(strangers) - 1, "repeated": 1}
+    assert "duplicate" not in count["rejected"]
     [first, _] = [item for item in manifest["inputs"] if item["table"] == "image_files"]
     assert first["rows"] == first["lines"] == len(files_of(release)) + len(strangers)
+    assert not [row for row in rejects(tmp_path / "out") if row["Table"] == "image_files"]
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+@pytest.mark.parametrize(("changed", "says"), [(b"\0", "another size"), (b"", "other bytes")])
+def test_a_repeat_with_other_bytes_is_rejected(
+    release: Release, loose: pathlib.Path, kind: str, changed: bytes, says: str, tmp_path: pathlib.Path
+) -> None:
+    whole = next(path for path in files_of(release) if path.stem not in release.broken.values())
+    other = tmp_path / whole.name
+    other.write_bytes(whole.read_bytes()[:-1] + b"x" + changed)
+    PACKERS[kind](tmp_path / f"a.{kind}", "train", files_of(release))
+    PACKERS[kind](tmp_path / f"b.{kind}", "again", [other])
+    manifest = run(release, tmp_path / "out", str(tmp_path / f"?.{kind}"))
+    assert small_release.shards(tmp_path / "out") == small_release.shards(loose)
+    assert manifest["tables"]["image_files"]["balanced"] is True
     [duplicate] = [row for row in rejects(tmp_path / "out") if row["Table"] == "image_files"]
     assert (duplicate["File"], duplicate["Line"]) == (str(tmp_path / f"b.{kind}"), "1")
     assert (duplicate["ImageID"], duplicate["Reason"]) == (whole.stem, "duplicate")
+    assert duplicate["Detail"] == f"occurs before in the archives, with {says}"
 
 
 def test_the_first_archive_wins(release: Release, loose: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -301,8 +317,10 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
     job = plan.range_job(frozenset())
     batches = [
         decode(batch)
-        for file in job.files.values()
-        for part in (plan_input(file, 1) if file.table == Listing.IMAGE_FILES else ranges_of(file, job.block_bytes))
+        for part in (
+            *(part for file in job.files.values() for part in ranges_of(file, job.block_bytes)),
+            *map(whole_archive, job.archives.values()),
+        )
         for block in read_input(job, part, ignore_bytes)
         for shard, batch in block.batches
         if shard == 2

@@ -164,7 +164,7 @@ def test_a_bad_row_is_rejected_by_its_line_and_harms_nothing_else(
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [("2", "bad_flag"), ("7", "bad_flag"), ("-3", "bad_flag"), ("yes", "malformed_row"), ("", "malformed_row")],
+    [("2", "bad_flag"), ("7", "bad_flag"), ("-3", "bad_flag"), ("yes", "malformed_row"), ("1.5", "malformed_row")],
 )
 def test_a_bad_flag_is_rejected(
     run: Callable[..., Converted], data: pathlib.Path, tmp_path: pathlib.Path, value: str, reason: str

@@ -50,7 +50,7 @@ def test_shipped_runner_configurations_pass(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             (DATAFLOW,),
@@ -73,10 +73,10 @@ def test_shipped_runner_configurations_pass(name: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_a_runner_misses_is_told_with_how_to_give_it(arguments: tuple[str, ...], told: str) -> None:
+def test_a_missing_flag_is_named_with_an_example(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         check_job(arguments)
-    assert str(raised.value) == told
+    assert str(raised.value) == message
 
 
 def test_an_unknown_runner_is_named() -> None:
@@ -87,14 +87,14 @@ def test_an_unknown_runner_is_named() -> None:
         check_job(("--runner=apache_beam.no_such_module.Runner",))
 
 
-def test_a_runner_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apache_beam.runners.dataflow.dataflow_runner", None)
     with pytest.raises(ConfigError, match=r"^runner: .*apache_beam\[gcp\]"):
         check_job((DATAFLOW, PROJECT, REGION, TEMP))
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--runner_config=dataflow"], "error: project: is needed by DataflowRunner; give --project=PROJECT "),
         (["--runner_config=dataflow", "--max_num_workers=many"], "error: max_num_workers: 'many' is no int"),
@@ -103,11 +103,11 @@ def test_a_runner_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch)
         (["--dry_run", "--runner=PrismRunner"], "error: dry_run: counts and times on this machine"),
     ],
 )
-def test_a_command_ends_in_one_line_and_leaves_nothing(flags: list[str], told: str, tmp_path: pathlib.Path) -> None:
+def test_a_command_ends_in_one_line_and_leaves_nothing(flags: list[str], message: str, tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=12)
     done = small_release.run_command([*release.flags(tmp_path / "out", num_shards=1), *flags])
     assert done.returncode == 1
-    assert done.stderr.startswith(told)
+    assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
 

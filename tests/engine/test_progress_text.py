@@ -52,7 +52,7 @@ def test_reports_of_workers_add_up(work: WorkFolder, clock: Clock) -> None:
     assert status.text() == "[1:05] reading tables: 2,000,000 rows, 100 MB of 400 MB (25 %), 14 rejects"
 
 
-def test_a_search_for_quoted_line_breaks_is_told(work: WorkFolder, clock: Clock) -> None:
+def test_a_search_for_quoted_line_breaks_is_shown(work: WorkFolder, clock: Clock) -> None:
     status = status_of(work, clock)
     assert status.text() == "[0:00] reading tables: 0 rows, 0 bytes of 400 MB (0 %), 0 rejects"
     scan = Reporter(work, SCAN, clock)
@@ -107,7 +107,7 @@ def test_shards_of_an_earlier_run_are_done_but_took_no_time(work: WorkFolder, cl
     assert status.text().endswith("7 of 10 shards (70 %), about 30 s left")
 
 
-def test_what_lost_workers_did_and_others_do_again_is_not_more_than_all(work: WorkFolder, clock: Clock) -> None:
+def test_work_that_is_done_again_after_a_loss_is_not_more_than_all(work: WorkFolder, clock: Clock) -> None:
     status = status_of(work, clock, finished_shards=6)
     reader = Reporter(work, READ, clock)
     reader.add_bytes(500_000_000)

@@ -82,8 +82,8 @@ def test_a_job_on_dataflow_has_the_shipped_settings_where_it_names_none(tmp_path
         assert options["sdk_container_image"] == "image:1"
         assert options["template_location"].endswith("/job_object")
     # What gcloud's --max-workers, --worker-machine-type and --additional-pipeline-options give wins.
-    asked = ["--max_num_workers=7", "--machine_type=e2-standard-2", "--disk_size_gb=50"]
-    options = shipped_options([*launcher, *asked])
+    given = ["--max_num_workers=7", "--machine_type=e2-standard-2", "--disk_size_gb=50"]
+    options = shipped_options([*launcher, *given])
     assert (options["max_num_workers"], options["machine_type"], options["disk_size_gb"]) == (7, "e2-standard-2", 50)
     assert options["number_of_worker_harness_threads"] == 1
     # And a runner configuration that is named replaces the shipped one as a whole.
@@ -118,6 +118,7 @@ def test_values_become_flags() -> None:
         ("labels: [{a: b}]", "not a single value"),
         ("- runner", "keys and values"),
         ("runner: [", "is not YAML"),
+        ("[" * 5000, "too many values are nested"),
     ],
 )
 def test_what_the_command_line_would_not_take_is_refused(text: str, named: str) -> None:

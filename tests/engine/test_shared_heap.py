@@ -65,7 +65,7 @@ def test_buffers_cost_no_page_faults() -> None:
 
 def test_threads_and_arrow_share_one_heap() -> None:
     assert json.loads(run(HEAPS, "tuned")) == [4, True]
-    # Else this would tell nothing.
+    # Otherwise the test would show nothing.
     assert json.loads(run(HEAPS, "default")) == [0, False]
 
 

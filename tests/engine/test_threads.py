@@ -1,3 +1,4 @@
+import os
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ from oi_tfrecord.engine.threads import (
     run_on_threads,
     split_workers,
 )
+from oi_tfrecord.errors import ConfigError
 from tests.support.processes import HANG_SECONDS
 
 
@@ -102,7 +104,7 @@ def test_one_at_a_time_needs_no_thread() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_what_a_function_raises_is_raised_and_the_others_end_before_close_does(count: int) -> None:
+def test_an_error_of_a_function_is_raised_and_the_other_functions_end_before_close_does(count: int) -> None:
     pool: ThreadPool[None] = ThreadPool(count)
     ended = []
     began = threading.Event()
@@ -110,12 +112,12 @@ def test_what_a_function_raises_is_raised_and_the_others_end_before_close_does(c
     def fail() -> None:
         raise LookupError("bad shard")
 
-    def go_on() -> None:
+    def succeed() -> None:
         began.set()
         ended.append(1)
 
     def run_both() -> None:
-        for function in (fail, go_on):
+        for function in (fail, succeed):
             list(pool.submit(function))
         list(pool.drain())
 
@@ -144,3 +146,15 @@ def test_no_thread_is_left_when_an_element_fails(count: int) -> None:
     with pytest.raises(LookupError, match="bad shard"):
         list(run_on_threads(fail_at_three, range(9), count))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pool-thread")]
+
+
+@pytest.mark.parametrize("workers", [1000, 1 << 20])
+def test_more_workers_than_a_machine_can_start_are_refused(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with pytest.raises(
+        ConfigError, match=f"workers: {workers} is too many for this machine of 2 cores; give at most 64"
+    ):
+        split_workers(workers, is_local=True)
+    with pytest.raises(ConfigError, match="workers"):
+        choose_processes(8, workers)
+    assert split_workers(workers, is_local=False) == (1, 1)

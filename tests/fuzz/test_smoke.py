@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from oi_tfrecord.images.jpeg_header import JpegHeader, read_header
-from oi_tfrecord.openimages.csv.parse import Rows, parse_rows
+from oi_tfrecord.openimages.csv.parse import ParsedRows, parse_rows
 from oi_tfrecord.openimages.csv.record_boundaries import BlockScan, scan_block
 from oi_tfrecord.records.example_reader import Values, parse_example
 from oi_tfrecord.records.tfrecord import read_records
@@ -48,7 +48,7 @@ def test_seeds_agree(harness: ModuleType, tmp_path: pathlib.Path) -> None:
     engine.main(harness.__name__, [f"--replay={tmp_path}"])
 
 
-def off_by_one_line(*arguments: Any, **options: Any) -> Rows:
+def off_by_one_line(*arguments: Any, **options: Any) -> ParsedRows:
     rows = parse_rows(*arguments, **options)
     rows.lines[1:] += 1
     return rows

@@ -1,9 +1,12 @@
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from oi_tfrecord.images import encode as encode_module
 from oi_tfrecord.images.encode import fit_size
 
 SIDES = st.integers(1, 65_500)
@@ -45,3 +48,16 @@ def test_within_the_bounds_never_larger_and_of_the_same_shape(width: int, height
         assert abs(new_height - height * scale) < 2 + 2 * new_height / new_width
     if (not side or max(width, height) <= side) and (not budget or width * height <= budget):
         assert (new_width, new_height) == (width, height)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16"])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_bands_give_the_pixels_of_the_whole(mode: str, transparent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = random.Random(1).randbytes(50 * 37 * 4)
+    picture = Image.frombytes("RGBA", (50, 37), noise)
+    picture = picture.convert("I").convert(mode) if mode.startswith("I") else picture.convert("RGB").convert(mode)
+    if transparent and mode in ("L", "P", "RGB"):
+        picture.info["transparency"] = (1, 2, 3) if mode == "RGB" else 3
+    whole = encode_module.encode(picture.copy(), picture.size, 0, 90, "4:2:0")
+    monkeypatch.setattr(encode_module, "_BAND_PIXELS", 120)
+    assert encode_module.encode(picture, picture.size, 0, 90, "4:2:0") == whole

@@ -23,7 +23,8 @@ from PIL import Image, ImageFile, JpegImagePlugin
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images import jpeg_header as jpeg
-from oi_tfrecord.images.prepare import PixelBudget, prepare
+from oi_tfrecord.images.pixel_budget import PixelBudget
+from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected, PreparedImage
 from oi_tfrecord.reasons import Reject
 from tests.support.optional import require

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.docs_blocks import ROOT
+import oi_tfrecord
+from oi_tfrecord.cli.commands import COMMANDS, load_command
+from oi_tfrecord.cli.help import describe_flags
+from tests.support.docs_blocks import ROOT, blocks, pages
 from tests.support.optional import require
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -81,3 +84,69 @@ def test_without_an_address_a_package_index_gets_no_dead_links(describe: Callabl
     assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]+)\)", text))
     assert "browse.jpg" not in text
     assert "| query annotations in DuckDB or PostgreSQL | SQL |" in text
+
+
+def test_python_lines_of_the_readme_pass_mypy(tmp_path: pathlib.Path) -> None:
+    require("mypy")
+    [code] = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"]
+    file = tmp_path / "readme.py"
+    file.write_text(f"{code}\nreveal_type(records)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml", file],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "oi_tfrecord.dataset.record_dataset.RecordDataset" in done.stdout
+
+
+def test_the_python_page_has_all_public_names() -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8")
+    found = re.findall(r"^::: oi_tfrecord\.(\w+)$", page, re.MULTILINE)
+    assert sorted(found) == sorted(set(oi_tfrecord.__all__) - {"__version__"})
+
+
+def test_files_that_pages_name_are_there() -> None:
+    places = r"(?:oi_tfrecord|tests|configs|templates|examples|docs)"
+    found = {path for page in pages() for path in re.findall(rf"`({places}/[\w./-]+\.\w+)`", page.read_text("utf-8"))}
+    assert len(found) > 5
+    assert [path for path in sorted(found) if not (ROOT / path).is_file()] == []
+
+
+def test_the_walks_name_files_of_the_package() -> None:
+    """A name without a folder lies in the folder of the name before it."""
+    page = (ROOT / "docs" / "background" / "how-it-works.md").read_text("utf-8")
+    found = []
+    for row in page.splitlines():
+        folder = ROOT / "oi_tfrecord"
+        for name in re.findall(r"`([\w/]+\.py)`", row) if row.startswith("| ") else ():
+            found.append(ROOT / "oi_tfrecord" / name if "/" in name else folder / name)
+            folder = found[-1].parent
+    assert len(found) > 25
+    assert [path for path in found if not path.is_file()] == []
+
+
+BEAM_FLAGS = {
+    "environment_cache_millis", "hdfs_host", "runner", "s3_endpoint_url", "sdk_container_image", "setup_file",
+}  # fmt: skip
+"""Flags of Beam that pages name."""
+
+THIRD_PARTY_FLAGS = {"additional-pipeline-options", "max-workers", "parameters", "worker-machine-type", "add-opens"}
+"""Flags of gcloud and Java that pages name."""
+
+
+def test_flags_that_pages_name_are_there() -> None:
+    declared = {
+        name.removeprefix("[no]")
+        for command in COMMANDS
+        for flag in describe_flags(load_command(command))
+        for name in re.findall(r"^--([^=]+)", flag.usage)
+    }
+    named: dict[str, str] = {}
+    for page in pages():
+        text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for code in re.findall(r"`([^`\n]+)`", text):
+            if "tests.benchmarks" not in code:
+                named |= dict.fromkeys(re.findall(r"(?:^| )--([\w-]+)", code), str(page))
+    assert {"prices", "select"} <= set(named)
+    unknown = set(named) - declared - BEAM_FLAGS - THIRD_PARTY_FLAGS - {"help", "version"}
+    assert {name: named[name] for name in unknown} == {}

@@ -1,5 +1,6 @@
 """The commands of README and docs, run as they stand in the page; a block that cannot be run here says why."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -50,6 +51,12 @@ def test_get_started(started: pathlib.Path) -> None:
     names = {path.name for path in (started / "sample" / "records").iterdir()}
     assert {"manifest.json", "label_map.pbtxt", "report.html", "rejects-train.csv"} <= names
     assert (started / "record.png").is_file()
+
+
+def test_every_entry_of_a_manifest_is_explained(started: pathlib.Path) -> None:
+    manifest = json.loads((started / "sample" / "records" / "manifest.json").read_text("utf-8"))
+    page = (ROOT / "docs" / "reference" / "manifest.md").read_text("utf-8")
+    assert [entry for entry in manifest["splits"]["train"] if f"| `{entry}` |" not in page] == []
 
 
 def test_readme(tmp_path: pathlib.Path) -> None:

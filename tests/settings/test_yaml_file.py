@@ -59,3 +59,9 @@ def test_text_that_is_no_yaml_is_one_line_of_error_with_the_file(text: str | byt
 
 def test_a_file_is_read_as_utf8() -> None:
     assert load_config("release: é".encode(), "my.yaml", {}).release == "é"
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "a: " + "{a: " * 5000])
+def test_deep_nesting_is_an_error(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"x\.yaml: too many values are nested in each other"):
+        load_config(text, "x.yaml", {})

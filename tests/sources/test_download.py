@@ -290,3 +290,17 @@ def test_errors_name_the_field_to_correct(
     write_csv(tmp_path / "images.csv", [])
     assert main(["download", *arguments]) == 1
     assert field in capsys.readouterr().err
+
+
+def test_a_name_that_no_file_can_have_is_a_listed_failure(server: ImageServer, tmp_path: pathlib.Path) -> None:
+    rows = prepare(server, tmp_path, 3)
+    rows[1]["OriginalURL"] = server.url(f"/p/{'a' * 300}.jpg")
+    server.files[f"/p/{'a' * 300}.jpg"] = photo(1)
+    write_csv(tmp_path / "images.csv", rows)
+    assert run(tmp_path, "--layout=url", "--max_rejects=100%") == 0
+    assert [row["ImageID"] for row in read_csv(tmp_path / "images" / "success.csv")] == [
+        rows[0]["ImageID"], rows[2]["ImageID"]
+    ]  # fmt: skip
+    [failure] = read_csv(tmp_path / "images" / "failures.csv")
+    assert failure["ImageID"] == rows[1]["ImageID"]
+    assert failure["detail"] == "no file can have the name of the URL: File name too long"

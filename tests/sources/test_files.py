@@ -189,3 +189,10 @@ def test_an_expected_file_is_read_ahead_by_one_call(tmp_path: pathlib.Path, monk
     assert images_of(str(tmp_path), [0xFF]).expect(0)
     assert calls == [(3, (0, 0, os.POSIX_FADV_WILLNEED))]
     assert not open_before or len(os.listdir("/proc/self/fd")) == open_before
+
+
+def test_a_pipe_is_unreadable(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / IMAGE_ID)
+    reason, detail = reason_of(PatternSource(f"{tmp_path}/{{image_id}}", "train", 9))
+    assert reason is Reject.IMAGE_UNREADABLE
+    assert detail.endswith("Is a pipe, not a file")

@@ -70,3 +70,15 @@ def test_what_cannot_be_looked_at_is_not_taken_for_absent(
         if call == "stat":
             with pytest.raises(OSError, match=os.strerror(number)):
                 storage.exists(f"{tmp_path}/a.csv")
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a device"])
+def test_what_is_no_file_is_refused_and_never_waited_for(kind: str, tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "x") if kind != "a device" else "/dev/null"
+    if kind == "a folder":
+        os.mkdir(path)
+    if kind == "a pipe":
+        os.mkfifo(path)
+    for read in (storage.read, lambda path: storage.read_range(path, 0, 1), storage.open_read):
+        with pytest.raises(OSError, match=f"Is {kind}, not a file"):
+            read(path)

@@ -33,5 +33,5 @@ def blocks(page: pathlib.Path) -> list[Block]:
 
 
 def pages() -> list[pathlib.Path]:
-    """Returns the README, the page to get started, the guides and the other pages with code."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """Returns the README, CONTRIBUTING and the pages of docs/."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -17,6 +17,7 @@ from oi_tfrecord.explore.browse.image_page import describe_image, media_type
 from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.explore.browse.query import Query, find_classes, find_images
 from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES, flag_bits
+from oi_tfrecord.images.pixel_budget import DECODED_AT_ONCE
 from oi_tfrecord.records.example_reader import Values, get_bytes, parse_example
 from oi_tfrecord.records.keys import ENCODED_KEY
 
@@ -122,10 +123,11 @@ class BrowsedDataset:
         try:
             with Image.open(io.BytesIO(encoded)) as image:
                 image.draft("RGB", (THUMBNAIL[0], THUMBNAIL[1]))
-                image.thumbnail(THUMBNAIL)
+                with DECODED_AT_ONCE.hold(image.width * image.height):
+                    image.thumbnail(THUMBNAIL)
                 out = io.BytesIO()
                 image.convert("RGB").save(out, "JPEG", quality=80)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError):
             # A browser may show an image that Pillow cannot read.
             return encoded, kind
         return out.getvalue(), "image/jpeg"

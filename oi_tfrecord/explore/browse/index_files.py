@@ -71,17 +71,22 @@ def _save_in_first(folders: Sequence[pathlib.Path], fingerprint: list[list[Any]]
     for folder in folders:
         try:
             _save(folder, fingerprint, index)
+            _mark_as_made(folder)
             return folder
         except OSError as error:
             failed = error
     raise InputError(str(folders[-1]), f"cannot hold the index: {failed}", "Give another --index_dir") from failed
 
 
+def _cache() -> pathlib.Path:
+    """Returns our folder in the cache of the user."""
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "oi_tfrecord"
+
+
 def _list_folders(output_dir: str) -> list[pathlib.Path]:
     """Returns the folders where an index may be, the best first."""
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     place = os.path.abspath(output_dir) if storage.is_local(output_dir) else output_dir
-    cached = cache / "oi_tfrecord" / hashlib.sha256(place.encode()).hexdigest()[:24]
+    cached = _cache() / hashlib.sha256(place.encode()).hexdigest()[:24]
     return [pathlib.Path(output_dir) / FOLDER, cached] if storage.is_local(output_dir) else [cached]
 
 
@@ -99,6 +104,9 @@ def _fingerprint(output_dir: str) -> list[list[Any]]:
 def _load(folder: pathlib.Path, fingerprint: list[list[Any]]) -> BrowseIndex | None:
     """Returns the index in a folder; None if there is none, or it was made of other files."""
     try:
+        # An index that came with a dataset could claim anything about the records.
+        if _mark_path(folder).read_text() != _describe_files(folder):
+            return None
         about = json.loads((folder / "index.json").read_text())
         if about["format"] != FORMAT or about["files"] != fingerprint:
             return None
@@ -112,8 +120,26 @@ def _load(folder: pathlib.Path, fingerprint: list[list[Any]]) -> BrowseIndex | N
             sources=tuple(about["sources"]),
             arrays=arrays,
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _mark_path(folder: pathlib.Path) -> pathlib.Path:
+    """Returns the file in the user's cache that marks an index as made by this user."""
+    return _cache() / "made" / hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:24]
+
+
+def _mark_as_made(folder: pathlib.Path) -> None:
+    """Marks an index as made by this user; where no cache can be written, the next run makes the index again."""
+    with contextlib.suppress(OSError):
+        path = _mark_path(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_describe_files(folder))
+
+
+def _describe_files(folder: pathlib.Path) -> str:
+    infos = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    return json.dumps([[name, info.st_size, info.st_mtime_ns, info.st_ino] for name, info in infos])
 
 
 def _is_index(folder: pathlib.Path) -> bool:

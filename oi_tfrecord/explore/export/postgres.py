@@ -1,6 +1,7 @@
 """Loads exported tables into PostgreSQL, in one transaction."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,17 @@ from oi_tfrecord.records.label_map import LabelMap
 if TYPE_CHECKING:
     import psycopg
 
-PREFIXES = ("postgresql://", "postgres://")
+_SCHEME = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9]+)?://", re.IGNORECASE)
+"""Start of a URL of a database; URLs of SQLAlchemy also name a driver."""
+
+_KEYWORDS = re.compile(
+    r"\s*(?:host|hostaddr|port|dbname|user|password|passfile|service|options|sslmode|connect_timeout)\s*=",
+    re.IGNORECASE,
+)
+"""Start of an address of a database in keywords (libpq, section Connection Strings)."""
+
+_UNAMBIGUOUS = re.compile(r"(?:[^\s@/?#]*@)?[^\s@]*")
+"""A URL behind its scheme in which only the end of user and password is an `@`."""
 
 DEFAULT_SCHEMA = "open_images"
 
@@ -50,7 +61,22 @@ _INDEXES = {
     "image_labels_image_id": "image_labels (image_id)",
 }
 
+_BAD_ADDRESS = (
+    "the address of the database cannot be read. In a URL, write special characters of user and password by their "
+    "codes (% is %25, @ is %40, / is %2F, a space is %20); in keywords, put a value with a space in single quotes. "
+    "Or leave the password to ~/.pgpass or PGPASSWORD"
+)
+
 _REMEDY = "Nothing was changed in the database"
+
+
+def is_address(text: str) -> bool:
+    """Returns whether a text is an address of a PostgreSQL database, and no folder.
+
+    It may be `postgresql://USER@HOST/DATABASE`, also with `postgres` or a driver of SQLAlchemy, or keywords such as
+    `host=HOST dbname=DATABASE`.
+    """
+    return bool(_SCHEME.match(text) or _KEYWORDS.match(text))
 
 
 class PostgresTarget:
@@ -63,7 +89,7 @@ class PostgresTarget:
         """Does not connect yet.
 
         Args:
-            url: `postgresql://USER@HOST/DATABASE`, as libpq takes it.
+            url: address of the database, see `is_address`.
             schema: name of the schema; a missing one is created.
             label_map: of the dataset.
         """
@@ -74,8 +100,9 @@ class PostgresTarget:
 
     def __enter__(self) -> "PostgresTarget":
         self._psycopg = _import_psycopg()
+        address = self._check_address()
         with self._translate_errors():
-            self._connection = self._psycopg.connect(self._url)
+            self._connection = self._psycopg.connect(address)
         try:
             with self._translate_errors():
                 self._prepare()
@@ -83,6 +110,24 @@ class PostgresTarget:
             self._connection.close()
             raise
         return self
+
+    def _check_address(self) -> str:
+        """Returns the address as libpq takes it.
+
+        Raises:
+            ConfigError: without the message of libpq, which may quote a part of the password.
+        """
+        from psycopg.conninfo import conninfo_to_dict
+
+        address = _SCHEME.sub("postgresql://", self._url, count=1)
+        is_url = bool(_SCHEME.match(self._url))
+        try:
+            conninfo_to_dict(address)
+        except self._psycopg.Error:
+            address = ""
+        if not address or (is_url and not _UNAMBIGUOUS.fullmatch(address.partition("://")[2])):
+            raise ConfigError("to", _BAD_ADDRESS)
+        return address
 
     def _prepare(self) -> None:
         # The second of two exports into one schema waits.

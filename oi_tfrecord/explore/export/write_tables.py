@@ -10,7 +10,7 @@ from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.parquet import ParquetTarget
-from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PREFIXES, PostgresTarget
+from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PostgresTarget, is_address
 from oi_tfrecord.explore.export.tables import SCHEMAS, RecordError, ShardTables, make_tables
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
@@ -26,7 +26,7 @@ class ExportOptions:
     output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
     to: str = option(REQUIRED, "Folder for Parquet files, or postgresql://USER@HOST/DATABASE.", Group.OUTPUT)
     schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.", Group.OUTPUT)
-    split: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS)
+    split: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS, earlier_flag="splits")
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -39,7 +39,7 @@ class ExportOptions:
     @property
     def is_database(self) -> bool:
         """Whether the target is a database."""
-        return self.to.startswith(PREFIXES)
+        return is_address(self.to)
 
     @property
     def target(self) -> str:

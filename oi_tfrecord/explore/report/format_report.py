@@ -12,6 +12,7 @@ from typing import Any
 
 from oi_tfrecord.explore.report.numbers import SplitNumbers
 from oi_tfrecord.explore.web_assets import embed
+from oi_tfrecord.storage.csv_text import as_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,7 @@ def format_csv(splits: Sequence[SplitNumbers]) -> str:
     writer = csv.writer(out)
     writer.writerow(("split", "section", "key", "name", "measure", "value"))
     for split in splits:
-        writer.writerows((split.split, *row) for row in _make_rows(split) if row[-1] is not None)
+        writer.writerows(map(as_text, (split.split, *row)) for row in _make_rows(split) if row[-1] is not None)
     return out.getvalue()
 
 

@@ -16,6 +16,7 @@ from oi_tfrecord.explore.report.record_stats import (
 )
 from oi_tfrecord.explore.report.reject_examples import RejectGroup
 from oi_tfrecord.openimages.published_counts import PUBLISHED, PublishedCounts
+from oi_tfrecord.records.keys import MACHINE_TEXT_KEY
 from oi_tfrecord.records.label_map import LabelMapItem
 
 MOST_IMAGE_SIZES = 20
@@ -160,7 +161,7 @@ def _compare_published(
 
     positive, negative = published.positive_labels, published.negative_labels
     human = None if positive is None or negative is None else positive + negative
-    has_machine = "image/machine_class/text" in stats.keys
+    has_machine = MACHINE_TEXT_KEY in stats.keys
     rows: list[tuple[str, int | None, int | None, int | None]] = [
         ("images", published.images, rows_read("metadata"), stats.records),
         ("images with boxes", published.boxed_images, None, stats.records - stats.boxes_per_image[0]),

@@ -62,7 +62,7 @@ def parameters_of(release: Release, output_dir: pathlib.Path | str) -> dict[str,
     """Returns parameters of the template."""
     flags = release.flags(output_dir, **SHARED)
     parameters = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
-    return {**parameters, "sdk_container_image": "region-docker.pkg.dev/project/repository/oi-tfrecord:0.1.0"}
+    return {**parameters, "sdk_container_image": "region-docker.pkg.dev/project/repository/oi-tfrecord:0.2.0"}
 
 
 def test_as_worker_of_prism_it_gives_the_files_of_a_local_run(

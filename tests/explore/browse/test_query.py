@@ -29,13 +29,13 @@ class Record:
 
 
 def make_record(chosen: random.Random, split: str) -> Record:
-    is_known = chosen.random() < 0.7
+    known = chosen.random() < 0.7
     return Record(
         split,
         f"{chosen.randrange(1 << 32):0{chosen.choice((8, 8, 12))}x}",
         [
             (
-                chosen.choice(MIDS), chosen.choice(SOURCES), *((chosen.random() < 0.4,) * 2 if is_known else (None,) * 2)
+                chosen.choice(MIDS), chosen.choice(SOURCES), *((chosen.random() < 0.4,) * 2 if known else (None,) * 2)
             )
             for _ in range(chosen.choice((0, 1, 2, 5)))
         ],

@@ -242,3 +242,33 @@ def test_a_database_that_is_not_there_or_holds_other_tables_is_an_error(
     assert query(
         postgres, "SELECT table_name::text FROM information_schema.tables WHERE table_schema = %s", values=(schema,)
     ) == [("images",)]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:s3cr%zzet@127.0.0.1:1/x",
+        "postgresql://u:s3cr et@127.0.0.1:1/x",
+        "postgresql://u:s3@s3cr@127.0.0.1:1/x",
+        "postgresql://u:s3cr/et@127.0.0.1:1/x",
+        "postgres://u:s3cr?et@127.0.0.1:1/x",
+        "postgresql+psycopg://u:s3cr@127.0.0.1:1/x",
+        "host=127.0.0.1 port=1 password=s3cr user=u",
+        "host=127.0.0.1 password=a s3cr user=u",
+        " password = 's3cr x' host=127.0.0.1 port=1",
+        "mysql://u:s3cr@127.0.0.1/x",
+    ],
+)
+def test_no_form_of_an_address_prints_its_password(
+    address: str,
+    exportable: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(exportable), f"--to={address}"]) == 1
+    printed = "".join(capsys.readouterr())
+    assert printed.startswith("error: ")
+    assert "s3cr" not in printed
+    assert list(tmp_path.iterdir()) == []

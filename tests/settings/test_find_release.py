@@ -5,12 +5,12 @@ import pathlib
 
 import pytest
 
-from oi_tfrecord.conversion.find_release import check_release, find_fitting_releases, naming_the_release, needed_tables
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import open_table
 from oi_tfrecord.openimages.demo import release as sample
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.find_release import check_release, find_fitting_releases, naming_the_release, needed_tables
 from oi_tfrecord.settings.yaml_file import read_config
 
 
@@ -58,8 +58,8 @@ def missing() -> NotFoundError:
 
 
 def test_a_missing_file_names_the_release_whose_files_are_there(v6: pathlib.Path) -> None:
-    told = r"no file for boxes; .* those of v6, not of v4\. Give --config=v6"
-    with pytest.raises(InputError, match=told), naming_the_release(config_of("v4", v6)):
+    message = r"no file for boxes; .* those of v6, not of v4\. Give --config=v6"
+    with pytest.raises(InputError, match=message), naming_the_release(config_of("v4", v6)):
         raise missing()
 
 
