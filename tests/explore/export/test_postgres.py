@@ -10,7 +10,7 @@ from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_records, find_splits
 from oi_tfrecord.explore.export.postgres import PostgresTarget
-from oi_tfrecord.explore.export.rows import SCHEMAS, ShardRows, make_rows
+from oi_tfrecord.explore.export.tables import SCHEMAS, ShardTables, make_tables
 from oi_tfrecord.records.example_writer import EntryEncoder, assemble, bytes_feature
 from oi_tfrecord.records.tfrecord import frame
 from tests.support.optional import psycopg
@@ -47,7 +47,7 @@ def contents(url: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def as_told(value: Any) -> Any:
-    """Returns a float32 as PostgreSQL tells it: the shortest number that is read back as the same float32."""
+    """Returns a float32 as PostgreSQL prints it: the shortest number that is read back as the same float32."""
     return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
@@ -149,7 +149,7 @@ def test_a_failure_amid_the_load_leaves_the_database_as_it_was(
     # The same image twice: the first record again at the end.
     shard.write_bytes(whole + whole[first[0] - 12 : first[0] + first[1] + 4])
     assert load(tmp_path / "damaged", postgres, schema) == 1
-    assert "is there twice" in capsys.readouterr().err
+    assert "is in two records" in capsys.readouterr().err
     assert contents(postgres, schema) == before
     # A schema that the failed load would have made is not there.
     assert load(tmp_path / "damaged", postgres, "never made") == 1
@@ -168,7 +168,7 @@ def test_a_connection_that_breaks_leaves_the_database_as_it_was(
     add = PostgresTarget.add
     broken = []
 
-    def add_and_break(target: PostgresTarget, rows: ShardRows) -> None:
+    def add_and_break(target: PostgresTarget, rows: ShardTables) -> None:
         add(target, rows)
         broken.extend(query(postgres, "SELECT pg_terminate_backend(%s)", values=(target._connection.info.backend_pid,)))
 
@@ -196,7 +196,7 @@ def test_others_read_the_old_rows_until_the_new_ones_are_committed(
 
 def test_texts_are_kept_but_for_what_postgresql_cannot_hold(postgres: str, schema: str) -> None:
     texts = ["", "a\tb\\N", "\\N", "\\.", 'line\n\\.\nline "two"\r\n', "Früchte ★", "nul\0", "�"]
-    rows = make_rows("of, one", "shard", [with_title(f"{number}", text) for number, text in enumerate(texts)], None)
+    rows = make_tables("of, one", "shard", [with_title(f"{number}", text) for number, text in enumerate(texts)], None)
     with PostgresTarget(postgres, schema, None) as target:
         target.start_split("of, one")
         target.add(rows)
