@@ -61,6 +61,7 @@ setup(
         "apache-beam>=2.65,<3",
         "google-crc32c>=1.5",
         "numpy>=1.26",
+        "obstore>=0.12,<0.13",
         "pillow>=10.3",
         "protobuf>=4.25",
         "pyarrow>=15",

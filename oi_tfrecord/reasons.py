@@ -64,8 +64,9 @@ class Reject(_Reason):
     )
     DUPLICATE = (
         "duplicate",
-        "The row or the file repeats an earlier one of its table or archives, or is the second mask of a box.",
-        "Nothing: the earlier one is used. Give each file once if all rows of a file are duplicates.",
+        "The row repeats an earlier row of its table, the mask is the second one of its box, or the archives hold "
+        "another file of the same image before.",
+        "Nothing: the first one is used. Give each file once if all rows of a file are duplicates.",
     )
     ANNOTATION_WITHOUT_IMAGE = (
         "annotation_without_image",

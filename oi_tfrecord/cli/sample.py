@@ -6,7 +6,7 @@ import pathlib
 from oi_tfrecord.cli.command import Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.flags import ParsedFlags
-from oi_tfrecord.openimages.demo.layouts import RELEASES
+from oi_tfrecord.openimages.release_headers import RELEASES
 from oi_tfrecord.settings.allowed_values import Choice, Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 

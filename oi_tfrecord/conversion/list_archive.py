@@ -14,7 +14,7 @@ from oi_tfrecord.join.batches import partition
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.csv.file_ranges import FileRange
 from oi_tfrecord.openimages.csv.filters import RowFilters
-from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, WINDOW, Listing, RangeKey, Table
+from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, WINDOW, RangeKey, Table
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.sources.archive_format import Storing
 from oi_tfrecord.sources.archive_listing import ArchiveFile, ArchiveListing, FoundImage
@@ -43,7 +43,7 @@ def list_archive(
         block = list(itertools.islice(images, BLOCK_MEMBERS))
         is_last = len(block) < BLOCK_MEMBERS
         end = listing.members if is_last else block[-1].number + 1
-        rows = make_file_rows(block, first, end - first, job.filters, with_names=archive.listing is Listing.MASK_FILES)
+        rows = make_file_rows(block, first, end - first, job.filters, with_names=archive.listing is Table.MASK_FILES)
         key = RangeKey(archive.listing, archive.number, index)
         damage = listing.damage if is_last else ""
         if is_last:

@@ -10,7 +10,7 @@ from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, reject
 from oi_tfrecord.dataset.manifest import too_many_rejects
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import EngineError, InputError
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.settings.convert_config import parse_max_rejects
 
@@ -75,7 +75,7 @@ def _lines_of_counts_and_files(result: ConversionResult) -> list[str]:
     entry = result.manifest
     return [
         _images_line(entry["images"]),
-        *(_table_line(table, entry["tables"][table]) for table in (*Table, *Listing) if table in entry["tables"]),
+        *(_table_line(table, entry["tables"][table]) for table in Table if table in entry["tables"]),
         *(f"{name:<10} {storage.join(result.output_dir, file)}" for name, file in _files(result).items()),
     ]
 

@@ -6,12 +6,9 @@ import posixpath
 from collections.abc import Mapping, Sequence
 
 from oi_tfrecord import __version__
-from oi_tfrecord.conversion.find_release import naming_the_release
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
 from oi_tfrecord.conversion.plan_classes import ClassPlan, GivenFile, plan_classes, read_given_file
-from oi_tfrecord.conversion.plan_records import image_options, record_layout, text_columns
-from oi_tfrecord.conversion.plan_sources import plan_archives, plan_images, plan_masks, with_absolute_paths
-from oi_tfrecord.conversion.plan_tables import plan_tables
+from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.filter_warnings import FilterNames
@@ -19,10 +16,12 @@ from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import RowFilters, parse_image_ids, sample_limit
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.find_release import naming_the_release
+from oi_tfrecord.settings.plan_records import image_options, record_layout, text_columns
 from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
@@ -262,9 +261,9 @@ def _filter_names(plan: ConvertPlan) -> FilterNames:
     )
 
 
-def _paths(tables: Sequence[InputFile], archives: Sequence[ArchiveFile]) -> dict[Table | Listing, tuple[str, ...]]:
+def _paths(tables: Sequence[InputFile], archives: Sequence[ArchiveFile]) -> dict[Table, tuple[str, ...]]:
     """Returns the paths of the files of each table and listing, by the number of the file."""
-    paths: dict[Table | Listing, tuple[str, ...]] = {}
+    paths: dict[Table, tuple[str, ...]] = {}
     for file in tables:
         paths[file.table] = (*paths.get(file.table, ()), file.path)
     for archive in archives:

@@ -16,7 +16,7 @@ from oi_tfrecord.engine.threaded_fn import ThreadedFn
 from oi_tfrecord.join.shuffle_files import write_batches
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.csv.record_boundaries import BlockScan
-from oi_tfrecord.openimages.schema import Listing, RangeKey
+from oi_tfrecord.openimages.schema import RangeKey
 from oi_tfrecord.sources.archive_listing import ArchiveFile
 
 ACCOUNTS = "accounts"
@@ -121,7 +121,7 @@ def read_input(job: RangeJob, file_range: FileRange, on_bytes: Callable[[int], N
         file_range: the range.
         on_bytes: called with the number of bytes that were read.
     """
-    read = list_archive if isinstance(file_range.key.table, Listing) else read_table_range
+    read = list_archive if file_range.key.table.is_listing else read_table_range
     return read(job, file_range, on_bytes)
 
 

@@ -10,7 +10,7 @@ from oi_tfrecord.conversion.shard_images import ImageOutcome
 from oi_tfrecord.conversion.shard_masks import masks_of_boxes
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
-from oi_tfrecord.openimages.schema import BOX_ROW, FLAGS, LABEL_ROW, UNKNOWN, Listing, Table
+from oi_tfrecord.openimages.schema import BOX_ROW, FLAGS, LABEL_ROW, UNKNOWN, Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.records.shard_writer import WrittenShard
 
@@ -100,7 +100,7 @@ def find_written(annotations: Annotations, table: Table, images: ImageOutcome) -
 
 
 def count_table(
-    table: Table | Listing, joined: JoinedShard, images: ImageOutcome, in_records: Mapping[Table, WrittenRows]
+    table: Table, joined: JoinedShard, images: ImageOutcome, in_records: Mapping[Table, WrittenRows]
 ) -> TableAccount:
     """Returns what became of the rows of a table, or of the files of a listing.
 
@@ -112,9 +112,9 @@ def count_table(
     """
     if table is Table.MASKS:
         return count_masks(joined, images)
-    if table is Listing.MASK_FILES:
+    if table is Table.MASK_FILES:
         return count_mask_files(joined, images)
-    if table is Listing.IMAGE_FILES:
+    if table is Table.IMAGE_FILES:
         return count_image_files(joined, images)
     if table is Table.METADATA:
         return count_metadata(joined, images)
@@ -129,7 +129,7 @@ def count_metadata(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
 def count_image_files(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
     """Returns the account of the images that archives hold: an image has one file at most."""
     held = joined.image_files.archives >= 0 if joined.image_files else np.zeros(len(joined.image_ids), bool)
-    return _account(Listing.IMAGE_FILES, joined, held, images.has_record)
+    return _account(Table.IMAGE_FILES, joined, held, images.has_record)
 
 
 def count_annotations(table: Table, joined: JoinedShard, images: ImageOutcome, written: WrittenRows) -> TableAccount:
@@ -162,10 +162,10 @@ def count_mask_files(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
     """Returns the account of the masks that archives hold: a row of the table of masks has one file at most."""
     files = joined.masks.files if joined.masks else None
     held = np.zeros(len(images.masks.written), bool) if files is None else files.archives >= 0
-    return _account(Listing.MASK_FILES, joined, held, images.masks.written)
+    return _account(Table.MASK_FILES, joined, held, images.masks.written)
 
 
-def _account(table: Table | Listing, joined: JoinedShard, has_row: np.ndarray, is_written: np.ndarray) -> TableAccount:
+def _account(table: Table, joined: JoinedShard, has_row: np.ndarray, is_written: np.ndarray) -> TableAccount:
     """Returns the account of a table that has one row at most for each image, or for each mask.
 
     Args:

@@ -98,7 +98,7 @@ class ShardImages:
         self._job = job
         self._facts = facts
         self._rotations = facts.rotations.tolist()
-        self._rotation_texts = joined.texts.get(ROTATION_COLUMN, ())
+        self._rotation_texts = joined.text_columns.get(ROTATION_COLUMN, ())
         self._image_ids = joined.image_ids.tolist()
         self._reader = job.source.open_shard(joined)
         self._masks = None

@@ -10,7 +10,7 @@ from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.images.values import ImageOptions
 from oi_tfrecord.join.join_shard import JoinRules
 from oi_tfrecord.openimages.hierarchy import Hierarchy
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import ExtraKeys, RecordLayout
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.sources.masks import MaskSource
@@ -49,7 +49,7 @@ class ShardJob:
     work: WorkFolder
     driver: Table
     select: str
-    files: dict[Table | Listing, tuple[str, ...]]
+    files: dict[Table, tuple[str, ...]]
     mids: tuple[str, ...]
     layout: RecordLayout
     source: ImageSource

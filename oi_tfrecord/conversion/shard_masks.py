@@ -105,7 +105,7 @@ class ShardMasks:
         return LoadedMasks(masks, tuple(broken.items()), left_out)
 
     def _read(self, mask: int) -> bytes:
-        path = self._masks.table.texts[MASK_PATH][mask].as_py().decode("utf-8", "surrogateescape")
+        path = self._masks.table.text_columns[MASK_PATH][mask].as_py().decode("utf-8", "surrogateescape")
         return self._source.read(path, mask, self._masks.files)
 
     def note_written(self, index: int, loaded: LoadedMasks) -> None:

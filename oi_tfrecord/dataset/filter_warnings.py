@@ -12,18 +12,18 @@ import numpy as np
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.errors import nearest
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import CSV_TABLES, Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.settings.convert_config import ConvertConfig
 
-_ANNOTATIONS = tuple(table for table in Table if table is not Table.METADATA)
+_ANNOTATIONS = tuple(table for table in CSV_TABLES if table is not Table.METADATA)
 
-_OF_IMAGES = (*Table, *Listing)
+_OF_IMAGES = tuple(Table)
 
-_FILTERS: dict[str, tuple[Drop, tuple[Table | Listing, ...]]] = {
+_FILTERS: dict[str, tuple[Drop, tuple[Table, ...]]] = {
     "image_ids": (Drop.NOT_IN_IMAGE_LIST, _OF_IMAGES),
     "sample": (Drop.NOT_SAMPLED, _OF_IMAGES),
-    "subset": (Drop.OTHER_SUBSET, (*Table, Listing.IMAGE_FILES)),
+    "subset": (Drop.OTHER_SUBSET, (*CSV_TABLES, Table.IMAGE_FILES)),
     "classes": (Drop.CLASS_NOT_CHOSEN, _ANNOTATIONS),
     "min_confidence": (Drop.LOW_CONFIDENCE, (Table.BOXES, Table.MACHINE_LABELS)),
     "box_sources": (Drop.BOX_SOURCE, (Table.BOXES,)),

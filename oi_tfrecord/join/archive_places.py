@@ -1,4 +1,4 @@
-"""Finds the place of each image of a shard, or of each mask, among the files listed from archives."""
+"""Finds the place of each image or mask of a shard among the files that are listed from archives."""
 
 import dataclasses
 
@@ -26,12 +26,12 @@ class ImageFiles:
 
 @dataclasses.dataclass(frozen=True)
 class LocatedFiles:
-    """The places of images, and the listed files that are no image's place.
+    """The places of images, and the listed files that are not the place of any image.
 
     Attributes:
         files: the place of each image.
         repeated: indices, ascending, of listed files whose image has an earlier place.
-        originals: indices, the earlier place of each of these.
+        originals: indices, the earlier place of the image of each repeated file.
         unmatched_count: number of listed files of no image.
     """
 
@@ -43,11 +43,11 @@ class LocatedFiles:
 
 @dataclasses.dataclass(frozen=True)
 class RepeatedFiles:
-    """Listed files of images, or masks, that occur before in the archives; whether with the same bytes, readers find.
+    """Listed files whose image or mask occurs before in the archives; the bytes of the two have to be compared.
 
     Attributes:
-        files: the files [k].
-        originals: the files [k] that occur before.
+        files: the repeated files [k].
+        originals: the earlier file [k] of the same image or mask.
     """
 
     files: ShardRows
@@ -59,8 +59,8 @@ def locate_files(listed: ShardRows, image_of: np.ndarray, known: np.ndarray, cou
 
     Args:
         listed: the files [m] of all archives, archive after archive.
-        image_of: int array [m], the image of each file, from 0 to `count` - 1 where it is known.
-        known: bool array [m], whether the file is that of an image.
+        image_of: int array [m], index of the image of each file, 0 to `count` - 1 where `known` is true.
+        known: bool array [m], whether the file belongs to one of the images.
         count: number of images, n.
     """
     candidates = np.flatnonzero(known)
@@ -68,7 +68,10 @@ def locate_files(listed: ShardRows, image_of: np.ndarray, known: np.ndarray, cou
     places = candidates[first]
     archive_of, row_of, place_of = np.full(count, -1), np.zeros(count, IMAGE_FILE_ROW), np.full(count, -1)
     archive_of[held], row_of[held], place_of[held] = listed.file_of[places], listed.rows[places], places
-    windows = listed.texts[WINDOW] if WINDOW in listed.texts else pa.array([b""] * len(listed.rows), pa.binary())
+    if WINDOW in listed.text_columns:
+        windows = listed.text_columns[WINDOW]
+    else:
+        windows = pa.array([b""] * len(listed.rows), pa.binary())
     window_of = windows.take(pa.array(place_of, mask=place_of < 0)).fill_null(b"")
     repeated = np.delete(candidates, first)
     files = ImageFiles(archive_of, row_of, window_of)

@@ -8,14 +8,14 @@ from oi_tfrecord.join.find_duplicates import find_duplicates, find_repeated_valu
 from oi_tfrecord.join.find_images import ImageIndex
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows
-from oi_tfrecord.openimages.schema import MASK_PATH, Listing, Table
+from oi_tfrecord.openimages.schema import MASK_PATH, Table
 from oi_tfrecord.reasons import Drop, Reject
 
 _ANNOTATION_TABLES = (Table.BOXES, Table.HUMAN_LABELS, Table.MACHINE_LABELS, Table.MASKS)
 
 
 def attach_annotations(
-    images: ImageIndex, tables: Mapping[Table | Listing, ShardRows], driver: Table
+    images: ImageIndex, tables: Mapping[Table, ShardRows], driver: Table
 ) -> tuple[dict[Table, RowsByImage], JoinAccount]:
     """Attaches the annotations of a shard to its images.
 
@@ -72,7 +72,7 @@ def _account_orphans(annotations: ShardRows, orphans: np.ndarray, table: Table, 
 
 def _find_repeated(annotations: ShardRows, table: Table) -> np.ndarray:
     if table is Table.MASKS:
-        return find_repeated_values(annotations.texts[MASK_PATH])
+        return find_repeated_values(annotations.text_columns[MASK_PATH])
     return find_duplicates(annotations.rows)
 
 

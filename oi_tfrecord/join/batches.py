@@ -1,7 +1,7 @@
-"""Batches: the elements of the shuffle, each the rows of one CSV range for one shard.
+"""Batches: the elements of the shuffle, each holding rows of one CSV range for one shard.
 
-A batch is bytes: a fixed header, the source names, the rows as they lie in memory
-(little-endian, fixed width), and an Arrow IPC stream of text columns where there are any.
+A batch is encoded as bytes: a fixed header, the source names, the rows as they lie in memory
+(little-endian, fixed width), and an Arrow IPC stream of the text columns if the rows have any.
 """
 
 import dataclasses
@@ -14,26 +14,34 @@ import pyarrow.compute as pc
 
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.openimages.schema import Listing, RangeKey, Table, row_type
+from oi_tfrecord.openimages.schema import ROW_TYPES, RangeKey, Table
 from oi_tfrecord.records.sharding import shard_of
 
 MAX_BATCH_BYTES = 4 << 20
-"""Keeps a batch well under the 10 MB that Flink takes in one element."""
+"""Largest size of a batch, well below the 10 MB that Flink takes in one element."""
 
 _HEADER = struct.Struct("<BIIIII")
 
-_TABLES: tuple[Table | Listing, ...] = (*Table, *Listing)
+_TABLES = tuple(Table)
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """The rows of one range for one shard; `part` orders the batches of one range."""
+    """Rows of one range for one shard.
+
+    Attributes:
+        key: the range.
+        part: number of the batch among those of the range for the shard.
+        sources: names that the rows' `source` field indexes.
+        rows: array [n] of the table's ROW_TYPES dtype, in file order.
+        text_columns: text columns [n] beside the rows, by name.
+    """
 
     key: RangeKey
     part: int
     sources: tuple[str, ...]
     rows: np.ndarray
-    texts: Mapping[str, pa.Array]
+    text_columns: Mapping[str, pa.Array]
 
 
 def encode(batch: Batch) -> bytes:
@@ -41,30 +49,35 @@ def encode(batch: Batch) -> bytes:
     sources = "\n".join(batch.sources).encode()
     key = batch.key
     header = _HEADER.pack(_TABLES.index(key.table), key.file, key.index, batch.part, len(batch.rows), len(sources))
-    texts = b""
-    if batch.texts:
-        table = pa.table(dict(batch.texts))
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        texts = sink.getvalue().to_pybytes()
-    return b"".join((header, sources, batch.rows.tobytes(), texts))
+    return b"".join((header, sources, batch.rows.tobytes(), _encode_columns(batch.text_columns)))
+
+
+def _encode_columns(columns: Mapping[str, pa.Array]) -> bytes:
+    if not columns:
+        return b""
+    table = pa.table(dict(columns))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
 
 
 def decode(data: bytes) -> Batch:
-    """Returns the batch that `encode` made into `data`; its rows share the memory of `data`."""
+    """Returns the batch of which `encode` made `data`; its rows share the memory of `data`."""
     table_index, file, index, part, count, source_bytes = _HEADER.unpack_from(data)
     table = _TABLES[table_index]
     start = _HEADER.size + source_bytes
+    rows = np.frombuffer(data, ROW_TYPES[table], count, start)
     sources = data[_HEADER.size : start].decode()
-    rows = np.frombuffer(data, row_type(table), count, start)
-    end = start + count * rows.itemsize
     names = tuple(sources.split("\n")) if "source" in (rows.dtype.names or ()) else ()
-    texts: dict[str, pa.Array] = {}
-    if end < len(data):
-        stored = pa.ipc.open_stream(pa.BufferReader(data).read_buffer()[end:]).read_all()
-        texts = {name: stored[name].combine_chunks() for name in stored.column_names}
-    return Batch(RangeKey(table, file, index), part, names, rows, texts)
+    return Batch(RangeKey(table, file, index), part, names, rows, _decode_columns(data, start + rows.nbytes))
+
+
+def _decode_columns(data: bytes, start: int) -> dict[str, pa.Array]:
+    if start == len(data):
+        return {}
+    stored = pa.ipc.open_stream(pa.BufferReader(data).read_buffer()[start:]).read_all()
+    return {name: stored[name].combine_chunks() for name in stored.column_names}
 
 
 def partition(
@@ -83,23 +96,32 @@ def partition(
     """
     shards = shard_of(hash_ids(table_rows.rows["image_id"]), num_shards)
     if num_shards <= 1 << 16:
-        # numpy sorts 16-bit integers by radix, which is stable and several times faster.
+        # NumPy sorts 16-bit integers by radix, which is stable and several times faster.
         shards = shards.astype(np.uint16)
     order = np.argsort(shards, kind="stable")
     rows = np.take(table_rows.rows, order)
-    shards = shards[order]
-    starts = np.flatnonzero(np.diff(shards, prepend=np.array([-1], np.int64)))
-    ends = np.append(starts, len(rows))[1:]
-    texts = {name: column.take(pa.array(order)) for name, column in table_rows.texts.items()}
-    row_ends = np.arange(len(rows) + 1) * rows.dtype.itemsize
-    for column in texts.values():
-        row_ends[1:] += np.cumsum(pc.binary_length(column).fill_null(0).to_numpy(), dtype=np.int64)
-    for shard, start, end in zip(shards[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
-        if shard in skipped_shards:
-            continue
-        for part, (begin, stop) in enumerate(_cut(row_ends, start, end)):
-            sliced = {name: column.slice(begin, stop - begin) for name, column in texts.items()}
-            yield shard, encode(Batch(key, part, table_rows.sources, rows[begin:stop], sliced))
+    columns = {name: column.take(pa.array(order)) for name, column in table_rows.text_columns.items()}
+    row_ends = _row_ends(rows, columns)
+    for shard, start, end in _runs(shards[order]):
+        if shard not in skipped_shards:
+            for part, (begin, stop) in enumerate(_cut(row_ends, start, end)):
+                sliced = {name: column.slice(begin, stop - begin) for name, column in columns.items()}
+                yield shard, encode(Batch(key, part, table_rows.sources, rows[begin:stop], sliced))
+
+
+def _row_ends(rows: np.ndarray, columns: Mapping[str, pa.Array]) -> np.ndarray:
+    """Returns int array [n + 1], the number of bytes before each row and after the last, texts included."""
+    ends = np.arange(len(rows) + 1) * rows.dtype.itemsize
+    for column in columns.values():
+        ends[1:] += np.cumsum(pc.binary_length(column).fill_null(0).to_numpy(), dtype=np.int64)
+    return ends
+
+
+def _runs(values: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Yields (value, start, end) of each run of equal values of a sorted array."""
+    starts = np.flatnonzero(np.diff(values, prepend=np.array([-1], np.int64)))
+    ends = np.append(starts, len(values))[1:]
+    yield from zip(values[starts].tolist(), starts.tolist(), ends.tolist(), strict=True)
 
 
 def _cut(row_ends: np.ndarray, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
 
 _REPEATED = "ImageID occurs before in this table"
@@ -34,8 +34,8 @@ class ImageIndex:
             rows: array [m] with the field `image_id`.
 
         Returns:
-            (int array [m], index of the row's image, without meaning where it is unknown; bool array [m], whether
-            the image is in the shard).
+            (int array [m], index of the image of each row, meaningless for an unknown image; bool array [m], whether
+            the image of each row is known).
         """
         row_hashes = hash_ids(rows["image_id"])
         image_of = np.searchsorted(self.hashes, row_hashes)
@@ -73,15 +73,13 @@ class ImageMetadata:
         excluded[has_row] = self.table.rows["excluded"][self.row_of[has_row]] != 0
         return excluded
 
-    def texts(self) -> dict[str, pa.Array]:
+    def text_columns(self) -> dict[str, pa.Array]:
         """Returns the text columns [n] of the images, empty where the table does not name the image."""
         indices = pa.array(self.row_of, mask=self.row_of < 0)
-        return {name: column.take(indices).fill_null(b"") for name, column in self.table.texts.items()}
+        return {name: column.take(indices).fill_null(b"") for name, column in self.table.text_columns.items()}
 
 
-def find_images(
-    tables: Mapping[Table | Listing, ShardRows], driver: Table
-) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:
+def find_images(tables: Mapping[Table, ShardRows], driver: Table) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:
     """Finds the images of a shard and their metadata.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the records of a shard say of each image beside its annotations: its rotation and its source id."""
+"""Facts of each image of a shard beside its annotations: rotation and source id."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class ImageFacts:
 
     Attributes:
         rotations: int array [n], the angles of the metadata (`parse_rotations`); NOT_KNOWN where they are not used.
-        to_turn: int array [n], those by which the images of the records are still to be turned.
-        source_ids: numeric source ids [n]; None for the ImageIDs.
-        counted: name in ShardAccount.image_counts to bool array [n].
+        to_turn: int array [n], the angles by which a reader still has to turn the images of the records.
+        source_ids: numeric source ids [n]; None if the ImageIDs are the source ids.
+        counted: name of a count of images to bool array [n], the images that are counted.
     """
 
     rotations: np.ndarray
@@ -36,11 +36,11 @@ class ImageFacts:
         """Returns the facts of a shard.
 
         Args:
-            joined: the shard, in hash order.
-            shard: its number.
+            joined: the images of the shard in hash order.
+            shard: number of the shard.
             num_shards: number of shards.
-            with_rotation: whether the metadata's Rotation is used at all.
-            turn: whether images are turned by it.
+            with_rotation: whether records or images use the Rotation column of the metadata.
+            turn: whether images are turned by their rotation.
             numeric_ids: whether source ids are numbers.
 
         Raises:
@@ -49,8 +49,8 @@ class ImageFacts:
         counted: dict[str, np.ndarray] = {}
         rotations = np.full(len(joined.image_ids), NOT_KNOWN, np.int16)
         if with_rotation:
-            if ROTATION_COLUMN in joined.texts:
-                rotations = parse_rotations(joined.texts[ROTATION_COLUMN])
+            if ROTATION_COLUMN in joined.text_columns:
+                rotations = parse_rotations(joined.text_columns[ROTATION_COLUMN])
             counted["rotation_unknown"] = rotations == NOT_KNOWN
         source_ids = None
         if numeric_ids:

@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 
-from oi_tfrecord.openimages.schema import Listing, RangeKey, Table
+from oi_tfrecord.openimages.schema import RangeKey, Table
 from oi_tfrecord.reasons import Drop, Reject
 
 
@@ -31,7 +31,7 @@ class JoinFault:
 class DroppedRows:
     """A number of rows that the configuration leaves out."""
 
-    table: Table | Listing
+    table: Table
     reason: Drop
     count: int
 
@@ -57,16 +57,16 @@ class JoinAccount:
             tuple(rows for account in accounts for rows in account.dropped),
         )
 
-    def rejected_by_table(self, tables: Iterable[Table | Listing]) -> dict[Table | Listing, Counter[Reject]]:
+    def rejected_by_table(self, tables: Iterable[Table]) -> dict[Table, Counter[Reject]]:
         """Returns the number of rejected rows of each of `tables`, by reason."""
-        rejected: dict[Table | Listing, Counter[Reject]] = {table: Counter() for table in tables}
+        rejected: dict[Table, Counter[Reject]] = {table: Counter() for table in tables}
         for fault in self.faults:
             rejected[fault.key.table][fault.reason] += 1
         return rejected
 
-    def dropped_by_table(self, tables: Iterable[Table | Listing]) -> dict[Table | Listing, Counter[Drop]]:
+    def dropped_by_table(self, tables: Iterable[Table]) -> dict[Table, Counter[Drop]]:
         """Returns the number of left-out rows of each of `tables`, by reason."""
-        dropped: dict[Table | Listing, Counter[Drop]] = {table: Counter() for table in tables}
+        dropped: dict[Table, Counter[Drop]] = {table: Counter() for table in tables}
         for rows in self.dropped:
             if rows.count:
                 dropped[rows.table][rows.reason] += rows.count

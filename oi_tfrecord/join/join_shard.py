@@ -15,7 +15,7 @@ from oi_tfrecord.join.join_account import DroppedRows, JoinAccount, JoinFault
 from oi_tfrecord.join.pair_masks import MaskPairs, MaskRules, Masks, locate_masks, pair_masks
 from oi_tfrecord.join.select_images import ImageSelection, account_annotations, account_left_out, select_images
 from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows, collect_tables
-from oi_tfrecord.openimages.schema import MASK_PATH, Listing, Table
+from oi_tfrecord.openimages.schema import MASK_PATH, Table
 from oi_tfrecord.reasons import Drop, Reject
 
 
@@ -58,7 +58,7 @@ class JoinedShard:
     Attributes:
         image_ids: uint64 array [n] in hash order.
         annotations: per annotation table present, the rows of each image in file order.
-        texts: text columns [n] of the metadata.
+        text_columns: text columns [n] of the metadata.
         faults: rejected rows.
         rejected: number of rejected rows per table and reason.
         dropped: number of left-out rows per table and reason.
@@ -71,10 +71,10 @@ class JoinedShard:
 
     image_ids: np.ndarray
     annotations: Mapping[Table, Annotations]
-    texts: Mapping[str, pa.Array]
+    text_columns: Mapping[str, pa.Array]
     faults: list[JoinFault]
-    rejected: dict[Table | Listing, Counter[Reject]]
-    dropped: dict[Table | Listing, Counter[Drop]]
+    rejected: dict[Table, Counter[Reject]]
+    dropped: dict[Table, Counter[Drop]]
     images_not_selected: int
     has_metadata: np.ndarray
     image_files: ImageFiles | None = None
@@ -109,9 +109,8 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
     images, metadata, metadata_account = find_images(tables, rules.driver)
     attached, attached_account = attach_annotations(images, tables, rules.driver)
     pairs, pairs_account = _pair_masks(attached, rules.mask_rules)
-    if pairs is not None:
-        attached |= {Table.BOXES: pairs.boxes, Table.MASKS: pairs.masks}
-    selection, selection_account = select_images(metadata, attached, rules.select)
+    paired = attached if pairs is None else {**attached, Table.BOXES: pairs.boxes, Table.MASKS: pairs.masks}
+    selection, selection_account = select_images(metadata, paired, rules.select)
     image_files, repeated_images, image_files_account = _locate_images(images, selection, tables)
     masks, repeated_masks, masks_account = _locate_masks(pairs, selection, tables)
     account = JoinAccount.sum_of(
@@ -120,16 +119,16 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
             attached_account,
             pairs_account,
             selection_account,
-            account_annotations(attached, selection),
+            account_annotations(paired, selection),
             image_files_account,
             masks_account,
         )
     )
-    counted = (*tables, Table.MASKS) if pairs is not None else tuple(tables)
+    counted = tuple(tables) if pairs is None else (*tables, Table.MASKS)
     return JoinedShard(
         image_ids=images.image_ids[selection.keep_mask],
-        annotations=_group_by_image(attached, selection),
-        texts=_filter_texts(metadata.texts(), selection),
+        annotations=_group_by_image(paired, selection),
+        text_columns=_filter_columns(metadata.text_columns(), selection),
         faults=list(account.faults),
         rejected=account.rejected_by_table(counted),
         dropped=account.dropped_by_table(counted),
@@ -151,29 +150,29 @@ def _pair_masks(attached: Mapping[Table, RowsByImage], rules: MaskRules | None) 
 
 
 def _locate_images(
-    images: ImageIndex, selection: ImageSelection, tables: Mapping[Table | Listing, ShardRows]
+    images: ImageIndex, selection: ImageSelection, tables: Mapping[Table, ShardRows]
 ) -> tuple[ImageFiles | None, tuple[RepeatedFiles, ...], JoinAccount]:
     """Finds the images that are written among the listed files; returns no places if no archive was listed."""
-    if (listed := tables.get(Listing.IMAGE_FILES)) is None:
+    if (listed := tables.get(Table.IMAGE_FILES)) is None:
         return None, (), JoinAccount()
     written = images.filter(selection.keep_mask)
     located = locate_files(listed, *written.find(listed.rows), len(written.hashes))
     of_excluded = int(np.count_nonzero(images.filter(selection.is_excluded).find(listed.rows)[1]))
-    left_out = account_left_out(Listing.IMAGE_FILES, located.unmatched_count, of_excluded)
+    left_out = account_left_out(Table.IMAGE_FILES, located.unmatched_count, of_excluded)
     return located.files, _repeated_of(listed, located), left_out
 
 
 def _locate_masks(
-    pairs: MaskPairs | None, selection: ImageSelection, tables: Mapping[Table | Listing, ShardRows]
+    pairs: MaskPairs | None, selection: ImageSelection, tables: Mapping[Table, ShardRows]
 ) -> tuple[Masks | None, tuple[RepeatedFiles, ...], JoinAccount]:
     """Finds the masks of the boxes that are written among the listed files; returns no masks without pairs."""
     if pairs is None:
         return None, (), JoinAccount()
     mask_of = pairs.mask_of[selection.keep_mask[pairs.boxes.image_of]]
-    if (listed := tables.get(Listing.MASK_FILES)) is None:
+    if (listed := tables.get(Table.MASK_FILES)) is None:
         return Masks(pairs.masks.table, mask_of, None), (), JoinAccount()
     located = locate_masks(pairs.masks.table, mask_of, listed)
-    unused = DroppedRows(Listing.MASK_FILES, Drop.MASK_NOT_SELECTED, located.unmatched_count)
+    unused = DroppedRows(Table.MASK_FILES, Drop.MASK_NOT_SELECTED, located.unmatched_count)
     masks = Masks(pairs.masks.table, mask_of, located.files)
     return masks, _repeated_of(listed, located), JoinAccount(dropped=(unused,))
 
@@ -198,7 +197,7 @@ def _group_rows(attached: RowsByImage, selection: ImageSelection) -> Annotations
     return Annotations(rows, offsets, attached.table.sources)
 
 
-def _filter_texts(texts: Mapping[str, pa.Array], selection: ImageSelection) -> dict[str, pa.Array]:
+def _filter_columns(columns: Mapping[str, pa.Array], selection: ImageSelection) -> dict[str, pa.Array]:
     if selection.keep_mask.all():
-        return dict(texts)
-    return {name: column.filter(pa.array(selection.keep_mask)) for name, column in texts.items()}
+        return dict(columns)
+    return {name: column.filter(pa.array(selection.keep_mask)) for name, column in columns.items()}

@@ -1,4 +1,4 @@
-"""Pairs the boxes of a shard with their masks, and accounts for those without a partner."""
+"""Pairs the boxes of a shard with their masks, and accounts for boxes and masks without a partner."""
 
 import dataclasses
 
@@ -109,10 +109,10 @@ def locate_masks(masks: ShardRows, mask_of: np.ndarray, listed: ShardRows) -> Lo
     Args:
         masks: the rows [m] of the mask table.
         mask_of: int array, the row of each box's mask, -1 where the box has none.
-        listed: the rows of Listing.MASK_FILES.
+        listed: the rows of Table.MASK_FILES.
     """
-    names = _file_names(masks.texts[MASK_PATH])
-    mask_of_file = pc.index_in(listed.texts[FILE_NAME], value_set=names).fill_null(-1).to_numpy()
+    names = _file_names(masks.text_columns[MASK_PATH])
+    mask_of_file = pc.index_in(listed.text_columns[FILE_NAME], value_set=names).fill_null(-1).to_numpy()
     # A file of no mask has the index -1, which is the last place: it stays False.
     is_used = np.zeros(len(names) + 1, bool)
     is_used[mask_of[mask_of >= 0]] = True
@@ -133,18 +133,18 @@ def match_masks(
         boxes: BOX_ROW array [n].
         box_image: int array [n], the number of each box's image, ascending.
         masks: MASK_ROW array [m].
-        mask_image: int array [m], as `box_image`.
+        mask_image: int array [m], the number of each mask's image.
 
     Returns:
-        (int array [m], the box of each mask, -1 where it has none; bool array [m], whether that is so because
-        earlier or nearer masks took all its boxes). A box has one mask at most.
+        (int array [m], the box of each mask, -1 where the mask has none; bool array [m], whether the mask has none
+        because earlier or nearer masks took all boxes that fit). A box has one mask at most.
     """
     pair_mask, pair_box, distance = _find_pairs(boxes, box_image, masks, mask_image)
     box_of = np.full(len(masks), -1)
     lone = (np.bincount(pair_mask, minlength=len(masks)) == 1)[pair_mask]
     lone &= (np.bincount(pair_box, minlength=len(boxes)) == 1)[pair_box]
     box_of[pair_mask[lone]] = pair_box[lone]
-    # The rest, few if any, is matched nearest first.
+    # The remaining pairs, few if any, are matched nearest first.
     taken: set[int] = set()
     pair_mask, pair_box, distance = pair_mask[~lone], pair_box[~lone], distance[~lone]
     for place in np.lexsort((pair_box, pair_mask, distance)).tolist():
@@ -160,7 +160,7 @@ def match_masks(
 def _find_pairs(
     boxes: np.ndarray, box_image: np.ndarray, masks: np.ndarray, mask_image: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns (mask, box, largest difference of a coordinate) of all that are within TOLERANCE."""
+    """Returns (mask, box, largest difference of a coordinate) of all pairs that are within TOLERANCE."""
 
     # Image and label as whole number and xmin as fraction make one number, exact to 2**-53 times some 2**34 of groups.
     def group(rows: np.ndarray, image_of: np.ndarray) -> np.ndarray:

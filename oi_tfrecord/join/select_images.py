@@ -8,7 +8,7 @@ import numpy as np
 from oi_tfrecord.join.find_images import ImageMetadata
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import RowsByImage
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop
 
 _SELECTING_TABLES = {"boxed": (Table.BOXES,), "labelled": (Table.BOXES, Table.HUMAN_LABELS)}
@@ -65,7 +65,7 @@ def account_annotations(annotations: Mapping[Table, RowsByImage], selection: Ima
     return JoinAccount.sum_of(accounts)
 
 
-def account_left_out(table: Table | Listing, left_out: int, of_excluded: int) -> JoinAccount:
+def account_left_out(table: Table, left_out: int, of_excluded: int) -> JoinAccount:
     """Returns the account of `left_out` rows, of which `of_excluded` are of images of other subsets."""
     return JoinAccount(
         dropped=(

@@ -9,7 +9,7 @@ import pyarrow as pa
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.join_account import JoinFault
 from oi_tfrecord.openimages.image_id import format_id
-from oi_tfrecord.openimages.schema import Listing, RangeKey, Table, row_type
+from oi_tfrecord.openimages.schema import ROW_TYPES, RangeKey, Table
 from oi_tfrecord.reasons import Reject
 
 _MAX_SOURCES = 255
@@ -20,24 +20,24 @@ class ShardRows:
     """All rows of one table in a shard, in file order.
 
     Attributes:
-        rows: array [n] of the table's `row_type`.
+        rows: array [n] of the table's ROW_TYPES dtype.
         sources: names that the rows' `source` field indexes.
         keys: the ranges that the rows come from.
         range_of: int array [n], index into `keys`.
-        texts: text columns [n] by name.
+        text_columns: text columns [n] by name.
     """
 
     rows: np.ndarray
     sources: tuple[str, ...]
     keys: tuple[RangeKey, ...]
     range_of: np.ndarray
-    texts: Mapping[str, pa.Array]
+    text_columns: Mapping[str, pa.Array]
 
     @classmethod
-    def empty(cls, table: Table | Listing, text_columns: Sequence[str] = ()) -> "ShardRows":
+    def empty(cls, table: Table, names: Sequence[str] = ()) -> "ShardRows":
         """Returns no rows of a table, with empty text columns of the given names."""
-        texts = {name: pa.array([], pa.binary()) for name in text_columns}
-        return cls(np.zeros(0, row_type(table)), (), (), np.zeros(0, np.int64), texts)
+        columns = {name: pa.array([], pa.binary()) for name in names}
+        return cls(np.zeros(0, ROW_TYPES[table]), (), (), np.zeros(0, np.int64), columns)
 
     @property
     def file_of(self) -> np.ndarray:
@@ -46,8 +46,8 @@ class ShardRows:
 
     def take(self, indices: np.ndarray) -> "ShardRows":
         """Returns the rows at `indices`, in their order."""
-        texts = {name: column.take(pa.array(indices)) for name, column in self.texts.items()}
-        return ShardRows(self.rows[indices], self.sources, self.keys, self.range_of[indices], texts)
+        columns = {name: column.take(pa.array(indices)) for name, column in self.text_columns.items()}
+        return ShardRows(self.rows[indices], self.sources, self.keys, self.range_of[indices], columns)
 
     def filter(self, keep_mask: np.ndarray) -> "ShardRows":
         """Returns the rows where `keep_mask` (bool [n]) is true."""
@@ -77,9 +77,9 @@ class RowsByImage:
     image_of: np.ndarray
 
     @classmethod
-    def empty(cls, table: Table, text_columns: Sequence[str] = ()) -> "RowsByImage":
+    def empty(cls, table: Table, names: Sequence[str] = ()) -> "RowsByImage":
         """Returns no rows of a table, with empty text columns of the given names."""
-        return cls(ShardRows.empty(table, text_columns), np.zeros(0, np.int64))
+        return cls(ShardRows.empty(table, names), np.zeros(0, np.int64))
 
     def filter(self, keep_mask: np.ndarray) -> "RowsByImage":
         """Returns the rows where `keep_mask` (bool [n]) is true."""
@@ -90,7 +90,7 @@ class RowsByImage:
         return np.bincount(self.image_of, minlength=image_count)
 
 
-def collect_tables(batches: Iterable[Batch]) -> dict[Table | Listing, ShardRows]:
+def collect_tables(batches: Iterable[Batch]) -> dict[Table, ShardRows]:
     """Collects the rows of each table.
 
     Args:
@@ -99,11 +99,11 @@ def collect_tables(batches: Iterable[Batch]) -> dict[Table | Listing, ShardRows]
     Returns:
         The rows of each table that has a batch. Tables, and the rows of each, are in a fixed order.
     """
-    by_table: dict[Table | Listing, list[Batch]] = {}
+    by_table: dict[Table, list[Batch]] = {}
     for batch in batches:
         by_table.setdefault(batch.key.table, []).append(batch)
     # The rejected rows of a shard are listed in this order of tables.
-    ordered = sorted(by_table, key=(*Table, *Listing).index)
+    ordered = sorted(by_table, key=tuple(Table).index)
     return {table: _concatenate(sorted(by_table[table], key=_place)) for table in ordered}
 
 
@@ -114,7 +114,7 @@ def _place(batch: Batch) -> tuple[int, int, int]:
 def _concatenate(batches: Sequence[Batch]) -> ShardRows:
     codes = _merge_sources(batches)
     # Only some archives have windows.
-    columns = dict.fromkeys(name for batch in batches for name in batch.texts)
+    columns = dict.fromkeys(name for batch in batches for name in batch.text_columns)
     return ShardRows(
         np.concatenate([_recode_sources(batch, codes) for batch in batches]),
         tuple(codes),
@@ -150,4 +150,6 @@ def _source_names(batch: Batch) -> tuple[str, ...]:
 
 
 def _text_column(batch: Batch, name: str) -> pa.Array:
-    return batch.texts[name] if name in batch.texts else pa.array([b""] * len(batch.rows), pa.binary())
+    if name in batch.text_columns:
+        return batch.text_columns[name]
+    return pa.array([b""] * len(batch.rows), pa.binary())

@@ -1,8 +1,8 @@
 """The shuffle of a local run: batches grouped by shard through files.
 
-A runner on one machine keeps what it groups in memory, and with worker processes sends it through
+A runner on one machine keeps grouped elements in memory, and sends them to worker processes through
 sockets at some 60 MB/s. Here each CSV range writes its batches to one file, with an index by shard,
-and a shard reads its slices of all files. Memory stays that of one range and one shard.
+and a shard reads its slices of all files. So memory holds one range or one shard at a time.
 """
 
 import dataclasses
@@ -23,9 +23,9 @@ def write_batches(folder: str, name: str, batches: Sequence[tuple[int, bytes]]) 
     """Writes the batches of one range.
 
     Args:
-        folder: of the shuffle.
-        name: of the range; a retry writes the same file again.
-        batches: (shard, batch).
+        folder: folder of the shuffle.
+        name: name of the range; a retry writes the same file again.
+        batches: (shard, batch) pairs.
     """
     entries = np.zeros(len(batches), _ENTRY)
     entries["shard"] = [shard for shard, _ in batches]
@@ -47,7 +47,7 @@ class ShuffleIndex:
 
     Attributes:
         paths: the files.
-        bounds: int array, where the slices of each shard begin, and where the last one's end.
+        bounds: int array [shards + 1]; the slices of a shard are `slices[bounds[shard]:bounds[shard + 1]]`.
         slices: array of (file, offset, length), sorted by shard.
     """
 
@@ -68,9 +68,9 @@ class ShuffleIndex:
 
 @dataclasses.dataclass(frozen=True)
 class ShardBatches:
-    """The batches of one shard, read whenever they are iterated over.
+    """The batches of one shard, read each time they are iterated over.
 
-    Not a generator: Beam looks into some elements to learn their size, which would use one up.
+    This is no generator, because Beam iterates over some elements to estimate their size, which would exhaust one.
     """
 
     paths: list[str]
@@ -85,30 +85,38 @@ class ShardBatches:
 def read_index(folder: str) -> ShuffleIndex:
     """Reads where the batches are, once all files of the shuffle are written.
 
-    It takes about 10 bytes for each range that has rows of a shard, and hardly more while it is read, as it may be the
-    largest part of a worker.
+    The index may take most of a worker's memory: about 10 bytes for each pair of a range and a shard with rows of the
+    range. So files are read twice, first to count, then to fill the index in place.
     """
     files = storage.match(storage.join(storage.escape(folder), "*" + _ENDING))
-    counts, last_offset = np.zeros(0, np.int64), 0
-    for info in files:
-        entries = _read_entries(info)
-        found = np.bincount(entries["shard"], minlength=len(counts))
-        found[: len(counts)] += counts
-        counts, last_offset = found, max(last_offset, int(entries["offset"].max(initial=0)))
+    counts, last_offset = _count_slices(files)
     bounds = np.append(0, np.cumsum(counts))
-    place = bounds[:-1].copy()
     kind = [("file", np.min_scalar_type(len(files))), ("offset", np.min_scalar_type(last_offset)), ("length", "<u4")]
     slices = np.zeros(bounds[-1], kind)
+    next_place = bounds[:-1].copy()
     for number, info in enumerate(files):
         entries = _read_entries(info)
         entries = entries[np.argsort(entries["shard"], kind="stable")]
         shards = entries["shard"]
-        at = place[shards] + np.arange(len(shards)) - np.searchsorted(shards, shards)
-        slices["file"][at] = number
-        slices["offset"][at] = entries["offset"]
-        slices["length"][at] = entries["length"]
-        place += np.bincount(shards, minlength=len(place))
+        # An entry's rank among those of its shard in this file is the distance to the first of them.
+        rank = np.arange(len(shards)) - np.searchsorted(shards, shards)
+        places = next_place[shards] + rank
+        slices["file"][places] = number
+        slices["offset"][places] = entries["offset"]
+        slices["length"][places] = entries["length"]
+        next_place += np.bincount(shards, minlength=len(next_place))
     return ShuffleIndex(tuple(info.path for info in files), bounds, slices)
+
+
+def _count_slices(files: Sequence[storage.FileInfo]) -> tuple[np.ndarray, int]:
+    """Returns (int array, the number of slices of each shard; the largest offset of a slice)."""
+    counts, last_offset = np.zeros(0, np.int64), 0
+    for info in files:
+        entries = _read_entries(info)
+        in_file = np.bincount(entries["shard"], minlength=len(counts))
+        in_file[: len(counts)] += counts
+        counts, last_offset = in_file, max(last_offset, int(entries["offset"].max(initial=0)))
+    return counts, last_offset
 
 
 def _read_entries(info: storage.FileInfo) -> np.ndarray:

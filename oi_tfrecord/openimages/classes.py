@@ -107,8 +107,8 @@ class Vocabulary:
         if len(self.mids) > MAX_CLASSES:
             raise ConfigError(
                 "classes",
-                f"{len(self.mids)} classes in the class files, and at most {MAX_CLASSES} can be told apart, "
-                "as their codes are 16-bit; leave out files that do not list classes",
+                f"{len(self.mids)} classes in the class files, and at most {MAX_CLASSES} have codes, "
+                "which are 16-bit; leave out files that do not list classes",
             )
         if len(self._code_of) != len(self.mids):
             raise ValueError("a MID occurs twice in the vocabulary")
@@ -130,7 +130,7 @@ class Vocabulary:
         return {mid: code for code, mid in enumerate(self.mids)}
 
     def __reduce__(self) -> tuple[type["Vocabulary"], tuple[tuple[str, ...]]]:
-        # Without this the index, which is rebuilt in no time, would travel to each worker too.
+        # Without this, each worker would also be sent the index, which takes little time to rebuild.
         return Vocabulary, (self.mids,)
 
     def __len__(self) -> int:
@@ -163,16 +163,16 @@ def find_class(name_or_mid: str, descriptions: Mapping[str, str]) -> str:
     """
     if name_or_mid in descriptions:
         return name_or_mid
-    wanted = name_or_mid.strip().casefold()
+    folded = name_or_mid.strip().casefold()
     mids_of: dict[str, list[str]] = {}
     for mid, name in descriptions.items():
         mids_of.setdefault(name.casefold(), []).append(mid)
-    mids = mids_of.get(wanted, [])
+    mids = mids_of.get(folded, [])
     if len(mids) == 1:
         return mids[0]
     if mids:
         raise ConfigError("classes", f"{name_or_mid!r} names several classes, give the MID of one: {', '.join(mids)}")
-    guess = nearest(name_or_mid, descriptions) if _is_mid(name_or_mid) else nearest(wanted, mids_of)
+    guess = nearest(name_or_mid, descriptions) if _is_mid(name_or_mid) else nearest(folded, mids_of)
     raise ConfigError("classes", f"no class {name_or_mid!r} in the class descriptions{guess}")
 
 
@@ -182,7 +182,7 @@ def is_class(name_or_mid: str, descriptions: Mapping[str, str]) -> bool:
 
 
 def find_listed(name_or_mid: str, listed: Mapping[str, str], descriptions: Mapping[str, str]) -> str:
-    """Finds the class of a list that a user means; a name that it shares with others outside is not ambiguous.
+    """Finds the class of a list that a user means; a name that a class outside of the list also has is not ambiguous.
 
     Args:
         name_or_mid: as in `find_class`.

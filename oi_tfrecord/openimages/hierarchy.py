@@ -1,4 +1,4 @@
-"""The hierarchy of the boxable classes: which classes include a class, and which it includes.
+"""The hierarchy of the boxable classes: the classes above and below each class.
 
 Source: bbox_labels_600_hierarchy.json of V4 to V7, a tree of `LabelName`, `Subcategory` and `Part`; as the
 Object Detection API does (dataset_tools/oid_hierarchical_labels_expansion.py), only `Subcategory` is followed,
@@ -20,8 +20,8 @@ class Hierarchy:
     """The relations of classes.
 
     Attributes:
-        ancestors: MID -> MIDs of all classes that include it, however far above, without itself and the root.
-        descendants: MID -> MIDs of all classes that it includes, however far below, without itself.
+        ancestors: MID -> MIDs of all classes that include the class, however far above, without itself and the root.
+        descendants: MID -> MIDs of all classes that the class includes, however far below, without itself.
     """
 
     ancestors: Mapping[str, frozenset[str]]
@@ -29,21 +29,21 @@ class Hierarchy:
 
 
 def parse_hierarchy(data: bytes, path: str) -> Hierarchy:
-    """Reads a hierarchy; a class may occur at several places of the tree, and has the ancestors of all.
+    """Reads a hierarchy; a class that occurs at several places of the tree has the ancestors of all of them.
 
     Args:
         data: the JSON file.
-        path: its name, for errors.
+        path: name of the file, for errors.
 
     Raises:
-        InputError: if it is no such tree, or a class includes itself.
+        InputError: if the file holds no such tree, or a class includes itself.
     """
     try:
         root = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InputError(path, f"is not JSON: {error}", _REMEDY) from error
     ancestors: dict[str, set[str]] = {}
-    # A deep tree must not end in Python's limit of recursion.
+    # A loop, as a deep tree would exceed Python's limit of recursion.
     pending: list[tuple[Any, frozenset[str], bool]] = [(root, frozenset(), True)]
     while pending:
         node, above, is_root = pending.pop()
@@ -58,8 +58,8 @@ def parse_hierarchy(data: bytes, path: str) -> Hierarchy:
             above |= {name}
         pending.extend((child, above, False) for child in children)
     descendants: dict[str, set[str]] = {name: set() for name in ancestors}
-    for name, above_it in ancestors.items():
-        for ancestor in above_it:
+    for name, above_name in ancestors.items():
+        for ancestor in above_name:
             if name in ancestors[ancestor]:
                 raise InputError(path, f"the classes {name} and {ancestor} include each other", _REMEDY)
             descendants[ancestor].add(name)

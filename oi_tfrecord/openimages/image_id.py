@@ -8,10 +8,10 @@ def image_ids(digits: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64] | None:
     """Reads ImageIDs from their text.
 
     Args:
-        digits: the bytes of the IDs, 16 of each, one after the other.
+        digits: uint8 array [16 n], the hex digits of the IDs, one ID after the other.
 
     Returns:
-        The IDs as integers, or None if any byte is no lower-case hex digit.
+        uint64 array [n], or None if any byte is no lower-case hex digit.
     """
     words = digits.view("<u8")
     result = np.empty(len(words) // 2, np.uint64)

@@ -1,8 +1,8 @@
-"""What each release says it has: images, boxes and labels per split.
+"""Published counts of images, boxes and labels of each release, per split.
 
 Sources: READMEV1.md, READMEV2.md and READMEV3.md of github.com/openimages/dataset;
 storage.googleapis.com/openimages/web/factsfigures_v4.html and factsfigures_v6.html for V4 and V6. V5 and V7 have the
-boxes of V6; their tables of image-level labels are others, and are not given here.
+boxes of V6; their image-level labels differ, and are not listed here.
 """
 
 import dataclasses
@@ -11,12 +11,12 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True)
 class PublishedCounts:
-    """Counts of one split as published; None where the release does not say.
+    """Published counts of one split; None for a count that is not published.
 
     Attributes:
-        images: all, with or without boxes.
-        boxed_images: those of the table of boxes.
-        boxes: their boxes.
+        images: images, with or without boxes.
+        boxed_images: images in the table of boxes.
+        boxes: boxes.
         positive_labels, negative_labels: human-verified image-level labels.
         machine_labels: machine-generated image-level labels.
     """
@@ -64,4 +64,4 @@ PUBLISHED: Mapping[str, Mapping[str, PublishedCounts]] = {
     },
     "v7": _BOXES_V5,
 }
-"""By release and split."""
+"""Published counts by release and split."""

@@ -1,41 +1,83 @@
-"""The headers of each release's files, to tell one release from another."""
+"""The releases of Open Images, and the headers of their tables."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 
-from oi_tfrecord.openimages.schema import FLAGS, Table
+from oi_tfrecord.openimages.schema import COORDINATES, FLAGS, Table
 
-_IMAGES_V1 = ("ImageID", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL", "Author", "Title")
+Header = tuple[str, ...]
 
-_IMAGES = (
+IMAGE_COLUMNS: Header = (
     "ImageID", "Subset", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL", "Author", "Title",
     "OriginalSize", "OriginalMD5", "Thumbnail300KURL",
 )  # fmt: skip
 
-_BOXES_8 = ("ImageID", "Source", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax")
+LABEL_COLUMNS: Header = ("ImageID", "Source", "LabelName", "Confidence")
 
-_BOXES_13 = (*_BOXES_8, *FLAGS.values())
+FLAG_COLUMNS: Header = tuple(FLAGS.values())
 
-_BOXES_21 = (*_BOXES_13, *(f"XClick{number}{axis}" for axis in "XY" for number in (1, 2, 3, 4)))
+CLICK_COLUMNS: Header = tuple(f"XClick{number}{axis}" for axis in "XY" for number in (1, 2, 3, 4))
+"""The points that annotators clicked at the four sides of an object."""
 
-_IMAGES_ROTATED = (*_IMAGES, "Rotation")
+_IMAGES_V1: Header = ("ImageID", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL", "Author", "Title")
 
-_Headers = Mapping[Table, frozenset[tuple[str, ...]]]
+_BOXES_8: Header = (*LABEL_COLUMNS, *COORDINATES.values())
 
-# The published V1 images.csv came in both forms (READMEV1.md).
-_V1: _Headers = {Table.METADATA: frozenset({_IMAGES_V1, _IMAGES})}
+_BOXES_13: Header = (*_BOXES_8, *FLAG_COLUMNS)
 
-_V2_V3: _Headers = {Table.METADATA: frozenset({_IMAGES}), Table.BOXES: frozenset({_BOXES_8, _BOXES_13})}
+_BOXES_21: Header = (*_BOXES_13, *CLICK_COLUMNS)
 
-_V4_V5: _Headers = {Table.METADATA: frozenset({_IMAGES_ROTATED}), Table.BOXES: frozenset({_BOXES_13})}
 
-_RELEASES = {"v1": _V1, "v2": _V2_V3, "v3": _V2_V3, "v4": _V4_V5, "v5": _V4_V5, "v6": _V4_V5, "v7": _V4_V5}
+@dataclasses.dataclass(frozen=True)
+class _Release:
+    """The headers that the tables of a release may have, the commonest published one first.
 
-# Since V6 the boxes of the train split have the points that were clicked; those of the others are V5's.
-_V6_V7_TRAIN: _Headers = {**_V4_V5, Table.BOXES: frozenset({_BOXES_21})}
+    Attributes:
+        metadata: headers of the metadata.
+        train_boxes: headers of the boxes of the train split; none if the release has no boxes.
+        other_boxes: headers of the boxes of validation and test.
+    """
 
-_TRAIN = _RELEASES | {"v6": _V6_V7_TRAIN, "v7": _V6_V7_TRAIN}
+    metadata: tuple[Header, ...]
+    train_boxes: tuple[Header, ...] = ()
+    other_boxes: tuple[Header, ...] = ()
+
+
+_V2_V3 = _Release((IMAGE_COLUMNS,), (_BOXES_8, _BOXES_13), (_BOXES_13, _BOXES_8))
+
+_V4_V5 = _Release(((*IMAGE_COLUMNS, "Rotation"),), (_BOXES_13,), (_BOXES_13,))
+
+_V6_V7 = dataclasses.replace(_V4_V5, train_boxes=(_BOXES_21,))
+
+_RELEASES = {
+    # The published V1 images.csv came in both forms (READMEV1.md).
+    "v1": _Release((IMAGE_COLUMNS, _IMAGES_V1)),
+    "v2": _V2_V3,
+    "v3": _V2_V3,
+    "v4": _V4_V5,
+    "v5": _V4_V5,
+    "v6": _V6_V7,
+    "v7": _V6_V7,
+}
 
 RELEASES = tuple(_RELEASES)
+"""The published releases, the oldest first."""
+
+
+def headers_of(release: str, table: Table, split: str) -> tuple[Header, ...]:
+    """Returns the headers that a table of a release may have, the commonest published one first.
+
+    Args:
+        release: its name.
+        table: the table.
+        split: the split of the file.
+
+    Returns:
+        The headers; none for an unknown release, and for a table by whose header releases do not differ.
+    """
+    known = _RELEASES.get(release, _Release(()))
+    boxes = known.train_boxes if split == "train" else known.other_boxes
+    return {Table.METADATA: known.metadata, Table.BOXES: boxes}.get(table, ())
 
 
 def other_releases(release: str, table: Table, names: Sequence[str], split: str) -> list[str]:
@@ -51,8 +93,7 @@ def other_releases(release: str, table: Table, names: Sequence[str], split: str)
         Names of other releases; empty if the header fits, or is of no known release (a file of the
         user's own making, which is read by its column names).
     """
-    releases = _TRAIN if split == "train" else _RELEASES
-    headers = releases.get(release, {}).get(table)
-    if headers is None or tuple(names) in headers:
+    expected = headers_of(release, table, split)
+    if not expected or tuple(names) in expected:
         return []
-    return [name for name, tables in releases.items() if tuple(names) in tables.get(table, ())]
+    return [other for other in RELEASES if tuple(names) in headers_of(other, table, split)]

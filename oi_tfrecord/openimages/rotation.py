@@ -1,4 +1,4 @@
-"""The Rotation column of V4 and later: its values, and boxes turned by them.
+"""The Rotation column of V4 and later: reads its values, and turns boxes by them.
 
 "0, 90, 180, and 270, which refer to the degrees (counterclockwise) that the image and boxes should be
 rotated"; an image that was no longer on Flickr has none
@@ -18,7 +18,7 @@ NOT_KNOWN = -1
 """The column has no value for the image."""
 
 NO_ANGLE = -2
-"""The column has a value that is none of ANGLES."""
+"""The column has a value that is not one of ANGLES."""
 
 _VALUES = {b"": NOT_KNOWN, b"nan": NOT_KNOWN} | {
     text.encode(): angle for angle in ANGLES for text in (f"{angle}", f"{angle}.0")
@@ -49,18 +49,18 @@ def turn_boxes(rows: np.ndarray, degrees: np.ndarray) -> np.ndarray:
 
     Returns:
         BOX_ROW array [n] with fractions of the turned image's sides; xmin <= xmax and ymin <= ymax
-        where they were so before.
+        hold wherever they held before.
     """
     turned = rows.copy()
     xmin, xmax, ymin, ymax = (rows[name] for name in COORDINATES)
     one = np.float32(1)
     for angle, sides in (
-        # What was right is at the top, what was at the top is left.
+        # The right side becomes the top, the top side becomes the left.
         (90, (ymin, ymax, one - xmax, one - xmin)),
         (180, (one - xmax, one - xmin, one - ymax, one - ymin)),
         (270, (one - ymax, one - ymin, xmin, xmax)),
     ):
-        chosen = degrees == angle
+        has_angle = degrees == angle
         for name, side in zip(COORDINATES, sides, strict=True):
-            turned[name][chosen] = side[chosen]
+            turned[name][has_angle] = side[has_angle]
     return turned

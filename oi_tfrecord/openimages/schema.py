@@ -2,29 +2,43 @@
 
 import dataclasses
 import enum
+from typing import Literal, get_args
 
 import numpy as np
 
 NO_COLUMN = -2
+"""Value of a flag in a row of a file that has no column for the flag."""
 
 UNKNOWN = -1
+"""Value of a flag that the annotator could not decide."""
 
 
 class Table(enum.StrEnum):
-    """A table of a release (DESIGN.md section 1)."""
+    """The tables that are joined: those of CSV files of a release, and the listings of archives.
+
+    Their order is that of rejected rows in the list of rejects.
+    """
 
     METADATA = "metadata"
     BOXES = "boxes"
     HUMAN_LABELS = "human_labels"
     MACHINE_LABELS = "machine_labels"
     MASKS = "masks"
-
-
-class Listing(enum.StrEnum):
-    """What is joined as the tables are, but comes from no CSV file."""
-
     IMAGE_FILES = "image_files"
     MASK_FILES = "mask_files"
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether the rows are the files of archives, and not read from CSV files."""
+        return self in LISTINGS
+
+
+Listing = Literal[Table.IMAGE_FILES, Table.MASK_FILES]
+"""A table whose rows are the files of archives."""
+
+LISTINGS: tuple[Listing, ...] = get_args(Listing)
+
+CSV_TABLES = tuple(table for table in Table if table not in LISTINGS)
 
 
 LABEL_TABLES = (Table.HUMAN_LABELS, Table.MACHINE_LABELS)
@@ -73,17 +87,6 @@ BOX_ROW = np.dtype(_ROW + _LABEL + [(name, "<f4") for name in COORDINATES] + [(n
 
 MASK_ROW = np.dtype([*_ROW, ("label", "<u2"), *((name, "<f4") for name in MASK_COORDINATES)])
 
-ROW_TYPES = {
-    Table.METADATA: METADATA_ROW,
-    Table.BOXES: BOX_ROW,
-    Table.HUMAN_LABELS: LABEL_ROW,
-    Table.MACHINE_LABELS: LABEL_ROW,
-    Table.MASKS: MASK_ROW,
-}
-"""dtype of a table's rows. `line` counts from 0 within the row's range; `label` is a vocabulary code;
-`source` indexes the batch's source names; coordinates are normalised to [0, 1]; `excluded` is 1 for an
-image that is left out but known, so that its annotations are left out too and are no orphans."""
-
 IMAGE_FILE_ROW = np.dtype(
     [
         *_ROW,
@@ -96,9 +99,22 @@ IMAGE_FILE_ROW = np.dtype(
         ("storing", "u1"),
     ]
 )
-"""dtype of where an image or a mask is in an archive, whose number is that of the row's file: `stored` bytes from
-`offset` hold the `size` bytes of it in the way `storing` says (archive_format.Storing); `skip` and `bits`, and the
-text WINDOW (bytes) beside the row, say how to inflate it from the middle of a tar.gz (gzip_index.GzipPart)."""
+"""dtype of the place of an image or a mask in an archive; the archive is the file of the row. `stored` bytes from
+`offset` hold the `size` bytes of the image in the way that `storing` says (archive_format.Storing); `skip`, `bits` and
+the text WINDOW (bytes) beside the row say how to inflate them from the middle of a tar.gz (gzip_index.GzipPart)."""
+
+ROW_TYPES = {
+    Table.METADATA: METADATA_ROW,
+    Table.BOXES: BOX_ROW,
+    Table.HUMAN_LABELS: LABEL_ROW,
+    Table.MACHINE_LABELS: LABEL_ROW,
+    Table.MASKS: MASK_ROW,
+    Table.IMAGE_FILES: IMAGE_FILE_ROW,
+    Table.MASK_FILES: IMAGE_FILE_ROW,
+}
+"""dtype of a table's rows. `line` counts from 0 within the row's range; `label` is a vocabulary code;
+`source` indexes the batch's source names; coordinates are normalised to [0, 1]; `excluded` is 1 for an
+image that is left out but known, so that its annotations are left out too and are no orphans."""
 
 WINDOW = "window"
 
@@ -121,11 +137,6 @@ QUOTED_LINE_BREAKS = {Table.METADATA}
 class RangeKey:
     """Names one range of one CSV file; the order of keys is the order of the rows."""
 
-    table: Table | Listing
+    table: Table
     file: int
     index: int
-
-
-def row_type(table: Table | Listing) -> np.dtype:
-    """Returns the dtype of the rows of a table or listing."""
-    return ROW_TYPES[table] if isinstance(table, Table) else IMAGE_FILE_ROW

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, InputError
-from oi_tfrecord.openimages.schema import Listing
+from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.sources.archive_format import (
     HEAD_BYTES,
     ArchiveDamaged,
@@ -64,7 +64,7 @@ class FoundImage(NamedTuple):
 
 
 def open_archives(
-    names: Sequence[str], split: str, listing: Listing = Listing.IMAGE_FILES, field: str = "archives"
+    names: Sequence[str], split: str, listing: Listing = Table.IMAGE_FILES, field: str = "archives"
 ) -> list[ArchiveFile]:
     """Finds archives and checks that they can be read in place.
 
@@ -123,7 +123,7 @@ class ArchiveListing:
             on_progress: called with the bytes of the archive that were passed since the last call.
         """
         self._file = file
-        self._image_of = find_mask_image if file.listing is Listing.MASK_FILES else find_image_id
+        self._image_of = find_mask_image if file.listing is Table.MASK_FILES else find_image_id
         self._on_progress = on_progress
         self._progress = 0
         self.passed = 0

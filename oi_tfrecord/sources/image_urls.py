@@ -83,7 +83,7 @@ def sample_image_urls(files: Sequence[InputFile]) -> list[ImageUrls]:
 
 def joined_image_urls(joined: JoinedShard) -> list[ImageUrls]:
     """Returns the URLs of each image of a shard."""
-    columns = {name: joined.texts[name].to_pylist() for name in URL_COLUMNS if name in joined.texts}
+    columns = {name: joined.text_columns[name].to_pylist() for name in URL_COLUMNS if name in joined.text_columns}
     texts = {name: [value.decode("utf-8", "surrogateescape") for value in column] for name, column in columns.items()}
     return [
         ImageUrls.of_fields({name: column[index] for name, column in texts.items()})

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oi_tfrecord.dataset.rejects_csv import COLUMNS
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.verification.faults import DatasetFault, FaultKind, fault_of_file
 
-_TABLES = {"images", *Table, *Listing}
+_TABLES = {"images", *Table}
 
 
 def compare_rejects(split: str, manifest: Mapping[str, Any], text: str | None, file: str) -> list[DatasetFault]:

@@ -18,7 +18,7 @@ from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import Batch, decode
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.openimages.schema import WINDOW, Listing
+from oi_tfrecord.openimages.schema import WINDOW, Table
 from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.sources.archive_format import Storing
 from oi_tfrecord.sources.archive_listing import open_archives
@@ -72,15 +72,15 @@ def test_every_image_is_a_row_of_its_shard(
     shard = dict(zip(IDS, shard_of(hash_ids(np.array(IDS, np.uint64)), NUM_SHARDS).tolist(), strict=True))
     sizes = {}
     for number, batch in batches:
-        assert batch.key.table is Listing.IMAGE_FILES
+        assert batch.key.table is Table.IMAGE_FILES
         for row in batch.rows:
             image_id = int(row["image_id"])
             assert number == shard[image_id]
             sizes[image_id] = int(row["size"])
             assert row["storing"] == (Storing.GZIP if compression else Storing.PLAIN)
-        assert list(batch.texts) == ([WINDOW] if compression else [])
+        assert list(batch.text_columns) == ([WINDOW] if compression else [])
         # Bytes that hardly repeat need little of the 32 KiB before them.
-        assert all(len(window.as_py()) < 2000 for window in batch.texts.get(WINDOW, []))
+        assert all(len(window.as_py()) < 2000 for window in batch.text_columns.get(WINDOW, []))
     # Shard 1 is finished, and takes no rows.
     assert sizes == {image_id: len(data) for image_id, data in images.items() if shard[image_id] != 1}
     assert sum(result.rows_read for result in results) == len(IDS) + len(IDS) // 3
@@ -114,7 +114,7 @@ def test_an_archive_of_several_patterns_is_one(tmp_path: pathlib.Path) -> None:
     # In the order of the patterns, then by name.
     assert [pathlib.Path(file.path).name for file in files] == ["train.tar", "a.tar", "b.tar"]
     assert [file.number for file in files] == [0, 1, 2]
-    assert Counter(file.listing for file in files) == {Listing.IMAGE_FILES: 3}
+    assert Counter(file.listing for file in files) == {Table.IMAGE_FILES: 3}
 
 
 def test_what_cannot_be_read_is_named_before_anything_starts(tmp_path: pathlib.Path) -> None:

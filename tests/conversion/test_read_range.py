@@ -205,7 +205,7 @@ def test_a_compressed_file_is_one_range_with_many_blocks(
 def test_titles_travel_with_their_rows(release: Release, tmp_path: pathlib.Path) -> None:
     batches, _ = read_all(job_of(release, tmp_path, extra_keys="attribution"), "metadata")
     for _, batch in batches:
-        titles = batch.texts["Title"].to_pylist()
+        titles = batch.text_columns["Title"].to_pylist()
         assert len(titles) == len(batch.rows)
         for image_id, title in zip(batch.rows["image_id"].tolist(), titles, strict=True):
             assert title.startswith(b"Title of %016x, " % image_id)

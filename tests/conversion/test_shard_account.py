@@ -13,7 +13,7 @@ from oi_tfrecord.join.join_account import JoinFault
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.join.pair_masks import Masks
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import BOX_ROW, IMAGE_FILE_ROW, LABEL_ROW, MASK_ROW, Listing, RangeKey, Table
+from oi_tfrecord.openimages.schema import BOX_ROW, IMAGE_FILE_ROW, LABEL_ROW, MASK_ROW, RangeKey, Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.records.shard_writer import WrittenShard
 
@@ -38,7 +38,7 @@ def joined(**others: object) -> JoinedShard:
     shard = JoinedShard(
         image_ids=np.arange(3, dtype=np.uint64),
         annotations={Table.BOXES: boxes(), Table.HUMAN_LABELS: labels()},
-        texts={},
+        text_columns={},
         faults=[],
         rejected={table: Counter({Reject.DUPLICATE: 2}) for table in tables},
         dropped={table: Counter({Drop.IMAGE_NOT_SELECTED: 4}) for table in tables},
@@ -93,7 +93,7 @@ def test_rows_that_follow_from_the_hierarchy_are_counted_apart() -> None:
 
 def test_files_of_archives_are_counted_by_their_images() -> None:
     files = ImageFiles(np.array([0, 4, -1]), np.zeros(3, IMAGE_FILE_ROW), None)
-    listing = Listing.IMAGE_FILES
+    listing = Table.IMAGE_FILES
     shard = joined(image_files=files, rejected={listing: Counter()}, dropped={listing: Counter()})
     assert counted(shard, outcome([True, False, False])).tables == {
         "image_files": TableAccount(1, {"image_rejected": 1}, {})
@@ -108,7 +108,7 @@ def test_masks_are_written_unreadable_or_rejected_with_their_image() -> None:
     files = ImageFiles(np.array([0, 0, -1, 0]), np.zeros(4, IMAGE_FILE_ROW), None)
     # The last box follows from the one before it; row 3 has no box in this shard any more.
     masks = Masks(table, np.array([0, 1, -1, 2]), files)
-    tables = (Table.BOXES, Table.MASKS, Listing.MASK_FILES)
+    tables = (Table.BOXES, Table.MASKS, Table.MASK_FILES)
     shard = joined(
         masks=masks,
         rejected={table: Counter() for table in tables},

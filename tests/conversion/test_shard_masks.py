@@ -29,7 +29,7 @@ def joined_shard() -> JoinedShard:
     return JoinedShard(
         image_ids=np.array([1, 2], np.uint64),
         annotations={Table.BOXES: Annotations(np.zeros(4, BOX_ROW), np.array([0, 2, 4]), ())},
-        texts={},
+        text_columns={},
         faults=[],
         rejected={},
         dropped={},

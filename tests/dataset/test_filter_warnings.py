@@ -17,7 +17,7 @@ from oi_tfrecord.dataset.filter_warnings import (
     warn_of_filters,
 )
 from oi_tfrecord.dataset.manifest import TableInput, build_split
-from oi_tfrecord.openimages.schema import Listing, Table
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from tests.dataset.test_manifest import LABEL_MAP, range_result, shard_result
 
@@ -51,14 +51,14 @@ FIELDS = {
     Table.HUMAN_LABELS: [*OF_IMAGES, "classes"],
     Table.MACHINE_LABELS: [*OF_IMAGES, "classes", "min_confidence"],
     Table.MASKS: [*OF_IMAGES, "classes"],
-    Listing.IMAGE_FILES: OF_IMAGES,
+    Table.IMAGE_FILES: OF_IMAGES,
     # A mask file has no subset: its mask row has one.
-    Listing.MASK_FILES: ["image_ids", "sample", "max_images"],
+    Table.MASK_FILES: ["image_ids", "sample", "max_images"],
 }
 
 
 @pytest.mark.parametrize("table", FIELDS)
-def test_a_filter_that_is_given_has_a_reason_in_the_tables_that_it_is_for(table: Table | Listing) -> None:
+def test_a_filter_that_is_given_has_a_reason_in_the_tables_that_it_is_for(table: Table) -> None:
     assert sorted(given_reasons(GIVEN, table)) == sorted(REASONS[field] for field in FIELDS[table])
     for field, value in GIVEN.items():
         alone = given_reasons(ConvertConfig(**{field: value}).shaping(), table)

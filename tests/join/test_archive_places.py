@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from oi_tfrecord.join.archive_places import locate_files
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, WINDOW, Listing, RangeKey
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, WINDOW, RangeKey, Table
 
 
 @given(st.integers(0, 5), st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), max_size=20), st.booleans())
@@ -18,7 +18,7 @@ def test_the_first_place_of_each_image_is_taken(count: int, listed: list[tuple[i
     table = ShardRows(
         rows,
         (),
-        tuple(RangeKey(Listing.IMAGE_FILES, archive, 0) for archive in range(4)),
+        tuple(RangeKey(Table.IMAGE_FILES, archive, 0) for archive in range(4)),
         np.array([archive for _, archive in listed], np.int64),
         {WINDOW: pa.array(texts, pa.binary())} if windows else {},
     )

@@ -12,7 +12,7 @@ from oi_tfrecord.join import batches
 from oi_tfrecord.join.batches import MAX_BATCH_BYTES, Batch, decode, encode, partition
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.openimages.schema import BOX_ROW, METADATA_ROW, ROW_TYPES, RangeKey, Table
+from oi_tfrecord.openimages.schema import BOX_ROW, CSV_TABLES, METADATA_ROW, ROW_TYPES, RangeKey, Table
 from oi_tfrecord.records.sharding import MAX_SHARDS
 
 FLINK_ELEMENT_BYTES = 10_000_000
@@ -22,7 +22,7 @@ SOURCE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n
 
 @st.composite
 def table_rows(draw: st.DrawFn) -> tuple[Table, TableRows]:
-    table = draw(st.sampled_from(Table))
+    table = draw(st.sampled_from(CSV_TABLES))
     row_type = ROW_TYPES[table]
     count = draw(st.integers(0, 30))
     rows = np.frombuffer(
@@ -58,12 +58,12 @@ def contents(rows: np.ndarray, texts: Mapping[str, pa.Array]) -> list[tuple[byte
 @given(made=table_rows(), file=UINT32, index=UINT32, part=UINT32)
 def test_decode_inverts_encode(made: tuple[Table, TableRows], file: int, index: int, part: int) -> None:
     table, rows = made
-    batch = Batch(RangeKey(table, file, index), part, rows.sources, rows.rows, rows.texts)
+    batch = Batch(RangeKey(table, file, index), part, rows.sources, rows.rows, rows.text_columns)
     decoded = decode(encode(batch))
     assert (decoded.key, decoded.part, decoded.sources) == (batch.key, batch.part, batch.sources)
     assert decoded.rows.dtype == batch.rows.dtype
-    assert set(decoded.texts) == set(batch.texts)
-    assert contents(decoded.rows, decoded.texts) == contents(batch.rows, batch.texts)
+    assert set(decoded.text_columns) == set(batch.text_columns)
+    assert contents(decoded.rows, decoded.text_columns) == contents(batch.rows, batch.text_columns)
 
 
 def test_source_names_may_be_long() -> None:
@@ -87,7 +87,9 @@ def test_partition_loses_no_row_and_keeps_their_order(
         found = [(shard, decode(data)) for shard, data in partition(key, rows, num_shards, skipped)]
 
     expected: dict[int, list[tuple[bytes, ...]]] = {}
-    for row, hashed in zip(contents(rows.rows, rows.texts), hash_ids(rows.rows["image_id"]).tolist(), strict=True):
+    for row, hashed in zip(
+        contents(rows.rows, rows.text_columns), hash_ids(rows.rows["image_id"]).tolist(), strict=True
+    ):
         shard = hashed * num_shards >> 64
         if shard not in skipped:
             expected.setdefault(shard, []).append(row)
@@ -99,7 +101,7 @@ def test_partition_loses_no_row_and_keeps_their_order(
     for shard, parts in by_shard.items():
         assert [part.part for part in parts] == list(range(len(parts)))
         assert {(part.key, part.sources) for part in parts} == {(key, rows.sources)}
-        found_rows = [contents(part.rows, part.texts) for part in parts]
+        found_rows = [contents(part.rows, part.text_columns) for part in parts]
         assert list(itertools.chain.from_iterable(found_rows)) == expected[shard]
         for part_rows in found_rows:
             assert len(part_rows) == 1 or sum(map(len, itertools.chain.from_iterable(part_rows))) <= limit
@@ -123,7 +125,7 @@ def test_long_titles_side_by_side_are_not_put_into_one_batch(long_first: bool) -
     made = TableRows(rows, (), {"Title": pa.array(titles, pa.binary())}, [], {}, np.zeros(0, np.int64), 0, 0)
     found = [data for _, data in partition(RangeKey(Table.METADATA, 0, 0), made, 1)]
     assert max(map(len, found)) < FLINK_ELEMENT_BYTES
-    assert [title for data in found for title in decode(data).texts["Title"].to_pylist()] == titles
+    assert [title for data in found for title in decode(data).text_columns["Title"].to_pylist()] == titles
 
 
 def test_no_row_makes_no_batch() -> None:

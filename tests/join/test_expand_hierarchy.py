@@ -51,7 +51,7 @@ boxes = st.fixed_dictionaries({"label": st.integers(0, 3), "xmin": st.sampled_fr
 
 
 @given(images=st.lists(st.lists(boxes, max_size=6), max_size=4))
-def test_boxes_are_expanded_as_one_by_one(images: list[list[dict]]) -> None:
+def test_boxes_are_expanded_as_row_by_row(images: list[list[dict]]) -> None:
     expected = []
     for image in images:
         taken = {(box["label"], box["xmin"]) for box in image}
@@ -67,7 +67,7 @@ def test_boxes_are_expanded_as_one_by_one(images: list[list[dict]]) -> None:
 
 
 @given(images=st.lists(st.lists(labels, max_size=6), max_size=4))
-def test_labels_are_expanded_as_one_by_one(images: list[list[dict]]) -> None:
+def test_labels_are_expanded_as_row_by_row(images: list[list[dict]]) -> None:
     expected = []
     conflicts = 0
     for image in images:
@@ -102,7 +102,7 @@ def test_everything_but_the_class_is_copied() -> None:
 def expand_with_the_api(rows: list[dict], kind: int, hierarchy: pathlib.Path, folder: pathlib.Path) -> list[dict]:
     """Expands the rows with the tool of the Object Detection API."""
     python = str(peer_python("peers"))
-    # Its last column must not be one that it reads.
+    # The tool must not need the last column of its input.
     with (folder / "in.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, [*rows[0], "End"], lineterminator="\n")
         writer.writeheader()
@@ -128,12 +128,12 @@ def real_hierarchy() -> tuple[pathlib.Path, Hierarchy, list[str]]:
     return path, hierarchy, sorted(hierarchy.ancestors)
 
 
-def test_boxes_of_every_class_are_expanded_to_what_the_api_makes_of_them(tmp_path: pathlib.Path) -> None:
+def test_boxes_of_every_class_are_expanded_as_by_the_api(tmp_path: pathlib.Path) -> None:
     path, hierarchy, mids = real_hierarchy()
     sides = ("XMin", "XMax", "YMin", "YMax")
     with (DATA / "real" / "v4" / "train-annotations-bbox.sysaster-subset.csv").open(newline="") as file:
         rows = [{name: row[name] for name in ("ImageID", "LabelName", *sides)} for row in csv.DictReader(file)]
-    # Its six classes have no ancestors: every class takes its turn, and some boxes are drawn for an ancestor, too.
+    # The six classes of these rows have no ancestors, so each row gets a class in turn, and some get an ancestor, too.
     for place, row in enumerate(rows):
         row["LabelName"] = mids[place % len(mids)]
     for row in rows[::50]:
@@ -157,7 +157,7 @@ def test_boxes_of_every_class_are_expanded_to_what_the_api_makes_of_them(tmp_pat
     assert len(ours) < len(theirs)
 
 
-def test_labels_of_every_class_are_expanded_to_what_the_api_makes_of_them(tmp_path: pathlib.Path) -> None:
+def test_labels_of_every_class_are_expanded_as_by_the_api(tmp_path: pathlib.Path) -> None:
     path, hierarchy, mids = real_hierarchy()
     # Each class alone, present and absent, and images with a present and an absent class.
     of_image = [[(code, confidence)] for code in range(len(mids)) for confidence in (0, 1)]

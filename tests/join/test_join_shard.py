@@ -18,7 +18,6 @@ from oi_tfrecord.openimages.schema import (
     IMAGE_FILE_ROW,
     LABEL_ROW,
     ROW_TYPES,
-    Listing,
     RangeKey,
     Table,
 )
@@ -223,7 +222,7 @@ def outcome_of(joined: JoinedShard, driver: Table) -> Outcome:
             ]
             for start, end in zip(found.offsets, found.offsets[1:], strict=False)
         ]
-    titles = joined.texts["Title"].to_pylist() if joined.texts else [b""] * len(image_ids)
+    titles = joined.text_columns["Title"].to_pylist() if joined.text_columns else [b""] * len(image_ids)
     faults = sorted((fault.key, fault.line, fault.image_id, fault.reason) for fault in joined.faults)
     every: dict[Table, Counter[Any]] = {table: Counter() for table in PAYLOADS}
     return Outcome(
@@ -285,7 +284,7 @@ def test_faults_come_in_order_of_the_tables_whatever_batch_comes_first() -> None
         assert [fault.key.table for fault in faults] == [Table.BOXES, Table.HUMAN_LABELS]
 
 
-def test_files_of_images_of_other_subsets_are_told_from_others_that_are_left_out() -> None:
+def test_files_of_images_of_other_subsets_are_counted_apart_from_other_left_out_files() -> None:
     metadata = np.zeros(4, ROW_TYPES[Table.METADATA])
     metadata["image_id"] = [1, 2, 3, 4]
     metadata["excluded"] = [0, 1, 1, 0]
@@ -298,7 +297,7 @@ def test_files_of_images_of_other_subsets_are_told_from_others_that_are_left_out
         [
             Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
             Batch(RangeKey(Table.BOXES, 0, 0), 0, ("xclick",), boxes, {}),
-            Batch(RangeKey(Listing.IMAGE_FILES, 0, 0), 0, (), files, {}),
+            Batch(RangeKey(Table.IMAGE_FILES, 0, 0), 0, (), files, {}),
         ],
         JoinRules(Table.METADATA, "boxed"),
     )
@@ -306,11 +305,11 @@ def test_files_of_images_of_other_subsets_are_told_from_others_that_are_left_out
     assert joined.dropped == {
         Table.METADATA: {Drop.OTHER_SUBSET: 2, Drop.IMAGE_NOT_SELECTED: 1},
         Table.BOXES: {Drop.OTHER_SUBSET: 1},
-        Listing.IMAGE_FILES: {Drop.OTHER_SUBSET: 3, Drop.IMAGE_NOT_SELECTED: 2},
+        Table.IMAGE_FILES: {Drop.OTHER_SUBSET: 3, Drop.IMAGE_NOT_SELECTED: 2},
     }
 
 
-def test_no_batches_at_all() -> None:
+def test_no_batches_give_no_images() -> None:
     joined = join_shard([], JoinRules(Table.METADATA, "boxed"))
     assert len(joined.image_ids) == 0
     assert joined.annotations == {}

@@ -15,7 +15,6 @@ from oi_tfrecord.openimages.schema import (
     IMAGE_FILE_ROW,
     MASK_PATH,
     MASK_ROW,
-    Listing,
     RangeKey,
     Table,
 )
@@ -25,9 +24,7 @@ BOX_IMAGES = np.array([0, 0, 1])
 MASK_IMAGES = np.array([1, 0, 0, 1])
 
 
-def shard_rows(
-    table: Table | Listing, sides: list[float], texts: dict[str, list[bytes]], row_type: np.dtype
-) -> ShardRows:
+def shard_rows(table: Table, sides: list[float], texts: dict[str, list[bytes]], row_type: np.dtype) -> ShardRows:
     rows = np.zeros(len(sides), row_type)
     rows["image_id"] = rows["line"] = np.arange(len(sides))
     for name in COORDINATES:
@@ -46,7 +43,7 @@ def pairs_of(**rules: Any) -> tuple[MaskPairs, JoinAccount]:
 
 def paths_of(pairs: MaskPairs, boxes: slice) -> list[bytes]:
     """Returns the path of the mask of each box."""
-    return pairs.masks.table.texts[MASK_PATH].take(pa.array(pairs.mask_of[boxes])).to_pylist()
+    return pairs.masks.table.text_columns[MASK_PATH].take(pa.array(pairs.mask_of[boxes])).to_pylist()
 
 
 def test_boxes_without_a_mask_are_left_out() -> None:
@@ -76,7 +73,7 @@ def test_masks_without_a_box_are_faults_unless_boxes_were_filtered() -> None:
     assert filtered.dropped_by_table(Table)[Table.MASKS] == {Drop.BOX_LEFT_OUT: 1}
 
 
-def test_no_rows_at_all() -> None:
+def test_no_rows_give_no_pairs() -> None:
     pairs, account = pair_masks(
         MaskRules(), RowsByImage.empty(Table.BOXES), RowsByImage.empty(Table.MASKS, [MASK_PATH])
     )
@@ -85,10 +82,10 @@ def test_no_rows_at_all() -> None:
 
 def test_files_are_found_by_name_and_the_first_is_taken() -> None:
     names = [b"of none.png", b"of 1.png", b"of 2.png", b"of 1.png", b"\xff.png"]
-    listed = shard_rows(Listing.MASK_FILES, [0.0] * 5, {FILE_NAME: names}, IMAGE_FILE_ROW)
+    listed = shard_rows(Table.MASK_FILES, [0.0] * 5, {FILE_NAME: names}, IMAGE_FILE_ROW)
     pairs, _ = pairs_of()
     located = locate_masks(pairs.masks.table, pairs.mask_of, listed)
-    for mask, path in enumerate(pairs.masks.table.texts[MASK_PATH].to_pylist()):
+    for mask, path in enumerate(pairs.masks.table.text_columns[MASK_PATH].to_pylist()):
         line = names.index(path.rpartition(b"/")[2])
         assert located.files.rows["line"][mask] == line
         assert located.files.archives[mask] == listed.keys[line % 2].file
@@ -149,7 +146,7 @@ def test_all_pairs_of_a_large_shard() -> None:
         masks[name] = np.round(masks[name].astype(np.float64), 6)
     box_of, is_second = match_masks(boxes, image, masks, image[order])
     assert not is_second.any()
-    # Several boxes of an image that lie at all its sides are equal.
+    # Boxes of an image that fill the image are equal.
     same = box_of == order
     assert np.count_nonzero(same) > 0.95 * len(boxes)
     for name in ("label", *COORDINATES):

@@ -56,7 +56,7 @@ def test_each_shard_gets_its_batches_of_all_ranges(
     assert grouped(folder, range(7)) == expected
 
 
-def test_any_filesystem_will_do(folder: str) -> None:
+def test_batches_are_grouped_on_any_filesystem(folder: str) -> None:
     write_batches(folder, "boxes-0-0", [(2, b"two"), (0, b"zero"), (2, b"again")])
     write_batches(folder, "boxes-0-1", [])
     write_batches(folder, "boxes-0-2", [(0, b"")])
@@ -118,15 +118,15 @@ def test_many_files_and_many_shards(tmp_path: pathlib.Path) -> None:
     assert found == expected
 
 
-def test_batches_may_be_read_again_and_travel_to_another_process(tmp_path: pathlib.Path) -> None:
+def test_batches_may_be_read_twice_and_pickled(tmp_path: pathlib.Path) -> None:
     write_batches(str(tmp_path), "boxes-0-0", [(1, b"a"), (1, b"b")])
     batches = read_index(str(tmp_path)).batches(1)
-    # Beam may look at an element before it hands it on.
+    # Beam may iterate over an element before it passes it to a step.
     assert list(batches) == list(batches) == list(pickle.loads(pickle.dumps(batches))) == [b"a", b"b"]
 
 
 def test_a_file_larger_than_32_bit_offsets_is_indexed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A range of a compressed file is the whole of it. No bytes are written; only their places are looked at.
+    # The only range of a compressed file is the whole file. No bytes are written; the test reads only their places.
     size = (1 << 31) - 1
 
     class Long(bytes):
@@ -218,8 +218,8 @@ def test_the_index_takes_ten_bytes_for_each_range_and_shard(tmp_path: pathlib.Pa
     index = read_index(str(tmp_path))
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # 2 bytes for which of 300 files, 4 for a place in it, as it is below 2^32, and 4 for a length.
+    # 2 bytes for one of 300 files, 4 for an offset below 2^32, and 4 for a length.
     assert index.slices.nbytes == files * shards * (2 + 4 + 4)
-    # Paths, bounds and what one file of the shuffle takes.
+    # Paths, bounds and the entries of one file of the shuffle.
     others = 300_000
     assert index.slices.nbytes <= kept < peak < index.slices.nbytes + others

@@ -51,7 +51,7 @@ def test_reads_every_form_of_descriptions(classes: dict[str, str], header: str, 
 
 @pytest.mark.parametrize("key", ["cat", "Label Name"])
 def test_a_first_row_with_a_key_that_is_no_mid_is_data_where_no_row_has_mids(key: str) -> None:
-    # `Label Name` is how some write the header, `cat` a key of a data set in the same layout.
+    # Some write the header `Label Name`; `cat` is a class of a data set in the same layout.
     read = read_descriptions(f"{key},Cat\ndog,Dog\n".encode(), "c.csv")
     assert read == ({"dog": "Dog"} if key == "Label Name" else {"cat": "Cat", "dog": "Dog"})
 
@@ -106,10 +106,10 @@ def test_unusable_class_lists_are_refused_with_their_line(data: bytes, line: int
     assert words in str(caught.value)
 
 
-@given(known=st.sets(MIDS), asked=st.lists(MIDS | st.none()))
-def test_codes_are_places_in_the_vocabulary(known: set[str], asked: list[str | None]) -> None:
+@given(known=st.sets(MIDS), name=st.lists(MIDS | st.none()))
+def test_codes_are_places_in_the_vocabulary(known: set[str], name: list[str | None]) -> None:
     vocabulary = Vocabulary.of(dict.fromkeys(known, "name"), sorted(known, reverse=True))
-    mids = [*asked, *known]
+    mids = [*name, *known]
     codes = vocabulary.codes(mids)
     assert codes.dtype == np.int32
     assert len(vocabulary) == len(known)
@@ -129,7 +129,7 @@ def test_a_pickled_vocabulary_carries_its_mids_once() -> None:
     assert len(pickled) < 1.2 * len(pickle.dumps(vocabulary.mids))
 
 
-def test_a_vocabulary_holds_what_16_bit_codes_can_tell_apart() -> None:
+def test_a_vocabulary_holds_as_many_classes_as_16_bit_codes() -> None:
     mids = tuple(f"/m/{number:05x}" for number in range(2**16 - 1))
     assert Vocabulary(mids).codes(mids[-1:]).astype(np.uint16) == 2**16 - 2
     with pytest.raises(ConfigError, match=str(MAX_CLASSES)):
@@ -142,15 +142,15 @@ DESCRIPTIONS = {"/m/0cvnqh": "Bench", "/m/0b_rs": "Bench", "/m/01g317": "Person"
 
 
 @pytest.mark.parametrize(
-    ("asked", "mid"),
+    ("name", "mid"),
     [("/m/0b_rs", "/m/0b_rs"), ("person", "/m/01g317"), (" PERSON ", "/m/01g317"), ("CAFÉ", "/m/0k0pj")],
 )
-def test_finds_a_class_by_mid_or_name(asked: str, mid: str) -> None:
-    assert find_class(asked, DESCRIPTIONS) == mid
+def test_finds_a_class_by_mid_or_name(name: str, mid: str) -> None:
+    assert find_class(name, DESCRIPTIONS) == mid
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("name", "words"),
     [
         ("bench", "/m/0cvnqh, /m/0b_rs"),
         ("Persn", "did you mean 'person'"),
@@ -158,9 +158,9 @@ def test_finds_a_class_by_mid_or_name(asked: str, mid: str) -> None:
         ("zzzzzz", "no class 'zzzzzz'"),
     ],
 )
-def test_names_the_candidates_of_an_unclear_class(asked: str, words: str) -> None:
+def test_names_the_candidates_of_an_unclear_class(name: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        find_class(asked, DESCRIPTIONS)
+        find_class(name, DESCRIPTIONS)
     assert words in str(caught.value)
 
 

@@ -59,7 +59,7 @@ def test_a_class_has_the_ancestors_of_all_its_places_and_neither_root_nor_parts_
         ),
     ],
 )
-def test_what_is_no_hierarchy_is_an_error(tree: object, problem: str) -> None:
+def test_a_file_that_is_no_hierarchy_is_an_error(tree: object, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         parse(tree)
 
@@ -82,7 +82,7 @@ def test_the_published_hierarchy_has_every_boxable_class() -> None:
     hierarchy = parse_hierarchy(path.read_bytes(), str(path))
     lines = (DATA / "real" / "v4" / "class-descriptions-boxable.csv").read_text().splitlines()
     boxable = {line.split(",")[0] for line in lines}
-    # The published list of 601 has the root, too; it is no class of the tree.
+    # The published list of 601 classes also has the root, which is no class of the tree.
     assert boxable - hierarchy.ancestors.keys() <= {"/m/0bl9f"}
     assert hierarchy.ancestors.keys() <= boxable
 

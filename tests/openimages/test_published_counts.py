@@ -9,10 +9,10 @@ from tests.conftest import DATA
 RELEASES = DATA / "real"
 
 
-def test_the_machine_labels_cover_releases_that_tell_of_labels() -> None:
-    told = [counts for splits in PUBLISHED.values() for counts in splits.values() if counts.positive_labels]
-    assert told
-    assert all(counts.negative_labels and counts.machine_labels for counts in told)
+def test_releases_with_counts_of_labels_have_all_counts_of_labels() -> None:
+    with_labels = [counts for splits in PUBLISHED.values() for counts in splits.values() if counts.positive_labels]
+    assert with_labels
+    assert all(counts.negative_labels and counts.machine_labels for counts in with_labels)
 
 
 @pytest.mark.parametrize("release", ["v2", "v3"])

@@ -42,6 +42,6 @@ def test_a_file_has_the_header_of_its_own_releases(file: str, table: Table, spli
             assert others == own.split()
 
 
-def test_a_header_of_ones_own_is_of_no_release() -> None:
+def test_an_unknown_header_is_of_no_release() -> None:
     for release in (*RELEASES, "mine"):
         assert other_releases(release, Table.BOXES, ["ImageID", "Mine"], "train") == []

@@ -34,7 +34,7 @@ def sides_of(rows: np.ndarray) -> list[tuple[float, ...]]:
         ("45", NO_ANGLE), ("360.0", NO_ANGLE), ("-90", NO_ANGLE), ("left", NO_ANGLE), ("\xff", NO_ANGLE),
     ],
 )  # fmt: skip
-def test_values_of_the_column(text: str, value: int) -> None:
+def test_values_of_the_rotation_column(text: str, value: int) -> None:
     assert parse_rotations(pa.array([b"90", text.encode("latin-1")], pa.binary())).tolist() == [90, value]
 
 

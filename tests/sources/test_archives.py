@@ -14,7 +14,7 @@ from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.archive_places import ImageFiles, locate_files
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, Listing, RangeKey
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, RangeKey, Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import ArchiveKind, Storing
 from oi_tfrecord.sources.archive_listing import ArchiveListing, FoundImage, open_archives
@@ -163,7 +163,7 @@ def test_images_of_a_shard_are_found_by_the_join(folder: str) -> None:
     ids = np.array([3, 4, 1], np.uint64)
     image_of = np.array([2, 0, 0])
     known = np.isin(rows["image_id"], ids)
-    keys = tuple(RangeKey(Listing.IMAGE_FILES, n, 0) for n in range(2))
+    keys = tuple(RangeKey(Table.IMAGE_FILES, n, 0) for n in range(2))
     table = ShardRows(rows, (), keys, np.array([n for n, _ in listed]), {})
     located = locate_files(table, image_of, known, count=3)
     assert (located.repeated.tolist(), located.unmatched_count) == ([], 1)

@@ -8,7 +8,7 @@ import pytest
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.archive_places import ImageFiles
 from oi_tfrecord.join.pair_masks import MaskRules
-from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, Listing
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import find_mask_image, list_zip
 from oi_tfrecord.sources.archive_listing import open_archives
@@ -34,7 +34,7 @@ def from_pattern(pattern: str) -> MaskSource:
     ],
 )
 def test_path_of_a_mask(pattern: str, mask_path: str, path: str) -> None:
-    assert from_pattern(pattern).path(mask_path) == path
+    assert from_pattern(pattern).paths(mask_path)[0] == path
 
 
 def test_files_are_read_within_bounds(tmp_path: pathlib.Path) -> None:
@@ -53,7 +53,7 @@ def test_members_of_archives_are_read_at_their_place(tmp_path: pathlib.Path) -> 
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr("other.png", b"other" * 50)
         zipped.writestr(NAME, b"mask" * 50)
-    archives = tuple(open_archives([str(tmp_path / "*.zip")], "train", Listing.MASK_FILES, "mask_archives"))
+    archives = tuple(open_archives([str(tmp_path / "*.zip")], "train", Table.MASK_FILES, "mask_archives"))
     source = MaskSource(MaskRules(), PatternSource("", "train", 1000), ArchiveSource(archives, 1000), 1000)
     with (tmp_path / "a.zip").open("rb") as stream:
         member = list(list_zip(stream))[1]

@@ -18,7 +18,7 @@ from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.join.batches import Batch
-from oi_tfrecord.openimages.schema import RangeKey, Table, row_type
+from oi_tfrecord.openimages.schema import ROW_TYPES, RangeKey, Table
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.sources.files import PatternSource
@@ -182,7 +182,7 @@ def make_batches(image_ids: Sequence[str], rows_per_record: Mapping[Table, float
     batches = []
     for table, mean in {Table.METADATA: 1.0, **rows_per_record}.items():
         count = round(mean) if table is Table.BOXES else min(round(mean), classes)
-        rows = np.zeros(len(ids) * count, row_type(table))
+        rows = np.zeros(len(ids) * count, ROW_TYPES[table])
         rows["image_id"] = np.repeat(ids, count)
         number = np.tile(np.arange(count), len(ids))
         if table is not Table.METADATA:

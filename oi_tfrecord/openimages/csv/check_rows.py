@@ -80,7 +80,7 @@ class TableRows:
     Attributes:
         rows: array of the table's ROW_TYPES dtype, in file order.
         sources: names that the rows' `source` field indexes.
-        texts: raw text columns beside the rows, by column name.
+        text_columns: raw text columns beside the rows, by column name.
         faults: rejected rows, in file order.
         dropped: number of rows left out by the configuration, by reason.
         class_rows: for annotation tables, usable and dropped rows per vocabulary code.
@@ -90,7 +90,7 @@ class TableRows:
 
     rows: np.ndarray
     sources: tuple[str, ...]
-    texts: Mapping[str, pa.BinaryArray]
+    text_columns: Mapping[str, pa.BinaryArray]
     faults: list[RowFault]
     dropped: dict[Drop, int]
     class_rows: np.ndarray
@@ -114,19 +114,19 @@ class BadRows:
 
 
 def columns_to_parse(
-    table: Table, names: Sequence[str], texts: Collection[str] = (), subset: bool = False
+    table: Table, names: Sequence[str], text_columns: Collection[str] = (), subset: bool = False
 ) -> dict[str, Kind]:
     """Returns the columns to parse of a file with the header `names`, and how.
 
     Args:
         table: the file's table.
         names: its header.
-        texts: free-text columns to keep beside the rows.
+        text_columns: free-text columns to keep beside the rows.
         subset: whether rows are filtered by the Subset column.
     """
     required = {name: _REQUIRED_KINDS[name] for name in REQUIRED_COLUMNS[table]}
     if table is Table.METADATA:
-        optional = {name: Kind.TEXT for name in names if name in texts}
+        optional = {name: Kind.TEXT for name in names if name in text_columns}
         if subset and "Subset" in names:
             optional["Subset"] = Kind.CATEGORY
     else:
@@ -149,14 +149,14 @@ def make_rows(table: Table, parsed: ParsedRows, rules: RowRules) -> TableRows:
     filled = fill_rows(table, parsed, rules.vocabulary, rules.filters.subsets)
     usable, faults = _reject(filled.rows, find_bad_rows(table, filled, parsed.columns))
     keep_mask, dropped = _filter(table, filled, usable, rules)
-    rows, texts = filled.rows, filled.texts
+    rows, columns = filled.rows, filled.text_columns
     if not keep_mask.all():
-        rows, texts = rows[keep_mask], {name: column.filter(pa.array(keep_mask)) for name, column in texts.items()}
+        rows, columns = rows[keep_mask], {name: column.filter(pa.array(keep_mask)) for name, column in columns.items()}
     unreadable = [RowFault(item.line, "", item.reason, item.detail) for item in parsed.rejects]
     return TableRows(
         rows=rows,
         sources=filled.sources,
-        texts=texts,
+        text_columns=columns,
         faults=sorted(unreadable + faults, key=lambda fault: fault.line),
         dropped=dropped,
         class_rows=_count_classes(table, filled, usable, rules),
@@ -203,7 +203,7 @@ def _find_bad_confidence(filled: FilledRows, is_verified: np.ndarray) -> BadRows
 
 
 def _find_bad_paths(filled: FilledRows) -> BadRows:
-    paths = filled.texts[MASK_PATH]
+    paths = filled.text_columns[MASK_PATH]
     return BadRows(Reject.BAD_MASK_PATH, find_bad_paths(paths), lambda index: f"{MASK_PATH}={paths[index].as_py()!r}")
 
 
@@ -250,11 +250,11 @@ def _reject(rows: np.ndarray, bad: Sequence[BadRows]) -> tuple[np.ndarray, list[
     """Returns (bool array [n], the usable rows; the faults of the rest)."""
     usable = np.ones(len(rows), bool)
     faults = []
-    for found in bad:
-        for index in found.indices[usable[found.indices]].tolist():
+    for failed in bad:
+        for index in failed.indices[usable[failed.indices]].tolist():
             image_id = format_id(int(rows["image_id"][index]))
-            faults.append(RowFault(int(rows["line"][index]), image_id, found.reason, found.describe(index)))
-        usable[found.indices] = False
+            faults.append(RowFault(int(rows["line"][index]), image_id, failed.reason, failed.describe(index)))
+        usable[failed.indices] = False
     return usable, faults
 
 

@@ -1,4 +1,4 @@
-"""Reads ranges of CSV files: nominal ones are planned, exact ones hold whole records."""
+"""Reads ranges of CSV files: nominal ranges are planned, exact ranges hold whole records."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,9 @@ class FileRange:
 
     Attributes:
         key: table, file and number of the range. A compressed file is one range that yields
-            several blocks, numbered on from its own.
+            several blocks, numbered from the number of the range.
         start, end: byte offsets.
-        exact: whether the borders are those of records, not only near them.
+        exact: whether the range starts and ends at records; if not, it starts and ends near records.
     """
 
     key: RangeKey
@@ -29,7 +29,7 @@ class FileRange:
 
 
 class Block(NamedTuple):
-    """Whole records of a file: `data` from byte `start` of the file as it is unpacked."""
+    """Whole records of a file: `data` from byte `start` of the unpacked file."""
 
     key: RangeKey
     start: int
@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
 
 def plan_ranges(file: InputFile, block_bytes: int) -> list[FileRange]:
-    """Cuts a file in nominal ranges of `block_bytes` bytes."""
+    """Cuts a file into nominal ranges of `block_bytes` bytes."""
     if file.compressed:
         return [FileRange(RangeKey(file.table, file.number, 0), 0, file.size, exact=True)]
     starts = range(file.rows_start, file.size, block_bytes)
@@ -48,7 +48,7 @@ def plan_ranges(file: InputFile, block_bytes: int) -> list[FileRange]:
 
 
 def needs_scan(file_range: FileRange) -> bool:
-    """Returns whether the records of a range can only be told once the quotes before it are known."""
+    """Returns whether the records of a range can be found only with the quotes before the range."""
     return not file_range.exact and file_range.key.table in QUOTED_LINE_BREAKS
 
 
@@ -61,8 +61,8 @@ def scan_range(file: InputFile, nominal: FileRange) -> BlockScan:
 def resolve_ranges(file: InputFile, scans: Iterable[BlockScan]) -> list[FileRange]:
     """Returns the exact ranges of a file from the scans of all its nominal ranges, in any order.
 
-    Where a runner lost a scan, the ranges end: what follows cannot be told, and that it is missing is noticed at the
-    end (`coverage`). A scan that comes twice counts once.
+    Where a runner lost a scan, the ranges end, as the records behind it cannot be found; the check of coverage reports
+    the missing bytes at the end of the run. A scan that comes twice counts once.
     """
     adjacent: list[BlockScan] = []
     for scan in sorted(set(scans), key=lambda scan: (scan.start, scan.end)):
@@ -78,11 +78,11 @@ def resolve_ranges(file: InputFile, scans: Iterable[BlockScan]) -> list[FileRang
 def read_range(file: InputFile, file_range: FileRange, block_bytes: int) -> Iterator[Block]:
     """Yields the whole records of a range, in blocks.
 
-    A compressed file without rows has an empty block, as nothing else would tell that it was read.
+    A compressed file without rows yields one empty block, so that the manifest shows that the file was read.
 
     Args:
         file: the file.
-        file_range: a range that is exact, or of a table whose rows are lines.
+        file_range: an exact range, or a nominal range of a table whose rows are lines.
         block_bytes: size of the blocks of a compressed file.
     """
     if file.compressed:

@@ -26,13 +26,13 @@ class FilledRows:
         rows: array [n] of the table's ROW_TYPES dtype, in file order.
         codes: int array [n], vocabulary code of each row's class, -1 for an unknown one; empty for metadata.
         sources: names that the rows' `source` field indexes.
-        texts: text columns [n] beside the rows, by column name.
+        text_columns: text columns [n] beside the rows, by column name.
     """
 
     rows: np.ndarray
     codes: np.ndarray
     sources: tuple[str, ...]
-    texts: Mapping[str, pa.BinaryArray]
+    text_columns: Mapping[str, pa.BinaryArray]
 
 
 def fill_rows(table: Table, parsed: ParsedRows, vocabulary: Vocabulary, subsets: Collection[str]) -> FilledRows:
@@ -56,13 +56,14 @@ def fill_rows(table: Table, parsed: ParsedRows, vocabulary: Vocabulary, subsets:
 
 
 def fill_metadata(parsed: ParsedRows, subsets: Collection[str]) -> FilledRows:
-    """Lays out rows of images; those of other subsets are marked as excluded, and have no texts."""
+    """Lays out rows of images; an image of another subset is marked as excluded, and its texts are empty."""
     rows = _new_rows(Table.METADATA, parsed)
     texts: dict[str, pa.BinaryArray] = parsed.columns.texts
     if subsets and (subset := parsed.columns.categories.get("Subset")) is not None:
         is_other = np.array([value not in subsets for value in subset.values], bool)
         rows["excluded"] = is_other[subset.codes] if len(rows) else False
-        # The join has to know the image, or its annotations would be of no image; the texts it does not need.
+        # Without the row, the join would reject the annotations of the image as those of no image; no step needs its
+        # texts.
         excluded = pa.array(rows["excluded"] != 0)
         texts = {name: pc.if_else(excluded, pa.scalar(b"", column.type), column) for name, column in texts.items()}
     return FilledRows(rows, np.zeros(0, np.int32), (), texts)

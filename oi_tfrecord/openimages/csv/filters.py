@@ -31,7 +31,7 @@ _Check = tuple[Drop, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class RowFilters:
-    """What is left out of each table.
+    """Which rows of each table are left out.
 
     Attributes:
         box_sources: values of Source of the boxes that are kept; empty keeps all.

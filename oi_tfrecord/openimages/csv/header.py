@@ -95,14 +95,14 @@ def check_columns(header: Header, required: Iterable[str], path: str) -> None:
         InputError: there is no header line, a column is missing, or a name occurs twice.
     """
     names = header.names
-    wanted = list(required)
-    if _IMAGE_ID.fullmatch(names[0]) and names[0] not in wanted:
-        remedy = f"Put a header line before the rows; needed columns: {','.join(wanted)}"
+    needed = list(required)
+    if _IMAGE_ID.fullmatch(names[0]) and names[0] not in needed:
+        remedy = f"Put a header line before the rows; needed columns: {','.join(needed)}"
         raise InputError(path, f"the header line is missing: the first line is a row ({names[0]},...)", remedy, 1)
     repeated = [name for name, times in collections.Counter(names).items() if times > 1]
     if repeated:
         raise InputError(path, f"column names occur more than once: {', '.join(repeated)}", "Rename one of each", 1)
-    missing = [name for name in wanted if name not in names]
+    missing = [name for name in needed if name not in names]
     if missing:
         hints = ", ".join(f"'{name}'{nearest(name, names)}" for name in missing)
         remedy = "Check that the config names this file for this purpose, or rename the columns"

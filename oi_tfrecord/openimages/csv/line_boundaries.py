@@ -1,11 +1,11 @@
-"""Byte ranges of a file moved to whole lines, so that adjacent ranges still partition it."""
+"""Moves byte ranges of a file to whole lines, so that adjacent ranges still partition the file."""
 
 from collections.abc import Callable
 
 from oi_tfrecord.errors import InputError
 
 MAX_LINE_BYTES = 1 << 20
-"""No line and no record of an Open Images file comes near this length; one beyond it is damage."""
+"""A longer line or record is damage: no Open Images file has one nearly as long."""
 
 _READ_BYTES = 1 << 16
 
@@ -48,7 +48,8 @@ def line_range(
     Args:
         read: `read(offset, length)` gives the file's bytes there, short only at its end.
         size: the file's length in bytes.
-        start, end: the nominal byte range.
+        start: first byte of the nominal range.
+        end: byte after the nominal range.
         path: the file, for error messages.
         rows_start: byte offset of the first row; lines before it are in no range.
 
@@ -56,7 +57,7 @@ def line_range(
         The byte range of the lines that start in the nominal range; it may be empty.
 
     Raises:
-        InputError: a line at the range's border is longer than MAX_LINE_BYTES.
+        InputError: a line at either end of the range is longer than MAX_LINE_BYTES.
     """
     first, last = (rows_start if at <= rows_start else align_to_line(read, size, at, path) for at in (start, end))
     return first, last

@@ -1,4 +1,4 @@
-"""Streams the rows of a metadata CSV in file order, memory bounded by one block."""
+"""Streams the rows of a metadata CSV in file order, one block in memory at a time."""
 
 import dataclasses
 import heapq
@@ -18,9 +18,9 @@ class MetadataRow:
     """One row of a metadata CSV.
 
     Attributes:
-        line: line of the file at which it starts, from 1.
+        line: line of the file at which the row starts, from 1.
         image_id: 16 hex digits; empty if the row cannot be read.
-        fields: its texts by column; empty if the row cannot be read. Bytes that are not UTF-8 are kept
+        fields: the texts of the row by column; empty if the row cannot be read. Bytes that are not UTF-8 are kept
             as surrogates, so that the row can be written as it was.
         reject: why the row cannot be read; None if it can.
     """
@@ -36,7 +36,7 @@ def stream_metadata(file: InputFile, columns: Sequence[str]) -> Iterator[Metadat
 
     Args:
         file: the CSV.
-        columns: which of its columns to give; ImageID need not be among them.
+        columns: the columns to return; ImageID need not be among them.
 
     Raises:
         InputError: if the file is compressed and damaged.

@@ -33,9 +33,9 @@ class RowReject:
     """A row that cannot be read.
 
     Attributes:
-        line: the line at which it starts, counted from 0 within the data.
-        reason: why.
-        detail: what was found; printable, at most 200 characters.
+        line: the line at which the row starts, from 0 within the data.
+        reason: why the row cannot be read.
+        detail: the value at fault; printable, at most 200 characters.
     """
 
     line: int
@@ -49,8 +49,8 @@ class ParsedRows:
 
     Attributes:
         columns: the valid rows.
-        lines: uint32, the line at which each valid row starts, counted from 0 within the data.
-        line_count: lines in the data, a last one without line end included.
+        lines: uint32, the line at which each valid row starts, from 0 within the data.
+        line_count: lines in the data, including a last line without line end.
         rejects: the rows that cannot be read, in file order.
     """
 
@@ -111,7 +111,8 @@ class _Parser:
     def _read(self, data: bytes) -> pa.Table:
         types = {name: ARROW_TYPES[kind] for name, kind in self.kinds.items()}
         quoted = b'"' in data
-        # pyarrow would drop a byte order mark, which means nothing but on a file's first line. It skips blank lines.
+        # pyarrow drops a byte order mark, which has a meaning only on the first line of a file; a blank line before it
+        # keeps it, and pyarrow skips the blank line.
         source = b"\n" + data if not data or data.startswith(_UTF8_BOM) else data
         try:
             return pa_csv.read_csv(

@@ -1,8 +1,8 @@
-"""Exact cutting of CSV files at record boundaries, so that parts can be read in parallel.
+"""Cuts CSV files exactly at record boundaries, so that parts can be read in parallel.
 
 Quotes have the meaning that Python's csv module gives them: a quote opens a quoted field
 only at the start of a field; elsewhere in an unquoted field it is literal; two quotes inside
-a quoted field are one; after a closing quote the field goes on unquoted. A record ends at a
+a quoted field are one; after a closing quote the rest of the field is unquoted. A record ends at a
 line feed outside quotes (a carriage return alone ends nothing).
 
 A block that starts right after a line feed starts either outside quotes, where a record
@@ -26,7 +26,7 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class BlockScan:
-    """What a block does to the quoting state; pairs are indexed by `starts inside quotes`.
+    """How a block changes the quoting state; pairs are indexed by whether the block starts inside quotes.
 
     Attributes:
         start, end: the block's byte range in the file.
@@ -115,7 +115,7 @@ def record_starts(data: bytes) -> tuple[Positions, bool]:
 
 
 def check_closed(data: bytes, path: str, start: int = 0) -> None:
-    """Checks that the end of a file's records is not swallowed by a quoted field that is never closed.
+    """Checks that no quoted field that is never closed takes up the end of a file's records.
 
     Args:
         data: the last records of the file; the first byte starts a record.

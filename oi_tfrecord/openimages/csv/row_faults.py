@@ -1,4 +1,4 @@
-"""Why a CSV record is no valid row, judged field by field."""
+"""Finds why a CSV record is no valid row, field by field."""
 
 import enum
 import math
@@ -12,14 +12,14 @@ MAX_DETAIL = 200
 
 _IMAGE_ID = re.compile(rb"[0-9a-f]{16}")
 
-# What pyarrow and Python both read as a finite float, blanks around it included.
+# A finite float as pyarrow and Python both read it, with blanks around it.
 _NUMBER = re.compile(rb"[ \t]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
 
 # The digits are limited because Python refuses to read integers of thousands of digits.
 _INTEGER = re.compile(rb"-?0*[0-9]{1,19}")
 
 # A quoted field and what follows its closing quote, or an unquoted field. Not the csv module: its
-# limit of 128 KiB on a field is a setting of the whole process, and it reads an unclosed quote silently.
+# limit of 128 KiB on a field is a setting of the whole process, and it accepts an unclosed quote.
 _FIELD = re.compile(rb'"((?:[^"]++|"")*+)"([^,]*+),|((?:[^",][^,]*+)?),')
 
 
@@ -39,19 +39,19 @@ class Kind(enum.Enum):
     TEXT = "any bytes; pyarrow BinaryArray"
 
 
-def find_fault(record: bytes, names: Sequence[str], wanted: Mapping[str, Kind]) -> tuple[Reject, str] | None:
-    """Tells why a record is no valid row.
+def find_fault(record: bytes, names: Sequence[str], kinds: Mapping[str, Kind]) -> tuple[Reject, str] | None:
+    """Finds why a record is no valid row.
 
     Args:
         record: one CSV record without its line end.
         names: the names of the columns in file order.
-        wanted: the columns that are read and what they hold; all are in names. Of the others
-            only that they are there is checked.
+        kinds: the columns that are read and what they hold; all are in names. Other columns only
+            have to be present.
 
     Returns:
-        The reason and what was found, printable and at most MAX_DETAIL characters; None if the
-        record is a valid row. Of several faults the one that is found first counts: a NUL byte,
-        bad quotes, the number of fields, then the columns in the order of wanted.
+        The reason and the value at fault, printable and at most MAX_DETAIL characters; None if the
+        record is a valid row. Of several faults the first counts: a NUL byte,
+        bad quotes, the number of fields, then the columns in the order of kinds.
     """
     if b"\0" in record:
         return Reject.MALFORMED_ROW, _detail("NUL byte", record)
@@ -62,7 +62,7 @@ def find_fault(record: bytes, names: Sequence[str], wanted: Mapping[str, Kind]) 
     if len(fields) != len(names):
         return Reject.MALFORMED_ROW, _detail(f"{len(names)} fields expected, {len(fields)} found", record)
     by_name = dict(zip(names, fields, strict=True))
-    for name, kind in wanted.items():
+    for name, kind in kinds.items():
         if not _is_valid(by_name[name], kind):
             reason = Reject.BAD_IMAGE_ID if kind is Kind.IMAGE_ID else Reject.MALFORMED_ROW
             return reason, _detail(name, by_name[name])
@@ -70,7 +70,7 @@ def find_fault(record: bytes, names: Sequence[str], wanted: Mapping[str, Kind]) 
 
 
 def _split_fields(record: bytes) -> list[bytes]:
-    """Splits a record without line end; raises ValueError saying what is wrong with it."""
+    """Splits a record without line end; raises ValueError with the fault of the quotes."""
     if b'"' not in record:
         if b"\r" in record:
             raise ValueError("carriage return in an unquoted field")
@@ -118,5 +118,5 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _detail(what: str, value: bytes) -> str:
-    return f"{what}: {value[:MAX_DETAIL].decode('utf-8', 'backslashreplace')!r}"[:MAX_DETAIL]
+def _detail(label: str, value: bytes) -> str:
+    return f"{label}: {value[:MAX_DETAIL].decode('utf-8', 'backslashreplace')!r}"[:MAX_DETAIL]

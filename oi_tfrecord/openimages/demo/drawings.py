@@ -14,9 +14,12 @@ Points = Sequence[tuple[float, float]]
 
 @dataclasses.dataclass(frozen=True)
 class _Shape:
-    """How a class looks: parts drawn in order in the unit square, then turned by at most `tilt` degrees.
+    """How a class looks: parts drawn in order in the unit square, then turned.
 
-    `aspect` is the range of width / height before the turn; a part is an ImageDraw method, its points, its colour.
+    Attributes:
+        aspect: range of width / height before the turn.
+        tilt: largest turn in degrees.
+        parts: (ImageDraw method, its points in the unit square, its colour) of each part.
     """
 
     aspect: tuple[float, float]
@@ -127,7 +130,7 @@ def draw_object(mid: str, side: float, rng: np.random.Generator) -> Image.Image:
 
 
 def draw_group(mid: str, side: float, rng: np.random.Generator) -> Image.Image:
-    """Draws six to nine touching objects of one class (the published IsGroupOf asks for more than five)."""
+    """Draws six to nine touching objects of one class (the published IsGroupOf means more than five)."""
     count = int(rng.integers(6, 10))
     image = Image.new("RGBA", (round(side), round(side)))
     step = side * 0.26

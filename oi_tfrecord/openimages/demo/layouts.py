@@ -1,4 +1,4 @@
-"""The published layouts of Open Images V1 to V7: names of files, columns, values, line ends.
+"""The published layouts of Open Images V1 to V7: names of files, values, line ends; `release_headers` has the columns.
 
 Sources: READMEV1.md to READMEV3.md of github.com/openimages/dataset, sections "Data organization" and "Data Formats";
 storage.googleapis.com/openimages/web/download_v7.html and its pages of V4 to V6 for the names and columns of those.
@@ -8,29 +8,12 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
 
-from oi_tfrecord.openimages.schema import FLAGS
+from oi_tfrecord.openimages.release_headers import CLICK_COLUMNS, FLAG_COLUMNS, LABEL_COLUMNS, RELEASES, headers_of
+from oi_tfrecord.openimages.schema import Table
 
-RELEASES: Final = ("v1", "v2", "v3", "v4", "v5", "v6", "v7")
-
-FOLDERS: Final = dict(zip(RELEASES, ("2016_08", "2017_07", "2017_11", "2018_04", "v5", "v6", "v7"), strict=True))
+FOLDERS = dict(zip(RELEASES, ("2016_08", "2017_07", "2017_11", "2018_04", "v5", "v6", "v7"), strict=True))
 """Folder of a release's files: as its tarballs unpack, or as the storage bucket has it."""
-
-Kind = Literal["images", "boxes", "human", "machine"]
-
-IMAGE_COLUMNS = (
-    "ImageID", "Subset", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL", "Author", "Title",
-    "OriginalSize", "OriginalMD5", "Thumbnail300KURL",
-)  # fmt: skip
-
-LABEL_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence")
-
-BOX_COLUMNS = (*LABEL_COLUMNS, "XMin", "XMax", "YMin", "YMax")
-
-FLAG_COLUMNS = tuple(FLAGS.values())
-
-CLICK_COLUMNS = tuple(f"XClick{number}{axis}" for axis in "XY" for number in (1, 2, 3, 4))
 
 _QUOTED_BEFORE_V4 = frozenset(("Author", "Title"))
 
@@ -41,13 +24,13 @@ class TableFile:
 
     Attributes:
         path: below the release's folder, with forward slashes.
-        kind: what it holds.
+        table: the table.
         columns: its header.
         boxable_only: whether labels of classes without boxes are left out.
     """
 
     path: str
-    kind: Kind
+    table: Table
     columns: tuple[str, ...]
     boxable_only: bool = False
 
@@ -56,32 +39,42 @@ def table_files(release: str, split: str) -> tuple[TableFile, ...]:
     """Returns the CSV files that a release has for a split."""
     number = RELEASES.index(release) + 1
     if number == 1:
-        files = [
-            TableFile(f"images_2016_08/{split}/images.csv", "images", IMAGE_COLUMNS),
-            TableFile(f"machine_ann_2016_08/{split}/labels.csv", "machine", LABEL_COLUMNS),
-        ]
-        if split != "train":
-            files.append(TableFile(f"human_ann_2016_08/{split}/labels.csv", "human", LABEL_COLUMNS))
-        return tuple(files)
+        return _v1_files(split)
     if number < 4:
         return (
-            TableFile(f"{split}/images.csv", "images", IMAGE_COLUMNS),
-            TableFile(f"{split}/annotations-human-bbox.csv", "boxes", _box_columns(release, split)),
-            TableFile(f"{split}/annotations-human.csv", "human", LABEL_COLUMNS),
-            TableFile(f"{split}/annotations-machine.csv", "machine", LABEL_COLUMNS),
+            _file(f"{split}/images.csv", Table.METADATA, release, split),
+            _file(f"{split}/annotations-human-bbox.csv", Table.BOXES, release, split),
+            TableFile(f"{split}/annotations-human.csv", Table.HUMAN_LABELS, LABEL_COLUMNS),
+            TableFile(f"{split}/annotations-machine.csv", Table.MACHINE_LABELS, LABEL_COLUMNS),
         )
     # V4 lies in the bucket in a folder for each split, later releases in one for all.
     folder = f"{split}/" if number == 4 else ""
     images = f"{split}-images-{'boxable-' if split == 'train' else ''}with-rotation.csv"
     boxes = f"{'oidv6-' if number > 5 and split == 'train' else ''}{split}-annotations-bbox.csv"
+    boxable = f"{split}-annotations-human-imagelabels-boxable.csv"
     human, machine = (f"{_label_prefix(number, split, kind)}-annotations-{kind}-imagelabels" for kind in _LABEL_KINDS)
     return (
-        TableFile(folder + images, "images", (*IMAGE_COLUMNS, "Rotation")),
-        TableFile(folder + boxes, "boxes", _box_columns(release, split)),
-        TableFile(f"{folder}{split}-annotations-human-imagelabels-boxable.csv", "human", LABEL_COLUMNS, True),
-        TableFile(f"{folder}{human}.csv", "human", LABEL_COLUMNS),
-        TableFile(f"{folder}{machine}.csv", "machine", LABEL_COLUMNS),
+        _file(folder + images, Table.METADATA, release, split),
+        _file(folder + boxes, Table.BOXES, release, split),
+        TableFile(folder + boxable, Table.HUMAN_LABELS, LABEL_COLUMNS, boxable_only=True),
+        TableFile(f"{folder}{human}.csv", Table.HUMAN_LABELS, LABEL_COLUMNS),
+        TableFile(f"{folder}{machine}.csv", Table.MACHINE_LABELS, LABEL_COLUMNS),
     )
+
+
+def _v1_files(split: str) -> tuple[TableFile, ...]:
+    """Returns the files of V1, whose train split has no verified labels."""
+    files = [
+        _file(f"images_2016_08/{split}/images.csv", Table.METADATA, "v1", split),
+        TableFile(f"machine_ann_2016_08/{split}/labels.csv", Table.MACHINE_LABELS, LABEL_COLUMNS),
+    ]
+    if split != "train":
+        files.append(TableFile(f"human_ann_2016_08/{split}/labels.csv", Table.HUMAN_LABELS, LABEL_COLUMNS))
+    return tuple(files)
+
+
+def _file(path: str, table: Table, release: str, split: str) -> TableFile:
+    return TableFile(path, table, headers_of(release, table, split)[0])
 
 
 _LABEL_KINDS = ("human", "machine")
@@ -93,30 +86,23 @@ def _label_prefix(number: int, split: str, kind: str) -> str:
     return f"oidv6-{split}" if number == 6 and split == "train" and kind == "human" else split
 
 
-def _box_columns(release: str, split: str) -> tuple[str, ...]:
-    if split == "train" and release in ("v2", "v3"):
-        return BOX_COLUMNS
-    clicks = CLICK_COLUMNS if split == "train" and release in ("v6", "v7") else ()
-    return (*BOX_COLUMNS, *FLAG_COLUMNS, *clicks)
-
-
-def values_of(release: str, kind: Kind, row: Mapping[str, str]) -> dict[str, str]:
-    """Returns a row with the values that a release has for what later ones write otherwise.
+def values_of(release: str, table: Table, row: Mapping[str, str]) -> dict[str, str]:
+    """Returns a row with the values of a release, where releases write values differently.
 
     Args:
         release: its name.
-        kind: what the row is of.
+        table: the table of the row.
         row: column to value, as V3's validation split has it, with the columns of later releases added.
     """
     values = dict(row)
-    if kind in ("boxes", "human") and release in ("v1", "v2"):
+    if table in (Table.BOXES, Table.HUMAN_LABELS) and release in ("v1", "v2"):
         values["Source"] = "human"
-    if kind == "human" and release == "v1":
+    if table is Table.HUMAN_LABELS and release == "v1":
         values["Confidence"] = f"{float(row['Confidence']):.1f}"
-    if kind == "boxes" and release not in ("v1", "v2", "v3") and row["Source"] == "activemil":
-        # Boxes that nobody drew were not asked for their attributes.
+    if table is Table.BOXES and release not in ("v1", "v2", "v3") and row["Source"] == "activemil":
+        # No annotator was asked for the flags of a box that nobody drew.
         values |= dict.fromkeys(FLAG_COLUMNS, "-1")
-    if kind == "boxes" and row["Source"] != "xclick":
+    if table is Table.BOXES and row["Source"] != "xclick":
         values |= dict.fromkeys(CLICK_COLUMNS, "-1.0")
     return values
 

@@ -1,4 +1,4 @@
-"""A small invented dataset in the published layout of an Open Images release, for trying out and testing."""
+"""Generates a small invented dataset in the published layout of an Open Images release."""
 
 import base64
 import dataclasses
@@ -12,20 +12,16 @@ from PIL import Image
 
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.openimages.demo.drawings import DRAWN_MIDS
-from oi_tfrecord.openimages.demo.layouts import (
+from oi_tfrecord.openimages.demo.layouts import FOLDERS, class_files, format_table, table_files, values_of
+from oi_tfrecord.openimages.demo.scenes import Extent, Scene, SceneKind, compose_scene, extents, render
+from oi_tfrecord.openimages.release_headers import (
     CLICK_COLUMNS,
     FLAG_COLUMNS,
-    FOLDERS,
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     RELEASES,
-    Kind,
-    class_files,
-    format_table,
-    table_files,
-    values_of,
 )
-from oi_tfrecord.openimages.demo.scenes import Extent, Scene, SceneKind, compose_scene, extents, render
+from oi_tfrecord.openimages.schema import COORDINATES, Table
 
 Row = dict[str, str]
 
@@ -96,10 +92,11 @@ _ROTATIONS = ("0.0", "0.0", "0.0", "90.0", "0.0", "180.0", "", "270.0")
 
 @dataclasses.dataclass(frozen=True)
 class SampleSummary:
-    """What was written.
+    """Counts of a generated dataset.
 
-    `rows` counts data rows (no header) by file, its path relative to the output directory with forward slashes;
-    `images` counts JPEG files by split.
+    Attributes:
+        rows: data rows (without the header) by file, a path below the output directory with forward slashes.
+        images: JPEG files by split.
     """
 
     rows: Mapping[str, int]
@@ -171,16 +168,16 @@ def _label_row(image_id: str, source: str, mid: str, confidence: str) -> Row:
 
 
 def _edges(extent: Extent, width: int, height: int) -> Row:
-    """Returns a box and its extreme points: the topmost, leftmost, bottommost and rightmost (the box tells no more)."""
+    """Returns a box and its clicked points, here the middle of each side: top, left, bottom and right."""
     left, right, top, bottom = extent.xmin / width, extent.xmax / width, extent.ymin / height, extent.ymax / height
     across, down = (left + right) / 2, (top + bottom) / 2
-    names = ("XMin", "XMax", "YMin", "YMax", *CLICK_COLUMNS)
+    names = (*COORDINATES.values(), *CLICK_COLUMNS)
     values = (left, right, top, bottom, across, left, across, right, top, down, bottom, down)
     return {name: f"{value:.6f}" for name, value in zip(names, values, strict=True)}
 
 
 def _human_rows(picture: _Picture) -> list[Row]:
-    """Returns the verified labels: present is what is drawn, absent is never that nor a parent of it."""
+    """Returns the verified labels: drawn classes are present; a drawn class or a parent of one is never absent."""
     drawn = {thing.mid for thing in picture.scene.objects}
     implied = drawn | {_PARENTS[mid] for mid in drawn if mid in _PARENTS}
     absent = [mid for mid in (*DRAWN_MIDS, *_NEVER_SHOWN) if mid not in implied]
@@ -232,13 +229,13 @@ def generate(
     Args:
         output_dir: where to write the release's folder (CSV and class files; `2017_11/` of V3) and
             `images/<split>/<ImageID>.jpg`; made if absent.
-        release: v1 to v7. The pictures and what is said of them are the same in each.
+        release: v1 to v7. Pictures and annotations are the same in each.
         train_images: pictures in the train split, at least 1; from 12 on a split shows every kind of scene.
         validation_images: the same for the validation split.
-        seed: a whole number from 0; the same one gives the same bytes (with the same NumPy and Pillow).
+        seed: a whole number from 0; the same seed gives the same bytes (with the same NumPy and Pillow).
 
     Returns:
-        The counts of what was written.
+        The counts of the dataset.
 
     Raises:
         ConfigError: there is no such release, a count or the seed is too small, or `output_dir` already holds a
@@ -270,9 +267,9 @@ def generate(
         pictures.sort(key=lambda entry: entry[0])
         for file in table_files(release, split):
             rows = [
-                values_of(release, file.kind, row)
-                for _, by_kind in pictures
-                for row in by_kind[file.kind]
+                values_of(release, file.table, row)
+                for _, by_table in pictures
+                for row in by_table[file.table]
                 if not file.boxable_only or row["LabelName"] in _BOX_NAMES
             ]
             contents[file.path] = format_table(release, file, rows), len(rows)
@@ -289,11 +286,11 @@ def generate(
     )
 
 
-def _rows(split: str, picture: _Picture) -> dict[Kind, list[Row]]:
-    # In this order, as each takes from the picture's dice.
+def _rows(split: str, picture: _Picture) -> dict[Table, list[Row]]:
+    # The order matters, as each draws from the picture's random numbers.
     return {
-        "images": [_image_row(split, picture)],
-        "boxes": _box_rows(split, picture),
-        "human": _human_rows(picture),
-        "machine": _machine_rows(picture),
+        Table.METADATA: [_image_row(split, picture)],
+        Table.BOXES: _box_rows(split, picture),
+        Table.HUMAN_LABELS: _human_rows(picture),
+        Table.MACHINE_LABELS: _machine_rows(picture),
     }

@@ -10,7 +10,7 @@ from oi_tfrecord.openimages.demo.drawings import DRAWN_MIDS, draw_group, draw_ob
 
 
 class SceneKind(enum.Enum):
-    """What a scene must show whatever the dice say."""
+    """A property that a scene must have, whatever the random numbers are."""
 
     PLAIN = "plain"
     GROUP = "group"
@@ -31,7 +31,7 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SceneObject:
-    """One annotated object: its class, its pixels, and what the drawing cannot tell by itself."""
+    """One annotated object: its class, its pixels, and the flags that do not follow from the pixels."""
 
     mid: str
     layer: Layer
@@ -148,12 +148,12 @@ def compose_scene(rng: np.random.Generator, kind: SceneKind = SceneKind.PLAIN) -
     short = min(width, height)
     background = _background(width, height, rng)
     noise = np.clip(np.rint(rng.normal(0, 4, (height, width, 3))), -12, 12).astype(np.int8)
-    wanted = 0 if kind is SceneKind.EMPTY else int(rng.integers(2 if kind is SceneKind.OCCLUDED else 1, 6))
+    object_count = 0 if kind is SceneKind.EMPTY else int(rng.integers(2 if kind is SceneKind.OCCLUDED else 1, 6))
     frames: list[Layer] = []
     objects: list[SceneObject] = []
     whole = [np.ones((height, width), dtype=bool)]
     visible = list(whole)
-    for number in range(wanted):
+    for number in range(object_count):
         mid = DRAWN_MIDS[int(rng.integers(len(DRAWN_MIDS)))]
         grouped = kind is SceneKind.GROUP and number == 0
         depicted = kind is SceneKind.DEPICTION and number == 0
@@ -180,7 +180,7 @@ def render(scene: Scene, leave_out: int | None = None) -> Image.Image:
 
     Args:
         scene: what to draw.
-        leave_out: index of an object to leave undrawn (its frame stays), to see what is its own.
+        leave_out: index of an object that is not drawn, though its frame is; shows which pixels are its own.
 
     Returns:
         The picture, mode RGB.

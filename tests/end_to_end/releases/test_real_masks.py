@@ -34,6 +34,6 @@ def test_the_published_row_is_read() -> None:
     assert [row[field] for field in MASK_COORDINATES] == [
         np.float32(expected[column]) for column in MASK_COORDINATES.values()
     ]
-    assert made.texts[MASK_PATH].to_pylist() == [expected["MaskPath"].encode()]
+    assert made.text_columns[MASK_PATH].to_pylist() == [expected["MaskPath"].encode()]
     # The archives are searched by such names.
     assert find_mask_image(f"train-masks-6/{expected['MaskPath']}") == int(expected["ImageID"], 16)

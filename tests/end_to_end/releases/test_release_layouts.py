@@ -14,7 +14,9 @@ from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.openimages.demo import release as sample
-from oi_tfrecord.openimages.demo.layouts import RELEASES, values_of
+from oi_tfrecord.openimages.demo.layouts import values_of
+from oi_tfrecord.openimages.release_headers import RELEASES
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.example_reader import Values, parse_example
 from tests.conftest import Converted
 
@@ -90,21 +92,21 @@ def label_map_mids(release: str) -> list[str]:
     return [mid for mid in mids if mid in sample._BOX_NAMES]
 
 
-def drawn(release: str, split: str) -> dict[str, tuple[bytes, dict[str, list[dict[str, str]]]]]:
+def drawn(release: str, split: str) -> dict[str, tuple[bytes, dict[Table, list[dict[str, str]]]]]:
     """Returns the JPEG and the rows of the label map's classes of each image, from what the generator knows."""
     mids = label_map_mids(release)
     images = {}
     for index in range(COUNTS[split]):
         picture = sample._picture(split, index, SEED)
         rows = {
-            kind: [values_of(release, kind, row) for row in rows if row.get("LabelName", mids[0]) in mids]
-            for kind, rows in sample._rows(split, picture).items()
+            table: [values_of(release, table, row) for row in rows if row.get("LabelName", mids[0]) in mids]
+            for table, rows in sample._rows(split, picture).items()
         }
         if release == "v1":
-            rows["boxes"] = []
+            rows[Table.BOXES] = []
         if (release, split) == ("v1", "train"):
-            rows["human"] = []
-        if rows["boxes"] or release == "v1":
+            rows[Table.HUMAN_LABELS] = []
+        if rows[Table.BOXES] or release == "v1":
             images[picture.image_id] = picture.jpeg, rows
     return images
 
@@ -121,7 +123,7 @@ def assert_records_are_those_drawn(converted: Converted, release: str, split: st
     for image_id, (jpeg, rows) in expected.items():
         record = found[image_id]
         assert record["image/encoded"] == [jpeg]
-        boxes, human, machine = rows["boxes"], rows["human"], rows["machine"]
+        boxes, human, machine = rows[Table.BOXES], rows[Table.HUMAN_LABELS], rows[Table.MACHINE_LABELS]
         assert texts(record["image/object/class/text"]) == [row["LabelName"] for row in boxes]
         assert list(record["image/object/class/label"]) == [ids[row["LabelName"]] for row in boxes]
         for side, column in SIDES.items():
@@ -253,7 +255,7 @@ def test_a_release_is_converted_for_classification(
     expected = {}
     for index in range(COUNTS[split]):
         picture = sample._picture(split, index, SEED)
-        labels = [row["LabelName"] for row in sample._rows(split, picture)["human"] if row["LabelName"] in trainable]
-        expected[picture.image_id] = labels
+        labels = [row["LabelName"] for row in sample._rows(split, picture)[Table.HUMAN_LABELS]]
+        expected[picture.image_id] = [mid for mid in labels if mid in trainable]
     found = {image_id: texts(record["image/class/text"]) for image_id, record in records(converted, split).items()}
     assert found == {image_id: labels for image_id, labels in expected.items() if labels}

@@ -28,6 +28,7 @@ from oi_tfrecord.openimages.csv.row_faults import Kind
 from oi_tfrecord.openimages.schema import (
     BOX_ROW,
     COORDINATES,
+    CSV_TABLES,
     FLAGS,
     LABEL_ROW,
     MASK_COORDINATES,
@@ -124,7 +125,7 @@ def side_of(text: str) -> float:
 
 
 def flag_of(text: str) -> int | None:
-    """Returns the value of a flag; None for what is no integer, -1 for an empty cell."""
+    """Returns the value of a flag; None for a text that is no integer, -1 for an empty cell."""
     text = text.strip(" ")
     if not text:
         return -1
@@ -135,7 +136,7 @@ def flag_of(text: str) -> int | None:
 
 @dataclasses.dataclass
 class Expected:
-    """What is to become of each line of a file."""
+    """The expected result of each line of a file."""
 
     rows: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
     faults: list[tuple[int, str, Reject]] = dataclasses.field(default_factory=list)
@@ -181,7 +182,7 @@ def unusable(table: Table, row: dict[str, str]) -> Reject | None:
 def unwanted(table: Table, row: dict[str, str], filtered: bool) -> Drop | None:
     if row["LabelName"] == VOCABULARY.mids[1]:
         return Drop.CLASS_NOT_IN_LABEL_MAP
-    # V1 has both kinds of label in one file, which is given as both tables.
+    # V1 has both kinds of label in one file, which is read as both tables.
     if table in OTHER_KIND and row.get("Source") in OTHER_KIND[table]:
         return Drop.OTHER_KIND_OF_LABEL
     if not filtered:
@@ -197,7 +198,7 @@ def unwanted(table: Table, row: dict[str, str], filtered: bool) -> Drop | None:
 
 
 def one_by_one(table: Table, names: tuple[str, ...], data: bytes, filtered: bool) -> Expected:
-    """Does what make_rows is to do, one row after the other and with the csv module."""
+    """Computes the result of make_rows row by row, with the csv module."""
     expected = Expected()
     reader = csv.reader(io.StringIO(data.decode(), newline=""))
     for line, fields in enumerate(reader):
@@ -255,7 +256,7 @@ def check(table: Table, names: tuple[str, ...], data: bytes, filtered: bool) -> 
     lines_with_rows = sum(bool(line) for line in data.splitlines())
     assert made.rows_read == lines_with_rows == len(made.rows) + len(made.faults) + sum(made.dropped.values())
     assert made.line_count == data.count(b"\n")
-    assert made.texts == {}
+    assert made.text_columns == {}
 
 
 @given(drawn=csv_data(BOX_COLUMNS), filtered=st.booleans())
@@ -332,7 +333,7 @@ def test_a_file_of_many_sources_keeps_the_first_names() -> None:
     assert names == [f"source{number}" for number in range(255)] + ["other"] * 45
 
 
-@pytest.mark.parametrize("table", Table)
+@pytest.mark.parametrize("table", CSV_TABLES)
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"broken\n"])
 def test_a_range_without_a_usable_row(table: Table, data: bytes) -> None:
     names = {Table.BOXES: BOX_COLUMNS, Table.MASKS: MASK_COLUMNS}.get(table, (*LABEL_COLUMNS, "Subset"))
@@ -368,7 +369,7 @@ def test_metadata_keeps_the_wanted_texts_as_bytes() -> None:
         "0000000000000001",
     ]
     assert made.rows["line"].tolist() == [0, 2, 4]
-    assert {name: column.to_pylist() for name, column in made.texts.items()} == {
+    assert {name: column.to_pylist() for name, column in made.text_columns.items()} == {
         "Author": ["Zoë".encode(), b"\xe9\xff", b""],
         "Title": [b'a "b",\nc', b"", b"last"],
     }
@@ -380,11 +381,13 @@ def test_an_image_of_another_subset_is_marked_and_still_known() -> None:
     made = metadata({"Title"}, subsets=("train", "test"))
     assert made.rows["excluded"].tolist() == [0, 1, 0]
     assert made.dropped == {}
-    assert {name: column.to_pylist() for name, column in made.texts.items()} == {"Title": [b'a "b",\nc', b"", b"last"]}
+    assert {name: column.to_pylist() for name, column in made.text_columns.items()} == {
+        "Title": [b'a "b",\nc', b"", b"last"]
+    }
 
 
-def test_of_an_image_of_another_subset_no_text_goes_on() -> None:
-    texts = metadata({"Author", "Title"}, subsets=("train",)).texts
+def test_texts_of_an_image_of_another_subset_are_empty() -> None:
+    texts = metadata({"Author", "Title"}, subsets=("train",)).text_columns
     assert {name: column.to_pylist() for name, column in texts.items()} == {
         "Author": ["Zoë".encode(), b"", b""],
         "Title": [b'a "b",\nc', b"", b"last"],
@@ -394,7 +397,7 @@ def test_of_an_image_of_another_subset_no_text_goes_on() -> None:
 def test_texts_follow_the_images_that_are_kept() -> None:
     made = metadata({"Title"}, image_ids=np.array([1], np.uint64))
     assert made.rows["line"].tolist() == [4]
-    assert made.texts["Title"].to_pylist() == [b"last"]
+    assert made.text_columns["Title"].to_pylist() == [b"last"]
     assert made.dropped == {Drop.NOT_IN_IMAGE_LIST: 2}
     assert made.rows_read == len(made.rows) + len(made.faults) + sum(made.dropped.values())
 
@@ -411,7 +414,7 @@ def test_only_columns_that_are_used_are_parsed() -> None:
     assert set(columns_to_parse(Table.HUMAN_LABELS, names)) >= set(LABEL_COLUMNS)
     assert set(columns_to_parse(Table.METADATA, METADATA_COLUMNS, {"Title", "Rotation"})) == {"ImageID", "Title"}
     assert columns_to_parse(Table.METADATA, METADATA_COLUMNS, subset=True)["Subset"] is Kind.CATEGORY
-    # What a table cannot do without is asked for even where the header lacks it.
+    # A required column is parsed even if the header lacks it.
     assert "Confidence" in columns_to_parse(Table.HUMAN_LABELS, ("ImageID", "LabelName"))
     assert "Confidence" not in columns_to_parse(Table.BOXES, ("ImageID", "LabelName"))
 

@@ -77,7 +77,7 @@ def test_size_is_that_of_the_stored_bytes(folder: str) -> None:
     assert info.size == len(data)
 
 
-def test_missing_file_tells_what_was_tried_and_what_to_do(folder: str) -> None:
+def test_the_error_of_a_missing_file_names_the_patterns_and_the_remedy(folder: str) -> None:
     put(folder, "other.csv")
     names = ["{split}/a.csv", "*/b.csv"]
     with pytest.raises(NotFoundError) as raised:

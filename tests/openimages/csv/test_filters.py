@@ -18,7 +18,7 @@ from oi_tfrecord.openimages.csv.filters import (
     sample_limit,
 )
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
-from oi_tfrecord.openimages.schema import FLAGS, ROW_TYPES, Table
+from oi_tfrecord.openimages.schema import CSV_TABLES, FLAGS, ROW_TYPES, Table
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.sharding import shard_of
 
@@ -31,7 +31,7 @@ IDS = st.sampled_from([0, 1, 7, 2**63, 2**64 - 1]) | st.integers(0, 2**64 - 1)
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row as it stands in a file; coordinates in millionths of the image's side."""
+    """A row of a file; coordinates in millionths of the image's side."""
 
     image_id: int
     label: int
@@ -144,7 +144,7 @@ def violations(table: Table, row: Row, values: dict) -> set[Drop]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.sampled_from(list(Table)), ROWS, FILTERS)
+@given(st.sampled_from(CSV_TABLES), ROWS, FILTERS)
 def test_every_filter_removes_what_a_row_by_row_reading_removes(table: Table, rows: list[Row], values: dict) -> None:
     found = made(values).find_dropped(table, as_array(table, rows), SOURCES if table in ANNOTATIONS else ())
     reason_of = {index: reason for reason, indices in found for index in indices.tolist()}
@@ -179,7 +179,7 @@ def test_a_file_with_both_kinds_of_label_is_split_by_source(table: Table, kept: 
 
 
 def test_the_subset_comes_before_the_limit_of_images() -> None:
-    """Within the limit, a row of another subset goes on to the join, which needs it to know the image."""
+    """Within the limit, a row of another subset reaches the join, which needs the row to know the image."""
     rows = as_array(Table.METADATA, [Row(image_id, 0, 0, 10, (0, 1, 0, 1), (0,) * 5) for image_id in range(40)])
     rows["excluded"][::2] = 1
     hashes = sample_hash(rows["image_id"])
@@ -224,7 +224,7 @@ def test_a_smaller_sample_is_part_of_a_larger_one(ids: list[int], one: float, ot
 
 
 def test_a_sample_has_its_share_of_every_shard() -> None:
-    # Were the hash of the sample that of the order, the sample would fill the first shards and leave the others empty.
+    # If the order used the same hash, the sample would fill the first shards and leave the rest empty.
     ids = np.arange(40_000, dtype=np.uint64) * np.uint64(2**64 // 40_000)
     sampled = sample_hash(ids) < np.uint64(sample_limit(0.3))
     per_shard = np.bincount(shard_of(hash_ids(ids), 8)[sampled], minlength=8) / np.bincount(shard_of(hash_ids(ids), 8))

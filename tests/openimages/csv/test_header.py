@@ -38,7 +38,7 @@ def test_header_without_line_end_has_no_rows() -> None:
     assert read_header(b"ImageID,Source", "a.csv") == Header(("ImageID", "Source"), 14, 0)
 
 
-def test_damage_in_rows_is_not_the_headers_concern() -> None:
+def test_damage_in_rows_does_not_matter_to_the_header() -> None:
     assert read_header(b"ImageID\n\0\r\xff\n", "a.csv").names == ("ImageID",)
 
 

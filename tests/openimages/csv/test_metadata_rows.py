@@ -51,7 +51,7 @@ def test_gives_rows_lines_and_faults_in_file_order(
     assert rows[2].fields["Title"].encode("utf-8", "surrogateescape") == b"caf\xe9 \xe5\xb1\xb1"
 
 
-def test_gives_only_the_columns_asked_for(tmp_path: pathlib.Path) -> None:
+def test_only_the_named_columns_are_returned(tmp_path: pathlib.Path) -> None:
     file = open_text(tmp_path, HEADER.encode() + b"0000000000000001,train,http://x/1.jpg,a\n")
     (row,) = stream_metadata(file, ["OriginalURL"])
     assert row.fields == {"OriginalURL": "http://x/1.jpg"}

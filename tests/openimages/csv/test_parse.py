@@ -132,11 +132,11 @@ PIECES = ["a", ",", '"', '""', "\n", "\r\n", ',"', '",', '"\n']
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.booleans())
-def test_any_mess_is_read_as_the_csv_module_reads_it(text: str, damaged: bool) -> None:
+def test_any_text_is_read_as_the_csv_module_reads_it(text: str, damaged: bool) -> None:
     data = text.encode()
     found = parse_rows(data, ("x", "y"), {"x": Kind.TEXT, "y": Kind.TEXT}, quoted_line_breaks=True)
     records = [record for record in csv.reader(io.StringIO(text, newline="")) if record]
-    # The csv module takes a field that is never closed as it is; here it is a reject.
+    # The csv module accepts a field that is never closed; the parser rejects it.
     if records and list(csv.reader(io.StringIO(text + "\r\nz", newline="")))[-1] != ["z"]:
         records.pop()
         assert "not closed" in found.rejects[-1].detail
@@ -207,14 +207,14 @@ def test_a_number_is_judged_alike_both_ways_and_as_python_reads_it(text: str, ki
 @pytest.mark.parametrize(
     "text", ["nan", "inf", "-inf", "Infinity", "1e999", "", " ", "NA", "null", "1_0", "0x1", "1;5"]
 )
-def test_what_is_no_finite_number_is_malformed(text: str) -> None:
+def test_a_text_that_is_no_finite_number_is_malformed(text: str) -> None:
     found = parse_rows(f"{text},x\n1,y\n".encode(), ("v", "x"), {"v": Kind.NUMBER}, quoted_line_breaks=False)
     assert [reject.reason for reject in found.rejects] == [Reject.MALFORMED_ROW]
     assert values(found) == [(1.0,)]
 
 
 @pytest.mark.parametrize("text", ["0x1", "1.0", "", "+1", "true", "9223372036854775808"])
-def test_what_is_no_integer_is_malformed(text: str) -> None:
+def test_a_text_that_is_no_integer_is_malformed(text: str) -> None:
     found = parse_rows(f"{text},x\n1,y\n".encode(), ("v", "x"), {"v": Kind.INTEGER}, quoted_line_breaks=False)
     assert [reject.reason for reject in found.rejects] == [Reject.MALFORMED_ROW]
     assert values(found) == [(1,)]
@@ -234,7 +234,7 @@ def test_flags_are_read_as_other_programs_write_them(text: str, flag: int) -> No
 
 
 @pytest.mark.parametrize("text", ["0X1", "0x1", "1.5", "true", ".", "1e0", "NA", "9223372036854775808", "- 1"])
-def test_what_is_no_flag_is_malformed(text: str) -> None:
+def test_a_text_that_is_no_flag_is_malformed(text: str) -> None:
     found = parse_rows(f"{text},x\n1,y\n".encode(), ("v", "x"), {"v": Kind.FLAG}, quoted_line_breaks=False)
     assert [reject.reason for reject in found.rejects] == [Reject.MALFORMED_ROW]
     assert values(found) == [(1,)]

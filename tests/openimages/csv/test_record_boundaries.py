@@ -138,7 +138,7 @@ def test_bytes_before_the_rows_are_in_no_range() -> None:
     assert_partition(exact_ranges(data, 2, rows_start=3), 3, len(data))
 
 
-def test_a_quote_never_closed_is_an_input_error_when_it_takes_in_too_much() -> None:
+def test_a_record_with_an_unclosed_quote_over_the_limit_is_an_input_error() -> None:
     data = b'a,"b\n' + b"c,d\n" * (MAX_LINE_BYTES // 2)
     with pytest.raises(InputError, match="not closed"):
         exact_ranges(data, 1 << 19)
@@ -169,7 +169,7 @@ def test_a_stream_is_cut_in_blocks_of_whole_records(text: str, block: int, sizes
         assert all(part.endswith(b"\n") for part in blocks[:-1])
 
 
-def test_a_stream_is_given_out_in_blocks_of_about_the_size_asked_for() -> None:
+def test_a_stream_is_cut_in_blocks_of_about_the_given_size() -> None:
     chunks = [b'a,"b\nc"\n'] * 1000
     lengths = [len(block) for block in split_stream(chunks, 100, True, "a.csv.gz")]
     assert max(lengths) <= 100 + len(chunks[0])

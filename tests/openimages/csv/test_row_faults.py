@@ -45,7 +45,7 @@ pieces = st.lists(st.sampled_from(["a", ",", '"', '""', ',"', '",', "\n"]), max_
 def test_any_record_is_split_as_the_csv_module_splits_it(text: str) -> None:
     alone = list(csv.reader(io.StringIO(text, newline="")))
     assume(len(alone) <= 1)
-    # The csv module takes a quote that is never closed as it is; what follows on a new line tells it.
+    # The csv module accepts a quote that is never closed; a further line in the result shows it.
     followed = list(csv.reader(io.StringIO(text + "\r\nz", newline="")))
     closed = followed[-1] == ["z"]
     fields = alone[0] if alone and alone[0] else [""]
@@ -126,13 +126,13 @@ def test_every_finite_float_is_a_number(value: float) -> None:
 
 
 @given(st.text("0123456789+-.eExXaNnif_ \t", max_size=6))
-def test_what_passes_for_a_number_python_reads_as_a_finite_one(text: str) -> None:
+def test_every_number_is_one_that_python_reads_as_finite(text: str) -> None:
     if fault_of(text.encode(), Kind.NUMBER) is None:
         assert math.isfinite(float(text))
 
 
 @pytest.mark.parametrize("text", ["", " ", "nan", "inf", "-Infinity", "1e999", "1_0", "0x1", "1 2", "1,5", ".", "e5"])
-def test_what_is_no_finite_number_is_malformed(text: str) -> None:
+def test_a_text_that_is_no_finite_number_is_malformed(text: str) -> None:
     assert fault_of(text.encode(), Kind.NUMBER) == (Reject.MALFORMED_ROW, f"v: {text!r}")
 
 
@@ -150,7 +150,7 @@ def test_the_limits_of_64_bits(value: int) -> None:
 
 
 def test_an_integer_of_thousands_of_digits_is_a_fault_and_leading_zeros_are_none() -> None:
-    # int() itself refuses to read as many.
+    # int() refuses to read so many digits.
     assert fault_of(b"9" * 10_000, Kind.INTEGER) is not None
     assert fault_of(b"0" * 500 + b"7", Kind.INTEGER) is None
 
@@ -174,7 +174,7 @@ def test_a_category_is_utf8_and_text_is_any_bytes(value: bytes) -> None:
 
 
 @given(st.binary(max_size=400))
-def test_what_was_found_is_shown_printable_and_in_short(record: bytes) -> None:
+def test_the_value_at_fault_is_shown_printable_and_cut(record: bytes) -> None:
     fault = find_fault(record + b"\0", NAMES, KINDS)
     assert fault is not None
     assert fault[0] is Reject.MALFORMED_ROW

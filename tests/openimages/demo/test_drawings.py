@@ -22,7 +22,7 @@ def test_a_drawing_fills_its_picture_with_hard_edges(draw, mid: str) -> None:
         assert all(side.any() for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
 
 
-def test_classes_look_different_and_the_same_chance_draws_the_same() -> None:
+def test_classes_look_different_and_the_same_random_state_draws_the_same() -> None:
     drawn = {mid: draw_object(mid, 60, np.random.default_rng(3)) for mid in DRAWN_MIDS}
     assert len({image.tobytes() for image in drawn.values()}) == len(DRAWN_MIDS)
     for mid, image in drawn.items():

@@ -5,7 +5,9 @@ import pathlib
 
 import pytest
 
-from oi_tfrecord.openimages.demo.layouts import RELEASES, TableFile, class_files, format_table, table_files, values_of
+from oi_tfrecord.openimages.demo.layouts import TableFile, class_files, format_table, table_files, values_of
+from oi_tfrecord.openimages.release_headers import RELEASES
+from oi_tfrecord.openimages.schema import Table
 from tests.conftest import DATA
 
 REAL = DATA / "real"
@@ -21,27 +23,30 @@ BOX = {
 @pytest.mark.parametrize(
     ("release", "split", "real"),
     [
-        ("v1", "train", {"images": "v1/train/images.csv", "machine": "v1/train/labels.csv"}),
+        ("v1", "train", {Table.METADATA: "v1/train/images.csv", Table.MACHINE_LABELS: "v1/train/labels.csv"}),
         ("v2", "train", {
-            "images": "v2/train/images.csv", "boxes": "v2/train/annotations-human-bbox.csv",
-            "human": "v2/train/annotations-human.csv", "machine": "v2/train/annotations-machine.csv",
+            Table.METADATA: "v2/train/images.csv", Table.BOXES: "v2/train/annotations-human-bbox.csv",
+            Table.HUMAN_LABELS: "v2/train/annotations-human.csv",
+            Table.MACHINE_LABELS: "v2/train/annotations-machine.csv",
         }),
-        ("v2", "validation", {"boxes": "v2/validation/annotations-human-bbox.csv"}),
-        ("v3", "train", {"boxes": "v3/train/annotations-human-bbox.csv"}),
-        ("v3", "test", {"boxes": "v3/test/annotations-human-bbox.csv", "human": "v3/test/annotations-human.csv"}),
-        ("v4", "train", {"boxes": "v4/train-annotations-bbox.paired.csv"}),
-        ("v4", "test", {"boxes": "v4/test-annotations-bbox.sysaster-subset.csv"}),
+        ("v2", "validation", {Table.BOXES: "v2/validation/annotations-human-bbox.csv"}),
+        ("v3", "train", {Table.BOXES: "v3/train/annotations-human-bbox.csv"}),
+        ("v3", "test", {
+            Table.BOXES: "v3/test/annotations-human-bbox.csv", Table.HUMAN_LABELS: "v3/test/annotations-human.csv",
+        }),
+        ("v4", "train", {Table.BOXES: "v4/train-annotations-bbox.paired.csv"}),
+        ("v4", "test", {Table.BOXES: "v4/test-annotations-bbox.sysaster-subset.csv"}),
         ("v6", "train", {
-            "images": "v6/heads/train-images-boxable-with-rotation.csv",
-            "boxes": "v6/heads/oidv6-train-annotations-bbox.csv",
-            "human": "v6/heads/train-annotations-human-imagelabels-boxable.csv",
+            Table.METADATA: "v6/heads/train-images-boxable-with-rotation.csv",
+            Table.BOXES: "v6/heads/oidv6-train-annotations-bbox.csv",
+            Table.HUMAN_LABELS: "v6/heads/train-annotations-human-imagelabels-boxable.csv",
         }),
-        ("v6", "validation", {"boxes": "v6/heads/validation-annotations-bbox.csv"}),
+        ("v6", "validation", {Table.BOXES: "v6/heads/validation-annotations-bbox.csv"}),
     ],
 )  # fmt: skip
-def test_headers_are_the_published_ones(release: str, split: str, real: dict[str, str]) -> None:
-    for kind, path in real.items():
-        first = next(file for file in table_files(release, split) if file.kind == kind)
+def test_headers_are_the_published_ones(release: str, split: str, real: dict[Table, str]) -> None:
+    for table, path in real.items():
+        first = next(file for file in table_files(release, split) if file.table is table)
         with (REAL / path).open(encoding="utf-8") as lines:
             assert ",".join(first.columns) + "\n" == next(lines)
 
@@ -54,7 +59,7 @@ def test_names_of_files_are_the_published_ones() -> None:
         for split in splits:
             for file in table_files(release, split):
                 # The list has no file of the labels of all classes.
-                if file.boxable_only or file.kind in ("images", "boxes"):
+                if file.boxable_only or file.table in (Table.METADATA, Table.BOXES):
                     assert file.path in official
     for release in RELEASES[4:]:
         boxable = [path for path in class_files(release, NAMES, ["/m/01"], [], []) if "boxable" in path]
@@ -68,24 +73,25 @@ def test_v7_calls_the_labels_of_validation_val() -> None:
 
 
 def test_v1_has_verified_labels_of_validation_only() -> None:
-    kinds = {split: [file.kind for file in table_files("v1", split)] for split in ("train", "validation")}
-    assert kinds == {"train": ["images", "machine"], "validation": ["images", "machine", "human"]}
+    tables = {split: [file.table for file in table_files("v1", split)] for split in ("train", "validation")}
+    images_and_machine = [Table.METADATA, Table.MACHINE_LABELS]
+    assert tables == {"train": images_and_machine, "validation": [*images_and_machine, Table.HUMAN_LABELS]}
 
 
 def test_values_are_those_of_the_release() -> None:
-    assert values_of("v2", "boxes", BOX)["Source"] == "human"
-    assert values_of("v3", "boxes", BOX)["IsInside"] == "0"
-    assert values_of("v4", "boxes", BOX)["IsInside"] == "-1"
-    assert values_of("v6", "boxes", BOX)["XClick1X"] == "-1.0"
+    assert values_of("v2", Table.BOXES, BOX)["Source"] == "human"
+    assert values_of("v3", Table.BOXES, BOX)["IsInside"] == "0"
+    assert values_of("v4", Table.BOXES, BOX)["IsInside"] == "-1"
+    assert values_of("v6", Table.BOXES, BOX)["XClick1X"] == "-1.0"
     drawn = BOX | {"Source": "xclick"}
-    assert values_of("v6", "boxes", drawn) == drawn
-    assert values_of("v1", "human", BOX)["Confidence"] == "1.0"
-    assert values_of("v1", "machine", BOX) == BOX
+    assert values_of("v6", Table.BOXES, drawn) == drawn
+    assert values_of("v1", Table.HUMAN_LABELS, BOX)["Confidence"] == "1.0"
+    assert values_of("v1", Table.MACHINE_LABELS, BOX) == BOX
 
 
 @pytest.mark.parametrize(("release", "author"), [("v3", '"Ann"'), ("v4", "Ann")])
 def test_texts_are_quoted_as_published(release: str, author: str) -> None:
-    file = TableFile("a.csv", "images", ("ImageID", "Author", "Title"))
+    file = TableFile("a.csv", Table.METADATA, ("ImageID", "Author", "Title"))
     rows = [{"ImageID": "1", "Author": "Ann", "Title": 'so "it" is,\n'}]
     assert format_table(release, file, rows).decode() == f'ImageID,Author,Title\n1,{author},"so ""it"" is,\n"\n'
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.demo import release as sample
-from oi_tfrecord.openimages.demo.layouts import FOLDERS, RELEASES
+from oi_tfrecord.openimages.demo.layouts import FOLDERS
 from oi_tfrecord.openimages.demo.scenes import extents, render
+from oi_tfrecord.openimages.release_headers import RELEASES
 
 REAL = pathlib.Path(__file__).parents[4] / "shared" / "data" / "real"
 SEED = 20171116
@@ -324,7 +325,7 @@ def test_the_pictures_are_the_same_in_each_release(release: str, root: pathlib.P
         assert count == len(rows) - (rows[0][0] in ("ImageID", "LabelName"))
 
 
-def test_refuses_a_release_that_there_is_not(tmp_path: pathlib.Path) -> None:
+def test_an_unknown_release_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'v4'") as caught:
         sample.generate(tmp_path, release="V4")
     assert caught.value.field == "release"

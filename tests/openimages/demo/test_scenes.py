@@ -37,7 +37,7 @@ def test_an_extent_is_exactly_where_leaving_the_object_out_changes_pixels(kind: 
             assert changed_rectangle(picture, without) == (extent.xmin, extent.xmax, extent.ymin, extent.ymax)
 
 
-def test_an_object_stands_out_from_what_is_behind_it() -> None:
+def test_an_object_stands_out_from_its_background() -> None:
     for seed in SEEDS:
         scene = scene_of(seed, SceneKind.PLAIN)
         picture = np.asarray(render(scene)).astype(float)
@@ -63,7 +63,7 @@ def test_a_scene_shows_its_kind(kind: SceneKind) -> None:
             assert found[0].is_occluded
 
 
-def test_occluded_are_just_the_objects_of_which_a_later_one_hides_a_part() -> None:
+def test_objects_are_occluded_if_and_only_if_a_later_one_hides_a_part() -> None:
     answers = set()
     for seed in SEEDS:
         for kind in (SceneKind.PLAIN, SceneKind.OCCLUDED):
@@ -76,7 +76,7 @@ def test_occluded_are_just_the_objects_of_which_a_later_one_hides_a_part() -> No
     assert answers == {False, True}
 
 
-def test_truncated_are_just_the_objects_that_a_wider_picture_shows_more_of() -> None:
+def test_objects_are_truncated_if_and_only_if_a_wider_picture_shows_more_of_them() -> None:
     answers = set()
     for seed in SEEDS:
         for kind in (SceneKind.PLAIN, SceneKind.TRUNCATED):
@@ -108,12 +108,12 @@ def test_whole_objects_are_between_15_and_50_percent_of_the_shorter_side() -> No
                     assert max(sides) <= 0.51 * short
 
 
-def test_every_class_is_drawn_sooner_or_later() -> None:
+def test_every_class_is_drawn_in_some_scene() -> None:
     seen = {thing.mid for seed in range(60) for thing in scene_of(seed, SceneKind.PLAIN).objects}
     assert seen == set(DRAWN_MIDS)
 
 
-def test_the_same_state_of_chance_gives_the_same_pixels_and_another_gives_others() -> None:
+def test_the_same_random_state_gives_the_same_pixels_and_another_state_gives_other_pixels() -> None:
     first, second, other = (np.asarray(render(scene_of(seed, SceneKind.GROUP))) for seed in (5, 5, 6))
     assert np.array_equal(first, second)
     assert first.shape != other.shape or not np.array_equal(first, other)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import InputFile, find, is_there, open_table
 from oi_tfrecord.openimages.release_headers import RELEASES, other_releases
-from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.openimages.schema import CSV_TABLES, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.yaml_file import read_config
@@ -60,7 +60,7 @@ def _fits(config: ConvertConfig) -> bool:
         for names in filter(None, (config.class_descriptions, config.class_list)):
             find(names, data_dir, split, "classes")
         needed = needed_tables(config)
-        found = [table for table in Table if table in needed or is_there(getattr(config, table), data_dir, split)]
+        found = [table for table in CSV_TABLES if table in needed or is_there(getattr(config, table), data_dir, split)]
         if found == [Table.METADATA]:
             return False
         opened = [file for table in found for file in open_table(table, getattr(config, table), data_dir, split)]

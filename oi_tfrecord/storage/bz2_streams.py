@@ -25,6 +25,7 @@ class Bz2Streams(io.RawIOBase):
         self._place = 0
 
     def readable(self) -> bool:
+        """Returns True."""
         return True
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.conversion.encode_records import RecordEncoder
 from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.batches import Batch, decode, partition
+from oi_tfrecord.join.encode_records import RecordEncoder
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard, JoinRules, join_shard
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.check_rows import RowRules, columns_to_parse, make_rows
@@ -22,6 +22,7 @@ from oi_tfrecord.openimages.schema import (
     ATTRIBUTION,
     BOX_ROW,
     COORDINATES,
+    CSV_TABLES,
     FLAGS,
     LABEL_ROW,
     LABEL_TABLES,
@@ -48,7 +49,7 @@ Features = dict[str, tuple[str, list[Any]]]
 BOX: Row = {"label": 0, "source": 0, "confidence": 1.0, "xmin": 0.25, "xmax": 0.75, "ymin": 0.125, "ymax": 0.5}
 BOX |= dict.fromkeys(FLAGS, 0)
 LABEL: Row = {"label": 0, "source": 0, "confidence": 1.0}
-ALL_TABLES = frozenset(Table)
+ALL_TABLES = frozenset(CSV_TABLES)
 FULL = RecordLayout(ALL_TABLES, frozenset(FLAGS), frozenset(ExtraKeys))
 PLAIN = RecordLayout(ALL_TABLES, frozenset(FLAGS))
 
@@ -85,7 +86,7 @@ def shard_of_images(
     return JoinedShard(
         image_ids=np.array(image_ids, np.uint64),
         annotations=annotations,
-        texts={name: pa.array(values, pa.binary()) for name, values in (texts or {}).items()},
+        text_columns={name: pa.array(values, pa.binary()) for name, values in (texts or {}).items()},
         faults=[],
         rejected={},
         dropped={},
@@ -335,7 +336,7 @@ IMAGES = st.fixed_dictionaries(
 )
 LAYOUTS = st.builds(
     RecordLayout,
-    tables=st.sets(st.sampled_from(Table)).map(frozenset),
+    tables=st.sets(st.sampled_from(CSV_TABLES)).map(frozenset),
     flags=st.sets(st.sampled_from(sorted(FLAGS))).map(frozenset),
     extra_keys=st.sets(st.sampled_from(ExtraKeys)).map(frozenset),
 )
