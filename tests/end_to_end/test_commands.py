@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli.main import COMMANDS, main
+from oi_tfrecord.cli.commands import COMMANDS
+from oi_tfrecord.cli.main import main
 from tests.conftest import REPOSITORY, convert_arguments
 
 FLAGS = {

@@ -68,7 +68,7 @@ def test_report(records: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "report.json"
     made = oi_tfrecord.report(oi_tfrecord.ReportOptions(records, output=str(path), format="json"))
     assert path.read_text() == made.text
-    assert [split["split"] for split in made.splits] == ["train"]
+    assert [numbers.split for numbers in made.splits] == ["train"]
 
 
 def test_resample_and_merge(records: str, tmp_path: pathlib.Path) -> None:
