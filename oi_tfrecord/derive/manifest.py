@@ -122,7 +122,7 @@ def shared_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Returns:
         Fields that are equal in all; and the `extra_keys` that all have, in the order of the first.
     """
-    first, *others = configs
-    shared = {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
-    groups = [name for name in first["extra_keys"] if all(name in other["extra_keys"] for other in others)]
+    first, *rest = configs
+    shared = {name: value for name, value in first.items() if all(config.get(name) == value for config in rest)}
+    groups = [name for name in first["extra_keys"] if all(name in config["extra_keys"] for config in rest)]
     return {**shared, "extra_keys": groups}

@@ -85,7 +85,7 @@ def merge(options: MergeOptions, progress: Progress | None = None) -> MergeResul
 
     Args:
         options: which and how.
-        progress: takes what there is to say while it runs.
+        progress: shows messages and how far the run is; silent by default.
 
     Returns:
         The splits that were written.
@@ -222,7 +222,7 @@ def _resolve_duplicates(options: MergeOptions, plans: Sequence[DerivedPlan]) -> 
         InputError: naming such an image, with `on_duplicate` error.
     """
     sources = _order_sources(options.inputs, plans)
-    # How many parts the hashes are looked at in only decides how much memory that takes.
+    # The number of parts decides only how much memory a part takes.
     parts = max((len(job.sources[source]) for job, source in sources), default=0)
     for part in range(parts):
         for repeated in find_repeated(sources, part, parts):

@@ -41,7 +41,7 @@ def find_repeated(sources: Sequence[tuple[DerivedJob, int]], part: int, parts: i
         For each shard, the records whose images an earlier source has, in the order of the sources.
     """
     image_ids, numbers, shards, records = _read_part(sources, part, parts)
-    # Stable, so that of the records of an image the one of the earliest source comes first.
+    # A stable sort: among the records of an image, the one of the earliest source comes first.
     order = np.argsort(image_ids, kind="stable")
     ordered = image_ids[order]
     is_repeated = np.zeros(len(order), bool)

@@ -143,7 +143,7 @@ def resample(options: ResampleOptions, progress: Progress | None = None) -> Writ
 
     Args:
         options: which images are taken, and what is written.
-        progress: takes what there is to say while it runs.
+        progress: shows messages and how far the run is; silent by default.
 
     Returns:
         The split that was written, or that has weights now.

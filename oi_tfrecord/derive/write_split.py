@@ -65,7 +65,7 @@ def index_sources(plan: DerivedPlan, progress: Progress) -> None:
 
     Args:
         plan: what the split will be.
-        progress: takes what there is to say while the step runs.
+        progress: shows messages and how far the run is.
 
     Raises:
         InputError: if a shard does not hold what the manifest of its split says.
@@ -115,7 +115,7 @@ def write_shards(plan: DerivedPlan, finished: Collection[int], progress: Progres
     Args:
         plan: what the split will be, with its number of shards.
         finished: shards of an earlier run.
-        progress: takes what there is to say while the step runs.
+        progress: shows messages and how far the run is.
     """
     from oi_tfrecord.derive.pipeline import WriteDerivedShards
 

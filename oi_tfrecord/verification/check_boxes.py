@@ -8,7 +8,7 @@ from oi_tfrecord.verification.faults import FaultKind, Finding
 _GROUP_OF_KEY = flag_key("group_of")
 
 _AREA_TOLERANCE = 1e-5
-"""Relative; float32 holds seven digits."""
+"""Relative; a float32 has seven digits."""
 
 
 def check_boxes(lists: Mapping[str, list], ours: bool, reported: Collection[str]) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def _check_sides(key: str, low: Sequence[float], high: Sequence[float], ours: bo
 
 
 def _check_areas(lists: Mapping[str, list]) -> Iterator[Finding]:
-    """Yields the first area that is not the one of its box."""
+    """Yields the first area that differs from the area of its box."""
     height, width, areas = lists.get(HEIGHT_KEY), lists.get(WIDTH_KEY), lists.get(AREA_KEY)
     if not (height and width and areas):
         return

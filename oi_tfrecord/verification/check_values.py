@@ -82,7 +82,7 @@ def _find_out_of_range(values: Sequence, allowed: ValueRange) -> list[int]:
 
 
 def _name_other_length(lengths: Mapping[str, int]) -> Finding:
-    """Names the first key whose length is not that of most keys."""
+    """Names the first key whose length differs from the most frequent length."""
     counts = list(lengths.values())
     usual = max(counts, key=counts.count)
     key = next(key for key, length in lengths.items() if length != usual)

@@ -1,4 +1,4 @@
-"""Verifies a dataset: which checks are made, and what they found together."""
+"""Verifies a dataset: reads the records back, and compares records, manifest, label map and rejects."""
 
 import dataclasses
 import os
@@ -51,7 +51,7 @@ def verify(options: VerifyOptions, progress: Progress | None = None) -> VerifyRe
 
     Args:
         options: what to check, and how.
-        progress: takes what there is to say while the check runs.
+        progress: shows messages and how far the run is; silent by default.
 
     Returns:
         What the dataset holds, and its faults.

@@ -62,7 +62,7 @@ def test_what_was_read_is_balanced_with_what_was_written_and_left_out() -> None:
         {"tables": {name: TableAccount(4, {}, {}) for name in ("boxes", "human_labels", "machine_labels")}},
     ],
 )
-def test_a_loss_is_told_and_verify_finds_it(changes: dict[str, Any]) -> None:
+def test_a_loss_unbalances_the_manifest_and_verify_finds_it(changes: dict[str, Any]) -> None:
     split = build(shard(**changes))
     assert split["balanced"] is False
     counts = RecordCounts()

@@ -139,7 +139,7 @@ def test_an_image_that_is_in_two_splits_is_a_fault(copied: pathlib.Path, run_ver
         (("--runner=DataflowRunner",), "project: is needed by DataflowRunner; give --project=PROJECT"),
     ],
 )
-def test_what_the_user_has_to_mend_is_one_line(
+def test_an_error_of_the_user_is_one_line(
     whole: pathlib.Path, capfd: pytest.CaptureFixture[str], flags: tuple[str, ...], problem: str
 ) -> None:
     assert main(["verify", str(whole), *flags]) == 1

@@ -48,7 +48,7 @@ def browse(
     Args:
         options: which dataset, and where.
         on_start: called once, when the server listens.
-        progress: takes what there is to say while it runs.
+        progress: shows messages and how far the run is; silent by default.
 
     Raises:
         ConfigError: if aiohttp is not installed, or the port cannot be had.

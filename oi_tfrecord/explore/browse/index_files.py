@@ -32,14 +32,14 @@ FOLDER = "browse-index"
 
 
 def open_index(output_dir: str, index_dir: str, workers: int, progress: Progress) -> BrowseIndex:
-    """Opens the index of a dataset; makes it if there is none, or the records are not those that it was made of.
+    """Opens the index of a dataset, or makes it if there is none or files of the dataset changed.
 
     Args:
         output_dir: folder of the records.
         index_dir: folder of the index; empty for `browse-index` beside the records or, where nothing can be written
             there, a folder of the user's cache.
         workers: processes that read shards; 0 chooses.
-        progress: takes what there is to say while it runs.
+        progress: shows messages and how far the run is.
 
     Raises:
         InputError: for a folder without records, a record that cannot be read, or a shard outside the folder.

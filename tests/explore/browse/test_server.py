@@ -126,7 +126,7 @@ def test_images_are_listed_by_query(base: str) -> None:
     assert get_json(base, "/api/images", start=1000, count=3)["images"] == []
 
 
-def test_the_dataset_tells_what_it_can_be_filtered_by(base: str) -> None:
+def test_the_dataset_lists_flags_and_sources_to_filter_by(base: str) -> None:
     about = get_json(base, "/api/dataset")
     assert (about["splits"], about["flags"], about["sources"]) == (
         [{"name": "train", "records": IMAGES}], ["group_of"], ["freeform", "xclick"]
@@ -450,7 +450,7 @@ def test_a_deep_link_shows_the_same(page: Page) -> None:
     assert page.one("#search").get_attribute("value") == "Cat"
 
 
-def test_an_image_that_is_not_there_is_told(page: Page) -> None:
+def test_a_missing_image_is_an_error_on_the_page(page: Page) -> None:
     page.browser.get(page.browser.current_url + "?image=train/none")
     page.wait(lambda: page.text("#count") == "there is no such image")
     assert not page.one("#viewer").is_displayed()
@@ -458,7 +458,7 @@ def test_an_image_that_is_not_there_is_told(page: Page) -> None:
     assert [error for error in errors_of(page.browser) if " 404 " not in error] == []
 
 
-def test_a_bad_address_is_told(page: Page) -> None:
+def test_a_bad_address_is_an_error_on_the_page(page: Page) -> None:
     page.browser.get(page.browser.current_url + "?kind=%3C/script%3E")
     page.wait(lambda: page.text("#count") == "kind: '</script>' is none of boxes, positive, negative, machine")
     assert [error for error in errors_of(page.browser) if " 400 " not in error] == []

@@ -86,7 +86,9 @@ def test_a_failure_leaves_the_files_as_they_were(
     assert small_release.dataset(tmp_path / "tables") == before
 
 
-def test_one_split_is_replaced_and_the_classes_of_others_stay(exportable: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_one_split_is_replaced_and_the_classes_of_other_splits_stay(
+    exportable: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
     with ParquetTarget(str(tmp_path), None) as target:
         target.start_split("mine")
         target.add(make_tables("mine", "shard", [], None))

@@ -46,7 +46,7 @@ def contents(url: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-def as_told(value: Any) -> Any:
+def as_printed(value: Any) -> Any:
     """Returns a float32 as PostgreSQL prints it: the shortest number that is read back as the same float32."""
     return float(str(np.float32(value))) if isinstance(value, float) else value
 
@@ -64,7 +64,7 @@ def test_the_tables_hold_what_the_parquet_files_hold(
     keys = {"classes": ("mid",), "images": ("split", "image_id")}
     for table, rows in expected.items():
         rows.sort(key=lambda row: [row[name] for name in keys.get(table, ("split", "image_id", "number"))])
-        assert loaded[table] == [tuple(map(as_told, row.values())) for row in rows], table
+        assert loaded[table] == [tuple(map(as_printed, row.values())) for row in rows], table
     assert {table: len(rows) for table, rows in loaded.items()}["images"] == 52
 
 
