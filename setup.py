@@ -9,7 +9,10 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.py").read_text())[1]
 
 READERS = ["tensorflow>=2.16"]
-DOWNLOAD = ["aiohttp>=3.10,<4"]
+# Lower bounds exclude releases with published vulnerabilities that matter here: aiohttp before 3.13.3
+# (CVE-2025-69223 and its companions), Pillow before 12.1.1 (CVE-2025-48379, CVE-2026-25990), and protobuf before the
+# corrections of CVE-2025-4565 and CVE-2026-0994 in each series.
+DOWNLOAD = ["aiohttp>=3.13.3,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
 POSTGRESQL = ["psycopg[binary]>=3.2,<4"]
 STORES = ["apache-beam[gcp,aws,hadoop]", "gcp-storage-emulator", "moto[server]>=5"]
@@ -61,8 +64,9 @@ setup(
         "apache-beam>=2.65,<3",
         "google-crc32c>=1.5",
         "numpy>=1.26",
-        "pillow>=10.3",
-        "protobuf>=4.25",
+        "obstore>=0.12,<0.13",
+        "pillow>=12.1.1",
+        "protobuf>=5.29.6,!=6.30.*,!=6.31.*,!=6.32.*,!=6.33.0,!=6.33.1,!=6.33.2,!=6.33.3,!=6.33.4",
         "pyarrow>=15",
         "PyYAML>=6",
         "tenacity>=8",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from oi_tfrecord.engine.progress_line import NoProgress, PrintedProgress, Progress
+from oi_tfrecord.engine.terminal_text import escape_controls, hide_secrets
 from oi_tfrecord.settings.options import Group, option
 
 
@@ -43,27 +44,31 @@ class Console:
         """Prints what the user asked for, such as a record; `--quiet` does not silence it.
 
         Args:
-            text: printed as it is, without a further newline.
+            text: printed without a further newline.
         """
-        self.out.write(text)
+        self.out.write(escape_controls(text))
         self.out.flush()
 
     def print_summary(self, lines: Iterable[str]) -> None:
         """Prints lines about what was done on standard output, except with `--quiet`."""
         if not self.options.quiet:
-            print(*lines, sep="\n", file=self.out, flush=True)
+            print(*map(_printable, lines), sep="\n", file=self.out, flush=True)
 
     def print_warnings(self, warnings: Iterable[str]) -> None:
         """Prints `warning: ` and each warning on standard error, except with `--quiet`."""
         if not self.options.quiet:
             for warning in warnings:
-                print(f"warning: {warning}", file=self.err)
+                print(f"warning: {_printable(warning)}", file=self.err)
 
     def print_error(self, line: str) -> None:
         """Prints `error: ` and a line on standard error."""
-        print(f"error: {line}", file=self.err)
+        print(f"error: {_printable(line)}", file=self.err)
 
     def start_log(self) -> None:
         """Shows the log of libraries with `--verbose`."""
         if self.options.verbose:
             logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _printable(line: str) -> str:
+    return escape_controls(hide_secrets(line))

@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.flags import ParsedFlags, parse_flags
-from oi_tfrecord.conversion.dry_run.prices import PRICED_REQUESTS, Prices, parse_prices
 from oi_tfrecord.engine.beam_flags import is_dataflow, value_of
 from oi_tfrecord.engine.runner_file import read_runner_config
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import Group, check_values, option
+from oi_tfrecord.settings.prices import PRICED_REQUESTS, Prices, parse_prices
 from oi_tfrecord.settings.yaml_file import read_config, shipped_configs
 
 _DATAFLOW = "dataflow"

@@ -22,7 +22,7 @@ from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
 from oi_tfrecord.sources.fetch_files import summary_lines
@@ -192,12 +192,18 @@ def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> Non
 def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits."""
     plan = make_plan(_fetch_tables(config, progress))
-    earlier = 0 if config.num_shards or config.overwrite else earlier_num_shards(plan.target)
-    if num_shards := config.num_shards or earlier:
-        return plan.with_shards(num_shards)
+    earlier = 0 if config.overwrite else earlier_num_shards(plan.target)
+    if earlier:
+        return plan.with_shards(config.num_shards or earlier)
     shard_plan = plan_shards(plan)
-    progress.plan(describe_shards(shard_plan, shard_plan.num_shards, *_place_of_images(plan, shard_plan)))
-    return plan.with_shards(shard_plan.num_shards)
+    num_shards = config.num_shards or shard_plan.num_shards
+    place = _place_of_images(plan, shard_plan)
+    if not config.num_shards or shard_plan.has_none:
+        progress.plan(describe_shards(shard_plan, num_shards, *place))
+    if shard_plan.has_none and not plan.samples.has_stand_ins:
+        problem = f"none of the {shard_plan.sampled:,} images that were looked for is there"
+        raise InputError(place[1], problem, f"Put the images there, or give another --{place[0]}")
+    return plan.with_shards(num_shards)
 
 
 def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPlan, ShardPlan]:

@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.find_release import needed_tables
-from oi_tfrecord.conversion.plan_tables import wanted_tables
+from oi_tfrecord.conversion.plan_inputs import wanted_tables
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import expand_split, find
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.find_release import needed_tables
 from oi_tfrecord.settings.published_files import PublishedFile, parse_published_files
 from oi_tfrecord.settings.yaml_file import find_shipped_file
 from oi_tfrecord.sources.fetch_files import FetchResult, fetch_files, user_cache

@@ -6,9 +6,9 @@ from typing import TypedDict
 import apache_beam as beam
 
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
-from oi_tfrecord.conversion.label_map_side_input import unpack
 from oi_tfrecord.dataset.accounts import RangeAccount, read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.error_relay import relay_errors
+from oi_tfrecord.records.packed_label_map import unpack
 
 
 class Finished(TypedDict):

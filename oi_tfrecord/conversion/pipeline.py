@@ -50,7 +50,6 @@ import apache_beam as beam
 
 from oi_tfrecord.conversion.finish_dataset import FinishDataset
 from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles
-from oi_tfrecord.conversion.label_map_side_input import claim_packed, pack
 from oi_tfrecord.conversion.limit_images import LimitImages
 from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
@@ -59,6 +58,8 @@ from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.read_tables import ReadTables, ReadTablesToFiles
 from oi_tfrecord.conversion.write_shards import WriteShards
 from oi_tfrecord.dataset.file_names import rejects_path
+from oi_tfrecord.dataset.label_map_claim import claim_packed
+from oi_tfrecord.records.packed_label_map import pack
 
 
 def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[int]) -> beam.PCollection:

@@ -6,12 +6,9 @@ import posixpath
 from collections.abc import Mapping, Sequence
 
 from oi_tfrecord import __version__
-from oi_tfrecord.conversion.find_release import naming_the_release
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
 from oi_tfrecord.conversion.plan_classes import ClassPlan, GivenFile, plan_classes, read_given_file
-from oi_tfrecord.conversion.plan_records import image_options, record_layout, text_columns
-from oi_tfrecord.conversion.plan_sources import plan_archives, plan_images, plan_masks, with_absolute_paths
-from oi_tfrecord.conversion.plan_tables import plan_tables
+from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.filter_warnings import FilterNames
@@ -23,6 +20,8 @@ from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.find_release import naming_the_release
+from oi_tfrecord.settings.plan_records import image_options, record_layout, text_columns
 from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource

@@ -55,6 +55,11 @@ class ShardPlan:
     missing: str = ""
 
     @property
+    def has_none(self) -> bool:
+        """Whether images were looked for, and none is there."""
+        return self.sampled > 0 and self.found == 0
+
+    @property
     def output_bytes(self) -> int:
         """Bytes of all shards."""
         return int(self.images * self.found * self.image_bytes)
@@ -146,8 +151,10 @@ def _choose_images(ids: np.ndarray) -> list[str]:
 
 def _look_up(samples: ImageSamples, image_ids: Sequence[str]) -> dict[str, int | None]:
     """Returns the bytes of each image, None for an image that is not there."""
+    # One request finds out whether the store can be reached.
+    first = [samples.size(image_id) for image_id in image_ids[:1]]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
-        return dict(zip(image_ids, executor.map(samples.size, image_ids), strict=True))
+        return dict(zip(image_ids, [*first, *executor.map(samples.size, image_ids[1:])], strict=True))
 
 
 def _share_written(image_ids: Sequence[str], samples: ImageSamples, options: ImageOptions) -> float:

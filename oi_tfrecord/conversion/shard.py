@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.blame_archives import blame_archives
-from oi_tfrecord.conversion.compare_repeats import account_repeats
-from oi_tfrecord.conversion.encode_records import RecordEncoder
+from oi_tfrecord.conversion.archive_rejects import account_repeats, blame_archives
 from oi_tfrecord.conversion.shard_account import count_shard
 from oi_tfrecord.conversion.shard_images import ImageOutcome, ShardImages
 from oi_tfrecord.conversion.shard_job import ShardJob
@@ -17,6 +15,7 @@ from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.attribution_csv import format_attribution
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
 from oi_tfrecord.join.batches import Batch
+from oi_tfrecord.join.encode_records import RecordEncoder
 from oi_tfrecord.join.expand_hierarchy import Expansion, expand_shard
 from oi_tfrecord.join.image_facts import ImageFacts, turn_shard
 from oi_tfrecord.join.join_shard import JoinedShard, join_shard

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from oi_tfrecord.conversion.label_map_side_input import unpack
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.engine.threaded_fn import ShardFn
 from oi_tfrecord.join.batches import decode
+from oi_tfrecord.records.packed_label_map import unpack
 
 
 class WriteShards(beam.PTransform):

@@ -8,9 +8,9 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from oi_tfrecord.dataset.rejects_csv import format_csv_line
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.image_id import format_id
+from oi_tfrecord.storage.csv_text import format_csv_line, without_apostrophe
 
 COLUMNS = ("Title", "Author", "AuthorProfileURL", "OriginalLandingURL", "License")
 """Columns of the metadata that the attribution file has after ImageID."""
@@ -38,17 +38,17 @@ def format_attribution(shard: JoinedShard, has_record: np.ndarray) -> bytes:
         has_record: bool array [images], whether an image became a record.
 
     Returns:
-        A line per record in the order of the records. Texts are byte for byte those of the metadata; they are
-        empty if the metadata lacks the column or the image.
+        A line per record in the order of the records. Texts are those of the metadata in UTF-8, with U+FFFD for bytes
+        that are not, and with an apostrophe before what a spreadsheet would take as a formula; they are empty if the
+        metadata lacks the column or the image.
     """
     chosen = pa.array(has_record)
     ids = [format_id(image_id) for image_id in shard.image_ids[has_record].tolist()]
     none = pa.array([b""] * len(ids), pa.binary())
     columns = [shard.text_columns[name].filter(chosen) if name in shard.text_columns else none for name in COLUMNS]
-    # Surrogates carry bytes that are not UTF-8 through the csv module.
-    texts = [[value.decode("utf-8", "surrogateescape") for value in column.to_pylist()] for column in columns]
+    texts = [[value.decode("utf-8", "replace") for value in column.to_pylist()] for column in columns]
     lines = [format_csv_line(row) for row in zip(ids, *texts, strict=True)]
-    return "".join(lines).encode("utf-8", "surrogateescape")
+    return "".join(lines).encode()
 
 
 def warn_of_lacking(headers: Mapping[str, Sequence[str]]) -> list[str]:
@@ -85,7 +85,7 @@ def split_rows(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 def parse_row(row: bytes) -> list[str]:
     """Returns the fields of one row."""
     text = row.decode(errors="replace")
-    return next(csv.reader(io.StringIO(text, newline="")), [])
+    return [without_apostrophe(cell) for cell in next(csv.reader(io.StringIO(text, newline="")), [])]
 
 
 def name_fields(header: list[str], row: list[str]) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """One label map for all splits of an output folder, also for splits that are written at the same time."""
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
+from oi_tfrecord.records.packed_label_map import unpack
 
 
 def claim_label_map(output_dir: str, split: str, label_map: LabelMap) -> None:
@@ -30,6 +32,13 @@ def claim_label_map(output_dir: str, split: str, label_map: LabelMap) -> None:
                 remedy = "Write the splits one after the other, the second with --label_map of the first, or give each "
                 raise InputError(path, problem, remedy + "its own --output_dir")
         storage.write(own, data, work.temporary)
+
+
+def claim_packed(packed: bytes, output_dir: str, split: str) -> bytes:
+    """Returns the packed label map when no other split of the output folder has another; see `claim_label_map`."""
+    with relay_errors(WorkFolder.of(output_dir, split)):
+        claim_label_map(output_dir, split, unpack(packed))
+    return packed
 
 
 def _claims(output_dir: str, split: str) -> list[str]:

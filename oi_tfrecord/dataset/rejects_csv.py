@@ -8,6 +8,7 @@ from typing import Protocol
 
 from oi_tfrecord.openimages.schema import RangeKey
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.storage.csv_text import format_csv_line
 
 COLUMNS = ("Table", "File", "Line", "ImageID", "Reason", "Detail")
 
@@ -118,12 +119,3 @@ def absolute_lines(piece: str, first_lines: dict[tuple[str, int, int], int]) -> 
 def format_header() -> str:
     """Returns the header line of the rejects file."""
     return ",".join(COLUMNS) + "\n"
-
-
-def format_csv_line(fields: Iterable[object]) -> str:
-    """Returns one line of CSV, from which any text is read back unchanged."""
-    # The csv module quotes a lone carriage return only if the line end has one, and an unquoted one would end the
-    # line for readers.
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(fields)
-    return out.getvalue().removesuffix("\r\n") + "\n"

@@ -8,7 +8,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.example_reader import Values
 from oi_tfrecord.records.example_writer import bytes_feature, encode_example, float_feature, int64_feature
 from oi_tfrecord.records.keys import LABEL_PAIRS
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, reuse_ids, reuse_ids_and_append
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, reuse_ids_and_append
 
 
 def merge_label_maps(label_maps: Sequence[LabelMap], given: LabelMap | None = None) -> LabelMap:
@@ -26,9 +26,7 @@ def merge_label_maps(label_maps: Sequence[LabelMap], given: LabelMap | None = No
         ConfigError: if `given` lacks classes.
     """
     if given is not None:
-        # Classes that no dataset has stay in the map, so that models trained with it fit.
-        mids = list(dict.fromkeys(item.name for label_map in (given, *label_maps) for item in label_map.items))
-        reuse_ids(given, mids, {})
+        _check_has_all(given, label_maps)
         return given
     first = label_maps[0]
     names: dict[str, str] = {}
@@ -36,24 +34,42 @@ def merge_label_maps(label_maps: Sequence[LabelMap], given: LabelMap | None = No
         for item in label_map.items:
             names.setdefault(item.name, item.display_name)
     merged = reuse_ids_and_append(first, list(names), names)
+    # The map of one dataset stays unchanged, even the order of its relatives.
+    return merged if merged == first else _join_relatives(merged, label_maps)
+
+
+def _join_relatives(merged: LabelMap, label_maps: Sequence[LabelMap]) -> LabelMap:
+    """Returns a label map whose classes have their relatives in any of the maps."""
     ancestors = _relatives(label_maps, "ancestor_ids")
     descendants = _relatives(label_maps, "descendant_ids")
     ids = merged.id_of
-
-    def related(item: LabelMapItem) -> LabelMapItem:
-        return LabelMapItem(
-            item.id,
-            item.name,
-            item.display_name,
-            tuple(sorted(ids[name] for name in ancestors.get(item.name, ()))),
-            tuple(sorted(ids[name] for name in descendants.get(item.name, ()))),
+    return LabelMap(
+        tuple(
+            LabelMapItem(
+                item.id,
+                item.name,
+                item.display_name,
+                tuple(sorted(ids[name] for name in ancestors.get(item.name, ()))),
+                tuple(sorted(ids[name] for name in descendants.get(item.name, ()))),
+            )
+            for item in merged.items
         )
+    )
 
-    # The map of one dataset stays unchanged, even the order of its relatives.
-    return merged if merged == first else LabelMap(tuple(map(related, merged.items)))
+
+def _check_has_all(given: LabelMap, label_maps: Sequence[LabelMap]) -> None:
+    mids = dict.fromkeys(item.name for label_map in label_maps for item in label_map.items)
+    if missing := [mid for mid in mids if mid not in given.id_of]:
+        more = ", ..." if len(missing) > 10 else ""
+        raise ConfigError(
+            "label_map",
+            f"lacks {len(missing)} classes of the inputs: {', '.join(missing[:10])}{more}; give a label map with all "
+            "classes, or none",
+        )
 
 
 def _relatives(label_maps: Iterable[LabelMap], field: str) -> dict[str, set[str]]:
+    """Returns the MIDs of the relatives of each MID, of all label maps."""
     relatives: dict[str, set[str]] = {}
     for label_map in label_maps:
         name_of = {item.id: item.name for item in label_map.items}

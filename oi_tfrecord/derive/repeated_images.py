@@ -34,7 +34,8 @@ def find_repeated(sources: Sequence[tuple[DerivedJob, int]], part: int, parts: i
 
     Args:
         sources: (job, number of the source in the job), in order; records of an earlier source are to be kept.
-        part, parts: which part of the hashes is searched, as if the part were one of so many shards.
+        part: which part of the hashes is searched, from 0.
+        parts: number of parts; each is as large as a shard of so many.
 
     Yields:
         For each shard, the records whose images an earlier source has, in the order of the sources.

@@ -6,6 +6,8 @@ import sys
 import threading
 from typing import Protocol, TextIO
 
+from oi_tfrecord.engine.terminal_text import escape_controls, hide_secrets
+
 LOG_SECONDS = 30.0
 """Time between the lines of a log."""
 
@@ -65,11 +67,11 @@ class PrintedProgress:
 
     def plan(self, line: str) -> None:
         """Prints the line to `out`."""
-        print(line, file=self._out, flush=True)
+        print(escape_controls(line), file=self._out, flush=True)
 
     def note(self, line: str) -> None:
         """Prints the line to `err`."""
-        print(line, file=self._err)
+        print(escape_controls(hide_secrets(line)), file=self._err)
 
     def watch(self, status: Status) -> contextlib.AbstractContextManager[object]:
         """Returns a block during which `err` shows a progress line."""
@@ -122,7 +124,7 @@ class ProgressLine(threading.Thread):
             self._print()
 
     def _print(self) -> None:
-        text = self._status.text()
+        text = escape_controls(self._status.text())
         # A line that wraps could not be overwritten.
         shown = f"\r\x1b[2K{text[: _columns(self._out) - 1]}" if self._is_terminal else text + "\n"
         self._out.write(shown)

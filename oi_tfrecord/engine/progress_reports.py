@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.storage.retry import count_retries
 
 REPORT_SECONDS = 1.0
 
@@ -36,6 +37,7 @@ class Reporter:
         self._stage = stage
         self._clock = clock
         self._begun = clock()
+        self._retries = count_retries()
         self._finished = {"rows": 0, "bytes": 0, "records": 0, "rejects": 0, "shards": 0.0}
         self._current: dict[int, dict[str, float]] = {}
         self._lock = threading.Lock()
@@ -71,7 +73,8 @@ class Reporter:
             counts = {
                 name: count + sum(shard.get(name, 0) for shard in current) for name, count in self._finished.items()
             }
-        report = {"stage": self._stage, "begun": self._begun, **counts}
+        retries = count_retries() - self._retries
+        report = {"stage": self._stage, "begun": self._begun, "retries": retries, **counts}
         with contextlib.suppress(OSError):
             self._work.write_progress(self._name, json.dumps(report).encode())
 

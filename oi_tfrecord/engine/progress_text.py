@@ -78,9 +78,11 @@ class ConversionStatus:
         elapsed = max(now - min(report["begun"] for report in writing), 1e-3)
         records, size = _sum(writing, "records"), _sum(writing, "bytes")
         rejects = row_rejects + _sum(writing, "rejects")
+        retries = sum(report.get("retries", 0) for report in writing)
+        retried = f"{retries:,} requests sent again, " if retries else ""
         return (
             f"{records:,.0f} records, {records / elapsed:,.0f} images/s, {size / elapsed / 1e6:,.1f} MB/s, "
-            f"{rejects:,.0f} rejects, {self._describe_shards(_sum(writing, 'shards'), elapsed)}"
+            f"{rejects:,.0f} rejects, {retried}{self._describe_shards(_sum(writing, 'shards'), elapsed)}"
         )
 
     def _describe_shards(self, done: float, elapsed: float) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
 _GOLDEN_ANGLE = 0.618034
-"""Turns of the colour circle between one class id and the next, so that near ids get far colours."""
+"""Turns of the colour circle between one class id and the next, so that close ids get different colours."""
 
 _FLAGS = {
     "group_of": "group",
@@ -28,7 +28,13 @@ _FLAGS = {
 
 @dataclasses.dataclass(frozen=True)
 class DrawnBox:
-    """A box to draw: normalised sides, number of its class for the colour, and what to write at it."""
+    """A box to draw.
+
+    Attributes:
+        ymin, xmin, ymax, xmax: its sides, as fractions of the image's height and width from the top left corner.
+        label: number of its class, for the colour.
+        text: label of the box.
+    """
 
     ymin: float
     xmin: float
@@ -43,7 +49,7 @@ def boxes_of(features: Mapping[str, Values], names: Sequence[str]) -> list[Drawn
 
     Args:
         features: what `parse_example` made of it.
-        names: name of the class of each box, may be fewer.
+        names: name of the class of each box; boxes without a name get a question mark.
 
     Returns:
         The boxes; none if the record has no four lists of sides of the same length.
@@ -69,7 +75,7 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
 
     Args:
         encoded: the image of the record.
-        boxes: what to draw, large ones first so that small ones stay visible.
+        boxes: the boxes, in any order; large ones are drawn first, so that small ones stay visible.
 
     Returns:
         A PNG.
@@ -79,9 +85,9 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    # Not turned by EXIF: boxes refer to the pixels as they are stored.
+    # The EXIF orientation is ignored: boxes refer to the stored pixels.
     picture: Image.Image = Image.open(io.BytesIO(encoded))
-    # For the same mode, `convert` copies.
+    # `convert` would copy an image that is RGB already.
     picture = picture if picture.mode == "RGB" else picture.convert("RGB")
     picture.load()
     draw = ImageDraw.Draw(picture)
@@ -108,7 +114,7 @@ def _draw(
     font: "ImageFont.FreeTypeFont | ImageFont.ImageFont",
 ) -> None:
     width, height = picture.size
-    # Damaged records may have anything here.
+    # Damaged records may have any values here.
     values = np.nan_to_num([box.xmin * width, box.ymin * height, box.xmax * width, box.ymax * height], nan=0.0)
     left, right = sorted(np.clip(values[[0, 2]], 0, width - 1).tolist())
     top, bottom = sorted(np.clip(values[[1, 3]], 0, height - 1).tolist())

@@ -1,4 +1,4 @@
-"""A record as text: every key, its kind, how many values it has, and the values, long ones shortened."""
+"""A record as text: every key with its kind, the number of its values, and the values, long ones shortened."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -36,7 +36,7 @@ def describe_record(
             yield f"{key:<{width}}  no kind"
             continue
         kind = FeatureKind.BYTES if isinstance(values, list) else _KINDS[values.dtype.kind]
-        # Of a float32, str gives the digits that tell it from others; of the same number as a float, 17.
+        # As float32 scalars: str of a float32 has the fewest digits that identify it, str of a float has up to 17.
         listed: Sequence = values[:max_values] if isinstance(values, list) else list(values[:max_values])
         named = [_name(value, names, mid_of) if key in _LABEL_KEYS else None for value in listed]
         shown = ", ".join(map(_value, listed, named))
@@ -45,7 +45,7 @@ def describe_record(
 
 
 def class_names(features: Mapping[str, Values], label_map: LabelMap | None) -> list[str]:
-    """Returns the name of the class of each box: that of the label map, else what the record says."""
+    """Returns the name of each box's class: the display name of the label map, else the text or id of the record."""
     texts, labels = features.get(BOX_TEXT_KEY), features.get(BOX_LABEL_KEY)
     by_mid = {} if label_map is None else {item.name: item.display_name for item in label_map.items}
     by_id = {} if label_map is None else {item.id: item.display_name for item in label_map.items}
@@ -68,6 +68,6 @@ def _value(value: object, name: str | None) -> str:
     except UnicodeDecodeError:
         return f"{len(value):,} bytes {value[:8].hex(' ')} ..." if len(value) > 8 else repr(value)
     shown = text[:MAX_TEXT]
-    # What would break the line, or steer a terminal, is escaped.
+    # Line breaks and control characters of terminals are escaped.
     shown = shown if shown and shown.isprintable() else repr(shown)
     return (f"{shown}... ({len(value):,} bytes)" if len(text) > MAX_TEXT else shown) + named

@@ -1,4 +1,4 @@
-"""Shows one record as text, and its picture with its boxes."""
+"""Shows one record as text, and draws its boxes on its image."""
 
 import dataclasses
 import posixpath
@@ -110,7 +110,7 @@ def _find_records(path: str) -> np.ndarray:
 
 
 def _draw(path: str, number: int, features: Mapping[str, Values], label_map: LabelMap | None) -> bytes:
-    """Returns the picture of a record as PNG."""
+    """Returns the image of a record with its boxes, as PNG."""
     encoded = features.get(ENCODED_KEY)
     if not isinstance(encoded, list) or len(encoded) != 1:
         raise InputError(path, f"record {number} has no image to draw on", _REMEDY)

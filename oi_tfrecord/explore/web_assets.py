@@ -1,4 +1,4 @@
-"""The files of the pages, which travel in the package.
+"""The files of the report and browser pages, which are part of the package.
 
 `assets/vendor/uplot` is uPlot 1.6.32 (github.com/leeoniya/uPlot, MIT licence beside it) as published.
 """
@@ -18,6 +18,6 @@ def read_asset(name: str) -> str:
 
 
 def embed(value: Any) -> str:
-    """Returns JSON that ends no script element and opens no comment, whatever it holds."""
+    """Returns JSON for a script element: no text in the value can end the element or open a comment."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

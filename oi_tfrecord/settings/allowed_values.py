@@ -77,7 +77,48 @@ class Text:
             raise ConfigError(field, f"{value!r} {self.problem}")
 
 
-Allowed = Choice | Range | Text
+@dataclasses.dataclass(frozen=True)
+class PathPattern:
+    """A path with placeholders, each of which stands for a part of the path of one file.
+
+    Attributes:
+        needed: the placeholder that names the file, without braces.
+        others: further placeholders.
+        names: names that stand for a pattern.
+    """
+
+    needed: str
+    others: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    @property
+    def path_pattern(self) -> str:
+        """Regular expression that a whole path matches."""
+        part = "|".join(("[^{}*]", *(rf"\{{{name}\}}" for name in (self.needed, *self.others))))
+        return rf"({part})*\{{{self.needed}\}}({part})*"
+
+    def describe(self) -> str:
+        """Returns the form for the help."""
+        named = "".join(f"{name}, or " for name in self.names)
+        others = " and ".join(f"{{{name}}}" for name in self.others)
+        return f"{named}a path with {{{self.needed}}} and, if needed, {others}"
+
+    def check(self, field: str, value: str) -> None:
+        """Raises ConfigError, naming the field, if the text is no such path."""
+        if value in self.names:
+            return
+        known = [f"{{{name}}}" for name in (self.needed, *self.others)]
+        if known[0] not in value:
+            raise ConfigError(field, f"{value!r} has no {known[0]}, so every file would be the same")
+        for found in re.findall(r"\{[^{}]*\}", value):
+            if found not in known:
+                raise ConfigError(field, f"{found} in {value!r} is none of {', '.join(known)}{nearest(found, known)}")
+        if not re.fullmatch(self.path_pattern, value, re.DOTALL):
+            problem = "holds a * or a single brace, but names one file"
+            raise ConfigError(field, f"{value!r} {problem}; give {', '.join(known)} for what differs")
+
+
+Allowed = Choice | Range | Text | PathPattern
 
 
 class UrlKind(enum.StrEnum):

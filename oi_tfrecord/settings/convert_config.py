@@ -11,7 +11,7 @@ from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.records.label_map import LABEL_ORDERS
 from oi_tfrecord.records.sharding import MAX_SHARDS
-from oi_tfrecord.settings.allowed_values import Choice, Range, Text, UrlKind
+from oi_tfrecord.settings.allowed_values import Choice, PathPattern, Range, Text, UrlKind
 from oi_tfrecord.settings.options import Group, check_values, option
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
@@ -29,6 +29,9 @@ HIERARCHY_USES = ("expand", "label_map")
 ROTATIONS = ("keep", "apply")
 
 SOURCE_IDS = ("hex", "numeric")
+
+CVDF = "cvdf"
+"""Value of `images` for the images that the Common Visual Data Foundation hosts."""
 
 IMAGE_SOURCES = ("images", "archives", "image_urls", "url_folders")
 
@@ -81,9 +84,12 @@ class ConvertConfig:
     )
     images: str = option(
         "",
-        "Path of an image; {image_id} and {split} stand for the ImageID and the split.",
+        "Path of an image on a disk, a web server or an object store; cvdf is the public bucket of the CVDF.",
         Group.INPUTS,
-        Text(r".*\{image_id\}.*", "has no {image_id}, so every image would be the same file", "a path with {image_id}"),
+        PathPattern("image_id", ("split", "digit"), (CVDF,)),
+    )
+    anonymous: bool = option(
+        False, "Read images from an object store without credentials.", Group.INPUTS, shapes_output=False
     )
     archives: tuple[str, ...] = option(
         (), "Archives of the images (tar, tar.gz, zip), patterns with {split}.", Group.INPUTS
@@ -93,7 +99,7 @@ class ConvertConfig:
     )
     image_cache: str = option(
         "",
-        "Local folder that keeps what image_urls downloads.",
+        "Local folder that keeps what is downloaded of image_urls, and of images elsewhere.",
         Group.INPUTS,
         Text(r"((?!://).)*", "is not a folder of this machine", "a folder of this machine"),
         shapes_output=False,
@@ -113,6 +119,12 @@ class ConvertConfig:
     fetch_timeout: float = option(
         300.0, "Limit of one request, in seconds.", Group.EXPERT, Range(1, 86_400), shapes_output=False
     )
+    fetch_private_redirects: bool = option(
+        False,
+        "Follow redirects of downloads to other hosts of this machine or of private networks.",
+        Group.EXPERT,
+        shapes_output=False,
+    )
     metadata: tuple[str, ...] = option((), "Names of the metadata CSV (images.csv).", Group.INPUTS)
     boxes: tuple[str, ...] = option((), "Names of the box CSV.", Group.INPUTS)
     human_labels: tuple[str, ...] = option((), "Names of the CSV of human-verified image labels.", Group.INPUTS)
@@ -120,14 +132,7 @@ class ConvertConfig:
     masks: tuple[str, ...] = option(
         (), "Names of the CSV of segmentation masks; read with extra_keys masks.", Group.INPUTS
     )
-    mask_files: str = option(
-        "",
-        "Path of a mask; {mask_path} stands for MaskPath, {digit} for its first digit, {split} for the split.",
-        Group.INPUTS,
-        Text(
-            r".*\{mask_path\}.*", "has no {mask_path}, so all masks would be the same file", "a path with {mask_path}"
-        ),
-    )
+    mask_files: str = option("", "Path of a mask.", Group.INPUTS, PathPattern("mask_path", ("split", "digit")))
     mask_archives: tuple[str, ...] = option((), "Archives of the masks, patterns with {split}.", Group.INPUTS)
     boxes_without_mask: str = option(
         "drop",

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import functools
+import os
 import typing
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,7 @@ def options_of(options_class: type[Any]) -> tuple[Option, ...]:
 
 
 def check_values(options: "DataclassInstance") -> None:
-    """Checks the type and the allowed values of each option; called by `__post_init__` of an options dataclass.
+    """Checks the type and the allowed values of each option, and expands `~`; called by `__post_init__`.
 
     Args:
         options: an instance of a dataclass with fields made by `option`.
@@ -135,10 +136,23 @@ def check_values(options: "DataclassInstance") -> None:
     for declared in options_of(type(options)):
         value = getattr(options, declared.name)
         _check_type(declared, value)
+        if (expanded := _expand_home(value)) != value:
+            # The dataclass is frozen, and not made yet.
+            object.__setattr__(options, declared.name, expanded)
         if declared.allowed is None or (value == declared.default and not declared.required):
             continue
         for item in value if isinstance(value, tuple) else (value,):
             declared.allowed.check(declared.flag, item)
+
+
+def _expand_home(value: Any) -> Any:
+    """Returns a text, or the texts of a tuple, with the home folder for a leading `~`.
+
+    A shell expands `~` at the start of a word only, so not in `--output_dir=~/records`.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(_expand_home, value))
+    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~") else value
 
 
 def _check_type(declared: Option, value: Any) -> None:

@@ -10,7 +10,7 @@ import functools
 import io
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from oi_tfrecord.sources.image_urls import ImageUrls, check_url_columns
 from oi_tfrecord.sources.load_image import load_image
 from oi_tfrecord.sources.url_folders import url_file
 from oi_tfrecord.sources.urls import fetch_settings
+from oi_tfrecord.storage.csv_text import as_text, replace_undecodable
 
 FAILURE_COLUMNS = ("reason", "status", "detail")
 
@@ -177,11 +178,11 @@ def _download(job: DownloadJob, counts: DownloadCounts) -> None:
     with Fetcher(job.settings) as fetcher, _lists(job) as (successes, failures):
         for row, rejected in _results(job, fetcher, counts):
             if rejected is None:
-                successes.writerow(row.fields)
+                successes.writerow(_as_texts(row.fields))
                 continue
             status = getattr(rejected, "status", 0) or ""
             failure = {"reason": rejected.reason, "status": status, "detail": rejected.detail}
-            failures.writerow(row.fields | failure)
+            failures.writerow(_as_texts(row.fields | failure))
 
 
 def _results(
@@ -230,6 +231,13 @@ async def _to_file(
     return None
 
 
+def _as_texts(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the cells of a row in UTF-8, none of which a spreadsheet takes as a formula."""
+    return {
+        name: as_text(replace_undecodable(cell)) if isinstance(cell, str) else cell for name, cell in fields.items()
+    }
+
+
 @contextlib.contextmanager
 def _lists(job: DownloadJob) -> Iterator[tuple["csv.DictWriter[Any]", "csv.DictWriter[Any]"]]:
     """Yields the writers of the lists, which appear when the block ends without an error."""
@@ -245,7 +253,7 @@ def _lists(job: DownloadJob) -> Iterator[tuple["csv.DictWriter[Any]", "csv.DictW
 def _list(job: DownloadJob, name: str, columns: Sequence[str]) -> Iterator["csv.DictWriter[Any]"]:
     with (
         storage.create(str(job.output_dir / name), str(job.temporary)) as stream,
-        io.TextIOWrapper(io.BufferedWriter(stream), "utf-8", "surrogateescape", newline="") as text,
+        io.TextIOWrapper(io.BufferedWriter(stream), "utf-8", newline="") as text,
     ):
         writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

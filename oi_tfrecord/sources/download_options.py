@@ -56,6 +56,7 @@ class DownloadOptions:
     fetch_per_host: int = like_convert("fetch_per_host")
     fetch_attempts: int = like_convert("fetch_attempts")
     fetch_timeout: float = like_convert("fetch_timeout")
+    fetch_private_redirects: bool = like_convert("fetch_private_redirects")
     max_image_bytes: int = like_convert("max_image_bytes")
     max_rejects: str = like_convert("max_rejects", help="Failures allowed, as a count (100) or percentage (1%).")
 

@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import errno
 import os
+import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,10 +14,31 @@ from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.sources.download_cache import ImageCache
 from oi_tfrecord.sources.protocol import ImageReader
 from oi_tfrecord.storage.local import open_file
 
 _OF_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
+
+
+CVDF_PATTERN = "s3://open-images-dataset/{split}/{image_id}.jpg"
+"""Where the Common Visual Data Foundation has the images, readable without credentials (github.com/cvdfoundation/
+open-images-dataset)."""
+
+
+def expand_pattern(pattern: str, split: str, name: str) -> list[str]:
+    """Returns the paths at which a file may be: folders named by a hex digit have it in lower or in upper case.
+
+    Args:
+        pattern: path that may hold `{split}` and `{digit}`, the first hex digit of the name.
+        split: name for `{split}`.
+        name: ImageID, or MaskPath, whose digit is that of its last part.
+    """
+    pattern = pattern.replace("{split}", split)
+    if "{digit}" not in pattern:
+        return [pattern]
+    digit = name.rpartition("/")[2][:1]
+    return [pattern.replace("{digit}", case) for case in dict.fromkeys((digit, digit.upper()))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,18 +46,26 @@ class PatternSource:
     """Images in a file each, on any storage.
 
     Attributes:
-        pattern: path with `{image_id}` and, where files are laid out by split, `{split}`.
+        pattern: path with `{image_id}` and, where files are laid out by split or by digit, `{split}` or `{digit}`.
         split: name for `{split}`.
         max_bytes: largest file that is read.
+        anonymous: whether an object store is asked without credentials.
+        cache: local folder that keeps what comes from elsewhere; empty for none.
     """
 
     pattern: str
     split: str
     max_bytes: int
+    anonymous: bool = False
+    cache: str = ""
+
+    def paths(self, image_id: str) -> list[str]:
+        """Returns the paths at which an image's file may be, in the order in which they are tried."""
+        return [path.replace("{image_id}", image_id) for path in expand_pattern(self.pattern, self.split, image_id)]
 
     def path(self, image_id: str) -> str:
-        """Returns the path of an image's file."""
-        return self.pattern.replace("{split}", self.split).replace("{image_id}", image_id)
+        """Returns the path at which an image's file is looked for first."""
+        return self.paths(image_id)[0]
 
     @property
     def is_remote(self) -> bool:
@@ -50,6 +81,11 @@ class PatternSource:
         """Returns the reader of a shard's images."""
         return PatternReader(self, joined.image_ids)
 
+    def size(self, image_id: str) -> int | None:
+        """Returns the bytes of an image's file, None if there is none."""
+        sizes = (storage.size(path, anonymous=self.anonymous) for path in self.paths(image_id))
+        return next((size for size in sizes if size is not None), None)
+
     def read(self, image_id: str) -> bytes:
         """Returns the bytes of an image.
 
@@ -58,14 +94,33 @@ class PatternSource:
             OSError: if the machine fails, which is no fault of the image.
             StorageError: if remote storage fails.
         """
-        return self.read_path(self.path(image_id))
+        return self.read_first(self.paths(image_id))
+
+    def read_first(self, paths: Sequence[str]) -> bytes:
+        """Returns the bytes of the first of these files that is there; raises as `read`."""
+        for path in paths:
+            try:
+                return self.read_path(path)
+            except ImageRejected as rejected:
+                if rejected.reason is not Reject.IMAGE_MISSING:
+                    raise
+        raise ImageRejected(Reject.IMAGE_MISSING, paths[0])
 
     def read_path(self, path: str) -> bytes:
         """Returns the bytes of a file; raises as `read`."""
         if storage.is_local(path):
             return self._read_local(path)
+        cache = ImageCache(pathlib.Path(self.cache)) if self.cache else None
+        if cache is not None and (known := cache.get(path)) is not None:
+            return known
+        data = self._read_remote(path)
+        if cache is not None:
+            cache.put(path, data)
+        return data
+
+    def _read_remote(self, path: str) -> bytes:
         try:
-            data = storage.read_range(path, 0, self.max_bytes + 1)
+            data = storage.read_range(path, 0, self.max_bytes + 1, anonymous=self.anonymous)
         except FileNotFoundError:
             raise ImageRejected(Reject.IMAGE_MISSING, path) from None
         if len(data) > self.max_bytes:

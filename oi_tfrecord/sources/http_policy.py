@@ -46,6 +46,7 @@ class FetchSettings:
         total_seconds: time of one attempt, so that an answer in drips ends.
         max_bytes: size of an answer.
         max_wait: bound on the sum of the waits that a host asks for, for one URL, in seconds.
+        private_redirects: whether a redirect may lead to an address of this machine or a private network.
         retry: when a download is tried again; requests that the host answers with a wait do not count.
     """
 
@@ -56,6 +57,7 @@ class FetchSettings:
     total_seconds: float = 300.0
     max_bytes: int = 64 << 20
     max_wait: float = 900.0
+    private_redirects: bool = False
     retry: RetryPolicy = dataclasses.field(default_factory=RetryPolicy)
 
 

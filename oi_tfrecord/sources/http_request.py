@@ -6,6 +6,7 @@ This module imports the HTTP library, which is needed for downloads only, so `ht
 import asyncio
 import contextlib
 import datetime
+import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
@@ -73,6 +74,8 @@ async def request(
                 async with session.get(target, allow_redirects=False) as response:
                     if response.status in REDIRECTS:
                         target = _redirected(response)
+                        if not settings.private_redirects:
+                            await _check_public(yarl.URL(target), response)
                         await _discard(response)
                         continue
                     reason = mismatch_reason(True) if hops else mismatch
@@ -100,6 +103,24 @@ def _redirected(response: aiohttp.ClientResponse) -> str:
     if is_unavailable_picture(target):
         raise FetchRejected(Reject.IMAGE_UNAVAILABLE, f"redirected to {target}: {response.url}", response.status)
     return target
+
+
+async def _check_public(target: yarl.URL, response: aiohttp.ClientResponse) -> None:
+    """Refuses a redirect to another host that is on this machine or in a private network.
+
+    What answers there trusts this machine, and a stranger's server chose the request.
+    """
+    if (target.host, target.port) == (response.url.host, response.url.port):
+        return
+    try:
+        infos = await asyncio.get_running_loop().getaddrinfo(target.host, target.port)
+    except OSError:
+        # The request fails in the same way, and says so.
+        return
+    for *_, address in infos:
+        if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
+            detail = f"redirected to {target}, a private address (--fetch_private_redirects allows it): {response.url}"
+            raise FetchRejected(Reject.DOWNLOAD_FAILED, detail, response.status)
 
 
 async def _read(

@@ -8,7 +8,7 @@ from oi_tfrecord.join.archive_places import ImageFiles
 from oi_tfrecord.join.pair_masks import MaskRules
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archives import ArchiveSource
-from oi_tfrecord.sources.files import PatternSource
+from oi_tfrecord.sources.files import PatternSource, expand_pattern
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +33,10 @@ class MaskSource:
         """Whether the masks are not on this machine."""
         return not storage.is_local(self.files.pattern) if self.files.pattern else self.archives.is_remote
 
-    def path(self, mask_path: str) -> str:
-        """Returns the path of the file with this MaskPath."""
-        pattern = self.files.pattern.replace("{split}", self.files.split)
-        return pattern.replace("{digit}", mask_path.rpartition("/")[2][:1]).replace("{mask_path}", mask_path)
+    def paths(self, mask_path: str) -> list[str]:
+        """Returns the paths at which the file with this MaskPath may be."""
+        expanded = expand_pattern(self.files.pattern, self.files.split, mask_path)
+        return [path.replace("{mask_path}", mask_path) for path in expanded]
 
     def read(self, mask_path: str, index: int, places: ImageFiles | None) -> bytes:
         """Returns the bytes of a mask.
@@ -50,7 +50,7 @@ class MaskSource:
             ImageRejected: if the mask is missing, or cannot be read.
         """
         if self.files.pattern:
-            return self.files.read_path(self.path(mask_path))
+            return self.files.read_first(self.paths(mask_path))
         if places is None or (archive := int(places.archives[index])) < 0:
             detail = f"{len(self.archives.archives)} archives do not hold {mask_path}"
             raise ImageRejected(Reject.IMAGE_MISSING, detail)

@@ -13,7 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Protocol, TypeVar, cast
+from typing import BinaryIO, ClassVar, Protocol, TypeVar, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.images.values import ImageRejected
@@ -44,7 +44,13 @@ Item = TypeVar("Item")
 
 
 class ImageSamples(Protocol):
-    """Images of a source, or stand-ins for them, by ImageID."""
+    """Images of a source, or stand-ins for them, by ImageID.
+
+    Attributes:
+        has_stand_ins: whether other images of the source, or none, stand for those that are asked for.
+    """
+
+    has_stand_ins: ClassVar[bool]
 
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of an image's file, None if it is not there or its size is not known."""
@@ -64,12 +70,13 @@ class FileSamples:
         source: the files.
     """
 
+    has_stand_ins: ClassVar[bool] = False
+
     source: PatternSource
 
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of the image's file, None if there is none."""
-        found = storage.match(storage.escape(self.path(image_id)))
-        return found[0].size if found else None
+        return self.source.size(image_id)
 
     def read(self, image_id: str) -> bytes | None:
         """Returns the bytes of the image."""
@@ -90,6 +97,8 @@ class FolderSamples:
         source: the folders.
         metadata: the metadata files.
     """
+
+    has_stand_ins: ClassVar[bool] = True
 
     source: UrlFolders
     metadata: tuple[InputFile, ...]
@@ -126,6 +135,8 @@ class ArchiveSamples:
         source: the archives.
     """
 
+    has_stand_ins: ClassVar[bool] = True
+
     source: ArchiveSource
 
     def size(self, image_id: str) -> int | None:
@@ -160,6 +171,8 @@ class UrlSamples:
         kind: which of an image's files.
         metadata: the metadata files, with the sizes of originals.
     """
+
+    has_stand_ins: ClassVar[bool] = True
 
     kind: UrlKind
     metadata: tuple[InputFile, ...]

@@ -110,5 +110,6 @@ def fetch_settings(config: ConvertConfig | DownloadOptions) -> FetchSettings:
         per_host=config.fetch_per_host,
         total_seconds=config.fetch_timeout,
         max_bytes=config.max_image_bytes,
+        private_redirects=config.fetch_private_redirects,
         retry=RetryPolicy(attempts=config.fetch_attempts),
     )

@@ -13,6 +13,7 @@ from oi_tfrecord.storage.files import read as read
 from oi_tfrecord.storage.files import read_range as read_range
 from oi_tfrecord.storage.files import rename as rename
 from oi_tfrecord.storage.files import replaces_at_once as replaces_at_once
+from oi_tfrecord.storage.files import size as size
 from oi_tfrecord.storage.files import store_of as store_of
 from oi_tfrecord.storage.files import use_options as use_options
 from oi_tfrecord.storage.files import working_folder as working_folder

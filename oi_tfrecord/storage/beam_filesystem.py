@@ -10,19 +10,14 @@ import posixpath
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from oi_tfrecord.storage.faults import may_pass
+from oi_tfrecord.storage.object_store import DIRECT_SCHEMES, ObjectStore, split_path
 from oi_tfrecord.storage.paths import FileInfo, temporary_path
 from oi_tfrecord.storage.retry import RetryPolicy, retry
 
-if TYPE_CHECKING:
-    from oi_tfrecord.storage.object_store import ObjectStore
-
-OBJECT_STORES = ("gs://", "s3://")
-"""Schemes whose files are read past Beam."""
-
-ATOMIC_CREATE = OBJECT_STORES
+ATOMIC_CREATE = ("gs://", "s3://")
 """Schemes whose files appear whole when they are closed, so that no temporary name is needed."""
 
 RETRY = RetryPolicy(attempts=5, base_delay=2.0)
@@ -40,12 +35,12 @@ class _Process:
     Attributes:
         flags: set by `use_options`.
         has_new_flags: whether Beam's filesystems do not have these flags yet.
-        stores: the object stores that were opened with the flags, by scheme.
+        stores: the object stores that were opened with the flags, by bucket or server, and whether without credentials.
     """
 
     flags: tuple[str, ...] = ()
     has_new_flags: bool = False
-    stores: "dict[str, ObjectStore]" = dataclasses.field(default_factory=dict)
+    stores: dict[tuple[str, bool], ObjectStore] = dataclasses.field(default_factory=dict)
 
 
 _process = _Process()
@@ -105,10 +100,10 @@ def open_read(path: str) -> BinaryIO:
     return _filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
-def read_range(path: str, offset: int, length: int | None) -> bytes:
+def read_range(path: str, offset: int, length: int | None, anonymous: bool = False) -> bytes:
     """Returns up to `length` bytes from `offset`, None for all; from an object store in one request."""
-    if path.startswith(OBJECT_STORES):
-        return _object_store(path).read_range(path, offset, length)
+    if path.startswith(DIRECT_SCHEMES):
+        return _object_store(path, anonymous).read_range(path, offset, length)
     try:
         return _retried(path, lambda: _read_stream(path, offset, length))
     except Exception:
@@ -116,6 +111,14 @@ def read_range(path: str, offset: int, length: int | None) -> bytes:
         if not exists(path):
             raise FileNotFoundError(2, "no such file", path) from None
         raise
+
+
+def size(path: str, anonymous: bool = False) -> int | None:
+    """Returns the bytes of a file, None if it is not there."""
+    if path.startswith(DIRECT_SCHEMES):
+        return _object_store(path, anonymous).size(path)
+    found = match(path)
+    return found[0].size if found else None
 
 
 @contextlib.contextmanager
@@ -182,14 +185,14 @@ def _filesystems():  # type: ignore[no-untyped-def]
     return FileSystems
 
 
-def _object_store(path: str) -> "ObjectStore":
-    from oi_tfrecord.storage import object_store
+def _object_store(path: str, anonymous: bool = False) -> ObjectStore:
+    from oi_tfrecord.storage.open_object_store import open_store
 
-    scheme = path[:5]
+    key = split_path(path)[0], anonymous
     with _lock:
-        if scheme not in _process.stores:
-            _process.stores[scheme] = object_store.open_store(scheme, _filesystem_options())
-        return _process.stores[scheme]
+        if key not in _process.stores:
+            _process.stores[key] = open_store(key[0], _filesystem_options(), anonymous)
+        return _process.stores[key]
 
 
 def _filesystem_options() -> Any:
@@ -197,7 +200,11 @@ def _filesystem_options() -> Any:
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.options.value_provider import RuntimeValueProvider
 
-    options = _filesystems()._pipeline_options or RuntimeValueProvider.runtime_options
+    if _process.flags:
+        return PipelineOptions(list(_process.flags))
+    from apache_beam.io.filesystems import FileSystems
+
+    options = FileSystems._pipeline_options or RuntimeValueProvider.runtime_options
     return options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(options or {})
 
 

@@ -57,8 +57,25 @@ def read(path: str) -> bytes:
         return local.read(path) if is_local(path) else beam_filesystem.read_range(path, 0, None)
 
 
-def read_range(path: str, offset: int, length: int) -> bytes:
-    """Returns up to `length` bytes from `offset`; on object stores in one request.
+def size(path: str, *, anonymous: bool = False) -> int | None:
+    """Returns the bytes of a file, None if it is not there.
+
+    Args:
+        path: the file.
+        anonymous: whether an object store is asked without credentials.
+    """
+    with translated(path):
+        return local.size(path) if is_local(path) else beam_filesystem.size(path, anonymous)
+
+
+def read_range(path: str, offset: int, length: int, *, anonymous: bool = False) -> bytes:
+    """Returns up to `length` bytes from `offset`; on object stores and web servers in one request.
+
+    Args:
+        path: the file.
+        offset: first byte.
+        length: bytes at most.
+        anonymous: whether an object store is asked without credentials.
 
     Raises:
         OSError: of a local file; FileNotFoundError also where a remote one is not there.
@@ -67,7 +84,7 @@ def read_range(path: str, offset: int, length: int) -> bytes:
     with translated(path):
         if is_local(path):
             return local.read_range(path, offset, length)
-        return beam_filesystem.read_range(path, offset, length)
+        return beam_filesystem.read_range(path, offset, length, anonymous)
 
 
 @contextlib.contextmanager

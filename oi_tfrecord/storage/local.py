@@ -36,6 +36,12 @@ def exists(path: str) -> bool:
     return _look_at(path) is not None
 
 
+def size(path: str) -> int | None:
+    """Returns the bytes of a file, None if it is not there."""
+    info = _look_at(path)
+    return info.st_size if info is not None and stat.S_ISREG(info.st_mode) else None
+
+
 def open_file(path: str) -> int:
     """Opens a file for reading; returns its descriptor.
 

@@ -1,28 +1,43 @@
-"""Objects of s3:// and gs:// in one request each, by many threads at once.
+"""Objects of s3://, gs:// and az://, and files of web servers, in one request each, by many threads at once.
 
 Beam's filesystems make a client for every file they open and ask for its size first: two requests, a connection and
-several milliseconds of processor time for each file. A client made here serves all threads of a process, with a
-connection for each. Its settings come from Beam's flags, so that one command line is enough for both.
+several milliseconds of processor time for each file. A client made here serves all threads of a process. Its settings
+come from Beam's flags, so that one command line is enough for both; what flags leave open comes from the environment
+and the files that the clouds' own tools read.
 """
 
 import dataclasses
 import re
-from typing import Any, Protocol
+from typing import Any
 
+from oi_tfrecord.storage.object_faults import explain, is_past_end, may_pass
 from oi_tfrecord.storage.retry import RetryPolicy, retry
 
-MAX_CONNECTIONS = 1024
-"""Bound on the connections kept open; there may be as many threads (`read_threads`)."""
+DIRECT_SCHEMES = ("s3://", "gs://", "az://", "https://", "http://")
+"""Schemes whose files are read past Beam."""
 
-_RETRY = RetryPolicy(attempts=6)
+READ_RETRY = RetryPolicy(attempts=9, base_delay=0.5, max_delay=30.0)
+"""Outlasts a store that is slow for a minute or two."""
 
-_TIMEOUT_SECONDS = 60
+LOOK_RETRY = RetryPolicy(attempts=3, base_delay=0.5)
+"""For sizes, which are asked for while a run is planned: a user waits for the error."""
 
-_NAME = re.compile(r"[a-z0-9]+://([^/]+)/(.+)", re.DOTALL)
+_NAME = re.compile(r"([a-z0-9]+://[^/]+)/(.+)", re.DOTALL)
 
 
-class ObjectStore(Protocol):
-    """The objects of one scheme; its methods may be called from several threads."""
+@dataclasses.dataclass(frozen=True)
+class ObjectStore:
+    """The objects of a bucket or of a web server; its methods may be called from several threads.
+
+    Attributes:
+        client: a store of `obstore`.
+    """
+
+    client: Any
+
+    def read(self, path: str) -> bytes:
+        """Returns the bytes of an object; raises as `read_range`."""
+        return self.read_range(path, 0, None)
 
     def read_range(self, path: str, offset: int, length: int | None) -> bytes:
         """Reads a part of an object in one request, which is sent again while it fails for a reason that may pass.
@@ -37,127 +52,71 @@ class ObjectStore(Protocol):
 
         Raises:
             FileNotFoundError: if there is no such object.
-            Exception: of the store's library, if the store cannot be reached or refuses.
+            StorageError: if the store cannot be reached or refuses.
         """
+        name = split_path(path)[1]
+        try:
+            return retry(lambda: _read_once(self.client, name, offset, length), may_pass, READ_RETRY)
+        except Exception as error:
+            if is_past_end(error):
+                return b""
+            raise explain(error, path) from error
+
+    def size(self, path: str) -> int | None:
+        """Returns the bytes of an object, None if there is none; raises as `read_range`."""
+        name = split_path(path)[1]
+        try:
+            return retry(lambda: _look(self.client, name), may_pass, LOOK_RETRY)
+        except Exception as error:
+            explained = explain(error, path)
+            if isinstance(explained, FileNotFoundError):
+                return None
+            raise explained from error
 
     def write_empty(self, path: str) -> None:
         """Writes an object without any bytes."""
+        import obstore
+
+        obstore.put(self.client, split_path(path)[1], b"")
 
 
-def open_store(scheme: str, options: Any) -> ObjectStore:
-    """Returns the store of a scheme.
+def split_path(path: str) -> tuple[str, str]:
+    """Returns the root of an object's bucket or server, such as `s3://bucket`, and the name of the object.
 
-    Args:
-        scheme: `s3://` or `gs://`.
-        options: Beam's PipelineOptions.
+    Raises:
+        FileNotFoundError: if the path names no object.
     """
-    return _open_s3(options) if scheme == "s3://" else _open_gcs(options)
-
-
-def _split(path: str) -> tuple[str, str]:
-    """Returns bucket and name of an object."""
     parts = _NAME.fullmatch(path)
-    if parts is None:
+    if parts is None or "//" in parts[2]:
         raise FileNotFoundError(2, "names no object", path)
     return parts[1], parts[2]
 
 
-@dataclasses.dataclass(frozen=True)
-class _S3:
-    client: Any
-    faults: tuple[type[Exception], ...]
-    """Exceptions of a response that breaks off, after which botocore does not send a request again."""
+def _read_once(client: Any, name: str, offset: int, length: int | None) -> bytes:
+    import obstore
 
-    def read_range(self, path: str, offset: int, length: int | None) -> bytes:
-        return retry(
-            lambda: self._read_once(path, offset, length), lambda error: isinstance(error, self.faults), _RETRY
-        )
+    if offset and length is not None:
+        return bytes(obstore.get_range(client, name, start=offset, length=length))
+    # A server without ranges answers this request, too.
+    answer = obstore.get(client, name, options={"range": {"offset": offset}} if offset else None)
+    if length is None or answer.meta["size"] - offset <= length:
+        return bytes(answer.bytes())
+    pieces, missing = [], length
+    for piece in answer.stream():
+        pieces.append(bytes(piece[:missing]))
+        missing -= len(pieces[-1])
+        if not missing:
+            break
+    return b"".join(pieces)
 
-    def write_empty(self, path: str) -> None:
-        bucket, name = _split(path)
-        self.client.put_object(Bucket=bucket, Key=name)
 
-    def _read_once(self, path: str, offset: int, length: int | None) -> bytes:
-        bucket, name = _split(path)
-        part = {"Range": f"bytes={offset}-{'' if length is None else offset + length - 1}"} if offset else {}
-        try:
-            answer = self.client.get_object(Bucket=bucket, Key=name, **part)
-        except self.client.exceptions.ClientError as error:
-            code = error.response.get("Error", {}).get("Code")
-            if code in ("NoSuchKey", "NoSuchBucket", "404"):
-                raise FileNotFoundError(2, "no such object", path) from None
-            if code == "InvalidRange":
-                return b""
+def _look(client: Any, name: str) -> int:
+    import obstore
+
+    try:
+        return int(obstore.head(client, name)["size"])
+    except Exception as error:
+        if may_pass(error):
             raise
-        with answer["Body"] as body:
-            data: bytes = body.read() if length is None or answer["ContentLength"] <= length else body.read(length)
-        return data
-
-
-def _open_s3(options: Any) -> ObjectStore:
-    import boto3
-    import botocore.config
-    import botocore.exceptions
-    from apache_beam.options.pipeline_options import S3Options
-
-    given = options.view_as(S3Options)
-    client = boto3.session.Session().client(
-        "s3",
-        endpoint_url=given.s3_endpoint_url,
-        region_name=given.s3_region_name,
-        api_version=given.s3_api_version,
-        use_ssl=not given.s3_disable_ssl,
-        verify=given.s3_verify,
-        aws_access_key_id=given.s3_access_key_id,
-        aws_secret_access_key=given.s3_secret_access_key,
-        aws_session_token=given.s3_session_token,
-        config=botocore.config.Config(
-            max_pool_connections=MAX_CONNECTIONS,
-            connect_timeout=_TIMEOUT_SECONDS,
-            read_timeout=_TIMEOUT_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": _RETRY.attempts},
-        ),
-    )
-    errors = botocore.exceptions
-    return _S3(client, (errors.ReadTimeoutError, errors.ResponseStreamingError, errors.IncompleteReadError))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Gcs:
-    client: Any
-    retry: Any
-
-    def read_range(self, path: str, offset: int, length: int | None) -> bytes:
-        from google.api_core import exceptions
-
-        part: dict[str, Any] = {} if length is None else {"start": offset, "end": offset + length - 1}
-        try:
-            # Raw: an object that is stored compressed stays compressed on the way.
-            data: bytes = self._blob(path).download_as_bytes(
-                **part, raw_download=True, timeout=_TIMEOUT_SECONDS, retry=self.retry
-            )
-        except exceptions.NotFound:
-            raise FileNotFoundError(2, "no such object", path) from None
-        except exceptions.RequestRangeNotSatisfiable:
-            # An empty object has no first byte.
-            return b""
-        return data
-
-    def write_empty(self, path: str) -> None:
-        self._blob(path).upload_from_string(b"", timeout=_TIMEOUT_SECONDS, retry=self.retry)
-
-    def _blob(self, path: str) -> Any:
-        bucket, name = _split(path)
-        return self.client.bucket(bucket).blob(name)
-
-
-def _open_gcs(options: Any) -> ObjectStore:
-    from apache_beam.io.gcp.gcsio import create_storage_client
-    from google.cloud.storage.retry import DEFAULT_RETRY
-    from requests.adapters import HTTPAdapter
-
-    client = create_storage_client(options)
-    # The library recommends this for many threads and has no setting for it (googleapis/python-storage issue 253).
-    for scheme in ("http://", "https://"):
-        client._http.mount(scheme, HTTPAdapter(pool_connections=8, pool_maxsize=MAX_CONNECTIONS))
-    return _Gcs(client, DEFAULT_RETRY.with_timeout(_TIMEOUT_SECONDS))
+    # The answer to HEAD has no body that says what is wrong, and some servers refuse HEAD.
+    return int(obstore.get(client, name).meta["size"])

@@ -4,6 +4,7 @@ tenacity runs the loops. It is imported with the first remote request, as local 
 """
 
 import dataclasses
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -62,6 +63,25 @@ async def retry_async(
     return await AsyncRetrying(sleep=asyncio.sleep, **_rules(may_pass, policy))(function)
 
 
+def count_retries() -> int:
+    """Returns how many requests this process has sent again."""
+    return _process.retries
+
+
+@dataclasses.dataclass
+class _Process:
+    retries: int = 0
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+
+_process = _Process()
+
+
+def _count(_: object) -> None:
+    with _process.lock:
+        _process.retries += 1
+
+
 def _rules(may_pass: Callable[[BaseException], bool], policy: RetryPolicy) -> dict[str, Any]:
     import tenacity
 
@@ -69,5 +89,6 @@ def _rules(may_pass: Callable[[BaseException], bool], policy: RetryPolicy) -> di
         "retry": tenacity.retry_if_exception(may_pass),
         "stop": tenacity.stop_after_attempt(policy.attempts),
         "wait": tenacity.wait_random_exponential(policy.base_delay, policy.max_delay),
+        "before_sleep": _count,
         "reraise": True,
     }

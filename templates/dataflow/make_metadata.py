@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from oi_tfrecord.settings.allowed_values import Choice, Text
+from oi_tfrecord.settings.allowed_values import Choice, PathPattern, Text
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import Option, options_of
 from oi_tfrecord.settings.yaml_file import shipped_configs
@@ -126,6 +126,9 @@ def _form_of(option: Option) -> tuple[str, str]:
     if option.name in _LISTS:
         item, example = _LISTS[option.name]
         return _list_of(item), example
+    if isinstance(option.allowed, PathPattern):
+        before, example = _FORMS[option.name]
+        return "|".join((*option.allowed.names, before + option.allowed.path_pattern)), example
     if isinstance(option.allowed, Text):
         before, example = _FORMS[option.name]
         return before + option.allowed.pattern, example

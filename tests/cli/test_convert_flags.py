@@ -7,10 +7,10 @@ import pytest
 from oi_tfrecord.cli.commands import load_command
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.cli.main import main
-from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, Prices
 from oi_tfrecord.engine.beam_flags import is_dataflow
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.prices import NO_PRICES, Prices
 
 FIELDS = {field.name: field for field in dataclasses.fields(ConvertConfig)}
 GIVEN = {bool: ("", True), int: ("=7", 7), float: ("=0.25", 0.25), tuple: ("=a,b", ("a", "b")), str: ("=x", "x")}

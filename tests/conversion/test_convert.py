@@ -260,9 +260,9 @@ def test_what_does_not_balance_is_the_worst_that_can_be(
         ({"image_ids": "/not/there.txt"}, "/not/there.txt"),
         ({"classes": "Nam, 317"}, "Nam"),
         # A folder in place of a file.
-        ({"label_map": "/"}, "/: Is a directory"),
-        ({"image_ids": "/"}, "/: Is a directory"),
-        ({"classes": "/"}, "/: Is a directory"),
+        ({"label_map": "/"}, "/: Is a folder"),
+        ({"image_ids": "/"}, "/: Is a folder"),
+        ({"classes": "/"}, "/: Is a folder"),
     ],
 )
 def test_what_is_missing_ends_with_1_and_one_line(

@@ -141,9 +141,7 @@ def test_a_given_label_map_is_used_unchanged(
     path = tmp_path / "given.pbtxt"
     path.write_text(format_pbtxt(whole))
     assert merge(*parts, f"--to={tmp_path / 'merged'}", f"--label_map={path}") == 1
-    assert f"label_map: 3 classes of the class list are not in the label map to reuse: {MIDS[0]}" in (
-        capsys.readouterr().err
-    )
+    assert f"label_map: lacks 3 classes of the inputs: {MIDS[0]}" in (capsys.readouterr().err)
     ids = {mid: 100 - number for number, mid in enumerate(["/m/unused", *MIDS])}
     path.write_text("".join(f'item {{ name: "{mid}" id: {label_id} }}\n' for mid, label_id in ids.items()))
     assert merge(*parts, f"--to={tmp_path / 'merged'}", f"--label_map={path}") == 0

@@ -85,7 +85,7 @@ def test_classes_that_the_first_map_lacks_are_appended() -> None:
     assert relatives == {"/m/a": ((), ()), "/m/b": ((1,), ()), "/m/c": ((7,), ()), "/m/d": ((), (8,))}
 
 
-def test_one_map_stays_as_it_is_and_a_given_one_must_have_every_class() -> None:
+def test_one_map_stays_unchanged_and_a_given_map_must_have_every_class() -> None:
     assert merge_label_maps([FIRST, FIRST]) == FIRST
     given = merge_label_maps([SECOND, FIRST])
     assert merge_label_maps([FIRST, SECOND], given) is given

@@ -62,3 +62,35 @@ def test_nothing_comes_if_an_option_is_wrong(
     assert main(["convert", *arguments]) == 1
     assert capsys.readouterr().err.startswith("error: images: ")
     assert mirror.requests == []
+
+
+def test_one_command_makes_records_of_chosen_classes_from_an_empty_folder(
+    mirror: Mirror, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = publish_release(mirror, tmp_path / "v7", images=24)
+    # The server fails now and then.
+    mirror.faults["/openimages/v5/validation-annotations-bbox.csv"] = [Fault(503), Fault(sent=500), Fault(429)]
+    for path in [path for path in mirror.files if path.startswith("/validation/")][::5]:
+        mirror.faults[path] = [Fault(503), Fault(sent=100)]
+    names = ["Cat", "Dog", "Person", "Car", "Tree", "Flower"]
+    shipped = (tmp_path / "v7" / "sample" / "v7" / "oidv7-class-descriptions-boxable.csv").read_text()
+    classes = [name for name in names if f",{name}" in shipped] or [shipped.splitlines()[1].partition(",")[2]]
+    common = [
+        "convert", "--config=v7", "--split=validation", "--fetch", f"--mirror={mirror.url}", f"--downloads={table}",
+        f"--classes={','.join(classes)}", "--max_images=5", "--max_rejects=100%", "--num_shards=2",
+    ]  # fmt: skip
+    web = ["--images=" + mirror.url + "/{split}/{image_id}.jpg", f"--image_cache={tmp_path}/images"]
+    assert main([*common, *web, f"--output_dir={tmp_path}/web"]) == 0
+    output = capsys.readouterr()
+    assert f"tables     {tmp_path}/cache/oi_tfrecord/v7" in output.err
+    asked = {request.path for request in mirror.requests if request.path.startswith("/validation/")}
+    assert 0 < len({request.path for request in mirror.requests if request.method == "GET"} & asked) <= 24
+
+    # The bucket, without credentials, gives the same records; so does the cache, without a request.
+    endpoint = [f"--s3_endpoint_url={mirror.url}", "--s3_region_name=us-east-1"]
+    assert main([*common, "--images=cvdf", *endpoint, f"--output_dir={tmp_path}/cvdf"]) == 0
+    assert not any("authorization" in request.headers for request in mirror.requests)
+    mirror.requests.clear()
+    assert main([*common, *web, f"--output_dir={tmp_path}/again"]) == 0
+    assert not any(request.method == "GET" and request.path.startswith("/validation/") for request in mirror.requests)
+    assert records(tmp_path / "web") == records(tmp_path / "cvdf") == records(tmp_path / "again") != {}

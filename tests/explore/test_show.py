@@ -71,7 +71,7 @@ def test_what_cannot_be_shown_is_one_line(
         writer.write(tf.train.Example().SerializeToString())
         writer.write(b"\xff\xff")
     bad_map = shutil.copy(shard, tmp_path / "bad_map")
-    for arguments, told in (
+    for arguments, problem in (
         ([f"{shard}:999"], "has no record 999: it has"),
         ([str(empty)], "it has no record"),
         ([str(tmp_path / "none")], "No such file"),
@@ -86,4 +86,4 @@ def test_what_cannot_be_shown_is_one_line(
         assert main(["show", *arguments]) == 1, arguments
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ")
-        assert told in line
+        assert problem in line

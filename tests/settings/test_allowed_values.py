@@ -3,7 +3,7 @@ import math
 import pytest
 
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.settings.allowed_values import Allowed, Choice, Range, Text
+from oi_tfrecord.settings.allowed_values import Allowed, Choice, PathPattern, Range, Text
 
 SPLIT = Text("[a-z]+", "may hold only letters", "letters")
 
@@ -49,3 +49,35 @@ def test_a_bad_value_is_an_error_that_names_its_field(allowed: Allowed, value: s
 )
 def test_the_help_describes_the_allowed_values(allowed: Allowed, text: str) -> None:
     assert allowed.describe() == text
+
+
+IMAGES = PathPattern("image_id", ("split", "digit"), ("cvdf",))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "cvdf",
+        "{image_id}.jpg",
+        "s3://b/{split}/{digit}/{image_id}.jpg",
+        "/a[1]/{image_id}?.jpg",
+        "{image_id}/{image_id}",
+    ],
+)
+def test_paths_with_known_placeholders_are_taken(value: str) -> None:
+    IMAGES.check("images", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("a.jpg", "has no {image_id}"),
+        ("cvd", "has no {image_id}"),
+        ("{spilt}/{image_id}.jpg", r"{spilt} in .* did you mean '{split}'"),
+        ("*/{image_id}.jpg", r"holds a \* or a single brace"),
+        ("{{image_id}.jpg", r"holds a \* or a single brace"),
+    ],
+)
+def test_other_paths_are_refused(value: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        IMAGES.check("images", value)

@@ -60,3 +60,9 @@ def test_a_bad_value_names_its_option(values: dict[str, object], field: str, pro
 def test_an_option_without_a_default_is_required() -> None:
     with pytest.raises(TypeError, match="output_dir"):
         CopyOptions()
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    options = CopyOptions("~/records", as_="a~b")
+    assert (options.output_dir, options.as_) == ("/home/me/records", "a~b")

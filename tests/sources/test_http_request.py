@@ -177,3 +177,22 @@ def test_an_answer_in_many_pieces(server: ImageServer) -> None:
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_url(url)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://169.254.169.254/latest", "http://10.0.0.1/x", "http://localhost:1/x", "http://[::1]:1/x", "http://0/"],
+)
+def test_redirects_to_private_addresses_are_refused(server: ImageServer, target: str) -> None:
+    server.scripts["/a.jpg"] = [redirect(target)]
+    reason, status, detail = rejected(server, "/a.jpg")
+    assert (reason, status) == (Reject.DOWNLOAD_FAILED, 302)
+    assert "a private address (--fetch_private_redirects allows it)" in detail
+
+
+def test_redirects_to_private_addresses_can_be_allowed(server: ImageServer) -> None:
+    with ImageServer() as other:
+        other.files["/a.jpg"] = PHOTO
+        server.scripts["/moved.jpg"] = [redirect(other.url("/a.jpg"))] * 2
+        assert ask(server, "/moved.jpg", FetchSettings(private_redirects=True)) == PHOTO
+        assert rejected(server, "/moved.jpg")[0] is Reject.DOWNLOAD_FAILED

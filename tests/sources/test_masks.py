@@ -34,7 +34,7 @@ def from_pattern(pattern: str) -> MaskSource:
     ],
 )
 def test_path_of_a_mask(pattern: str, mask_path: str, path: str) -> None:
-    assert from_pattern(pattern).path(mask_path) == path
+    assert from_pattern(pattern).paths(mask_path)[0] == path
 
 
 def test_files_are_read_within_bounds(tmp_path: pathlib.Path) -> None:

@@ -52,6 +52,8 @@ class Faults:
 
     def __post_init__(self) -> None:
         self.chosen = random.Random(self.seed)
+        # The thread of the progress line runs beside the others, so its faults are chosen apart from theirs.
+        self.chosen_for_line = random.Random(self.seed)
         self.lock = threading.RLock()
         self.writes = 0
         self.injected: Counter[str] = Counter()
@@ -84,7 +86,7 @@ class Faults:
                 return
             if isinstance(threading.current_thread(), ProgressLine):
                 # It goes with the process that is killed, but does not make the program end.
-                if self.killed or self.chosen.random() < self.error_rate:
+                if self.killed or self.chosen_for_line.random() < self.error_rate:
                     self._fail("error of the progress line", errno.EIO, path)
                 return
             if self.killed:

@@ -58,6 +58,7 @@ class Mirror:
         requests: the requests in the order in which they came.
         has_validators: whether answers have an ETag.
         takes_ranges: whether a part of a file can be asked for.
+        head_fault: what HEAD requests get.
         is_private: whether requests without a signature are refused.
     """
 
@@ -68,6 +69,7 @@ class Mirror:
         self.has_validators = True
         self.takes_ranges = True
         self.is_private = False
+        self.head_fault = Fault()
         self.lock = threading.Lock()
         self.ended = threading.Event()
         mirror = self
@@ -114,7 +116,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
-        self._answer(Fault())
+        self._answer(self.server_mirror.head_fault)
 
     def do_GET(self) -> None:
         faults = self.server_mirror.faults.get(self._path)

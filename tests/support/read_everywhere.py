@@ -19,9 +19,9 @@ from unittest import mock
 from oi_tfrecord import storage
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.engine.progress_line import NoProgress
+from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
 from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.browse.query import Query
-from oi_tfrecord.explore.browse.server import Dataset
 
 
 def commands(records: str, to: str, picture: str) -> Iterator[list[str]]:
@@ -42,7 +42,7 @@ def commands(records: str, to: str, picture: str) -> Iterator[list[str]]:
 
 def browsed(records: str) -> list[object]:
     """Returns what the pages of `browse` would show of the first record."""
-    dataset = Dataset(records, open_index(records, "", 1, NoProgress()))
+    dataset = BrowsedDataset(records, open_index(records, "", 1, NoProgress()))
     first = dataset.list_images(Query(), 0, 1)["images"][0]
     image = hashlib.sha256(dataset.read_image(0)[0]).hexdigest()
     return [first, image, dataset.describe_image(0, Query()), dataset.find_record(first["split"], first["id"])]

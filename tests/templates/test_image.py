@@ -57,7 +57,7 @@ def test_the_pins_replace_no_package_of_beams_image() -> None:
     assert {name: version for name, version in ours.items() if name in of_beam} == {
         name: version for name, version in of_beam.items() if name in ours
     }
-    assert ours.keys() - of_beam.keys() == {"absl-py", "apache-beam", "indexed-gzip"}
+    assert ours.keys() - of_beam.keys() == {"absl-py", "apache-beam", "indexed-gzip", "obstore"}
 
 
 def dockerfile() -> list[str]:

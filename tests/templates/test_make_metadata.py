@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from oi_tfrecord import storage
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.settings.allowed_values import Choice, Range, Text
+from oi_tfrecord.settings.allowed_values import Choice, PathPattern, Range, Text
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import Option, options_of
 from templates.dataflow import make_metadata
@@ -87,6 +87,9 @@ def valid_values(option: Option) -> st.SearchStrategy[str]:
         case Choice(values):
             lists = st.lists(st.sampled_from(values), min_size=1, max_size=3).map(",".join)
             return lists if option.kind is tuple else st.sampled_from(values)
+        case PathPattern():
+            pattern = re.compile(option.allowed.path_pattern)
+            return st.from_regex(pattern, fullmatch=True, alphabet=SINGLE_LINE)
         case Text(pattern):
             return st.from_regex(re.compile(pattern), fullmatch=True, alphabet=SINGLE_LINE)
     raise AssertionError(option.name)

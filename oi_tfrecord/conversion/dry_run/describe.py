@@ -4,9 +4,9 @@ import math
 from typing import NamedTuple
 
 from oi_tfrecord.conversion.dry_run.measure import Workload
-from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, PRICED_REQUESTS, Prices
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.records.sharding import choose_num_shards
+from oi_tfrecord.settings.prices import NO_PRICES, PRICED_REQUESTS, Prices
 
 _WHOLE_SECONDS = 100
 """Longer times are printed without tenths."""

@@ -12,20 +12,20 @@
   const show = (value) => integer.format(value);
 
   const PAGE = 100; // images per request
-  const MOST_PIXELS = 8e6; // browsers cut off elements that are higher than some 17 million
-  const first = JSON.parse(byId("first").textContent); // what the page came with, for its own address
+  const MOST_PIXELS = 8e6; // browsers cut off elements that are higher than about 17 million pixels
+  const first = JSON.parse(byId("first").textContent); // the first answers, which came with the page
   const FILTERS = ["class", "kind", "id", "split", "group_of", "occluded", "truncated", "depiction", "inside", "source", "min_boxes", "max_boxes"];
 
   let state = {}; // the parameters of the address: those of FILTERS, and `image`
   let version = "";
   let total = 0;
   let pages = new Map(); // number of a page -> its images, or a promise of them
-  let generation = 0; // grows with each search, so that late answers are known
+  let generation = 0; // grows with each search, so that late answers are recognised
   let selected = -1;
   let opened = null; // the facts of the image that is shown
   let boxesShown = true;
-  let opening = 0; // images that are on their way
-  let steps = 0; // how far to go from the image that is shown, back if negative
+  let opening = 0; // number of images that are being loaded
+  let steps = 0; // images to step on from the image that is shown; negative for back
 
   function el(tag, properties = {}, ...children) {
     const element = document.createElement(tag);
@@ -45,7 +45,7 @@
     return answer;
   }
 
-  function tell(text, bad = false) {
+  function say(text, bad = false) {
     byId("count").textContent = text;
     byId("count").classList.toggle("bad", bad);
   }
@@ -108,11 +108,11 @@
       total = answer.total;
       version = answer.version;
       pages.set(0, answer.images);
-      tell(`${show(total)} ${total === 1 ? "image" : "images"}`);
+      say(`${show(total)} ${total === 1 ? "image" : "images"}`);
     } catch (error) {
       if (mine !== generation) return;
       total = 0;
-      tell(error.message, true);
+      say(error.message, true);
     }
     layOut(0);
   }
@@ -128,15 +128,15 @@
         pages.set(number, answer.images);
         draw();
       }, (error) => {
-        if (mine === generation) { pages.delete(number); tell(error.message, true); }
+        if (mine === generation) { pages.delete(number); say(error.message, true); }
       });
       pages.set(number, promise);
     }
     return null;
   }
 
-  // More rows than a browser's element can be high are scrolled through with a shorter element: small steps move the
-  // rows by as much, jumps by their share of the whole, and the bar is put right when scrolling rests.
+  // A browser limits the height of an element, so many rows are scrolled with a shorter element: a small step moves the
+  // rows by as much, a jump moves them by its share of the whole, and the scroll bar is corrected when scrolling stops.
   const layout = { columns: 1, width: 1, row: 1, whole: 0, height: 0, position: 0, top: 0, timer: 0 };
   const tiles = new Map();
 
@@ -251,7 +251,7 @@
     try {
       facts = await ask("/api/image", { ...filters(), image });
     } catch (error) {
-      if (state.image === image) { tell(error.message, true); hide(); }
+      if (state.image === image) { say(error.message, true); hide(); }
       return;
     }
     if (state.image !== image || mine !== generation) return;
@@ -264,7 +264,7 @@
     picture.alt = `Image ${facts.id}`;
     if (facts.width) { picture.width = facts.width; picture.height = facts.height; }
     picture.style.height = "auto";
-    byId("place").textContent = facts.place === null ? "not among those found" : `${show(facts.place + 1)} of ${show(facts.total)}`;
+    byId("place").textContent = facts.place === null ? "not among the images found" : `${show(facts.place + 1)} of ${show(facts.total)}`;
     byId("previous").disabled = !facts.previous;
     byId("next").disabled = !facts.next;
     byId("facts").replaceChildren(...describe(facts));
@@ -287,7 +287,7 @@
 
   const keyOf = (item) => `${item.split}/${item.id}`;
 
-  // A key may be pressed again before the image is there: steps are counted, and none is lost.
+  // A key may be pressed again before the image is loaded, so steps are counted.
   function step(side) {
     steps += side === "next" ? 1 : -1;
     takeSteps();
@@ -335,7 +335,7 @@
     for (const group of overlay.children) group.classList.toggle("active", places.includes(Number(group.dataset.place)));
   }
 
-  // A title may hold anything, and an address may be no web address: only http and https become links.
+  // An address may be anything, even a program: only http and https become links.
   function link(text, url) {
     let parsed = null;
     try { parsed = new URL(url); } catch { /* No link then. */ }
@@ -354,7 +354,7 @@
     return anchor;
   }
 
-  // With a space before it, for those who copy or hear the text.
+  // With a space before the tag, so that copied or spoken text has separate words.
   function tag(text) {
     if (!text) return null;
     const parts = document.createDocumentFragment();
@@ -388,7 +388,7 @@
     parts.push(el("h2", {}, "Licence and author"));
     if (Object.keys(by).length) {
       parts.push(definition([["title", by.title || by.landing_url ? link(by.title, by.landing_url) : ""], ["author", by.author || by.profile_url ? link(by.author, by.profile_url) : ""], ["licence", by.license ? link(by.license, by.license) : ""]]));
-    } else parts.push(el("p", { className: "muted" }, "The records do not tell; convert with --extra_keys=attribution."));
+    } else parts.push(el("p", { className: "muted" }, "The records name no author or licence; convert with --extra_keys=attribution."));
     parts.push(el("details", {}, el("summary", {}, "Example as text"), el("pre", {}, facts.text)));
     return parts;
   }
@@ -447,10 +447,10 @@
     if (!text) { go({ class: "", id: "", image: "" }); return; }
     const answer = await ask("/api/classes", { q: text });
     const folded = text.toLowerCase();
-    // Two classes may have the same name: both are looked for.
+    // Two classes may have the same name: the search is for both.
     const same = answer.classes.filter((one) => one.name.toLowerCase() === folded || one.mid.toLowerCase() === folded);
     const mids = same.length ? same.map((one) => one.mid) : answer.images ? [] : answer.classes.slice(0, 1).map((one) => one.mid);
-    if (!mids.length && !answer.images) { tell(`nothing is called ${text}`, true); return; }
+    if (!mids.length && !answer.images) { say(`no class or ImageID is called ${text}`, true); return; }
     grid.focus();
     go({ class: mids.join(","), id: mids.length ? "" : text, image: "" });
   }
@@ -495,7 +495,7 @@
         Enter: () => { const image = selected >= 0 && imageAt(selected); if (image) go({ image: keyOf(image) }); },
       }
       : { ArrowLeft: () => step("previous"), ArrowRight: () => step("next"), Escape: close, b: toggleBoxes, "/": () => { close(); search.focus(); search.select(); } };
-    // Enter on a button or link is for that.
+    // Enter on a button or link activates that element.
     if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
     const action = Object.hasOwn(actions, event.key) && actions[event.key];
     if (action) { event.preventDefault(); action(); }
@@ -503,12 +503,12 @@
 
   window.addEventListener("popstate", () => apply());
   new ResizeObserver(() => {
-    // The same image stays in sight.
+    // The first visible image stays visible.
     const place = Math.round((layout.position / layout.row) * layout.columns);
     layOut();
     moveTo(Math.floor(place / layout.columns) * layout.row);
   }).observe(grid);
-  // The picture moves without a change of its size where the space around it changes.
+  // The image moves without a change of its own size when the space around it changes.
   const moves = new ResizeObserver(drawBoxes);
   for (const element of [picture, picture.parentElement]) moves.observe(element);
   picture.addEventListener("load", drawBoxes);
@@ -522,5 +522,5 @@
     }
     fillForm();
   }
-  start().catch((error) => tell(error.message, true));
+  start().catch((error) => say(error.message, true));
 })();

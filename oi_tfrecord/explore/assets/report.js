@@ -8,7 +8,7 @@
   const percent = (part, whole) => {
     if (!whole) return "–";
     const share = (100 * part) / whole;
-    // What is nearly nothing is not shown as nothing, nor what is nearly all as all.
+    // A share just above 0 is not shown as 0 %, and one just below 1 not as 100 %.
     if (share && share < 0.1) return `${Number(share.toPrecision(1))} %`;
     return `${part < whole && share > 99.9 ? share.toFixed(3) : share.toFixed(1)} %`;
   };
@@ -56,10 +56,10 @@
     return el("meter", { max: whole || 1, value: part, ariaLabel: label });
   }
 
-  // A chart over 0, 1, ... ; series is a list of {values, colour, points}. Zeros are left out of a log axis.
-  function chart(host, { count, series, tick, tell, log, height = 260, label, margin = 0.5 }) {
+  // A chart over the integers from 0. `series` is a list of {values, colour, points}; a log axis shows no zeros.
+  function chart(host, { count, series, tick, describe, log, height = 260, label, margin = 0.5 }) {
     const box = el("div", { className: "chart", role: "img", ariaLabel: label });
-    const readout = el("div", { className: "readout muted", ariaLive: "polite" }, count ? "\u00a0" : "nothing to show");
+    const readout = el("div", { className: "readout muted", ariaLive: "polite" }, count ? "\u00a0" : "no values");
     host.append(box, readout);
     if (!count) return;
     const decades = (plot, splits) => splits.map((y) => (log && !Number.isInteger(Math.log10(y)) ? null : y));
@@ -87,7 +87,7 @@
         fillTo: () => (log ? 0.6 : 0),
         points: one.points ? { show: true, size: count > 2000 ? 3 : count > 100 ? 6 : 11, width: count > 100 ? 0 : 2, stroke: () => colour("panel"), fill: () => colour(one.colour) } : { show: false },
       }))],
-      hooks: { setCursor: [(plot) => { const index = plot.cursor.idx; readout.textContent = index === null || index === undefined ? "\u00a0" : tell(index); }] },
+      hooks: { setCursor: [(plot) => { const index = plot.cursor.idx; readout.textContent = index === null || index === undefined ? "\u00a0" : describe(index); }] },
     };
     const plot = new uPlot(options, [[...Array(count).keys()], ...series.map((one) => drawn(one.values))], box);
     const observer = new ResizeObserver(() => {
@@ -103,7 +103,7 @@
     const part = section(title, note, wide, csv);
     chart(part, {
       count: bins.count.length, series: [{ values: bins.count, colour: "accent" }], tick: (x) => tick(bins.from[x]), log,
-      tell: (x) => `${range(bins.from[x], bins.to[x])}: ${show(bins.count[x])} ${counted}`, label: title,
+      describe: (x) => `${range(bins.from[x], bins.to[x])}: ${show(bins.count[x])} ${counted}`, label: title,
     });
     return part;
   }
@@ -130,9 +130,9 @@
     const part = section(`Totals of ${split.split}${split.release ? `, Open Images ${split.release.toUpperCase()}` : ""}`, null, true, csv);
     if (split.balanced !== null) {
       part.append(el("p", { className: split.balanced ? "good" : "bad" }, split.balanced
-        ? "Balanced: every row read was written, rejected or left out for a reason."
-        : "Not balanced: rows or images are missing without a reason."));
-    } else part.append(el("p", { className: "muted" }, "There is no manifest: only what the records hold is shown."));
+        ? "Balanced: every row that was read was written, rejected or left out for a reason."
+        : "Not balanced: rows or images were lost without a reason."));
+    } else part.append(el("p", { className: "muted" }, "There is no manifest: the page has the counts of the records only."));
     part.append(el("dl", { className: "tiles" }, ...tiles.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
     for (const warning of split.warnings) part.append(el("p", { className: "bad" }, `Warning: ${warning}`));
   }
@@ -140,8 +140,8 @@
   function published(split) {
     const csv = { name: `${split.split}-published`, columns: ["what", "published", "read", "records"], rows: () => split.published.map((row) => [row.what, row.published, row.read, row.records]) };
     const known = split.published.some((row) => row.published !== null);
-    const note = known ? "Published: the release's own table." : "No table of this release is known: there is no manifest that names one, or it has no such split.";
-    const part = section("Compared with what was published", `${note} Read: rows of the input files. Records: what was written; rows of classes outside the label map are left out.`, true, csv);
+    const note = known ? "Published: numbers of the release's own table." : "Published numbers are not known: no manifest names the release, or the release has no such split.";
+    const part = section("Compared with what was published", `${note} Read: rows of the input files. Records: rows in the records, without rows of classes outside the label map.`, true, csv);
     part.append(table(["", "published", "rows read", "in the records", "of published", ""], split.published.map((row) => [
       row.what, show(row.published), show(row.read), show(row.records),
       row.published === null || row.records === null ? "–" : percent(row.records, row.published),
@@ -162,21 +162,21 @@
     chart(labels, {
       count, log: true, height: 300, tick, label: "Positive and negative labels per class",
       series: [{ values: all.positive, colour: "positive" }, { values: all.negative, colour: "negative", points: true }],
-      tell: (x) => `${named(x)}: ${show(all.positive[x])} positive, ${show(all.negative[x])} negative`,
+      describe: (x) => `${named(x)}: ${show(all.positive[x])} positive, ${show(all.negative[x])} negative`,
     });
     const boxes = section("Images and boxes per class", `${order} Without a box: ${without("boxes")} classes.`, true, csv("boxes-per-class"));
     boxes.append(legend(["accent", "boxes"], ["plain round", "images with a box"]));
     chart(boxes, {
       count, log: true, height: 300, tick, label: "Images and boxes per class",
       series: [{ values: all.boxes, colour: "accent" }, { values: all.images, colour: "text", points: true }],
-      tell: (x) => `${named(x)}: ${show(all.boxes[x])} boxes in ${show(all.images[x])} images`,
+      describe: (x) => `${named(x)}: ${show(all.boxes[x])} boxes in ${show(all.images[x])} images`,
     });
   }
 
   const CLASS_COLUMNS = ["name", "mid", "id", "images", "boxes", "positive", "negative", "machine"];
   const ROW = 29;
 
-  // Only the rows in sight are in the document, so that 20,000 classes stay quick.
+  // Only the visible rows are in the document, so that a table of 20,000 classes stays quick.
   function classTable(split) {
     const all = split.classes;
     const searched = all.mid.map((mid, index) => `${all.name[index]}\n${mid}`.toLowerCase());
@@ -221,7 +221,7 @@
   function shares(split, title, note, rows, columns, wide = false) {
     const csv = { name: `${split.split}-${title.toLowerCase().replaceAll(" ", "-")}`, columns, rows: () => rows.map((row) => [...row.texts, row.count, row.of]) };
     const part = section(title, note, wide, csv);
-    if (!rows.length) { part.append(el("p", { className: "muted" }, "The records do not tell.")); return; }
+    if (!rows.length) { part.append(el("p", { className: "muted" }, "The records have no such key.")); return; }
     part.append(table([...columns.slice(0, -1), "share", ""], rows.map((row) => [...row.texts, show(row.count), percent(row.count, row.of), meter(row.count, row.of, row.texts.join(" "))]), [columns.length - 2, columns.length - 1]));
   }
 
@@ -229,7 +229,7 @@
     const whole = {};
     for (const row of split.sources) whole[row.table] = (whole[row.table] || 0) + row.count;
     const fromManifest = split.sources.some((row) => row.counted_in === "manifest");
-    shares(split, "Sources", fromManifest ? "Where the records have no source, as the manifest counts the rows written." : "Counted in the records.",
+    shares(split, "Sources", fromManifest ? "Where the records have no source, the manifest's counts of written rows." : "Counted in the records.",
       split.sources.map((row) => ({ texts: [row.table.replace("_", " "), row.source], count: row.count, of: whole[row.table] })), ["of", "source", "count", "all"]);
     const unknown = split.totals.unknown_flags_written_as_0;
     shares(split, "Flags of boxes", unknown ? `${show(unknown)} flags were unknown (-1) and are written as 0.` : null,
@@ -250,7 +250,7 @@
       return;
     }
     const csv = { name: `${split.split}-rejects`, columns: ["table", "reason", "count"], rows: () => split.rejects.map((group) => [group.table, group.reason, group.count]) };
-    const part = section("Rejects by reason", `From rejects-${split.split}.csv, which lists each.`, true, csv);
+    const part = section("Rejects by reason", `From rejects-${split.split}.csv, which lists every reject.`, true, csv);
     if (!split.rejects.length) part.append(el("p", { className: "good" }, "Nothing was rejected."));
     for (const group of split.rejects) {
       part.append(el("details", {}, el("summary", {}, `${group.table}: ${group.reason.replaceAll("_", " ")}, ${show(group.count)}`),
@@ -260,7 +260,7 @@
 
   function leftOut(split) {
     if (split.left_out.length) {
-      const left = section("Left out by configuration", "Rows that the choice of classes, images or boxes left out, by reason.", true, { name: `${split.split}-left-out`, columns: ["table", "reason", "count"], rows: () => split.left_out.map((row) => [row.table, row.reason, row.count]) });
+      const left = section("Left out by configuration", "Rows that the choice of classes, images or boxes left out.", true, { name: `${split.split}-left-out`, columns: ["table", "reason", "count"], rows: () => split.left_out.map((row) => [row.table, row.reason, row.count]) });
       left.append(table(["table", "reason", "rows"], split.left_out.map((row) => [row.table.replace("_", " "), row.reason.replaceAll("_", " "), show(row.count)]), [2]));
     }
   }
@@ -278,8 +278,8 @@
     classCharts(split);
     classTable(split);
     histogram(split, { key: "boxes_per_image", title: "Boxes per image", note: "Log scale.", log: true, wide: true, counted: "images", tick: show, range: (low) => `${low} boxes` });
-    histogram(split, { key: "box_sides", title: "Box size", note: "Root of the share of the image's area.", counted: "boxes", tick: (low) => low.toFixed(2), range: (low, high) => `${low.toFixed(2)} to ${high.toFixed(2)}` });
-    histogram(split, { key: "box_aspects", title: "Box aspect", note: "Width : height in pixels; the ends hold what is beyond 32.", counted: "boxes", tick: ratio, range: (low, high) => `${ratio(low)} to ${ratio(high)}` });
+    histogram(split, { key: "box_sides", title: "Box size", note: "Square root of the share of the image's area.", counted: "boxes", tick: (low) => low.toFixed(2), range: (low, high) => `${low.toFixed(2)} to ${high.toFixed(2)}` });
+    histogram(split, { key: "box_aspects", title: "Box aspect", note: "Width : height in pixels; the first and last bar have all boxes beyond 32.", counted: "boxes", tick: ratio, range: (low, high) => `${ratio(low)} to ${ratio(high)}` });
     histogram(split, { key: "long_sides", title: "Longer side of the images", note: "Pixels.", counted: "images", tick: show, range: (low, high) => `${show(low)} to ${show(high - 1)} pixels` });
     histogram(split, { key: "encoded_sizes", title: "Size of the JPEGs", note: "Bytes, four bins per doubling.", counted: "images", tick: bytes, range: (low, high) => `${bytes(low)} to ${bytes(high)}` });
     sourcesAndFlags(split);

@@ -55,10 +55,11 @@ def browse(
         InputError: see `open_index`.
     """
     try:
-        from oi_tfrecord.explore.browse.server import Dataset, serve
+        from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
+        from oi_tfrecord.explore.browse.server import serve
     except ModuleNotFoundError as error:
         raise ConfigError("browse", f"{error}; pip install 'oi_tfrecord[browse]'") from error
     accept_beam_arguments(options.beam_arguments)
     index = open_index(options.output_dir, options.index_dir, options.workers, progress or NoProgress())
-    dataset = Dataset(options.output_dir, index)
+    dataset = BrowsedDataset(options.output_dir, index)
     serve(dataset, options.port, lambda address: on_start(Browsing(address, index.records)))

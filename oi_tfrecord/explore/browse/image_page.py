@@ -1,9 +1,9 @@
-"""What the page of one image shows of its record."""
+"""The facts of one image that its page shows, from its record."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from oi_tfrecord.explore.browse.shard_rows import FLAG_NAMES
+from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES
 from oi_tfrecord.explore.record_text import describe_record
 from oi_tfrecord.openimages.schema import ATTRIBUTION
 from oi_tfrecord.records.example_reader import (
@@ -50,15 +50,15 @@ def describe_image(
         left corner, with class, flags and source.
 
     Raises:
-        RecordFault: if its lists do not fit together.
+        RecordFault: if its lists do not belong together.
     """
     return {
         "width": get_integer(example, WIDTH_KEY),
         "height": get_integer(example, HEIGHT_KEY),
         "bytes": len(get_bytes(example, ENCODED_KEY)),
         "sha256": decode(get_bytes(example, SHA256_KEY)),
-        "boxes": _boxes(example, names, mid_of),
-        "labels": _labels(example, names, mid_of),
+        "boxes": _describe_boxes(example, names, mid_of),
+        "labels": _describe_labels(example, names, mid_of),
         "attribution": {
             name: decode(text) for name in ATTRIBUTION if (text := get_bytes(example, attribution_key(name)))
         },
@@ -67,14 +67,16 @@ def describe_image(
 
 
 def media_type(encoded: bytes) -> str:
-    """Returns the media type of an encoded image by its first bytes; what is no image is never shown as one."""
+    """Returns the media type of an encoded image by its first bytes; a browser shows nothing else as an image."""
     for signature, name in _SIGNATURES.items():
         if encoded.startswith(signature):
             return name
     return "application/octet-stream"
 
 
-def _boxes(example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]) -> list[dict[str, Any]]:
+def _describe_boxes(
+    example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]
+) -> list[dict[str, Any]]:
     mids = get_classes(example, "image/object/class", mid_of)
     sides = [get_numbers(example, f"image/object/bbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
     flags = {name: get_numbers(example, flag_key(name)) for name in FLAG_NAMES if flag_key(name) in example}
@@ -95,7 +97,9 @@ def _boxes(example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapp
     ]
 
 
-def _labels(example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]) -> list[dict[str, Any]]:
+def _describe_labels(
+    example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]
+) -> list[dict[str, Any]]:
     rows = []
     for prefix in ("image/class", "image/machine_class"):
         mids = get_classes(example, prefix, mid_of)
@@ -106,19 +110,12 @@ def _labels(example: Mapping[str, Values], names: Mapping[str, str], mid_of: Map
         for place, (mid, confidence) in enumerate(zip(mids, confidences, strict=True)):
             kind = "machine" if prefix == "image/machine_class" else "positive" if confidence > 0 else "negative"
             source = decode(sources[place]) if place < len(sources) else ""
-            rows.append(
-                {
-                    "mid": mid,
-                    "name": names.get(mid, mid),
-                    "kind": kind,
-                    "confidence": _finite(confidence),
-                    "source": source,
-                }
-            )
+            label = {"mid": mid, "name": names.get(mid, mid), "kind": kind}
+            rows.append(label | {"confidence": _finite(confidence), "source": source})
     return rows
 
 
 def _finite(value: float) -> float:
-    """Returns a number that JSON can hold: 0 for what is none."""
+    """Returns a number that JSON can hold: 0 for NaN and infinities."""
     number = float(value)
     return round(number, 6) if abs(number) < float("inf") else 0.0

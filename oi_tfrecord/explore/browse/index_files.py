@@ -1,4 +1,4 @@
-"""The index of a dataset on disk: made once, kept beside the records or in a cache folder, mapped when it is read."""
+"""The files of the index: made once, kept beside the records or in a cache folder, and mapped into memory."""
 
 import contextlib
 import dataclasses
@@ -15,21 +15,20 @@ from typing import Any
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.attribution_csv import parse_row, split_rows
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.map_shards import map_shards
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_reports import REPORT_SECONDS
 from oi_tfrecord.errors import InputError
+from oi_tfrecord.explore.browse.attribution import find_attribution
 from oi_tfrecord.explore.browse.index import BrowseIndex, build_index
-from oi_tfrecord.explore.browse.shard_rows import ShardRows, make_rows
+from oi_tfrecord.explore.browse.search_rows import SearchRows, make_search_rows
 
 FORMAT = "oi_tfrecord browse index 1"
+"""Changes whenever the arrays do."""
 
 FOLDER = "browse-index"
-
-ATTRIBUTION_FILES = ("ATTRIBUTION-{split}.csv", "ATTRIBUTION.csv")
 
 
 def open_index(output_dir: str, index_dir: str, workers: int, progress: Progress) -> BrowseIndex:
@@ -46,19 +45,20 @@ def open_index(output_dir: str, index_dir: str, workers: int, progress: Progress
         InputError: for a folder without records, a record that cannot be read, or a shard outside the folder.
     """
     splits = find_splits(output_dir)
-    _check_shards_are_in(output_dir, splits)
+    _check_shards(output_dir, splits)
     fingerprint = _fingerprint(output_dir)
-    folders = [pathlib.Path(index_dir)] if index_dir else _folders(output_dir)
+    folders = [pathlib.Path(index_dir)] if index_dir else _list_folders(output_dir)
     for folder in folders:
         if (index := _load(folder, fingerprint)) is not None:
             return index
-    index, attribution = _build(output_dir, splits, workers, progress)
-    folder = _save_in_first(folders, fingerprint, index, attribution)
+    index = _build(output_dir, splits, workers, progress)
+    folder = _save_in_first(folders, fingerprint, index)
     progress.note(f"index      {folder}")
     return _load(folder, fingerprint) or index
 
 
-def _check_shards_are_in(output_dir: str, splits: Mapping[str, Split]) -> None:
+def _check_shards(output_dir: str, splits: Mapping[str, Split]) -> None:
+    """Raises InputError if a manifest names a shard outside of the folder, which the pages must not read."""
     for split in splits.values():
         for shard in split.shards:
             if shard != storage.join(output_dir, posixpath.basename(shard)):
@@ -66,31 +66,32 @@ def _check_shards_are_in(output_dir: str, splits: Mapping[str, Split]) -> None:
                 raise InputError(shard, f"is no file of {output_dir}", remedy)
 
 
-def _save_in_first(
-    folders: Sequence[pathlib.Path],
-    fingerprint: list[list[Any]],
-    index: BrowseIndex,
-    attribution: dict[str, np.ndarray],
-) -> pathlib.Path:
+def _save_in_first(folders: Sequence[pathlib.Path], fingerprint: list[list[Any]], index: BrowseIndex) -> pathlib.Path:
     """Saves the index in the first folder that can hold it; returns the folder."""
     for folder in folders:
         try:
-            _save(folder, fingerprint, index, attribution)
+            _save(folder, fingerprint, index)
+            _mark_as_made(folder)
             return folder
         except OSError as error:
             failed = error
     raise InputError(str(folders[-1]), f"cannot hold the index: {failed}", "Give another --index_dir") from failed
 
 
-def _folders(output_dir: str) -> list[pathlib.Path]:
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+def _cache() -> pathlib.Path:
+    """Returns our folder in the cache of the user."""
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "oi_tfrecord"
+
+
+def _list_folders(output_dir: str) -> list[pathlib.Path]:
+    """Returns the folders where an index may be, the best first."""
     place = os.path.abspath(output_dir) if storage.is_local(output_dir) else output_dir
-    cached = cache / "oi_tfrecord" / hashlib.sha256(place.encode()).hexdigest()[:24]
+    cached = _cache() / hashlib.sha256(place.encode()).hexdigest()[:24]
     return [pathlib.Path(output_dir) / FOLDER, cached] if storage.is_local(output_dir) else [cached]
 
 
 def _fingerprint(output_dir: str) -> list[list[Any]]:
-    """Returns what tells whether records, label map or attribution changed: name, size and time of each file."""
+    """Returns name, size and time of each file that the index or the pages depend on."""
     infos = storage.match(storage.join(storage.escape(output_dir), "*"))
     names = ("-of-", ".pbtxt", "ATTRIBUTION", "manifest.json")
     return [
@@ -101,7 +102,11 @@ def _fingerprint(output_dir: str) -> list[list[Any]]:
 
 
 def _load(folder: pathlib.Path, fingerprint: list[list[Any]]) -> BrowseIndex | None:
+    """Returns the index in a folder; None if there is none, or it was made of other files."""
     try:
+        # An index that came with a dataset could claim anything about the records.
+        if _mark_path(folder).read_text() != _describe_files(folder):
+            return None
         about = json.loads((folder / "index.json").read_text())
         if about["format"] != FORMAT or about["files"] != fingerprint:
             return None
@@ -115,8 +120,26 @@ def _load(folder: pathlib.Path, fingerprint: list[list[Any]]) -> BrowseIndex | N
             sources=tuple(about["sources"]),
             arrays=arrays,
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _mark_path(folder: pathlib.Path) -> pathlib.Path:
+    """Returns the file in the user's cache that marks an index as made by this user."""
+    return _cache() / "made" / hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:24]
+
+
+def _mark_as_made(folder: pathlib.Path) -> None:
+    """Marks an index as made by this user; where no cache can be written, the next run makes the index again."""
+    with contextlib.suppress(OSError):
+        path = _mark_path(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_describe_files(folder))
+
+
+def _describe_files(folder: pathlib.Path) -> str:
+    infos = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    return json.dumps([[name, info.st_size, info.st_mtime_ns, info.st_ino] for name, info in infos])
 
 
 def _is_index(folder: pathlib.Path) -> bool:
@@ -134,14 +157,12 @@ def _map(path: pathlib.Path) -> np.ndarray:
     return array
 
 
-def _save(
-    folder: pathlib.Path, fingerprint: list[list[Any]], index: BrowseIndex, attribution: dict[str, np.ndarray]
-) -> None:
+def _save(folder: pathlib.Path, fingerprint: list[list[Any]], index: BrowseIndex) -> None:
+    """Writes an index, over an older one; the folder appears whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        arrays = index.arrays | attribution
-        for name, array in arrays.items():
+        for name, array in index.arrays.items():
             np.save(temporary / f"{name}.npy", array)
         about = {
             "format": FORMAT,
@@ -152,7 +173,7 @@ def _save(
             "shard_starts": index.shard_starts.tolist(),
             "classes": index.classes,
             "sources": index.sources,
-            "arrays": list(arrays),
+            "arrays": list(index.arrays),
         }
         (temporary / "index.json").write_text(json.dumps(about))
         if folder.exists():
@@ -169,7 +190,7 @@ def _save(
 class _IndexStatus:
     """Says how many shards are indexed: those that have rows already."""
 
-    rows: list[ShardRows]
+    rows: list[SearchRows]
     num_shards: int
     seconds = REPORT_SECONDS
 
@@ -177,15 +198,14 @@ class _IndexStatus:
         return f"indexing   {len(self.rows):,} of {self.num_shards:,} shards"
 
 
-def _build(
-    output_dir: str, splits: Mapping[str, Split], workers: int, progress: Progress
-) -> tuple[BrowseIndex, dict[str, np.ndarray]]:
+def _build(output_dir: str, splits: Mapping[str, Split], workers: int, progress: Progress) -> BrowseIndex:
+    """Makes the index from the records."""
     label_map = read_label_map(output_dir)
     mid_of = {item.id: item.name for item in label_map.items} if label_map else {}
     shards = [shard for split in splits.values() for shard in split.shards]
-    rows: list[ShardRows] = []
+    rows: list[SearchRows] = []
     with progress.watch(_IndexStatus(rows, len(shards))):
-        for made in map_shards(make_rows, shards, mid_of, workers):
+        for made in map_shards(make_search_rows, shards, mid_of, workers):
             rows.append(made)
     made_rows = iter(rows)
     parts = [
@@ -193,29 +213,4 @@ def _build(
         for name, split in splits.items()
     ]
     index = build_index(parts)
-    return index, {"attribution": _find_attribution(output_dir, index)}
-
-
-def _find_attribution(output_dir: str, index: BrowseIndex) -> np.ndarray:
-    """Returns int64 array [records, 2]: offset and length of each record's row in its split's file, -1 for none."""
-    places = np.full((index.records, 2), -1, np.int64)
-    for number, split in enumerate(index.splits):
-        path = attribution_path(output_dir, split)
-        if path is None:
-            continue
-        first, last = index.split_starts[number], index.split_starts[number + 1]
-        order = np.argsort(index.arrays["image_id"][first:last], kind="stable")
-        ids = index.arrays["image_id"][first:last][order]
-        with storage.open_read(path) as stream:
-            for offset, row in split_rows(stream):
-                image_id = np.bytes_(parse_row(row)[:1][0].encode() if row.strip() else b"")
-                place = int(np.searchsorted(ids, image_id))
-                if place < len(ids) and ids[place] == image_id:
-                    places[first + order[place]] = offset, len(row)
-    return places
-
-
-def attribution_path(output_dir: str, split: str) -> str | None:
-    """Returns the attribution file of a split; None where there is none."""
-    paths = [storage.join(output_dir, name.format(split=split)) for name in ATTRIBUTION_FILES]
-    return next((path for path in paths if storage.exists(path)), None)
+    return dataclasses.replace(index, arrays=index.arrays | {"attribution": find_attribution(output_dir, index)})

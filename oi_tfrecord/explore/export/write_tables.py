@@ -1,4 +1,4 @@
-"""Exports records as tables: Parquet files, or a schema of a PostgreSQL database."""
+"""Exports records as tables, to Parquet files or into a schema of a PostgreSQL database."""
 
 import dataclasses
 import posixpath
@@ -10,8 +10,8 @@ from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.parquet import ParquetTarget
-from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PREFIXES, PostgresTarget
-from oi_tfrecord.explore.export.rows import SCHEMAS, RecordError, ShardRows, make_rows
+from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PostgresTarget, is_address
+from oi_tfrecord.explore.export.tables import SCHEMAS, RecordError, ShardTables, make_tables
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
@@ -39,7 +39,7 @@ class ExportOptions:
     @property
     def is_database(self) -> bool:
         """Whether the target is a database."""
-        return self.to.startswith(PREFIXES)
+        return is_address(self.to)
 
     @property
     def target(self) -> str:
@@ -84,10 +84,10 @@ def export(options: ExportOptions) -> ExportResult:
     with target:
         for name, split in splits.items():
             target.start_split(name)
-            for rows in read_rows(split, label_map):
-                target.add(rows)
-                for table, part in rows.tables.items():
-                    counts[name][table] += part.num_rows
+            for shard in read_tables(split, label_map):
+                target.add(shard)
+                for table, rows in shard.tables.items():
+                    counts[name][table] += rows.num_rows
     return ExportResult(counts, options.target)
 
 
@@ -98,7 +98,7 @@ def describe_export(result: ExportResult) -> Iterator[str]:
     yield f"written to {result.target}"
 
 
-def read_rows(split: Split, label_map: LabelMap | None) -> Iterator[ShardRows]:
+def read_tables(split: Split, label_map: LabelMap | None) -> Iterator[ShardTables]:
     """Yields the rows of each shard of a split.
 
     Raises:
@@ -106,9 +106,9 @@ def read_rows(split: Split, label_map: LabelMap | None) -> Iterator[ShardRows]:
     """
     for path in split.shards:
         if not storage.exists(path):
-            raise InputError(path, "is not there, though the manifest names it", _REMEDY)
+            raise InputError(path, "is missing, though the manifest names it", _REMEDY)
         try:
-            yield make_rows(split.name, posixpath.basename(path), (data for _, data in read_shard(path)), label_map)
+            yield make_tables(split.name, posixpath.basename(path), (data for _, data in read_shard(path)), label_map)
         except FramingError as error:
             raise InputError(path, str(error), _REMEDY) from error
         except RecordError as error:

@@ -1,4 +1,4 @@
-"""The numbers of a report on one split, as plain values that a page or a JSON file shows."""
+"""The numbers of a report on one split."""
 
 import dataclasses
 from collections import Counter
@@ -20,65 +20,116 @@ from oi_tfrecord.records.keys import MACHINE_TEXT_KEY
 from oi_tfrecord.records.label_map import LabelMapItem
 
 MOST_IMAGE_SIZES = 20
+"""Sizes of images that the report lists."""
 
 
-def describe_split(
+Histogram = Mapping[str, Sequence[float]]
+"""Lists `from` and `to`, the lower and upper bounds of the bins, and `count`, the number in each bin."""
+
+Row = Mapping[str, Any]
+"""Named values of a table's row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitNumbers:
+    """The numbers of one split, as values of JSON; each field is a key of the JSON report.
+
+    Attributes:
+        split: name of the split.
+        release: name of the release; empty where it is not known.
+        balanced: whether the manifest balances; None without a manifest.
+        totals: counts of records, boxes, labels and bytes; None where a count is not known.
+        published: rows that compare published counts, rows read, and records.
+        classes: columns of the table of classes.
+        boxes_per_image, box_sides, box_aspects, long_sides, encoded_sizes: histograms, see `RecordStats`.
+        box_areas: number of small, medium and large boxes.
+        image_sizes: rows of the most frequent sizes of images.
+        distinct_image_sizes: number of all sizes.
+        sources: rows of boxes and labels by source.
+        flags: rows of boxes by flag.
+        licenses: rows of images by licence.
+        keys: rows of records by key.
+        rejects: groups of rejects; None where there is no list of rejects.
+        left_out: rows of the rows that the configuration left out, by reason.
+        warnings: of the manifest.
+    """
+
+    split: str
+    release: str
+    balanced: bool | None
+    totals: Mapping[str, int | None]
+    published: Sequence[Row]
+    classes: Mapping[str, Sequence[Any]]
+    boxes_per_image: Histogram
+    box_sides: Histogram
+    box_aspects: Histogram
+    box_areas: Mapping[str, int]
+    long_sides: Histogram
+    encoded_sizes: Histogram
+    image_sizes: Sequence[Row]
+    distinct_image_sizes: int
+    sources: Sequence[Row]
+    flags: Sequence[Row]
+    licenses: Sequence[Row]
+    keys: Sequence[Row]
+    rejects: Sequence[Row] | None
+    left_out: Sequence[Row]
+    warnings: Sequence[str]
+
+
+def make_numbers(
     name: str,
     manifest: Mapping[str, Any] | None,
     shards: int,
     stats: RecordStats,
     classes: Sequence[LabelMapItem],
     rejects: Sequence[RejectGroup] | None,
-) -> dict[str, Any]:
+) -> SplitNumbers:
     """Puts the numbers of one split together.
 
     Args:
-        name: of the split.
-        manifest: its part of the manifest; None for records of others.
-        shards: their number.
+        name: name of the split.
+        manifest: its entry in the manifest; None for third-party records.
+        shards: number of shards.
         stats: counts of its records.
-        classes: of the label map.
-        rejects: of its rejects file; None where there is none.
-
-    Returns:
-        Values that JSON can hold. A histogram is {"from", "to", "count"}: lists of the lower and upper bounds of its
-        bins, and what is in them.
+        classes: items of the label map.
+        rejects: groups of its rejects; None where there is no list of rejects.
     """
     release = str(manifest["config"].get("release", "")) if manifest else ""
-    return {
-        "split": name,
-        "release": release,
-        "balanced": manifest["balanced"] if manifest else None,
-        "totals": _totals(manifest, shards, stats),
-        "published": _compare(release, name, manifest, stats),
-        "classes": _classes(stats, classes),
-        "boxes_per_image": _counted(stats.boxes_per_image, lambda count: (count, count + 1)),
-        "box_sides": _binned(stats.box_sides, 0, 1),
-        "box_aspects": _binned(stats.box_aspects, -ASPECT_LOG2, ASPECT_LOG2),
-        "box_areas": dict(zip(("small", "medium", "large"), stats.box_areas.tolist(), strict=True)),
-        "long_sides": _counted(stats.long_sides, lambda bin: (bin * LONG_SIDE_STEP, (bin + 1) * LONG_SIDE_STEP)),
-        "encoded_sizes": _counted(
+    return SplitNumbers(
+        split=name,
+        release=release,
+        balanced=manifest["balanced"] if manifest else None,
+        totals=_count_totals(manifest, shards, stats),
+        published=_compare_published(release, name, manifest, stats),
+        classes=_list_classes(stats, classes),
+        boxes_per_image=_fill_bins(stats.boxes_per_image, lambda count: (count, count + 1)),
+        box_sides=_divide_range(stats.box_sides, 0, 1),
+        box_aspects=_divide_range(stats.box_aspects, -ASPECT_LOG2, ASPECT_LOG2),
+        box_areas=dict(zip(("small", "medium", "large"), stats.box_areas.tolist(), strict=True)),
+        long_sides=_fill_bins(stats.long_sides, lambda bin: (bin * LONG_SIDE_STEP, (bin + 1) * LONG_SIDE_STEP)),
+        encoded_sizes=_fill_bins(
             stats.encoded_sizes, lambda bin: (2 ** (bin / SIZES_PER_OCTAVE), 2 ** ((bin + 1) / SIZES_PER_OCTAVE))
         ),
-        "image_sizes": [
+        image_sizes=[
             {"width": width, "height": height, "images": images}
             for (width, height), images in stats.image_sizes.most_common(MOST_IMAGE_SIZES)
         ],
-        "distinct_image_sizes": len(stats.image_sizes),
-        "sources": _sources(manifest, stats),
-        "flags": [
+        distinct_image_sizes=len(stats.image_sizes),
+        sources=_list_sources(manifest, stats),
+        flags=[
             {"flag": flag, "boxes": int(counts[0]), "of": int(counts[1])}
             for flag, counts in sorted(stats.flags.items())
         ],
-        "licenses": [{"license": text, "images": images} for text, images in stats.licenses.most_common()],
-        "keys": [{"key": key, "records": records} for key, records in sorted(stats.keys.items())],
-        "rejects": None if rejects is None else [dataclasses.asdict(group) for group in rejects],
-        "left_out": _left_out(manifest),
-        "warnings": list(manifest["warnings"]) if manifest else [],
-    }
+        licenses=[{"license": text, "images": images} for text, images in stats.licenses.most_common()],
+        keys=[{"key": key, "records": records} for key, records in sorted(stats.keys.items())],
+        rejects=None if rejects is None else [dataclasses.asdict(group) for group in rejects],
+        left_out=_list_left_out(manifest),
+        warnings=list(manifest["warnings"]) if manifest else [],
+    )
 
 
-def _totals(manifest: Mapping[str, Any] | None, shards: int, stats: RecordStats) -> dict[str, int | None]:
+def _count_totals(manifest: Mapping[str, Any] | None, shards: int, stats: RecordStats) -> dict[str, int | None]:
     totals = manifest["totals"] if manifest else {}
     return {
         "records": stats.records,
@@ -98,8 +149,10 @@ def _totals(manifest: Mapping[str, Any] | None, shards: int, stats: RecordStats)
     }
 
 
-def _compare(release: str, split: str, manifest: Mapping[str, Any] | None, stats: RecordStats) -> list[dict[str, Any]]:
-    """Compares what was published, what the tables held and what the records hold."""
+def _compare_published(
+    release: str, split: str, manifest: Mapping[str, Any] | None, stats: RecordStats
+) -> list[dict[str, Any]]:
+    """Compares the published counts with the rows that were read and with the records."""
     published = PUBLISHED.get(release, {}).get(split, PublishedCounts())
     tables = manifest["tables"] if manifest else {}
 
@@ -123,10 +176,10 @@ def _compare(release: str, split: str, manifest: Mapping[str, Any] | None, stats
             stats.machine_labels if has_machine else None,
         ),
     ]
-    return [{"what": what, "published": said, "read": read, "records": held} for what, said, read, held in rows]
+    return [{"what": what, "published": stated, "read": read, "records": found} for what, stated, read, found in rows]
 
 
-def _classes(stats: RecordStats, classes: Sequence[LabelMapItem]) -> dict[str, list[Any]]:
+def _list_classes(stats: RecordStats, classes: Sequence[LabelMapItem]) -> dict[str, list[Any]]:
     """Returns the columns of the class table, ordered by positive labels, then negative ones, boxes and MID."""
     described = {item.name: item for item in classes}
     none = np.zeros(len(CLASS_COUNTS), np.int64)
@@ -141,12 +194,14 @@ def _classes(stats: RecordStats, classes: Sequence[LabelMapItem]) -> dict[str, l
     }
 
 
-def _binned(counts: np.ndarray, low: float, high: float) -> dict[str, list[float]]:
+def _divide_range(counts: np.ndarray, low: float, high: float) -> Histogram:
+    """Returns a histogram of equal bins from `low` to `high`."""
     bounds = np.linspace(low, high, len(counts) + 1).round(6).tolist()
     return {"from": bounds[:-1], "to": bounds[1:], "count": counts.tolist()}
 
 
-def _counted(counts: Counter[int], bounds: Callable[[int], tuple[float, float]]) -> dict[str, list[float]]:
+def _fill_bins(counts: Counter[int], bounds: Callable[[int], tuple[float, float]]) -> Histogram:
+    """Returns a histogram of all bins between the lowest and the highest that have a count."""
     bins = range(min(counts), max(counts) + 1) if counts else range(0)
     return {
         "from": [round(bounds(bin)[0], 1) for bin in bins],
@@ -155,8 +210,8 @@ def _counted(counts: Counter[int], bounds: Callable[[int], tuple[float, float]])
     }
 
 
-def _sources(manifest: Mapping[str, Any] | None, stats: RecordStats) -> list[dict[str, Any]]:
-    """Returns counts by source: of the records where they tell, else of what the manifest says was written."""
+def _list_sources(manifest: Mapping[str, Any] | None, stats: RecordStats) -> list[dict[str, Any]]:
+    """Returns counts by source: from the records if they have sources, else from the manifest."""
     written = manifest["sources"] if manifest else {}
     rows = []
     for table in ("boxes", "human_labels", "machine_labels"):
@@ -169,7 +224,7 @@ def _sources(manifest: Mapping[str, Any] | None, stats: RecordStats) -> list[dic
     return rows
 
 
-def _left_out(manifest: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _list_left_out(manifest: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     tables = manifest["tables"] if manifest else {}
     rows = [
         {"table": table, "reason": reason, "count": count}

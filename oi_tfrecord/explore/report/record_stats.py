@@ -1,4 +1,4 @@
-"""What the records of a dataset hold, in numbers that add up over shards."""
+"""Counts what the records of a dataset hold; the counts of shards add up."""
 
 import dataclasses
 from collections import Counter
@@ -18,20 +18,20 @@ from oi_tfrecord.records.example_reader import (
     get_strings,
     parse_example,
 )
-from oi_tfrecord.records.keys import ENCODED_KEY, LABEL_CONFIDENCE_KEY, attribution_key, flag_key
+from oi_tfrecord.records.keys import BBOX_KEYS, ENCODED_KEY, LABEL_CONFIDENCE_KEY, attribution_key, flag_key
 from oi_tfrecord.records.record_counts import SOURCE_KEYS
 
 CLASS_COUNTS = ("images", "boxes", "positive", "negative", "machine")
-"""Columns of `RecordStats.classes`: images with a box of the class, its boxes, its verified labels of confidence
-above 0 and of 0, its machine-generated labels."""
+"""Columns of `RecordStats.classes`: images with a box of the class, its boxes, its verified labels of confidence above
+0 and of 0, and its machine-generated labels."""
 
 SIDE_BINS = 50
-"""Bins of the root of a box's share of its image's area, which goes from 0 to 1."""
+"""Bins of the square root of the share of its image's area that a box has, from 0 to 1."""
 
 ASPECT_BINS = 40
 
 ASPECT_LOG2 = 5.0
-"""Bins of log2(width / height) of a box in pixels, from -5 (1:32) to 5; the first and last hold what is beyond."""
+"""Bins of log2(width / height) of a box in pixels, from -5 (1:32) to 5; the end bins hold all beyond."""
 
 LONG_SIDE_STEP = 64
 """Width in pixels of the bins of an image's longer side."""
@@ -54,10 +54,10 @@ class RecordStats:
     """Counts over records.
 
     Attributes:
-        records: their number.
+        records: number of records.
         image_bytes: bytes of their encoded images.
-        boxes, positive_labels, negative_labels, machine_labels: their numbers.
-        degenerate_boxes: boxes without area, which are in no histogram of boxes.
+        boxes, positive_labels, negative_labels, machine_labels: number of each.
+        degenerate_boxes: number of boxes without area, which are in no histogram of boxes.
         keys: number of records with each key.
         classes: by MID (or `id N` where a record has only label ids), the CLASS_COUNTS.
         boxes_per_image: number of images by number of boxes.
@@ -68,7 +68,7 @@ class RecordStats:
         encoded_sizes: number of images by floor(SIZES_PER_OCTAVE * log2(bytes)).
         image_sizes: number of images by (width, height).
         sources: by key of SOURCE_KEYS, number of boxes or labels by source.
-        flags: by flag, [boxes that have it, boxes of records that tell].
+        flags: by flag, int64 array [2] of boxes with the flag and of boxes whose record has the key of the flag.
         licenses: number of images by licence.
     """
 
@@ -94,15 +94,15 @@ class RecordStats:
 
 
 def measure_records(records: Iterable[bytes], mid_of: Mapping[int, str]) -> RecordStats:
-    """Counts what records hold.
+    """Counts what some records hold.
 
     Args:
         records: serialised Examples.
         mid_of: MID of each label map id, for records that have no `class/text`.
 
     Raises:
-        ExampleError: for bytes that are no Example.
-        RecordFault: for an Example that cannot be counted.
+        ExampleError: if a record is not an Example.
+        RecordFault: if the lists of an Example do not belong together.
     """
     stats = RecordStats()
     corners: list[np.ndarray] = []
@@ -151,9 +151,7 @@ def _add_boxes(
     stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str], width: int, height: int
 ) -> np.ndarray:
     """Counts the boxes of a record; returns (width, height, image width, image height) of each, in pixels."""
-    ymin, xmin, ymax, xmax = (
-        get_numbers(example, f"image/object/bbox/{side}") for side in ("ymin", "xmin", "ymax", "xmax")
-    )
+    ymin, xmin, ymax, xmax = (get_numbers(example, key) for key in BBOX_KEYS)
     classes = get_classes(example, "image/object/class", mid_of)
     count = len(xmin)
     flags = {name: get_numbers(example, flag_key(name)) for name in FLAGS if flag_key(name) in example}
@@ -190,9 +188,9 @@ def _add_box_shapes(stats: RecordStats, shapes: np.ndarray) -> None:
 
 def _add_labels(stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
     classes = get_classes(example, "image/class", mid_of)
-    # Records of others may have labels without confidence; those are all verified as present.
-    key = LABEL_CONFIDENCE_KEY
-    confidence = get_numbers(example, key) if key in example else np.ones(len(classes), np.float32)
+    # Third-party records may have labels without confidence, which are all verified as present.
+    has_confidence = LABEL_CONFIDENCE_KEY in example
+    confidence = get_numbers(example, LABEL_CONFIDENCE_KEY) if has_confidence else np.ones(len(classes), np.float32)
     check_lengths({"confidence": len(confidence)}, len(classes))
     positive = [mid for mid, value in zip(classes, confidence.tolist(), strict=True) if value > 0]
     negative = [mid for mid, value in zip(classes, confidence.tolist(), strict=True) if not value > 0]

@@ -1,4 +1,4 @@
-"""Rejects of a conversion by reason, with a few examples of each."""
+"""Groups the rejects of a conversion by reason, with a few examples of each."""
 
 import csv
 import dataclasses
@@ -14,8 +14,8 @@ class RejectGroup:
     Attributes:
         table: table of the rows, or `images`.
         reason: one of `oi_tfrecord.reasons.Reject`.
-        count: their number.
-        examples: the first of them, by the columns of the rejects file.
+        count: number of the rejects.
+        examples: the first rejects, by the columns of the list of rejects.
     """
 
     table: str
@@ -25,17 +25,17 @@ class RejectGroup:
 
 
 def group_rejects(lines: Iterable[str], most: int) -> list[RejectGroup]:
-    """Groups the lines of a rejects file.
+    """Groups the lines of a list of rejects.
 
     Args:
-        lines: with the header, line ends kept.
-        most: examples of each group.
+        lines: all lines of the file, with their line ends.
+        most: number of examples of each group.
 
     Returns:
-        The groups, largest first.
+        The groups, the largest first.
 
     Raises:
-        ValueError: if the header is not that of a rejects file.
+        ValueError: if the header is not the one of a list of rejects.
     """
     rows = csv.reader(lines)
     header = next(rows, None)

@@ -1,10 +1,9 @@
-"""Reports on a dataset: reads every record, in worker processes, and writes what they hold in numbers."""
+"""Reports on a dataset: counts what its records hold, in worker processes, and writes the numbers."""
 
 import dataclasses
 import io
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import rejects_path
@@ -13,18 +12,18 @@ from oi_tfrecord.dataset.splits import Split, find_splits, require_manifest
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.map_shards import map_shards
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.explore.report.numbers import describe_split
-from oi_tfrecord.explore.report.page import PageAssets, format_csv, format_html, format_json
+from oi_tfrecord.explore.report.format_report import PageAssets, format_csv, format_html, format_json
+from oi_tfrecord.explore.report.numbers import SplitNumbers, make_numbers
 from oi_tfrecord.explore.report.record_stats import RecordStats, measure_records, merge_stats
 from oi_tfrecord.explore.report.reject_examples import RejectGroup, group_rejects
 from oi_tfrecord.explore.web_assets import read_asset
-from oi_tfrecord.records.label_map import LabelMapItem
 from oi_tfrecord.settings.allowed_values import Choice, Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
 FORMATS = ("html", "json", "csv")
 
 EXAMPLES_PER_REASON = 5
+"""Rejects that the report shows of each reason."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +48,12 @@ class Report:
     """The report of a dataset.
 
     Attributes:
-        splits: numbers of each split, see `describe_split`.
+        splits: numbers of each split.
         text: the report in its format.
         path: file that the text was written to; empty if `output` is `-`.
     """
 
-    splits: tuple[Mapping[str, Any], ...]
+    splits: tuple[SplitNumbers, ...]
     text: str
     path: str
 
@@ -73,7 +72,7 @@ def report(options: ReportOptions) -> Report:
     """
     accept_beam_arguments(options.beam_arguments)
     found = find_splits(options.output_dir, options.split)
-    splits = tuple(describe(options.output_dir, split, options.workers) for split in found.values())
+    splits = tuple(count_split(options.output_dir, split, options.workers) for split in found.values())
     text = _format(options, splits)
     if options.output == "-":
         return Report(splits, text, "")
@@ -85,12 +84,11 @@ def report(options: ReportOptions) -> Report:
 def describe_report(report: Report) -> Iterator[str]:
     """Yields the lines that say what was written."""
     for split in report.splits:
-        totals = split["totals"]
-        yield f"{split['split']:<10} {totals['records']:,} records, {totals['boxes']:,} boxes"
+        yield f"{split.split:<10} {split.totals['records']:,} records, {split.totals['boxes']:,} boxes"
     yield f"report     {report.path}"
 
 
-def _format(options: ReportOptions, splits: Sequence[Mapping[str, Any]]) -> str:
+def _format(options: ReportOptions, splits: Sequence[SplitNumbers]) -> str:
     match options.format:
         case "json":
             return format_json(splits)
@@ -101,19 +99,28 @@ def _format(options: ReportOptions, splits: Sequence[Mapping[str, Any]]) -> str:
             return format_html(title, splits, _page_assets())
 
 
-def describe(output_dir: str, split: Split, workers: int = 1) -> dict[str, Any]:
-    """Returns the numbers of one split, see `describe_split`."""
+def count_split(output_dir: str, split: Split, workers: int) -> SplitNumbers:
+    """Returns the numbers of one split.
+
+    Args:
+        output_dir: folder of the records.
+        split: the split.
+        workers: processes that read shards; 0 chooses, 1 works in this one.
+
+    Raises:
+        InputError: at a record that cannot be read, or a manifest that lacks keys.
+    """
     label_map = read_label_map(output_dir)
-    classes: tuple[LabelMapItem, ...] = label_map.items if label_map else ()
+    classes = label_map.items if label_map else ()
     stats = measure_shards(split.shards, {item.id: item.name for item in classes}, workers)
     if split.manifest is not None:
         require_manifest(output_dir, split)
     rejects = _read_rejects(output_dir, split.name)
-    return describe_split(split.name, split.manifest, len(split.shards), stats, classes, rejects)
+    return make_numbers(split.name, split.manifest, len(split.shards), stats, classes, rejects)
 
 
 def measure_shards(shards: Sequence[str], mid_of: Mapping[int, str], workers: int) -> RecordStats:
-    """Counts what shards hold.
+    """Counts what the records of shards hold.
 
     Args:
         shards: paths.
@@ -138,7 +145,7 @@ def _read_rejects(output_dir: str, split: str) -> list[RejectGroup] | None:
         try:
             return group_rejects(io.TextIOWrapper(stream, "utf-8", newline=""), EXAMPLES_PER_REASON)
         except ValueError as error:
-            raise InputError(path, str(error), "Remove it, or convert again with --overwrite") from error
+            raise InputError(path, str(error), "Remove the file, or convert again with --overwrite") from error
 
 
 def _page_assets() -> PageAssets:

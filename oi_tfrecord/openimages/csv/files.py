@@ -10,9 +10,9 @@ from typing import BinaryIO, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError, NotFoundError
-from oi_tfrecord.openimages.csv.bz2_streams import Bz2Streams
 from oi_tfrecord.openimages.csv.header import check_columns, read_header
 from oi_tfrecord.openimages.schema import REQUIRED_COLUMNS, Table
+from oi_tfrecord.storage.bz2_streams import Bz2Streams
 from oi_tfrecord.storage.paths import FileInfo
 
 _COMPRESSED_ENDINGS = (".gz", ".bz2")
@@ -102,7 +102,7 @@ def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) ->
     files = []
     for number, info in enumerate(find(names, data_dir, split, str(table))):
         with open_decompressed(info.path) as stream:
-            header = read_header(_read_some(stream, info.path), info.path)
+            header = read_header(read_some(stream, info.path), info.path)
         check_columns(header, REQUIRED_COLUMNS[table], info.path)
         files.append(
             InputFile(
@@ -133,7 +133,7 @@ def read_whole(path: str) -> bytes:
         InputError: if the file is compressed and damaged or cut off.
     """
     with open_decompressed(path) as stream:
-        return _read_some(stream, path, -1)
+        return read_some(stream, path, -1)
 
 
 def read_rows(file: InputFile, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[bytes]:
@@ -144,12 +144,17 @@ def read_rows(file: InputFile, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[byte
     """
     skip = file.rows_start
     with open_decompressed(file.path) as stream:
-        while chunk := _read_some(stream, file.path, min(chunk_bytes, _CHUNK_BYTES)):
+        while chunk := read_some(stream, file.path, min(chunk_bytes, _CHUNK_BYTES)):
             yield chunk[skip:] if skip else chunk
             skip = max(skip - len(chunk), 0)
 
 
-def _read_some(stream: BinaryIO, path: str, size: int = _HEADER_BYTES) -> bytes:
+def read_some(stream: BinaryIO, path: str, size: int = _HEADER_BYTES) -> bytes:
+    """Returns the next bytes of a stream of `open_decompressed`, -1 for all.
+
+    Raises:
+        InputError: if the file is compressed and damaged or cut off.
+    """
     try:
         return stream.read(size)
     except (EOFError, zlib.error, OSError) as error:

@@ -7,7 +7,7 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.openimages.csv.check_rows import RowRules, columns_to_parse, make_rows
-from oi_tfrecord.openimages.csv.files import InputFile, open_decompressed
+from oi_tfrecord.openimages.csv.files import InputFile, open_decompressed, read_some
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.schema import QUOTED_LINE_BREAKS
 
@@ -54,8 +54,8 @@ def _sample_bytes(file: InputFile) -> tuple[list[bytes], float]:
     """Returns sampled pieces of a file and the size of the whole, decompressed."""
     if file.compressed:
         with open_decompressed(file.path) as stream:
-            piece = stream.read(_PLACE_BYTES * _SAMPLED_PLACES)
-            whole = not stream.read(1)
+            piece = read_some(stream, file.path, _PLACE_BYTES * _SAMPLED_PLACES)
+            whole = not read_some(stream, file.path, 1)
         # Tables compress about fivefold; only the number of shards depends on this estimate.
         return [piece], len(piece) if whole else max(5.0 * file.size, len(piece))
     size = file.size - file.rows_start

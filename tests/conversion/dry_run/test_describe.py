@@ -4,7 +4,7 @@ import pytest
 
 from oi_tfrecord.conversion.dry_run.describe import describe, predict
 from oi_tfrecord.conversion.dry_run.measure import Workload
-from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, Prices
+from oi_tfrecord.settings.prices import NO_PRICES, Prices
 
 WORKLOAD = Workload(
     fixed_seconds=2.5,

@@ -380,7 +380,7 @@ def test_an_end_that_is_lost_leaves_what_is_finished(
     with monkeypatch.context() as context:
         context.setattr(finish_dataset, "_finish", lambda *grouped: {})
         assert main(["convert", *flags]) == 1
-    assert "Run the same command again, which goes on with what is finished" in capsys.readouterr().err
+    assert "Run the same command again, which keeps the finished shards" in capsys.readouterr().err
     assert main(["convert", *flags]) == 0
     assert "shards are finished" in capsys.readouterr().err
     assert small_release.shards(tmp_path / "out") == small_release.shards(undisturbed)

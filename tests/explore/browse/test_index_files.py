@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import shutil
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,16 @@ def test_the_index_is_made_once(records: pathlib.Path, monkeypatch: pytest.Monke
     assert find_images(again, Query(min_boxes=3)).tolist() == [3, 4]
 
 
+def test_an_index_that_came_with_the_records_is_not_believed(records: pathlib.Path, cache: pathlib.Path) -> None:
+    open_quietly(records)
+    path = records / FOLDER / "index.json"
+    path.write_text(path.read_text().replace("train", "trial"))
+    assert open_quietly(records).splits == ("train", "validation")
+    shutil.rmtree(cache)
+    path.write_text(path.read_text().replace("train", "trial"))
+    assert open_quietly(records).splits == ("train", "validation")
+
+
 def test_large_arrays_are_mapped(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "many"
     write_shard(folder / "train-00000-of-00001", [make_example(**image(image_id=f"{n:016x}")) for n in range(2000)])
@@ -112,7 +123,7 @@ def test_a_folder_that_cannot_be_written_has_its_index_in_the_cache(
     (records / FOLDER).write_text("mine")
     assert open_quietly(records).records == 7
     assert (records / FOLDER).read_text() == "mine"
-    [folder] = (cache / "oi_tfrecord").iterdir()
+    [folder] = [path for path in (cache / "oi_tfrecord").iterdir() if path.name != "made"]
     assert (folder / "index.json").exists()
     monkeypatch.setattr(index_files, "_build", None)
     assert open_quietly(records).records == 7

@@ -8,7 +8,7 @@ import pytest
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.explore.browse.index import BrowseIndex, build_index
 from oi_tfrecord.explore.browse.query import Query, find_classes, find_images, parse_query
-from oi_tfrecord.explore.browse.shard_rows import make_rows
+from oi_tfrecord.explore.browse.search_rows import make_search_rows
 from oi_tfrecord.records.example_writer import int64_feature
 from tests.support.few_records import boxes, floats, image, make_example, texts
 
@@ -18,7 +18,7 @@ SOURCES = ("xclick", "freeform")
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What a record was made of; flags are None where it does not tell."""
+    """The values of a record; flags are None where the record lacks the key of the flag."""
 
     split: str
     image_id: str
@@ -29,13 +29,13 @@ class Record:
 
 
 def make_record(chosen: random.Random, split: str) -> Record:
-    tells = chosen.random() < 0.7
+    known = chosen.random() < 0.7
     return Record(
         split,
         f"{chosen.randrange(1 << 32):0{chosen.choice((8, 8, 12))}x}",
         [
             (
-                chosen.choice(MIDS), chosen.choice(SOURCES), *((chosen.random() < 0.4,) * 2 if tells else (None, None))
+                chosen.choice(MIDS), chosen.choice(SOURCES), *((chosen.random() < 0.4,) * 2 if known else (None,) * 2)
             )
             for _ in range(chosen.choice((0, 1, 2, 5)))
         ],
@@ -89,7 +89,10 @@ def make_index(records: list[Record]) -> BrowseIndex:
             (
                 split,
                 [
-                    (f"{split}-{number}", make_rows([(100 * place, encode(one)) for place, one in enumerate(part)], {}))
+                    (
+                        f"{split}-{number}",
+                        make_search_rows([(100 * place, encode(one)) for place, one in enumerate(part)], {}),
+                    )
                     for number, part in enumerate(parts)
                 ],
             )
@@ -142,7 +145,7 @@ def test_any_query_finds_what_a_walk_finds(records: list[Record], index: BrowseI
 
 
 def test_an_empty_dataset_finds_nothing() -> None:
-    empty = build_index([("train", [("train-0", make_rows([], {}))])])
+    empty = build_index([("train", [("train-0", make_search_rows([], {}))])])
     assert find_images(empty, Query(classes=("/m/a",))).tolist() == []
     assert empty.with_id("").tolist() == []
     assert find_classes(empty, {}, "", 5) == []

@@ -18,10 +18,11 @@ from PIL import Image
 
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.engine.progress_line import NoProgress
+from oi_tfrecord.explore.browse.browsed_dataset import THUMBNAIL, BrowsedDataset
 from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.explore.browse.index_files import open_index
-from oi_tfrecord.explore.browse.server import THUMBNAIL, Dataset, make_application
-from oi_tfrecord.explore.browse.shard_rows import LABEL_KINDS
+from oi_tfrecord.explore.browse.search_rows import LABEL_KINDS
+from oi_tfrecord.explore.browse.server import make_application
 from oi_tfrecord.records.example_writer import int64_feature
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.label_map_file import format_pbtxt
@@ -185,7 +186,7 @@ def test_only_this_machines_own_pages_may_ask(base: str) -> None:
 
 def test_what_is_no_image_is_not_served_as_a_page(tmp_path: pathlib.Path) -> None:
     write_shard(tmp_path / "a-00000-of-00001", [make_example(**image(encoded=b"<html><script>x</script>"))])
-    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
+    with serve(BrowsedDataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
         for path in ("/image?record=0", "/thumbnail?record=0"):
             status, headers, _ = get(base, path)
             assert (status, headers["Content-Type"]) == (200, "application/octet-stream")
@@ -201,7 +202,7 @@ def test_attribution_is_read_from_the_list_beside_the_records(tmp_path: pathlib.
         'ImageID,Title,Author,AuthorProfileURL,OriginalLandingURL,License\na,"T, ""x""\n",Ann,p,l,CC\nb,T,Bob,p,l,CC\n'
     )
     (tmp_path / "ATTRIBUTION-train.csv").write_text(rows)
-    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
+    with serve(BrowsedDataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
         first = get_json(base, "/api/image", image="train/a")["attribution"]
         assert first == {"title": 'T, "x"\n', "author": "Ann", "profile_url": "p", "landing_url": "l", "license": "CC"}
         second = get_json(base, "/api/image", image="train/b")["attribution"]
@@ -217,7 +218,7 @@ def test_a_record_that_changed_under_the_server_is_an_error_message(
 ) -> None:
     shard = tmp_path / "train-00000-of-00001"
     write_shard(shard, [make_record(3)])
-    with serve(Dataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
+    with serve(BrowsedDataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
         shard.write_bytes(b"\xff" * shard.stat().st_size)
         status, _, body = get(base, f"/api/image?image=train/{image_id(3)}")
         assert status == 500
@@ -242,7 +243,7 @@ def test_errors_of_the_command_are_one_line(
 
 
 @contextlib.contextmanager
-def serve(dataset: Dataset) -> Iterator[str]:
+def serve(dataset: BrowsedDataset) -> Iterator[str]:
     """Serves a dataset from a thread of this process; gives its address."""
     import asyncio
 
@@ -338,7 +339,7 @@ def test_search_by_image_id(page: Page) -> None:
     page.wait(lambda: page.text("#count") == "16 images")
     assert page.query() == {"id": "002"}
     page.press("/", "none", Keys.ENTER)
-    page.wait(lambda: page.text("#count") == "nothing is called none")
+    page.wait(lambda: page.text("#count") == "no class or ImageID is called none")
 
 
 def test_filters(page: Page) -> None:
@@ -453,13 +454,13 @@ def test_an_image_that_is_not_there_is_told(page: Page) -> None:
     page.browser.get(page.browser.current_url + "?image=train/none")
     page.wait(lambda: page.text("#count") == "there is no such image")
     assert not page.one("#viewer").is_displayed()
-    # The console tells of the answer 404, which is meant.
+    # The console shows the answer 404, which is expected.
     assert [error for error in errors_of(page.browser) if " 404 " not in error] == []
 
 
 def test_a_bad_address_is_told(page: Page) -> None:
     page.browser.get(page.browser.current_url + "?kind=%3C/script%3E")
-    page.wait(lambda: page.text("#count") == "kind: no kind '</script>'; there are boxes, positive, negative, machine")
+    page.wait(lambda: page.text("#count") == "kind: '</script>' is none of boxes, positive, negative, machine")
     assert [error for error in errors_of(page.browser) if " 400 " not in error] == []
 
 
@@ -499,7 +500,7 @@ def make_large(index: BrowseIndex, records: int) -> BrowseIndex:
 def test_a_million_images_are_scrolled_through(folder: pathlib.Path) -> None:
     records = 1_000_000
     index = make_large(open_index(str(folder), "", 1, NoProgress()), records)
-    with serve(Dataset(str(folder), index)) as base, open_chromium(width=400, height=700) as browser:
+    with serve(BrowsedDataset(str(folder), index)) as base, open_chromium(width=400, height=700) as browser:
         page = Page(browser)
         browser.get(base)
         page.wait(lambda: page.text("#count") == "1,000,000 images" and page.tiles())

@@ -12,7 +12,7 @@ from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.splits import find_records
 from oi_tfrecord.explore.export import parquet as parquet_target
 from oi_tfrecord.explore.export.parquet import ParquetTarget
-from oi_tfrecord.explore.export.rows import CLASSES, SCHEMAS, make_rows
+from oi_tfrecord.explore.export.tables import CLASSES, SCHEMAS, make_tables
 from tests.support import small_release
 from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.optional import duckdb, pandas
@@ -79,17 +79,17 @@ def test_a_failure_leaves_the_files_as_they_were(
     [offset, length] = find_records(str(exportable / shard.name)).tolist()[0]
     shard.write_bytes(whole + whole[offset - 12 : offset + length + 4])
     assert main(["export", str(damaged), f"--to={tmp_path / 'tables'}"]) == 1
-    assert "is there twice" in capsys.readouterr().err
+    assert "is in two records" in capsys.readouterr().err
     shard.unlink()
     assert main(["export", str(damaged), f"--to={tmp_path / 'tables'}"]) == 1
-    assert "is not there" in capsys.readouterr().err
+    assert "is missing, though the manifest" in capsys.readouterr().err
     assert small_release.dataset(tmp_path / "tables") == before
 
 
 def test_one_split_is_replaced_and_the_classes_of_others_stay(exportable: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with ParquetTarget(str(tmp_path), None) as target:
         target.start_split("mine")
-        target.add(make_rows("mine", "shard", [], None))
+        target.add(make_tables("mine", "shard", [], None))
         target._found["/m/mine"] = 9
     assert main(["export", str(exportable), f"--to={tmp_path}", "--split=train"]) == 0
     before = small_release.dataset(tmp_path)
@@ -117,7 +117,7 @@ def test_remote_folders_get_the_same_bytes(exportable: pathlib.Path, tmp_path: p
 def test_a_split_without_boxes_is_an_empty_table(tmp_path: pathlib.Path) -> None:
     with ParquetTarget(str(tmp_path), None) as target:
         target.start_split("none")
-        target.add(make_rows("none", "shard", [b""], None))
+        target.add(make_tables("none", "shard", [b""], None))
     assert pq.read_table(tmp_path / "images" / "none.parquet").num_rows == 1
     boxes = pq.read_table(tmp_path / "boxes" / "none.parquet")
     assert (boxes.num_rows, boxes.schema) == (0, SCHEMAS["boxes"])

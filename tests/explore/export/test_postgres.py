@@ -10,7 +10,7 @@ from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_records, find_splits
 from oi_tfrecord.explore.export.postgres import PostgresTarget
-from oi_tfrecord.explore.export.rows import SCHEMAS, ShardRows, make_rows
+from oi_tfrecord.explore.export.tables import SCHEMAS, ShardTables, make_tables
 from oi_tfrecord.records.example_writer import EntryEncoder, assemble, bytes_feature
 from oi_tfrecord.records.tfrecord import frame
 from tests.support.optional import psycopg
@@ -47,7 +47,7 @@ def contents(url: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def as_told(value: Any) -> Any:
-    """Returns a float32 as PostgreSQL tells it: the shortest number that is read back as the same float32."""
+    """Returns a float32 as PostgreSQL prints it: the shortest number that is read back as the same float32."""
     return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
@@ -149,7 +149,7 @@ def test_a_failure_amid_the_load_leaves_the_database_as_it_was(
     # The same image twice: the first record again at the end.
     shard.write_bytes(whole + whole[first[0] - 12 : first[0] + first[1] + 4])
     assert load(tmp_path / "damaged", postgres, schema) == 1
-    assert "is there twice" in capsys.readouterr().err
+    assert "is in two records" in capsys.readouterr().err
     assert contents(postgres, schema) == before
     # A schema that the failed load would have made is not there.
     assert load(tmp_path / "damaged", postgres, "never made") == 1
@@ -168,7 +168,7 @@ def test_a_connection_that_breaks_leaves_the_database_as_it_was(
     add = PostgresTarget.add
     broken = []
 
-    def add_and_break(target: PostgresTarget, rows: ShardRows) -> None:
+    def add_and_break(target: PostgresTarget, rows: ShardTables) -> None:
         add(target, rows)
         broken.extend(query(postgres, "SELECT pg_terminate_backend(%s)", values=(target._connection.info.backend_pid,)))
 
@@ -196,7 +196,7 @@ def test_others_read_the_old_rows_until_the_new_ones_are_committed(
 
 def test_texts_are_kept_but_for_what_postgresql_cannot_hold(postgres: str, schema: str) -> None:
     texts = ["", "a\tb\\N", "\\N", "\\.", 'line\n\\.\nline "two"\r\n', "Früchte ★", "nul\0", "�"]
-    rows = make_rows("of, one", "shard", [with_title(f"{number}", text) for number, text in enumerate(texts)], None)
+    rows = make_tables("of, one", "shard", [with_title(f"{number}", text) for number, text in enumerate(texts)], None)
     with PostgresTarget(postgres, schema, None) as target:
         target.start_split("of, one")
         target.add(rows)
@@ -242,3 +242,33 @@ def test_a_database_that_is_not_there_or_holds_other_tables_is_an_error(
     assert query(
         postgres, "SELECT table_name::text FROM information_schema.tables WHERE table_schema = %s", values=(schema,)
     ) == [("images",)]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:s3cr%zzet@127.0.0.1:1/x",
+        "postgresql://u:s3cr et@127.0.0.1:1/x",
+        "postgresql://u:s3@s3cr@127.0.0.1:1/x",
+        "postgresql://u:s3cr/et@127.0.0.1:1/x",
+        "postgres://u:s3cr?et@127.0.0.1:1/x",
+        "postgresql+psycopg://u:s3cr@127.0.0.1:1/x",
+        "host=127.0.0.1 port=1 password=s3cr user=u",
+        "host=127.0.0.1 password=a s3cr user=u",
+        " password = 's3cr x' host=127.0.0.1 port=1",
+        "mysql://u:s3cr@127.0.0.1/x",
+    ],
+)
+def test_no_form_of_an_address_prints_its_password(
+    address: str,
+    exportable: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(exportable), f"--to={address}"]) == 1
+    printed = "".join(capsys.readouterr())
+    assert printed.startswith("error: ")
+    assert "s3cr" not in printed
+    assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ from oi_tfrecord.explore.export.write_tables import ExportOptions
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "problem"),
     [
         (["--to=DIR", "--schema=mine"], "schema: is for PostgreSQL"),
         (["--to=DIR", "--split=test"], "no split 'test'. There are: train, validation"),
@@ -18,12 +18,12 @@ from oi_tfrecord.explore.export.write_tables import ExportOptions
     ],
 )
 def test_a_wrong_flag_is_one_line(
-    flags: list[str], told: str, exportable: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+    flags: list[str], problem: str, exportable: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = [flag.replace("DIR", str(tmp_path / "tables")) for flag in flags]
     assert main(["export", str(exportable), *flags]) == 1
     error = capsys.readouterr().err
-    assert told in error
+    assert problem in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "tables").exists()
 

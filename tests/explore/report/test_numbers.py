@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from oi_tfrecord.explore.report.numbers import describe_split
+from oi_tfrecord.explore.report.numbers import make_numbers
 from oi_tfrecord.explore.report.record_stats import RecordStats
 from oi_tfrecord.records.label_map import LabelMapItem
 
@@ -30,7 +30,7 @@ def manifest(**changes: object) -> dict[str, object]:
 def test_classes_are_ordered_by_positive_then_negative_labels() -> None:
     # Columns: images, boxes, positive, negative, machine.
     held = stats(b=(1, 1, 5, 2, 0), d=(1, 1, 5, 3, 0), c=(9, 99, 0, 0, 0))
-    classes = describe_split("train", None, 1, held, ITEMS, None)["classes"]
+    classes = make_numbers("train", None, 1, held, ITEMS, None).classes
     assert classes["mid"] == ["/m/d", "/m/b", "/m/c", "/m/a"]
     assert classes["name"] == ["/m/d", "B", "C", "A"]
     assert classes["id"] == [None, 2, 3, 1]
@@ -41,7 +41,7 @@ def test_a_split_is_compared_with_what_was_published() -> None:
     held = stats()
     held.boxes, held.positive_labels, held.negative_labels = 60, 8, 4
     held.boxes_per_image.update({0: 4, 1: 2, 14: 4})
-    rows = {row["what"]: row for row in describe_split("validation", manifest(), 1, held, ITEMS, [])["published"]}
+    rows = {row["what"]: row for row in make_numbers("validation", manifest(), 1, held, ITEMS, []).published}
     # The published numbers are those of READMEV3.md, tables 1 and 2.
     assert rows["images"] == {"what": "images", "published": 41620, "read": None, "records": 10}
     assert rows["images with boxes"]["records"] == 6
@@ -52,29 +52,29 @@ def test_a_split_is_compared_with_what_was_published() -> None:
 
 
 def test_an_unknown_release_has_nothing_published() -> None:
-    data = describe_split("train", manifest(config={"release": "mine"}), 1, stats(), ITEMS, [])
-    assert {row["published"] for row in data["published"]} == {None}
+    data = make_numbers("train", manifest(config={"release": "mine"}), 1, stats(), ITEMS, [])
+    assert {row["published"] for row in data.published} == {None}
 
 
-def test_records_of_others_are_described_without_a_manifest() -> None:
-    data = describe_split("coco", None, 3, stats(), (), None)
-    assert (data["release"], data["balanced"], data["rejects"], data["left_out"]) == ("", None, None, [])
-    assert (data["totals"]["shards"], data["totals"]["bytes"]) == (3, None)
+def test_third_party_records_have_numbers_without_a_manifest() -> None:
+    data = make_numbers("coco", None, 3, stats(), (), None)
+    assert (data.release, data.balanced, data.rejects, data.left_out) == ("", None, None, [])
+    assert (data.totals["shards"], data.totals["bytes"]) == (3, None)
 
 
-def test_sources_are_of_the_records_where_they_tell() -> None:
+def test_sources_are_counted_in_the_records_if_they_have_sources() -> None:
     held = stats()
-    assert describe_split("train", manifest(), 1, held, (), [])["sources"] == [
+    assert make_numbers("train", manifest(), 1, held, (), []).sources == [
         {"table": "boxes", "source": "xclick", "count": 4, "counted_in": "manifest"}
     ]
     held.sources = {"boxes": held.licenses.__class__({"freeform": 7})}
-    assert describe_split("train", manifest(), 1, held, (), [])["sources"] == [
+    assert make_numbers("train", manifest(), 1, held, (), []).sources == [
         {"table": "boxes", "source": "freeform", "count": 7, "counted_in": "records"}
     ]
 
 
-def test_what_was_left_out_comes_largest_first() -> None:
-    left_out = describe_split("train", manifest(), 1, stats(), (), [])["left_out"]
+def test_reasons_of_left_out_rows_come_largest_first() -> None:
+    left_out = make_numbers("train", manifest(), 1, stats(), (), []).left_out
     assert [(row["reason"], row["count"]) for row in left_out] == [("class_not_in_label_map", 9), ("small_box", 5)]
 
 
@@ -82,16 +82,16 @@ def test_histograms_have_every_bin_and_its_bounds() -> None:
     held = stats()
     held.boxes_per_image.update({0: 2, 3: 1})
     held.long_sides.update({15: 4, 16: 1})
-    data = describe_split("train", None, 1, held, (), None)
-    assert data["boxes_per_image"] == {"from": [0, 1, 2, 3], "to": [1, 2, 3, 4], "count": [2, 0, 0, 1]}
-    assert data["long_sides"] == {"from": [960, 1024], "to": [1024, 1088], "count": [4, 1]}
-    assert data["box_sides"]["from"][:2] == [0.0, 0.02]
-    assert data["box_sides"]["to"][-1] == 1.0
-    assert data["encoded_sizes"] == {"from": [], "to": [], "count": []}
+    data = make_numbers("train", None, 1, held, (), None)
+    assert data.boxes_per_image == {"from": [0, 1, 2, 3], "to": [1, 2, 3, 4], "count": [2, 0, 0, 1]}
+    assert data.long_sides == {"from": [960, 1024], "to": [1024, 1088], "count": [4, 1]}
+    assert data.box_sides["from"][:2] == [0.0, 0.02]
+    assert data.box_sides["to"][-1] == 1.0
+    assert data.encoded_sizes == {"from": [], "to": [], "count": []}
 
 
 def test_the_numbers_are_plain_values() -> None:
     held = stats(a=(1, 1, 1, 1, 1))
     held.flags = {"group_of": np.array([1, 2])}
-    data = describe_split("train", manifest(), 1, held, ITEMS, [])
-    assert json.loads(json.dumps(data)) == data
+    data = make_numbers("train", manifest(), 1, held, ITEMS, [])
+    assert json.loads(json.dumps(vars(data))) == vars(data)

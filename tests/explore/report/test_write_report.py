@@ -54,8 +54,8 @@ def test_the_numbers_are_those_of_the_manifest(records: pathlib.Path) -> None:
         for table in ("boxes", "human_labels", "machine_labels"):
             counted = {row["source"]: row["count"] for row in split["sources"] if row["table"] == table}
             assert counted == known["sources"][table]
-        told = {row["table"]: row["counted_in"] for row in split["sources"]}
-        assert told == {"boxes": "records", "human_labels": "records", "machine_labels": "manifest"}
+        counted_in = {row["table"]: row["counted_in"] for row in split["sources"]}
+        assert counted_in == {"boxes": "records", "human_labels": "records", "machine_labels": "manifest"}
         assert sum(split["box_sides"]["count"]) == split["totals"]["boxes"]
         assert {row["what"]: row["read"] for row in split["published"]}["boxes"] == known["tables"]["boxes"][
             "rows_read"

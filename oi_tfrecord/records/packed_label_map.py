@@ -7,9 +7,6 @@ The value is bytes, because Beam's workers measure a side input for their cache,
 import pickle
 import threading
 
-from oi_tfrecord.dataset.error_relay import relay_errors
-from oi_tfrecord.dataset.label_map_claim import claim_label_map
-from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.records.label_map import LabelMap
 
 
@@ -21,13 +18,6 @@ def pack(label_map: LabelMap) -> bytes:
 def unpack(packed: bytes) -> LabelMap:
     """Returns the label map that `pack` made into bytes; equal bytes give the same object as the last time."""
     return _unpacked.of(packed)
-
-
-def claim_packed(packed: bytes, output_dir: str, split: str) -> bytes:
-    """Returns the packed label map when no other split of the output folder has another; see `claim_label_map`."""
-    with relay_errors(WorkFolder.of(output_dir, split)):
-        claim_label_map(output_dir, split, unpack(packed))
-    return packed
 
 
 class _Unpacked:

@@ -1,7 +1,7 @@
 import pytest
 
-from oi_tfrecord.conversion.dry_run.prices import NO_PRICES, Prices, parse_prices
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.settings.prices import NO_PRICES, Prices, parse_prices
 
 
 def test_prices_are_parsed_by_name() -> None:

@@ -5,12 +5,12 @@ import pathlib
 
 import pytest
 
-from oi_tfrecord.conversion.find_release import check_release, find_fitting_releases, naming_the_release, needed_tables
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import open_table
 from oi_tfrecord.openimages.demo import release as sample
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.find_release import check_release, find_fitting_releases, naming_the_release, needed_tables
 from oi_tfrecord.settings.yaml_file import read_config
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from oi_tfrecord.conversion.record_columns import BoxColumns, ClassValues, LabelColumns
 from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
+from oi_tfrecord.join.record_columns import BoxColumns, ClassValues, LabelColumns
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.openimages.schema import ATTRIBUTION, BOX_ROW, LABEL_ROW, Table
 from oi_tfrecord.records.example_writer import (

@@ -1,6 +1,6 @@
 import pytest
 
-from oi_tfrecord.explore.browse.shard_rows import flag_bits, make_rows
+from oi_tfrecord.explore.browse.search_rows import flag_bits, make_search_rows
 from oi_tfrecord.records.example_reader import RecordFault
 from oi_tfrecord.records.example_writer import int64_feature
 from tests.support.few_records import boxes, floats, image, make_example, texts
@@ -8,7 +8,7 @@ from tests.support.few_records import boxes, floats, image, make_example, texts
 WHOLE = (0, 0, 1, 1)
 
 
-def test_rows_hold_places_boxes_and_labels() -> None:
+def test_rows_have_places_boxes_and_labels() -> None:
     first = make_example(
         **image(10, 20, image_id="a1"),
         **boxes(WHOLE, WHOLE, mids=("/m/a", "/m/b")),
@@ -20,7 +20,7 @@ def test_rows_hold_places_boxes_and_labels() -> None:
     second = make_example(
         **image(30, 40, image_id="b2"), **boxes(WHOLE, mids=("/m/b",)), machine_class__text=texts("c")
     )
-    rows = make_rows([(12, first), (500, second)], {})
+    rows = make_search_rows([(12, first), (500, second)], {})
     assert rows.image_ids == [b"a1", b"b2"]
     assert rows.places.tolist() == [[12, len(first)], [500, len(second)]]
     assert rows.sizes.tolist() == [[10, 20], [30, 40]]
@@ -34,8 +34,8 @@ def test_rows_hold_places_boxes_and_labels() -> None:
 
 
 def test_a_shard_without_records_or_boxes_has_empty_rows() -> None:
-    assert make_rows([], {}).places.shape == (0, 2)
-    rows = make_rows([(12, b"")], {})
+    assert make_search_rows([], {}).places.shape == (0, 2)
+    rows = make_search_rows([(12, b"")], {})
     assert (rows.image_ids, rows.box_records.tolist(), rows.labels["machine"].shape) == ([b""], [], (0, 2))
 
 
@@ -54,6 +54,6 @@ def test_flags_have_bits_of_their_own() -> None:
         {"class__text": texts("/m/a"), "class__confidence": floats()},
     ],
 )
-def test_lists_that_do_not_fit_together_are_a_fault(features: dict[str, bytes]) -> None:
+def test_lists_that_do_not_belong_together_are_a_fault(features: dict[str, bytes]) -> None:
     with pytest.raises(RecordFault):
-        make_rows([(12, make_example(**image(), **features))], {})
+        make_search_rows([(12, make_example(**image(), **features))], {})

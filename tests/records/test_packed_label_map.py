@@ -1,7 +1,7 @@
 import threading
 
-from oi_tfrecord.conversion.label_map_side_input import pack, unpack
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, number_classes
+from oi_tfrecord.records.packed_label_map import pack, unpack
 
 RELATED = LabelMap(
     (LabelMapItem(1, "/m/a", "Ä, 'b'\n", (2,), ()), LabelMapItem(2, "/m/b", "", (), (1,)), LabelMapItem(9, "/m/c", "c"))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.conversion.encode_records import RecordEncoder
 from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.batches import Batch, decode, partition
+from oi_tfrecord.join.encode_records import RecordEncoder
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard, JoinRules, join_shard
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.check_rows import RowRules, columns_to_parse, make_rows

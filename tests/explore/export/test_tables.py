@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from oi_tfrecord.explore.export.rows import CLASSES, SCHEMAS, RecordError, ShardRows, make_classes, make_rows
+from oi_tfrecord.explore.export.tables import CLASSES, SCHEMAS, RecordError, ShardTables, make_classes, make_tables
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from tests.support.optional import tensorflow as tf
 
@@ -26,11 +26,11 @@ def example(features: dict[str, list[Any]]) -> bytes:
     return made.SerializeToString()
 
 
-def rows_of(*features: dict[str, list[Any]], label_map: LabelMap | None = LABEL_MAP) -> ShardRows:
-    return make_rows("train", "shard-0", map(example, features), label_map)
+def rows_of(*features: dict[str, list[Any]], label_map: LabelMap | None = LABEL_MAP) -> ShardTables:
+    return make_tables("train", "shard-0", map(example, features), label_map)
 
 
-def table(rows: ShardRows, name: str) -> list[dict[str, Any]]:
+def table(rows: ShardTables, name: str) -> list[dict[str, Any]]:
     assert rows.tables[name].schema == SCHEMAS[name]
     return rows.tables[name].to_pylist()
 
@@ -78,7 +78,7 @@ def test_a_record_with_every_key() -> None:
     assert rows.classes == {"/m/a": 1, "/m/b": 2}
 
 
-def test_what_records_of_others_lack_is_null() -> None:
+def test_a_key_that_third_party_records_lack_is_null() -> None:
     rows = rows_of(
         {"image/source_id": ["7"]},
         {"image/filename": ["cat.jpg"], **BOX},
@@ -124,7 +124,7 @@ def test_keys_that_contradict_each_other_are_errors(features: dict[str, list[Any
         rows_of({}, features)
     assert caught.value.record == 1
     with pytest.raises(RecordError, match=r"not a tf\.train\.Example"):
-        make_rows("train", "s", [b"<html>"], None)
+        make_tables("train", "s", [b"<html>"], None)
 
 
 def test_bytes_that_are_no_text_are_replaced() -> None:
@@ -155,5 +155,5 @@ def test_a_numeric_source_id_is_no_image_id() -> None:
     example = tf.train.Example()
     for key, value in (("image/source_id", b"12345"), ("image/filename", b"0123456789abcdef.jpg")):
         example.features.feature[key].bytes_list.value.append(value)
-    rows = make_rows("train", "shard", [example.SerializeToString()], None)
+    rows = make_tables("train", "shard", [example.SerializeToString()], None)
     assert rows.tables["images"]["image_id"].to_pylist() == ["0123456789abcdef"]

@@ -1,4 +1,4 @@
-"""The tables that records are exported as, and the rows of one shard: images, boxes, image labels, classes."""
+"""The tables of an export (images, boxes, image labels, classes), and their rows from the records of one shard."""
 
 import dataclasses
 import re
@@ -67,15 +67,15 @@ IMAGE_LABELS = pa.schema(
         pa.field("source", pa.string()),
     ]
 )
-"""`verified`: by people (confidence 1 present, 0 absent), or else machine-generated."""
+"""`verified`: people verified the label (confidence 1 present, 0 absent); else a machine generated it."""
 
 CLASSES = pa.schema(
     [pa.field("mid", pa.string(), False), pa.field("class_id", pa.int32()), pa.field("name", pa.string())]
 )
-"""The label map, and what else the records name; there `name` is null."""
+"""The classes of the label map, and those that only records have; the latter have no `name`."""
 
 SCHEMAS: Mapping[str, pa.Schema] = {"images": IMAGES, "boxes": BOXES, "image_labels": IMAGE_LABELS}
-"""The tables whose rows belong to a split, those that others refer to first."""
+"""The tables whose rows belong to a split; images come first, as the other tables refer to them."""
 
 _LABELS = {"image/class": True, "image/machine_class": False}
 """Prefix of the keys of image-level labels to whether people verified them."""
@@ -87,11 +87,11 @@ class RecordError(ValueError):
     """A record whose keys contradict each other."""
 
     def __init__(self, record: int, problem: str):
-        """Initializes the instance.
+        """Names the record and its problem.
 
         Args:
-            record: its number in the shard, from 0.
-            problem: what is wrong.
+            record: number of the record in the shard, from 0.
+            problem: which keys contradict each other, and how.
         """
         super().__init__(record, problem)
         self.record = record
@@ -99,33 +99,33 @@ class RecordError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class ShardRows:
+class ShardTables:
     """The rows of one shard.
 
     Attributes:
         tables: by name, with the schemas of SCHEMAS.
-        classes: MID to label map id (None where the records do not tell) of every class in them.
+        classes: MID of every class in them to its label map id, None where the records have no id.
     """
 
     tables: Mapping[str, pa.Table]
     classes: Mapping[str, int | None]
 
 
-def make_rows(split: str, shard: str, records: Iterable[bytes], label_map: LabelMap | None) -> ShardRows:
+def make_tables(split: str, shard: str, records: Iterable[bytes], label_map: LabelMap | None) -> ShardTables:
     """Makes the rows of one shard.
 
     Args:
         split: name of the split.
         shard: name of the file.
         records: its serialised Examples; keys that they lack become nulls.
-        label_map: names the classes of boxes and labels that have an id only.
+        label_map: gives the MIDs of boxes and labels that have an id only.
 
     Returns:
-        Rows in the order of the records. An ImageID is that of `image/filename` (a source id may be
-        numeric), or else `image/source_id`, or else `image/filename` as it is, or else `<shard>:<record>`.
+        Rows in the order of the records. The `image_id` is the ImageID in `image/filename` (a source id may be
+        numeric), or else `image/source_id`, or else the whole `image/filename`, or else `<shard>:<record>`.
 
     Raises:
-        RecordError: if a record is no Example, has a value of the wrong kind or lists of unequal length.
+        RecordError: if a record is not an Example, has a value of the wrong kind or lists of unequal length.
     """
     columns: dict[str, dict[str, list[Any]]] = {
         table: {name: [] for name in schema.names} for table, schema in SCHEMAS.items()
@@ -145,7 +145,7 @@ def make_rows(split: str, shard: str, records: Iterable[bytes], label_map: Label
             for name, column in columns[table].items():
                 column.extend(values[name] if name in values else keys[name])
     tables = {table: pa.table(columns[table], schema=schema) for table, schema in SCHEMAS.items()}
-    return ShardRows(tables, classes.found)
+    return ShardTables(tables, classes.found)
 
 
 def make_classes(label_map: LabelMap | None, found: Mapping[str, int | None]) -> pa.Table:
@@ -210,14 +210,14 @@ class _Record:
 
 
 class _Classes:
-    """Names the classes of boxes and labels, and keeps those that it found."""
+    """Finds the MIDs of boxes and labels, and collects the classes."""
 
     def __init__(self, label_map: LabelMap | None):
         self._mids = {} if label_map is None else {item.id: item.name for item in label_map.items}
         self.found: dict[str, int | None] = {}
 
-    def of(self, record: _Record, prefix: str, count: int) -> list[str | None]:
-        """Returns the MID of each box or label: its text, or what the label map calls its id, or the id itself."""
+    def find_mids(self, record: _Record, prefix: str, count: int) -> list[str | None]:
+        """Returns the MID of each box or label: its text, or the MID of its id, or the id as text."""
         mids = []
         ids = record.column(f"{prefix}/label", "int64", count)
         for text, class_id in zip(record.texts(f"{prefix}/text", count), ids, strict=True):
@@ -256,7 +256,7 @@ def _boxes(record: _Record, classes: _Classes) -> dict[str, Sequence[Any]]:
     return {
         **{column: record.column(key, "float", count) for column, key in keys.items()},
         **{name: [None if value is None else value > 0 for value in values] for name, values in flags.items()},
-        "mid": classes.of(record, "image/object/class", count),
+        "mid": classes.find_mids(record, "image/object/class", count),
         "confidence": record.column(BOX_CONFIDENCE_KEY, "float", count),
         "source": record.texts(BOX_SOURCE_KEY, count),
     }
@@ -266,7 +266,7 @@ def _labels(record: _Record, classes: _Classes) -> dict[str, Sequence[Any]]:
     values: dict[str, list[Any]] = {"mid": [], "verified": [], "confidence": [], "source": []}
     for prefix, verified in _LABELS.items():
         count = len(record.values(f"{prefix}/text", "bytes")) or len(record.values(f"{prefix}/label", "int64"))
-        values["mid"] += classes.of(record, prefix, count)
+        values["mid"] += classes.find_mids(record, prefix, count)
         values["verified"] += [verified] * count
         values["confidence"] += record.column(f"{prefix}/confidence", "float", count)
         values["source"] += record.texts(f"{prefix}/source", count)

@@ -1,16 +1,21 @@
-"""Compares files that repeat an image, or a mask, of the archives: equal bytes are left out, others are rejected."""
+"""Rejects of images and masks in archives: files that repeat an image, and damage that may hide one."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+from oi_tfrecord.conversion.shard_images import ImageOutcome
 from oi_tfrecord.conversion.shard_job import ShardJob
+from oi_tfrecord.dataset.rejects_csv import Rejected
+from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.archive_places import RepeatedFiles
-from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
+from oi_tfrecord.join.join_account import DroppedRows, JoinAccount, JoinFault
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import WINDOW, Table
+from oi_tfrecord.openimages.schema import WINDOW, Listing, Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.storage.read_ahead import map_in_order
@@ -66,3 +71,32 @@ def _find_differences(source: ArchiveSource, repeats: RepeatedFiles) -> Iterator
 def _read(source: ArchiveSource, files: ShardRows, index: int) -> bytes:
     window = files.text_columns[WINDOW][index].as_py() if WINDOW in files.text_columns else b""
     return source.read(int(files.file_of[index]), files.rows[index], window)
+
+
+Item = TypeVar("Item", Rejected, JoinFault)
+
+
+def blame_archives(outcome: ImageOutcome, work: WorkFolder) -> ImageOutcome:
+    """Returns the outcome of a shard in which nothing is missing where an archive is damaged, but unreadable.
+
+    Args:
+        outcome: what became of the images and masks.
+        work: the work folder, in which the listing of each archive left what is wrong with it.
+    """
+    rejects = _blame_all(outcome.rejects, work, Table.IMAGE_FILES)
+    faults = _blame_all(outcome.masks.faults, work, Table.MASK_FILES)
+    return dataclasses.replace(outcome, rejects=rejects, masks=dataclasses.replace(outcome.masks, faults=faults))
+
+
+def _blame_all(rejects: tuple[Item, ...], work: WorkFolder, listing: Listing) -> tuple[Item, ...]:
+    if not any(reject.reason is Reject.IMAGE_MISSING for reject in rejects):
+        return rejects
+    damage = work.damage(listing)
+    return tuple(_blame(reject, damage) for reject in rejects)
+
+
+def _blame(reject: Item, damage: Sequence[str]) -> Item:
+    if reject.reason is not Reject.IMAGE_MISSING or not damage:
+        return reject
+    more = f"; {len(damage) - 1} more archives are damaged" if len(damage) > 1 else ""
+    return dataclasses.replace(reject, reason=Reject.IMAGE_UNREADABLE, detail=f"not found, {damage[0]}{more}")

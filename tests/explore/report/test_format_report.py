@@ -5,8 +5,8 @@ import html.parser
 import io
 import json
 
-from oi_tfrecord.explore.report.numbers import describe_split
-from oi_tfrecord.explore.report.page import PageAssets, format_csv, format_html, format_json
+from oi_tfrecord.explore.report.format_report import PageAssets, format_csv, format_html, format_json
+from oi_tfrecord.explore.report.numbers import SplitNumbers, make_numbers
 from oi_tfrecord.explore.report.record_stats import RecordStats
 from oi_tfrecord.explore.report.reject_examples import RejectGroup
 from oi_tfrecord.records.label_map import LabelMapItem
@@ -15,14 +15,14 @@ HOSTILE = "</script><script>alert('x')</script><!-- & \u2028"
 ASSETS = PageAssets(styles=("p { color: red }",), scripts=("draw();",), body="<main></main>")
 
 
-def hostile_split() -> dict:
+def hostile_split() -> SplitNumbers:
     items = (LabelMapItem(1, "/m/a", HOSTILE),)
     rejects = [RejectGroup("boxes", "duplicate", 1, [{"Detail": HOSTILE}])]
-    return describe_split("train", None, 1, RecordStats(records=1), items, rejects)
+    return make_numbers("train", None, 1, RecordStats(records=1), items, rejects)
 
 
 class Elements(html.parser.HTMLParser):
-    """Collects what the parser of HTML makes of a page: (tag, attributes, text) of scripts and styles, all tags."""
+    """Collects the elements of a page: (tag, attributes, text) of scripts and styles, and all tags."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def test_nothing_of_the_page_is_elsewhere() -> None:
 
 def test_json_and_csv_hold_the_same_numbers() -> None:
     split = hostile_split()
-    assert json.loads(format_json([split]))["splits"] == [split]
+    assert json.loads(format_json([split]))["splits"] == [vars(split)]
     rows = list(csv.DictReader(io.StringIO(format_csv([split]), newline="")))
     classes = [row for row in rows if row["section"] == "classes"]
     assert {row["measure"]: row["value"] for row in classes} == {
@@ -80,5 +80,5 @@ def test_json_and_csv_hold_the_same_numbers() -> None:
     }  # fmt: skip
     assert {row["name"] for row in classes} == {HOSTILE}
     assert [row["value"] for row in rows if (row["section"], row["key"]) == ("totals", "records")] == ["1"]
-    assert [row["value"] for row in rows if row["section"] == "box_sides"] == ["0"] * len(split["box_sides"]["count"])
+    assert [row["value"] for row in rows if row["section"] == "box_sides"] == ["0"] * len(split.box_sides["count"])
     assert [(row["key"], row["value"]) for row in rows if row["section"] == "rejects"] == [("duplicate", "1")]

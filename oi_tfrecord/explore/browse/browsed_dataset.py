@@ -1,0 +1,149 @@
+"""What the pages show of a dataset: lists of images and classes, the facts of an image, images and thumbnails."""
+
+import functools
+import hashlib
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from oi_tfrecord import storage
+from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.splits import read_record
+from oi_tfrecord.explore.browse.attribution import AttributionFile
+from oi_tfrecord.explore.browse.image_page import describe_image, media_type
+from oi_tfrecord.explore.browse.index import BrowseIndex
+from oi_tfrecord.explore.browse.query import Query, find_classes, find_images
+from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES, flag_bits
+from oi_tfrecord.images.pixel_budget import DECODED_AT_ONCE
+from oi_tfrecord.records.example_reader import Values, get_bytes, parse_example
+from oi_tfrecord.records.keys import ENCODED_KEY
+
+MOST_IMAGES = 500
+"""Images that one answer lists."""
+
+MOST_CLASSES = 20
+"""Classes that one answer lists."""
+
+THUMBNAIL = (256, 192)
+"""Pixels; a quarter of the common 1024 x 768, to which a JPEG is decoded without scaling."""
+
+SMALL_BYTES = 32 << 10
+"""A browser draws an image of this size sooner than the server makes a thumbnail of it."""
+
+
+class BrowsedDataset:
+    """A dataset and its index: gives the pages the values that they show."""
+
+    def __init__(self, output_dir: str, index: BrowseIndex):
+        """Reads the label map and the headers of the attribution files.
+
+        Args:
+            output_dir: folder of the records.
+            index: of the records.
+        """
+        self.index = index
+        self._output_dir = output_dir
+        label_map = read_label_map(output_dir)
+        items = label_map.items if label_map else ()
+        self._names = {item.name: item.display_name for item in items}
+        self._mid_of = {item.id: item.name for item in items}
+        self._attribution = {split: AttributionFile(output_dir, split) for split in index.splits}
+        # Part of the address of each image, so that a browser shows no cached image of an older dataset.
+        places = (index.arrays[name].tobytes() for name in ("image_id", "offset"))
+        self._version = hashlib.sha256(b"".join(places)).hexdigest()[:16]
+        # Pillow looks for its plugins at the first image, which would take longer than the others.
+        Image.preinit()
+        self._find = functools.lru_cache(maxsize=32)(functools.partial(find_images, index))
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the splits, and the flags and sources that a query can filter by."""
+        flags = self.index.arrays["box_flags"]
+        known = int(np.bitwise_or.reduce(flags)) if len(flags) else 0
+        sizes = np.diff(self.index.split_starts).tolist()
+        return {
+            "splits": [{"name": name, "records": size} for name, size in zip(self.index.splits, sizes, strict=True)],
+            "records": self.index.records,
+            "flags": [flag for flag in FLAG_NAMES if known & flag_bits(flag)[1]],
+            "sources": sorted(filter(None, self.index.sources)),
+        }
+
+    def list_images(self, query: Query, start: int, count: int) -> dict[str, Any]:
+        """Returns the number of images that a query finds, and `count` of them from `start`."""
+        found = self._find(query)
+        shown = found[max(start, 0) :][: min(max(count, 0), MOST_IMAGES)]
+        images = [self._summarise(record) for record in shown.tolist()]
+        return {"version": self._version, "total": len(found), "start": start, "images": images}
+
+    def list_classes(self, text: str) -> dict[str, Any]:
+        """Returns the classes that a text may mean, and the number of ImageIDs that begin with the text."""
+        images = len(self.index.with_id(text)) if text else 0
+        return {"classes": find_classes(self.index, self._names, text, MOST_CLASSES), "images": images}
+
+    def describe_image(self, record: int, query: Query) -> dict[str, Any]:
+        """Returns the facts of an image, and its neighbours among the images that a query finds."""
+        found = self._find(query)
+        place = int(np.searchsorted(found, record))
+        inside = place < len(found) and int(found[place]) == record
+        after = place + 1 if inside else place
+        facts = describe_image(self._read_example(record), self._names, self._mid_of)
+        facts["attribution"] = self._read_attribution(record) | facts["attribution"]
+        shard, offset, _ = self.index.place_of(record)
+        return {
+            "version": self._version,
+            **self._summarise(record),
+            **facts,
+            "shard": shard,
+            "offset": offset,
+            "place": place if inside else None,
+            "total": len(found),
+            "previous": self._summarise(int(found[place - 1])) if place > 0 else None,
+            "next": self._summarise(int(found[after])) if after < len(found) else None,
+        }
+
+    def find_record(self, split: str, image_id: str) -> int | None:
+        """Returns the number of an image's record; None if there is none."""
+        for record in self.index.with_id(image_id).tolist():
+            if self.index.id_of(record) == image_id and self.index.split_of(record) == split:
+                return int(record)
+        return None
+
+    def read_image(self, record: int) -> tuple[bytes, str]:
+        """Returns the encoded image of a record, and its media type."""
+        encoded = get_bytes(self._read_example(record), ENCODED_KEY)
+        return encoded, media_type(encoded)
+
+    def make_thumbnail(self, record: int) -> tuple[bytes, str]:
+        """Returns a small JPEG of a record's image, and its media type; a small file is served as it is."""
+        encoded, kind = self.read_image(record)
+        if len(encoded) <= SMALL_BYTES:
+            return encoded, kind
+        try:
+            with Image.open(io.BytesIO(encoded)) as image:
+                image.draft("RGB", (THUMBNAIL[0], THUMBNAIL[1]))
+                with DECODED_AT_ONCE.hold(image.width * image.height):
+                    image.thumbnail(THUMBNAIL)
+                out = io.BytesIO()
+                image.convert("RGB").save(out, "JPEG", quality=80)
+        except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError):
+            # A browser may show an image that Pillow cannot read.
+            return encoded, kind
+        return out.getvalue(), "image/jpeg"
+
+    def _summarise(self, record: int) -> dict[str, Any]:
+        return {
+            "record": record,
+            "split": self.index.split_of(record),
+            "id": self.index.id_of(record),
+            "boxes": int(self.index.arrays["boxes"][record]),
+        }
+
+    def _read_example(self, record: int) -> Mapping[str, Values]:
+        shard, offset, length = self.index.place_of(record)
+        return parse_example(read_record(storage.join(self._output_dir, shard), offset, length))
+
+    def _read_attribution(self, record: int) -> dict[str, str]:
+        offset, length = self.index.arrays["attribution"][record].tolist()
+        return self._attribution[self.index.split_of(record)].read_row(offset, length)
