@@ -42,28 +42,41 @@ def parse_hierarchy(data: bytes, path: str) -> Hierarchy:
         root = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InputError(path, f"is not JSON: {error}", _REMEDY) from error
-    ancestors: dict[str, set[str]] = {}
+    ancestors = _find_ancestors(root, path)
+    descendants = _invert(ancestors)
+    for name in ancestors:
+        if both := ancestors[name] & descendants[name]:
+            raise InputError(path, f"the classes {name} and {min(both)} include each other", _REMEDY)
+    return Hierarchy(ancestors, descendants)
+
+
+def _find_ancestors(root: Any, path: str) -> dict[str, frozenset[str]]:
+    """Returns the ancestors of each class of a tree, whose root is no class."""
+    ancestors: dict[str, frozenset[str]] = {}
     # A loop, as a deep tree would exceed Python's limit of recursion.
-    pending: list[tuple[Any, frozenset[str], bool]] = [(root, frozenset(), True)]
+    pending: list[tuple[Any, frozenset[str]]] = [(child, frozenset()) for child in _read_node(root, path)[1]]
     while pending:
-        node, above, is_root = pending.pop()
-        name = node.get("LabelName") if isinstance(node, dict) else None
-        children = node.get("Subcategory", []) if isinstance(node, dict) else None
-        if not isinstance(name, str) or not isinstance(children, list):
-            raise InputError(path, "an entry is not a class with LabelName and a list Subcategory", _REMEDY)
+        node, above = pending.pop()
+        name, children = _read_node(node, path)
         if name in above:
             raise InputError(path, f"the class {name} includes itself", _REMEDY)
-        if not is_root:
-            ancestors.setdefault(name, set()).update(above)
-            above |= {name}
-        pending.extend((child, above, False) for child in children)
+        ancestors[name] = ancestors.get(name, frozenset()) | above
+        pending.extend((child, above | {name}) for child in children)
+    return ancestors
+
+
+def _read_node(node: Any, path: str) -> tuple[str, list[Any]]:
+    """Returns the name of a node of the tree, and its children."""
+    name, children = (node.get("LabelName"), node.get("Subcategory", [])) if isinstance(node, dict) else (None, None)
+    if not isinstance(name, str) or not isinstance(children, list):
+        raise InputError(path, "an entry is not a class with LabelName and a list Subcategory", _REMEDY)
+    return name, children
+
+
+def _invert(ancestors: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """Returns the descendants of each class."""
     descendants: dict[str, set[str]] = {name: set() for name in ancestors}
-    for name, above_name in ancestors.items():
-        for ancestor in above_name:
-            if name in ancestors[ancestor]:
-                raise InputError(path, f"the classes {name} and {ancestor} include each other", _REMEDY)
+    for name, above in ancestors.items():
+        for ancestor in above:
             descendants[ancestor].add(name)
-    return Hierarchy(
-        {name: frozenset(names) for name, names in ancestors.items()},
-        {name: frozenset(names) for name, names in descendants.items()},
-    )
+    return {name: frozenset(names) for name, names in descendants.items()}

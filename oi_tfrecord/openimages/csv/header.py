@@ -50,37 +50,50 @@ def read_header(first_bytes: bytes, path: str) -> Header:
     Raises:
         InputError: the file is empty, compressed, not UTF-8, or has no line end in first_bytes.
     """
+    _check_encoding(first_bytes, path)
+    bom = len(_UTF8_BOM) if first_bytes.startswith(_UTF8_BOM) else 0
+    text = first_bytes[bom:]
+    body = text.lstrip(b"\r\n")
+    record = _first_record(body, path)
+    names = _parse_names(record.rstrip(b"\r\n"), path)
+    rows_start = bom + len(text) - len(body) + len(record)
+    return Header(tuple(name.strip() for name in names), rows_start, first_bytes.count(b"\n", 0, rows_start))
+
+
+def _check_encoding(first_bytes: bytes, path: str) -> None:
     if first_bytes.startswith(_WIDE_BOMS):
         raise InputError(path, "the file is UTF-16 or UTF-32, not UTF-8", _WIDE_REMEDY, line=1)
     for magic, name in _COMPRESSED.items():
         if first_bytes.startswith(magic):
             raise InputError(path, f"the file is compressed ({name})", "Name it .gz or .bz2, or unpack it")
-    bom = len(_UTF8_BOM) if first_bytes.startswith(_UTF8_BOM) else 0
-    text = first_bytes[bom:]
-    start = len(text) - len(text.lstrip(b"\r\n"))
-    body = text[start:]
+
+
+def _first_record(body: bytes, path: str) -> bytes:
+    """Returns the first record with its line end."""
     if not body:
         raise InputError(path, "the file is empty", "Download it again, or take it out of the config")
     starts, open_at_end = record_starts(body)
-    record = body[: int(starts[1])] if len(starts) > 1 else body
-    if len(starts) == 1 and not open_at_end and len(record) > _MAX_HEADER_BYTES and b"\n" not in record:
+    is_last = len(starts) == 1
+    record = body if is_last else body[: int(starts[1])]
+    if is_last and not open_at_end and len(record) > _MAX_HEADER_BYTES and b"\n" not in record:
         raise InputError(path, "the first line does not end", "Check that it is a CSV file with LF or CRLF", line=1)
     if b"\0" in record:
         raise InputError(path, "the header holds NUL bytes, as UTF-16 or UTF-32 does", _WIDE_REMEDY, line=1)
-    if len(starts) == 1 and open_at_end:
+    if is_last and open_at_end:
         raise InputError(path, "the header opens a quoted field and does not close it", "Close the quote", line=1)
-    line = record.rstrip(b"\r\n")
+    return record
+
+
+def _parse_names(line: bytes, path: str) -> list[str]:
     if b"\r" in line:
         remedy = "Convert the line ends, for example with: tr '\\r' '\\n' < OLD > NEW"
         raise InputError(path, "the header holds a carriage return without a line feed", remedy, line=1)
     try:
-        names = next(csv.reader([line.decode("utf-8")]))
+        return next(csv.reader([line.decode("utf-8")]))
     except UnicodeDecodeError as error:
         raise InputError(path, f"the header is not UTF-8 ({error.reason})", "Convert the file to UTF-8", 1) from None
     except csv.Error as error:
         raise InputError(path, f"the header cannot be read ({error})", "Check that it is a CSV file", 1) from None
-    rows_start = bom + start + len(record)
-    return Header(tuple(name.strip() for name in names), rows_start, first_bytes.count(b"\n", 0, rows_start))
 
 
 def check_columns(header: Header, required: Iterable[str], path: str) -> None:

@@ -6,7 +6,7 @@ storage.googleapis.com/openimages/web/download_v7.html and its pages of V4 to V6
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from oi_tfrecord.openimages.release_headers import CLICK_COLUMNS, FLAG_COLUMNS, LABEL_COLUMNS, RELEASES, headers_of
@@ -143,41 +143,46 @@ def class_files(
         box_trainable: MIDs that are both; the commonest first.
     """
     if release == "v1":
-        text = io.StringIO(newline="")
-        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
-            (mid, name.lower()) for mid, name in sorted(names.items())
-        )
-        return {"dict.csv": text.getvalue().encode()}
+        return {"dict.csv": _v1_descriptions(names)}
     if release in ("v2", "v3"):
         # Most lines end in CRLF, some in LF (121 of V3's 19,995).
         ends = ["\n" if number % 8 == 5 else "\r\n" for number in range(len(names))]
-        lists = {
-            "classes.txt": list(names),
-            "classes-trainable.txt": trainable,
-            "classes-bbox.txt": boxable,
-            "classes-bbox-trainable.txt": box_trainable,
-        }
         return {
             "class-descriptions.csv": _descriptions(names, names, ends),
-            **{path: "".join(f"{mid}\n" for mid in members).encode() for path, members in lists.items()},
+            "classes.txt": _class_list(names),
+            "classes-trainable.txt": _class_list(trainable),
+            "classes-bbox.txt": _class_list(boxable),
+            "classes-bbox-trainable.txt": _class_list(box_trainable),
         }
-    # The boxable file ends in LF in V4; V5 and V6 share one that ends in CRLF but for its last line; V7's has a header.
-    end = "\n" if release == "v4" else "\r\n"
-    ends = [end] * len(boxable)
-    if release in ("v5", "v6"):
-        ends[-1] = "\n"
     boxable_prefix = "oidv7-" if release == "v7" else ""
     prefix = {"v6": "oidv6-", "v7": "oidv7-"}.get(release, "")
-    full_end = "\n" if release in ("v4", "v6") else "\r\n"
-    header = f"LabelName,DisplayName{full_end}".encode()
+    end = "\n" if release in ("v4", "v6") else "\r\n"
+    header = f"LabelName,DisplayName{end}".encode()
     return {
         f"{boxable_prefix}class-descriptions-boxable.csv": (header if boxable_prefix else b"")
-        + _descriptions(boxable, names, ends),
+        + _descriptions(boxable, names, _boxable_ends(release, len(boxable))),
         f"{prefix}class-descriptions.csv": (header if prefix else b"")
-        + _descriptions(names, names, [full_end] * len(names)),
-        f"{prefix}classes-trainable.txt": "".join(f"{mid}\n" for mid in trainable).encode(),
+        + _descriptions(names, names, [end] * len(names)),
+        f"{prefix}classes-trainable.txt": _class_list(trainable),
     }
 
 
-def _descriptions(mids: Sequence[str] | Mapping[str, str], names: Mapping[str, str], ends: Sequence[str]) -> bytes:
+def _v1_descriptions(names: Mapping[str, str]) -> bytes:
+    text = io.StringIO(newline="")
+    rows = ((mid, name.lower()) for mid, name in sorted(names.items()))
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _boxable_ends(release: str, count: int) -> list[str]:
+    """Returns the line ends of the boxable classes: LF in V4; V5 and V6 share a file whose last line alone has LF."""
+    ends = ["\n" if release == "v4" else "\r\n"] * count
+    return [*ends[:-1], "\n"] if release in ("v5", "v6") else ends
+
+
+def _class_list(mids: Iterable[str]) -> bytes:
+    return "".join(f"{mid}\n" for mid in mids).encode()
+
+
+def _descriptions(mids: Iterable[str], names: Mapping[str, str], ends: Sequence[str]) -> bytes:
     return "".join(f"{mid},{_field(names[mid])}{end}" for mid, end in zip(mids, ends, strict=True)).encode()

@@ -13,6 +13,7 @@ import pytest
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
+from oi_tfrecord.openimages.demo import pictures
 from oi_tfrecord.openimages.demo import release as sample
 from oi_tfrecord.openimages.demo.layouts import values_of
 from oi_tfrecord.openimages.release_headers import RELEASES
@@ -84,12 +85,12 @@ def texts(values: Values) -> list[str]:
 
 def label_map_mids(release: str) -> list[str]:
     """Returns the MIDs of a release's label map in order, from what the generator knows."""
-    mids = sorted({**sample._BOX_NAMES, **sample._IMAGE_NAMES}, key=lambda mid: mid.replace("_", ""))
+    mids = sorted({**pictures.BOX_NAMES, **pictures.IMAGE_NAMES}, key=lambda mid: mid.replace("_", ""))
     if release == "v1":
         return sorted(mids)
     if release in ("v2", "v3"):
-        return [mid for mid in sample._BOX_NAMES if mid not in sample._NOT_TRAINABLE]
-    return [mid for mid in mids if mid in sample._BOX_NAMES]
+        return [mid for mid in pictures.BOX_NAMES if mid not in pictures.NOT_TRAINABLE]
+    return [mid for mid in mids if mid in pictures.BOX_NAMES]
 
 
 def drawn(release: str, split: str) -> dict[str, tuple[bytes, dict[Table, list[dict[str, str]]]]]:
@@ -97,10 +98,10 @@ def drawn(release: str, split: str) -> dict[str, tuple[bytes, dict[Table, list[d
     mids = label_map_mids(release)
     images = {}
     for index in range(COUNTS[split]):
-        picture = sample._picture(split, index, SEED)
+        picture = pictures.draw_picture(split, index, SEED)
         rows = {
             table: [values_of(release, table, row) for row in rows if row.get("LabelName", mids[0]) in mids]
-            for table, rows in sample._rows(split, picture).items()
+            for table, rows in pictures.annotate(split, picture).items()
         }
         if release == "v1":
             rows[Table.BOXES] = []
@@ -251,11 +252,11 @@ def test_a_release_is_converted_for_classification(
 ) -> None:
     converted = run_release(folders[release], release, split, "--task=classification")
     assert converted.code == 0, converted.err
-    trainable = set(sample._BOX_NAMES | sample._IMAGE_NAMES) - sample._NOT_TRAINABLE
+    trainable = set(pictures.BOX_NAMES | pictures.IMAGE_NAMES) - pictures.NOT_TRAINABLE
     expected = {}
     for index in range(COUNTS[split]):
-        picture = sample._picture(split, index, SEED)
-        labels = [row["LabelName"] for row in sample._rows(split, picture)[Table.HUMAN_LABELS]]
+        picture = pictures.draw_picture(split, index, SEED)
+        labels = [row["LabelName"] for row in pictures.annotate(split, picture)[Table.HUMAN_LABELS]]
         expected[picture.image_id] = [mid for mid in labels if mid in trainable]
     found = {image_id: texts(record["image/class/text"]) for image_id, record in records(converted, split).items()}
     assert found == {image_id: labels for image_id, labels in expected.items() if labels}

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.openimages.demo import pictures
 from oi_tfrecord.openimages.demo import release as sample
 from oi_tfrecord.openimages.demo.layouts import FOLDERS
 from oi_tfrecord.openimages.demo.scenes import extents, render
@@ -124,7 +125,7 @@ def test_boxes_are_the_extents_of_the_objects(root: pathlib.Path) -> None:
         for row in rows_of(root, split, "annotations-human-bbox.csv"):
             boxes[row["ImageID"]].append(row)
         for index in range(count):
-            picture = sample._picture(split, index, SEED)
+            picture = pictures.draw_picture(split, index, SEED)
             with Image.open(root / "images" / split / f"{picture.image_id}.jpg") as image:
                 width, height = image.size
             scale = {"XMin": width, "XMax": width, "YMin": height, "YMax": height}
@@ -145,11 +146,11 @@ def test_boxes_are_the_extents_of_the_objects(root: pathlib.Path) -> None:
 def test_a_written_jpeg_differs_from_one_without_an_object_only_in_its_box(root: pathlib.Path) -> None:
     checked = 0
     for index in range(12):
-        picture = sample._picture("train", index, SEED)
+        picture = pictures.draw_picture("train", index, SEED)
         with Image.open(root / "images" / "train" / f"{picture.image_id}.jpg") as image:
             pixels = np.asarray(image)
         for i, extent in enumerate(extents(picture.scene) if pixels.ndim == 3 else []):
-            with Image.open(io.BytesIO(sample._jpeg(render(picture.scene, leave_out=i)))) as image:
+            with Image.open(io.BytesIO(pictures.encode_jpeg(render(picture.scene, leave_out=i)))) as image:
                 differs = (pixels != np.asarray(image)).any(axis=2)
             # A JPEG block is 8 x 8 pixels and, without chroma subsampling, depends on no other.
             rows = slice(extent.ymin // 8 * 8, -(-extent.ymax // 8) * 8)
@@ -306,7 +307,7 @@ def test_a_christmas_tree_is_a_tree_in_the_published_hierarchy() -> None:
         return found + [name for child in below for name in children(child, mid)]
 
     hierarchy = json.loads((REAL / "bbox_labels_600_hierarchy.json").read_text(encoding="utf-8"))
-    for child, parent in sample._PARENTS.items():
+    for child, parent in pictures.PARENTS.items():
         assert child in children(hierarchy, parent)
 
 
@@ -315,10 +316,10 @@ def test_the_pictures_are_the_same_in_each_release(release: str, root: pathlib.P
     summary = sample.generate(tmp_path, release=release, train_images=2, validation_images=2, seed=SEED)
     assert {path.name for path in tmp_path.iterdir()} == {FOLDERS[release], "images"}
     made = contents(tmp_path)
-    pictures = {path: data for path, data in made.items() if path.endswith(".jpg")}
-    assert len(pictures) == 4
-    assert pictures.items() <= contents(root).items()
-    assert set(summary.rows) == set(made) - set(pictures)
+    jpegs = {path: data for path, data in made.items() if path.endswith(".jpg")}
+    assert len(jpegs) == 4
+    assert jpegs.items() <= contents(root).items()
+    assert set(summary.rows) == set(made) - set(jpegs)
     for path, count in summary.rows.items():
         with (tmp_path / path).open(encoding="utf-8", newline="") as lines:
             rows = list(csv.reader(lines, strict=True))
