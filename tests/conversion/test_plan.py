@@ -9,7 +9,6 @@ from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.records.label_map_file import format_pbtxt
 from oi_tfrecord.sources.files import PatternSource
 from tests.support import small_release
 from tests.support.small_release import MIDS, UNLISTED, Release
@@ -30,11 +29,6 @@ def plan_of(release: Release, output_dir: pathlib.Path | str = "/out", **flags: 
     return make_plan(parse_convert(release.flags(output_dir, **flags)).config)
 
 
-def ids(plan: ConvertPlan) -> dict[str, int]:
-    label_map = plan.classes.make_label_map({})
-    return {item.name: item.id for item in label_map.items}
-
-
 def test_finds_the_files_and_writes_nothing(release: Release, tmp_path: pathlib.Path) -> None:
     before = small_release.dataset(release.folder)
     plan = plan_of(release, tmp_path / "out")
@@ -45,57 +39,6 @@ def test_finds_the_files_and_writes_nothing(release: Release, tmp_path: pathlib.
     ]
     assert small_release.dataset(release.folder) == before
     assert not (tmp_path / "out").exists()
-
-
-def test_ids_follow_label_order(own: Release) -> None:
-    in_list = [MIDS[2], MIDS[0], MIDS[3], MIDS[1]]
-    (own.folder / "classes-bbox-trainable.txt").write_text("\n".join(in_list) + "\n")
-    assert ids(plan_of(own)) == {mid: number for number, mid in enumerate(in_list, 1)}
-    assert ids(plan_of(own, label_order="mid")) == {mid: number for number, mid in enumerate(sorted(MIDS), 1)}
-    by_frequency = plan_of(own, label_order="frequency")
-    assert by_frequency.classes.label_map is None
-    counts = {MIDS[0]: 5, MIDS[1]: 50, MIDS[2]: 1, UNLISTED: 1000}
-    items = by_frequency.classes.make_label_map(counts).items
-    assert [item.name for item in items] == [MIDS[1], MIDS[0], MIDS[2], MIDS[3]]
-    assert [item.id for item in items] == [1, 2, 3, 4]
-
-
-def test_an_existing_label_map_keeps_its_ids(own: Release, tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "map.pbtxt"
-    path.write_text("".join(f'item {{ name: "{mid}" id: {number} }}\n' for number, mid in enumerate(MIDS[1:], 7)))
-    (own.folder / "classes-bbox-trainable.txt").write_text("\n".join(reversed(MIDS[1:])))
-    for order in ("list", "mid", "frequency"):
-        assert ids(plan_of(own, label_map=path, label_order=order)) == {MIDS[1]: 7, MIDS[2]: 8, MIDS[3]: 9}
-    (own.folder / "classes-bbox-trainable.txt").write_text("\n".join(MIDS))
-    with pytest.raises(ConfigError, match=MIDS[0]):
-        plan_of(own, label_map=path)
-
-
-def test_a_complete_label_map_is_its_own_result(release: Release, tmp_path: pathlib.Path) -> None:
-    plan = plan_of(release, label_order="mid")
-    assert plan.classes.label_map is not None
-    path = tmp_path / "map.pbtxt"
-    path.write_text(format_pbtxt(plan.classes.label_map))
-    assert plan_of(release, label_map=path).classes.label_map == plan.classes.label_map
-
-
-def test_chosen_classes_restrict_the_label_map_in_list_order(release: Release, tmp_path: pathlib.Path) -> None:
-    wanted = [MIDS[2], MIDS[0]]
-    for classes in (",".join(wanted), f"{wanted[0]},{wanted[1]}"):
-        plan = plan_of(release, classes=classes)
-        assert ids(plan) == {MIDS[0]: 1, MIDS[2]: 2}
-        codes = {mid: code for code, mid in enumerate(plan.classes.vocabulary.mids)}
-        chosen = plan.filters.chosen_codes
-        assert chosen is not None
-        assert {mid for mid, code in codes.items() if chosen[code]} == set(wanted)
-    path = tmp_path / "wanted.txt"
-    path.write_text(f"{MIDS[2]}\n\n  Name, {MIDS[0][-3:]}  \n")
-    assert ids(plan_of(release, classes=path)) == {MIDS[0]: 1, MIDS[2]: 2}
-
-
-def test_without_a_class_list_every_described_class_counts(release: Release) -> None:
-    config = dataclasses.replace(parse_convert(release.flags("/out")).config, class_list=())
-    assert set(ids(make_plan(config))) == {*MIDS, UNLISTED}
 
 
 def test_every_class_that_is_described_is_known_and_only_listed_ones_are_kept(release: Release) -> None:

@@ -17,7 +17,6 @@ from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.join.batches import Batch, decode
-from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.sources.files import PatternSource
 from tests.conversion.test_read_range import ranges_of
 from tests.support import small_release
@@ -167,12 +166,6 @@ def test_a_shard_is_the_same_with_threads_of_its_own_and_without(
     assert bool(seen) == bool(threads)
 
 
-def test_one_shard_may_use_the_cores_that_no_other_needs(release: Release, tmp_path: pathlib.Path) -> None:
-    for num_shards, threads, expected in ((1, 2, True), (2, 2, False), (5, 2, False), (1, 1, False)):
-        plan = dataclasses.replace(plan_of(release, tmp_path, num_shards=num_shards), threads=threads)
-        assert plan.shard_job().has_spare_cores is expected
-
-
 def test_progress_rises_to_the_counts_of_the_result(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, num_shards=1)
     counts: list[tuple[int, int, int, float]] = []
@@ -238,26 +231,6 @@ def test_only_selected_images_are_read(select: str, tmp_path: pathlib.Path) -> N
             for match in re.findall(rb"image ([0-9a-f]{16})", record)}  # fmt: skip
     assert (bare in read) == (select == "all")
     assert (unboxed in read) == (select != "boxed")
-
-
-def test_label_ids_are_0_for_classes_outside_the_label_map(release: Release, tmp_path: pathlib.Path) -> None:
-    plan = plan_of(release, tmp_path)
-    job = plan.shard_job()
-    ids = dict(zip(job.mids, job.label_ids(plan.classes.make_label_map({})).tolist(), strict=True))
-    assert ids == {mid: number for number, mid in enumerate(small_release.MIDS, 1)} | {small_release.UNLISTED: 0}
-    assert job.driver is Table.METADATA
-
-
-def test_label_ids_follow_the_label_map_that_is_given(release: Release, tmp_path: pathlib.Path) -> None:
-    plan = plan_of(release, tmp_path)
-    job = plan.shard_job()
-    whole = plan.classes.make_label_map({})
-    last = dataclasses.replace(whole, items=whole.items[-1:])
-    for label_map in (whole, last, whole):
-        ids = dict(zip(job.mids, job.label_ids(label_map).tolist(), strict=True))
-        assert {mid: number for mid, number in ids.items() if number} == {
-            item.name: item.id for item in label_map.items
-        }
 
 
 def test_an_image_that_takes_too_much_memory_is_named(
