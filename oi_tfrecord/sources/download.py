@@ -232,9 +232,10 @@ async def _to_file(
 
 
 def _as_texts(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the cells of a row in UTF-8, none of which a spreadsheet takes as a formula."""
+    """Returns the cells of a row in UTF-8, none a formula of a spreadsheet; a checksum stays as it is."""
+    texts = {name: replace_undecodable(cell) if isinstance(cell, str) else cell for name, cell in fields.items()}
     return {
-        name: as_text(replace_undecodable(cell)) if isinstance(cell, str) else cell for name, cell in fields.items()
+        name: as_text(cell) if isinstance(cell, str) and name != "OriginalMD5" else cell for name, cell in texts.items()
     }
 
 
