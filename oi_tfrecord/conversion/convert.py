@@ -24,7 +24,7 @@ from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.settings.check_complete import check_complete
-from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
+from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig, parse_max_rejects
 from oi_tfrecord.sources.fetch_files import summary_lines
 
 DRY_RUN_FOLDER = "dry_run"
@@ -200,7 +200,8 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     place = _place_of_images(plan, shard_plan)
     if not config.num_shards or shard_plan.has_none:
         progress.plan(describe_shards(shard_plan, num_shards, *place))
-    if shard_plan.has_none and not plan.samples.has_stand_ins:
+    # Who allows every image to be rejected may hold so few that no sampled image is among them.
+    if shard_plan.has_none and not plan.samples.has_stand_ins and parse_max_rejects(config.max_rejects) != (100, True):
         problem = f"none of the {shard_plan.sampled:,} images that were looked for is there"
         raise InputError(place[1], problem, f"Put the images there, or give another --{place[0]}")
     return plan.with_shards(num_shards)
