@@ -93,7 +93,7 @@ def test_what_may_pass_is_sent_again_and_counted(mirror: Mirror, fault: Fault) -
         (error("NoSuchBucket", 404), "there is no such bucket", "--s3_endpoint_url"),
         (error("PermanentRedirect", 301), "another region", "--s3_region_name"),
     ],
-    ids=str,
+    ids=["expired", "unknown key", "wrong secret", "denied", "no bucket", "region"],
 )
 def test_what_cannot_pass_is_one_line_with_a_remedy(mirror: Mirror, fault: Fault, problem: str, remedy: str) -> None:
     storage.use_options([*storage.given_options(), *KEYS])
