@@ -10,7 +10,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.conversion.plan_inputs import wanted_tables
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
-from oi_tfrecord.openimages.csv.files import expand_split, find
+from oi_tfrecord.openimages.csv.files import SPLITS, expand_split, find, split_hint
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.find_release import needed_tables
 from oi_tfrecord.settings.published_files import PublishedFile, parse_published_files
@@ -64,6 +64,8 @@ def fetch(config: ConvertConfig, *, progress: Progress | None = None) -> FetchRe
     for field in ("split", "class_descriptions"):
         if not getattr(config, field):
             raise ConfigError(field, f"is needed; give --{field}")
+    if config.split not in SPLITS:
+        raise ConfigError("split", f"{config.split!r} is none of {', '.join(SPLITS)}{split_hint(config.split)}")
     config = with_data_dir(config)
     plan = plan_fetch(config, read_published_files(config))
     settings = TransferSettings(retry=RetryPolicy(attempts=config.fetch_attempts))

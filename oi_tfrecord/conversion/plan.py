@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from oi_tfrecord import __version__
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
-from oi_tfrecord.conversion.plan_classes import ClassPlan, GivenFile, plan_classes, read_given_file
+from oi_tfrecord.conversion.plan_classes import ClassPlan, plan_classes, read_given_file
 from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.shard_job import ShardJob
@@ -15,7 +15,7 @@ from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.csv.filters import RowFilters, parse_image_ids, sample_limit
+from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_image_ids, sample_limit
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
@@ -26,6 +26,9 @@ from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.samples import ImageSamples
+
+ALL_SPLITS_FILE = "image_ids_and_rotation.csv"
+"""Name of the published metadata of the images of all splits (V4 and later)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +178,8 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     with naming_the_release(config):
         classes = plan_classes(config)
     id_file = read_given_file("image_ids", config.image_ids) if config.image_ids else None
-    filters = plan_filters(config, classes, id_file)
+    id_list = parse_image_ids(id_file.data, id_file.path, config.split) if id_file else None
+    filters = plan_filters(config, tables.files, classes, id_list)
     class_files = {**classes.files, **({id_file.path: id_file.sha256} if id_file else {})}
     plan = ConvertPlan(
         config=config,
@@ -187,32 +191,41 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         samples=samples,
         masks=plan_masks(config, archives, boxes_filtered=filters.leaves_out_boxes),
         class_files=class_files,
-        warnings=tables.warnings,
+        warnings=(*tables.warnings, *_warn_of_other_splits(config, id_list)),
         work=WorkFolder.of(config.output_dir, config.split),
         fingerprint=make_fingerprint(config, tables.files, archives, class_files),
     )
     return plan.with_shards(config.num_shards)
 
 
-def plan_filters(config: ConvertConfig, classes: ClassPlan, id_file: GivenFile | None) -> RowFilters:
+def _warn_of_other_splits(config: ConvertConfig, id_list: ImageIdList | None) -> list[str]:
+    if id_list is None or not id_list.other_splits:
+        return []
+    return [f"{config.image_ids} has {id_list.other_splits:,} lines of other splits than {config.split}, left out"]
+
+
+def plan_filters(
+    config: ConvertConfig, tables: Sequence[InputFile], classes: ClassPlan, id_list: ImageIdList | None
+) -> RowFilters:
     """Returns the filters of rows and images.
 
     Args:
         config: complete configuration.
+        tables: the tables; a metadata file of all splits makes a filter.
         classes: the classes.
-        id_file: list of the images that are kept; None keeps all.
-
-    Raises:
-        InputError: naming the line of `id_file` that holds no ImageID.
+        id_list: the images that are kept; None keeps all.
     """
+    of_all_splits = config.driver == Table.METADATA and any(
+        posixpath.basename(file.path).startswith(ALL_SPLITS_FILE) for file in tables
+    )
     return RowFilters(
         box_sources=config.box_sources,
         exclude_flags=config.exclude_flags,
         min_confidence=config.min_confidence,
         min_box_side=config.min_box_side,
-        subsets=config.subset,
+        subsets=config.subset or ((config.split,) if of_all_splits else ()),
         sample_below=sample_limit(config.sample),
-        image_ids=parse_image_ids(id_file.data, id_file.path) if id_file else None,
+        image_ids=id_list.image_ids if id_list else None,
         chosen_codes=classes.mask_of(classes.label_mids) if config.classes else None,
     )
 

@@ -7,7 +7,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.attribution_csv import warn_of_lacking
 from oi_tfrecord.errors import ConfigError, NotFoundError
 from oi_tfrecord.join.pair_masks import MaskRules
-from oi_tfrecord.openimages.csv.files import InputFile, open_table
+from oi_tfrecord.openimages.csv.files import InputFile, is_there, open_table
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS
 from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import CSV_TABLES, FLAGS, Listing, Table
@@ -72,10 +72,13 @@ def _open_table(config: ConvertConfig, table: Table) -> Sequence[InputFile]:
     """Returns the files of a table; none if they are missing and the conversion can do without them."""
     try:
         files = open_table(table, getattr(config, table), config.data_dir, config.split)
-    except NotFoundError:
-        if table in needed_tables(config):
-            raise
-        return ()
+    except NotFoundError as error:
+        if table not in needed_tables(config):
+            return ()
+        if table == config.driver == Table.METADATA and is_there(config.boxes, config.data_dir, config.split):
+            remedy = f"{error.remedy}; or give --driver=boxes, which takes the images from the boxes"
+            raise NotFoundError(error.path, error.problem, remedy) from error
+        raise
     for file in files:
         check_release(config, file)
     return files

@@ -47,6 +47,9 @@ _V2_V3 = _Release((IMAGE_COLUMNS,), (_BOXES_8, _BOXES_13), (_BOXES_13, _BOXES_8)
 
 _V4_V5 = _Release(((*IMAGE_COLUMNS, "Rotation"),), (_BOXES_13,), (_BOXES_13,))
 
+# The metadata of 2018-04 was published without Rotation first.
+_V4 = dataclasses.replace(_V4_V5, metadata=(*_V4_V5.metadata, IMAGE_COLUMNS))
+
 _V6_V7 = dataclasses.replace(_V4_V5, train_boxes=(_BOXES_21,))
 
 _RELEASES = {
@@ -54,7 +57,7 @@ _RELEASES = {
     "v1": _Release((IMAGE_COLUMNS, _IMAGES_V1)),
     "v2": _V2_V3,
     "v3": _V2_V3,
-    "v4": _V4_V5,
+    "v4": _V4,
     "v5": _V4_V5,
     "v6": _V6_V7,
     "v7": _V6_V7,

@@ -121,7 +121,7 @@ def find_inputs(options: DownloadOptions) -> DownloadJob:
         layout=options.layout,
         kind=UrlKind(options.image_urls),
         cache=ImageCache(pathlib.Path(options.image_cache)) if options.image_cache else None,
-        image_ids=parse_image_ids(storage.read(ids_file), ids_file) if ids_file else None,
+        image_ids=parse_image_ids(storage.read(ids_file), ids_file, options.split).image_ids if ids_file else None,
         settings=fetch_settings(options),
     )
 

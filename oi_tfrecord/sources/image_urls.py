@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import posixpath
+import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
 
@@ -40,7 +41,9 @@ class ImageUrls:
     @classmethod
     def of_fields(cls, fields: Mapping[str, str]) -> "ImageUrls":
         """Returns the texts from the columns of a row."""
-        return cls(*(fields.get(name, "").strip() for name in URL_COLUMNS))
+        original, size, md5, thumbnail = (fields.get(name, "").strip() for name in URL_COLUMNS)
+        # Tools that edit tables write the sizes of a column with an empty field as 19072.0.
+        return cls(original, re.sub(r"\.0+$", "", size), md5, thumbnail)
 
     def url(self, kind: UrlKind) -> str:
         """Returns the URL that is requested first."""

@@ -21,8 +21,8 @@ def header(path: pathlib.Path) -> list[str]:
 @pytest.mark.parametrize(
     ("file", "table", "split", "own"),
     [
-        ("v1/train/images.csv", Table.METADATA, "train", "v1 v2 v3"),
-        ("v3/train/images.csv", Table.METADATA, "train", "v1 v2 v3"),
+        ("v1/train/images.csv", Table.METADATA, "train", "v1 v2 v3 v4"),
+        ("v3/train/images.csv", Table.METADATA, "train", "v1 v2 v3 v4"),
         ("v6/heads/train-images-boxable-with-rotation.csv", Table.METADATA, "train", "v4 v5 v6 v7"),
         ("v2/train/annotations-human-bbox.csv", Table.BOXES, "train", "v2 v3"),
         ("v3/test/annotations-human-bbox.csv", Table.BOXES, "test", "v2 v3 v4 v5 v6 v7"),

@@ -36,3 +36,8 @@ def test_reads_the_columns_that_a_release_has(tmp_path: pathlib.Path) -> None:
         check_url_columns([])
     with pytest.raises(InputError, match="OriginalURL"):
         check_url_columns(open_table(Table.METADATA, ("images.csv",), str(tmp_path), ""))
+
+
+def test_a_size_that_a_table_editor_wrote_is_a_whole_number() -> None:
+    assert ImageUrls.of_fields({"OriginalSize": "19072.0"}).size == "19072"
+    assert ImageUrls.of_fields({"OriginalSize": "19072.5"}).size == "19072.5"

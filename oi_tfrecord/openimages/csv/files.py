@@ -17,6 +17,8 @@ from oi_tfrecord.storage.paths import FileInfo
 
 _COMPRESSED_ENDINGS = (".gz", ".bz2")
 
+SPLITS = ("train", "validation", "test")
+
 _SHORT_SPLITS = {"validation": "val"}
 
 _HEADER_BYTES = 1 << 16
@@ -59,6 +61,17 @@ def expand_split(name: str, split: str) -> str:
     return name.replace("{split}", split).replace("{short_split}", _SHORT_SPLITS.get(split, split))
 
 
+def split_hint(split: str) -> str:
+    """Returns ` (did you mean --split=...?)` for another way to write a split, or an empty string."""
+    meant = next((known for known in SPLITS if known != split and _is_meant(split.lower(), known)), "")
+    return f" (did you mean --split={meant}?)" if meant else ""
+
+
+def _is_meant(split: str, known: str) -> bool:
+    shares_start = known.startswith(split) or split.startswith(known)
+    return (len(split) > 2 and shares_start) or (split == "dev" and known == "validation")
+
+
 def find(names: Sequence[str], data_dir: str, split: str, flag: str) -> list[FileInfo]:
     """Returns the files of the first of `names` that matches any.
 
@@ -79,7 +92,7 @@ def find(names: Sequence[str], data_dir: str, split: str, flag: str) -> list[Fil
         pattern = storage.join(storage.escape(data_dir), name)
         if found := storage.match_first(pattern, ("", *_COMPRESSED_ENDINGS)):
             return found
-    remedy = f"Check --data_dir and --split, or name the file with --{flag}"
+    remedy = f"Check --data_dir and --split{split_hint(split)}, or name the file with --{flag}"
     raise NotFoundError(data_dir, f"no file for {flag}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
 
 

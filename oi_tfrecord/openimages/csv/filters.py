@@ -173,28 +173,46 @@ def is_in(image_ids: np.ndarray, listed: np.ndarray) -> np.ndarray:
     return listed[places] == image_ids
 
 
-def parse_image_ids(data: bytes, path: str) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class ImageIdList:
+    """The ImageIDs that a file lists.
+
+    Attributes:
+        image_ids: sorted uint64 array without repeats.
+        other_splits: number of lines of other splits, which are left out.
+    """
+
+    image_ids: np.ndarray
+    other_splits: int
+
+
+def parse_image_ids(data: bytes, path: str, split: str) -> ImageIdList:
     """Parses a list of ImageIDs.
 
     Args:
-        data: one ImageID per line, or a CSV with the ImageID first; a header line is skipped.
+        data: an ImageID per line, or a CSV with the ImageID first; a header line is skipped. `.jpg` may follow the
+            ImageID, and the split may precede it (`train/0000000000000001`), as in the lists of the published
+            downloader (downloader.py of github.com/openimages/dataset).
         path: the file, for the error.
-
-    Returns:
-        Sorted uint64 array without repeats.
+        split: the split whose lines are kept.
 
     Raises:
         InputError: naming the first line that is no ImageID.
     """
-    ids = []
+    ids, other_splits = [], 0
     for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
         text = line.split(",")[0].strip().strip('"')
         if not text or (number == 1 and text.lower() == "imageid"):
             continue
-        if len(text) != 16 or not set(text) <= set("0123456789abcdef"):
+        of_split, slash, name = text.rpartition("/")
+        image_id = name.removesuffix(".jpg")
+        if len(image_id) != 16 or not set(image_id) <= set("0123456789abcdef"):
             raise InputError(path, f"{text!r} is no ImageID", "Give 16 lower-case hex digits per line", number)
-        ids.append(int(text, 16))
-    return np.unique(np.array(ids, np.uint64))
+        if slash and of_split != split:
+            other_splits += 1
+        else:
+            ids.append(int(image_id, 16))
+    return ImageIdList(np.unique(np.array(ids, np.uint64)), other_splits)
 
 
 def lowest_hashes(hashes: np.ndarray, count: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError, NotFoundError
-from oi_tfrecord.openimages.csv.files import find, open_decompressed, open_table, read_rows, read_whole
+from oi_tfrecord.openimages.csv.files import find, open_decompressed, open_table, read_rows, read_whole, split_hint
 from oi_tfrecord.openimages.schema import Table
 from tests.support.memory_filesystem import MemoryFileSystem
 
@@ -260,3 +260,14 @@ def test_bytes_behind_a_compressed_table_are_an_error(ending: str, strange: byte
     path.write_bytes(COMPRESS[ending](LABELS) + strange)
     with pytest.raises(InputError, match="cannot be read"):
         read_whole(str(path))
+
+
+@pytest.mark.parametrize(
+    ("split", "hint"),
+    [
+        ("val", "validation"), ("Train", "train"), ("training", "train"), ("VALID", "validation"),
+        ("dev", "validation"), ("testing", "test"), ("train", ""), ("mine", ""), ("t", ""),
+    ],
+)  # fmt: skip
+def test_another_way_to_write_a_split_gets_a_hint(split: str, hint: str) -> None:
+    assert split_hint(split) == (f" (did you mean --split={hint}?)" if hint else "")
