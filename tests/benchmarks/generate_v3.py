@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from oi_tfrecord.openimages.published_counts import PUBLISHED
+from oi_tfrecord.explore.report.published_counts import PUBLISHED
 
 CLASSES = 19_995
 BOXABLE = 600

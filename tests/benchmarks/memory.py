@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from oi_tfrecord.openimages.published_counts import PUBLISHED
+from oi_tfrecord.explore.report.published_counts import PUBLISHED
 from oi_tfrecord.records.sharding import SHARD_BYTES
 
 from .generate_v3 import generate

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oi_tfrecord.explore.report.published_counts import PUBLISHED, PublishedCounts
 from oi_tfrecord.explore.report.record_stats import (
     ASPECT_LOG2,
     CLASS_COUNTS,
@@ -15,7 +16,6 @@ from oi_tfrecord.explore.report.record_stats import (
     RecordStats,
 )
 from oi_tfrecord.explore.report.reject_examples import RejectGroup
-from oi_tfrecord.openimages.published_counts import PUBLISHED, PublishedCounts
 from oi_tfrecord.records.keys import MACHINE_TEXT_KEY
 from oi_tfrecord.records.label_map import LabelMapItem
 

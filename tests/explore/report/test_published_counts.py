@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from oi_tfrecord.openimages.published_counts import PUBLISHED
+from oi_tfrecord.explore.report.published_counts import PUBLISHED
 from tests.conftest import DATA
 
 RELEASES = DATA / "real"
