@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.manifest import TableInput
+from oi_tfrecord.errors import NotFoundError
 from oi_tfrecord.openimages.csv.files import read_whole
 from oi_tfrecord.storage.paths import FileInfo
 
@@ -34,9 +35,12 @@ def _find_changed_tables(inputs: Iterable[TableInput]) -> Iterator[tuple[str, st
 
 def _find_changed_files(class_files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for path, sha256 in class_files.items():
-        if not storage.exists(path):
+        try:
+            data = read_whole(path)
+        except (FileNotFoundError, NotFoundError):
             yield path, "was removed while the run used it"
-        elif hashlib.sha256(read_whole(path)).hexdigest() != sha256:
+            continue
+        if hashlib.sha256(data).hexdigest() != sha256:
             yield path, "was changed while the run used it"
 
 

@@ -46,7 +46,7 @@ def _claims(output_dir: str, split: str) -> list[str]:
     pattern = storage.join(storage.escape(output_dir), ".oi_tfrecord-*", LABEL_MAP_FILE)
     unfinished = [info.path for info in storage.match(pattern)]
     finished = storage.join(output_dir, LABEL_MAP_FILE)
-    has_finished = _has_other_split(output_dir, split) and storage.exists(finished)
+    has_finished = storage.exists(finished) and _has_other_split(output_dir, split)
     return [*unfinished, finished] if has_finished else unfinished
 
 
