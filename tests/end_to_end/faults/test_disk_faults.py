@@ -1,20 +1,27 @@
 import pathlib
-import resource
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
 
 from tests.support import small_release
 
+LIMITED = """
+import os, resource, sys
+size = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Runs a program whose writes beyond a size fail with EFBIG, as do those of the processes that it starts."""
 
-def fails_in_one_line(flags: list[str], limit: Callable[[], None] | None) -> str:
+
+def fails_in_one_line(flags: list[str], largest_file: int = 0) -> str:
+    command = [sys.executable, "-m", "oi_tfrecord", "convert", *flags]
+    if largest_file:
+        command = [sys.executable, "-c", LIMITED, str(largest_file), *command]
     done = subprocess.run(
-        [sys.executable, "-m", "oi_tfrecord", "convert", *flags],
-        cwd=small_release.ROOT, capture_output=True, text=True,
-        env=small_release.environment(), preexec_fn=limit,
-    )  # fmt: skip
+        command, cwd=small_release.ROOT, capture_output=True, text=True, env=small_release.environment()
+    )
     assert done.returncode == 1, done.stderr
     [line] = [line for line in done.stderr.splitlines() if not line.startswith("[")]
     return line
@@ -35,11 +42,7 @@ def test_a_file_that_may_not_grow_ends_in_one_line_and_a_rerun_completes(workers
     assert small_release.run_command(release.flags(tmp_path / "sizes", workers=1)).returncode == 0
     largest = max(len(data) for data in small_release.shards(tmp_path / "sizes").values())
 
-    def limit() -> None:
-        # A write beyond the limit fails with EFBIG, in this process and in those that it starts.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, largest - 1))
-
-    line = fails_in_one_line(flags, limit)
+    line = fails_in_one_line(flags, largest - 1)
     assert line.startswith(f"error: {out}/train.tfrecord-")
     assert "File too large. " in line
     assert "run the same command again" in line
@@ -55,7 +58,7 @@ def test_a_full_disk_ends_in_one_line_and_a_rerun_completes(workers: int, tmp_pa
     try:
         release = small_release.write_release(tmp_path / "data", images=400, faults=False)
         flags = release.flags(disk / "out", workers=workers)
-        line = fails_in_one_line(flags, None)
+        line = fails_in_one_line(flags)
         assert line.startswith(f"error: {disk}/out/")
         assert "No space left on device. Free space" in line
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
