@@ -56,7 +56,7 @@ def test_a_store_that_goes_away_ends_in_one_line_and_a_rerun_goes_on(
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "StorageError" not in done.stderr
     assert line.startswith(f"error: {store.root}/images/train/")
-    assert "run the same command again" in line
+    assert "access is denied (HTTP 403). Give other credentials" in line
     assert not list(tmp_path.glob("oi_tfrecord-*"))
     slow.set()
     done = convert_on(store, slow.port, "--workers=1")
