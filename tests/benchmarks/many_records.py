@@ -34,7 +34,9 @@ def write_dataset(
 
     Args:
         output_dir: folder, made if it is not there.
-        records, shards, classes: their numbers.
+        records: number of records.
+        shards: number of shards.
+        classes: number of classes.
         split: name of the split.
         seed: the same seed gives the same bytes.
         noise: share of noise in the pictures, which makes their files larger.

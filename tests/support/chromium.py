@@ -44,8 +44,9 @@ def open_chromium(width: int = 1200, height: int = 900, dark: bool = False) -> I
     """Starts a browser.
 
     Args:
-        width, height: of its window, in pixels; narrower than a desktop's windows can be.
-        dark: whether it prefers a dark colour scheme.
+        width: width of the page in pixels; it may be narrower than the window of a desktop.
+        height: height of the page in pixels.
+        dark: whether the browser prefers a dark colour scheme.
     """
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
