@@ -91,8 +91,10 @@ def test_python_lines_of_the_readme_pass_mypy(tmp_path: pathlib.Path) -> None:
     [code] = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"]
     file = tmp_path / "readme.py"
     file.write_text(f"{code}\nreveal_type(records)\n")
+    # The package is checked by its own settings, so only the lines of the README count here.
+    flags = ["--strict", "--follow-imports=silent", "--config-file", ROOT / "pyproject.toml"]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml", file],
+        [sys.executable, "-m", "mypy", *flags, "--cache-dir", tmp_path / "cache", file],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
