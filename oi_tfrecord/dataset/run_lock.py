@@ -39,13 +39,14 @@ def hold_split(output_dir: str, split: str) -> Iterator[None]:
         return
     storage.make_folder(output_dir)
     path = storage.join(output_dir, split_lock(split))
-    descriptor = _lock_now(path)
-    if descriptor is None:
+    try:
+        descriptor = _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         raise ConfigError(
             "output_dir",
             f"the split {split!r} in {output_dir} is being written by {_holder(path)}; wait for its end, or give "
             "another folder",
-        )
+        ) from None
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode(), 0)
@@ -61,27 +62,19 @@ def hold_folder(output_dir: str) -> Iterator[None]:
         yield
         return
     path = storage.join(output_dir, FOLDER_LOCK)
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if _is_file_of(path, descriptor):
-            break
-        os.close(descriptor)
+    descriptor = _lock(path, fcntl.LOCK_EX)
     try:
         yield
     finally:
         _release(path, descriptor)
 
 
-def _lock_now(path: str) -> int | None:
-    """Returns the descriptor of a locked file; None if another process holds the lock."""
+def _lock(path: str, operation: int) -> int:
+    """Returns the descriptor of a file that is locked by an operation of `flock`."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
+            fcntl.flock(descriptor, operation)
         except OSError:
             os.close(descriptor)
             raise

@@ -1,5 +1,6 @@
 """The header line of a CSV file: which columns it has and where its rows start."""
 
+import codecs
 import collections
 import csv
 import re
@@ -8,8 +9,6 @@ from dataclasses import dataclass
 
 from oi_tfrecord.errors import InputError, nearest
 from oi_tfrecord.openimages.csv.record_boundaries import record_starts
-
-_UTF8_BOM = b"\xef\xbb\xbf"
 
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
@@ -51,7 +50,7 @@ def read_header(first_bytes: bytes, path: str) -> Header:
         InputError: the file is empty, compressed, not UTF-8, or has no line end in first_bytes.
     """
     _check_encoding(first_bytes, path)
-    bom = len(_UTF8_BOM) if first_bytes.startswith(_UTF8_BOM) else 0
+    bom = len(codecs.BOM_UTF8) if first_bytes.startswith(codecs.BOM_UTF8) else 0
     text = first_bytes[bom:]
     body = text.lstrip(b"\r\n")
     record = _first_record(body, path)

@@ -6,6 +6,7 @@ by pyarrow, and the records of the other pieces are judged one by one. The good 
 parsed together, so that both ways give the same arrays.
 """
 
+import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,6 @@ from oi_tfrecord.openimages.csv.columns import ARROW_TYPES, Columns, FaultyRows,
 from oi_tfrecord.openimages.csv.record_boundaries import record_starts, scan_block
 from oi_tfrecord.openimages.csv.row_faults import Kind, find_fault
 from oi_tfrecord.reasons import Reject
-
-_UTF8_BOM = b"\xef\xbb\xbf"
 
 _FEW_RECORDS = 256
 """Records that are judged one by one rather than cut into pieces again."""
@@ -113,7 +112,7 @@ class _Parser:
         quoted = b'"' in data
         # pyarrow drops a byte order mark, which has a meaning only on the first line of a file; a blank line before it
         # keeps it, and pyarrow skips the blank line.
-        source = b"\n" + data if not data or data.startswith(_UTF8_BOM) else data
+        source = b"\n" + data if not data or data.startswith(codecs.BOM_UTF8) else data
         try:
             return pa_csv.read_csv(
                 pa.BufferReader(source),
