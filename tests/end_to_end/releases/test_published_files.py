@@ -90,7 +90,7 @@ def test_a_conversion_without_any_image_stops_after_its_plan(
     sample: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = f"--images={tmp_path}/none/{{digit}}/{{image_id}}.jpg"
-    assert convert(sample, sample / "2018_04", tmp_path / "out", nowhere) == 1
+    assert convert(sample, sample / "2018_04", tmp_path / "out", nowhere, "--max_rejects=0") == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: {tmp_path}/none/")
     assert "none of the " in error
