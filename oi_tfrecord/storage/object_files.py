@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from oi_tfrecord.storage.forked_store import ForkedStore
 from oi_tfrecord.storage.object_store import ObjectStore, split_path
 from oi_tfrecord.storage.object_streams import Upload, open_object
 from oi_tfrecord.storage.open_object_store import open_store
@@ -30,7 +31,8 @@ _VARIABLES = (
 )  # fmt: skip
 """Variables that a program may change before it opens another store of the same name."""
 
-_stores: dict[tuple[str, StoreSettings, tuple[str | None, ...]], ObjectStore] = {}
+_stores: dict[tuple[int, str, StoreSettings, tuple[str | None, ...]], ObjectStore] = {}
+"""By the number of the process, as a forked process cannot use the clients of its parent."""
 
 _MAGIC = re.compile(r"[*?[]")
 
@@ -125,10 +127,11 @@ def store_at(root: str, anonymous: bool = False) -> ObjectStore:
     settings = settings_of(root)
     if anonymous:
         settings = dataclasses.replace(settings, anonymous=True)
-    key = root, settings, tuple(map(os.environ.get, _VARIABLES))
+    key = os.getpid(), root, settings, tuple(map(os.environ.get, _VARIABLES))
     with lock:
         if key not in _stores:
-            _stores[key] = open_store(root, settings)
+            is_forked = any(process != key[0] for process, *_ in _stores)
+            _stores[key] = (ForkedStore if is_forked else open_store)(root, settings)
         return _stores[key]
 
 
