@@ -83,8 +83,17 @@ def unusable(path: str) -> Iterator[None]:
     except ValueError as error:
         if not _is_raised_by_beam(error):
             raise
-        remedy = "Check its scheme, and give the flags of its storage, such as --hdfs_host, --hdfs_port and --hdfs_user"
+        if "Unable to get filesystem" in str(error):
+            scheme = path.partition("://")[0]
+            raise InputError(path, f"no storage is known by {scheme}://", _scheme_remedy(scheme)) from error
+        remedy = "Give the flags of its storage, such as --hdfs_host, --hdfs_port and --hdfs_user"
         raise InputError(path, one_line(error), remedy) from error
+
+
+def _scheme_remedy(scheme: str) -> str:
+    if extra := {"hdfs": "hadoop", "gs": "gcp"}.get(scheme):
+        return f"Run: pip install 'oi_tfrecord[{extra}]'"
+    return "Give a local path, or one that begins with s3://, gs://, az:// or hdfs://"
 
 
 def may_pass(error: BaseException) -> bool:

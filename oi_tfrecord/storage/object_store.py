@@ -5,20 +5,27 @@ A client made here serves all threads of a process (`open_object_store`); its er
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from oi_tfrecord.storage.object_faults import explain, is_past_end, may_pass
+from oi_tfrecord.storage.governor import Governor
+from oi_tfrecord.storage.object_faults import explain, is_past_end, is_refusal, is_silent, may_pass
 from oi_tfrecord.storage.paths import FileInfo
-from oi_tfrecord.storage.retry import RetryPolicy, retry
+from oi_tfrecord.storage.retry import RetryPolicy, count_retry, parse_retry_after, retry
 
 READ_RETRY = RetryPolicy(attempts=9, base_delay=0.5, max_delay=30.0)
 """Outlasts a store that is slow for a minute or two."""
 
-LOOK_RETRY = RetryPolicy(attempts=3, base_delay=0.5)
-"""For sizes and listings, which are asked for while a run is planned: a user waits for the error."""
+LOOK_RETRY = RetryPolicy(attempts=8, base_delay=0.5, max_delay=15.0)
+"""For sizes and listings that the store refuses now."""
+
+SILENT_RETRY = RetryPolicy(attempts=2, base_delay=0.5)
+"""For sizes and listings that no host answers, as they come before all else: a user waits for the error."""
 
 PART_BYTES = 8 << 20
 """Size of the parts of a large upload; 10,000 parts, the most that S3 takes, are 80 GB."""
@@ -28,6 +35,8 @@ _PARTS_AT_ONCE = 4
 _LISTED_AT_ONCE = 1000
 
 _DELETED_AT_ONCE = 1000
+
+_RETRY_AFTER_SECONDS = 10.0
 
 _NAME = re.compile(r"([a-z0-9]+://[^/]+)/(.+)", re.DOTALL)
 
@@ -52,12 +61,14 @@ class ObjectStore:
         reader: a store of `obstore` that reads; it sends no request again by itself.
         looker: the same with the short time limits of requests that a user waits for.
         writer: the same for writing, which sends parts of an upload again by itself.
+        governor: keeps the reads of this process to what the store gives.
     """
 
     root: str
     reader: Any
     looker: Any
     writer: Any
+    governor: Governor = dataclasses.field(default_factory=Governor)
 
     def read_range(self, path: str, offset: int, length: int | None) -> bytes:
         """Reads a part of an object in one request, which is sent again while it fails for a reason that may pass.
@@ -75,7 +86,9 @@ class ObjectStore:
         """
         name = split_path(path)[1]
         try:
-            return retry(lambda: _read_once(self.reader, name, offset, length), may_pass, READ_RETRY)
+            return retry(
+                lambda: self._govern(path, lambda: _read_once(self.reader, name, offset, length)), _may_pass, READ_RETRY
+            )
         except Exception as error:
             if is_past_end(error):
                 return b""
@@ -85,7 +98,7 @@ class ObjectStore:
         """Returns the first bytes of an object and its size, by one request; raises as `read_range`."""
         name = split_path(path)[1]
         try:
-            return retry(lambda: _read_start(self.reader, name, length), may_pass, READ_RETRY)
+            return _ask(lambda: self._govern(path, lambda: _read_start(self.reader, name, length)), _may_pass)
         except Exception as error:
             if is_past_end(error):
                 return Piece(b"", 0)
@@ -154,9 +167,12 @@ class ObjectStore:
 
     def _ask(self, path: str, request: Callable[[], Result]) -> Result:
         try:
-            return retry(request, may_pass, LOOK_RETRY)
+            return _ask(request, may_pass)
         except Exception as error:
             raise explain(error, path) from error
+
+    def _govern(self, path: str, request: Callable[[], Result]) -> Result:
+        return self.governor.read(request, is_refusal, functools.partial(_ask_retry_after, path))
 
     def _info(self, meta: Any) -> FileInfo:
         return FileInfo(f"{self.root}/{meta['path']}", int(meta["size"]), meta["last_modified"].timestamp())
@@ -172,6 +188,34 @@ def split_path(path: str) -> tuple[str, str]:
     if parts is None or "//" in parts[2]:
         raise FileNotFoundError(2, "names no object", path)
     return parts[1], parts[2]
+
+
+def _ask(request: Callable[[], Result], may_pass: Callable[[BaseException], bool]) -> Result:
+    """Returns what a request returns that a user waits for."""
+    return retry(
+        lambda: retry(request, is_silent, SILENT_RETRY), lambda e: may_pass(e) and not is_silent(e), LOOK_RETRY
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Returns whether a read may succeed that the governor does not send again."""
+    return may_pass(error) and not is_refusal(error)
+
+
+def _ask_retry_after(path: str) -> float:
+    """Returns the seconds that a web server asks to wait, 0 if the server does not; `obstore` hides what it says."""
+    if not path.startswith(("https://", "http://")):
+        return 0.0
+    count_retry()
+    request = urllib.request.Request(path, headers={"Range": "bytes=0-0"})
+    try:
+        urllib.request.urlopen(request, timeout=_RETRY_AFTER_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        asked = parse_retry_after(error.headers.get("Retry-After"), datetime.datetime.now(datetime.UTC))
+        return asked or 0.0
+    except (OSError, ValueError):
+        return 0.0
+    return 0.0
 
 
 def _read_once(client: Any, name: str, offset: int, length: int | None) -> bytes:
