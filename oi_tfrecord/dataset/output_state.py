@@ -203,8 +203,8 @@ def _remove(target: OutputTarget, found: _FoundOutput) -> None:
         with hold_folder(output_dir):
             data = merge_split(read_manifest(output_dir), split, None)
             write_manifest(output_dir, data, target.work.temporary)
-    for name in [*found.shards, rejects_file(split), attribution_file(split), weights_file(split)]:
-        storage.delete(storage.join(output_dir, name))
+    side_files = (rejects_file(split), attribution_file(split), weights_file(split))
+    storage.delete_all(output_dir, [*found.shards, *side_files])
     target.work.delete()
 
 

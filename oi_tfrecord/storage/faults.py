@@ -93,7 +93,7 @@ def unusable(path: str) -> Iterator[None]:
 def _scheme_remedy(scheme: str) -> str:
     if extra := {"hdfs": "hadoop", "gs": "gcp"}.get(scheme):
         return f"Run: pip install 'oi_tfrecord[{extra}]'"
-    return "Give a local path, or one that begins with s3://, gs://, az:// or hdfs://"
+    return "Give a local path, or one on s3://, gs://, az://, or hdfs:// (with --hdfs_host)"
 
 
 def may_pass(error: BaseException) -> bool:

@@ -52,9 +52,14 @@ class ForkedStore(ObjectStore):
         found: FileInfo | None = self._call("look", path)
         return found
 
-    def list(self, folder: str, stem: str, *, is_deep: bool) -> list[FileInfo]:
-        """See `ObjectStore.list`."""
-        found: list[FileInfo] = self._call("list", folder, stem, is_deep=is_deep)
+    def find(self, folder: str, stem: str, *, is_deep: bool) -> list[FileInfo]:
+        """See `ObjectStore.find`."""
+        found: list[FileInfo] = self._call("find", folder, stem, is_deep=is_deep)
+        return found
+
+    def folders(self, folder: str) -> list[str]:
+        """See `ObjectStore.folders`."""
+        found: list[str] = self._call("folders", folder)
         return found
 
     def has_folder(self, folder: str) -> bool:

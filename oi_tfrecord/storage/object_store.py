@@ -3,6 +3,7 @@
 A client made here serves all threads of a process (`open_object_store`); its errors are explained by `object_faults`.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
@@ -34,7 +35,9 @@ _PARTS_AT_ONCE = 4
 
 _LISTED_AT_ONCE = 1000
 
-_DELETED_AT_ONCE = 1000
+_DELETED_AT_ONCE = 250
+
+_DELETING_THREADS = 16
 
 _RETRY_AFTER_SECONDS = 10.0
 
@@ -117,7 +120,7 @@ class ObjectStore:
         found = self.look(path)
         return found.size if found else None
 
-    def list(self, folder: str, stem: str, *, is_deep: bool) -> list[FileInfo]:
+    def find(self, folder: str, stem: str, *, is_deep: bool) -> list[FileInfo]:
         """Returns the objects below a folder whose name begins with `stem`.
 
         Args:
@@ -130,6 +133,10 @@ class ObjectStore:
         return self._ask(
             self.root + "/" + folder, lambda: [self._info(meta) for meta in function(self.looker, folder, stem)]
         )
+
+    def folders(self, folder: str) -> list[str]:
+        """Returns the names of the folders in a folder."""
+        return self._ask(self.root + "/" + folder, lambda: _list_folders(self.looker, folder))
 
     def has_folder(self, folder: str) -> bool:
         """Returns whether there is an object whose name begins with a folder's."""
@@ -155,9 +162,13 @@ class ObjectStore:
     def delete(self, paths: Sequence[str]) -> None:
         """Deletes objects, as many with one request as the store allows; those that are not there are fine."""
         names = [split_path(path)[1] for path in paths]
-        for start in range(0, len(names), _DELETED_AT_ONCE):
-            some = names[start : start + _DELETED_AT_ONCE]
-            self._ask(paths[start], functools.partial(_delete, self.looker, some))
+        some = [names[start : start + _DELETED_AT_ONCE] for start in range(0, len(names), _DELETED_AT_ONCE)]
+        # A store that takes one name with each request deletes ten at once for each thread.
+        with concurrent.futures.ThreadPoolExecutor(_DELETING_THREADS) as pool:
+            list(pool.map(self._delete_some, some))
+
+    def _delete_some(self, names: Sequence[str]) -> None:
+        self._ask(f"{self.root}/{names[0]}", lambda: _delete(self.looker, names))
 
     def rename(self, source: str, target: str) -> None:
         """Copies an object under another name of this bucket, and deletes it under the first."""
@@ -279,6 +290,12 @@ def _list_level(client: Any, folder: str, _: str) -> Iterator[Any]:
     import obstore
 
     yield from obstore.list_with_delimiter(client, folder or None)["objects"]
+
+
+def _list_folders(client: Any, folder: str) -> list[str]:
+    import obstore
+
+    return list(map(str, obstore.list_with_delimiter(client, folder or None)["common_prefixes"]))
 
 
 def _delete(client: Any, names: Sequence[str]) -> None:

@@ -63,6 +63,18 @@ def test_patterns_match_as_on_other_storage(server: Store) -> None:
     assert (info.size, info.modified > 1e9) == (7, True)
 
 
+def test_images_beside_the_folders_of_a_pattern_are_not_listed(server: Store, proxy: SlowStore) -> None:
+    for name in ("wide/a[1]/t/x.csv", "wide/b/t/x.csv.gz", "wide/b/t/y.csv", "wide/images/1.jpg"):
+        server.put(name, b"")
+    found = storage.match(f"{ROOT}/wide/*/t/x.csv")
+    assert [info.path for info in found] == [f"{ROOT}/wide/a[1]/t/x.csv"]
+    found = storage.match_first(f"{ROOT}/wide/b*/t/x.csv", ("", ".gz"))
+    assert [info.path for info in found] == [f"{ROOT}/wide/b/t/x.csv.gz"]
+    proxy.set()
+    storage.match(f"{ROOT}/wide/*/t/*.csv")
+    assert all("delimiter" in target for target in proxy.counts()["requests"])
+
+
 def test_an_object_and_a_folder_of_objects_are_there(server: Store) -> None:
     server.put("there/a.csv", b"")
     assert storage.exists(f"{ROOT}/there/a.csv")
@@ -84,6 +96,20 @@ def test_a_folder_is_deleted_with_few_requests(server: Store, proxy: SlowStore) 
     storage.delete(f"{ROOT}/workbench")
     storage.delete(f"{ROOT}/workbench")
     assert server.get_all("work") == {}
+
+
+def test_many_files_are_deleted_and_read_at_once(server: Store, proxy: SlowStore) -> None:
+    names = [f"{number:03d}" for number in range(30)]
+    for name in names:
+        server.put(f"many/{name}", name.encode())
+    proxy.set(gather=16)
+    assert list(storage.read_all([f"{ROOT}/many/{name}" for name in names])) == [name.encode() for name in names]
+    assert proxy.counts()["most"] >= 16
+    proxy.set()
+    storage.delete_all(f"{ROOT}/many", [*names[1:], "none"])
+    assert sum(proxy.counts()["requests"].values()) == 1
+    assert server.get_all("many/") == {"000": b"000"}
+    storage.delete_all(f"{ROOT}/many", [])
 
 
 def test_large_objects_are_written_in_parts(server: Store) -> None:
