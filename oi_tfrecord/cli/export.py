@@ -4,6 +4,7 @@ from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.explore.export.write_tables import ExportOptions, describe_export, export
 
 
@@ -23,7 +24,7 @@ COMMAND = Command(
             "oi-tfrecord export records --to=postgresql://USER@HOST/DATABASE --schema=open_images",
         ),
     ),
-    options=(ExportOptions,),
+    options=(ExportOptions, RunnerOptions),
     run=run,
     details=(
         "The command writes the tables images, boxes and image_labels of each split, and classes. Splits that are at "

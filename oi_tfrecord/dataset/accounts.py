@@ -106,6 +106,7 @@ class ShardAccount:
         image_counts: Images in the records that were `stripped` of metadata, `resized`, `turned`, whose
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
         cpu_seconds: Processor time; only for estimates.
+        read_seconds: Time that threads waited for the bytes of images; only for the runner's metrics.
     """
 
     shard: int
@@ -128,6 +129,7 @@ class ShardAccount:
     images_over_100_boxes: int
     image_counts: dict[str, int] = dataclasses.field(default_factory=dict)
     cpu_seconds: float = 0.0
+    read_seconds: float = dataclasses.field(default=0.0, compare=False)
 
     @property
     def listed_rejects(self) -> int:
