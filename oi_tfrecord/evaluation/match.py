@@ -5,6 +5,7 @@ scores are ordered as there, and a box without a mask is matched after the objec
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -68,11 +69,20 @@ def match_image(found: ImageDetections, truth: ScoredTruth, protocol: Protocol) 
         truth: with a mask or None for each box if masks are scored.
         protocol: how group boxes count.
     """
-    for label in np.unique(found.labels).tolist():
-        own = found.take(np.flatnonzero(found.labels == label))
-        # Not stable: the official program breaks ties in this way.
-        order = np.argsort(own.scores)[::-1][:_MOST_PER_CLASS]
-        yield _match_class(label, own.take(order), truth.take(np.flatnonzero(truth.labels == label)), protocol)
+    with_objects = set(truth.labels.tolist())
+    by_label = np.argsort(found.labels, kind="stable")
+    starts = np.flatnonzero(np.diff(found.labels[by_label], prepend=-1)).tolist()
+    for start, end in itertools.pairwise([*starts, len(by_label)]):
+        chosen = by_label[start:end]
+        if end - start > 1:
+            # Not stable: the official program breaks ties in this way.
+            chosen = chosen[np.argsort(found.scores[chosen])[::-1][:_MOST_PER_CLASS]]
+        label = int(found.labels[chosen[0]])
+        if label in with_objects:
+            own_truth = truth.take(np.flatnonzero(truth.labels == label))
+            yield _match_class(label, found.take(chosen), own_truth, protocol)
+        else:
+            yield ClassMatches(label, found.scores[chosen], np.zeros(len(chosen)))
 
 
 def _match_class(label: int, found: ImageDetections, truth: ScoredTruth, protocol: Protocol) -> ClassMatches:
