@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 from collections import Counter
@@ -9,11 +10,13 @@ import pytest
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
-from oi_tfrecord.dataset.training_config import TrainingConfigOptions, TrainingInput, format_training_config
 from oi_tfrecord.dataset.training_values import training_values
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from oi_tfrecord.training.options import TrainingConfigOptions
+from oi_tfrecord.training.pipeline_parts import format_parts
+from oi_tfrecord.training.split_facts import SplitFacts, TrainingFacts
 from tests.conftest import REPOSITORY, Converted, in_api
 
 PARSE = """
@@ -26,8 +29,9 @@ config = text_format.Parse(sys.stdin.read(), pipeline_pb2.TrainEvalPipelineConfi
 print(json.dumps(MessageToDict(config, preserving_proto_field_name=True)))
 """
 CLASSES = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(7, "/m/b", "B")))
-TRAIN = TrainingInput("/records/train.tfrecord-?????-of-00100", 100, 250, False, True)
-EVALUATION = TrainingInput("/records/validation.tfrecord-?????-of-00004", 4, 0, False, True)
+TRAIN = SplitFacts("train", "/records/train.tfrecord-?????-of-00100", 100, 900, 250, 700, has_confidences=True)
+EVALUATION = SplitFacts("validation", "/records/validation.tfrecord-?????-of-00004", 4, 9, 0, 0, has_confidences=True)
+FACTS = TrainingFacts(TRAIN, EVALUATION, CLASSES, "/records/label_map.pbtxt", "/records/label_map.csv")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,7 @@ def test_the_api_parses_the_parts(output_dir: pathlib.Path, tmp_path: pathlib.Pa
 @pytest.mark.parametrize("model", ["ssd", "faster_rcnn", "center_net", "context_rcnn"])
 @pytest.mark.parametrize("metrics", ["oid_challenge_detection_metrics", "coco_detection_metrics"])
 def test_every_model_and_metrics_is_parsed(model: str, metrics: str) -> None:
-    text = format_training_config(TRAIN, EVALUATION, CLASSES, "/records/label_map.pbtxt", model, metrics)
+    text = format_parts(FACTS, model, metrics)
     parsed = json.loads(in_api("-c", PARSE, text=text))
     [settings] = parsed["model"].values()
     # The highest id, not the number of classes.
@@ -74,15 +78,15 @@ def test_every_model_and_metrics_is_parsed(model: str, metrics: str) -> None:
 
 
 def test_masks_and_relatives_are_read_if_the_records_have_them() -> None:
-    import dataclasses
-
     related = LabelMap((LabelMapItem(1, "/m/a", "A", descendant_ids=(2,)), LabelMapItem(2, "/m/b", "B", (1,))))
-    masked = dataclasses.replace(TRAIN, has_masks=True)
-    text = format_training_config(masked, EVALUATION, related, "map", "ssd", "oid_challenge_detection_metrics")
+    masked = dataclasses.replace(FACTS, train=dataclasses.replace(TRAIN, has_masks=True), label_map=related)
+    text = format_parts(masked, "ssd", "oid_challenge_detection_metrics")
     reader = json.loads(in_api("-c", PARSE, text=text))["train_input_reader"]
     assert reader["load_instance_masks"] is True
     assert reader["mask_type"] == "PNG_MASKS"
     assert reader["expand_labels_hierarchy"] is True
+    # Of the fullest image after the expansion.
+    assert reader["max_number_of_boxes"] == 700
 
 
 def test_a_bad_choice_is_named_and_a_missing_split_too(
