@@ -1,6 +1,7 @@
 """The manifest of a dataset: its inputs, its outputs, and the balance that shows that nothing was lost."""
 
 import dataclasses
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,9 @@ from oi_tfrecord.reasons import Reject
 from oi_tfrecord.records.label_map import LabelMap
 
 FORMAT = "oi_tfrecord manifest 1"
+
+ENTRY_SHA256 = "entry_sha256"
+"""Entry with the digest of all other entries of a split, which shows that none was changed (`digest_entry`)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,6 +269,17 @@ def too_many_rejects(split: Mapping[str, Any], limit: float, is_percentage: bool
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in by_reason.items())
             lines.append(f"{name}: {rejected:,} of {total:,} rejected ({share}): {reasons}")
     return lines
+
+
+def digest_entry(split: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of the manifest of a split as JSON with sorted keys, without the digest itself."""
+    values = {key: value for key, value in split.items() if key != ENTRY_SHA256}
+    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def seal_entry(split: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the manifest of a split with the digest of its entries."""
+    return {**split, ENTRY_SHA256: digest_entry(split)}
 
 
 def merge_split(existing: bytes | None, name: str, split: Mapping[str, Any] | None) -> bytes:
