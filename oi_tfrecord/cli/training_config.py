@@ -8,7 +8,7 @@ from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.flags import ParsedFlags
 from oi_tfrecord.settings.options import Group, option
 from oi_tfrecord.training.options import TrainingConfigOptions
-from oi_tfrecord.training.training_config import training_config
+from oi_tfrecord.training.training_config import make_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +20,12 @@ class _FileOptions:
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Prints or writes the settings."""
-    text = training_config(parsed.make(TrainingConfigOptions))
+    settings = make_settings(parsed.make(TrainingConfigOptions))
+    console.print_warnings(settings.warnings)
     if path := parsed.make(_FileOptions).output:
-        pathlib.Path(path).write_text(text, encoding="utf-8")
+        pathlib.Path(path).write_text(settings.text, encoding="utf-8")
     else:
-        console.print_data(text)
+        console.print_data(settings.text)
     return 0
 
 

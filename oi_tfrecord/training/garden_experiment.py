@@ -88,7 +88,6 @@ def format_experiment(facts: TrainingFacts, choices: GardenChoices, output_dir: 
         f"# {choices.model} for Model Garden (tf-models-official). Train and evaluate with:",
         f"#   python -m official.vision.train --experiment={experiment} --mode=train_and_eval \\",
         "#     --config_file=THIS_FILE --model_dir=FOLDER",
-        *_warnings(facts, choices.model),
     ]
     return "\n".join(head) + "\n" + yaml.safe_dump(values, sort_keys=False, width=120)
 
@@ -100,7 +99,7 @@ def make_experiment(facts: TrainingFacts, choices: GardenChoices, output_dir: st
     if size % model.largest_stride:
         problem = f"{size} is no multiple of {model.largest_stride}, the largest stride of {choices.model}"
         raise ConfigError("image_size", problem)
-    for split in (facts.train, facts.evaluation):
+    for split in facts.splits:
         _check_records(split, choices.model, output_dir)
     batch_size = choices.batch_size or _BATCH_SIZE
     task = {
@@ -129,7 +128,7 @@ def _check_records(split: SplitFacts, model: str, output_dir: str) -> None:
     lacking = {
         "retinanet": (not split.has_boxes, "no boxes", "Convert without --task=classification"),
         "maskrcnn": (not split.has_masks, "no masks", "Convert with --extra_keys=masks"),
-        "classification": (not split.has_confidences, "no image labels", "Convert with --human_labels"),
+        "classification": (not split.has_labels, "no image labels", "Convert with --human_labels"),
     }
     lacks, what, remedy = lacking[model]
     if lacks:
@@ -172,16 +171,6 @@ def _add_classification(task: dict[str, Any], facts: TrainingFacts, model: str) 
     """Adds which key has the classes of an image; an image has any number of them."""
     for name in ("train_data", "validation_data"):
         task[name] |= {"is_multilabel": True, "label_field_key": LABEL_KEY}
-
-
-def _warnings(facts: TrainingFacts, model: str) -> list[str]:
-    """Returns lines on what Model Garden does not understand of the records."""
-    return [
-        f"# Warning: {split.absent_labels} labels of the split {split.name!r} say that a class is not there; "
-        "Model Garden takes them for classes that are there."
-        for split in (facts.train, facts.evaluation)
-        if model == "classification" and split.absent_labels
-    ]
 
 
 def _trainer(facts: TrainingFacts, model: GardenModel, batch_size: int, steps: int) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def _check_model(text: str, path: str, kind: str, facts: TrainingFacts, wanted: 
         if text_proto.has(text, ("model", "center_net", task)):
             remedy = "Give the file of a model without this task"
             raise InputError(path, f"the model learns {task}, of which the records have no annotations", remedy)
-    for split in (facts.train, facts.evaluation):
+    for split in facts.splits:
         if _predicts_masks(text) and not split.has_masks:
             problem = f"the model predicts masks, and the records of the split {split.name!r} have none"
             raise InputError(path, problem, "Convert with --extra_keys=masks, or give the file of another model")

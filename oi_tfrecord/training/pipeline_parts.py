@@ -51,8 +51,7 @@ def reader_values(facts: TrainingFacts, split: SplitFacts, order: Mapping[str, s
         # The API's default is 100, and it would neither learn nor count further boxes.
         ("max_number_of_boxes",): str(facts.boxes_read(split)),
         **({("load_instance_masks",): "true", ("mask_type",): "PNG_MASKS"} if split.has_masks else {}),
-        # The API expands labels by the relatives in the label map, and needs their confidences.
-        **({("expand_labels_hierarchy",): "true"} if facts.expands(split) else {}),
+        **({("expand_labels_hierarchy",): "true"} if facts.reader_expands(split) else {}),
         ("tf_record_input_reader", "input_path"): quote(split.pattern),
     }
 

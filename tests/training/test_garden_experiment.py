@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import os
-import pathlib
 import subprocess
 from typing import Any
 
@@ -31,12 +30,10 @@ for experiment, path in zip(sys.argv[1::2], sys.argv[2::2]):
 print(json.dumps(parsed))
 """
 CLASSES = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(7, "/m/b", "B")))
-TRAIN = SplitFacts(
-    "train", "/r/train.tfrecord-?????-of-00100", 100, 900, 250, 700, has_masks=True, has_confidences=True
-)
+TRAIN = SplitFacts("train", "/r/train.tfrecord-?????-of-00100", 100, 900, 250, 700, has_masks=True, has_labels=True)
 EVALUATION = SplitFacts(
     "validation", "/r/validation.tfrecord-?????-of-00004", 4, 9, 120, 310,
-    has_masks=True, has_confidences=True, numeric_ids=True,
+    has_masks=True, has_labels=True, numeric_ids=True,
 )  # fmt: skip
 FACTS = TrainingFacts(TRAIN, EVALUATION, CLASSES, "/r/label_map.pbtxt", "/r/label_map.csv")
 
@@ -111,18 +108,10 @@ def test_choices_take_the_place_of_defaults() -> None:
     [
         ("retinanet", {"has_boxes": False}, "have no boxes"),
         ("maskrcnn", {"has_masks": False}, "have no masks.*--extra_keys=masks"),
-        ("classification", {"has_confidences": False}, "have no image labels"),
+        ("classification", {"has_labels": False}, "have no image labels"),
     ],
 )
 def test_a_model_that_the_records_do_not_suit_is_refused(model: str, lacking: dict[str, Any], problem: str) -> None:
     facts = dataclasses.replace(FACTS, evaluation=dataclasses.replace(EVALUATION, **lacking))
     with pytest.raises(InputError, match=problem):
         format_experiment(facts, GardenChoices(model), "records")
-
-
-def test_labels_of_absent_classes_are_warned_of(tmp_path: pathlib.Path) -> None:
-    facts = dataclasses.replace(FACTS, train=dataclasses.replace(TRAIN, absent_labels=12))
-    text = format_experiment(facts, GardenChoices("classification"), "records")
-    assert "# Warning: 12 labels of the split 'train' say that a class is not there" in text
-    assert "Warning" not in format_experiment(FACTS, GardenChoices("classification"), "records")
-    assert "Warning" not in format_experiment(facts, GardenChoices("retinanet"), "records")

@@ -50,8 +50,8 @@ EVALUATION = SplitFacts("validation", "/r/validation.tfrecord-?????-of-00004", 4
 FACTS = TrainingFacts(TRAIN, EVALUATION, CLASSES, "/r/label_map.pbtxt", "/r/label_map.csv")
 EXPANDED = dataclasses.replace(
     FACTS,
-    train=dataclasses.replace(TRAIN, has_confidences=True),
-    evaluation=dataclasses.replace(EVALUATION, has_confidences=True),
+    train=dataclasses.replace(TRAIN, has_masks=False),
+    evaluation=dataclasses.replace(EVALUATION, has_masks=False),
 )
 CHANGES = PipelineChanges("", "oid_V2_detection_metrics")
 
@@ -112,13 +112,14 @@ def test_comments_and_unknown_fields_stay_and_repeated_blocks_and_values_do_not(
 
 
 def test_boxes_are_those_after_the_expansion_where_the_api_expands() -> None:
-    given = parse(fill_pipeline(FASTER_RCNN.replace("future_field { depth: 3 }", ""), "f.config", EXPANDED, CHANGES))
+    without_masks = FASTER_RCNN.replace("future_field { depth: 3 }", "").replace("predict_instance_masks: true", "")
+    given = parse(fill_pipeline(without_masks, "f.config", EXPANDED, CHANGES))
     for reader, most in ((given["train_input_reader"], 700), (given["eval_input_reader"][0], 310)):
         assert reader["expand_labels_hierarchy"] is True
         assert reader["max_number_of_boxes"] == most
     assert given["model"]["faster_rcnn"]["first_stage_max_proposals"] == 700
     expanding = fill_pipeline(SSD, "ssd.config", EXPANDED, CHANGES)
-    # Records without confidences: a template that expands would stop at them.
+    # The API does not repeat masks, and these records have them.
     assert "expand_labels_hierarchy" not in fill_pipeline(expanding, "again.config", FACTS, CHANGES)
 
 
