@@ -146,6 +146,13 @@ class Reject(_Reason):
     )
 
 
+CORRECTABLE = frozenset((
+    Reject.IMAGE_MISSING, Reject.IMAGE_UNREADABLE, Reject.IMAGE_EMPTY, Reject.IMAGE_CUT_OFF, Reject.NOT_AN_IMAGE,
+    Reject.IMAGE_BROKEN, Reject.IMAGE_TOO_LARGE, Reject.DOWNLOAD_FAILED, Reject.CHECKSUM_MISMATCH,
+))  # fmt: skip
+"""Reasons that the files of images and masks give, which may be corrected while tables and flags stay as they are."""
+
+
 class Drop(_Reason):
     """What the configuration leaves out."""
 

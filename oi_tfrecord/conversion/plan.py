@@ -250,7 +250,7 @@ def make_fingerprint(
         "record_format": RECORD_FORMAT,
         "config": shaping,
         "inputs": [
-            *(_identity(str(file.table), file.path, file.size, file.modified) for file in tables),
+            *(_identity(str(file.table), file.path, file.size, file.modified, file.header_crc32c) for file in tables),
             *(_identity(str(file.listing), file.path, file.size, file.modified) for file in archives),
         ],
         "class_files": sorted(class_files.values()),
@@ -258,9 +258,9 @@ def make_fingerprint(
     return dict(json.loads(json.dumps(values)))
 
 
-def _identity(kind: str, path: str, size: int, modified: float) -> tuple[str, str, int, float]:
+def _identity(kind: str, path: str, size: int, modified: float, header_crc32c: int = 0) -> list[str | int | float]:
     """Returns what identifies an input file: a file that was moved to another folder is the same."""
-    return kind, posixpath.basename(path), size, modified
+    return [kind, posixpath.basename(path), size, modified, header_crc32c]
 
 
 def _filter_names(plan: ConvertPlan) -> FilterNames:

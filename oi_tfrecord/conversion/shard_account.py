@@ -11,7 +11,7 @@ from oi_tfrecord.conversion.shard_masks import masks_of_boxes
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.openimages.schema import BOX_ROW, FLAGS, LABEL_ROW, UNKNOWN, Table
-from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.reasons import CORRECTABLE, Drop, Reject
 from oi_tfrecord.records.shard_writer import WrittenShard
 
 READ_BOXES = 100
@@ -55,6 +55,7 @@ def count_shard(
         most_boxes=int(boxes.per_record.max(initial=0)),
         images_over_100_boxes=int(np.count_nonzero(boxes.per_record > READ_BOXES)),
         image_counts=dict(images.image_counts),
+        to_try_again={item.image_id: str(item.reason) for item in images.rejects if item.reason in CORRECTABLE},
     )
 
 
