@@ -225,6 +225,11 @@ class Drop(_Reason):
         "The Subset of the image in the metadata is not among --subset.",
         "Add the subset to --subset.",
     )
+    PRESENT_AND_ABSENT = (
+        "present_and_absent",
+        "The label says that a class is absent, but another label of the image says that the class is present.",
+        "Nothing: the present class is written.",
+    )
     PRESENT_BY_HIERARCHY = (
         "present_by_hierarchy",
         "The label says that a class is absent, but a present descendant class implies that it is present.",

@@ -131,6 +131,7 @@ class ConvertPlan:
             turn_images=config.rotation == "apply",
             read_threads=config.read_threads,
             hierarchy=self.classes.expanded_by,
+            is_listed=self.classes.mask_of(self.classes.listed),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
             has_spare_cores=self.num_shards < self.threads,
@@ -194,7 +195,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         samples=samples,
         masks=plan_masks(config, archives, boxes_filtered=filters.leaves_out_boxes),
         class_files=class_files,
-        warnings=(*tables.warnings, *_warn_of_other_splits(config, id_list)),
+        warnings=(*tables.warnings, *classes.warnings, *_warn_of_other_splits(config, id_list)),
         work=WorkFolder.of(config.output_dir, config.split),
         fingerprint=make_fingerprint(config, tables.files, archives, class_files),
     )
@@ -231,6 +232,7 @@ def plan_filters(
         sample_below=sample_limit(config.sample),
         image_ids=id_list.image_ids if id_list else None,
         chosen_codes=classes.mask_of(classes.label_mids) if config.classes else None,
+        implied=classes.implied,
     )
 
 

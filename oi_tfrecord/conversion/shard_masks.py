@@ -68,7 +68,7 @@ class ShardMasks:
         """
         self._source = source
         self._masks = masks
-        self._mask_of = masks_of_boxes(boxes, masks).tolist()
+        self._mask_of = masks.of_box.tolist()
         self._keeps_without = source.rules.keeps_without(boxes.rows).tolist()
         self._offsets = boxes.offsets.tolist()
         self._written = np.zeros(len(masks.table.rows), bool)
@@ -123,16 +123,3 @@ class ShardMasks:
     def outcome(self) -> MaskOutcome:
         """Returns what became of the masks of the images noted until now."""
         return MaskOutcome(self._written, tuple(self._faults), np.array(self._boxes_left_out, np.int64))
-
-
-def masks_of_boxes(boxes: Annotations, masks: Masks) -> np.ndarray:
-    """Returns an int array, the row of the mask table of each box, -1 for none.
-
-    Args:
-        boxes: the boxes of a shard, with those that the hierarchy adds.
-        masks: their masks, paired before the hierarchy added boxes.
-    """
-    if boxes.added is None:
-        return masks.of_box
-    # A box that the hierarchy adds comes right after the box it follows from, and has its mask.
-    return masks.of_box[np.cumsum(~boxes.added) - 1]

@@ -77,6 +77,20 @@ class Masks:
     of_box: np.ndarray
     files: ImageFiles | None
 
+    def follow_boxes(self, origin: np.ndarray) -> "Masks":
+        """Returns the masks of other boxes, each of which has the mask of one of these.
+
+        Args:
+            origin: int array [other boxes], the place of each among the boxes. A mask that no box has any more is left
+                out.
+        """
+        of_box = self.of_box[origin]
+        is_used = np.zeros(len(self.table.rows), bool)
+        is_used[of_box[of_box >= 0]] = True
+        places = np.append(np.cumsum(is_used) - 1, -1)
+        files = self.files.filter(is_used) if self.files else None
+        return Masks(self.table.filter(is_used), places[of_box], files)
+
 
 def pair_masks(rules: MaskRules, boxes: RowsByImage, masks: RowsByImage) -> tuple[MaskPairs, JoinAccount]:
     """Pairs each box with its mask.

@@ -306,7 +306,7 @@ def _filter(
     keep_mask = usable.copy()
     dropped = {}
     if table is not Table.METADATA:
-        keep_mask &= rules.kept_codes[filled.rows["label"]]
+        keep_mask &= rules.filters.find_of_classes(table, filled.rows, rules.kept_codes)
         dropped[Drop.CLASS_NOT_IN_LABEL_MAP] = int(np.count_nonzero(usable) - np.count_nonzero(keep_mask))
     for reason, indices in rules.filters.find_dropped(table, filled.rows, filled.sources, filled.text_columns):
         dropped[reason] = int(np.count_nonzero(keep_mask[indices]))

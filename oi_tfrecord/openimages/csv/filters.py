@@ -2,12 +2,13 @@
 
 import dataclasses
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.errors import InputError
+from oi_tfrecord.openimages.hierarchy import Hierarchy
 from oi_tfrecord.openimages.image_id import hash_ids
 from oi_tfrecord.openimages.schema import BOX_ID, HUMAN_SOURCES, MACHINE_SOURCE, UNKNOWN_IOU, Table
 from oi_tfrecord.reasons import Drop
@@ -32,6 +33,41 @@ _Check = tuple[Drop, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
+class ImpliedClasses:
+    """Classes that are not written themselves, but imply classes that are, by a hierarchy.
+
+    Attributes:
+        below: bool array, vocabulary codes of classes with an ancestor that is written: a box or a present label of
+            such a class is one of the ancestor, too.
+        above: bool array, vocabulary codes of classes with a descendant that is written: where such a class is absent,
+            the descendant is.
+    """
+
+    below: np.ndarray
+    above: np.ndarray
+
+    @classmethod
+    def of(cls, hierarchy: Hierarchy, mids: Sequence[str], written: Collection[str]) -> "ImpliedClasses":
+        """Returns the classes that imply the classes in `written`, given the MID of each vocabulary code."""
+        names = frozenset(written)
+        below, above = (
+            np.array([not names.isdisjoint(relatives.get(mid, ())) for mid in mids], bool)
+            for relatives in (hierarchy.ancestors, hierarchy.descendants)
+        )
+        return cls(below, above)
+
+    def find(self, table: Table, rows: np.ndarray) -> np.ndarray:
+        """Returns which rows of a table imply a class that is written, bool [n]; machine labels imply nothing."""
+        match table:
+            case Table.BOXES | Table.MASKS:
+                return self.below[rows["label"]]
+            case Table.HUMAN_LABELS:
+                return np.where(rows["confidence"] > 0, self.below[rows["label"]], self.above[rows["label"]])
+            case _:
+                return np.zeros(len(rows), bool)
+
+
+@dataclasses.dataclass(frozen=True)
 class RowFilters:
     """Which rows of each table are left out.
 
@@ -48,6 +84,7 @@ class RowFilters:
         chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
         min_predicted_iou: of masks, 0 to 1; masks without a PredictedIoU are kept.
         box_ids: BoxIDs of the masks that are kept; None keeps all.
+        implied: rows of other classes that are kept as they imply a class that is written; None keeps none.
     """
 
     box_sources: tuple[str, ...] = ()
@@ -61,6 +98,7 @@ class RowFilters:
     chosen_codes: np.ndarray | None = None
     min_predicted_iou: float = 0.0
     box_ids: frozenset[str] | None = None
+    implied: ImpliedClasses | None = None
 
     @property
     def leaves_out_boxes(self) -> bool:
@@ -101,6 +139,17 @@ class RowFilters:
         )
         return _first_failures(len(rows), checks)
 
+    def find_of_classes(self, table: Table, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Returns which rows are of some classes or imply one that is written, bool [n].
+
+        Args:
+            table: their table, one with classes.
+            rows: array [n] of the table's ROW_TYPES dtype.
+            codes: bool array, vocabulary codes of the classes.
+        """
+        is_of = codes[rows["label"]]
+        return is_of if self.implied is None else is_of | self.implied.find(table, rows)
+
     def _sample_hashes(self, rows: np.ndarray) -> np.ndarray:
         """Returns the sample hash of each row's image; nothing if no filter needs the hashes."""
         is_needed = min(self.sample_below, self.limit_below) < EVERY_IMAGE
@@ -120,7 +169,7 @@ class RowFilters:
             is_of_kind = np.array([source not in other_sources for source in sources], bool)
             checks.append((Drop.OTHER_KIND_OF_LABEL, is_of_kind[rows["source"]]))
         if self.chosen_codes is not None and table is not Table.METADATA:
-            checks.append((Drop.CLASS_NOT_CHOSEN, self.chosen_codes[rows["label"]]))
+            checks.append((Drop.CLASS_NOT_CHOSEN, self.find_of_classes(table, rows, self.chosen_codes)))
         if table in (Table.BOXES, Table.MACHINE_LABELS) and self.min_confidence > 0:
             checks.append((Drop.LOW_CONFIDENCE, rows["confidence"] >= np.float32(self.min_confidence)))
         return checks

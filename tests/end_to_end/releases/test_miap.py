@@ -13,17 +13,6 @@ from tests.support.small_release import convert, records
 
 LABELS = ["ImageID", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax"]
 LABELS += ["IsOccluded", "IsTruncated", "IsGroupOf"]
-    "ImageID",
-    "LabelName",
-    "Confidence",
-    "XMin",
-    "XMax",
-    "YMin",
-    "YMax",
-    "IsOccluded",
-    "IsTruncated",
-    "IsGroupOf",
-]
 GENDERS = ("Unknown", "Predominantly Feminine", "Predominantly Masculine", "")
 AGES = ("Older", "Young", "Middle", "Unknown")
 
