@@ -6,7 +6,7 @@ import pathlib
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.flags import ParsedFlags
-from oi_tfrecord.dataset.training_config import TrainingConfigOptions, training_config
+from oi_tfrecord.dataset.training_config import TrainingConfigOptions, make_training_parts
 from oi_tfrecord.settings.options import Group, option
 
 
@@ -19,11 +19,12 @@ class _FileOptions:
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Prints or writes the parts."""
-    text = training_config(parsed.make(TrainingConfigOptions))
+    parts = make_training_parts(parsed.make(TrainingConfigOptions))
+    console.print_warnings(parts.warnings)
     if path := parsed.make(_FileOptions).output:
-        pathlib.Path(path).write_text(text, encoding="utf-8")
+        pathlib.Path(path).write_text(parts.text, encoding="utf-8")
     else:
-        console.print_data(text)
+        console.print_data(parts.text)
     return 0
 
 

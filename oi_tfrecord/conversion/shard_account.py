@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from oi_tfrecord.conversion.shard_images import ImageOutcome
-from oi_tfrecord.conversion.shard_masks import masks_of_boxes
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.openimages.schema import BOX_ROW, FLAGS, LABEL_ROW, UNKNOWN, Table
@@ -206,7 +205,7 @@ def _has_box(joined: JoinedShard) -> np.ndarray:
     if joined.masks is None:
         return np.zeros(0, bool)
     has_box = np.zeros(len(joined.masks.table.rows), bool)
-    mask_of = masks_of_boxes(joined.annotations[Table.BOXES], joined.masks)
+    mask_of = joined.masks.of_box
     has_box[mask_of[mask_of >= 0]] = True
     return has_box
 

@@ -170,6 +170,16 @@ def with_relatives(label_map: LabelMap, hierarchy: Hierarchy) -> LabelMap:
     )
 
 
+def without_relatives(label_map: LabelMap) -> LabelMap:
+    """Returns a label map that names no relatives, for records that are expanded already."""
+    return LabelMap(tuple(replace(item, ancestor_ids=(), descendant_ids=()) for item in label_map.items))
+
+
+def has_relatives(label_map: LabelMap) -> bool:
+    """Returns whether a label map names relatives, by which a reader can expand the records."""
+    return any(item.ancestor_ids or item.descendant_ids for item in label_map.items)
+
+
 def _restrict(existing: LabelMap, mids: Sequence[str], descriptions: Mapping[str, str]) -> LabelMap:
     listed = set(mids)
     kept = sorted((item for item in existing.items if item.name in listed), key=lambda item: item.id)

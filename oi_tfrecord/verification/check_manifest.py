@@ -22,6 +22,7 @@ from oi_tfrecord.records.keys import (
     ListLength,
 )
 from oi_tfrecord.records.record_counts import SOURCE_KEYS, RecordCounts
+from oi_tfrecord.verification.check_contradictions import find_contradictions
 from oi_tfrecord.verification.faults import DatasetFault, FaultKind, fault_of_file
 
 _EXTRA_KEYS = {
@@ -79,7 +80,7 @@ def compare_manifest(split: str, manifest: Mapping[str, Any], counts: RecordCoun
             for key, stated, found in comparisons
             if stated != found
         ]
-        problems += _find_imbalances(manifest)
+        problems += [*_find_imbalances(manifest), *find_contradictions(split, manifest)]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         return [fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, f"is not as convert writes it: {error!r}")]
     return [fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, detail, key) for key, detail in problems]

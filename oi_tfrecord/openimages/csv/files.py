@@ -12,7 +12,7 @@ import google_crc32c
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError, NotFoundError
-from oi_tfrecord.openimages.csv.header import check_columns, read_header
+from oi_tfrecord.openimages.csv.header import check_columns, read_header, use_known_names
 from oi_tfrecord.openimages.schema import REQUIRED_COLUMNS, Table
 from oi_tfrecord.storage.bz2_streams import Bz2Streams
 from oi_tfrecord.storage.paths import FileInfo
@@ -122,6 +122,7 @@ def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) ->
             data = read_some(stream, info.path)
             header = read_header(data, info.path)
         check_columns(header, REQUIRED_COLUMNS[table], info.path)
+        names = use_known_names(header.names) if table is Table.BOXES else header.names
         files.append(
             InputFile(
                 table=table,
@@ -129,7 +130,7 @@ def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) ->
                 path=info.path,
                 size=info.size,
                 modified=info.modified,
-                names=header.names,
+                names=names,
                 rows_start=header.rows_start,
                 header_lines=header.line_count,
                 header_crc32c=google_crc32c.value(data[: header.rows_start]),
