@@ -10,7 +10,7 @@ from oi_tfrecord.conversion.shard_images import ImageOutcome
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.openimages.schema import BOX_ROW, FLAGS, LABEL_ROW, UNKNOWN, Table
-from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.reasons import CORRECTABLE, Drop, Reject
 from oi_tfrecord.records.shard_writer import WrittenShard
 
 READ_BOXES = 100
@@ -62,6 +62,7 @@ def count_shard(
         most_expanded_boxes=_count_most_expanded(boxes, label_ids, expanded_boxes),
         images_over_100_boxes=int(np.count_nonzero(boxes.per_record > READ_BOXES)),
         image_counts=dict(images.image_counts),
+        to_try_again={item.image_id: str(item.reason) for item in images.rejects if item.reason in CORRECTABLE},
     )
 
 

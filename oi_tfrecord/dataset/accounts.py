@@ -106,6 +106,7 @@ class ShardAccount:
         images_over_100_boxes: Images with more boxes than the Object Detection API reads by default.
         image_counts: Images in the records that were `stripped` of metadata, `resized`, `turned`, whose
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
+        to_try_again: ImageID to reason of the images without a record that may be there in another run.
         cpu_seconds: Processor time; only for estimates.
     """
 
@@ -129,6 +130,7 @@ class ShardAccount:
     most_expanded_boxes: int
     images_over_100_boxes: int
     image_counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    to_try_again: dict[str, str] = dataclasses.field(default_factory=dict)
     cpu_seconds: float = 0.0
 
     @property

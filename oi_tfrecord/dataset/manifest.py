@@ -33,6 +33,7 @@ class TableInput:
         rows_start: Where the first row starts, in `unit`.
         unit: What its ranges count.
         modified: When the file was changed last, in seconds since the epoch.
+        header_crc32c: CRC-32C of the bytes before the first row.
     """
 
     table: str
@@ -43,6 +44,7 @@ class TableInput:
     rows_start: int = 0
     unit: Unit = Unit.BYTES
     modified: float = 0
+    header_crc32c: int = 0
 
 
 def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:
