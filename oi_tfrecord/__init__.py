@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from oi_tfrecord.conversion.outcome import ConversionResult as ConversionResult
     from oi_tfrecord.dataset.record_dataset import RecordDataset as RecordDataset
     from oi_tfrecord.dataset.tf_dataset import load as load
-    from oi_tfrecord.dataset.training_config import TrainingConfigOptions as TrainingConfigOptions
-    from oi_tfrecord.dataset.training_config import training_config as training_config
     from oi_tfrecord.derive.merge import MergeOptions as MergeOptions
     from oi_tfrecord.derive.merge import MergeResult as MergeResult
     from oi_tfrecord.derive.merge import merge as merge
@@ -51,6 +49,8 @@ if TYPE_CHECKING:
     from oi_tfrecord.sources.download import download as download
     from oi_tfrecord.sources.download_counts import DownloadResult as DownloadResult
     from oi_tfrecord.sources.download_options import DownloadOptions as DownloadOptions
+    from oi_tfrecord.training.options import TrainingConfigOptions as TrainingConfigOptions
+    from oi_tfrecord.training.training_config import training_config as training_config
     from oi_tfrecord.verification.faults import DatasetFault as DatasetFault
     from oi_tfrecord.verification.result import VerifyResult as VerifyResult
     from oi_tfrecord.verification.verify import VerifyOptions as VerifyOptions
@@ -63,7 +63,6 @@ _NAMES = {
     "conversion.outcome": ("ConversionResult",),
     "dataset.record_dataset": ("RecordDataset",),
     "dataset.tf_dataset": ("load",),
-    "dataset.training_config": ("TrainingConfigOptions", "training_config"),
     "derive.merge": ("MergeOptions", "MergeResult", "merge"),
     "derive.resample": ("ResampleOptions", "resample"),
     "derive.write_split": ("WrittenSplit",),
@@ -87,6 +86,8 @@ _NAMES = {
     "sources.download": ("download",),
     "sources.download_counts": ("DownloadResult",),
     "sources.download_options": ("DownloadOptions",),
+    "training.options": ("TrainingConfigOptions",),
+    "training.training_config": ("training_config",),
     "verification.faults": ("DatasetFault",),
     "verification.result": ("VerifyResult",),
     "verification.verify": ("VerifyOptions", "verify"),

@@ -23,7 +23,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         "merge": "Merges datasets under one label map.",
     },
     "Use records": {
-        "training-config": "Writes the parts of an Object Detection API pipeline.config that follow from the records.",
+        "training-config": "Writes the settings of the Object Detection API or of Model Garden for the records.",
         "export": "Exports records as tables, to Parquet files or into PostgreSQL.",
     },
 }

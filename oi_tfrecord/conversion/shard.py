@@ -65,11 +65,12 @@ def convert_shard(
     name = shard_file(job.split, shard, job.num_shards)
     if job.dry_run:
         images = ImageOutcome.all_written(joined, facts)
-        account = count_shard(shard, name, joined, images, WrittenShard(images.records, 0, ""), label_ids)
+        unwritten = WrittenShard(images.records, 0, "")
+        account = count_shard(shard, name, joined, images, unwritten, label_ids, label_map.expanded_boxes)
         account = dataclasses.replace(account, cpu_seconds=time.thread_time() - began)
     else:
         images, written = _write_records(job, storage.join(job.output_dir, name), joined, facts, label_ids, on_progress)
-        account = count_shard(shard, name, joined, images, written, label_ids)
+        account = count_shard(shard, name, joined, images, written, label_ids, label_map.expanded_boxes)
         if job.attribution_csv:
             job.work.write_attribution(shard, format_attribution(joined, images.has_record))
     _store_rejects(job, shard, joined, images)

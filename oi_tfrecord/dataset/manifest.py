@@ -200,6 +200,7 @@ def _describe_totals(sums: AccountSum) -> dict[str, Any]:
         "images_reencoded": sum_counts(sums.images_reencoded),
         "unknown_flags_written_as_0": sums.unknown_flags,
         "most_boxes_in_an_image": sums.most_boxes,
+        "most_boxes_after_expansion": sums.most_expanded_boxes,
         "images_over_100_boxes": sums.images_over_100_boxes,
     }
 

@@ -39,7 +39,7 @@ _KEYS_OF_TABLES = ({"rows_read", "written", "rejected", "dropped", "balanced"}, 
 _KEYS_OF_TOTALS = (
     {"shards", "records", "bytes", "image_bytes", "image_counts", "images_reencoded", "most_boxes_in_an_image",
      "images_over_100_boxes"},
-    {"unknown_flags_written_as_0"},
+    {"unknown_flags_written_as_0", "most_boxes_after_expansion"},
 )  # fmt: skip
 
 _KEYS_OF_FINGERPRINTS = ({"record_format", "config", "inputs", "class_files", "num_shards"}, set[str]())

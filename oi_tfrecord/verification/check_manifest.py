@@ -94,6 +94,9 @@ def _compare_totals(manifest: Mapping[str, Any], counts: RecordCounts, size: int
     yield "totals.bytes", totals["bytes"], size
     yield "totals.image_bytes", totals["image_bytes"], counts.image_bytes
     yield "totals.most_boxes_in_an_image", totals["most_boxes_in_an_image"], counts.most_boxes
+    # Manifests of version 0.1 have no such total.
+    if (expanded := totals.get("most_boxes_after_expansion")) is not None:
+        yield "totals.most_boxes_after_expansion", expanded, counts.most_expanded_boxes
     yield "totals.images_over_100_boxes", totals["images_over_100_boxes"], counts.images_over_100_boxes
 
 
