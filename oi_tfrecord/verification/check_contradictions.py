@@ -218,9 +218,10 @@ def _check_plan(manifest: Mapping[str, Any]) -> Iterator[Problem]:
     given = [[item["table"], posixpath.basename(item["path"]), item["bytes"]] for item in manifest["inputs"]]
     if not _equal(given, [item[:3] for item in fingerprint["inputs"]]):
         yield "inputs", "the fingerprint has other tables, names or sizes"
-    # Version 0.1 wrote no CRC-32C of headers.
-    if any(len(item) not in (4, 5) or not isinstance(item[3], int | float) for item in fingerprint["inputs"]):
-        yield "fingerprint.inputs", "a table has no time of change"
+    # Version 0.1 wrote neither a digest nor the CRC-32C of headers.
+    parts = (5,) if ENTRY_SHA256 in manifest else (4, 5)
+    if any(len(item) not in parts or not isinstance(item[3], int | float) for item in fingerprint["inputs"]):
+        yield "fingerprint.inputs", "a table has no time of change, or no checksum of its header"
     if bool(manifest.get("attribution")) != bool(config.get("attribution_csv")):
         yield "attribution", f"config.attribution_csv is {config.get('attribution_csv')}"
 
