@@ -1,4 +1,4 @@
-"""`oi-tfrecord export`: exports records as tables, to Parquet files or into PostgreSQL."""
+"""`oi-tfrecord export`: exports records as tables, or as CSV files for the official evaluation."""
 
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
@@ -19,6 +19,7 @@ COMMAND = Command(
     examples=(
         Example("Parquet files", "oi-tfrecord export records --to=tables"),
         Example("From bucket to bucket", "oi-tfrecord export gs://BUCKET/records --to=gs://BUCKET/tables"),
+        Example("CSV files for the official evaluation", "oi-tfrecord export records --to=official --format=oid"),
         Example(
             "A schema of a PostgreSQL database",
             "oi-tfrecord export records --to=postgresql://USER@HOST/DATABASE --schema=open_images",
@@ -30,6 +31,9 @@ COMMAND = Command(
         "The command writes the tables images, boxes and image_labels of each split, and classes. Splits that are at "
         "the target are replaced, so the same command may be run again. Third-party records are exported as far as "
         "they have the keys.",
+        "With --format=oid, each split becomes SPLIT-boxes.csv, SPLIT-image-labels.csv and, with masks, "
+        "SPLIT-masks.csv, beside label_map.pbtxt: what metrics/oid_challenge_evaluation.py of the Object Detection API "
+        "reads.",
         "PostgreSQL needs psycopg: pip install 'oi_tfrecord[postgresql]'. Leave the password to ~/.pgpass or "
         "PGPASSWORD.",
     ),

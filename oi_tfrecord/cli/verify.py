@@ -60,8 +60,9 @@ COMMAND = Command(
         "The command checks framing, records, images, label ids and counts. Each fault is printed with its shard, "
         "record, byte offset, ImageID and key. With --quiet, a dataset without faults prints nothing.",
         "The folder may also hold third-party records (NAME-00000-of-00010, with .tfrecord or .record before or after "
-        "the numbers). Without a manifest there is less to compare with, and keys that readers do not need may be "
-        "missing.",
+        "the numbers). Without a manifest the command cannot know which records must be there, and says so; keys that "
+        "readers do not need may be missing. A folder with other files of a conversion but without its manifest has a "
+        "fault.",
         "The table of keys shows how many records of a split have each key that the Object Detection API, its offline "
         "evaluation and Model Garden read, and each key of our own.",
     ),

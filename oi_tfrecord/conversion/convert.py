@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
 from oi_tfrecord.conversion.fetch import fetch, with_data_dir
+from oi_tfrecord.conversion.known_inputs import with_known_inputs
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
 from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry_run_workers, run_plan
+from oi_tfrecord.conversion.try_again import try_again
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output
 from oi_tfrecord.dataset.run_lock import hold_split
@@ -166,7 +168,7 @@ def build_template(
     accept_beam_arguments(beam_arguments)
     plan = _plan_conversion(config, progress or NoProgress())
     with hold_split(config.output_dir, config.split):
-        state = prepare_output(plan.target)
+        state = try_again(plan, prepare_output(plan.target), progress or NoProgress())
     if state.complete is None:
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
@@ -194,7 +196,7 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     plan = make_plan(_fetch_tables(config, progress))
     earlier = 0 if config.overwrite else earlier_num_shards(plan.target)
     if earlier:
-        return plan.with_shards(config.num_shards or earlier)
+        return with_known_inputs(plan.with_shards(config.num_shards or earlier), progress)
     shard_plan = plan_shards(plan)
     num_shards = config.num_shards or shard_plan.num_shards
     place = _place_of_images(plan, shard_plan)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
+from oi_tfrecord.conversion.try_again import try_again
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.output_state import OutputState, prepare_output, read_split
+from oi_tfrecord.dataset.output_state import OutputState, count_correctable, prepare_output, read_split
 from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.engine.beam_flags import runs_here
 from oi_tfrecord.engine.progress_line import Progress
@@ -66,14 +67,17 @@ def _run_held_plan(
     plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], progress: Progress
 ) -> ConversionResult:
     config = plan.config
-    state = prepare_output(plan.target)
+    state = try_again(plan, prepare_output(plan.target), progress)
     began = time.monotonic()
     if state.complete is None:
         _run_pipelines(plan, state, workers, beam_arguments, progress)
     entry = read_split(config.output_dir, config.split)
     if state.complete is None:
         # Not before the manifest was read: if the last step was lost, the next run needs the finished shards.
-        plan.work.delete()
+        if count_correctable(entry):
+            plan.work.keep_results()
+        else:
+            plan.work.delete()
     exit_code, problems = find_problems(entry, config.max_rejects, rejects_path(config.output_dir, config.split))
     return ConversionResult(
         output_dir=config.output_dir,

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from oi_tfrecord.conversion.shard_images import ImageOutcome
-from oi_tfrecord.conversion.shard_masks import masks_of_boxes
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.openimages.schema import BOX_ROW, FLAGS, LABEL_ROW, UNKNOWN, Table
-from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.reasons import CORRECTABLE, Drop, Reject
 from oi_tfrecord.records.shard_writer import WrittenShard
 
 READ_BOXES = 100
@@ -19,7 +18,13 @@ READ_BOXES = 100
 
 
 def count_shard(
-    shard: int, name: str, joined: JoinedShard, images: ImageOutcome, written: WrittenShard, label_ids: np.ndarray
+    shard: int,
+    name: str,
+    joined: JoinedShard,
+    images: ImageOutcome,
+    written: WrittenShard,
+    label_ids: np.ndarray,
+    expanded_boxes: Mapping[int, int],
 ) -> ShardAccount:
     """Counts what became of the rows and images of a shard that is written.
 
@@ -30,6 +35,7 @@ def count_shard(
         images: what became of its images.
         written: its file.
         label_ids: int array, label map id of each vocabulary code.
+        expanded_boxes: label map id to boxes that the Object Detection API makes of a box.
     """
     in_records = {table: find_written(joined.annotations[table], table, images) for table in _annotation_tables(joined)}
     boxes = in_records.get(Table.BOXES, _NO_BOXES)
@@ -53,8 +59,10 @@ def count_shard(
         sources={table: _count_sources(rows) for table, rows in in_records.items()},
         unknown_flags=sum(int(np.count_nonzero(boxes.rows[flag] == UNKNOWN)) for flag in FLAGS),
         most_boxes=int(boxes.per_record.max(initial=0)),
+        most_expanded_boxes=_count_most_expanded(boxes, label_ids, expanded_boxes),
         images_over_100_boxes=int(np.count_nonzero(boxes.per_record > READ_BOXES)),
         image_counts=dict(images.image_counts),
+        to_try_again={item.image_id: str(item.reason) for item in images.rejects if item.reason in CORRECTABLE},
     )
 
 
@@ -205,9 +213,18 @@ def _has_box(joined: JoinedShard) -> np.ndarray:
     if joined.masks is None:
         return np.zeros(0, bool)
     has_box = np.zeros(len(joined.masks.table.rows), bool)
-    mask_of = masks_of_boxes(joined.annotations[Table.BOXES], joined.masks)
+    mask_of = joined.masks.of_box
     has_box[mask_of[mask_of >= 0]] = True
     return has_box
+
+
+def _count_most_expanded(boxes: WrittenRows, label_ids: np.ndarray, expanded_boxes: Mapping[int, int]) -> int:
+    """Returns the boxes of the record with most boxes after the expansion."""
+    labels, index = np.unique(label_ids[boxes.rows["label"]], return_inverse=True)
+    expanded = np.array([expanded_boxes.get(label, 1) for label in labels.tolist()], np.int64)[index]
+    until = np.append(0, np.cumsum(expanded))
+    ends = np.append(0, np.cumsum(boxes.per_record))
+    return int(np.diff(until[ends]).max(initial=0))
 
 
 def _count_values(values: np.ndarray) -> dict[str, int]:

@@ -102,9 +102,11 @@ class ShardAccount:
         sources: Table name to source to rows.
         unknown_flags: Flags of -1 that were written as 0.
         most_boxes: Boxes of the image with most boxes.
+        most_expanded_boxes: Boxes of the image with most boxes after the expansion by the label map's ancestors.
         images_over_100_boxes: Images with more boxes than the Object Detection API reads by default.
         image_counts: Images in the records that were `stripped` of metadata, `resized`, `turned`, whose
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
+        to_try_again: ImageID to reason of the images without a record that may be there in another run.
         cpu_seconds: Processor time; only for estimates.
         read_seconds: Time that threads waited for the bytes of images; only for the runner's metrics.
     """
@@ -126,8 +128,10 @@ class ShardAccount:
     sources: dict[str, dict[str, int]]
     unknown_flags: int
     most_boxes: int
+    most_expanded_boxes: int
     images_over_100_boxes: int
     image_counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    to_try_again: dict[str, str] = dataclasses.field(default_factory=dict)
     cpu_seconds: float = 0.0
     read_seconds: float = dataclasses.field(default=0.0, compare=False)
 
@@ -175,6 +179,7 @@ class AccountSum:
         class_rows: The sum of `class_rows` of all ranges.
         shards: The files of the shards.
         most_boxes: The largest `most_boxes` of a shard.
+        most_expanded_boxes: The largest `most_expanded_boxes` of a shard.
         cpu_seconds: The sum over shards and ranges; the only field that rounds.
     """
 
@@ -186,6 +191,7 @@ class AccountSum:
     image_bytes: int = 0
     unknown_flags: int = 0
     most_boxes: int = 0
+    most_expanded_boxes: int = 0
     images_over_100_boxes: int = 0
     cpu_seconds: float = 0.0
     images_rejected: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -221,6 +227,7 @@ class AccountSum:
         self.image_bytes += account.image_bytes
         self.unknown_flags += account.unknown_flags
         self.most_boxes = max(self.most_boxes, account.most_boxes)
+        self.most_expanded_boxes = max(self.most_expanded_boxes, account.most_expanded_boxes)
         self.images_over_100_boxes += account.images_over_100_boxes
         self.cpu_seconds += account.cpu_seconds
         self.images_rejected.update(account.images_rejected)
@@ -290,5 +297,7 @@ def decode_account(data: bytes) -> ShardAccount:
     values: dict[str, Any] = json.loads(data)
     # Version 0.1 also stored the name of the class, and its interrupted conversions can be resumed.
     values.pop("kind", None)
+    # It did not count expanded boxes.
+    values.setdefault("most_expanded_boxes", values["most_boxes"])
     values["tables"] = {name: TableAccount(**table) for name, table in values["tables"].items()}
     return ShardAccount(**values)

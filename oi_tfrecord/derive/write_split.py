@@ -8,7 +8,7 @@ from oi_tfrecord import __version__, storage
 from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
-from oi_tfrecord.dataset.manifest import merge_split
+from oi_tfrecord.dataset.manifest import merge_split, seal_entry
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.rejects_csv import format_header
 from oi_tfrecord.dataset.run_lock import hold_folder
@@ -148,7 +148,7 @@ def finish_split(plan: DerivedPlan, more: Mapping[str, Any]) -> WrittenSplit:
     }
     for name, text in texts.items():
         storage.write(storage.join(plan.output_dir, name), text.encode(), temporary)
-    entry = {**_make_entry(plan), **more}
+    entry = seal_entry({**_make_entry(plan), **more})
     with hold_folder(plan.output_dir):
         write_manifest(plan.output_dir, merge_split(read_manifest(plan.output_dir), plan.split, entry), temporary)
     plan.work.delete()

@@ -48,6 +48,9 @@ def find_flags() -> Mapping[str, argparse.Action]:
     """Returns Beam's flags by name with the dashes, those of all runners that are installed."""
     from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
+    # Its flags are found like those of Beam once its module is imported.
+    from oi_tfrecord.storage import store_flags as store_flags
+
     parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
     pending = [PipelineOptions]
     while pending:
