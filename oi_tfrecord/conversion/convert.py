@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
-from oi_tfrecord.conversion.fetch import fetch, with_data_dir
+from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archives
 from oi_tfrecord.conversion.known_inputs import with_known_inputs
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
@@ -222,7 +222,7 @@ def _fetch_tables(config: ConvertConfig, progress: Progress) -> ConvertConfig:
     """Downloads the tables that are missing, if that is wanted; returns the configuration with their folder."""
     if not config.fetch:
         return config
-    config = with_data_dir(config)
+    config = with_mask_archives(with_data_dir(config))
     # Problems of the options are found without the tables, so before gigabytes are downloaded.
     check_complete(config)
     result = fetch(config, progress=progress)
