@@ -49,7 +49,7 @@ def convert_shard(
         on_progress: called after each record.
 
     Returns:
-        The account, which is also stored, so that a resumed run need not do the shard again.
+        The account, which is also stored (but for `read_seconds`), so that a resumed run need not do the shard again.
     """
     began = time.thread_time()
     label_ids = job.label_ids(label_map)
@@ -75,7 +75,8 @@ def convert_shard(
             job.work.write_attribution(shard, format_attribution(joined, images.has_record))
     _store_rejects(job, shard, joined, images)
     job.work.write_result(shard, encode_account(account))
-    return account
+    # Not stored, as a shard that is written again must have the same result.
+    return dataclasses.replace(account, read_seconds=images.read_seconds)
 
 
 def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> JoinedShard:

@@ -1,6 +1,7 @@
 """The images of one shard: read ahead, checked, turned, with the masks of their boxes, and counted."""
 
 import dataclasses
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -39,6 +40,7 @@ class LoadedImage:
     image: PreparedImage | None
     masks: LoadedMasks
     rejected: ImageRejected | None
+    read_seconds: float = 0.0
 
     @property
     def size(self) -> int:
@@ -58,6 +60,7 @@ class ImageOutcome:
         reencoded: images not copied byte for byte, by source format.
         image_counts: images in the records, by name as in `ShardAccount.image_counts`.
         masks: what became of the masks of their boxes.
+        read_seconds: time that threads waited for the bytes of images.
     """
 
     has_record: np.ndarray
@@ -67,6 +70,7 @@ class ImageOutcome:
     image_counts: Mapping[str, int]
     masks: MaskOutcome
     skipped: tuple[Rejected, ...] = ()
+    read_seconds: float = 0.0
 
     @classmethod
     def all_written(cls, joined: JoinedShard, facts: ImageFacts) -> "ImageOutcome":
@@ -117,6 +121,7 @@ class ShardImages:
         if job.masks is not None and joined.masks is not None:
             self._masks = ShardMasks(job.masks, joined.masks, joined.annotations[Table.BOXES])
         self._has_record = np.zeros(len(self._image_ids), bool)
+        self._read_seconds = 0.0
         self._rejects: list[Rejected] = []
         self._reencoded: Counter[str] = Counter()
         self._changes: Counter[str] = Counter()
@@ -131,6 +136,7 @@ class ShardImages:
 
     def __iter__(self) -> Iterator[tuple[int, PreparedImage, ImageMasks | None]]:
         for index, loaded in enumerate(self._load_all()):
+            self._read_seconds += loaded.read_seconds
             if loaded.rejected is not None:
                 self._note_reject(index, loaded.rejected)
             if loaded.image is not None:
@@ -146,6 +152,7 @@ class ShardImages:
             reencoded=dict(self._reencoded),
             image_counts=count_facts(self._facts, self._has_record, self._changes),
             masks=self._masks.outcome() if self._masks else MaskOutcome.all_written(None),
+            read_seconds=self._read_seconds,
         )
 
     def _load_all(self) -> Iterator[LoadedImage]:
@@ -197,14 +204,18 @@ class ShardImages:
             raise InputError(self._reader.path(index), problem, remedy) from None
 
     def _load_whole(self, index: int) -> LoadedImage:
+        began = time.monotonic()
+        seconds = 0.0
         try:
             degrees = self._find_turn(index)
-            image = prepare(self._reader.read(index), self._job.image_options, degrees)
+            data = self._reader.read(index)
+            seconds = time.monotonic() - began
+            image = prepare(data, self._job.image_options, degrees)
         except ImageRejected as rejected:
-            return LoadedImage(None, LoadedMasks(), rejected)
+            return LoadedImage(None, LoadedMasks(), rejected, seconds)
         if self._masks is None:
-            return LoadedImage(image, LoadedMasks(), None)
-        return LoadedImage(image, self._masks.load(index, image.width, image.height, degrees), None)
+            return LoadedImage(image, LoadedMasks(), None, seconds)
+        return LoadedImage(image, self._masks.load(index, image.width, image.height, degrees), None, seconds)
 
     def _find_turn(self, index: int) -> int:
         """Returns the degrees by which an image is turned.

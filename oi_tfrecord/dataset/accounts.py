@@ -109,6 +109,7 @@ class ShardAccount:
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
         to_try_again: ImageID to reason of the images without a record that may be there in another run.
         cpu_seconds: Processor time; only for estimates.
+        read_seconds: Time that threads waited for the bytes of images; only for the runner's metrics.
     """
 
     shard: int
@@ -134,6 +135,7 @@ class ShardAccount:
     images_skipped: dict[str, int] = dataclasses.field(default_factory=dict)
     to_try_again: dict[str, str] = dataclasses.field(default_factory=dict)
     cpu_seconds: float = 0.0
+    read_seconds: float = dataclasses.field(default=0.0, compare=False)
 
     @property
     def listed_rejects(self) -> int:
