@@ -5,6 +5,7 @@ These functions print nothing: `progress` takes messages while they run, and the
 
 import contextlib
 import dataclasses
+import pathlib
 import time
 from collections.abc import Sequence
 
@@ -203,10 +204,24 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     if not config.num_shards or shard_plan.has_none:
         progress.plan(describe_shards(shard_plan, num_shards, *place))
     # Who allows every image to be rejected may hold so few that no sampled image is among them.
-    if shard_plan.has_none and not plan.samples.has_stand_ins and parse_max_rejects(config.max_rejects) != (100, True):
+    if shard_plan.has_none and not plan.samples.has_stand_ins and not _may_hold_some(plan, shard_plan):
         problem = f"none of the {shard_plan.sampled:,} images that were looked for is there"
         raise InputError(place[1], problem, f"Put the images there, or give another --{place[0]}")
     return plan.with_shards(num_shards)
+
+
+def _may_hold_some(plan: ConvertPlan, shard_plan: ShardPlan) -> bool:
+    """Returns whether the user expects that few images are there, and some of them may be, though none was found."""
+    config = plan.config
+    if config.missing_images == "skip":
+        return shard_plan.sampled < shard_plan.images and not is_empty_folder(plan.samples.path("0"))
+    return parse_max_rejects(config.max_rejects) == (100, True)
+
+
+def is_empty_folder(path: str) -> bool:
+    """Returns whether the folder of a local file is not there, or holds nothing."""
+    folder = pathlib.Path(path).parent
+    return storage.is_local(path) and not (folder.is_dir() and any(folder.iterdir()))
 
 
 def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPlan, ShardPlan]:
