@@ -7,6 +7,7 @@ from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.convert_flags import Conversion, RunOptions, make_conversion
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.engine.beam_flags import value_of
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.storage.optional_imports import keep_pandas_from_arrow
@@ -99,7 +100,7 @@ COMMAND = Command(
             "--setup_file=./setup.py",
         ),
     ),
-    options=(RunOptions, ConvertConfig),
+    options=(RunOptions, RunnerOptions, ConvertConfig),
     run=run,
     details=(
         "Flags that decide what is read and written are also keys of the configuration file.",

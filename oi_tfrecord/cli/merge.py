@@ -4,6 +4,7 @@ from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.exit_codes import RECORDS_LOST, ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.derive.merge import MergeOptions, merge
 from oi_tfrecord.derive.write_split import describe_written
 
@@ -33,7 +34,7 @@ COMMAND = Command(
             "--project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp --setup_file=./setup.py",
         ),
     ),
-    options=(MergeOptions,),
+    options=(MergeOptions, RunnerOptions),
     run=run,
     details=(
         "Splits of the same name become one. Classes have the ids of the first folder's label map; classes that it "

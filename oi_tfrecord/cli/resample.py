@@ -4,6 +4,7 @@ from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.exit_codes import RECORDS_LOST, ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.derive.resample import ResampleOptions, describe_resampled, resample
 
 
@@ -43,7 +44,7 @@ COMMAND = Command(
             "--setup_file=./setup.py",
         ),
     ),
-    options=(ResampleOptions,),
+    options=(ResampleOptions, RunnerOptions),
     run=run,
     details=(
         "The images of each class that are taken do not depend on the number of shards. Splits of one folder must not "

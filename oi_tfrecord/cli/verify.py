@@ -8,6 +8,7 @@ from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.settings.allowed_values import Choice
 from oi_tfrecord.settings.options import Group, check_values, option
 from oi_tfrecord.verification.result import describe_result, to_values
@@ -53,7 +54,7 @@ COMMAND = Command(
             "--temp_location=gs://BUCKET/tmp --setup_file=./setup.py",
         ),
     ),
-    options=(VerifyOptions, _FormatOptions),
+    options=(VerifyOptions, RunnerOptions, _FormatOptions),
     run=run,
     details=(
         "The command checks framing, records, images, label ids and counts. Each fault is printed with its shard, "

@@ -83,16 +83,25 @@ def _lines_of_counts_and_files(result: ConversionResult) -> list[str]:
 def _images_line(images: Mapping[str, Any]) -> str:
     return (
         f"images     {images['selected']:,} selected, {images['not_selected']:,} not selected, "
-        f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}"
+        f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}{_skipped(images)}"
     )
+
+
+def _skipped(images: Mapping[str, Any]) -> str:
+    skipped = images.get("skipped", {})
+    return f", {sum(skipped.values()):,} skipped{_by_reason(skipped)}" if skipped else ""
 
 
 def _table_line(table: str, count: Mapping[str, Any]) -> str:
     return (
-        f"{table:<14} {count['rows_read']:,} rows read, {count['written']:,} written, "
+        f"{table:<14} {count['rows_read']:,} rows read, {count['written']:,} written, {_added(count)}"
         f"{sum(count['rejected'].values()):,} rejected{_by_reason(count['rejected'])}, "
         f"{sum(count['dropped'].values()):,} left out{_by_reason(count['dropped'])}"
     )
+
+
+def _added(count: Mapping[str, Any]) -> str:
+    return f"{count['added_by_hierarchy']:,} added by the hierarchy, " if "added_by_hierarchy" in count else ""
 
 
 def _by_reason(counts: Mapping[str, int]) -> str:

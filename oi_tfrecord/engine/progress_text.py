@@ -13,6 +13,9 @@ from oi_tfrecord.engine.progress_line import LOG_SECONDS
 from oi_tfrecord.engine.progress_reports import READ, REPORT_SECONDS, SCAN, WRITE
 from oi_tfrecord.errors import OiTfrecordError
 
+SILENT_SECONDS = 300.0
+"""How long nothing may finish before the progress line says so."""
+
 
 @dataclasses.dataclass
 class ConversionStatus:
@@ -24,6 +27,7 @@ class ConversionStatus:
         num_shards: number of shards.
         finished_shards: how many an earlier run finished.
         clock: seconds, the clock of the reporters.
+        engine_state: returns the state of the job that a runner elsewhere reports; empty for a run on this machine.
     """
 
     work: WorkFolder
@@ -31,8 +35,11 @@ class ConversionStatus:
     num_shards: int
     finished_shards: int = 0
     clock: Callable[[], float] = time.time
+    engine_state: Callable[[], str] = str
 
     def __post_init__(self) -> None:
+        self._described = ""
+        self._changed = self.clock()
         self._begun = self.clock()
         self._is_local = storage.is_local(self.work.path)
         # To look at remote storage costs a request.
@@ -43,7 +50,19 @@ class ConversionStatus:
         now = self.clock()
         elapsed = now - self._begun
         described = self._describe_reports(now) if self._is_local else self._describe_results(elapsed)
-        return f"[{_clock_time(elapsed)}] {described}"
+        return f"[{_clock_time(elapsed)}] {described}{self._describe_silence(described, now)}"
+
+    def _describe_silence(self, described: str, now: float) -> str:
+        """Says that nothing changed for long, and what the engine reports; empty if something did."""
+        # The time that is left changes without any work.
+        done = described.partition(", about ")[0]
+        if done != self._described:
+            self._described, self._changed = done, now
+        if now - self._changed < SILENT_SECONDS:
+            return ""
+        state = self.engine_state()
+        reported = f"; the engine reports {state}" if state else ""
+        return f"; nothing has finished for {_duration(now - self._changed)}{reported}"
 
     def _describe_results(self, elapsed: float) -> str:
         try:

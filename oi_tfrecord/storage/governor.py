@@ -196,6 +196,7 @@ class _Throttled:
 
     seconds: float = 0.0
     waiting: int = 0
+    taken: int = 0
     since: float = 0.0
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
@@ -208,6 +209,15 @@ def throttled_seconds() -> float:
     with _throttled.lock:
         waited = time.monotonic() - _throttled.since if _throttled.waiting else 0.0
         return _throttled.seconds + waited
+
+
+def take_throttled_seconds() -> int:
+    """Returns the whole seconds of `throttled_seconds` that were not taken before, so that each is counted once."""
+    seconds = throttled_seconds()
+    with _throttled.lock:
+        taken = int(seconds - _throttled.taken)
+        _throttled.taken += taken
+    return taken
 
 
 @contextlib.contextmanager

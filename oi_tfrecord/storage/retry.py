@@ -98,9 +98,17 @@ def parse_retry_after(text: str | None, now: datetime.datetime) -> float | None:
     return min(max((moment - now).total_seconds(), 0.0), float(_MAX_SECONDS))
 
 
+def take_retries() -> int:
+    """Returns how many requests this process has sent again since the last call, so that each is counted once."""
+    with _process.lock:
+        taken, _process.taken = _process.retries - _process.taken, _process.retries
+    return taken
+
+
 @dataclasses.dataclass
 class _Process:
     retries: int = 0
+    taken: int = 0
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
 

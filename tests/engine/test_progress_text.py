@@ -228,3 +228,15 @@ def test_a_size_is_rounded_to_three_digits(size: float) -> None:
     scale = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "KB": 1e3}.get(unit, 1)
     assert float(number.replace(",", "")) * scale == pytest.approx(size, rel=0.006, abs=0.5)
     assert scale == 1 or re.fullmatch(r"\d\.\d\d|\d\d\.\d|\d\d\d|[\d,]{5,}", number)
+
+
+def test_a_silent_engine_is_named_with_its_state(remote: WorkFolder, clock: Clock) -> None:
+    status = ConversionStatus(remote, 0, 4, clock=clock, engine_state=lambda: "RUNNING")
+    remote.write_result(0, b"{}")
+    assert "nothing" not in status.text()
+    clock.now += 299
+    assert "nothing" not in status.text()
+    clock.now += 61
+    assert status.text().endswith("; nothing has finished for 6 min 00 s; the engine reports RUNNING")
+    remote.write_result(1, b"{}")
+    assert "nothing" not in status.text()
