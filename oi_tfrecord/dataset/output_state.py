@@ -10,9 +10,8 @@ from typing import Any
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, attribution_file, rejects_file, weights_file
-from oi_tfrecord.dataset.manifest import merge_split
-from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest, write_manifest
-from oi_tfrecord.dataset.run_lock import hold_folder
+from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest
+from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.records.label_map import LabelMap
@@ -200,9 +199,7 @@ def _remove(target: OutputTarget, found: _FoundOutput) -> None:
     output_dir, split = target.output_dir, target.split
     if found.entry is not None:
         storage.make_folder(target.work.temporary)
-        with hold_folder(output_dir):
-            data = merge_split(read_manifest(output_dir), split, None)
-            write_manifest(output_dir, data, target.work.temporary)
+        publish_split(output_dir, split, None, target.work.temporary)
     for name in [*found.shards, rejects_file(split), attribution_file(split), weights_file(split)]:
         storage.delete(storage.join(output_dir, name))
     target.work.delete()

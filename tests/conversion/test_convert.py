@@ -158,7 +158,8 @@ def test_every_reject_is_listed(release: Release, output_dir: pathlib.Path) -> N
 def test_files_are_those_that_the_manifest_names(output_dir: pathlib.Path) -> None:
     shards = [f"train.tfrecord-{shard:05d}-of-00005" for shard in range(5)]
     names = {path.name for path in output_dir.iterdir()}
-    assert names == {*shards, "label_map.pbtxt", "label_map.csv", "manifest.json", "rejects-train.csv"}
+    tfds_files = {"features.json", "dataset_info.json"}
+    assert names == {*shards, *tfds_files, "label_map.pbtxt", "label_map.csv", "manifest.json", "rejects-train.csv"}
     assert [shard["file"] for shard in manifest(output_dir)["shards"]] == shards
 
 
