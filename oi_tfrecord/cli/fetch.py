@@ -17,7 +17,8 @@ class ConfigOptions:
 
     config: str = option(
         REQUIRED,
-        "Configuration file, or the name of a shipped one (v1 to v7, challenge2019, miap); flags win over it.",
+        "Configuration file, or the name of a shipped one (v1 to v7, challenge2019, challenge2019-segmentation, miap); "
+        "flags win over it.",
         Group.INPUTS,
     )
 
@@ -63,6 +64,10 @@ COMMAND = Command(
         Example(
             "Tables and class files of the validation split",
             "oi-tfrecord fetch --config=v7 --split=validation --data_dir=tables",
+        ),
+        Example(
+            "Also the archives of the masks",
+            "oi-tfrecord fetch --config=v7 --split=validation --data_dir=tables --extra_keys=masks",
         ),
         Example(
             "The same from a mirror, to a bucket",

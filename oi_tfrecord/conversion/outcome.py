@@ -128,8 +128,13 @@ def _lines_of_counts_and_files(result: ConversionResult) -> list[str]:
 def _images_line(images: Mapping[str, Any]) -> str:
     return (
         f"images     {images['selected']:,} selected, {images['not_selected']:,} not selected, "
-        f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}"
+        f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}{_skipped(images)}"
     )
+
+
+def _skipped(images: Mapping[str, Any]) -> str:
+    skipped = images.get("skipped", {})
+    return f", {sum(skipped.values()):,} skipped{_by_reason(skipped)}" if skipped else ""
 
 
 def _table_line(table: str, count: Mapping[str, Any]) -> str:

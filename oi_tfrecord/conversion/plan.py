@@ -143,6 +143,7 @@ class ConvertPlan:
             is_listed=self.classes.mask_of(self.classes.listed),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
+            skips_missing=config.missing_images == "skip",
             has_spare_cores=self.num_shards < self.threads,
         )
 

@@ -99,7 +99,8 @@ def _write_records(
     encoder = RecordEncoder(boxes_turned, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
     examples = _encode_examples(images, encoder, len(joined.faults), len(joined.image_ids), on_progress)
     written = write_shard(path, job.work.temporary, examples, has_spare_cores=job.has_spare_cores)
-    return blame_archives(images.outcome(), job.work), written
+    outcome = blame_archives(images.outcome(), job.work)
+    return outcome.skip_missing() if job.skips_missing else outcome, written
 
 
 def _encode_examples(

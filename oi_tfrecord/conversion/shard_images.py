@@ -19,7 +19,7 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.openimages.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.reasons import Reject
+from oi_tfrecord.reasons import NOT_THERE, Reject
 from oi_tfrecord.storage.read_ahead import ITEMS_PER_TASK, map_in_order
 
 PREFETCH_BYTES = 64 << 20
@@ -55,7 +55,8 @@ class ImageOutcome:
     Attributes:
         has_record: bool array [n].
         image_bytes: bytes of the images in the records.
-        rejects: the images without a record.
+        rejects: the images without a record that are no part of `skipped`.
+        skipped: the images that are left out as they are not there; none unless these are to be skipped.
         reencoded: images not copied byte for byte, by source format.
         image_counts: images in the records, by name as in `ShardAccount.image_counts`.
         masks: what became of the masks of their boxes.
@@ -68,6 +69,7 @@ class ImageOutcome:
     reencoded: Mapping[str, int]
     image_counts: Mapping[str, int]
     masks: MaskOutcome
+    skipped: tuple[Rejected, ...] = ()
     read_seconds: float = 0.0
 
     @classmethod
@@ -81,6 +83,16 @@ class ImageOutcome:
     def records(self) -> int:
         """Number of images with a record."""
         return int(np.count_nonzero(self.has_record))
+
+    def find_skipped(self, image_ids: np.ndarray) -> np.ndarray:
+        """Returns a bool array [n], whether each image of the shard is skipped."""
+        return np.isin(image_ids, np.array([int(item.image_id, 16) for item in self.skipped], np.uint64))
+
+    def skip_missing(self) -> "ImageOutcome":
+        """Returns the outcome in which images that are not there are skipped, and are no rejects."""
+        rejects = tuple(item for item in self.rejects if item.reason not in NOT_THERE)
+        skipped = tuple(item for item in self.rejects if item.reason in NOT_THERE)
+        return dataclasses.replace(self, rejects=rejects, skipped=skipped)
 
 
 class ShardImages:
@@ -119,7 +131,8 @@ class ShardImages:
     @property
     def reject_count(self) -> int:
         """Images and masks that could not be read until now."""
-        return len(self._rejects) + (self._masks.fault_count if self._masks else 0)
+        rejects = sum(not (self._job.skips_missing and item.reason in NOT_THERE) for item in self._rejects)
+        return rejects + (self._masks.fault_count if self._masks else 0)
 
     def __iter__(self) -> Iterator[tuple[int, PreparedImage, ImageMasks | None]]:
         for index, loaded in enumerate(self._load_all()):

@@ -123,14 +123,15 @@ def _may_add(table: str, config: Mapping[str, Any]) -> bool:
 
 
 def balance_images(sums: AccountSum) -> dict[str, Any]:
-    """Balances the images: selected = records + rejected by reason."""
-    rejected = sum_counts(sums.images_rejected)
+    """Balances the images: selected = records + rejected by reason + skipped by reason."""
+    rejected, skipped = sum_counts(sums.images_rejected), sum_counts(sums.images_skipped)
     return {
         "selected": sums.images_selected,
         "records": sums.records,
         "rejected": rejected,
+        **({"skipped": skipped} if skipped else {}),
         "not_selected": sums.images_not_selected,
-        "balanced": sums.images_selected == sums.records + sum(rejected.values()),
+        "balanced": sums.images_selected == sums.records + sum(rejected.values()) + sum(skipped.values()),
     }
 
 

@@ -106,9 +106,10 @@ def prepare_output(target: OutputTarget) -> OutputState:
 
 
 def count_correctable(entry: Mapping[str, Any]) -> int:
-    """Returns how many images and masks of a split were rejected for a reason that may have passed since."""
+    """Returns how many images and masks of a split were rejected, or skipped, for a reason that may have passed."""
     tables = entry["tables"]
-    counts = [entry["images"]["rejected"], tables.get(Table.MASKS, {}).get("rejected", {})]
+    images = entry["images"]
+    counts = [images["rejected"], images.get("skipped", {}), tables.get(Table.MASKS, {}).get("rejected", {})]
     return sum(count for by_reason in counts for reason, count in by_reason.items() if reason in CORRECTABLE)
 
 

@@ -288,6 +288,11 @@ def _warn(options: EvaluateOptions, split: Split, counts: _Counts) -> Iterator[s
         yield "the records have no human-verified labels, so only detections of classes with a box in the image count"
     if options.masks and not counts.masks:
         yield "the records have no masks, so there is no object to find; convert with --extra_keys=masks"
+    if options.masks and config.get("boxes_without_mask") == "drop":
+        yield (
+            "boxes without a mask are not in the records, so detections on them count as false positives; convert with "
+            "--boxes_without_mask=empty"
+        )
     if options.hierarchy and is_expanded(split):
         yield "the records are expanded by the hierarchy, so they are not expanded again"
 

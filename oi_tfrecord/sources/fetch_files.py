@@ -40,6 +40,7 @@ class FetchResult:
         received: bytes that were received.
         retries: requests that failed and were sent again.
         notes: what the user should know.
+        mask_archives: patterns of the archives of masks, for `mask_archives` of a conversion.
         seconds: time that it took.
     """
 
@@ -49,6 +50,7 @@ class FetchResult:
     received: int = 0
     retries: int = 0
     notes: tuple[str, ...] = ()
+    mask_archives: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
@@ -243,4 +245,5 @@ def summary_lines(result: FetchResult) -> list[str]:
         f"fetched    {len(result.files)} files, {format_size(result.received)} in {result.seconds:.1f} s{retries}; "
         f"{len(result.kept)} were there",
         f"tables     {result.data_dir}",
+        *(f"masks      --mask_archives={','.join(result.mask_archives)}" for _ in result.mask_archives[:1]),
     ]

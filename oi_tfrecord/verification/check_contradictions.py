@@ -14,7 +14,7 @@ from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.file_names import ENTRY_KEYS
 from oi_tfrecord.dataset.filter_warnings import given_reasons
 from oi_tfrecord.dataset.manifest import ENTRY_SHA256, class_weights, digest_entry
-from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.reasons import NOT_THERE, Drop, Reject
 from oi_tfrecord.records.shard_names import parse_shard_file
 
 Problem = tuple[str, str]
@@ -46,7 +46,7 @@ _KEYS_OF_FINGERPRINTS = ({"record_format", "config", "inputs", "class_files", "n
 
 _KEYS_OF_COVERAGE = {"unit", "start", "end", "starts_of_ranges", "ends_of_ranges"}
 
-_KEYS_OF_IMAGES = ({"selected", "records", "rejected", "not_selected", "balanced"}, {"read", "left_out"})
+_KEYS_OF_IMAGES = ({"selected", "records", "rejected", "not_selected", "balanced"}, {"read", "left_out", "skipped"})
 
 
 def find_contradictions(split: str, manifest: Mapping[str, Any]) -> Iterator[Problem]:
@@ -163,7 +163,7 @@ def _check_reasons(manifest: Mapping[str, Any]) -> Iterator[Problem]:
     entries = [("images", manifest["images"])]
     entries += [(f"tables.{name}", entry) for name, entry in manifest["tables"].items()]
     for name, entry in entries:
-        for field, known in (("rejected", Reject), ("dropped", Drop), ("left_out", Drop)):
+        for field, known in (("rejected", Reject), ("dropped", Drop), ("left_out", Drop), ("skipped", NOT_THERE)):
             for reason in sorted(set(entry.get(field, ())) - {str(reason) for reason in known}):
                 yield f"{name}.{field}.{reason}", "there is no such reason"
     if "derived" in manifest:
@@ -248,6 +248,7 @@ def _check_selection(manifest: Mapping[str, Any]) -> Iterator[Problem]:
     if metadata is None or manifest["config"].get("driver") != "metadata":
         return
     rows = metadata["written"] + metadata["rejected"].get(Reject.IMAGE_REJECTED, 0)
+    rows += metadata["dropped"].get(Drop.IMAGE_NOT_THERE, 0)
     left_out = metadata["dropped"].get(Drop.IMAGE_NOT_SELECTED, 0)
     for name, found in (("selected", rows), ("not_selected", left_out)):
         if images[name] != found:
