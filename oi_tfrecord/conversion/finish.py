@@ -69,6 +69,7 @@ def table_input(file: InputFile) -> TableInput:
         rows_start=file.rows_start,
         unit=Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES,
         modified=file.modified,
+        header_crc32c=file.header_crc32c,
     )
 
 
@@ -106,7 +107,7 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
         for piece in job.work.rejects():
             stream.write(absolute_lines(piece, lines).encode())
     about = dict(job.about)
-    if changed := find_changed(job.inputs, about.get("class_files", {})):
+    if changed := find_changed(job.inputs, totals.ranges, about.get("class_files", {})):
         about["changed_inputs"] = changed
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)

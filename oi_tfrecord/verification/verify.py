@@ -17,6 +17,7 @@ from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import VerifyStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.label_map import LabelMap
@@ -144,6 +145,7 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress
             processes,
             progress.watch(VerifyStatus(work, len(tasks), "verified")),
             lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
+            SubmittedJob(progress.note),
         )
         return unpack_result(storage.read(storage.join(work.path, RESULT_FILE)))
     finally:

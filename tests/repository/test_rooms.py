@@ -20,6 +20,7 @@ READERS = {
     "show": "import oi_tfrecord.explore.show",
     "report": "import oi_tfrecord.explore.report.write_report",
     "export": "import oi_tfrecord.explore.export.write_tables",
+    "evaluate": "import oi_tfrecord.evaluation.evaluate",
     "browse": "import oi_tfrecord.explore.browse.server",
     "verify": "import oi_tfrecord.verification.verify",
 }

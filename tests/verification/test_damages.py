@@ -33,6 +33,7 @@ NOTHING_CONTRADICTS = {
     "oi_tfrecord": "the version that wrote the entry",
     "fingerprint.record_format": "the version of the bytes",
     "fingerprint.inputs.*.3": "the time at which an input was changed",
+    "fingerprint.inputs.*.4": "the checksum of the header of an input",
     "inputs.*.lines": "lines that a quoted field or an empty line adds to the rows",
     "totals.image_counts": "what was done to images before they were written",
     "totals.images_reencoded": "the format that an image had before",
