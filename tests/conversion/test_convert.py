@@ -175,7 +175,7 @@ def test_the_summary_has_the_counts_and_where_the_files_are(release: Release, tm
     assert convert(release.flags(tmp_path, workers=1), out) == 0
     text = out.getvalue()
     split = manifest(tmp_path)
-    assert f"{split['totals']['records']} in 5 shards" in text
+    assert f"{split['totals']['records']} images with " in text
     assert "image_cut_off 1" in text
     for name in ("train.tfrecord-00000-of-00005", "label_map.pbtxt", "manifest.json", "rejects-train.csv"):
         assert str(tmp_path / name) in text
