@@ -139,7 +139,9 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         scorer.add(_Image(-1 if index is None else index, found, scored, truth.width, truth.height))
     result = _summarize(options, split, detections, counts, scorer.finish(), label_map)
     if options.output:
-        storage.write(options.output, format_class_scores(result).encode(), os.path.dirname(options.output))
+        folder = os.path.dirname(options.output)
+        storage.make_folder(folder or ".")
+        storage.write(options.output, format_class_scores(result).encode(), folder)
     return result
 
 
@@ -291,7 +293,7 @@ def _warn(options: EvaluateOptions, split: Split, counts: _Counts) -> Iterator[s
         yield "the records have no human-verified labels, so only detections of classes with a box in the image count"
     if options.masks and not counts.masks:
         yield "the records have no masks, so there is no object to find; convert with --extra_keys=masks"
-    if options.masks and config.get("boxes_without_mask") == "drop":
+    if options.masks and counts.masks and config.get("boxes_without_mask") == "drop":
         yield (
             "boxes without a mask are not in the records, so detections on them count as false positives; convert with "
             "--boxes_without_mask=empty"
