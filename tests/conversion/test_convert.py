@@ -163,6 +163,8 @@ def test_files_are_those_that_the_manifest_names(output_dir: pathlib.Path) -> No
         *shards,
         "label_map.pbtxt",
         "label_map.csv",
+        "features.json",
+        "dataset_info.json",
         "manifest.json",
         "rejects-train.csv",
         ".oi_tfrecord-train",
