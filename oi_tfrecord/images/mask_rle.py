@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.storage.optional_imports import install_command
 
 
 class MaskTextError(ValueError):
@@ -149,6 +150,6 @@ def load_hotcoco() -> Any:
     try:
         import hotcoco
     except ImportError as error:
-        problem = "masks and the metrics of COCO need hotcoco: pip install 'oi_tfrecord[evaluate]'"
+        problem = f"masks and the metrics of COCO need hotcoco: {install_command('evaluate')}"
         raise ConfigError("metrics", problem) from error
     return hotcoco
