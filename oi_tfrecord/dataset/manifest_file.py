@@ -7,9 +7,20 @@ under its other name, and the next run puts it back.
 
 import contextlib
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import MANIFEST_FILE
+from oi_tfrecord.dataset.manifest import merge_split
+from oi_tfrecord.dataset.run_lock import hold_folder
+from oi_tfrecord.storage.object_versions import (
+    UnsupportedError,
+    create_object,
+    has_versions,
+    read_object,
+    replace_object,
+)
 
 REPLACED_FILE = MANIFEST_FILE + ".replaced"
 
@@ -23,6 +34,33 @@ def read_manifest(output_dir: str) -> bytes | None:
             with contextlib.suppress(FileNotFoundError):
                 return storage.read(name)
     return None
+
+
+def update_manifest(output_dir: str, split: str, entry: Mapping[str, Any] | None, temporary_folder: str) -> None:
+    """Replaces the entry of a split in the manifest of a folder; entries that others write meanwhile stay.
+
+    Args:
+        output_dir: The folder.
+        split: Name of the split.
+        entry: The entry; None removes it.
+        temporary_folder: See `storage.create`.
+    """
+    with hold_folder(output_dir):
+        if has_versions(output_dir):
+            with contextlib.suppress(UnsupportedError):
+                while not _replace_object(_paths(output_dir)[0], split, entry):
+                    pass
+                return
+        write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), temporary_folder)
+
+
+def _replace_object(path: str, split: str, entry: Mapping[str, Any] | None) -> bool:
+    """Replaces the entry of a split if nobody else writes the manifest; returns whether that is so."""
+    # The lock of the folder may expire while this process is stopped, so the write itself depends on what was read.
+    found = read_object(path)
+    if found is None:
+        return create_object(path, merge_split(None, split, entry)) is not None
+    return replace_object(path, merge_split(found.data, split, entry), found) is not None
 
 
 def write_manifest(output_dir: str, data: bytes, temporary_folder: str) -> None:
