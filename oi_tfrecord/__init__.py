@@ -4,8 +4,8 @@ Functions take one value of typed options, return a typed result and print nothi
 of each. A name is imported when it is first used, so `import oi_tfrecord` loads neither Beam nor TensorFlow nor NumPy.
 """
 
-import importlib
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False
+"""The constant of `typing`, whose import takes so long that an interruption of a command falls into it."""
 
 if TYPE_CHECKING:
     from oi_tfrecord.conversion.convert import BuiltTemplate as BuiltTemplate
@@ -110,6 +110,8 @@ if not TYPE_CHECKING:
         """Imports a public name when it is first used."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
         value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
         globals()[name] = value
         return value

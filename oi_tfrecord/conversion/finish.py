@@ -22,6 +22,7 @@ from oi_tfrecord.dataset.manifest import (
 )
 from oi_tfrecord.dataset.manifest_file import update_manifest
 from oi_tfrecord.dataset.output_state import read_splits
+from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile
@@ -119,7 +120,8 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
         }
     split = seal_entry(split)
     # Another split may end at the same time, and the manifest must hold both.
-    update_manifest(job.output_dir, job.split, split, temporary)
+    write = update_manifest if job.dry_run else publish_split
+    write(job.output_dir, job.split, split, temporary)
     return split
 
 

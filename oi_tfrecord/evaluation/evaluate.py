@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.ground_truth import GroundTruth, read_ground_truths
 from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.manifest import is_expanded
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
@@ -126,24 +128,27 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         raise InputError(options.detections, "the detections have no masks", "Leave --masks out, or give masks")
     counts = _Counts(label_map, len(detections.images))
     scorer = _make_scorer(options, label_map)
+    config = _config_of(split)
     for truth in read_ground_truths(split, label_map):
         index = detections.find(truth.names)
         found = _detections_of(detections, index, truth, options, relatives)
-        if relatives is not None and not is_expanded(split):
+        if relatives is not None and not is_expanded(config):
             truth = expand_truth(truth, relatives)
         scored = to_scored(truth, options.masks)
         counts.add(index, found, scored)
         scorer.add(_Image(-1 if index is None else index, found, scored, truth.width, truth.height))
     result = _summarize(options, split, detections, counts, scorer.finish(), label_map)
     if options.output:
-        storage.write(options.output, format_class_scores(result).encode(), os.path.dirname(options.output))
+        folder = os.path.dirname(options.output)
+        storage.make_folder(folder or ".")
+        storage.write(options.output, format_class_scores(result).encode(), folder)
     return result
 
 
-def is_expanded(split: Split) -> bool:
-    """Returns whether the manifest says that the boxes and labels of a split were expanded by the hierarchy."""
-    config = (split.manifest or {}).get("config", {})
-    return bool(config.get("hierarchy")) and config.get("hierarchy_use", "expand") == "expand"
+def _config_of(split: Split) -> Mapping[str, Any]:
+    """Returns the configuration that the manifest names; empty for third-party records."""
+    config: Mapping[str, Any] = (split.manifest or {}).get("config", {})
+    return config
 
 
 def _read_relatives(options: EvaluateOptions, label_map: LabelMap) -> ClassRelatives | None:
@@ -278,7 +283,7 @@ def _summarize(
 
 
 def _warn(options: EvaluateOptions, split: Split, counts: _Counts) -> Iterator[str]:
-    config = (split.manifest or {}).get("config", {})
+    config = _config_of(split)
     if options.metrics != "coco" and config.get("select") == "boxed":
         yield (
             f"the split {split.name} holds images with a box only, so false positives on other labelled images do not "
@@ -288,7 +293,12 @@ def _warn(options: EvaluateOptions, split: Split, counts: _Counts) -> Iterator[s
         yield "the records have no human-verified labels, so only detections of classes with a box in the image count"
     if options.masks and not counts.masks:
         yield "the records have no masks, so there is no object to find; convert with --extra_keys=masks"
-    if options.hierarchy and is_expanded(split):
+    if options.masks and counts.masks and config.get("boxes_without_mask") == "drop":
+        yield (
+            "boxes without a mask are not in the records, so detections on them count as false positives; convert with "
+            "--boxes_without_mask=empty"
+        )
+    if options.hierarchy and is_expanded(config):
         yield "the records are expanded by the hierarchy, so they are not expanded again"
 
 

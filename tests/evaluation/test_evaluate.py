@@ -79,7 +79,7 @@ def test_what_the_records_do_not_have_is_counted(folder: pathlib.Path, capsys: p
     assert result.unknown_images == {"c" * 16: 1}
     assert result.unknown_classes == {"/m/none": 1}
     assert (result.images, result.detections) == (2, 1)
-    output = folder / "classes.csv"
+    output = folder / "scores" / "classes.csv"
     arguments = [str(folder / "records"), f"--detections={folder / 'found.csv'}", f"--output={output}"]
     assert main(["evaluate", *arguments]) == 0
     printed = capsys.readouterr().out
