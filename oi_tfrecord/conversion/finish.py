@@ -20,9 +20,8 @@ from oi_tfrecord.dataset.manifest import (
     seal_entry,
     warn_of_other_expansion,
 )
-from oi_tfrecord.dataset.manifest_file import update_manifest
 from oi_tfrecord.dataset.output_state import read_splits
-from oi_tfrecord.dataset.publish_split import publish_split
+from oi_tfrecord.dataset.publish_split import publish_split, update_manifest
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile

@@ -7,8 +7,8 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map_claim import claim_label_map
 from oi_tfrecord.dataset.manifest import seal_entry
-from oi_tfrecord.dataset.manifest_file import update_manifest
 from oi_tfrecord.dataset.output_state import prepare_output
+from oi_tfrecord.dataset.publish_split import update_manifest
 from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.plan import DerivedPlan, Source, find_sources

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset import lease, manifest_file
-from oi_tfrecord.dataset.manifest_file import read_manifest, update_manifest
+from oi_tfrecord.dataset import lease, publish_split
+from oi_tfrecord.dataset.manifest_file import read_manifest
+from oi_tfrecord.dataset.publish_split import update_manifest
 from oi_tfrecord.dataset.run_lock import hold_split, split_lock
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.storage.object_versions import create_object, read_object, replace_object
@@ -134,7 +135,7 @@ def test_splits_that_end_at_the_same_time_are_all_in_the_manifest(
 ) -> None:
     if not has_lock:
         # As if each process was stopped for longer than a lock lasts.
-        monkeypatch.setattr(manifest_file, "hold_folder", contextlib.nullcontext)
+        monkeypatch.setattr(publish_split, "hold_folder", contextlib.nullcontext)
 
     def end(number: int) -> None:
         update_manifest(folder, f"split{number}", {"number": number}, "")
