@@ -4,7 +4,8 @@ from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
-from oi_tfrecord.evaluation.evaluate import EvaluateOptions, describe_evaluation, evaluate
+from oi_tfrecord.evaluation.evaluate import EvaluateOptions, evaluate
+from oi_tfrecord.evaluation.result import describe_evaluation
 
 
 def run(parsed: ParsedFlags, console: Console) -> int:
@@ -35,8 +36,8 @@ COMMAND = Command(
         "Detections are results of COCO (JSON), rows with ImageID and LabelName (JSON or CSV) or the PredictionString "
         "rows of the challenge; the guide Evaluate describes each form. Detections of images and classes that the "
         "records do not have are counted and left out.",
-        "oid_V2 and oid_challenge give the numbers of the Object Detection API. --masks and coco need hotcoco: "
-        "pip install 'oi_tfrecord[evaluate]'.",
+        "oid_V2 and oid_challenge give the numbers of the Object Detection API. --masks and coco need hotcoco (the "
+        "extra `evaluate`).",
     ),
     beam_flags=BeamFlags.FILESYSTEMS,
 )

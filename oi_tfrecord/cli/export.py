@@ -34,8 +34,7 @@ COMMAND = Command(
         "With --format=oid, each split becomes SPLIT-boxes.csv, SPLIT-image-labels.csv and, with masks, "
         "SPLIT-masks.csv, beside label_map.pbtxt: what metrics/oid_challenge_evaluation.py of the Object Detection API "
         "reads.",
-        "PostgreSQL needs psycopg: pip install 'oi_tfrecord[postgresql]'. Leave the password to ~/.pgpass or "
-        "PGPASSWORD.",
+        "PostgreSQL needs psycopg (the extra `postgresql`). Leave the password to ~/.pgpass or PGPASSWORD.",
     ),
     beam_flags=BeamFlags.FILESYSTEMS,
     when_interrupted="interrupted; nothing was changed at the target",

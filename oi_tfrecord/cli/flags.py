@@ -134,7 +134,7 @@ def _check_words(rest: Sequence[str], own_flags: Sequence[str]) -> tuple[str, ..
     for word in rest:
         if word.startswith("-"):
             name = word.partition("=")[0]
-            near = nearest(name, [f"--{flag}" for flag in own_flags])
+            near = nearest(name, ["--help", *(f"--{flag}" for flag in own_flags)])
             raise ConfigError(name.lstrip("-"), f"is not a flag of this command{near}")
     return tuple(rest)
 

@@ -24,6 +24,7 @@ from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.engine.progress_text import StepStatus
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.settings.check_complete import check_complete
@@ -194,11 +195,14 @@ def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> Non
 
 def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits."""
-    plan = make_plan(_fetch_tables(config, progress))
+    config = _fetch_tables(config, progress)
+    with progress.watch(StepStatus("looking at the tables and images")):
+        plan = make_plan(config)
     earlier = 0 if config.overwrite else earlier_num_shards(plan.target)
     if earlier:
         return with_known_inputs(plan.with_shards(config.num_shards or earlier), progress)
-    shard_plan = plan_shards(plan)
+    with progress.watch(StepStatus("planning from a sample of the tables and images")):
+        shard_plan = plan_shards(plan)
     num_shards = config.num_shards or shard_plan.num_shards
     place = _place_of_images(plan, shard_plan)
     if not config.num_shards or shard_plan.has_none:
@@ -207,7 +211,7 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     if shard_plan.has_none and not plan.samples.has_stand_ins and not _may_hold_some(plan, shard_plan):
         problem = f"none of the {shard_plan.sampled:,} images that were looked for is there"
         raise InputError(place[1], problem, f"Put the images there, or give another --{place[0]}")
-    return plan.with_shards(num_shards)
+    return plan.with_shards(num_shards, min(shard_plan.images, config.max_images or shard_plan.images))
 
 
 def _may_hold_some(plan: ConvertPlan, shard_plan: ShardPlan) -> bool:

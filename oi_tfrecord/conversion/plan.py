@@ -51,6 +51,7 @@ class ConvertPlan:
         num_shards: number of shards; 0 until it is decided.
         shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's shuffle.
         threads: ranges or shards that a process of the run works on at once.
+        expected_images: estimated number of images, for the progress line; 0 if unknown.
     """
 
     config: ConvertConfig
@@ -68,6 +69,7 @@ class ConvertPlan:
     num_shards: int = 0
     shuffle_folder: str = ""
     threads: int = 1
+    expected_images: int = 0
 
     @property
     def archives_to_list(self) -> tuple[ArchiveFile, ...]:
@@ -85,10 +87,17 @@ class ConvertPlan:
         config = self.config
         return OutputTarget(config.output_dir, config.split, config.overwrite, self.fingerprint, self.classes.label_map)
 
-    def with_shards(self, num_shards: int) -> "ConvertPlan":
-        """Returns the plan with its number of shards decided."""
+    def with_shards(self, num_shards: int, expected_images: int = 0) -> "ConvertPlan":
+        """Returns the plan with its number of shards decided.
+
+        Args:
+            num_shards: number of shards.
+            expected_images: estimated number of images; 0 if unknown.
+        """
         fingerprint = self.fingerprint | {"num_shards": num_shards}
-        return dataclasses.replace(self, num_shards=num_shards, fingerprint=fingerprint)
+        return dataclasses.replace(
+            self, num_shards=num_shards, fingerprint=fingerprint, expected_images=expected_images
+        )
 
     def with_image_limit(self, limit: int) -> "ConvertPlan":
         """Returns the plan with the limit that `max_images` means."""

@@ -136,8 +136,14 @@ def _status(plan: ConvertPlan, finished_shards: int, job: SubmittedJob) -> Conve
     sizes = [*(file.size for file in plan.tables), *(archive.size for archive in plan.archives_to_list)]
     # How much a compressed table holds is known only once it is read.
     is_known = not any(file.compressed for file in plan.tables)
-    size = sum(sizes) if is_known else 0
-    return ConversionStatus(plan.work, size, plan.num_shards, finished_shards, engine_state=job.state)
+    return ConversionStatus(
+        plan.work,
+        sum(sizes) if is_known else 0,
+        plan.num_shards,
+        finished_shards,
+        engine_state=job.state,
+        expected_images=plan.expected_images,
+    )
 
 
 def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:

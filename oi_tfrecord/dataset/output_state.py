@@ -10,9 +10,8 @@ from typing import Any
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, attribution_file, rejects_file, weights_file
-from oi_tfrecord.dataset.manifest import merge_split
-from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest, write_manifest
-from oi_tfrecord.dataset.run_lock import hold_folder
+from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest
+from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.openimages.schema import Table
@@ -243,9 +242,7 @@ def _remove(target: OutputTarget, found: _FoundOutput) -> None:
 
 def _remove_entry(target: OutputTarget) -> None:
     storage.make_folder(target.work.temporary)
-    with hold_folder(target.output_dir):
-        data = merge_split(read_manifest(target.output_dir), target.split, None)
-        write_manifest(target.output_dir, data, target.work.temporary)
+    publish_split(target.output_dir, target.split, None, target.work.temporary)
 
 
 def _open_work_folder(target: OutputTarget, found: _FoundOutput) -> frozenset[int]:

@@ -66,7 +66,7 @@ def _check_flag(argument: str, known: Mapping[str, argparse.Action], own_flags: 
     """Checks one flag; returns its name if its value is the next word, else an empty string."""
     name, equals, value = argument.partition("=")
     if name not in known:
-        names = [*(f"--{flag}" for flag in own_flags), *known]
+        names = ["--help", *(f"--{flag}" for flag in own_flags), *known]
         raise ConfigError(name.lstrip("-"), f"is not a flag of this command or of Beam{nearest(name, names)}")
     if equals and known[name].nargs == 0:
         raise ConfigError(name.lstrip("-"), f"takes no value, and {value!r} is given")

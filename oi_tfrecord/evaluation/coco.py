@@ -11,6 +11,9 @@ from oi_tfrecord.evaluation.truth import ScoredTruth
 from oi_tfrecord.images.mask_rle import MaskRle, load_hotcoco, measure_areas
 from oi_tfrecord.records.label_map import LabelMap
 
+SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+"""The metrics, in the order of pycocotools: for all, small, medium and large objects, and by number of detections."""
+
 _BATCH = 256
 
 
@@ -91,7 +94,7 @@ class CocoScore:
         by_class = {
             self._id_of[name.removeprefix("AP/")]: value for name, value in results.items() if name.startswith("AP/")
         }
-        summary = {name: float(value) for name, value in results.items() if "/" not in name}
+        summary = {name: float(results[name]) for name in SUMMARY}
         return summary, {label: float(value) for label, value in sorted(by_class.items()) if value >= 0}
 
 

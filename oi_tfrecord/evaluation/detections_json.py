@@ -17,7 +17,7 @@ from oi_tfrecord.evaluation.detection_rows import (
     parse_numbers,
     parse_size,
 )
-from oi_tfrecord.images.mask_rle import MaskRle, MaskTextError, parse_challenge_text, parse_counts
+from oi_tfrecord.images.mask_rle import MaskRle, MaskTextError, compress_counts, parse_challenge_text, parse_counts
 from oi_tfrecord.openimages.csv.files import open_decompressed
 from oi_tfrecord.records.label_map import LabelMap
 
@@ -88,10 +88,13 @@ def _parse_result(item: Mapping[str, Any]) -> _Found:
 
 
 def _parse_segmentation(value: Any) -> MaskRle:
-    size = value.get("size") if isinstance(value, dict) else None
-    if not isinstance(size, list) or len(size) != 2 or not isinstance(value.get("counts"), str):
-        raise RowFault("segmentation is not {size: [height, width], counts: TEXT}, the compressed run lengths of COCO")
-    return parse_counts(value["counts"], *parse_size(size[::-1]))
+    size, counts = (value.get("size"), value.get("counts")) if isinstance(value, dict) else (None, None)
+    if not isinstance(size, list) or len(size) != 2 or not isinstance(counts, str | list):
+        raise RowFault("segmentation is not {size: [height, width], counts: ...}, the run lengths of COCO")
+    width, height = parse_size(size[::-1])
+    if isinstance(counts, list):
+        return compress_counts(counts, width, height)
+    return parse_counts(counts, width, height)
 
 
 def _parse_row(item: Mapping[str, Any]) -> _Found:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,22 +11,21 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.ground_truth import GroundTruth, read_ground_truths
 from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.manifest import is_expanded
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.evaluation.coco import CocoScore
 from oi_tfrecord.evaluation.detections import Detections, ImageDetections, boxes_of_masks, read_detections
 from oi_tfrecord.evaluation.open_images import PROTOCOLS, OpenImagesScore
+from oi_tfrecord.evaluation.result import ClassScore, EvaluateResult, format_class_scores
 from oi_tfrecord.evaluation.truth import ClassRelatives, ScoredTruth, expand_detections, expand_truth, to_scored
 from oi_tfrecord.openimages.hierarchy import parse_hierarchy
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.allowed_values import Choice
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
-from oi_tfrecord.storage.csv_text import format_csv_line
 
 METRICS = (*PROTOCOLS, "coco")
-
-_NAMED_CLASSES = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,56 +52,6 @@ class EvaluateOptions:
             raise ConfigError("expand_detections", "needs the classes above each class; give --hierarchy=FILE")
 
 
-@dataclasses.dataclass(frozen=True)
-class ClassScore:
-    """The score of a class.
-
-    Attributes:
-        id: label map id.
-        mid: MID, as in `image/object/class/text`.
-        name: display name.
-        average_precision: AP at IoU 0.5, or COCO's AP; None for a class without an object.
-        objects: boxes or masks that are to be found.
-        detections: detections of the class in the images of the split.
-    """
-
-    id: int
-    mid: str
-    name: str
-    average_precision: float | None
-    objects: int
-    detections: int
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluateResult:
-    """The score of detections.
-
-    Attributes:
-        metrics: name of the protocol.
-        split: that was scored against.
-        summary: `mAP@0.5IOU`, or the twelve metrics of COCO, by name; NaN or -1 where no class has an object.
-        classes: all classes of the label map, in its order.
-        images: number of images of the split.
-        detections: number of detections in these images, of classes of the label map.
-        not_scored: those that the protocol ignores: of classes that are not verified in the image, or without an area.
-        unknown_images: detections by image that is not in the split.
-        unknown_classes: detections by class that is not in the label map.
-        warnings: what makes the score less than it seems.
-    """
-
-    metrics: str
-    split: str
-    summary: Mapping[str, float]
-    classes: tuple[ClassScore, ...]
-    images: int
-    detections: int
-    not_scored: int
-    unknown_images: Mapping[str, int]
-    unknown_classes: Mapping[str, int]
-    warnings: tuple[str, ...]
-
-
 def evaluate(options: EvaluateOptions) -> EvaluateResult:
     """Scores a file of detections against the records of a split, and writes the CSV if one is named.
 
@@ -126,24 +76,27 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         raise InputError(options.detections, "the detections have no masks", "Leave --masks out, or give masks")
     counts = _Counts(label_map, len(detections.images))
     scorer = _make_scorer(options, label_map)
+    config = _config_of(split)
     for truth in read_ground_truths(split, label_map):
         index = detections.find(truth.names)
         found = _detections_of(detections, index, truth, options, relatives)
-        if relatives is not None and not is_expanded(split):
+        if relatives is not None and not is_expanded(config):
             truth = expand_truth(truth, relatives)
         scored = to_scored(truth, options.masks)
         counts.add(index, found, scored)
         scorer.add(_Image(-1 if index is None else index, found, scored, truth.width, truth.height))
     result = _summarize(options, split, detections, counts, scorer.finish(), label_map)
     if options.output:
-        storage.write(options.output, format_class_scores(result).encode(), os.path.dirname(options.output))
+        folder = os.path.dirname(options.output)
+        storage.make_folder(folder or ".")
+        storage.write(options.output, format_class_scores(result).encode(), folder)
     return result
 
 
-def is_expanded(split: Split) -> bool:
-    """Returns whether the manifest says that the boxes and labels of a split were expanded by the hierarchy."""
-    config = (split.manifest or {}).get("config", {})
-    return bool(config.get("hierarchy")) and config.get("hierarchy_use", "expand") == "expand"
+def _config_of(split: Split) -> Mapping[str, Any]:
+    """Returns the configuration that the manifest names; empty for third-party records."""
+    config: Mapping[str, Any] = (split.manifest or {}).get("config", {})
+    return config
 
 
 def _read_relatives(options: EvaluateOptions, label_map: LabelMap) -> ClassRelatives | None:
@@ -273,12 +226,12 @@ def _summarize(
         scores.not_scored,
         unknown,
         detections.unknown_classes,
-        tuple(_warn(options, split, counts)),
+        tuple(_warn(options, split, counts, label_map)),
     )
 
 
-def _warn(options: EvaluateOptions, split: Split, counts: _Counts) -> Iterator[str]:
-    config = (split.manifest or {}).get("config", {})
+def _warn(options: EvaluateOptions, split: Split, counts: _Counts, label_map: LabelMap) -> Iterator[str]:
+    config = _config_of(split)
     if options.metrics != "coco" and config.get("select") == "boxed":
         yield (
             f"the split {split.name} holds images with a box only, so false positives on other labelled images do not "
@@ -288,38 +241,15 @@ def _warn(options: EvaluateOptions, split: Split, counts: _Counts) -> Iterator[s
         yield "the records have no human-verified labels, so only detections of classes with a box in the image count"
     if options.masks and not counts.masks:
         yield "the records have no masks, so there is no object to find; convert with --extra_keys=masks"
-    if options.masks and config.get("boxes_without_mask") == "drop":
+    if options.masks and counts.masks and config.get("boxes_without_mask") == "drop":
         yield (
             "boxes without a mask are not in the records, so detections on them count as false positives; convert with "
             "--boxes_without_mask=empty"
         )
-    if options.hierarchy and is_expanded(split):
+    if options.metrics != "coco" and not options.hierarchy and any(item.ancestor_ids for item in label_map.items):
+        yield (
+            "the label map names the classes above each class, by which the Object Detection API expands the records; "
+            "give --hierarchy=FILE to expand them here, too"
+        )
+    if options.hierarchy and is_expanded(config):
         yield "the records are expanded by the hierarchy, so they are not expanded again"
-
-
-def format_class_scores(result: EvaluateResult) -> str:
-    """Returns the CSV of the classes: id, LabelName, DisplayName, AP (empty without an object), objects, detections."""
-    lines = [format_csv_line(("id", "LabelName", "DisplayName", "AP", "Objects", "Detections"))]
-    for item in result.classes:
-        precision = "" if item.average_precision is None else item.average_precision
-        lines.append(format_csv_line((item.id, item.mid, item.name, precision, item.objects, item.detections)))
-    return "".join(lines)
-
-
-def describe_evaluation(result: EvaluateResult) -> Iterator[str]:
-    """Yields the lines that say what was scored, and the score."""
-    scored = sum(item.average_precision is not None for item in result.classes)
-    yield f"{result.split}: {result.images:,} images, {result.detections:,} detections, {scored:,} classes with objects"
-    for name, value in result.summary.items():
-        yield f"{result.metrics} {name}: {value:.6f}"
-    if result.not_scored:
-        yield f"{result.not_scored:,} detections are ignored: their class is not verified in the image, or no area"
-    if result.unknown_images:
-        count = sum(result.unknown_images.values())
-        yield f"{count:,} detections of {len(result.unknown_images):,} images that are not in the split are left out"
-    if result.unknown_classes:
-        names = sorted(result.unknown_classes)
-        more = f" and {len(names) - _NAMED_CLASSES} more" if len(names) > _NAMED_CLASSES else ""
-        count = sum(result.unknown_classes.values())
-        listed = ", ".join(names[:_NAMED_CLASSES]) + more
-        yield f"{count:,} detections of classes that are not in the label map are left out: {listed}"

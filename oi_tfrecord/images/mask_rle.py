@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.storage.optional_imports import install_command
 
 
 class MaskTextError(ValueError):
@@ -77,6 +78,18 @@ def parse_counts(counts: str, width: int, height: int) -> MaskRle:
     return mask
 
 
+def compress_counts(counts: Sequence[int], width: int, height: int) -> MaskRle:
+    """Returns the mask of run lengths as numbers, down each column, the first outside of the object.
+
+    Raises:
+        MaskTextError: if a number is no run length, or the sum is not the number of pixels of the image.
+    """
+    if not all(type(count) is int and count >= 0 for count in counts) or sum(counts) != width * height:
+        raise MaskTextError(f"the run lengths do not add up to {width}x{height} pixels")
+    encoded = load_hotcoco().mask.fr_py_objects({"size": [height, width], "counts": list(counts)}, height, width)
+    return MaskRle(width, height, encoded["counts"])
+
+
 def parse_challenge_text(text: str, width: int, height: int) -> MaskRle:
     """Returns the mask of a text of the challenge; see `parse_counts`."""
     try:
@@ -137,6 +150,6 @@ def load_hotcoco() -> Any:
     try:
         import hotcoco
     except ImportError as error:
-        problem = "masks and the metrics of COCO need hotcoco: pip install 'oi_tfrecord[evaluate]'"
+        problem = f"masks and the metrics of COCO need hotcoco: {install_command('evaluate')}"
         raise ConfigError("metrics", problem) from error
     return hotcoco

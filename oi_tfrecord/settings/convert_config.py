@@ -121,7 +121,7 @@ class ConvertConfig:
     )
     fetch_private_redirects: bool = option(
         False,
-        "Follow redirects of downloads to other hosts of this machine or of private networks.",
+        "Follow redirects of downloads to other hosts of this machine or of private networks; ask link-local hosts.",
         Group.EXPERT,
         shapes_output=False,
     )

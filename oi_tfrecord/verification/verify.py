@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from oi_tfrecord.verification.check_side_files import (
     check_named_files,
     check_without_manifest,
 )
+from oi_tfrecord.verification.check_tfds_files import check_tfds_files
 from oi_tfrecord.verification.faults import DatasetFault
 from oi_tfrecord.verification.plan import check_shard_files, find_shard_files, plan_shards
 from oi_tfrecord.verification.result import SplitSummary, VerifyResult, add_faults, unpack_result
@@ -77,6 +79,8 @@ def verify(options: VerifyOptions, progress: Progress | None = None) -> VerifyRe
     result = _check_shards(options, tasks, progress or NoProgress())
     if data := read_manifest(options.output_dir):
         faults += check_manifest_form(data)
+        with _refusing_foreign_manifests(options.output_dir):
+            faults += check_tfds_files(options.output_dir, json.loads(data)["splits"])
     for split in splits.values():
         with _refusing_foreign_manifests(options.output_dir):
             faults += _check_files_beside(options.output_dir, split, label_map, result)

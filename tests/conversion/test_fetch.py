@@ -211,10 +211,11 @@ def test_the_line_before_the_start_says_how_much_comes() -> None:
 def test_the_progress_line_says_what_is_left() -> None:
     now = [0.0]
     status = FetchStatus(TransferCounts(), 3, 40_000_000, is_whole=True, clock=lambda: now[0])
-    assert status.text() == "0 bytes of 40.0 MB, 0 of 3 files, 0.0 MB/s, 0 retries"
+    assert status.parts() == ["0 %", "0 bytes/40.0 MB", "0 MB/s", "0/3 files"]
     status.counts.add(size=20_000_000, received=10_000_000, retries=2, files=1)
     now[0] = 5.0
-    assert status.text() == "20.0 MB of 40.0 MB, 1 of 3 files, 2.0 MB/s, 2 retries, about 10 s left"
+    # Half of the 20 MB that are there was there before.
+    assert "  ".join(status.parts()) == "33 %  0:10 left  20.0 MB/40.0 MB  2 MB/s  1/3 files  2 requests sent again"
 
 
 def test_the_summary_names_the_folder(mirror: Mirror, tmp_path: pathlib.Path) -> None:

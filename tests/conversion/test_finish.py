@@ -144,4 +144,11 @@ def test_the_manifest_is_written_last(job: FinishJob, monkeypatch: pytest.Monkey
     for name in ("create", "write"):
         monkeypatch.setattr(storage, name, noting(getattr(storage, name)))
     finish_dataset(job, RESULTS, LABEL_MAP)
-    assert list(dict.fromkeys(written)) == ["label_map.pbtxt", "label_map.csv", "rejects-train.csv", "manifest.json"]
+    assert list(dict.fromkeys(written)) == [
+        "label_map.pbtxt",
+        "label_map.csv",
+        "rejects-train.csv",
+        "features.json",
+        "dataset_info.json",
+        "manifest.json",
+    ]

@@ -12,8 +12,6 @@ from tests.conftest import REPOSITORY
 from tests.support import random_truth
 from tests.support.optional import peer_python
 
-NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-
 
 def to_coco(images: list[random_truth.RandomImage], with_masks: bool) -> dict[str, Any]:
     """Returns the dataset of COCO, made apart from the records."""
@@ -71,7 +69,7 @@ def test_the_metrics_of_coco_are_those_of_pycocotools(with_masks: bool, tmp_path
         str(tmp_path / "records"), str(tmp_path / "results.json"), metrics="coco", masks=with_masks
     )
     result = oi_tfrecord.evaluate(options)
-    assert [result.summary[name] for name in NAMES] == pytest.approx(expected, abs=1e-6)
+    assert list(result.summary.values()) == pytest.approx(expected, abs=1e-6)
     assert 0.3 < result.summary["AP"] < 0.95
     scored = [item.average_precision for item in result.classes if item.average_precision is not None]
     assert np.mean(scored) == pytest.approx(result.summary["AP"], abs=1e-9)

@@ -66,6 +66,17 @@ MASK_FORMS = {
         [{"ImageID": "y", "LabelName": "/m/b", "Score": 0.5, "ImageWidth": 6, "ImageHeight": 4, "Mask": TEXT}]
     ),
     "coco.json": json.dumps([{"image_id": "y", "category_id": 4, "score": 0.5, "segmentation": SEGMENTATION}]),
+    # The diagonal of 4 rows and 6 columns: one pixel, then each time a whole column and the pixel below.
+    "numbers.json": json.dumps(
+        [
+            {
+                "image_id": "y",
+                "category_id": 4,
+                "score": 0.5,
+                "segmentation": {"size": [4, 6], "counts": [0, 1, 4, 1, 4, 1, 4, 1, 8]},
+            }
+        ]
+    ),
 }
 
 
@@ -114,6 +125,10 @@ FAULTS = {
     "polygon.json": (
         '[{"image_id": 1, "category_id": 1, "score": 1, "segmentation": [[0, 0, 1, 1]]}]',
         "item 1: segmentation is not",
+    ),
+    "sum.json": (
+        '[{"image_id": 1, "category_id": 1, "score": 1, "segmentation": {"size": [4, 6], "counts": [0, 1, 4]}}]',
+        "item 1: the run lengths do not add up to 6x4 pixels",
     ),
     "arrays.json": ('{"x": {"boxes": [], "scores": [1], "classes": []}}', "image 'x' has no boxes, scores and classes"),
     "mixed.json": (

@@ -1,17 +1,21 @@
 """The official program and ours give the same scores for the same files."""
 
+import csv
 import dataclasses
 import json
 import math
 import pathlib
+import random
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 import oi_tfrecord
-from tests.conftest import REPOSITORY
+from oi_tfrecord.cli.main import main
+from tests.conftest import DATA, REPOSITORY
 from tests.support import random_truth
+from tests.support.dataset_rows import read_rows
 from tests.support.optional import peer_python
 
 PEERS = REPOSITORY / "tests" / "support" / "peers"
@@ -112,3 +116,50 @@ def test_scores_equal_those_of_the_official_program(scored: list[tuple[Case, dic
             assert ours == pytest.approx(by_name[item.mid], abs=1e-9, nan_ok=True), (case.name, item.mid)
         values.add(round(mean, 6))
     assert len(values) > 10, "the cases differ"
+
+
+def write_real_records(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Converts the real images at hand with real boxes and labels of seven and three columns; returns both tables."""
+    real = DATA / "real"
+    boxes = real / "v6" / "mpeg_vcm_detection_bbox.held-images.csv"
+    if not boxes.exists():
+        pytest.skip("the folder of real files is missing")
+    held = {row["ImageID"] for row in read_rows(boxes)}
+    labels = folder / "labels.csv"
+    rows = [
+        row for row in read_rows(real / "v6" / "mpeg_vcm_detection_validation_labels_5k.csv") if row["ImageID"] in held
+    ]
+    names = sorted({row["LabelName"] for row in [*rows, *read_rows(boxes)]})
+    (folder / "classes.csv").write_text("".join(f"{name},{name}\n" for name in names))
+    with labels.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    given = {"boxes": boxes, "human_labels": labels, "class_descriptions": "classes.csv", "class_list": "classes.csv"}
+    given |= {"data_dir": folder, "images": real / "images" / "{image_id}.jpg", "output_dir": folder / "records"}
+    flags = [f"--{name}={value}" for name, value in given.items()]
+    assert main(["convert", *flags, "--split=validation", "--driver=boxes", "--workers=1", "--max_rejects=0"]) == 0
+    return boxes, labels
+
+
+@pytest.mark.parametrize("metrics", ["oid_V2", "oid_challenge"])
+def test_real_rows_score_as_the_official_program_scores_the_tables(metrics: str, tmp_path: pathlib.Path) -> None:
+    boxes, labels = write_real_records(tmp_path)
+    chosen = random.Random(1)
+    predictions = tmp_path / "found.csv"
+    with predictions.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["ImageID", "LabelName", "Score", "XMin", "XMax", "YMin", "YMax"])
+        for row in read_rows(boxes):
+            for _ in range(chosen.choice([0, 1, 3])):
+                sides = [float(row[side]) + chosen.uniform(-0.05, 0.05) for side in ("XMin", "XMax", "YMin", "YMax")]
+                writer.writerow([row["ImageID"], row["LabelName"], round(chosen.random(), 2), *sides])
+    case = {"metrics": metrics, "boxes": str(boxes), "image_labels": str(labels), "predictions": str(predictions)}
+    case["label_map"] = str(tmp_path / "records" / "label_map.pbtxt")
+    command = [str(peer_python("peers")), str(PEERS / "oid_score.py")]
+    done = subprocess.run(command, input=json.dumps([case]), capture_output=True, text=True, check=True)
+    [official] = json.loads(done.stdout.splitlines()[-1])
+    [mean] = [value for name, value in official.items() if "mAP@0.5IOU" in name]
+    options = oi_tfrecord.EvaluateOptions(str(tmp_path / "records"), str(predictions), metrics=metrics)
+    assert oi_tfrecord.evaluate(options).summary["mAP@0.5IOU"] == pytest.approx(mean, abs=1e-6)
+    assert 0.2 < mean < 0.9

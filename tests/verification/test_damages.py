@@ -39,6 +39,7 @@ NOTHING_CONTRADICTS = {
     "totals.images_reencoded": "the format that an image had before",
     "totals.unknown_flags_written_as_0": "flags of -1, which are written as 0",
     "sources.machine_labels*": "the Source of machine-generated labels has no key in the records",
+    "warnings*": "what the conversion warned of",
     "inputs.*.coverage.unit": "which of the three units the ranges have",
 }
 """Pattern of keys of the manifest whose damage is found only by the digest, and what the value is."""

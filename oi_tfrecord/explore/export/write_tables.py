@@ -30,11 +30,11 @@ class ExportOptions:
 
     output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
     to: str = option(REQUIRED, "Folder for Parquet files, or postgresql://USER@HOST/DATABASE.", Group.OUTPUT)
+    schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.", Group.OUTPUT)
+    split: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS, earlier_flag="splits")
     format: str = option(
         "tables", "tables, or oid: CSV files for the official evaluation.", Group.OUTPUT, Choice(FORMATS)
     )
-    schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.", Group.OUTPUT)
-    split: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS, earlier_flag="splits")
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
