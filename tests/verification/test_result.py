@@ -68,7 +68,7 @@ def test_the_text_and_the_json_agree() -> None:
     values = to_values(result)
     assert (values["ok"], values["fault_count"], len(values["faults"])) == (False, 3, 1)
     assert json.loads(json.dumps(values)) == values
-    assert list(describe_result(VerifyResult(), 0))[0] == "no fault"
+    assert next(describe_result(VerifyResult(), 0)) == "no fault"
 
 
 def test_a_packed_result_is_unpacked() -> None:
