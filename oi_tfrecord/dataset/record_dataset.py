@@ -3,15 +3,16 @@
 import bisect
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from oi_tfrecord.dataset.splits import find_records, find_splits, read_record, read_shard
 from oi_tfrecord.dataset.training_values import training_values
-from oi_tfrecord.records.example_reader import parse_example
-from oi_tfrecord.records.keys import ENCODED_KEY
+from oi_tfrecord.images.mask_png import read_mask, sample_mask
+from oi_tfrecord.records.example_reader import Values, get_strings, parse_example
+from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
 
 
 class RecordDataset:
@@ -21,7 +22,15 @@ class RecordDataset:
     of memory per record). It can be sent to worker processes; each opens its own files.
     """
 
-    def __init__(self, output_dir: str, split: str, *, decode: bool = True, image_size: tuple[int, int] | None = None):
+    def __init__(
+        self,
+        output_dir: str,
+        split: str,
+        *,
+        decode: bool = True,
+        image_size: tuple[int, int] | None = None,
+        masks: bool = False,
+    ):
         """Finds the shards of a split.
 
         Args:
@@ -30,6 +39,8 @@ class RecordDataset:
             decode: Whether `image` is the pixels, uint8 [height, width, 3] RGB, or the JPEG, bytes.
             image_size: (height, width) that pixels are resized to, without keeping their aspect: normalised boxes stay
                 right. None keeps the size of each image.
+            masks: Whether records also have `masks`, uint8 [boxes, height, width] of the size of `image`, 1 in the
+                object; [0, height, width] where the records have no masks.
 
         Raises:
             InputError: If there is no such split.
@@ -38,6 +49,7 @@ class RecordDataset:
         self._shards = found.shards
         self._decode = decode
         self._image_size = image_size
+        self._masks = masks
         self._places: dict[int, np.ndarray] = {}
         if found.manifest is not None:
             counts = [shard["records"] for shard in found.manifest["shards"]]
@@ -82,7 +94,17 @@ class RecordDataset:
         encoded = example[ENCODED_KEY]
         jpeg = encoded[0] if encoded else b""
         image = _decode_image(jpeg, self._image_size) if self._decode else jpeg
-        return {"image": image, **training_values(example)}
+        values = {"image": image, **training_values(example)}
+        if self._masks:
+            values["masks"] = _read_masks(example, self._image_size or (int(values["height"]), int(values["width"])))
+        return values
+
+
+def _read_masks(example: Mapping[str, Values], size: tuple[int, int]) -> np.ndarray:
+    """Returns the masks of a record, uint8 [boxes, height, width]; `size` is (height, width)."""
+    height, width = size
+    masks = [sample_mask(read_mask(png), width, height) for png in get_strings(example, MASK_KEY)]
+    return np.stack(masks) if masks else np.zeros((0, height, width), np.uint8)
 
 
 def _decode_image(encoded: bytes, image_size: tuple[int, int] | None) -> np.ndarray:

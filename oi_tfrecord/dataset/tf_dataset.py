@@ -13,6 +13,7 @@ from oi_tfrecord.records.keys import (
     HEIGHT_KEY,
     LABEL_CONFIDENCE_KEY,
     LABEL_KEY,
+    MASK_KEY,
     SOURCE_ID_KEY,
     WIDTH_KEY,
     flag_key,
@@ -37,6 +38,7 @@ def load(
     shuffle_buffer: int = 0,
     seed: int | None = None,
     deterministic: bool = True,
+    masks: bool = False,
 ) -> "tf.data.Dataset":
     """Returns the records of a split as dicts of tensors: `image`, and the values of `training_values.VALUE_SPECS`.
 
@@ -52,6 +54,9 @@ def load(
             shards.
         seed: Seed of the shuffle; None gives another order every time.
         deterministic: Whether the order is the same every time; without, records come as they are ready.
+
+        masks: Whether records also have `masks`, uint8 [boxes, height, width] of the size of `image`, 1 in the object;
+            [0, height, width] where the records have no masks.
 
     Returns:
         The dataset; its `element_spec` has the dtypes and shapes.
@@ -69,7 +74,9 @@ def load(
     else:
         records = tf.data.TFRecordDataset(list(found.shards), buffer_size=_BUFFER_BYTES)
     dataset = records.map(
-        lambda data: _parse(data, decode, image_size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=deterministic
+        lambda data: _parse(data, decode, image_size, masks),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=deterministic,
     )
     if batch_size:
         dataset = dataset.padded_batch(batch_size, drop_remainder=drop_remainder)
@@ -101,7 +108,7 @@ def _shuffle_records(
     ).shuffle(shuffle_buffer, seed=seed)
 
 
-def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None) -> dict[str, Any]:
+def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None, masks: bool) -> dict[str, Any]:
     """Returns the tensors of a serialised record."""
     import tensorflow as tf
 
@@ -123,6 +130,8 @@ def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None) 
     }
     for name, spec in VALUE_SPECS.items():
         values[name].set_shape(spec.shape)
+    if masks:
+        values["masks"] = _decode_masks(parsed[MASK_KEY], parsed[HEIGHT_KEY], parsed[WIDTH_KEY], image_size)
     return {"image": image, **values}
 
 
@@ -142,6 +151,7 @@ def _feature_specs() -> dict[str, Any]:
         **{flag_key(flag): many(tf.int64) for flag in BOX_FLAGS},
         LABEL_KEY: many(tf.int64),
         LABEL_CONFIDENCE_KEY: many(tf.float32),
+        MASK_KEY: many(tf.string),
     }
 
 
@@ -154,6 +164,28 @@ def _decode_image(encoded: "tf.Tensor", image_size: tuple[int, int] | None) -> "
         image = tf.cast(tf.round(tf.image.resize(image, image_size, antialias=True)), tf.uint8)
         image.set_shape((*image_size, 3))
     return image
+
+
+def _decode_masks(
+    pngs: "tf.Tensor", height: "tf.Tensor", width: "tf.Tensor", image_size: tuple[int, int] | None
+) -> "tf.Tensor":
+    """Returns masks, uint8 [boxes, height, width]."""
+    import tensorflow as tf
+
+    def decode(png: "tf.Tensor") -> "tf.Tensor":
+        mask = tf.minimum(tf.io.decode_png(png, channels=1), tf.constant(1, tf.uint8))
+        # The pixel in which the middle lies, as `sample_mask` takes.
+        return tf.image.resize(mask, image_size, method="nearest")[..., 0] if image_size else mask[..., 0]
+
+    size = [tf.cast(side, tf.int64) for side in image_size or (height, width)]
+    masks = tf.cond(
+        tf.size(pngs) > 0,
+        lambda: tf.map_fn(decode, pngs, fn_output_signature=tf.TensorSpec([None, None], tf.uint8)),
+        # The map does not know the size of no mask.
+        lambda: tf.zeros([0, *size], tf.uint8),
+    )
+    masks.set_shape((None, *(image_size or (None, None))))
+    return masks
 
 
 def _values_or(values: "tf.Tensor", default: "tf.Tensor") -> "tf.Tensor":
