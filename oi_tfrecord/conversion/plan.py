@@ -26,6 +26,7 @@ from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.samples import ImageSamples
+from oi_tfrecord.storage.secrets import without_secrets
 
 ALL_SPLITS_FILE = "image_ids_and_rotation.csv"
 """Name of the published metadata of the images of all splits (V4 and later)."""
@@ -271,7 +272,7 @@ def make_fingerprint(
         ],
         "class_files": sorted(class_files.values()),
     }
-    return dict(json.loads(json.dumps(values)))
+    return dict(json.loads(json.dumps(without_secrets(values))))
 
 
 def _identity(kind: str, path: str, size: int, modified: float, header_crc32c: int = 0) -> list[str | int | float]:
