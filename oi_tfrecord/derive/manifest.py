@@ -6,6 +6,7 @@ from typing import Any
 
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.manifest import build_split, sum_counts
+from oi_tfrecord.openimages.image_id import ANY_FORMAT, HEX_FORMAT
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import BOX_LABEL_KEY, LABEL_KEY, MACHINE_LABEL_KEY
 from oi_tfrecord.records.label_map import LabelMap
@@ -125,4 +126,7 @@ def shared_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     first, *rest = configs
     shared = {name: value for name, value in first.items() if all(config.get(name) == value for config in rest)}
     groups = [name for name in first["extra_keys"] if all(name in config["extra_keys"] for config in rest)]
-    return {**shared, "extra_keys": groups}
+    # Records of both forms together are records with ImageIDs of any form.
+    forms = {config.get("image_id_format", HEX_FORMAT) for config in configs}
+    of_any = {"image_id_format": ANY_FORMAT} if ANY_FORMAT in forms else {}
+    return {**shared, **of_any, "extra_keys": groups}

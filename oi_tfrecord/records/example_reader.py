@@ -1,16 +1,14 @@
 """Parses an Example, and gives its values by key in the kind that a caller expects."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from oi_tfrecord.openimages.image_id import HEX_ID, is_image_name
 from oi_tfrecord.records.keys import FILENAME_KEY, SOURCE_ID_KEY
 from oi_tfrecord.records.message_types import Example
-
-HEX_ID = re.compile(rb"[0-9a-f]{16}")
 
 Values: TypeAlias = "list[bytes] | np.ndarray | None"
 """The values of a key: a list of bytes, a float32 or int64 array, or None for a Feature without a kind."""
@@ -52,8 +50,22 @@ def _values(feature: Any) -> Values:
     return np.array(getattr(feature, kind).value, np.float32 if kind == "float_list" else np.int64)
 
 
+def name_in(features: Mapping[str, Values]) -> bytes:
+    """Returns the ImageID in the file name of a record that we wrote, `<ImageID>.jpg`; empty if it holds none."""
+    values = features.get(FILENAME_KEY)
+    if not isinstance(values, list) or not values or not values[0].endswith(b".jpg"):
+        return b""
+    name = values[0].removesuffix(b".jpg")
+    return name if is_image_name(name) else b""
+
+
 def image_id_of(features: Mapping[str, Values], ours: bool) -> bytes:
-    """Returns the ImageID of a record; for third-party records the source id or, without one, the file name."""
+    """Returns the published ImageID of a record; for third-party records the source id or, without one, the file name.
+
+    Args:
+        features: a parsed Example.
+        ours: whether `oi-tfrecord` wrote the record.
+    """
     for key in (SOURCE_ID_KEY, FILENAME_KEY):
         values = features.get(key)
         if isinstance(values, list) and values and values[0]:

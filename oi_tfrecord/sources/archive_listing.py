@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.openimages.image_id import IdForm
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.sources.archive_format import (
     HEAD_BYTES,
@@ -38,6 +39,7 @@ class ArchiveFile:
         path: path of the archive.
         size: bytes of the archive.
         modified: seconds since the epoch.
+        id_form: what the ImageIDs are that the names of its files hold.
     """
 
     listing: Listing
@@ -45,19 +47,20 @@ class ArchiveFile:
     path: str
     size: int
     modified: float
+    id_form: IdForm = IdForm.HEX
 
 
 class FoundImage(NamedTuple):
     """An image, or a mask, in an archive.
 
     Attributes:
-        image_id: its ImageID, or that of the mask's image.
+        image_id: its ImageID, or that of the mask's image, as bytes of UTF-8.
         number: number of the member, from 0.
         member: where it lies.
         part: how to inflate it, if the archive itself is compressed.
     """
 
-    image_id: int
+    image_id: bytes
     number: int
     member: Member
     part: GzipPart | None = None
@@ -177,7 +180,7 @@ class ArchiveListing:
     def _select(self, members: Iterable[Member]) -> Iterator[FoundImage]:
         for number, member in enumerate(members):
             self.members = number + 1
-            image_id = self._image_of(member.name)
+            image_id = self._image_of(member.name, self._file.id_form)
             if image_id is not None:
                 self.passed = member.offset
                 self._pass(member.offset)

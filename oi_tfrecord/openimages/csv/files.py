@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.header import check_columns, read_header
+from oi_tfrecord.openimages.image_id import IdForm
 from oi_tfrecord.openimages.schema import REQUIRED_COLUMNS, Table
 from oi_tfrecord.storage.bz2_streams import Bz2Streams
 from oi_tfrecord.storage.paths import FileInfo
@@ -39,6 +40,7 @@ class InputFile:
         names: column names in file order.
         rows_start: byte of the decompressed file at which rows start.
         header_lines: lines before the first row.
+        id_form: what its ImageIDs are.
     """
 
     table: Table
@@ -49,6 +51,7 @@ class InputFile:
     names: tuple[str, ...]
     rows_start: int
     header_lines: int
+    id_form: IdForm = IdForm.HEX
 
     @property
     def compressed(self) -> bool:
