@@ -14,11 +14,11 @@ from oi_tfrecord.join.batches import partition
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.csv.file_ranges import FileRange
 from oi_tfrecord.openimages.csv.filters import RowFilters
-from oi_tfrecord.openimages.image_id import IMAGE_ID, IdForm, id_keys
+from oi_tfrecord.openimages.image_id import IMAGE_ID, IdForm
 from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, WINDOW, RangeKey, Table
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.sources.archive_format import Storing
-from oi_tfrecord.sources.archive_listing import ArchiveFile, ArchiveListing, FoundImage
+from oi_tfrecord.sources.archive_listing import ArchiveFile, ArchiveListing, FoundImage, find_name
 
 BLOCK_MEMBERS = 1 << 18
 """Images of a block: some 12 MB of rows, and with windows some 100 MB."""
@@ -97,7 +97,7 @@ def make_file_rows(
     # An image has many masks, which their names tell apart.
     texts = _names_of(block) if archive.listing is Table.MASK_FILES else {}
     if archive.id_form is not IdForm.HEX:
-        texts[IMAGE_ID] = pa.array([found.image_id for found in block], pa.binary())
+        texts[IMAGE_ID] = pa.array([find_name(archive, found.member.name) for found in block], pa.binary())
     if any(found.part for found in block):
         texts |= _windows_of(block)
     dropped = {Drop.NO_IMAGE_NAME: members - len(block)} if members > len(block) else {}
@@ -114,7 +114,7 @@ def make_file_rows(
 def _fill_rows(block: Sequence[FoundImage], first: int) -> np.ndarray:
     """Returns an IMAGE_FILE_ROW array; `line` counts members from the block's first."""
     rows = np.zeros(len(block), IMAGE_FILE_ROW)
-    rows["image_id"] = id_keys(found.image_id for found in block)
+    rows["image_id"] = np.array([found.image_id for found in block], np.uint64)
     rows["line"] = [found.number - first for found in block]
     rows["size"] = [min(found.member.size, _LARGEST) for found in block]
     rows["crc32"] = [found.member.crc32 for found in block]

@@ -83,7 +83,8 @@ def parse_rows(data: bytes, names: Sequence[str], kinds: Mapping[str, Kind], *, 
     """
     parser = _Parser(tuple(names), dict(kinds), quoted_line_breaks)
     line_count = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
-    if b'"' not in data:
+    # A search for one byte is several times as fast, and decides most files.
+    if b"\r" in data and b'"' not in data:
         # What programs write that write CRLF in text mode; quoted texts keep theirs, and are judged one by one.
         while b"\r\r\n" in data:
             data = data.replace(b"\r\r\n", b"\r\n")
@@ -118,9 +119,7 @@ class _Parser:
     def parse(self, data: bytes, line_count: int) -> _Parsed | None:
         """Parses records with pyarrow; returns None if any row is at fault."""
         parsed = self._parse_as(data, line_count, ARROW_TYPES)
-        if parsed is None and (b" " in data or b"\t" in data):
-            parsed = self._parse_as(data, line_count, BLANK_TYPES)
-        return parsed
+        return parsed or self._parse_as(data, line_count, BLANK_TYPES)
 
     def _parse_as(self, data: bytes, line_count: int, types: Mapping[Kind, pa.DataType]) -> _Parsed | None:
         try:
@@ -146,7 +145,7 @@ class _Parser:
                     column_types=dict(types),
                     include_columns=list(types),
                     check_utf8=False,
-                    null_values=[""],
+                    null_values=[],
                 ),
             )
         except pa.ArrowInvalid as error:
