@@ -1,6 +1,7 @@
 """Data of one's own in the layout of Open Images: ImageIDs are names of any form."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -13,10 +14,15 @@ import pytest
 
 from oi_tfrecord import RecordDataset
 from oi_tfrecord.cli.main import main
+from oi_tfrecord.engine.progress_line import NoProgress
+from oi_tfrecord.explore.browse.attribution import find_attribution
+from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
+from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.openimages.image_id import id_key
 from oi_tfrecord.records.example_reader import Values, get_bytes, parse_example
 from oi_tfrecord.storage.csv_text import without_apostrophe
 from tests.conftest import Converted, convert_arguments
+from tests.support import mask_release
 from tests.support.small_release import records, shards
 
 Run = Callable[..., Converted]
@@ -278,3 +284,41 @@ def test_two_names_of_one_hash_are_an_error_that_names_both(
     assert "'other 30'" in done.err
     assert "'other 31'" in done.err
     assert "64-bit hash" in done.err
+
+
+def test_masks_of_names(tmp_path: pathlib.Path) -> None:
+    release = mask_release.write_release(tmp_path / "published", images=8, faults=False)
+    folder = tmp_path / "named"
+    shutil.copytree(release.folder, folder)
+    name_of = {image_id: f"my_image {number}" for number, image_id in enumerate(release.boxes)}
+    for table in folder.glob("train-*.csv"):
+        text = table.read_text()
+        for image_id, name in name_of.items():
+            text = text.replace(image_id, name)
+        table.write_text(text)
+    for file in (*(folder / "images").iterdir(), *(folder / "masks").iterdir()):
+        [image_id] = [image_id for image_id in name_of if file.name.startswith(image_id)]
+        file.rename(file.with_name(file.name.replace(image_id, name_of[image_id])))
+    archive = tmp_path / "masks.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for mask in (folder / "masks").iterdir():
+            zipped.write(mask, mask.name)
+
+    def masks_of(release: mask_release.MaskRelease, output_dir: pathlib.Path, **flags: object) -> list[str]:
+        assert main(["convert", *release.flags(output_dir, max_rejects=0, **flags)]) == 0
+        assert verify(output_dir) == 0
+        return sorted(repr(example["image/object/mask"]) for example in examples_of(output_dir))
+
+    named = dataclasses.replace(release, folder=folder)
+    published = masks_of(release, tmp_path / "a")
+    assert masks_of(named, tmp_path / "b") == published
+    assert masks_of(named, tmp_path / "c", mask_files=None, mask_archives=archive) == published
+
+
+def test_browse_finds_names(converted: pathlib.Path) -> None:
+    index = open_index(str(converted), "", 1, NoProgress())
+    dataset = BrowsedDataset(str(converted), index)
+    for name in ids_of(converted):
+        assert dataset.find_record("train", name) is not None, name
+    authors = find_attribution(str(converted), index)
+    assert (authors[:, 0] >= 0).all()
