@@ -12,9 +12,10 @@ from oi_tfrecord.dataset.splits import read_shard
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.image_id import HEX_ID, format_id, hash_ids, id_keys
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.records.example_reader import ExampleError, Values, name_in, parse_example
+from oi_tfrecord.records.example_reader import ExampleError, Values, parse_example
 from oi_tfrecord.records.keys import BOX_LABEL_KEY, LABEL_CONFIDENCE_KEY, LABEL_KEY
 from oi_tfrecord.records.record_counts import RecordCounts
+from oi_tfrecord.records.record_id import name_in
 from oi_tfrecord.records.shard_names import parse_shard_file
 from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.records.tfrecord import FramingError

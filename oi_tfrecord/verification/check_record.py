@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Mapping
 
-from oi_tfrecord.records.example_reader import Values, image_id_of, name_in
+from oi_tfrecord.records.example_reader import Values
 from oi_tfrecord.records.keys import ENCODED_KEY
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.record_id import image_id_of, name_in
 from oi_tfrecord.verification.check_boxes import check_boxes
 from oi_tfrecord.verification.check_image import check_image, check_image_id
 from oi_tfrecord.verification.check_labels import check_labels
