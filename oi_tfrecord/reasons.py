@@ -64,6 +64,16 @@ class Reject(_Reason):
         "A flag of the box, such as IsGroupOf, is not -1, 0 or 1.",
         "Correct the flag.",
     )
+    BAD_ATTRIBUTE = (
+        "bad_attribute",
+        "An attribute of the box, such as AgePresentation, has none of the published values.",
+        "Correct the attribute, or leave it empty if it is unknown.",
+    )
+    BAD_PREDICTED_IOU = (
+        "bad_predicted_iou",
+        "The PredictedIoU of the mask is neither empty nor within 0 and 1.",
+        "Correct the PredictedIoU, or leave it empty if it is unknown.",
+    )
     DUPLICATE = (
         "duplicate",
         "The row repeats an earlier row of its table, the mask is the second one of its box, or the archives hold "
@@ -79,6 +89,17 @@ class Reject(_Reason):
         "bad_mask_path",
         "The MaskPath names no file below the folder of the masks.",
         "Correct the MaskPath.",
+    )
+    MASK_EMPTY = (
+        "mask_empty",
+        "The mask has no pixel of an object: every pixel is 0.",
+        "Draw the mask again, or leave the row rejected: an empty mask would train that there is no object in the box.",
+    )
+    MASK_OTHER_SHAPE = (
+        "mask_other_shape",
+        "The ratio of the mask's sides is not that of the image, so the mask is turned, cropped or of another image. "
+        "Masks and images of different resolution are accepted if the ratios agree within two pixels of each side.",
+        "Give masks of the whole image, turned as the stored image is.",
     )
     MASK_WITHOUT_BOX = (
         "mask_without_box",
@@ -148,6 +169,17 @@ class Reject(_Reason):
     )
 
 
+CORRECTABLE = frozenset((
+    Reject.IMAGE_MISSING, Reject.IMAGE_UNREADABLE, Reject.IMAGE_EMPTY, Reject.IMAGE_CUT_OFF, Reject.NOT_AN_IMAGE,
+    Reject.IMAGE_BROKEN, Reject.IMAGE_TOO_LARGE, Reject.DOWNLOAD_FAILED, Reject.CHECKSUM_MISMATCH,
+))  # fmt: skip
+"""Reasons that the files of images and masks give, which may be corrected while tables and flags stay as they are."""
+
+
+NOT_THERE = frozenset((Reject.IMAGE_MISSING, Reject.IMAGE_UNAVAILABLE))
+"""Reasons of images that are not there, which `--missing_images=skip` leaves out."""
+
+
 class Drop(_Reason):
     """What the configuration leaves out."""
 
@@ -206,10 +238,20 @@ class Drop(_Reason):
         "The Subset of the image in the metadata is not among --subset.",
         "Add the subset to --subset.",
     )
+    PRESENT_AND_ABSENT = (
+        "present_and_absent",
+        "The label says that a class is absent, but another label of the image says that the class is present.",
+        "Nothing: the present class is written.",
+    )
     PRESENT_BY_HIERARCHY = (
         "present_by_hierarchy",
         "The label says that a class is absent, but a present descendant class implies that it is present.",
         "Nothing: the present class is written.",
+    )
+    IMAGE_NOT_THERE = (
+        "image_not_there",
+        "The image of the row is not there, and --missing_images=skip leaves such images out.",
+        "Download the image, then run the same command again.",
     )
     IMAGE_NOT_SELECTED = (
         "image_not_selected",
@@ -241,10 +283,15 @@ class Drop(_Reason):
         "A folder that the merge names earlier has a record of the same image.",
         "Nothing: --on_duplicate=first asks for it; name the other folder first to take its record instead.",
     )
+    NOT_IN_BOX_ID_LIST = (
+        "not_in_box_id_list",
+        "The BoxID of the mask is not in the list of --box_ids.",
+        "Add the BoxID to the list.",
+    )
     NO_MASK = (
         "no_mask",
         "The box has no mask.",
-        "Give --boxes_without_mask=empty to write the box with an empty mask.",
+        "Give --boxes_without_mask=empty to write the box with an empty mask, or groups to write group-of boxes so.",
     )
     BOX_LEFT_OUT = (
         "box_left_out",
@@ -260,6 +307,11 @@ class Drop(_Reason):
         "repeated_header",
         "The row is the header of its file again, as where files were joined by `cat`.",
         "Nothing: the row holds no data.",
+    )
+    LOW_PREDICTED_IOU = (
+        "low_predicted_iou",
+        "The PredictedIoU of the mask is below --min_predicted_iou.",
+        "Lower --min_predicted_iou.",
     )
     MASK_NOT_SELECTED = (
         "mask_not_selected",

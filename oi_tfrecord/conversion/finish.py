@@ -13,8 +13,17 @@ from oi_tfrecord.dataset.changed_inputs import find_changed
 from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, attribution_file, rejects_path
 from oi_tfrecord.dataset.filter_warnings import FilterNames, warn_of_filters
-from oi_tfrecord.dataset.manifest import TableInput, build_split, first_lines, merge_split
+from oi_tfrecord.dataset.manifest import (
+    TableInput,
+    build_split,
+    first_lines,
+    merge_split,
+    seal_entry,
+    warn_of_other_expansion,
+)
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
+from oi_tfrecord.dataset.output_state import read_splits
+from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
 from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -60,6 +69,7 @@ def table_input(file: InputFile) -> TableInput:
         rows_start=file.rows_start,
         unit=Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES,
         modified=file.modified,
+        header_crc32c=file.header_crc32c,
     )
 
 
@@ -97,21 +107,25 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
         for piece in job.work.rejects():
             stream.write(absolute_lines(piece, lines).encode())
     about = dict(job.about)
-    if changed := find_changed(job.inputs, about.get("class_files", {})):
+    if changed := find_changed(job.inputs, totals.ranges, about.get("class_files", {})):
         about["changed_inputs"] = changed
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)
     split = build_split(job.inputs, totals, label_map, about)
     split["warnings"] += warn_of_filters(job.filter_names, totals, split)
+    split["warnings"] += warn_of_other_expansion(job.split, split, read_splits(job.output_dir))
     if job.dry_run:
         split["estimate"] = {
             "ranges": len(totals.ranges),
             "shuffled_bytes": sum(account.shuffled_bytes for account in totals.ranges),
             "cpu_seconds": totals.cpu_seconds,
         }
-    # Another split may end at the same time, and the manifest must hold both.
-    with hold_folder(job.output_dir):
-        write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
+    split = seal_entry(split)
+    if job.dry_run:
+        with hold_folder(job.output_dir):
+            write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
+    else:
+        publish_split(job.output_dir, job.split, split, temporary)
     return split
 
 

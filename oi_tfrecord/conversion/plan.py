@@ -15,7 +15,7 @@ from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_image_ids, sample_limit
+from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_box_ids, parse_image_ids, sample_limit
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
@@ -52,6 +52,7 @@ class ConvertPlan:
         num_shards: number of shards; 0 until it is decided.
         shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's shuffle.
         threads: ranges or shards that a process of the run works on at once.
+        expected_images: estimated number of images, for the progress line; 0 if unknown.
     """
 
     config: ConvertConfig
@@ -70,6 +71,7 @@ class ConvertPlan:
     num_shards: int = 0
     shuffle_folder: str = ""
     threads: int = 1
+    expected_images: int = 0
 
     @property
     def archives_to_list(self) -> tuple[ArchiveFile, ...]:
@@ -87,10 +89,17 @@ class ConvertPlan:
         config = self.config
         return OutputTarget(config.output_dir, config.split, config.overwrite, self.fingerprint, self.classes.label_map)
 
-    def with_shards(self, num_shards: int) -> "ConvertPlan":
-        """Returns the plan with its number of shards decided."""
+    def with_shards(self, num_shards: int, expected_images: int = 0) -> "ConvertPlan":
+        """Returns the plan with its number of shards decided.
+
+        Args:
+            num_shards: number of shards.
+            expected_images: estimated number of images; 0 if unknown.
+        """
         fingerprint = self.fingerprint | {"num_shards": num_shards}
-        return dataclasses.replace(self, num_shards=num_shards, fingerprint=fingerprint)
+        return dataclasses.replace(
+            self, num_shards=num_shards, fingerprint=fingerprint, expected_images=expected_images
+        )
 
     def with_image_limit(self, limit: int) -> "ConvertPlan":
         """Returns the plan with the limit that `max_images` means."""
@@ -133,8 +142,10 @@ class ConvertPlan:
             turn_images=config.rotation == "apply",
             read_threads=config.read_threads,
             hierarchy=self.classes.expanded_by,
+            is_listed=self.classes.mask_of(self.classes.listed),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
+            skips_missing=config.missing_images == "skip",
             has_spare_cores=self.num_shards < self.threads,
         )
 
@@ -182,8 +193,11 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         classes = plan_classes(config)
     id_file = read_given_file("image_ids", config.image_ids) if config.image_ids else None
     id_list = parse_image_ids(id_file.data, id_file.path, config.split, tables.id_form) if id_file else None
+    box_id_file = read_given_file("box_ids", config.box_ids) if config.box_ids else None
     filters = plan_filters(config, tables.files, classes, id_list)
-    class_files = {**classes.files, **({id_file.path: id_file.sha256} if id_file else {})}
+    if box_id_file:
+        filters = dataclasses.replace(filters, box_ids=parse_box_ids(box_id_file.data, box_id_file.path))
+    class_files = {**classes.files, **{file.path: file.sha256 for file in (id_file, box_id_file) if file}}
     plan = ConvertPlan(
         config=config,
         tables=tables.files,
@@ -195,7 +209,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         samples=samples,
         masks=plan_masks(config, archives, boxes_filtered=filters.leaves_out_boxes),
         class_files=class_files,
-        warnings=(*tables.warnings, *_warn_of_other_splits(config, id_list)),
+        warnings=(*tables.warnings, *classes.warnings, *_warn_of_other_splits(config, id_list)),
         work=WorkFolder.of(config.output_dir, config.split),
         fingerprint=make_fingerprint(config, tables.files, archives, class_files),
     )
@@ -227,10 +241,12 @@ def plan_filters(
         exclude_flags=config.exclude_flags,
         min_confidence=config.min_confidence,
         min_box_side=config.min_box_side,
+        min_predicted_iou=config.min_predicted_iou,
         subsets=config.subset or ((config.split,) if of_all_splits else ()),
         sample_below=sample_limit(config.sample),
         image_ids=id_list.image_ids if id_list else None,
         chosen_codes=classes.mask_of(classes.label_mids) if config.classes else None,
+        implied=classes.implied,
     )
 
 
@@ -254,7 +270,7 @@ def make_fingerprint(
         "record_format": RECORD_FORMAT,
         "config": shaping,
         "inputs": [
-            *(_identity(str(file.table), file.path, file.size, file.modified) for file in tables),
+            *(_identity(str(file.table), file.path, file.size, file.modified, file.header_crc32c) for file in tables),
             *(_identity(str(file.listing), file.path, file.size, file.modified) for file in archives),
         ],
         "class_files": sorted(class_files.values()),
@@ -262,9 +278,9 @@ def make_fingerprint(
     return dict(json.loads(json.dumps(values)))
 
 
-def _identity(kind: str, path: str, size: int, modified: float) -> tuple[str, str, int, float]:
+def _identity(kind: str, path: str, size: int, modified: float, header_crc32c: int = 0) -> list[str | int | float]:
     """Returns what identifies an input file: a file that was moved to another folder is the same."""
-    return kind, posixpath.basename(path), size, modified
+    return [kind, posixpath.basename(path), size, modified, header_crc32c]
 
 
 def _filter_names(plan: ConvertPlan) -> FilterNames:

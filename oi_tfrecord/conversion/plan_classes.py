@@ -18,6 +18,7 @@ from oi_tfrecord.openimages.classes import (
     read_descriptions,
 )
 from oi_tfrecord.openimages.csv.files import find, read_whole
+from oi_tfrecord.openimages.csv.filters import ImpliedClasses
 from oi_tfrecord.openimages.hierarchy import Hierarchy, parse_hierarchy
 from oi_tfrecord.records.label_map import (
     LabelMap,
@@ -26,9 +27,12 @@ from oi_tfrecord.records.label_map import (
     reuse_ids_and_append,
     sort_by_frequency,
     with_relatives,
+    without_relatives,
 )
 from oi_tfrecord.records.label_map_file import parse_pbtxt
 from oi_tfrecord.settings.convert_config import ConvertConfig
+
+_NAMED_CLASSES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +66,7 @@ class ClassPlan:
         expanded_by: hierarchy by which annotations are expanded; None if they are not.
         related_by: hierarchy whose relations the label map names; None for a label map without relations.
         files: path to SHA-256 of the files that the classes were read from.
+        warnings: what the user should know of the classes.
     """
 
     descriptions: Mapping[str, str]
@@ -72,13 +77,21 @@ class ClassPlan:
     expanded_by: Hierarchy | None
     related_by: Hierarchy | None
     files: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def make_label_map(self, class_rows: Mapping[str, int]) -> LabelMap:
         """Returns the label map, given the usable rows of each MID in the counted table."""
         if self.label_map is not None:
             return self.label_map
         in_order = sort_by_frequency(self.label_mids, class_rows)
-        return _relate(number_classes(in_order, self.descriptions), self.related_by)
+        return _relate(number_classes(in_order, self.descriptions), self.expanded_by, self.related_by)
+
+    @property
+    def implied(self) -> ImpliedClasses | None:
+        """The classes outside the label map that imply classes in it; None if annotations are not expanded."""
+        if self.expanded_by is None:
+            return None
+        return ImpliedClasses.of(self.expanded_by, self.vocabulary.mids, self.label_mids)
 
     def mask_of(self, mids: Sequence[str]) -> np.ndarray:
         """Returns a bool array, which codes of the vocabulary are those of `mids`."""
@@ -105,6 +118,7 @@ def plan_classes(config: ConvertConfig) -> ClassPlan:
     hierarchy_file = _find_file(config, "hierarchy") if config.hierarchy else None
     hierarchy = parse_hierarchy(hierarchy_file.data, hierarchy_file.path) if hierarchy_file else None
     related_by = hierarchy if config.hierarchy_use == "label_map" else None
+    expanded_by = hierarchy if config.hierarchy_use == "expand" else None
     map_file = read_given_file("label_map", config.label_map) if config.label_map else None
     label_map = _number_classes(config, map_file, chosen, descriptions)
     files = (description_file, list_file, choice_file, hierarchy_file, map_file)
@@ -112,11 +126,13 @@ def plan_classes(config: ConvertConfig) -> ClassPlan:
         descriptions=descriptions,
         listed=tuple(listed),
         label_mids=tuple(chosen),
-        vocabulary=Vocabulary.of(descriptions, listed),
-        label_map=None if label_map is None else _relate(label_map, related_by),
-        expanded_by=hierarchy if config.hierarchy_use == "expand" else None,
+        # The hierarchy may know classes that a short list of descriptions lacks.
+        vocabulary=Vocabulary.of(descriptions, listed, expanded_by.ancestors if expanded_by else ()),
+        label_map=None if label_map is None else _relate(label_map, expanded_by, related_by),
+        expanded_by=expanded_by,
         related_by=related_by,
         files={file.path: file.sha256 for file in files if file},
+        warnings=tuple(warn_of_relations(related_by, chosen)) if related_by else (),
     )
 
 
@@ -179,5 +195,28 @@ def _number_classes(
     return number_classes(sorted(chosen) if config.label_order == "mid" else chosen, descriptions)
 
 
-def _relate(label_map: LabelMap, hierarchy: Hierarchy | None) -> LabelMap:
-    return label_map if hierarchy is None else with_relatives(label_map, hierarchy)
+def _relate(label_map: LabelMap, expanded_by: Hierarchy | None, related_by: Hierarchy | None) -> LabelMap:
+    # A reader would expand the records a second time by relatives that a reused label map names.
+    expanded = label_map if expanded_by is None else without_relatives(label_map)
+    return expanded if related_by is None else with_relatives(expanded, related_by)
+
+
+def warn_of_relations(hierarchy: Hierarchy, label_mids: Sequence[str]) -> list[str]:
+    """Returns warnings of a label map that is to name relatives, by which a reader expands the records.
+
+    Args:
+        hierarchy: the relations.
+        label_mids: the classes of the label map.
+    """
+    included = set().union(*(hierarchy.descendants.get(mid, frozenset()) for mid in label_mids))
+    if included.isdisjoint(label_mids):
+        return [
+            "--hierarchy_use=label_map: no class of the label map is a subclass of another, so it names no relatives"
+        ]
+    if lacking := sorted(included.difference(label_mids)):
+        named = ", ".join(lacking[:_NAMED_CLASSES]) + (", ..." if len(lacking) > _NAMED_CLASSES else "")
+        return [
+            f"--hierarchy_use=label_map: {len(lacking):,} subclasses of the classes are not in the label map "
+            f"({named}), so their boxes and labels are left out; --hierarchy_use=expand counts them for the classes"
+        ]
+    return []

@@ -35,11 +35,13 @@ class ShardJob:
         image_options: how they are checked and encoded.
         read_threads: images read at once; 0 chooses by storage.
         hierarchy: by which boxes and labels are expanded; None if they are not.
+        is_listed: bool array, which vocabulary codes are in the class list; the hierarchy alone needs the array.
         dry_run: whether to join and count only, as if every image were there.
         masks: where the masks of boxes come from; None for records without masks.
         source_id: `hex` or `numeric`.
         turn_images: whether images and boxes are turned by the metadata's Rotation.
         attribution_csv: whether to list the author of each record's image.
+        skips_missing: whether images that are not there are left out, and are no rejects.
         has_spare_cores: whether there are fewer shards than workers.
     """
 
@@ -56,11 +58,13 @@ class ShardJob:
     image_options: ImageOptions
     read_threads: int
     hierarchy: Hierarchy | None = None
+    is_listed: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
     dry_run: bool = False
     masks: MaskSource | None = None
     source_id: str = "hex"
     turn_images: bool = False
     attribution_csv: bool = False
+    skips_missing: bool = False
     has_spare_cores: bool = False
 
     @property

@@ -94,6 +94,8 @@ def _dropped_by_limit(split: Mapping[str, Any]) -> int:
 def _find_gaps(coverage: Mapping[str, Any]) -> Iterator[str]:
     place, end, unit = coverage["start"], coverage["end"], coverage["unit"]
     lost, doubled = [], []
+    if place < 0:
+        yield f"{unit} begin at {place}"
     for first, last in sorted(zip(coverage["starts_of_ranges"], coverage["ends_of_ranges"], strict=True)):
         if first > place:
             lost.append((place, first))
@@ -102,6 +104,8 @@ def _find_gaps(coverage: Mapping[str, Any]) -> Iterator[str]:
         place = max(place, last)
     if end is not None and place < end:
         lost.append((place, end))
+    if end is not None and place > end:
+        yield f"{unit} {end} to {place - 1} were read beyond the end"
     for spans, what in ((lost, "were lost"), (doubled, "were read twice")):
         for first, last in _join_adjacent(spans):
             yield f"{unit} {first} to {last - 1} {what}"

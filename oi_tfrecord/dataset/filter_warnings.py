@@ -29,7 +29,10 @@ _FILTERS: dict[str, tuple[Drop, tuple[Table, ...]]] = {
     "box_sources": (Drop.BOX_SOURCE, (Table.BOXES,)),
     "exclude_flags": (Drop.EXCLUDED_FLAG, (Table.BOXES,)),
     "min_box_side": (Drop.SMALL_BOX, (Table.BOXES,)),
+    "min_predicted_iou": (Drop.LOW_PREDICTED_IOU, (Table.MASKS,)),
+    "box_ids": (Drop.NOT_IN_BOX_ID_LIST, (Table.MASKS,)),
     "max_images": (Drop.OVER_MAX_IMAGES, _OF_IMAGES),
+    "missing_images": (Drop.IMAGE_NOT_THERE, _OF_IMAGES),
 }
 """Field of the configuration to the reason of the rows that its filter leaves out, and the tables that it filters."""
 
@@ -140,6 +143,7 @@ def warn_of_filters(names: FilterNames, sums: AccountSum, split: Mapping[str, An
         ),
         *(_warn_of_classes(names, sums, split) if names.counted in split["tables"] else ()),
         *_warn_of_image_ids(names, sums),
+        *warn_of_hierarchy(split),
         *_warn_of_no_record(split),
     ]
 
@@ -181,11 +185,25 @@ def _warn_of_image_ids(names: FilterNames, sums: AccountSum) -> list[str]:
     return [f"--image_ids: {missing:,} of {names.listed:,} ImageIDs are in no table"] if missing else []
 
 
+def warn_of_hierarchy(split: Mapping[str, Any]) -> list[str]:
+    """Returns a warning if a hierarchy was given by which no box and no label was added to the records of a split."""
+    added = [table["added_by_hierarchy"] for table in split["tables"].values() if "added_by_hierarchy" in table]
+    if not added or any(added) or not split["images"]["records"]:
+        return []
+    return [
+        "--hierarchy added no box and no label: no class of the records has an ancestor or descendant in the label map "
+        "that is not there already; give the hierarchy of the same classes"
+    ]
+
+
 def _warn_of_no_record(split: Mapping[str, Any]) -> list[str]:
     read = sum(table["rows_read"] for table in split["tables"].values())
     if split["images"]["records"] or not read:
         return []
-    counts = [("images", reason, count) for reason, count in split["images"]["rejected"].items()]
+    counts = [
+        ("images", reason, count)
+        for reason, count in (split["images"]["rejected"] | split["images"].get("skipped", {})).items()
+    ]
     for name, table in split["tables"].items():
         by_reason = table["rejected"] | table["dropped"]
         counts += [(name, reason, n) for reason, n in by_reason.items() if n and reason != Reject.IMAGE_REJECTED]

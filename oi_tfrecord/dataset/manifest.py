@@ -1,6 +1,7 @@
 """The manifest of a dataset: its inputs, its outputs, and the balance that shows that nothing was lost."""
 
 import dataclasses
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,10 +10,14 @@ from typing import Any
 from oi_tfrecord.dataset.accounts import AccountSum, RangeAccount, TableSum
 from oi_tfrecord.dataset.coverage import Unit, describe_coverage, find_losses
 from oi_tfrecord.dataset.filter_warnings import given_reasons
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.records.label_map import LabelMap
 
 FORMAT = "oi_tfrecord manifest 1"
+
+ENTRY_SHA256 = "entry_sha256"
+"""Entry with the digest of all other entries of a split, which shows that none was changed (`digest_entry`)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +33,7 @@ class TableInput:
         rows_start: Where the first row starts, in `unit`.
         unit: What its ranges count.
         modified: When the file was changed last, in seconds since the epoch.
+        header_crc32c: CRC-32C of the bytes before the first row.
     """
 
     table: str
@@ -38,6 +44,7 @@ class TableInput:
     rows_start: int = 0
     unit: Unit = Unit.BYTES
     modified: float = 0
+    header_crc32c: int = 0
 
 
 def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:
@@ -46,6 +53,30 @@ def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:
     for count in counts:
         total.update(count)
     return {key: total[key] for key in sorted(total) if total[key]}
+
+
+def is_expanded(config: Mapping[str, Any]) -> bool:
+    """Returns whether the boxes and labels of records are expanded by a hierarchy, given their configuration."""
+    return bool(config.get("hierarchy")) and config.get("hierarchy_use", "expand") == "expand"
+
+
+def warn_of_other_expansion(name: str, split: Mapping[str, Any], splits: Mapping[str, Any]) -> list[str]:
+    """Returns a warning if a split is expanded by a hierarchy and another split of its folder is not, or the reverse.
+
+    Args:
+        name: The split.
+        split: Its manifest.
+        splits: The manifest of each finished split of the folder.
+    """
+    own = is_expanded(split.get("config", {}))
+    others = [other for other in splits if other != name and is_expanded(splits[other].get("config", {})) != own]
+    if not others:
+        return []
+    expanded, plain = (name, others[0]) if own else (others[0], name)
+    return [
+        f"{expanded} is expanded by a hierarchy, and {plain} in the same folder is not: a class has the boxes of its "
+        "subclasses in the one only; convert both with --hierarchy, or both without"
+    ]
 
 
 def first_lines(inputs: Sequence[TableInput], ranges: Iterable[RangeAccount]) -> dict[tuple[str, int, int], int]:
@@ -80,22 +111,27 @@ def _balance_table(table: str, sums: AccountSum, config: Mapping[str, Any]) -> d
     return {
         "rows_read": rows_read,
         "written": in_shards.written,
-        **({"added_by_hierarchy": in_shards.added} if in_shards.added else {}),
+        **({"added_by_hierarchy": in_shards.added} if in_shards.added or _may_add(table, config) else {}),
         "rejected": rejected,
         "dropped": dict(sorted((dict.fromkeys(given_reasons(config, table), 0) | dropped).items())),
         "balanced": rows_read == in_shards.written + sum(rejected.values()) + sum(dropped.values()),
     }
 
 
+def _may_add(table: str, config: Mapping[str, Any]) -> bool:
+    return table in (Table.BOXES, Table.HUMAN_LABELS) and is_expanded(config)
+
+
 def balance_images(sums: AccountSum) -> dict[str, Any]:
-    """Balances the images: selected = records + rejected by reason."""
-    rejected = sum_counts(sums.images_rejected)
+    """Balances the images: selected = records + rejected by reason + skipped by reason."""
+    rejected, skipped = sum_counts(sums.images_rejected), sum_counts(sums.images_skipped)
     return {
         "selected": sums.images_selected,
         "records": sums.records,
         "rejected": rejected,
+        **({"skipped": skipped} if skipped else {}),
         "not_selected": sums.images_not_selected,
-        "balanced": sums.images_selected == sums.records + sum(rejected.values()),
+        "balanced": sums.images_selected == sums.records + sum(rejected.values()) + sum(skipped.values()),
     }
 
 
@@ -165,6 +201,7 @@ def _describe_totals(sums: AccountSum) -> dict[str, Any]:
         "images_reencoded": sum_counts(sums.images_reencoded),
         "unknown_flags_written_as_0": sums.unknown_flags,
         "most_boxes_in_an_image": sums.most_boxes,
+        "most_boxes_after_expansion": sums.most_expanded_boxes,
         "images_over_100_boxes": sums.images_over_100_boxes,
     }
 
@@ -236,6 +273,17 @@ def too_many_rejects(split: Mapping[str, Any], limit: float, is_percentage: bool
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in by_reason.items())
             lines.append(f"{name}: {rejected:,} of {total:,} rejected ({share}): {reasons}")
     return lines
+
+
+def digest_entry(split: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of the manifest of a split as JSON with sorted keys, without the digest itself."""
+    values = {key: value for key, value in split.items() if key != ENTRY_SHA256}
+    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def seal_entry(split: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the manifest of a split with the digest of its entries."""
+    return {**split, ENTRY_SHA256: digest_entry(split)}
 
 
 def merge_split(existing: bytes | None, name: str, split: Mapping[str, Any] | None) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord.dataset.accounts import AccountSum
-from oi_tfrecord.dataset.manifest import build_split, sum_counts
+from oi_tfrecord.dataset.manifest import build_split, is_expanded, sum_counts
 from oi_tfrecord.openimages.image_id import ANY_FORMAT, HEX_FORMAT
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import BOX_LABEL_KEY, LABEL_KEY, MACHINE_LABEL_KEY
@@ -121,12 +121,15 @@ def shared_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         configs: configuration of each conversion.
 
     Returns:
-        Fields that are equal in all; and the `extra_keys` that all have, in the order of the first.
+        Fields that are equal in all; the `extra_keys` that all have, in the order of the first; and the hierarchy of
+        the first if all are expanded by one, which may have another name in each.
     """
     first, *rest = configs
     shared = {name: value for name, value in first.items() if all(config.get(name) == value for config in rest)}
     groups = [name for name in first["extra_keys"] if all(name in config["extra_keys"] for config in rest)]
-    # Records of both forms together are records with ImageIDs of any form.
-    forms = {config.get("image_id_format", HEX_FORMAT) for config in configs}
-    of_any = {"image_id_format": ANY_FORMAT} if ANY_FORMAT in forms else {}
-    return {**shared, **of_any, "extra_keys": groups}
+    if all(map(is_expanded, configs)):
+        shared["hierarchy"] = first["hierarchy"]
+    if any(config.get("image_id_format", HEX_FORMAT) == ANY_FORMAT for config in configs):
+        # Records of both forms together are records with ImageIDs of any form.
+        shared["image_id_format"] = ANY_FORMAT
+    return {**shared, "extra_keys": groups}

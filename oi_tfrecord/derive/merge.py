@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map import load_label_map
 from oi_tfrecord.dataset.label_map_claim import claim_label_map
+from oi_tfrecord.dataset.manifest import is_expanded
 from oi_tfrecord.dataset.manifest_file import delete_manifest, read_manifest
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.dataset.run_lock import hold_split
@@ -22,7 +23,7 @@ from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.reasons import Drop
-from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.label_map import LabelMap, without_relatives
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.settings.allowed_values import Choice, Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
@@ -39,7 +40,12 @@ class MergeOptions:
     )
     to: str = option(REQUIRED, "Folder to write to.", Group.OUTPUT)
     split: tuple[str, ...] = option((), "Splits to merge; all by default.", Group.INPUTS)
-    label_map: str = option("", "Label map to use unchanged; it must have every class of the inputs.", Group.CLASSES)
+    label_map: str = option(
+        "",
+        "Label map to use; it must have every class of the inputs. Its relatives are left out if the records are "
+        "expanded by a hierarchy.",
+        Group.CLASSES,
+    )
     on_duplicate: str = option(
         "error",
         "What to do about an image that several inputs have: error stops, first keeps the record of the first input.",
@@ -132,6 +138,9 @@ def _make_plans(options: MergeOptions) -> list[DerivedPlan]:
         raise ConfigError("split", f"no input has a split {missing[0]!r}; there are: {', '.join(names)}")
     label_maps = [next(iter(sources.values())).label_map for sources in found]
     label_map = merge_label_maps(label_maps, _read_given(options.label_map))
+    if all(is_expanded(source.manifest["config"]) for sources in found for source in sources.values()):
+        # A reader would expand the records a second time by relatives that the label map names.
+        label_map = without_relatives(label_map)
     return [
         _make_plan(options, name, [sources[name] for sources in found if name in sources], label_map)
         for name in names
@@ -155,6 +164,7 @@ def _read_given(path: str) -> LabelMap | None:
 
 def _make_plan(options: MergeOptions, split: str, sources: Sequence[Source], label_map: LabelMap) -> DerivedPlan:
     source_id = _find_source_id(split, sources)
+    _check_all_expanded(split, sources)
     keys, left_out = _find_common_keys(split, sources, options.common_keys)
     job = DerivedJob(
         split=split,
@@ -166,6 +176,7 @@ def _make_plan(options: MergeOptions, split: str, sources: Sequence[Source], lab
         label_ids={item.name.encode(): item.id for item in label_map.items},
         keys=frozenset(keys),
         number_source_ids=source_id == "numeric" and len(sources) > 1,
+        expanded_boxes=label_map.expanded_boxes,
     )
     return DerivedPlan(
         sources=tuple(sources),
@@ -196,6 +207,17 @@ def _find_source_id(split: str, sources: Sequence[Source]) -> str:
             "inputs", f"source ids of {split} are of several kinds: {kinds}; convert with one --source_id"
         )
     return str(next(iter(found.values())))
+
+
+def _check_all_expanded(split: str, sources: Sequence[Source]) -> None:
+    """Checks that the records of all sources are expanded by a hierarchy, or of none."""
+    expanded = [source.path for source in sources if is_expanded(source.manifest["config"])]
+    if others := [source.path for source in sources if source.path not in expanded] if expanded else []:
+        raise ConfigError(
+            "inputs",
+            f"records of {split} are expanded by a hierarchy in {expanded[0]}, and not in {others[0]}: a class would "
+            "have the boxes of its subclasses in some images only; convert both with --hierarchy, or both without",
+        )
 
 
 def _find_common_keys(split: str, sources: Sequence[Source], may_differ: bool) -> tuple[set[str], list[str]]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map_claim import claim_label_map
-from oi_tfrecord.dataset.manifest import merge_split
+from oi_tfrecord.dataset.manifest import merge_split, seal_entry
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.dataset.run_lock import hold_folder, hold_split
@@ -194,7 +194,7 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
         work.delete()
         work.create(plan.fingerprint)
         index_sources(plan, progress)
-        entry = {**manifest, "weights": write_weights(plan, options.repeat_threshold)}
+        entry = seal_entry({**manifest, "weights": write_weights(plan, options.repeat_threshold)})
         with hold_folder(output_dir):
             write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
     finally:
@@ -212,6 +212,7 @@ def _make_plan(source: Source, options: ResampleOptions) -> DerivedPlan:
         sources=(source.split.shards,),
         by=options.by,
         reason=options.reason,
+        expanded_boxes=source.label_map.expanded_boxes,
     )
     return DerivedPlan(
         sources=(source,),

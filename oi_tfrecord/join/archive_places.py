@@ -23,6 +23,10 @@ class ImageFiles:
     rows: np.ndarray
     windows: pa.Array
 
+    def filter(self, keep_mask: np.ndarray) -> "ImageFiles":
+        """Returns the places of the images where `keep_mask` (bool [n]) is true."""
+        return ImageFiles(self.archives[keep_mask], self.rows[keep_mask], self.windows.filter(pa.array(keep_mask)))
+
 
 @dataclasses.dataclass(frozen=True)
 class LocatedFiles:

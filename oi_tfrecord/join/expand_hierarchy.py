@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
+from oi_tfrecord.join.pair_masks import Masks
 from oi_tfrecord.openimages.hierarchy import Hierarchy
 from oi_tfrecord.openimages.schema import COORDINATES, Table
 from oi_tfrecord.reasons import Drop
@@ -58,31 +59,87 @@ class Expansion:
     """The classes that the hierarchy adds to each class of a data set.
 
     Attributes:
-        up: the ancestors of each class.
-        down: the descendants of each class.
+        up: the ancestors of each class that are in the label map.
+        down: the descendants of each class that are in the label map.
+        is_written: bool array, which classes are in the label map. The rows of the other classes only imply rows of
+            these.
+        is_listed: bool array, which classes are in the class list, if only those of `--classes` are written.
     """
 
     up: Relatives
     down: Relatives
+    is_written: np.ndarray
+    is_listed: np.ndarray
 
     @classmethod
-    def of(cls, hierarchy: Hierarchy, mids: Sequence[str], label_ids: np.ndarray) -> "Expansion":
-        """Returns the expansion by a hierarchy; see `Relatives.of` for the other arguments."""
+    def of(cls, hierarchy: Hierarchy, mids: Sequence[str], label_ids: np.ndarray, is_listed: np.ndarray) -> "Expansion":
+        """Returns the expansion by a hierarchy; see `Relatives.of` and the attributes for the other arguments."""
         up, down = (Relatives.of(mids, names, label_ids) for names in (hierarchy.ancestors, hierarchy.descendants))
-        return cls(up, down)
+        return cls(up, down, label_ids > 0, is_listed)
 
 
 def expand_shard(shard: JoinedShard, expansion: Expansion) -> JoinedShard:
-    """Expands the boxes and human-verified labels of a shard; machine labels stay as they are."""
-    annotations = dict(shard.annotations)
-    dropped = dict(shard.dropped)
-    if Table.BOXES in annotations:
-        annotations[Table.BOXES] = expand_boxes(annotations[Table.BOXES], expansion)
+    """Expands the boxes and human-verified labels of a shard; machine labels stay as they are.
+
+    Classes that are not in the label map are cut only then: a box of a subclass counts for the class that is written.
+    """
+    annotations, dropped, masks = dict(shard.annotations), dict(shard.dropped), shard.masks
     if (table := Table.HUMAN_LABELS) in annotations:
-        annotations[table], conflicts = expand_labels(annotations[table], expansion)
-        if conflicts:
-            dropped[table] = dropped[table] + Counter({Drop.PRESENT_BY_HIERARCHY: conflicts})
-    return dataclasses.replace(shard, annotations=annotations, dropped=dropped)
+        expanded, conflicts = expand_labels(annotations[table], expansion)
+        annotations[table], cut = cut_classes(expanded, expansion)
+        dropped[table] = dropped[table] + cut + Counter({Drop.PRESENT_BY_HIERARCHY: conflicts} if conflicts else {})
+    if (table := Table.BOXES) in annotations:
+        annotations[table], cut = cut_classes(expand_boxes(annotations[table], expansion), expansion)
+        dropped[table] = dropped[table] + cut
+        if masks is not None and (origin := annotations[table].origin) is not None:
+            masks, unused = _follow_boxes(masks, origin, expansion)
+            dropped |= {name: dropped[name] + count for name, count in unused.items()}
+    return dataclasses.replace(shard, annotations=annotations, dropped=dropped, masks=masks)
+
+
+def _follow_boxes(masks: Masks, origin: np.ndarray, expansion: Expansion) -> tuple[Masks, dict[Table, Counter[Drop]]]:
+    """Gives the expanded boxes the masks of the boxes that they follow from.
+
+    Returns:
+        (the masks, the count of the masks and files that no box has any more).
+    """
+    followed = masks.follow_boxes(origin)
+    before, after = (_count_reasons(part.table.rows["label"], expansion) for part in (masks, followed))
+    unused = {Table.MASKS: before - after}
+    if masks.files is not None and followed.files is not None:
+        files = (int(np.count_nonzero(part.archives >= 0)) for part in (masks.files, followed.files))
+        unused[Table.MASK_FILES] = Counter({Drop.MASK_NOT_SELECTED: next(files) - next(files)})
+    return followed, {table: +count for table, count in unused.items() if +count}
+
+
+def cut_classes(expanded: Annotations, expansion: Expansion) -> tuple[Annotations, Counter[Drop]]:
+    """Leaves out the rows of classes that are not in the label map.
+
+    Args:
+        expanded: rows with those that the hierarchy added, none of which is of such a class.
+        expansion: which classes are in the label map.
+
+    Returns:
+        (the other rows, the number of rows that are left out by reason).
+    """
+    is_written = expansion.is_written[expanded.rows["label"]]
+    if is_written.all():
+        return expanded, Counter()
+    until = np.append(0, np.cumsum(is_written))
+    kept = dataclasses.replace(
+        expanded,
+        rows=expanded.rows[is_written],
+        offsets=until[expanded.offsets],
+        added=None if expanded.added is None else expanded.added[is_written],
+        origin=None if expanded.origin is None else expanded.origin[is_written],
+    )
+    return kept, _count_reasons(expanded.rows["label"][~is_written], expansion)
+
+
+def _count_reasons(codes: np.ndarray, expansion: Expansion) -> Counter[Drop]:
+    """Counts rows by the reason for which the class of each could be cut."""
+    listed = int(np.count_nonzero(expansion.is_listed[codes]))
+    return +Counter({Drop.CLASS_NOT_CHOSEN: listed, Drop.CLASS_NOT_IN_LABEL_MAP: len(codes) - listed})
 
 
 def expand_boxes(boxes: Annotations, expansion: Expansion) -> Annotations:
@@ -134,11 +191,13 @@ class _GrownRows:
         rows: array [n] of the table's rows.
         image_of: int array [n], ascending, the image of each row.
         added: bool array [n], which rows are copies.
+        origin: int array [n], the place in the table of each row, or of the row that it copies.
     """
 
     rows: np.ndarray
     image_of: np.ndarray
     added: np.ndarray
+    origin: np.ndarray
 
 
 def _grow(annotations: Annotations, lists: np.ndarray, relatives: Relatives) -> _GrownRows:
@@ -166,7 +225,7 @@ def _grow(annotations: Annotations, lists: np.ndarray, relatives: Relatives) -> 
     place_in_codes = relatives.offsets[lists[origin]] + rank - 1
     rows["label"][added] = relatives.codes[place_in_codes[added]]
     image_of = np.repeat(np.arange(len(annotations.offsets) - 1), np.diff(annotations.offsets))
-    return _GrownRows(rows, image_of[origin], added)
+    return _GrownRows(rows, image_of[origin], added, origin)
 
 
 def _find_first(keys: Sequence[np.ndarray], priorities: Sequence[np.ndarray]) -> np.ndarray:
@@ -194,4 +253,10 @@ def _find_first(keys: Sequence[np.ndarray], priorities: Sequence[np.ndarray]) ->
 def _keep(annotations: Annotations, grown: _GrownRows, keep_mask: np.ndarray) -> Annotations:
     """Returns the grown rows where `keep_mask` (bool [n]) is true, by image."""
     offsets = np.searchsorted(grown.image_of[keep_mask], np.arange(len(annotations.offsets)))
-    return dataclasses.replace(annotations, rows=grown.rows[keep_mask], offsets=offsets, added=grown.added[keep_mask])
+    return dataclasses.replace(
+        annotations,
+        rows=grown.rows[keep_mask],
+        offsets=offsets,
+        added=grown.added[keep_mask],
+        origin=grown.origin[keep_mask],
+    )

@@ -45,12 +45,15 @@ class Annotations:
         offsets: int array [images + 1], ascending.
         sources: names that the rows' `source` field indexes.
         added: bool array [rows], which rows are not in the table but follow from the hierarchy; None if none can be.
+        origin: int array [rows], the place of each row, or of the row that it follows from, among the rows before the
+            hierarchy expanded them; None if they were not expanded.
     """
 
     rows: np.ndarray
     offsets: np.ndarray
     sources: tuple[str, ...]
     added: np.ndarray | None = None
+    origin: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)

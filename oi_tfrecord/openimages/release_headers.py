@@ -50,7 +50,8 @@ _V4_V5 = _Release(((*IMAGE_COLUMNS, "Rotation"),), (_BOXES_13,), (_BOXES_13,))
 # The metadata of 2018-04 was published without Rotation first.
 _V4 = dataclasses.replace(_V4_V5, metadata=(*_V4_V5.metadata, IMAGE_COLUMNS))
 
-_V6_V7 = dataclasses.replace(_V4_V5, train_boxes=(_BOXES_21,))
+# Third-party tools leave out the clicks: Datumaro and MMDetection have tables of 13 columns under the names of V6.
+_V6_V7 = dataclasses.replace(_V4_V5, train_boxes=(_BOXES_21, _BOXES_13))
 
 _RELEASES = {
     # The published V1 images.csv came in both forms (READMEV1.md).

@@ -54,6 +54,15 @@ class LabelMap:
         """MID -> id."""
         return {item.name: item.id for item in self.items}
 
+    @functools.cached_property
+    def expanded_boxes(self) -> dict[int, int]:
+        """Id -> boxes that the Object Detection API's input reader makes of a box of the class.
+
+        With `expand_labels_hierarchy` the reader adds a box for each ancestor that the label map names. Source:
+        `get_label_map_hierarchy_lut` in utils/label_map_util.py.
+        """
+        return {item.id: len({item.id, *item.ancestor_ids}) for item in self.items}
+
 
 class ItemFault(NamedTuple):
     """The first item that makes a label map invalid: its place among the items, from 0, and the problem."""
@@ -168,6 +177,16 @@ def with_relatives(label_map: LabelMap, hierarchy: Hierarchy) -> LabelMap:
             for item in label_map.items
         )
     )
+
+
+def without_relatives(label_map: LabelMap) -> LabelMap:
+    """Returns a label map that names no relatives, for records that are expanded already."""
+    return LabelMap(tuple(replace(item, ancestor_ids=(), descendant_ids=()) for item in label_map.items))
+
+
+def has_relatives(label_map: LabelMap) -> bool:
+    """Returns whether a label map names relatives, by which a reader can expand the records."""
+    return any(item.ancestor_ids or item.descendant_ids for item in label_map.items)
 
 
 def _restrict(existing: LabelMap, mids: Sequence[str], descriptions: Mapping[str, str]) -> LabelMap:

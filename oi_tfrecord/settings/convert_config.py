@@ -12,7 +12,7 @@ from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.records.label_map import LABEL_ORDERS
 from oi_tfrecord.records.sharding import MAX_SHARDS
-from oi_tfrecord.settings.allowed_values import Choice, PathPattern, Range, Text, UrlKind
+from oi_tfrecord.settings.allowed_values import BoxesWithoutMask, Choice, PathPattern, Range, Text, UrlKind
 from oi_tfrecord.settings.options import Group, check_values, option
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
@@ -21,9 +21,9 @@ SELECTIONS = ("boxed", "labelled", "all")
 
 MASK_SOURCES = ("mask_files", "mask_archives")
 
-BOXES_WITHOUT_MASK = ("drop", "empty")
-
 TASKS = ("detection", "classification")
+
+MISSING_IMAGES = ("reject", "skip")
 
 HIERARCHY_USES = ("expand", "label_map")
 
@@ -122,7 +122,7 @@ class ConvertConfig:
     )
     fetch_private_redirects: bool = option(
         False,
-        "Follow redirects of downloads to other hosts of this machine or of private networks.",
+        "Follow redirects of downloads to other hosts of this machine or of private networks; ask link-local hosts.",
         Group.EXPERT,
         shapes_output=False,
     )
@@ -137,9 +137,10 @@ class ConvertConfig:
     mask_archives: tuple[str, ...] = option((), "Archives of the masks, patterns with {split}.", Group.INPUTS)
     boxes_without_mask: str = option(
         "drop",
-        "With extra_keys masks: drop boxes that have no mask, or give them an empty mask.",
+        "With extra_keys masks: drop boxes that have no mask, write them with an empty mask, or write so only groups, "
+        "the group-of boxes.",
         Group.RECORDS,
-        Choice(BOXES_WITHOUT_MASK),
+        Choice(tuple(BoxesWithoutMask)),
     )
     class_descriptions: tuple[str, ...] = option((), "Names of the CSV of MIDs and display names.", Group.CLASSES)
     class_list: tuple[str, ...] = option((), "Names of the list of classes that make the label map.", Group.CLASSES)
@@ -187,6 +188,15 @@ class ConvertConfig:
         "Least length of the shorter side of a box, as a fraction of the image's side.",
         Group.RECORDS,
         Range(0, 1),
+    )
+    min_predicted_iou: float = option(
+        0.0,
+        "With extra_keys masks: least PredictedIoU of a mask; masks that people drew have none and are kept.",
+        Group.RECORDS,
+        Range(0, 1),
+    )
+    box_ids: str = option(
+        "", "With extra_keys masks: file with the BoxIDs of the masks to keep, one per line.", Group.RECORDS
     )
     image_ids: str = option("", "File with the ImageIDs to keep, one per line.", Group.CHOICE)
     image_id_format: str = option(
@@ -251,6 +261,12 @@ class ConvertConfig:
     )
     max_image_pixels: int = option(
         178_956_970, "Largest image, in pixels; larger ones are rejected.", Group.EXPERT, Range(1, 1 << 40)
+    )
+    missing_images: str = option(
+        "reject",
+        "reject counts images that are not there as rejects, skip leaves them out and counts them by themselves.",
+        Group.OUTPUT,
+        Choice(MISSING_IMAGES),
     )
     max_rejects: str = option(
         "1%", "Allowed rejects of each kind: a count, or a percentage.", Group.OUTPUT, shapes_output=False

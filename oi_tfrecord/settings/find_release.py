@@ -1,7 +1,9 @@
 """Finds out of which release the files of a folder are, for errors that name the configuration to use."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import InputFile, find, is_there, open_table
@@ -23,12 +25,20 @@ def check_release(config: ConvertConfig, file: InputFile) -> None:
     """Checks that the header of a file is not that of another release than the configured one.
 
     Raises:
-        InputError: naming the configuration that reads the file.
+        InputError: naming the option by which the file is read.
     """
-    if headers_of := other_releases(config.release, file.table, file.names, config.split):
-        named = [name for name in find_fitting_releases(config) if name in headers_of] or headers_of
-        problem = f"its header is that of {' or '.join(named)}, not of {config.release}"
-        raise InputError(file.path, problem, f"Give --config={named[0]}", 1)
+    if with_header := other_releases(config.release, file.table, file.names, config.split):
+        fitting = [name for name in find_fitting_releases(config) if name in with_header]
+        problem = f"its header is that of {' or '.join(fitting or with_header)}, not of {config.release}"
+        remedy = f"Give --config={fitting[0]}" if fitting else _find_release_option(config)
+        raise InputError(file.path, problem, remedy, 1)
+
+
+def _find_release_option(config: ConvertConfig) -> str:
+    """Returns the advice for files that have the names of the configured release, and the columns of another."""
+    if named := [name for name in RELEASES if _fits(dataclasses.replace(config, release=name))]:
+        return f"Give --release={named[0]} to read it by its columns"
+    return "Give --release=mixed to read each file by its columns"
 
 
 @contextlib.contextmanager
@@ -41,23 +51,39 @@ def naming_the_release(config: ConvertConfig) -> Iterator[None]:
     try:
         yield
     except NotFoundError as error:
-        fitting = [name for name in find_fitting_releases(config) if name != config.release]
-        if config.release not in RELEASES or not fitting:
+        if config.release not in RELEASES:
+            raise
+        fitting = find_fitting_releases(config)
+        if not fitting or config.release in fitting or _fits(read_config(config.release, _place(config))):
+            # The missing file is one that the user names, and no release has.
             raise
         problem = f"{error.problem}; the files there are those of {' or '.join(fitting)}, not of {config.release}"
         raise InputError(error.path, problem, f"Give --config={fitting[0]}") from error
 
 
 def find_fitting_releases(config: ConvertConfig) -> list[str]:
-    """Returns the releases whose own configuration finds all its files, with its headers, in `data_dir`."""
-    given = {"data_dir": config.data_dir, "split": config.split, "task": config.task}
+    """Returns the releases whose own configuration, with the options that were given, finds all its files."""
+    given = _find_given(config)
     return [name for name in RELEASES if _fits(read_config(name, given))]
+
+
+def _place(config: ConvertConfig) -> dict[str, Any]:
+    return {"data_dir": config.data_dir, "split": config.split, "task": config.task}
+
+
+def _find_given(config: ConvertConfig) -> dict[str, Any]:
+    """Returns the options that differ from those of the configured release: a flag wins over any configuration."""
+    if config.release not in RELEASES:
+        return _place(config)
+    shipped = read_config(config.release, _place(config))
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(ConvertConfig)}
+    return _place(config) | {name: value for name, value in values.items() if value != getattr(shipped, name)}
 
 
 def _fits(config: ConvertConfig) -> bool:
     data_dir, split = config.data_dir, config.split
     try:
-        for names in filter(None, (config.class_descriptions, config.class_list)):
+        for names in filter(None, (config.class_descriptions, config.class_list, config.hierarchy)):
             find(names, data_dir, split, "classes")
         needed = needed_tables(config)
         found = [table for table in CSV_TABLES if table in needed or is_there(getattr(config, table), data_dir, split)]

@@ -16,6 +16,7 @@ from oi_tfrecord.storage.files import replaces_at_once as replaces_at_once
 from oi_tfrecord.storage.files import size as size
 from oi_tfrecord.storage.files import store_of as store_of
 from oi_tfrecord.storage.files import use_options as use_options
+from oi_tfrecord.storage.files import use_store as use_store
 from oi_tfrecord.storage.files import working_folder as working_folder
 from oi_tfrecord.storage.files import write as write
 from oi_tfrecord.storage.paths import FileInfo as FileInfo

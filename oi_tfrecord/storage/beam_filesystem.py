@@ -1,23 +1,21 @@
-"""Files on Beam's filesystems, such as gs://, s3:// and hdfs://, and reads of object stores past them.
+"""Files on Beam's filesystems: hdfs://, and the emulator of gs:// (see `object_files`).
 
-Beam and the clients of object stores are imported when the first of these files is used.
+Beam and the clients of its filesystems are imported when the first of these files is used.
 """
 
 import contextlib
-import dataclasses
 import io
 import posixpath
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, TypeVar
 
 from oi_tfrecord.storage.faults import may_pass
-from oi_tfrecord.storage.object_store import DIRECT_SCHEMES, ObjectStore, split_path
 from oi_tfrecord.storage.paths import FileInfo, temporary_path
 from oi_tfrecord.storage.retry import RetryPolicy, retry
+from oi_tfrecord.storage.store_settings import lock, take_new_flags
 
-ATOMIC_CREATE = ("gs://", "s3://")
+ATOMIC_CREATE = ("gs://",)
 """Schemes whose files appear whole when they are closed, so that no temporary name is needed."""
 
 RETRY = RetryPolicy(attempts=5, base_delay=2.0)
@@ -26,39 +24,6 @@ RETRY = RetryPolicy(attempts=5, base_delay=2.0)
 _COMPARED_BYTES = 8 << 20
 
 Result = TypeVar("Result")
-
-
-@dataclasses.dataclass
-class _Process:
-    """What this process knows of Beam's flags.
-
-    Attributes:
-        flags: set by `use_options`.
-        has_new_flags: whether Beam's filesystems do not have these flags yet.
-        stores: the object stores that were opened with the flags, by bucket or server, and whether without credentials.
-    """
-
-    flags: tuple[str, ...] = ()
-    has_new_flags: bool = False
-    stores: dict[tuple[str, bool], ObjectStore] = dataclasses.field(default_factory=dict)
-
-
-_process = _Process()
-
-_lock = threading.RLock()
-
-
-def use_options(beam_arguments: Sequence[str]) -> None:
-    """Sets Beam's flags, among them those of filesystems, for this process."""
-    with _lock:
-        _process.flags = tuple(beam_arguments)
-        _process.has_new_flags = True
-        _process.stores = {}
-
-
-def given_options() -> tuple[str, ...]:
-    """Returns the flags that `use_options` set last in this process."""
-    return _process.flags
 
 
 def match(pattern: str) -> list[FileInfo]:
@@ -100,10 +65,8 @@ def open_read(path: str) -> BinaryIO:
     return _filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
-def read_range(path: str, offset: int, length: int | None, anonymous: bool = False) -> bytes:
-    """Returns up to `length` bytes from `offset`, None for all; from an object store in one request."""
-    if path.startswith(DIRECT_SCHEMES):
-        return _object_store(path, anonymous).read_range(path, offset, length)
+def read_range(path: str, offset: int, length: int | None) -> bytes:
+    """Returns up to `length` bytes from `offset`, None for all."""
     try:
         return _retried(path, lambda: _read_stream(path, offset, length))
     except Exception:
@@ -113,10 +76,8 @@ def read_range(path: str, offset: int, length: int | None, anonymous: bool = Fal
         raise
 
 
-def size(path: str, anonymous: bool = False) -> int | None:
+def size(path: str) -> int | None:
     """Returns the bytes of a file, None if it is not there."""
-    if path.startswith(DIRECT_SCHEMES):
-        return _object_store(path, anonymous).size(path)
     found = match(path)
     return found[0].size if found else None
 
@@ -166,46 +127,24 @@ def delete_folder(path: str) -> None:
     """Deletes a folder with all its files; one that is not there is fine."""
     if not path.startswith(ATOMIC_CREATE):
         delete(path)
-    elif files := match(posixpath.join(path, "**")):
-        _filesystems().delete([info.path for info in files])
+    elif match(posixpath.join(path, "**")):
+        # Given a pattern, the filesystem deletes many files with each request.
+        _filesystems().delete([posixpath.join(path, "**")])
 
 
 def _filesystems():  # type: ignore[no-untyped-def]
     from apache_beam.io.filesystems import FileSystems
-
-    from oi_tfrecord.storage.optional_imports import import_filesystems
-
-    with _lock:
-        import_filesystems()
-        if _process.has_new_flags:
-            from apache_beam.options.pipeline_options import PipelineOptions
-
-            FileSystems.set_options(PipelineOptions(list(_process.flags)))
-            _process.has_new_flags = False
-    return FileSystems
-
-
-def _object_store(path: str, anonymous: bool = False) -> ObjectStore:
-    from oi_tfrecord.storage.open_object_store import open_store
-
-    key = split_path(path)[0], anonymous
-    with _lock:
-        if key not in _process.stores:
-            _process.stores[key] = open_store(key[0], _filesystem_options(), anonymous)
-        return _process.stores[key]
-
-
-def _filesystem_options() -> Any:
-    """Returns the PipelineOptions that Beam's filesystems get (`FileSystems.get_filesystem`)."""
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.options.value_provider import RuntimeValueProvider
 
-    if _process.flags:
-        return PipelineOptions(list(_process.flags))
-    from apache_beam.io.filesystems import FileSystems
+    from oi_tfrecord.storage.optional_imports import import_filesystems
 
-    options = FileSystems._pipeline_options or RuntimeValueProvider.runtime_options
-    return options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(options or {})
+    with lock:
+        import_filesystems()
+        flags = take_new_flags()
+        if flags is not None or not (FileSystems._pipeline_options or RuntimeValueProvider.runtime_options):
+            FileSystems.set_options(PipelineOptions(list(flags or ())))
+    return FileSystems
 
 
 def _retried(path: str, request: Callable[[], Result]) -> Result:
@@ -234,12 +173,7 @@ def _create_object(path: str) -> Iterator[BinaryIO]:
     stream = _filesystems().create(path, compression_type=CompressionTypes.UNCOMPRESSED)
     try:
         yield stream
-        if path.startswith("s3://") and not stream.tell():
-            # Beam would complete an upload without any part, which S3 refuses as malformed.
-            _abandon(stream)
-            _object_store(path).write_empty(path)
-        else:
-            stream.close()
+        stream.close()
     except BaseException:
         _abandon(stream)
         raise

@@ -1,43 +1,69 @@
 """Files on any storage: the public face of this room.
 
-Each function chooses `local` or `beam_filesystem` by the path, and translates what they raise.
+Each function chooses `local`, `object_files` or `beam_filesystem` by the path, and translates what they raise.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
 
-from oi_tfrecord.storage import beam_filesystem, local
-from oi_tfrecord.storage.beam_filesystem import given_options as given_options
-from oi_tfrecord.storage.beam_filesystem import use_options as use_options
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.storage import beam_filesystem, local, object_files
 from oi_tfrecord.storage.faults import translated, unusable
 from oi_tfrecord.storage.paths import FileInfo, is_local
+from oi_tfrecord.storage.store_settings import given_options as given_options
+from oi_tfrecord.storage.store_settings import parse_storage_options, use_settings
+from oi_tfrecord.storage.store_settings import use_options as use_options
 
 
 def store_of(path: str) -> str:
     """Returns the scheme of the object store that a path names an object of (`gs://`), empty if it names none."""
-    return next((scheme for scheme in beam_filesystem.ATOMIC_CREATE if path.startswith(scheme)), "")
+    return next((scheme for scheme in object_files.OBJECT_SCHEMES if path.startswith(scheme)), "")
+
+
+def use_store(path: str, storage_options: Mapping[str, Any]) -> None:
+    """Sets how this process reaches the store of a path, in place of Beam's flags and of the environment.
+
+    Args:
+        path: a file or folder of the store.
+        storage_options: settings by the names of `StoreSettings`; none leaves everything as it is.
+
+    Raises:
+        ConfigError: for an unknown name or a bad value, or a path that lies in no object store.
+    """
+    if not storage_options:
+        return
+    settings = parse_storage_options(storage_options)
+    scheme, _, rest = path.partition("://")
+    if not store_of(path):
+        raise ConfigError(
+            "storage_options", f"{path} lies in no object store: its path begins with s3://, gs:// or az://"
+        )
+    use_settings(f"{scheme}://{rest.partition('/')[0]}", settings)
 
 
 def match(pattern: str) -> list[FileInfo]:
     """Returns the files that match a glob pattern, by name."""
     with translated(pattern):
-        return local.match(pattern) if is_local(pattern) else beam_filesystem.match(pattern)
+        found: list[FileInfo] = _module_of(pattern).match(pattern)
+        return found
 
 
 def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
     """Returns the files that match a pattern with the first of `endings` that any matches with, by name."""
-    if not pattern.startswith(beam_filesystem.ATOMIC_CREATE):
+    if not store_of(pattern):
         return next((found for ending in endings if (found := match(pattern + ending))), [])
     with translated(pattern):
+        if object_files.handles(pattern):
+            return object_files.match_first(pattern, endings)
         return beam_filesystem.match_first(pattern, endings)
 
 
 def exists(path: str) -> bool:
     """Returns whether a file or folder is there."""
     with translated(path):
-        return local.exists(path) if is_local(path) else beam_filesystem.exists(path)
+        return bool(_module_of(path).exists(path))
 
 
 def open_read(path: str) -> BinaryIO:
@@ -45,16 +71,18 @@ def open_read(path: str) -> BinaryIO:
 
     Raises:
         InputError: if its scheme is unknown, or flags of its storage are missing.
-        Exception: of the library of a remote store; what reads raise later is not translated either.
+        StorageError: of an object store, also when the stream is read.
+        Exception: of the library of HDFS; what reads raise later is not translated either.
     """
     with unusable(path):
-        return local.open_read(path) if is_local(path) else beam_filesystem.open_read(path)
+        stream: BinaryIO = _module_of(path).open_read(path)
+        return stream
 
 
 def read(path: str) -> bytes:
     """Returns the bytes of a file; raises as `read_range`."""
     with translated(path):
-        return local.read(path) if is_local(path) else beam_filesystem.read_range(path, 0, None)
+        return local.read(path) if is_local(path) else _read_remote(path, 0, None)
 
 
 def size(path: str, *, anonymous: bool = False) -> int | None:
@@ -65,7 +93,12 @@ def size(path: str, *, anonymous: bool = False) -> int | None:
         anonymous: whether an object store is asked without credentials.
     """
     with translated(path):
-        return local.size(path) if is_local(path) else beam_filesystem.size(path, anonymous)
+        if is_local(path):
+            return local.size(path)
+        if not path.startswith(object_files.READ_SCHEMES):
+            return beam_filesystem.size(path)
+        found = object_files.look(path, anonymous=anonymous)
+        return found.size if found else None
 
 
 def read_range(path: str, offset: int, length: int, *, anonymous: bool = False) -> bytes:
@@ -84,7 +117,7 @@ def read_range(path: str, offset: int, length: int, *, anonymous: bool = False) 
     with translated(path):
         if is_local(path):
             return local.read_range(path, offset, length)
-        return beam_filesystem.read_range(path, offset, length, anonymous)
+        return _read_remote(path, offset, length, anonymous=anonymous)
 
 
 @contextlib.contextmanager
@@ -98,8 +131,7 @@ def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
     Yields:
         The stream, unbuffered on a local disk. If the block raises, nothing appears under `path`.
     """
-    create_file = local.create if is_local(path) else beam_filesystem.create
-    with translated(path), create_file(path, temporary_folder) as stream:
+    with translated(path), _create(path, temporary_folder) as stream:
         yield stream
 
 
@@ -112,32 +144,54 @@ def write(path: str, data: bytes, temporary_folder: str) -> None:
 def rename(source: str, target: str) -> None:
     """Renames a remote file to a name that no file has."""
     with translated(target):
-        beam_filesystem.rename(source, target)
+        (object_files if object_files.handles(target) else beam_filesystem).rename(source, target)
 
 
 def replaces_at_once(path: str) -> bool:
     """Returns whether a file takes the place of another in one step, so that one of the two is there at any time."""
-    return is_local(path) or path.startswith(beam_filesystem.ATOMIC_CREATE)
+    return is_local(path) or bool(store_of(path))
 
 
 def make_folder(path: str) -> None:
     """Makes a folder and its parents, where the storage has folders."""
     with translated(path):
-        local.make_folder(path) if is_local(path) else beam_filesystem.make_folder(path)
+        if is_local(path):
+            local.make_folder(path)
+        elif not object_files.handles(path):
+            beam_filesystem.make_folder(path)
 
 
 def delete(path: str) -> None:
     """Deletes a file (away from local disks also a folder); one that is not there is fine."""
     with translated(path):
-        local.delete(path) if is_local(path) else beam_filesystem.delete(path)
+        _module_of(path).delete(path)
 
 
 def delete_folder(path: str) -> None:
     """Deletes a folder with all its files; one that is not there is fine."""
     with translated(path):
-        local.delete_folder(path) if is_local(path) else beam_filesystem.delete_folder(path)
+        _module_of(path).delete_folder(path)
 
 
 def working_folder() -> str:
     """Returns the folder that relative local paths start from."""
     return os.getcwd()
+
+
+def _module_of(path: str) -> Any:
+    """Returns the module that works on a file."""
+    if is_local(path):
+        return local
+    return object_files if object_files.handles(path) else beam_filesystem
+
+
+def _read_remote(path: str, offset: int, length: int | None, *, anonymous: bool = False) -> bytes:
+    if path.startswith(object_files.READ_SCHEMES):
+        return object_files.read_range(path, offset, length, anonymous=anonymous)
+    return beam_filesystem.read_range(path, offset, length)
+
+
+def _create(path: str, temporary_folder: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    if is_local(path):
+        return local.create(path, temporary_folder)
+    return object_files.create(path) if object_files.handles(path) else beam_filesystem.create(path, temporary_folder)

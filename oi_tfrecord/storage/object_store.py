@@ -1,43 +1,63 @@
 """Objects of s3://, gs:// and az://, and files of web servers, in one request each, by many threads at once.
 
-Beam's filesystems make a client for every file they open and ask for its size first: two requests, a connection and
-several milliseconds of processor time for each file. A client made here serves all threads of a process. Its settings
-come from Beam's flags, so that one command line is enough for both; what flags leave open comes from the environment
-and the files that the clouds' own tools read.
+A client made here serves all threads of a process (`open_object_store`); its errors are explained by `object_faults`.
 """
 
+import contextlib
 import dataclasses
+import functools
 import re
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from oi_tfrecord.storage.object_faults import explain, is_past_end, may_pass
+from oi_tfrecord.storage.paths import FileInfo
 from oi_tfrecord.storage.retry import RetryPolicy, retry
-
-DIRECT_SCHEMES = ("s3://", "gs://", "az://", "https://", "http://")
-"""Schemes whose files are read past Beam."""
 
 READ_RETRY = RetryPolicy(attempts=9, base_delay=0.5, max_delay=30.0)
 """Outlasts a store that is slow for a minute or two."""
 
 LOOK_RETRY = RetryPolicy(attempts=3, base_delay=0.5)
-"""For sizes, which are asked for while a run is planned: a user waits for the error."""
+"""For sizes and listings, which are asked for while a run is planned: a user waits for the error."""
+
+PART_BYTES = 8 << 20
+"""Size of the parts of a large upload; 10,000 parts, the most that S3 takes, are 80 GB."""
+
+_PARTS_AT_ONCE = 4
+
+_LISTED_AT_ONCE = 1000
+
+_DELETED_AT_ONCE = 1000
 
 _NAME = re.compile(r"([a-z0-9]+://[^/]+)/(.+)", re.DOTALL)
+
+Result = TypeVar("Result")
+
+
+class Piece(NamedTuple):
+    """A part of an object, and the bytes of the whole object."""
+
+    data: bytes
+    size: int
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectStore:
     """The objects of a bucket or of a web server; its methods may be called from several threads.
 
+    Every method raises StorageError if the store cannot be reached or refuses.
+
     Attributes:
-        client: a store of `obstore`.
+        root: scheme and bucket, or scheme and host.
+        reader: a store of `obstore` that reads; it sends no request again by itself.
+        looker: the same with the short time limits of requests that a user waits for.
+        writer: the same for writing, which sends parts of an upload again by itself.
     """
 
-    client: Any
-
-    def read(self, path: str) -> bytes:
-        """Returns the bytes of an object; raises as `read_range`."""
-        return self.read_range(path, 0, None)
+    root: str
+    reader: Any
+    looker: Any
+    writer: Any
 
     def read_range(self, path: str, offset: int, length: int | None) -> bytes:
         """Reads a part of an object in one request, which is sent again while it fails for a reason that may pass.
@@ -52,32 +72,94 @@ class ObjectStore:
 
         Raises:
             FileNotFoundError: if there is no such object.
-            StorageError: if the store cannot be reached or refuses.
         """
         name = split_path(path)[1]
         try:
-            return retry(lambda: _read_once(self.client, name, offset, length), may_pass, READ_RETRY)
+            return retry(lambda: _read_once(self.reader, name, offset, length), may_pass, READ_RETRY)
         except Exception as error:
             if is_past_end(error):
                 return b""
             raise explain(error, path) from error
 
-    def size(self, path: str) -> int | None:
-        """Returns the bytes of an object, None if there is none; raises as `read_range`."""
+    def read_start(self, path: str, length: int) -> Piece:
+        """Returns the first bytes of an object and its size, by one request; raises as `read_range`."""
         name = split_path(path)[1]
         try:
-            return retry(lambda: _look(self.client, name), may_pass, LOOK_RETRY)
+            return retry(lambda: _read_start(self.reader, name, length), may_pass, READ_RETRY)
         except Exception as error:
-            explained = explain(error, path)
-            if isinstance(explained, FileNotFoundError):
-                return None
-            raise explained from error
+            if is_past_end(error):
+                return Piece(b"", 0)
+            raise explain(error, path) from error
 
-    def write_empty(self, path: str) -> None:
-        """Writes an object without any bytes."""
+    def look(self, path: str) -> FileInfo | None:
+        """Returns what the store says of an object, None if there is none."""
+        name = split_path(path)[1]
+        try:
+            return self._ask(path, lambda: _look(self.looker, name, path))
+        except FileNotFoundError:
+            return None
+
+    def size(self, path: str) -> int | None:
+        """Returns the bytes of an object, None if there is none."""
+        found = self.look(path)
+        return found.size if found else None
+
+    def list(self, folder: str, stem: str, *, is_deep: bool) -> list[FileInfo]:
+        """Returns the objects below a folder whose name begins with `stem`.
+
+        Args:
+            folder: name within the bucket, empty for the whole bucket.
+            stem: first letters of the name within the folder; of many objects, only these are asked for.
+            is_deep: whether objects in folders of this folder are wanted, too.
+        """
+        whole = is_deep or bool(stem)
+        function = _list_from if whole else _list_level
+        return self._ask(
+            self.root + "/" + folder, lambda: [self._info(meta) for meta in function(self.looker, folder, stem)]
+        )
+
+    def has_folder(self, folder: str) -> bool:
+        """Returns whether there is an object whose name begins with a folder's."""
+        return self._ask(self.root + "/" + folder, lambda: any(_list_from(self.looker, folder, "", 1)))
+
+    def write(self, path: str, data: bytes) -> None:
+        """Writes an object in one request."""
         import obstore
 
-        obstore.put(self.client, split_path(path)[1], b"")
+        name = split_path(path)[1]
+        self._ask(path, lambda: obstore.put(self.writer, name, data, use_multipart=False))
+
+    def write_parts(self, path: str, parts: Iterator[bytes]) -> None:
+        """Writes an object in parts; nothing appears, and the store drops the parts, if the iterator raises."""
+        import obstore
+
+        name = split_path(path)[1]
+        try:
+            obstore.put(self.writer, name, parts, chunk_size=PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
+        except Exception as error:
+            raise explain(error, path) from error
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Deletes objects, as many with one request as the store allows; those that are not there are fine."""
+        names = [split_path(path)[1] for path in paths]
+        for start in range(0, len(names), _DELETED_AT_ONCE):
+            some = names[start : start + _DELETED_AT_ONCE]
+            self._ask(paths[start], functools.partial(_delete, self.looker, some))
+
+    def rename(self, source: str, target: str) -> None:
+        """Copies an object under another name of this bucket, and deletes it under the first."""
+        import obstore
+
+        self._ask(source, lambda: obstore.rename(self.writer, split_path(source)[1], split_path(target)[1]))
+
+    def _ask(self, path: str, request: Callable[[], Result]) -> Result:
+        try:
+            return retry(request, may_pass, LOOK_RETRY)
+        except Exception as error:
+            raise explain(error, path) from error
+
+    def _info(self, meta: Any) -> FileInfo:
+        return FileInfo(f"{self.root}/{meta['path']}", int(meta["size"]), meta["last_modified"].timestamp())
 
 
 def split_path(path: str) -> tuple[str, str]:
@@ -101,6 +183,17 @@ def _read_once(client: Any, name: str, offset: int, length: int | None) -> bytes
     answer = obstore.get(client, name, options={"range": {"offset": offset}} if offset else None)
     if length is None or answer.meta["size"] - offset <= length:
         return bytes(answer.bytes())
+    return _take(answer, length)
+
+
+def _read_start(client: Any, name: str, length: int) -> Piece:
+    import obstore
+
+    answer = obstore.get(client, name, options={"range": (0, length)})
+    return Piece(bytes(answer.bytes()), int(answer.meta["size"]))
+
+
+def _take(answer: Any, length: int) -> bytes:
     pieces, missing = [], length
     for piece in answer.stream():
         pieces.append(bytes(piece[:missing]))
@@ -110,13 +203,47 @@ def _read_once(client: Any, name: str, offset: int, length: int | None) -> bytes
     return b"".join(pieces)
 
 
-def _look(client: Any, name: str) -> int:
+def _look(client: Any, name: str, path: str) -> FileInfo:
     import obstore
 
     try:
-        return int(obstore.head(client, name)["size"])
+        meta = obstore.head(client, name)
     except Exception as error:
         if may_pass(error):
             raise
-    # The answer to HEAD has no body that says what is wrong, and some servers refuse HEAD.
-    return int(obstore.get(client, name).meta["size"])
+        # The answer to HEAD has no body that says what is wrong, and some servers refuse HEAD.
+        meta = obstore.get(client, name).meta
+    return FileInfo(path, int(meta["size"]), meta["last_modified"].timestamp())
+
+
+def _list_from(client: Any, folder: str, stem: str, at_once: int = _LISTED_AT_ONCE) -> Iterator[Any]:
+    """Yields what is said of each object below a folder whose name begins with `stem`, those in folders included."""
+    import obstore
+
+    start = f"{folder}/{stem}" if folder else stem
+    # The store continues after a name that comes before all that begin with the stem.
+    offset = start[:-1] if len(stem) > 1 else None
+    for some in obstore.list(client, folder or None, offset=offset, chunk_size=at_once):
+        for meta in some:
+            if str(meta["path"]).startswith(start):
+                yield meta
+            elif str(meta["path"]) > start:
+                return
+
+
+def _list_level(client: Any, folder: str, _: str) -> Iterator[Any]:
+    import obstore
+
+    yield from obstore.list_with_delimiter(client, folder or None)["objects"]
+
+
+def _delete(client: Any, names: Sequence[str]) -> None:
+    import obstore
+
+    try:
+        obstore.delete(client, names)
+    except FileNotFoundError:
+        # Some stores refuse the name that is not there, and keep the names after it.
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                obstore.delete(client, name)

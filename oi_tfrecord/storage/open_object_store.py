@@ -1,19 +1,35 @@
-"""Makes clients of object stores and web servers with the settings of Beam's flags, of the environment and of files."""
+"""Makes clients of object stores and web servers with given settings, those of the environment and of files."""
 
 import configparser
 import datetime
+import importlib.util
+import json
 import os
 import pathlib
 from typing import Any
 
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.storage.object_store import ObjectStore
+from oi_tfrecord.storage.optional_imports import install_command
+from oi_tfrecord.storage.store_settings import StoreSettings
 
-_TIMEOUT = datetime.timedelta(seconds=60)
 
-_CLIENT: dict[str, Any] = {"timeout": _TIMEOUT, "connect_timeout": datetime.timedelta(seconds=10)}
+def _seconds(number: float) -> datetime.timedelta:
+    return datetime.timedelta(seconds=number)
+
+
+_READER = {"timeout": _seconds(60), "connect_timeout": _seconds(10)}
+
+_LOOKER = {"timeout": _seconds(15), "connect_timeout": _seconds(5)}
+"""For requests that a user waits for."""
+
+_WRITER = {"timeout": _seconds(300), "connect_timeout": _seconds(10)}
 
 # `storage.retry` sends requests again, and counts them.
-_NO_RETRY: Any = {"max_retries": 0, "retry_timeout": _TIMEOUT}
+_NO_RETRY: Any = {"max_retries": 0, "retry_timeout": _seconds(60)}
+
+# The parts of an upload can be sent again by the client alone.
+_WRITER_RETRY: Any = {"max_retries": 20, "retry_timeout": _seconds(240)}
 
 _AWS_SOURCES = (
     "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -21,53 +37,69 @@ _AWS_SOURCES = (
 )  # fmt: skip
 """Variables by which the client itself finds credentials."""
 
+_GOOGLE_KINDS = ("service_account", "authorized_user")
+"""Kinds of credentials that the client itself takes."""
 
-def open_store(root: str, options: Any, anonymous: bool) -> ObjectStore:
+
+def open_store(root: str, settings: StoreSettings) -> ObjectStore:
     """Returns the store of a bucket or server; nothing is requested yet.
 
     Args:
         root: scheme and bucket, such as `s3://bucket`, or scheme and host.
-        options: Beam's PipelineOptions.
-        anonymous: whether requests are sent without credentials.
+        settings: how the store is reached.
     """
+    from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
+
     scheme, _, bucket = root.partition("://")
+    kind: Any
     if scheme == "s3":
-        return ObjectStore(_open_s3(bucket, options, anonymous))
-    if scheme == "gs":
-        return ObjectStore(_open_gcs(bucket, options, anonymous))
-    if scheme == "az":
-        return ObjectStore(_open_azure(bucket, anonymous))
-    return ObjectStore(_open_http(root))
+        kind, name, arguments, client = S3Store, bucket, _s3_arguments(settings), _s3_client(settings)
+    elif scheme == "gs" and os.environ.get("STORAGE_EMULATOR_HOST"):
+        # Emulators leave out headers that the client of the real store insists on.
+        host = os.environ["STORAGE_EMULATOR_HOST"]
+        kind, name, arguments = HTTPStore, f"{host if '://' in host else 'http://' + host}/{bucket}", {}
+        client = {"allow_http": name.startswith("http://")}
+    elif scheme == "gs":
+        kind, name, arguments, client = GCSStore, bucket, _gcs_arguments(settings, root), _gcs_client(settings)
+    elif scheme == "az":
+        kind, name, arguments = AzureStore, bucket, _azure_arguments(settings)
+        client = {"allow_http": str(arguments.get("endpoint", "")).startswith("http://")}
+    else:
+        kind, name, arguments, client = HTTPStore, root, {}, {"allow_http": root.startswith("http://")}
+    reader, looker, writer = (
+        kind(name, **arguments, client_options={**client, **times}, retry_config=retry)
+        for times, retry in ((_READER, _NO_RETRY), (_LOOKER, _NO_RETRY), (_WRITER, _WRITER_RETRY))
+    )
+    return ObjectStore(root, reader, looker, writer)
 
 
-def _open_s3(bucket: str, options: Any, anonymous: bool) -> Any:
-    from apache_beam.options.pipeline_options import S3Options
-    from obstore.store import S3Store
-
-    flags = options.view_as(S3Options)
-    endpoint = flags.s3_endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or ""
-    if flags.s3_disable_ssl:
-        endpoint = (endpoint or f"https://s3.{flags.s3_region_name or 'us-east-1'}.amazonaws.com").replace(
-            "https", "http"
-        )
-    client: Any = {**_CLIENT, "allow_http": endpoint.startswith("http://")}
-    if str(flags.s3_verify).lower() in ("false", "0"):
-        client["allow_invalid_certificates"] = True
-    elif isinstance(flags.s3_verify, str) and os.path.isfile(flags.s3_verify):
-        client["root_certificate"] = pathlib.Path(flags.s3_verify).read_bytes()
-    settings = {
-        "endpoint": endpoint,
-        "region": flags.s3_region_name,
-        "access_key_id": flags.s3_access_key_id,
-        "secret_access_key": flags.s3_secret_access_key,
-        "session_token": flags.s3_session_token,
+def _s3_arguments(settings: StoreSettings) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "endpoint": _s3_endpoint(settings),
+        "region": settings.region,
+        "request_payer": settings.requester_pays,
     }
-    if anonymous:
-        settings = {name: settings[name] for name in ("endpoint", "region")} | {"skip_signature": True}
-    elif not flags.s3_access_key_id and not any(os.environ.get(name) for name in _AWS_SOURCES):
-        settings |= _read_aws_profile()
-    given = {name: value for name, value in settings.items() if value}
-    return S3Store(bucket, **given, client_options=client, retry_config=_NO_RETRY)
+    if settings.anonymous:
+        given["skip_signature"] = True
+    elif settings.access_key_id:
+        names = ("access_key_id", "secret_access_key", "session_token")
+        given |= {name: getattr(settings, name) for name in names}
+    elif not any(os.environ.get(name) for name in _AWS_SOURCES):
+        given |= _read_aws_profile()
+    return {name: value for name, value in given.items() if value}
+
+
+def _s3_endpoint(settings: StoreSettings) -> str:
+    return settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
+def _s3_client(settings: StoreSettings) -> dict[str, Any]:
+    client: dict[str, Any] = {"allow_http": _s3_endpoint(settings).startswith("http://")}
+    if settings.verify.lower() in ("false", "0"):
+        client["allow_invalid_certificates"] = True
+    elif os.path.isfile(settings.verify):
+        client["root_certificate"] = pathlib.Path(settings.verify).read_bytes()
+    return client
 
 
 def _read_aws_profile() -> dict[str, Any]:
@@ -100,30 +132,62 @@ def _read_aws_profile() -> dict[str, Any]:
         return {}
 
 
-def _open_gcs(bucket: str, options: Any, anonymous: bool) -> Any:
-    from apache_beam.options.pipeline_options import GoogleCloudOptions
-    from obstore.store import GCSStore
-
-    emulator = os.environ.get("STORAGE_EMULATOR_HOST") or ""
-    if emulator:
-        # Emulators leave out headers that the client of the real store insists on.
-        return _open_http(f"{emulator if '://' in emulator else 'http://' + emulator}/{bucket}")
-    no_auth = anonymous or options.view_as(GoogleCloudOptions).no_auth
-    settings: dict[str, Any] = {"skip_signature": True} if no_auth else {}
-    client: Any = _CLIENT
-    return GCSStore(bucket, **settings, client_options=client, retry_config=_NO_RETRY)
+def _gcs_arguments(settings: StoreSettings, root: str) -> dict[str, Any]:
+    given: dict[str, Any] = {"base_url": settings.endpoint} if settings.endpoint else {}
+    if settings.anonymous:
+        return {**given, "skip_signature": True}
+    if settings.impersonate or _google_kind() not in ("", *_GOOGLE_KINDS):
+        return {**given, "credential_provider": _google_provider(settings, root)}
+    return given
 
 
-def _open_azure(container: str, anonymous: bool) -> Any:
-    from obstore.store import AzureStore
+def _gcs_client(settings: StoreSettings) -> dict[str, Any]:
+    client: dict[str, Any] = {"allow_http": settings.endpoint.startswith("http://")}
+    if settings.requester_pays and settings.project:
+        client["default_headers"] = {"x-goog-user-project": settings.project}
+    return client
 
-    settings: dict[str, Any] = {"skip_signature": True} if anonymous else {}
-    client: Any = _CLIENT
-    return AzureStore(container, **settings, client_options=client, retry_config=_NO_RETRY)
+
+def _google_kind() -> str:
+    """Returns the kind of the credentials that Google's tools would take, empty if no file has any."""
+    default = pathlib.Path.home() / ".config" / "gcloud" / "application_default_credentials.json"
+    path = pathlib.Path(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or default)
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8")).get("type", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
-def _open_http(root: str) -> Any:
-    from obstore.store import HTTPStore
+def _google_provider(settings: StoreSettings, root: str) -> Any:
+    """Returns what asks Google's own library for tokens, for the kinds of credentials that the client does not take."""
+    if importlib.util.find_spec("google.auth") is None:
+        raise InputError(root, "its credentials need Google's own library", f"Run: {install_command('gcp')}")
+    import google.auth
+    from google.auth import impersonated_credentials
+    from obstore.auth.google import GoogleCredentialProvider
 
-    client: Any = {**_CLIENT, "allow_http": root.startswith("http://")}
-    return HTTPStore(root, client_options=client, retry_config=_NO_RETRY)
+    scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
+    credentials, _ = google.auth.default(scopes=scopes)
+    if settings.impersonate:
+        *delegates, principal = settings.impersonate.split(",")
+        credentials = impersonated_credentials.Credentials(credentials, principal, scopes, delegates)
+    return GoogleCredentialProvider(credentials)
+
+
+def _azure_arguments(settings: StoreSettings) -> dict[str, Any]:
+    parts = dict(part.split("=", 1) for part in settings.connection_string.split(";") if "=" in part)
+    endpoint = settings.endpoint or parts.get("BlobEndpoint", "")
+    host = endpoint.partition("://")[2].partition("/")[0]
+    given = {
+        "endpoint": endpoint,
+        "account_name": settings.access_key_id or parts.get("AccountName") or _account_of(host),
+        "account_key": settings.secret_access_key or parts.get("AccountKey", ""),
+        "sas_key": parts.get("SharedAccessSignature", ""),
+        "client_id": settings.client_id,
+        "skip_signature": settings.anonymous,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _account_of(host: str) -> str:
+    return host.partition(".")[0] if host.endswith(".blob.core.windows.net") else ""

@@ -25,6 +25,7 @@ class RecordRules:
         decode: whether to decode images.
         numeric_ids: whether source ids are numbers, so that only the file name has the ImageID.
         any_ids: whether ImageIDs may be names of any form.
+        expanded_boxes: label map id to boxes that the Object Detection API makes of a box.
     """
 
     ours: bool
@@ -33,6 +34,7 @@ class RecordRules:
     decode: bool = False
     numeric_ids: bool = False
     any_ids: bool = False
+    expanded_boxes: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -53,7 +55,8 @@ class RecordRules:
         if label_map is not None:
             displayed = {} if ours else {item.display_name: item.id for item in label_map.items}
             ids = {name.encode(): label_id for name, label_id in (displayed | label_map.id_of).items()}
-        return cls(ours, required, ids, decode, numeric_ids, any_ids)
+        expanded = label_map.expanded_boxes if label_map else {}
+        return cls(ours, required, ids, decode, numeric_ids, any_ids, expanded)
 
     def image_id_of(self, features: Mapping[str, Values]) -> bytes:
         """Returns the ImageID of a record; empty if it names none."""

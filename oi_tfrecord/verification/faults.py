@@ -35,8 +35,14 @@ class FaultKind(enum.StrEnum):
     SHARD_RECORDS = "shard_records"
     COUNT = "count"
     """The manifest and the records disagree, or the manifest does not balance."""
+    MANIFEST_MISSING = "manifest_missing"
+    """Side files of a conversion are there, but no manifest describes the split."""
     LABEL_MAP = "label_map"
     REJECTS = "rejects"
+    ATTRIBUTION = "attribution"
+    WEIGHTS = "weights"
+    TFDS = "tfds"
+    """The files of TensorFlow Datasets contradict the manifest or the records."""
 
 
 @dataclasses.dataclass(frozen=True)

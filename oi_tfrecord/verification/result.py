@@ -35,11 +35,13 @@ class VerifyResult:
         splits: what was read, by split.
         faults: the first faults, in order of split, shard and record; those of whole files come first.
         fault_counts: kind to number of all faults.
+        without_manifest: splits that no manifest describes, so that nothing says which records there must be.
     """
 
     splits: Mapping[str, SplitSummary] = dataclasses.field(default_factory=dict)
     faults: tuple[DatasetFault, ...] = ()
     fault_counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    without_manifest: tuple[str, ...] = ()
 
     @property
     def fault_count(self) -> int:
@@ -88,7 +90,8 @@ def add_faults(result: VerifyResult, faults: Iterable[DatasetFault], max_faults:
     added = FaultList(max_faults)
     added.add(faults)
     fault_counts = dict(added.counts + Counter(result.fault_counts))
-    return VerifyResult(result.splits, (*added.kept, *result.faults)[:max_faults], fault_counts)
+    kept = (*added.kept, *result.faults)[:max_faults]
+    return dataclasses.replace(result, faults=kept, fault_counts=fault_counts)
 
 
 def pack_result(result: VerifyResult) -> bytes:
@@ -131,6 +134,8 @@ def describe_result(result: VerifyResult, seconds: float) -> Iterator[str]:
         yield f"fault: {fault}"
     if result.fault_count > len(result.faults):
         yield f"... and {result.fault_count - len(result.faults):,} more (--max_faults)"
+    for name in result.without_manifest:
+        yield f"{name}: without a manifest, whether all records are there was not checked"
     if result.ok:
         yield "no fault"
     else:
@@ -167,6 +172,7 @@ def to_values(result: VerifyResult) -> dict[str, Any]:
                 "boxes": item.counts.boxes,
                 "image_labels": item.counts.labels,
                 "machine_labels": item.counts.machine_labels,
+                "completeness_checked": name not in result.without_manifest,
                 "keys": describe_keys(item.counts),
             }
             for name, item in result.splits.items()

@@ -1,12 +1,15 @@
 """Verifies a dataset: reads the records back, and compares records, manifest, label map and rejects."""
 
+import contextlib
 import dataclasses
+import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, rejects_file
+from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
+from oi_tfrecord.dataset.manifest_file import read_manifest
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.beam_flags import runs_here, value_of
@@ -14,8 +17,9 @@ from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import VerifyStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
@@ -23,6 +27,12 @@ from oi_tfrecord.verification.check_label_map import check_label_map, compare_cl
 from oi_tfrecord.verification.check_manifest import compare_manifest
 from oi_tfrecord.verification.check_rejects import compare_rejects
 from oi_tfrecord.verification.check_shard import ShardTask
+from oi_tfrecord.verification.check_side_files import (
+    check_manifest_form,
+    check_named_files,
+    check_without_manifest,
+)
+from oi_tfrecord.verification.check_tfds_files import check_tfds_files
 from oi_tfrecord.verification.faults import DatasetFault
 from oi_tfrecord.verification.plan import check_shard_files, find_shard_files, plan_shards
 from oi_tfrecord.verification.result import SplitSummary, VerifyResult, add_faults, unpack_result
@@ -63,12 +73,29 @@ def verify(options: VerifyOptions, progress: Progress | None = None) -> VerifyRe
     splits = find_splits(options.output_dir, options.split)
     files = find_shard_files(options.output_dir)
     label_map, faults = _read_label_map(options, splits)
-    tasks = plan_shards(splits, files, label_map, decode=options.decode, max_faults=options.max_faults)
+    with _refusing_foreign_manifests(options.output_dir):
+        tasks = plan_shards(splits, files, label_map, decode=options.decode, max_faults=options.max_faults)
     faults += check_shard_files(splits, files)
     result = _check_shards(options, tasks, progress or NoProgress())
+    if data := read_manifest(options.output_dir):
+        faults += check_manifest_form(data)
+        with _refusing_foreign_manifests(options.output_dir):
+            faults += check_tfds_files(options.output_dir, json.loads(data)["splits"])
     for split in splits.values():
-        faults += _check_files_beside(options.output_dir, split, label_map, result)
-    return add_faults(result, faults, options.max_faults)
+        with _refusing_foreign_manifests(options.output_dir):
+            faults += _check_files_beside(options.output_dir, split, label_map, result)
+    without = tuple(name for name, split in splits.items() if split.manifest is None)
+    return dataclasses.replace(add_faults(result, faults, options.max_faults), without_manifest=without)
+
+
+@contextlib.contextmanager
+def _refusing_foreign_manifests(output_dir: str) -> Iterator[None]:
+    """Raises an InputError where the manifest has another shape than `convert` writes."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        path = storage.join(output_dir, MANIFEST_FILE)
+        raise InputError(path, f"is not as convert writes it: {error!r}", "Convert again with --overwrite") from error
 
 
 def _read_label_map(options: VerifyOptions, splits: Mapping[str, Split]) -> tuple[LabelMap | None, list[DatasetFault]]:
@@ -80,9 +107,9 @@ def _read_label_map(options: VerifyOptions, splits: Mapping[str, Split]) -> tupl
 def _check_files_beside(
     output_dir: str, split: Split, label_map: LabelMap | None, result: VerifyResult
 ) -> list[DatasetFault]:
-    """Compares manifest, label map and rejects of a split that we wrote with the records and with each other."""
+    """Compares manifest, label map and lists of a split that we wrote with the records and with each other."""
     if split.manifest is None:
-        return []
+        return list(check_without_manifest(output_dir, split.name))
     name, manifest = split.name, split.manifest
     summary = result.splits.get(name, SplitSummary())
     rejects = rejects_file(name)
@@ -91,6 +118,7 @@ def _check_files_beside(
         *compare_label_map_csv(name, label_map, _read_text(storage.join(output_dir, LABEL_MAP_CSV))),
         *(compare_classes(name, manifest, label_map) if label_map else ()),
         *compare_rejects(name, manifest, _read_text(storage.join(output_dir, rejects)), rejects),
+        *check_named_files(output_dir, name, manifest),
     ]
 
 
@@ -117,6 +145,7 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress
             processes,
             progress.watch(VerifyStatus(work, len(tasks), "verified")),
             lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
+            SubmittedJob(progress.note),
         )
         return unpack_result(storage.read(storage.join(work.path, RESULT_FILE)))
     finally:

@@ -15,7 +15,7 @@ from oi_tfrecord.dataset.accounts import encode_account, read_shard_accounts, su
 from oi_tfrecord.dataset.coverage import find_losses
 from oi_tfrecord.dataset.file_names import rejects_file
 from oi_tfrecord.dataset.filter_warnings import FilterNames
-from oi_tfrecord.dataset.manifest import build_split, merge_split
+from oi_tfrecord.dataset.manifest import build_split, merge_split, seal_entry
 from oi_tfrecord.dataset.rejects_csv import Rejected, format_piece
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import StorageError
@@ -32,7 +32,7 @@ ABOUT = {"fingerprint": {"x": 1}}
 @pytest.fixture(params=["local", "memory"])
 def job(request: pytest.FixtureRequest, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> FinishJob:
     # The inputs of these results are no files.
-    monkeypatch.setattr(finish, "find_changed", lambda inputs, class_files: {})
+    monkeypatch.setattr(finish, "find_changed", lambda inputs, ranges, class_files: {})
     MemoryFileSystem.files.clear()
     folder = str(tmp_path) if request.param == "local" else "memory://bucket/out"
     work = WorkFolder.of(folder, "train")
@@ -46,7 +46,7 @@ def read(job: FinishJob, name: str) -> bytes:
 
 def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
     split = finish_dataset(job, RESULTS, LABEL_MAP)
-    assert split == build_split(job.inputs, RESULTS, LABEL_MAP, ABOUT)
+    assert split == seal_entry(build_split(job.inputs, RESULTS, LABEL_MAP, ABOUT))
     assert read(job, "manifest.json") == merge_split(None, "train", split)
     assert parse_pbtxt(read(job, "label_map.pbtxt"), "") == LABEL_MAP
     assert list(csv.reader(io.StringIO(read(job, "label_map.csv").decode()))) == [["1", "/m/a"], ["5", "/m/b"]]
@@ -55,7 +55,7 @@ def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
 def test_an_input_that_changed_is_in_the_manifest_which_does_not_balance(
     job: FinishJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finish, "find_changed", lambda inputs, class_files: {"boxes.csv": "was changed"})
+    monkeypatch.setattr(finish, "find_changed", lambda inputs, ranges, class_files: {"boxes.csv": "was changed"})
     split = finish_dataset(job, RESULTS, LABEL_MAP)
     assert split["changed_inputs"] == {"boxes.csv": "was changed"}
     assert not split["balanced"]
@@ -144,4 +144,11 @@ def test_the_manifest_is_written_last(job: FinishJob, monkeypatch: pytest.Monkey
     for name in ("create", "write"):
         monkeypatch.setattr(storage, name, noting(getattr(storage, name)))
     finish_dataset(job, RESULTS, LABEL_MAP)
-    assert list(dict.fromkeys(written)) == ["label_map.pbtxt", "label_map.csv", "rejects-train.csv", "manifest.json"]
+    assert list(dict.fromkeys(written)) == [
+        "label_map.pbtxt",
+        "label_map.csv",
+        "rejects-train.csv",
+        "features.json",
+        "dataset_info.json",
+        "manifest.json",
+    ]

@@ -4,12 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from oi_tfrecord.conversion.shard_masks import LoadedMasks, MaskOutcome, ShardMasks, masks_of_boxes
+from oi_tfrecord.conversion.shard_masks import LoadedMasks, MaskOutcome, ShardMasks
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.join.pair_masks import MaskRules, Masks
 from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.schema import BOX_ROW, MASK_PATH, MASK_ROW, RangeKey, Table
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.settings.allowed_values import BoxesWithoutMask
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import PatternSource
 from oi_tfrecord.sources.masks import MaskSource
@@ -49,7 +50,9 @@ def source(folder: pathlib.Path, keep: bool) -> MaskSource:
     for name, data in (("a", png_of(CORNER)), ("b", png_of(~CORNER)), ("broken", b"no PNG")):
         (folder / f"{name}.png").write_bytes(data)
     pattern = PatternSource(str(folder / "{mask_path}"), "train", 1000)
-    return MaskSource(MaskRules(keep_boxes_without=keep), pattern, ArchiveSource((), 1000), 1000)
+    return MaskSource(
+        MaskRules(BoxesWithoutMask.EMPTY if keep else BoxesWithoutMask.DROP), pattern, ArchiveSource((), 1000), 1000
+    )
 
 
 def test_masks_come_in_the_order_of_the_boxes_turned_as_the_image(tmp_path: pathlib.Path) -> None:
@@ -76,13 +79,6 @@ def test_what_becomes_of_boxes_without_a_readable_mask(tmp_path: pathlib.Path, k
     # The box that never had a mask is kept by the join only where it is kept here.
     assert outcome.boxes_left_out.tolist() == ([] if keep else [2, 3])
     assert [(fault.line, fault.reason) for fault in outcome.faults] == [(1, Reject.NOT_AN_IMAGE)]
-
-
-def test_a_box_that_the_hierarchy_adds_has_the_mask_of_the_box_it_follows_from() -> None:
-    masks = joined_shard().masks
-    assert masks is not None
-    boxes = Annotations(np.zeros(6, BOX_ROW), np.array([0, 3, 6]), (), np.array([0, 1, 0, 0, 0, 1], bool))
-    assert masks_of_boxes(boxes, masks).tolist() == [2, 2, 0, 1, -1, -1]
 
 
 def test_masks_of_a_record_are_noted_only_when_the_record_is(tmp_path: pathlib.Path) -> None:

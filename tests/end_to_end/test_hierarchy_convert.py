@@ -10,9 +10,12 @@ import pytest
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
+from oi_tfrecord.openimages.hierarchy import parse_hierarchy
 from oi_tfrecord.records.example_reader import parse_example
-from tests.conftest import Converted
-from tests.support.dataset_rows import read_rows
+from tests.conftest import DATA, Converted
+from tests.support import mask_release, small_release
+from tests.support.api_expansion import expand_with_the_api
+from tests.support.dataset_rows import read_list, read_rows
 
 TREE, CHRISTMAS_TREE, BALL, KITE = "/m/07j7r", "/m/025nd", "/m/018xm", "/m/02zt3"
 # A ball is a toy as a kite is; there is no class for toys, so its parent is the kite here.
@@ -163,3 +166,149 @@ def test_another_hierarchy_is_another_conversion(
     path.write_text("{")
     broken = run(sample, tmp_path / "broken", *flags)
     assert (broken.code, str(path) in broken.err) == (1, True)
+
+
+def test_the_manifest_has_the_boxes_of_the_fullest_image_before_and_after_the_expansion(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run, flags: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = run(sample, tmp_path / "out", *flags, "--hierarchy_use=label_map", "--label_order=frequency")
+    assert done.code == 0, done.err
+    mids = [[mid for mid, *_ in boxes.elements()] for boxes, _ in read(tmp_path / "out").values()]
+    before = max(map(len, mids))
+    after = max(len(own) + sum(mid in PARENT for mid in own) for own in mids)
+    assert after > before
+    counts = ("most_boxes_in_an_image", "most_boxes_after_expansion")
+    assert [done.manifest()["totals"][name] for name in counts] == [before, after]
+
+    assert main(["resample", str(tmp_path / "out"), "--split=train", f"--to={tmp_path / 'copy'}", "--fraction=1"]) == 0
+    assert main(["merge", str(tmp_path / "out"), f"--to={tmp_path / 'merged'}"]) == 0
+    for folder in ("copy", "merged"):
+        manifest = json.loads((tmp_path / folder / "manifest.json").read_text())
+        assert [manifest["splits"]["train"]["totals"][name] for name in counts] == [before, after]
+
+    assert main(["training-config", str(tmp_path / "out"), "--model=ssd", "--eval=train"]) == 0
+    assert capfd.readouterr().out.count(f"max_number_of_boxes: {after}\n") == 2
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    path = tmp_path / "out" / "manifest.json"
+    path.write_text(path.read_text().replace(f'"{counts[1]}": {after}', f'"{counts[1]}": {before}'))
+    capfd.readouterr()
+    assert main(["verify", str(tmp_path / "out")]) == 1
+    assert counts[1] in capfd.readouterr().out
+
+
+REAL = DATA / "real"
+V3 = REAL / "v3_official"
+PERSON, ANIMAL, VEHICLE = "/m/01g317", "/m/0jbk", "/m/07yv9"
+
+
+@pytest.mark.skipif(not V3.is_dir(), reason=f"the real V3 rows are absent ({V3})")
+@pytest.mark.parametrize("chosen", [(), (PERSON, ANIMAL, VEHICLE)])
+def test_real_rows_count_as_the_api_expands_them(chosen: tuple[str, ...], tmp_path: pathlib.Path, run: Run) -> None:
+    """The shipped configuration of V3 on its real train rows; a dry run joins and counts without images."""
+    hierarchy = REAL / "bbox_labels_600_hierarchy.json"
+    classes = [f"--classes={','.join(chosen)}"] if chosen else []
+    flags = (f"--hierarchy={hierarchy.absolute()}", "--dry_run", "--select=all", "--num_shards=1", *classes)
+    done = run(V3, tmp_path / "out", f"--data_dir={V3}", f"--images={REAL}/images/{{image_id}}.jpg", *flags)
+    assert done.code == 0, done.err
+    counted = json.loads((tmp_path / "out" / "dry_run" / "manifest.json").read_bytes())["splits"]["train"]
+    assert counted["balanced"] is True
+
+    known = set(parse_hierarchy(hierarchy.read_bytes(), "").ancestors)
+    written = set(chosen or read_list(V3 / "classes" / "2017_11" / "classes-bbox-trainable.txt"))
+    images = {row["ImageID"] for row in read_rows(V3 / "images" / "2017_11" / "train" / "images.csv")}
+
+    def expand(folder: str, kind: int) -> list[dict[str, str]]:
+        table = V3 / f"annotations_{folder}" / "2017_11" / "train" / f"annotations-{folder.replace('_', '-')}.csv"
+        rows = [row for row in read_rows(table) if row["ImageID"] in images and row["LabelName"] in known | written]
+        of_tree = [row for row in rows if row["LabelName"] in known]
+        expanded = expand_with_the_api(of_tree, kind, hierarchy, tmp_path)
+        return [row for row in [*expanded, *(row for row in rows if row not in of_tree)] if row["LabelName"] in written]
+
+    sides = ("XMin", "XMax", "YMin", "YMax")
+    boxes = {(row["ImageID"], row["LabelName"], *(row[side] for side in sides)) for row in expand("human_bbox", 1)}
+    labels = {(row["ImageID"], row["LabelName"], row["Confidence"]) for row in expand("human", 2)}
+    present = {label[:2] for label in labels if label[2] == "1"}
+    absent = {label[:2] for label in labels if label[2] == "0"} - present
+    assert len(boxes) > (100 if chosen else 1000)
+    for name, expected in (("boxes", boxes), ("positive_labels", present), ("negative_labels", absent)):
+        theirs = Counter(item[1] for item in expected)
+        assert {item["mid"]: item[name] for item in counted["classes"] if item[name]} == theirs
+
+
+@pytest.mark.parametrize("masks", ["drop", "empty"])
+def test_boxes_that_are_added_for_a_chosen_class_have_the_masks_of_subclasses(
+    masks: str, tmp_path: pathlib.Path
+) -> None:
+    release = mask_release.write_release(tmp_path / "release")
+    person, clothing, dog = mask_release.MIDS
+    below = {"LabelName": clothing, "Subcategory": [{"LabelName": dog}]}
+    path = tmp_path / "hierarchy.json"
+    path.write_text(json.dumps({"LabelName": "/m/0", "Subcategory": [{"LabelName": person, "Subcategory": [below]}]}))
+    found = {}
+    for classes in (None, f"{person},{clothing}", person):
+        folder = tmp_path / str(classes).replace("/", "")
+        flags = release.flags(folder, hierarchy=path, classes=classes, boxes_without_mask=masks)
+        assert small_release.convert(flags) == 0
+        assert main(["verify", str(folder)]) == 0
+        entry = json.loads((folder / "manifest.json").read_bytes())["splits"]["train"]
+        assert entry["balanced"] is True
+        found[classes] = Counter(
+            (example["image/source_id"][0], text, mask, float(ymin))
+            for record in small_release.records(folder)
+            for example in [parse_example(record)]
+            for text, mask, ymin in zip(
+                example["image/object/class/text"],
+                example["image/object/mask"],
+                example["image/object/bbox/ymin"],
+                strict=True,
+            )
+        )
+    everything = found.pop(None)
+    assert everything
+    for classes, boxes in found.items():
+        names = classes.encode().split(b",")
+        assert boxes == Counter({key: count for key, count in everything.items() if key[1] in names})
+
+
+def test_a_mask_of_a_box_that_its_added_copy_repeats_is_left_out(tmp_path: pathlib.Path) -> None:
+    """Two boxes at one place, one of the class and one of its subclass: the copy of the second is the first."""
+    release = mask_release.write_release(tmp_path / "release", faults=False)
+    person, clothing, _ = mask_release.MIDS
+    path = tmp_path / "hierarchy.json"
+    tree = {"LabelName": person, "Subcategory": [{"LabelName": clothing}]}
+    path.write_text(json.dumps({"LabelName": "/m/0", "Subcategory": [tree]}))
+    masked = next(key for key in release.masks if release.boxes[key[0]][key[1]][2] == person)
+    box = release.boxes[masked[0]][masked[1]]
+    with (release.folder / "train-annotations-bbox.csv").open("a") as file:
+        file.write(",".join([*box[:2], clothing, *box[3:]]) + "\n")
+    masks = release.folder / "train-annotations-object-segmentation.csv"
+    row = next(row for row in read_rows(masks) if row["ImageID"] == box[0] and row["LabelName"] == person)
+    own = {"MaskPath": "copy.png", "LabelName": clothing}
+    for name, side in zip(("BoxXMin", "BoxXMax", "BoxYMin", "BoxYMax"), box[4:8], strict=True):
+        own[name] = f"{float(side):.6f}"
+    with masks.open("a") as file:
+        file.write(",".join((row | own).values()) + "\n")
+    (release.folder / "masks" / "copy.png").write_bytes((release.folder / "masks" / row["MaskPath"]).read_bytes())
+    assert small_release.convert(release.flags(tmp_path / "out", hierarchy=path, classes=person)) == 0
+    entry = json.loads((tmp_path / "out" / "manifest.json").read_bytes())["splits"]["train"]
+    assert entry["balanced"] is True
+    assert entry["tables"]["masks"]["dropped"]["class_not_chosen"] >= 1
+    assert entry["tables"]["masks"]["rejected"] == {}
+    assert main(["verify", str(tmp_path / "out")]) == 0
+
+
+def test_a_hierarchy_that_adds_nothing_is_warned_of(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:
+    path = tmp_path / "hierarchy.json"
+    path.write_text(json.dumps({"LabelName": "/m/0", "Subcategory": [{"LabelName": TREE}]}))
+    done = run(sample, tmp_path / "out", f"--hierarchy={path}")
+    assert "--hierarchy added no box and no label" in done.err
+    assert "0 added by the hierarchy" in done.out
+    named = run(sample, tmp_path / "named", f"--hierarchy={path}", "--hierarchy_use=label_map")
+    assert "names no relatives" in named.err
+
+
+def test_a_label_map_that_lacks_subclasses_is_warned_of(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run, flags: list[str]
+) -> None:
+    done = run(sample, tmp_path / "out", *flags, "--hierarchy_use=label_map", f"--classes={TREE},{KITE},{BALL}")
+    assert f"1 subclasses of the classes are not in the label map ({CHRISTMAS_TREE})" in done.err

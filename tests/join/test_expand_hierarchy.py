@@ -1,19 +1,20 @@
 import csv
-import os
 import pathlib
-import subprocess
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.join.expand_hierarchy import Expansion, expand_boxes, expand_labels
+from oi_tfrecord.join.expand_hierarchy import Expansion, cut_classes, expand_boxes, expand_labels
 from oi_tfrecord.join.join_shard import Annotations
+from oi_tfrecord.openimages.csv.filters import ImpliedClasses
 from oi_tfrecord.openimages.hierarchy import Hierarchy, parse_hierarchy
-from oi_tfrecord.openimages.schema import BOX_ROW, LABEL_ROW
+from oi_tfrecord.openimages.schema import BOX_ROW, LABEL_ROW, Table
+from oi_tfrecord.reasons import Drop
 from tests.conftest import DATA
-from tests.support.optional import peer_python
+from tests.support.api_expansion import expand_with_the_api
 
 # Two classes above /c, one of which is above the other; /e is outside of the label map.
 MIDS = ("/a", "/b", "/c", "/d", "/e")
@@ -22,7 +23,7 @@ HIERARCHY = Hierarchy(
     {"/a": frozenset(), "/b": frozenset({"/a"}), "/c": frozenset({"/a", "/b", "/e"}), "/x": frozenset({"/a"})},
     {"/a": frozenset({"/b", "/c"}), "/b": frozenset({"/c"}), "/c": frozenset()},
 )
-EXPANSION = Expansion.of(HIERARCHY, MIDS, LABEL_IDS)
+EXPANSION = Expansion.of(HIERARCHY, MIDS, LABEL_IDS, np.ones(len(MIDS), bool))
 # By label map id: /b is 1, /c is 2, /a is 3.
 UP = {0: [], 1: [0], 2: [1, 0], 3: []}
 DOWN = {0: [1, 2], 1: [2], 2: [], 3: []}
@@ -99,27 +100,6 @@ def test_everything_but_the_class_is_copied() -> None:
     assert first == second
 
 
-def expand_with_the_api(rows: list[dict], kind: int, hierarchy: pathlib.Path, folder: pathlib.Path) -> list[dict]:
-    """Expands the rows with the tool of the Object Detection API."""
-    python = str(peer_python("peers"))
-    # The tool must not need the last column of its input.
-    with (folder / "in.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], "End"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row | {"End": "0"} for row in rows)
-    subprocess.run(
-        [
-            python, "-m",
-            "object_detection.dataset_tools.oid_hierarchical_labels_expansion",
-            f"--json_hierarchy_file={hierarchy}", f"--input_annotations={folder / 'in.csv'}",
-            f"--output_annotations={folder / 'out.csv'}", f"--annotation_type={kind}",
-        ],
-        check=True, capture_output=True, env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-    )  # fmt: skip
-    with (folder / "out.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def real_hierarchy() -> tuple[pathlib.Path, Hierarchy, list[str]]:
     path = DATA / "real" / "bbox_labels_600_hierarchy.json"
     if not path.exists():
@@ -148,7 +128,7 @@ def test_boxes_of_every_class_are_expanded_as_by_the_api(tmp_path: pathlib.Path)
         of_image[row["ImageID"]].append(
             {"label": mids.index(row["LabelName"])} | {side.lower(): np.float32(row[side]) for side in sides}
         )
-    expansion = Expansion.of(hierarchy, mids, np.arange(1, len(mids) + 1))
+    expansion = Expansion.of(hierarchy, mids, np.arange(1, len(mids) + 1), np.ones(len(mids), bool))
     images = rows_by_image(
         expand_boxes(annotations(BOX_ROW, list(of_image.values())), expansion), "label", "xmin", "xmax", "ymin", "ymax"
     )
@@ -175,7 +155,7 @@ def test_labels_of_every_class_are_expanded_as_by_the_api(tmp_path: pathlib.Path
     expected = {row for row in theirs if row[2] or row[:2] not in present}
     assert len(expected) < len(theirs)
 
-    expansion = Expansion.of(hierarchy, mids, np.arange(1, len(mids) + 1))
+    expansion = Expansion.of(hierarchy, mids, np.arange(1, len(mids) + 1), np.ones(len(mids), bool))
     images = [[{"label": code, "confidence": confidence} for code, confidence in own] for own in of_image]
     result, conflicts = expand_labels(annotations(LABEL_ROW, images), expansion)
     ours = [
@@ -188,3 +168,48 @@ def test_labels_of_every_class_are_expanded_as_by_the_api(tmp_path: pathlib.Path
     assert conflicts == sum(
         (image, mids[code]) in present for image, own in enumerate(of_image) for code, c in own if not c
     )
+
+
+chosen_ids = st.lists(st.booleans(), min_size=4, max_size=4).map(lambda chosen: np.array([*chosen, False]) * LABEL_IDS)
+
+
+def written_rows(result: Annotations, label_ids: np.ndarray, *names: str) -> list[Counter]:
+    """Returns the rows of each image whose class has an id."""
+    images = rows_by_image(result, "label", *names)
+    return [Counter(row[:-1] for row in rows if label_ids[row[0]]) for rows in images]
+
+
+def expand_chosen(table: Table, rows: Annotations, label_ids: np.ndarray) -> tuple[Annotations, Annotations, Counter]:
+    """Leaves out the rows that imply no class with an id, expands the others, and cuts the classes without an id."""
+    written = [mid for mid, label_id in zip(MIDS, label_ids.tolist(), strict=True) if label_id]
+    implied = ImpliedClasses.of(HIERARCHY, MIDS, written)
+    kept = (label_ids > 0)[rows.rows["label"]] | implied.find(table, rows.rows)
+    until = np.append(0, np.cumsum(kept))
+    read = Annotations(rows.rows[kept], until[rows.offsets], ())
+    expansion = Expansion.of(HIERARCHY, MIDS, label_ids, np.array([True, True, True, False, False]))
+    expanded = expand_boxes(read, expansion) if table is Table.BOXES else expand_labels(read, expansion)[0]
+    return read, *cut_classes(expanded, expansion)
+
+
+@given(images=st.lists(st.lists(boxes, max_size=6), max_size=4), label_ids=chosen_ids)
+def test_boxes_of_chosen_classes_are_those_of_all_classes(images: list[list[dict]], label_ids: np.ndarray) -> None:
+    rows = annotations(BOX_ROW, images)
+    read, chosen, cut = expand_chosen(Table.BOXES, rows, label_ids)
+    everything = written_rows(expand_boxes(rows, EXPANSION), label_ids, "xmin")
+    assert written_rows(chosen, label_ids, "xmin") == everything
+    assert chosen.added is not None
+    assert chosen.origin is not None
+    assert len(read.rows) == np.count_nonzero(~chosen.added) + cut.total()
+    assert cut[Drop.CLASS_NOT_IN_LABEL_MAP] == np.count_nonzero((read.rows["label"] == 3) & (label_ids[3] == 0))
+    # A box that is added is a copy of the box at its origin.
+    sources = read.rows[chosen.origin]
+    assert np.array_equal(sources["xmin"], chosen.rows["xmin"])
+    assert np.array_equal(sources["line"], chosen.rows["line"])
+
+
+@given(images=st.lists(st.lists(labels, max_size=6), max_size=4), label_ids=chosen_ids)
+def test_labels_of_chosen_classes_are_those_of_all_classes(images: list[list[dict]], label_ids: np.ndarray) -> None:
+    rows = annotations(LABEL_ROW, images)
+    _, chosen, _ = expand_chosen(Table.HUMAN_LABELS, rows, label_ids)
+    everything = written_rows(expand_labels(rows, EXPANSION)[0], label_ids, "confidence")
+    assert [set(rows) for rows in written_rows(chosen, label_ids, "confidence")] == [set(rows) for rows in everything]

@@ -26,7 +26,7 @@ def header(path: pathlib.Path) -> list[str]:
         ("v6/heads/train-images-boxable-with-rotation.csv", Table.METADATA, "train", "v4 v5 v6 v7"),
         ("v2/train/annotations-human-bbox.csv", Table.BOXES, "train", "v2 v3"),
         ("v3/test/annotations-human-bbox.csv", Table.BOXES, "test", "v2 v3 v4 v5 v6 v7"),
-        ("v4/train-annotations-bbox.paired.csv", Table.BOXES, "train", "v2 v3 v4 v5"),
+        ("v4/train-annotations-bbox.paired.csv", Table.BOXES, "train", "v2 v3 v4 v5 v6 v7"),
         ("v4/test-annotations-bbox.sysaster-subset.csv", Table.BOXES, "test", "v2 v3 v4 v5 v6 v7"),
         ("v6/heads/oidv6-train-annotations-bbox.csv", Table.BOXES, "train", "v6 v7"),
         ("v6/heads/validation-annotations-bbox.csv", Table.BOXES, "validation", "v2 v3 v4 v5 v6 v7"),

@@ -2,11 +2,14 @@
 
 import codecs
 import dataclasses
-from collections.abc import Iterable
+import types
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from oi_tfrecord.errors import InputError
+from oi_tfrecord.openimages.hierarchy import Hierarchy
 from oi_tfrecord.openimages.image_id import (
     HEX_ID,
     IdForm,
@@ -17,7 +20,7 @@ from oi_tfrecord.openimages.image_id import (
     id_keys,
     is_image_name,
 )
-from oi_tfrecord.openimages.schema import HUMAN_SOURCES, MACHINE_SOURCE, Table
+from oi_tfrecord.openimages.schema import BOX_ID, HUMAN_SOURCES, MACHINE_SOURCE, UNKNOWN_IOU, Table
 from oi_tfrecord.reasons import Drop
 
 EVERY_IMAGE = 1 << 64
@@ -48,6 +51,41 @@ _Check = tuple[Drop, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
+class ImpliedClasses:
+    """Classes that are not written themselves, but imply classes that are, by a hierarchy.
+
+    Attributes:
+        below: bool array, vocabulary codes of classes with an ancestor that is written: a box or a present label of
+            such a class is one of the ancestor, too.
+        above: bool array, vocabulary codes of classes with a descendant that is written: where such a class is absent,
+            the descendant is.
+    """
+
+    below: np.ndarray
+    above: np.ndarray
+
+    @classmethod
+    def of(cls, hierarchy: Hierarchy, mids: Sequence[str], written: Collection[str]) -> "ImpliedClasses":
+        """Returns the classes that imply the classes in `written`, given the MID of each vocabulary code."""
+        names = frozenset(written)
+        below, above = (
+            np.array([not names.isdisjoint(relatives.get(mid, ())) for mid in mids], bool)
+            for relatives in (hierarchy.ancestors, hierarchy.descendants)
+        )
+        return cls(below, above)
+
+    def find(self, table: Table, rows: np.ndarray) -> np.ndarray:
+        """Returns which rows of a table imply a class that is written, bool [n]; machine labels imply nothing."""
+        match table:
+            case Table.BOXES | Table.MASKS:
+                return self.below[rows["label"]]
+            case Table.HUMAN_LABELS:
+                return np.where(rows["confidence"] > 0, self.below[rows["label"]], self.above[rows["label"]])
+            case _:
+                return np.zeros(len(rows), bool)
+
+
+@dataclasses.dataclass(frozen=True)
 class RowFilters:
     """Which rows of each table are left out.
 
@@ -62,6 +100,9 @@ class RowFilters:
         limit_below: the same, of the images that all other filters keep; set by the option `max_images`.
         image_ids: sorted uint64 array of the keys of the ImageIDs that are kept; None keeps all.
         chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
+        min_predicted_iou: of masks, 0 to 1; masks without a PredictedIoU are kept.
+        box_ids: BoxIDs of the masks that are kept; None keeps all.
+        implied: rows of other classes that are kept as they imply a class that is written; None keeps none.
     """
 
     box_sources: tuple[str, ...] = ()
@@ -73,6 +114,9 @@ class RowFilters:
     limit_below: int = EVERY_IMAGE
     image_ids: np.ndarray | None = None
     chosen_codes: np.ndarray | None = None
+    min_predicted_iou: float = 0.0
+    box_ids: frozenset[str] | None = None
+    implied: ImpliedClasses | None = None
 
     @property
     def leaves_out_boxes(self) -> bool:
@@ -85,13 +129,20 @@ class RowFilters:
         named = {Table.METADATA: self.subsets, Table.BOXES: self.box_sources}
         return {table: values for table, values in named.items() if values}
 
-    def find_dropped(self, table: Table, rows: np.ndarray, sources: tuple[str, ...]) -> list[tuple[Drop, np.ndarray]]:
+    def find_dropped(
+        self,
+        table: Table,
+        rows: np.ndarray,
+        sources: tuple[str, ...],
+        texts: Mapping[str, pa.BinaryArray] = types.MappingProxyType({}),
+    ) -> list[tuple[Drop, np.ndarray]]:
         """Finds the rows that are left out.
 
         Args:
             table: their table.
             rows: array [n] of the table's ROW_TYPES dtype.
             sources: names that the rows' `source` field indexes.
+            texts: text columns [n] beside the rows, by name.
 
         Returns:
             (reason, indices into `rows`) for each reason that occurs; a row has one reason at most.
@@ -101,9 +152,21 @@ class RowFilters:
             *self._check_images(rows, hashes),
             *self._check_labels(table, rows, sources),
             *(self._check_boxes(rows, sources) if table is Table.BOXES else ()),
+            *(self._check_masks(rows, texts) if table is Table.MASKS else ()),
             *self._check_limit(rows, hashes),
         )
         return _first_failures(len(rows), checks)
+
+    def find_of_classes(self, table: Table, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Returns which rows are of some classes or imply one that is written, bool [n].
+
+        Args:
+            table: their table, one with classes.
+            rows: array [n] of the table's ROW_TYPES dtype.
+            codes: bool array, vocabulary codes of the classes.
+        """
+        is_of = codes[rows["label"]]
+        return is_of if self.implied is None else is_of | self.implied.find(table, rows)
 
     def _sample_hashes(self, rows: np.ndarray) -> np.ndarray:
         """Returns the sample hash of each row's image; nothing if no filter needs the hashes."""
@@ -124,7 +187,7 @@ class RowFilters:
             is_of_kind = np.array([source not in other_sources for source in sources], bool)
             checks.append((Drop.OTHER_KIND_OF_LABEL, is_of_kind[rows["source"]]))
         if self.chosen_codes is not None and table is not Table.METADATA:
-            checks.append((Drop.CLASS_NOT_CHOSEN, self.chosen_codes[rows["label"]]))
+            checks.append((Drop.CLASS_NOT_CHOSEN, self.find_of_classes(table, rows, self.chosen_codes)))
         if table in (Table.BOXES, Table.MACHINE_LABELS) and self.min_confidence > 0:
             checks.append((Drop.LOW_CONFIDENCE, rows["confidence"] >= np.float32(self.min_confidence)))
         return checks
@@ -140,6 +203,16 @@ class RowFilters:
         if self.min_box_side > 0:
             shorter = np.minimum(rows["xmax"] - rows["xmin"], rows["ymax"] - rows["ymin"])
             checks.append((Drop.SMALL_BOX, shorter >= np.float32(self.min_box_side) - _HALF_DECIMAL))
+        return checks
+
+    def _check_masks(self, rows: np.ndarray, texts: Mapping[str, pa.BinaryArray]) -> list[_Check]:
+        checks = []
+        if self.min_predicted_iou > 0:
+            iou = rows["predicted_iou"]
+            checks.append((Drop.LOW_PREDICTED_IOU, (iou == UNKNOWN_IOU) | (iou >= np.float32(self.min_predicted_iou))))
+        if self.box_ids is not None:
+            is_listed = [box_id.decode("utf-8", "replace") in self.box_ids for box_id in texts[BOX_ID].to_pylist()]
+            checks.append((Drop.NOT_IN_BOX_ID_LIST, np.array(is_listed, bool)))
         return checks
 
     def _check_limit(self, rows: np.ndarray, hashes: np.ndarray) -> list[_Check]:
@@ -189,6 +262,19 @@ def is_in(image_ids: np.ndarray, listed: np.ndarray) -> np.ndarray:
         return np.zeros(len(image_ids), bool)
     places = np.minimum(np.searchsorted(listed, image_ids), len(listed) - 1)
     return listed[places] == image_ids
+
+
+def parse_box_ids(data: bytes, path: str) -> frozenset[str]:
+    """Parses a list of BoxIDs, one per line; a header line `BoxID` is skipped.
+
+    Raises:
+        InputError: if the file lists none.
+    """
+    lines = [line.strip().strip('"') for line in data.decode("utf-8-sig", "replace").splitlines()]
+    box_ids = frozenset(line for line in lines if line and line != BOX_ID)
+    if not box_ids:
+        raise InputError(path, "the file lists no BoxID", "Give a BoxID per line")
+    return box_ids
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 from collections import Counter
@@ -9,11 +10,14 @@ import pytest
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
-from oi_tfrecord.dataset.training_config import TrainingConfigOptions, TrainingInput, format_training_config
 from oi_tfrecord.dataset.training_values import training_values
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from oi_tfrecord.training.options import TrainingConfigOptions
+from oi_tfrecord.training.pipeline_parts import format_parts
+from oi_tfrecord.training.split_facts import SplitFacts, TrainingFacts
+from oi_tfrecord.training.training_config import training_config
 from tests.conftest import REPOSITORY, Converted, in_api
 
 PARSE = """
@@ -26,8 +30,9 @@ config = text_format.Parse(sys.stdin.read(), pipeline_pb2.TrainEvalPipelineConfi
 print(json.dumps(MessageToDict(config, preserving_proto_field_name=True)))
 """
 CLASSES = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(7, "/m/b", "B")))
-TRAIN = TrainingInput("/records/train.tfrecord-?????-of-00100", 100, 250, False, True)
-EVALUATION = TrainingInput("/records/validation.tfrecord-?????-of-00004", 4, 0, False, True)
+TRAIN = SplitFacts("train", "/records/train.tfrecord-?????-of-00100", 100, 900, 250, 700)
+EVALUATION = SplitFacts("validation", "/records/validation.tfrecord-?????-of-00004", 4, 9, 0, 0)
+FACTS = TrainingFacts(TRAIN, EVALUATION, CLASSES, "/records/label_map.pbtxt", "/records/label_map.csv")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,7 @@ def test_the_api_parses_the_parts(output_dir: pathlib.Path, tmp_path: pathlib.Pa
 @pytest.mark.parametrize("model", ["ssd", "faster_rcnn", "center_net", "context_rcnn"])
 @pytest.mark.parametrize("metrics", ["oid_challenge_detection_metrics", "coco_detection_metrics"])
 def test_every_model_and_metrics_is_parsed(model: str, metrics: str) -> None:
-    text = format_training_config(TRAIN, EVALUATION, CLASSES, "/records/label_map.pbtxt", model, metrics)
+    text = format_parts(FACTS, model, metrics)
     parsed = json.loads(in_api("-c", PARSE, text=text))
     [settings] = parsed["model"].values()
     # The highest id, not the number of classes.
@@ -73,16 +78,30 @@ def test_every_model_and_metrics_is_parsed(model: str, metrics: str) -> None:
     assert "expand_labels_hierarchy" not in parsed["train_input_reader"]
 
 
-def test_masks_and_relatives_are_read_if_the_records_have_them() -> None:
-    import dataclasses
+RELATED = LabelMap((LabelMapItem(1, "/m/a", "A", descendant_ids=(2,)), LabelMapItem(2, "/m/b", "B", (1,))))
 
-    related = LabelMap((LabelMapItem(1, "/m/a", "A", descendant_ids=(2,)), LabelMapItem(2, "/m/b", "B", (1,))))
-    masked = dataclasses.replace(TRAIN, has_masks=True)
-    text = format_training_config(masked, EVALUATION, related, "map", "ssd", "oid_challenge_detection_metrics")
-    reader = json.loads(in_api("-c", PARSE, text=text))["train_input_reader"]
+
+def train_reader(split: SplitFacts, label_map: LabelMap) -> dict[str, Any]:
+    facts = dataclasses.replace(FACTS, train=split, label_map=label_map)
+    text = format_parts(facts, "ssd", "oid_challenge_detection_metrics")
+    return dict(json.loads(in_api("-c", PARSE, text=text))["train_input_reader"])
+
+
+def test_masks_are_read_if_the_records_have_them() -> None:
+    reader = train_reader(dataclasses.replace(TRAIN, has_masks=True), CLASSES)
     assert reader["load_instance_masks"] is True
     assert reader["mask_type"] == "PNG_MASKS"
+
+
+def test_the_reader_expands_by_relatives_unless_the_records_are_expanded_or_have_masks() -> None:
+    reader = train_reader(TRAIN, RELATED)
     assert reader["expand_labels_hierarchy"] is True
+    # Of the fullest image after the expansion.
+    assert reader["max_number_of_boxes"] == 700
+    for split in (dataclasses.replace(TRAIN, is_expanded=True), dataclasses.replace(TRAIN, has_masks=True)):
+        reader = train_reader(split, RELATED)
+        assert "expand_labels_hierarchy" not in reader
+        assert reader["max_number_of_boxes"] == 250
 
 
 def test_a_bad_choice_is_named_and_a_missing_split_too(
@@ -162,21 +181,92 @@ def test_known_errors_score_what_they_score_by_hand(
     assert scored == pytest.approx(expected, abs=1e-6)
 
 
-def test_relatives_are_used_only_with_confidences(
+TREE, CHRISTMAS_TREE = "/m/07j7r", "/m/025nd"
+
+
+@pytest.fixture
+def hierarchy(tmp_path: pathlib.Path) -> str:
+    tree = {"LabelName": TREE, "Subcategory": [{"LabelName": CHRISTMAS_TREE}]}
+    (tmp_path / "hierarchy.json").write_text(json.dumps({"LabelName": "/m/0bl9f", "Subcategory": [tree]}))
+    return f"--hierarchy={tmp_path / 'hierarchy.json'}"
+
+
+@pytest.mark.parametrize("labels", ["annotations-human.csv", "none.csv"])
+def test_the_api_expands_records_with_and_without_labels(
+    labels: str,
+    sample: pathlib.Path,
+    tmp_path: pathlib.Path,
+    run: Callable[..., Converted],
+    hierarchy: str,
+    od_read: Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    human = f"--human_labels={{split}}/{labels}"
+    out = run(sample, tmp_path / "out", hierarchy, "--hierarchy_use=label_map", human)
+    assert out.code == 0
+    assert main(["training-config", str(out.output_dir), "--model=ssd", "--eval=train"]) == 0
+    printed = capfd.readouterr()
+    assert printed.out.count("expand_labels_hierarchy: true") == 2
+    assert ("no human-verified labels" in printed.err) is (labels == "none.csv")
+    read, _ = od_read(out.output_dir / "label_map.pbtxt", out.shards(), "--expand_hierarchy")
+    expanded = run(sample, tmp_path / "expanded", hierarchy, human)
+    label_map = read_label_map(str(expanded.output_dir))
+    assert label_map is not None
+    ids = label_map.id_of
+    theirs = Counter(label for record in read for label in record["groundtruth_classes"])
+    ours = {item["id"]: item["boxes"] for item in expanded.manifest()["classes"] if item["boxes"]}
+    assert ours[ids[TREE]] > ours[ids[CHRISTMAS_TREE]] > 0
+    assert theirs == ours
+
+
+def test_what_is_expanded_once_is_not_expanded_again(
+    sample: pathlib.Path,
+    tmp_path: pathlib.Path,
+    run: Callable[..., Converted],
+    hierarchy: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    named, expanded = tmp_path / "named", tmp_path / "expanded"
+    assert run(sample, named, hierarchy, "--hierarchy_use=label_map").code == 0
+    reused = f"--label_map={named / 'label_map.pbtxt'}"
+    assert run(sample, expanded, hierarchy, reused).code == 0
+    assert "ancestor_ids" not in (expanded / "label_map.pbtxt").read_text()
+    # A label map that another program put there names relatives again.
+    merged = tmp_path / "merged"
+    assert main(["merge", str(expanded), f"--to={merged}", reused]) == 0
+    assert "ancestor_ids" not in (merged / "label_map.pbtxt").read_text()
+    (merged / "label_map.pbtxt").write_bytes((named / "label_map.pbtxt").read_bytes())
+    capfd.readouterr()
+    assert main(["training-config", str(merged), "--model=ssd", "--eval=train"]) == 0
+    assert "expand_labels_hierarchy" not in capfd.readouterr().out
+    assert main(["merge", str(expanded), str(named), f"--to={tmp_path / 'both'}", "--on_duplicate=first"]) == 1
+    assert "expanded by a hierarchy" in capfd.readouterr().err
+
+
+def test_splits_of_which_one_is_expanded_are_warned_of(
+    sample: pathlib.Path,
+    tmp_path: pathlib.Path,
+    run: Callable[..., Converted],
+    hierarchy: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(sample, tmp_path / "out", hierarchy).code == 0
+    plain = run(sample, tmp_path / "out", split="validation")
+    assert "train is expanded by a hierarchy, and validation in the same folder is not" in plain.err
+    assert main(["training-config", str(tmp_path / "out"), "--model=ssd"]) == 0
+    printed = capfd.readouterr()
+    assert "train is expanded by a hierarchy, and validation is not" in printed.err
+    text = training_config(TrainingConfigOptions(str(tmp_path / "out"), "ssd"))
+    assert text.startswith("# Warning: train is expanded")
+    assert in_api("-c", PARSE, text=text)
+
+
+def test_an_evaluation_split_without_the_labelled_images_is_warned_of(
     sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable[..., Converted]
 ) -> None:
-    """Without human-verified labels the API expands nothing, because it needs their confidences."""
-    (tmp_path / "hierarchy.json").write_text(
-        json.dumps(
-            {
-                "LabelName": "/m/0bl9f",
-                "Subcategory": [{"LabelName": "/m/07j7r", "Subcategory": [{"LabelName": "/m/025nd"}]}],
-            }
-        )
-    )
-    flags = [f"--hierarchy={tmp_path / 'hierarchy.json'}", "--hierarchy_use=label_map"]
-    for labels, expands in (("annotations-human.csv", True), ("none.csv", False)):
-        out = tmp_path / labels
-        assert run(sample, out, *flags, f"--human_labels={{split}}/{labels}").code == 0
-        assert main(["training-config", str(out), "--model=ssd", "--eval=train", f"--output={out}.config"]) == 0
-        assert ("expand_labels_hierarchy" in pathlib.Path(f"{out}.config").read_text()) is expands
+    for select, warned in (("boxed", True), ("labelled", False)):
+        assert run(sample, tmp_path / select, f"--select={select}", split="validation").code == 0
+        options = TrainingConfigOptions(str(tmp_path / select), "ssd", train="validation")
+        assert ("comes out too high" in training_config(options)) is warned
+        coco = dataclasses.replace(options, metrics="coco_detection_metrics")
+        assert "too high" not in training_config(coco)

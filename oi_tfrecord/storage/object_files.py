@@ -1,0 +1,150 @@
+"""Files of s3://, gs:// and az://, and of web servers for reading, through the clients of `object_store`."""
+
+import contextlib
+import dataclasses
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from oi_tfrecord.storage.object_store import ObjectStore, split_path
+from oi_tfrecord.storage.object_streams import Upload, open_object
+from oi_tfrecord.storage.open_object_store import open_store
+from oi_tfrecord.storage.paths import FileInfo
+from oi_tfrecord.storage.store_settings import StoreSettings, lock, settings_of
+
+OBJECT_SCHEMES = ("s3://", "gs://", "az://")
+"""Schemes of object stores, whose files appear whole when they are closed, so that no temporary name is needed."""
+
+READ_SCHEMES = (*OBJECT_SCHEMES, "https://", "http://")
+"""Schemes whose files are read here."""
+
+EMULATOR = "STORAGE_EMULATOR_HOST"
+"""Variable with the address of an emulator of gs://, which has the JSON interface alone; `obstore` uses the other."""
+
+_VARIABLES = (
+    EMULATOR, "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY",
+)  # fmt: skip
+"""Variables that a program may change before it opens another store of the same name."""
+
+_stores: dict[tuple[str, StoreSettings, tuple[str | None, ...]], ObjectStore] = {}
+
+_MAGIC = re.compile(r"[*?[]")
+
+
+def handles(path: str) -> bool:
+    """Returns whether objects are listed, written and deleted here; else Beam's filesystems do it."""
+    return path.startswith(OBJECT_SCHEMES) and not (path.startswith("gs://") and os.environ.get(EMULATOR))
+
+
+def match(pattern: str) -> list[FileInfo]:
+    """Returns the objects that match a pattern, by name: `*` and `?` stop at slashes, `**` does not."""
+    magic = _MAGIC.search(pattern)
+    if magic is None:
+        found = look(pattern)
+        return [found] if found else []
+    return sorted(_list(pattern, magic.start(), [pattern]), key=lambda info: info.path)
+
+
+def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
+    """Returns the objects that match a pattern with the first of `endings` that any matches with; see `match`."""
+    # One request lists all names that begin with the pattern; a request per ending would be more.
+    magic = _MAGIC.search(pattern)
+    listed = _list(pattern, magic.start() if magic else len(pattern), [pattern + ending for ending in endings])
+    for ending in endings:
+        expression = _translate(pattern + ending)
+        if found := [info for info in listed if expression.fullmatch(info.path)]:
+            return sorted(found, key=lambda info: info.path)
+    return []
+
+
+def exists(path: str) -> bool:
+    """Returns whether an object, or a folder of objects, is there."""
+    root, name = split_path(path.rstrip("/"))
+    return look(path) is not None or store_at(root).has_folder(name)
+
+
+def look(path: str, *, anonymous: bool = False) -> FileInfo | None:
+    """Returns what the store says of an object, None if there is none."""
+    if path.endswith("/"):
+        return None
+    return store_of(path, anonymous).look(path)
+
+
+def open_read(path: str) -> BinaryIO:
+    """Opens an object for reading."""
+    return open_object(store_of(path), path)
+
+
+def read_range(path: str, offset: int, length: int | None, *, anonymous: bool = False) -> bytes:
+    """Returns up to `length` bytes from `offset`, None for all, in one request."""
+    return store_of(path, anonymous).read_range(path, offset, length)
+
+
+@contextlib.contextmanager
+def create(path: str) -> Iterator[BinaryIO]:
+    """Opens an object that appears when the block ends; nothing appears if the block raises."""
+    upload = Upload(store_of(path), path)
+    try:
+        yield upload  # type: ignore[misc]
+        upload.complete()
+    except BaseException:
+        with contextlib.suppress(Exception):
+            upload.abandon()
+        raise
+
+
+def delete(path: str) -> None:
+    """Deletes an object; one that is not there is fine."""
+    store_of(path).delete([path])
+
+
+def delete_folder(path: str) -> None:
+    """Deletes all objects of a folder."""
+    root, folder = split_path(path.rstrip("/"))
+    store = store_at(root)
+    if found := store.list(folder, "", is_deep=True):
+        store.delete([info.path for info in found])
+
+
+def rename(source: str, target: str) -> None:
+    """Renames an object within its bucket."""
+    store_of(source).rename(source, target)
+
+
+def store_of(path: str, anonymous: bool = False) -> ObjectStore:
+    """Returns the store of an object; raises FileNotFoundError if the path names no object."""
+    return store_at(split_path(path)[0], anonymous)
+
+
+def store_at(root: str, anonymous: bool = False) -> ObjectStore:
+    """Returns the store of a bucket or server, made with the settings of this process."""
+    settings = settings_of(root)
+    if anonymous:
+        settings = dataclasses.replace(settings, anonymous=True)
+    key = root, settings, tuple(map(os.environ.get, _VARIABLES))
+    with lock:
+        if key not in _stores:
+            _stores[key] = open_store(root, settings)
+        return _stores[key]
+
+
+def _list(pattern: str, literal: int, patterns: Sequence[str]) -> list[FileInfo]:
+    """Returns the objects that match one of several patterns, which begin with the same `literal` letters."""
+    root, _, name = pattern[:literal].partition("://")[2].partition("/")
+    scheme = pattern.partition("://")[0]
+    folder, stem = posixpath.split(name)
+    rest = pattern[literal:]
+    found = store_at(f"{scheme}://{root}").list(folder, stem, is_deep="/" in rest or "**" in rest)
+    expressions = [_translate(each) for each in patterns]
+    return [info for info in found if any(expression.fullmatch(info.path) for expression in expressions)]
+
+
+def _translate(pattern: str) -> re.Pattern[str]:
+    """Returns the expression of a pattern, as Beam's filesystems read patterns."""
+    parts = re.findall(r"\*\*|\*|\?|\[[^]]+\]|.", pattern, re.DOTALL)
+    magic = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(magic.get(part, part if len(part) > 1 else re.escape(part)) for part in parts), re.DOTALL)
