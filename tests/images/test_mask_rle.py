@@ -70,7 +70,5 @@ def test_more_pixels_than_the_image_has_are_refused() -> None:
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hotcoco", None)
-    with pytest.raises(
-        ConfigError, match="masks: their run lengths, and the metrics of COCO, need hotcoco: .*evaluate"
-    ):
+    with pytest.raises(ConfigError, match="masks: their run lengths, and the metrics of COCO, need hotcoco"):
         encode_mask(L_SHAPE)
