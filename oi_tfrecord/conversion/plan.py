@@ -42,6 +42,7 @@ class ConvertPlan:
         archives: the archives of images and of masks.
         classes: the classes.
         filters: rows and images that are left out.
+        listed: the images that are kept; None keeps all.
         source: where images come from.
         samples: images to estimate from.
         masks: where the masks of boxes come from; None for records without masks.
@@ -60,6 +61,7 @@ class ConvertPlan:
     archives: tuple[ArchiveFile, ...]
     classes: ClassPlan
     filters: RowFilters
+    listed: ImageIdList | None
     source: ImageSource
     samples: ImageSamples
     masks: MaskSource | None
@@ -185,12 +187,13 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     config = with_absolute_paths(config)
     with naming_the_release(config):
         tables = plan_tables(config)
-    archives = plan_archives(config)
+    config = dataclasses.replace(config, image_id_format=tables.id_format)
+    archives = plan_archives(config, tables.id_form)
     source, samples = plan_images(config, tables.files, archives)
     with naming_the_release(config):
         classes = plan_classes(config)
     id_file = read_given_file("image_ids", config.image_ids) if config.image_ids else None
-    id_list = parse_image_ids(id_file.data, id_file.path, config.split) if id_file else None
+    id_list = parse_image_ids(id_file.data, id_file.path, config.split, tables.id_form) if id_file else None
     box_id_file = read_given_file("box_ids", config.box_ids) if config.box_ids else None
     filters = plan_filters(config, tables.files, classes, id_list)
     if box_id_file:
@@ -202,6 +205,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         archives=archives,
         classes=classes,
         filters=filters,
+        listed=id_list,
         source=source,
         samples=samples,
         masks=plan_masks(config, archives, boxes_filtered=filters.leaves_out_boxes),
