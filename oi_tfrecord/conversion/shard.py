@@ -131,7 +131,7 @@ def _check_at_end(job: ShardJob, examples: Iterator[Sequence[bytes]]) -> Iterato
         EngineError: if another conversion of the split was started, whose shard this one would replace.
     """
     yield from examples
-    if job.work.conversion() != job.conversion:
+    if job.conversion and job.work.conversion() != job.conversion:
         problem = f"another conversion of {job.split!r} was started in {job.output_dir}, and this one writes no more"
         raise EngineError(problem, "Cancel this job; give another --output_dir to have both")
 
