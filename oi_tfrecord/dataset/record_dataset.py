@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oi_tfrecord import storage
 from oi_tfrecord.dataset.splits import find_records, find_splits, read_record, read_shard
 from oi_tfrecord.dataset.training_values import training_values
 from oi_tfrecord.images.mask_png import read_mask, sample_mask
@@ -29,6 +30,7 @@ class RecordDataset:
         *,
         decode: bool = True,
         image_size: tuple[int, int] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         masks: bool = False,
     ):
         """Finds the shards of a split.
@@ -39,12 +41,19 @@ class RecordDataset:
             decode: Whether `image` is the pixels, uint8 [height, width, 3] RGB, or the JPEG, bytes.
             image_size: (height, width) that pixels are resized to, without keeping their aspect: normalised boxes stay
                 right. None keeps the size of each image.
+            storage_options: How an object store is reached (`storage.store_settings.StoreSettings`), such as
+                `{"endpoint": "http://host", "region": "eu-west-1", "anonymous": True}`, in this process and in those
+                that the dataset is sent to. By default, the environment says how.
             masks: Whether records also have `masks`, uint8 [boxes, height, width] of the size of `image`, 1 in the
                 object; [0, height, width] where the records have no masks.
 
         Raises:
+            ConfigError: For a bad setting of the store.
             InputError: If there is no such split.
         """
+        self._output_dir = output_dir
+        self._storage_options = dict(storage_options or {})
+        storage.use_store(output_dir, self._storage_options)
         [found] = find_splits(output_dir, [split]).values()
         self._shards = found.shards
         self._decode = decode
@@ -83,6 +92,11 @@ class RecordDataset:
         for shard in self._shards:
             for _, data in read_shard(shard):
                 yield self._values(data)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes the state of a dataset that was sent to this process, and the way to its store."""
+        self.__dict__ |= state
+        storage.use_store(self._output_dir, self._storage_options)
 
     def _places_of(self, shard: int) -> np.ndarray:
         if shard not in self._places:
