@@ -1,17 +1,13 @@
 """Parses an Example, and gives its values by key in the kind that a caller expects."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from oi_tfrecord.records.keys import FILENAME_KEY, SOURCE_ID_KEY
 from oi_tfrecord.records.message_types import Example
 from oi_tfrecord.records.record_limits import TooManyValues, check_keys_fit, check_values_fit
-
-HEX_ID = re.compile(rb"[0-9a-f]{16}")
 
 Values: TypeAlias = "list[bytes] | np.ndarray | None"
 """The values of a key: a list of bytes, a float32 or int64 array, or None for a Feature without a kind."""
@@ -55,17 +51,6 @@ def _values(feature: Any) -> Values:
     if kind == "bytes_list":
         return list(feature.bytes_list.value)
     return np.array(getattr(feature, kind).value, np.float32 if kind == "float_list" else np.int64)
-
-
-def image_id_of(features: Mapping[str, Values], ours: bool) -> bytes:
-    """Returns the ImageID of a record; for third-party records the source id or, without one, the file name."""
-    for key in (SOURCE_ID_KEY, FILENAME_KEY):
-        values = features.get(key)
-        if isinstance(values, list) and values and values[0]:
-            name = values[0].removesuffix(b".jpg") if key == FILENAME_KEY else values[0]
-            if not ours or HEX_ID.fullmatch(name):
-                return name
-    return b""
 
 
 def get_numbers(example: Mapping[str, Values], key: str) -> np.ndarray:
