@@ -23,7 +23,7 @@ from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.browse.search_rows import LABEL_KINDS
 from oi_tfrecord.explore.browse.server import make_application
-from oi_tfrecord.records.example_writer import int64_feature
+from oi_tfrecord.records.example_writer import bytes_feature, int64_feature
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.label_map_file import format_pbtxt
 from tests.conftest import REPOSITORY
@@ -39,6 +39,7 @@ from tests.support.chromium import (
     webdriver,
 )
 from tests.support.few_records import boxes, draw_jpeg, floats, image, make_example, texts, write_shard
+from tests.support.mask_release import png_of
 
 SCRIPT = "</script><script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
 IMAGES = 60
@@ -191,6 +192,19 @@ def test_what_is_no_image_is_not_served_as_a_page(tmp_path: pathlib.Path) -> Non
             status, headers, _ = get(base, path)
             assert (status, headers["Content-Type"]) == (200, "application/octet-stream")
             assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_masks_are_served_white_on_black(tmp_path: pathlib.Path) -> None:
+    masks = bytes_feature((png_of(np.eye(4, dtype=bool)), b"no PNG"))
+    two = boxes((0, 0, 1, 1), (0, 0, 1, 1), mids=("/m/a", "/m/b"))
+    write_shard(tmp_path / "a-00000-of-00001", [make_example(**image(), **two, object__mask=masks)])
+    with serve(BrowsedDataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
+        status, headers, body = get(base, "/mask?record=0&place=0")
+        assert (status, headers["Content-Type"]) == (200, "image/png")
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(body))), 255 * np.eye(4, dtype=np.uint8))
+        assert get(base, "/mask?record=0&place=1")[0] == 500
+        assert get(base, "/mask?record=0&place=2")[0] == 500
+        assert get(base, "/mask?record=0&place=x")[0] == 400
 
 
 def test_attribution_is_read_from_the_list_beside_the_records(tmp_path: pathlib.Path) -> None:
