@@ -4,8 +4,8 @@ Functions take one value of typed options, return a typed result and print nothi
 of each. A name is imported when it is first used, so `import oi_tfrecord` loads neither Beam nor TensorFlow nor NumPy.
 """
 
-import importlib
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False
+"""The constant of `typing`, whose import takes so long that an interruption of a command falls into it."""
 
 if TYPE_CHECKING:
     from oi_tfrecord.conversion.convert import BuiltTemplate as BuiltTemplate
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from oi_tfrecord.errors import OiTfrecordError as OiTfrecordError
     from oi_tfrecord.errors import RunnerError as RunnerError
     from oi_tfrecord.errors import StorageError as StorageError
+    from oi_tfrecord.evaluation.evaluate import EvaluateOptions as EvaluateOptions
+    from oi_tfrecord.evaluation.evaluate import evaluate as evaluate
+    from oi_tfrecord.evaluation.result import ClassScore as ClassScore
+    from oi_tfrecord.evaluation.result import EvaluateResult as EvaluateResult
     from oi_tfrecord.explore.browse.browse import BrowseOptions as BrowseOptions
     from oi_tfrecord.explore.browse.browse import Browsing as Browsing
     from oi_tfrecord.explore.browse.browse import browse as browse
@@ -77,6 +81,8 @@ _NAMES = {
         "RunnerError",
         "StorageError",
     ),
+    "evaluation.evaluate": ("EvaluateOptions", "evaluate"),
+    "evaluation.result": ("ClassScore", "EvaluateResult"),
     "explore.browse.browse": ("BrowseOptions", "Browsing", "browse"),
     "explore.export.write_tables": ("ExportOptions", "ExportResult", "export"),
     "explore.report.write_report": ("Report", "ReportOptions", "report"),
@@ -105,6 +111,8 @@ if not TYPE_CHECKING:
         """Imports a public name when it is first used."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
         value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
         globals()[name] = value
         return value

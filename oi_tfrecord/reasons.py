@@ -34,8 +34,10 @@ class Reject(_Reason):
     )
     BAD_IMAGE_ID = (
         "bad_image_id",
-        "The ImageID is not 16 hexadecimal digits.",
-        "Correct the ImageID; spreadsheets, for example, shorten ImageIDs that look like numbers.",
+        "The ImageID is not 16 lower-case hexadecimal digits; or, with --image_id_format=any, it is empty, longer "
+        "than 255 bytes, no UTF-8, or holds a / or a control character.",
+        "Correct the ImageID; spreadsheets, for example, shorten ImageIDs that look like numbers. For data with names "
+        "of their own give --image_id_format=any.",
     )
     UNKNOWN_CLASS = (
         "unknown_class",
@@ -174,6 +176,10 @@ CORRECTABLE = frozenset((
 """Reasons that the files of images and masks give, which may be corrected while tables and flags stay as they are."""
 
 
+NOT_THERE = frozenset((Reject.IMAGE_MISSING, Reject.IMAGE_UNAVAILABLE))
+"""Reasons of images that are not there, which `--missing_images=skip` leaves out."""
+
+
 class Drop(_Reason):
     """What the configuration leaves out."""
 
@@ -242,6 +248,11 @@ class Drop(_Reason):
         "The label says that a class is absent, but a present descendant class implies that it is present.",
         "Nothing: the present class is written.",
     )
+    IMAGE_NOT_THERE = (
+        "image_not_there",
+        "The image of the row is not there, and --missing_images=skip leaves such images out.",
+        "Download the image, then run the same command again.",
+    )
     IMAGE_NOT_SELECTED = (
         "image_not_selected",
         "The image of the row is not among the images that --select takes, or that the table of --driver lists.",
@@ -291,6 +302,11 @@ class Drop(_Reason):
         "repeated",
         "The file of an archive repeats an image or mask that occurs before in the archives, byte for byte.",
         "Nothing: the first one is used.",
+    )
+    REPEATED_HEADER = (
+        "repeated_header",
+        "The row is the header of its file again, as where files were joined by `cat`.",
+        "Nothing: the row holds no data.",
     )
     LOW_PREDICTED_IOU = (
         "low_predicted_iou",

@@ -24,7 +24,8 @@ TASKS: Mapping[str, Mapping[str, str]] = {
     },
     "Use records": {
         "training-config": "Writes the settings of the Object Detection API or of Model Garden for the records.",
-        "export": "Exports records as tables, to Parquet files or into PostgreSQL.",
+        "evaluate": "Scores detections against the records of a split, by the official protocols.",
+        "export": "Exports records as tables (Parquet, PostgreSQL), or as CSV files for the official evaluation.",
     },
 }
 """By task, the name of each command and what the command does, in the order of the help."""

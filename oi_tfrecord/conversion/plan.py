@@ -26,6 +26,7 @@ from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.samples import ImageSamples
+from oi_tfrecord.storage.secrets import without_secrets
 
 ALL_SPLITS_FILE = "image_ids_and_rotation.csv"
 """Name of the published metadata of the images of all splits (V4 and later)."""
@@ -41,6 +42,7 @@ class ConvertPlan:
         archives: the archives of images and of masks.
         classes: the classes.
         filters: rows and images that are left out.
+        listed: the images that are kept; None keeps all.
         source: where images come from.
         samples: images to estimate from.
         masks: where the masks of boxes come from; None for records without masks.
@@ -51,6 +53,7 @@ class ConvertPlan:
         num_shards: number of shards; 0 until it is decided.
         shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's shuffle.
         threads: ranges or shards that a process of the run works on at once.
+        expected_images: estimated number of images, for the progress line; 0 if unknown.
     """
 
     config: ConvertConfig
@@ -58,6 +61,7 @@ class ConvertPlan:
     archives: tuple[ArchiveFile, ...]
     classes: ClassPlan
     filters: RowFilters
+    listed: ImageIdList | None
     source: ImageSource
     samples: ImageSamples
     masks: MaskSource | None
@@ -68,6 +72,7 @@ class ConvertPlan:
     num_shards: int = 0
     shuffle_folder: str = ""
     threads: int = 1
+    expected_images: int = 0
 
     @property
     def archives_to_list(self) -> tuple[ArchiveFile, ...]:
@@ -85,10 +90,17 @@ class ConvertPlan:
         config = self.config
         return OutputTarget(config.output_dir, config.split, config.overwrite, self.fingerprint, self.classes.label_map)
 
-    def with_shards(self, num_shards: int) -> "ConvertPlan":
-        """Returns the plan with its number of shards decided."""
+    def with_shards(self, num_shards: int, expected_images: int = 0) -> "ConvertPlan":
+        """Returns the plan with its number of shards decided.
+
+        Args:
+            num_shards: number of shards.
+            expected_images: estimated number of images; 0 if unknown.
+        """
         fingerprint = self.fingerprint | {"num_shards": num_shards}
-        return dataclasses.replace(self, num_shards=num_shards, fingerprint=fingerprint)
+        return dataclasses.replace(
+            self, num_shards=num_shards, fingerprint=fingerprint, expected_images=expected_images
+        )
 
     def with_image_limit(self, limit: int) -> "ConvertPlan":
         """Returns the plan with the limit that `max_images` means."""
@@ -134,6 +146,7 @@ class ConvertPlan:
             is_listed=self.classes.mask_of(self.classes.listed),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
+            skips_missing=config.missing_images == "skip",
             has_spare_cores=self.num_shards < self.threads,
         )
 
@@ -174,12 +187,13 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     config = with_absolute_paths(config)
     with naming_the_release(config):
         tables = plan_tables(config)
-    archives = plan_archives(config)
+    config = dataclasses.replace(config, image_id_format=tables.id_format)
+    archives = plan_archives(config, tables.id_form)
     source, samples = plan_images(config, tables.files, archives)
     with naming_the_release(config):
         classes = plan_classes(config)
     id_file = read_given_file("image_ids", config.image_ids) if config.image_ids else None
-    id_list = parse_image_ids(id_file.data, id_file.path, config.split) if id_file else None
+    id_list = parse_image_ids(id_file.data, id_file.path, config.split, tables.id_form) if id_file else None
     box_id_file = read_given_file("box_ids", config.box_ids) if config.box_ids else None
     filters = plan_filters(config, tables.files, classes, id_list)
     if box_id_file:
@@ -191,6 +205,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         archives=archives,
         classes=classes,
         filters=filters,
+        listed=id_list,
         source=source,
         samples=samples,
         masks=plan_masks(config, archives, boxes_filtered=filters.leaves_out_boxes),
@@ -261,7 +276,7 @@ def make_fingerprint(
         ],
         "class_files": sorted(class_files.values()),
     }
-    return dict(json.loads(json.dumps(values)))
+    return dict(json.loads(json.dumps(without_secrets(values))))
 
 
 def _identity(kind: str, path: str, size: int, modified: float, header_crc32c: int = 0) -> list[str | int | float]:

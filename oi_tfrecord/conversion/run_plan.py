@@ -18,6 +18,7 @@ from oi_tfrecord.engine.beam_flags import runs_here
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import ConversionStatus, describe_resumption
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 
 _WORKERS_PER_CORE = 2
@@ -109,8 +110,9 @@ def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[st
     """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
     from oi_tfrecord.conversion.pipeline import build_limit_pipeline
 
-    shown = progress.watch(_status(plan, 0))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan))
+    job = SubmittedJob(progress.note)
+    shown = progress.watch(_status(plan, 0, job))
+    run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan), job)
     limited = plan.with_image_limit(plan.work.limit())
     plan.work.clear_temporary()
     if plan.shuffle_folder:
@@ -125,15 +127,23 @@ def _write_shards(
     """Writes the shards that are not finished, and the files that make all shards a dataset."""
     from oi_tfrecord.conversion.pipeline import build_pipeline
 
-    shown = progress.watch(_status(plan, len(finished)))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished))
+    job = SubmittedJob(progress.note)
+    shown = progress.watch(_status(plan, len(finished), job))
+    run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished), job)
 
 
-def _status(plan: ConvertPlan, finished_shards: int) -> ConversionStatus:
+def _status(plan: ConvertPlan, finished_shards: int, job: SubmittedJob) -> ConversionStatus:
     sizes = [*(file.size for file in plan.tables), *(archive.size for archive in plan.archives_to_list)]
     # How much a compressed table holds is known only once it is read.
     is_known = not any(file.compressed for file in plan.tables)
-    return ConversionStatus(plan.work, sum(sizes) if is_known else 0, plan.num_shards, finished_shards)
+    return ConversionStatus(
+        plan.work,
+        sum(sizes) if is_known else 0,
+        plan.num_shards,
+        finished_shards,
+        engine_state=job.state,
+        expected_images=plan.expected_images,
+    )
 
 
 def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:

@@ -50,6 +50,7 @@ def count_shard(
         images_selected=len(joined.image_ids),
         images_not_selected=joined.images_not_selected,
         images_rejected=dict(Counter(str(rejected.reason) for rejected in images.rejects)),
+        images_skipped=dict(Counter(str(skipped.reason) for skipped in images.skipped)),
         image_bytes=images.image_bytes,
         images_reencoded=dict(images.reencoded),
         tables={table: count_table(table, joined, images, in_records) for table in joined.rejected},
@@ -62,7 +63,9 @@ def count_shard(
         most_expanded_boxes=_count_most_expanded(boxes, label_ids, expanded_boxes),
         images_over_100_boxes=int(np.count_nonzero(boxes.per_record > READ_BOXES)),
         image_counts=dict(images.image_counts),
-        to_try_again={item.image_id: str(item.reason) for item in images.rejects if item.reason in CORRECTABLE},
+        to_try_again={
+            item.image_id: str(item.reason) for item in (*images.rejects, *images.skipped) if item.reason in CORRECTABLE
+        },
     )
 
 
@@ -131,21 +134,23 @@ def count_table(
 
 def count_metadata(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
     """Returns the account of the metadata: an image has one row at most."""
-    return _account(Table.METADATA, joined, joined.has_metadata, images.has_record)
+    skipped = images.find_skipped(joined.image_ids)
+    return _account(Table.METADATA, joined, joined.has_metadata, images.has_record, skipped)
 
 
 def count_image_files(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
     """Returns the account of the images that archives hold: an image has one file at most."""
     held = joined.image_files.archives >= 0 if joined.image_files else np.zeros(len(joined.image_ids), bool)
-    return _account(Table.IMAGE_FILES, joined, held, images.has_record)
+    return _account(Table.IMAGE_FILES, joined, held, images.has_record, images.find_skipped(joined.image_ids))
 
 
 def count_annotations(table: Table, joined: JoinedShard, images: ImageOutcome, written: WrittenRows) -> TableAccount:
     """Returns the account of boxes or labels, some of which are `written` to the records."""
     annotations = joined.annotations[table]
     is_added = _is_added(annotations)
-    lost = int(np.count_nonzero(~_in_image_with_record(annotations, images) & ~is_added))
-    dropped = _by_name(joined.dropped[table])
+    is_skipped = np.repeat(images.find_skipped(joined.image_ids), np.diff(annotations.offsets)) & ~is_added
+    lost = int(np.count_nonzero(~_in_image_with_record(annotations, images) & ~is_added & ~is_skipped))
+    dropped = _with_skipped_images(_by_name(joined.dropped[table]), is_skipped)
     left_out = images.masks.boxes_left_out
     if table is Table.BOXES and len(left_out):
         dropped[Drop.NO_MASK] = dropped.get(Drop.NO_MASK, 0) + int(np.count_nonzero(~is_added[left_out]))
@@ -158,11 +163,12 @@ def count_masks(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
     faults = Counter(str(fault.reason) for fault in images.masks.faults)
     rejected = dict(Counter(_by_name(joined.rejected[Table.MASKS])) + faults)
     has_box, is_written = _has_box(joined), images.masks.written
-    lost = int(np.count_nonzero(has_box & ~is_written)) - len(images.masks.faults)
+    is_skipped = has_box & _is_mask_of_skipped(joined, images)
+    lost = int(np.count_nonzero(has_box & ~is_written & ~is_skipped)) - len(images.masks.faults)
     return TableAccount(
         int(np.count_nonzero(has_box & is_written)),
         _with_rejected_images(rejected, lost),
-        _by_name(joined.dropped[Table.MASKS]),
+        _with_skipped_images(_by_name(joined.dropped[Table.MASKS]), is_skipped),
     )
 
 
@@ -170,10 +176,12 @@ def count_mask_files(joined: JoinedShard, images: ImageOutcome) -> TableAccount:
     """Returns the account of the masks that archives hold: a row of the table of masks has one file at most."""
     files = joined.masks.files if joined.masks else None
     held = np.zeros(len(images.masks.written), bool) if files is None else files.archives >= 0
-    return _account(Table.MASK_FILES, joined, held, images.masks.written)
+    return _account(Table.MASK_FILES, joined, held, images.masks.written, _is_mask_of_skipped(joined, images))
 
 
-def _account(table: Table, joined: JoinedShard, has_row: np.ndarray, is_written: np.ndarray) -> TableAccount:
+def _account(
+    table: Table, joined: JoinedShard, has_row: np.ndarray, is_written: np.ndarray, is_skipped: np.ndarray
+) -> TableAccount:
     """Returns the account of a table that has one row at most for each image, or for each mask.
 
     Args:
@@ -181,12 +189,13 @@ def _account(table: Table, joined: JoinedShard, has_row: np.ndarray, is_written:
         joined: the shard.
         has_row: bool array [n], whether an image or mask has a row.
         is_written: bool array [n], whether it is in a record.
+        is_skipped: bool array [n], whether its image is skipped.
     """
-    lost = int(np.count_nonzero(has_row & ~is_written))
+    lost = int(np.count_nonzero(has_row & ~is_written & ~is_skipped))
     return TableAccount(
         int(np.count_nonzero(has_row & is_written)),
         _with_rejected_images(_by_name(joined.rejected[table]), lost),
-        _by_name(joined.dropped[table]),
+        _with_skipped_images(_by_name(joined.dropped[table]), has_row & is_skipped),
     )
 
 
@@ -197,6 +206,24 @@ def _by_name(counts: Mapping[Reject, int] | Mapping[Drop, int]) -> dict[str, int
 def _with_rejected_images(rejected: dict[str, int], lost: int) -> dict[str, int]:
     """Returns the rejected rows with those whose image is rejected."""
     return rejected | ({str(Reject.IMAGE_REJECTED): lost} if lost else {})
+
+
+def _with_skipped_images(dropped: dict[str, int], is_skipped: np.ndarray) -> dict[str, int]:
+    """Returns the dropped rows with those whose image is skipped."""
+    count = int(np.count_nonzero(is_skipped))
+    return dropped | ({str(Drop.IMAGE_NOT_THERE): count} if count else {})
+
+
+def _is_mask_of_skipped(joined: JoinedShard, images: ImageOutcome) -> np.ndarray:
+    """Returns a bool array, whether each row of the table of masks is of an image that is skipped."""
+    is_skipped = np.zeros(len(images.masks.written), bool)
+    if joined.masks is None or not images.skipped:
+        return is_skipped
+    boxes = joined.annotations[Table.BOXES]
+    in_skipped = np.repeat(images.find_skipped(joined.image_ids), np.diff(boxes.offsets))
+    mask_of = joined.masks.of_box
+    is_skipped[mask_of[in_skipped & (mask_of >= 0)]] = True
+    return is_skipped
 
 
 def _is_added(annotations: Annotations) -> np.ndarray:

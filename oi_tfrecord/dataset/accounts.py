@@ -93,6 +93,7 @@ class ShardAccount:
         images_selected: Images that the configuration selects.
         images_not_selected: Images that the configuration leaves out.
         images_rejected: Selected images without a record, by reason.
+        images_skipped: Selected images that are left out as they are not there, by reason.
         image_bytes: Bytes of the images in the records.
         images_reencoded: Images not copied byte for byte, by source format.
         tables: Account of each table by its name.
@@ -108,6 +109,7 @@ class ShardAccount:
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
         to_try_again: ImageID to reason of the images without a record that may be there in another run.
         cpu_seconds: Processor time; only for estimates.
+        read_seconds: Time that threads waited for the bytes of images; only for the runner's metrics.
     """
 
     shard: int
@@ -130,8 +132,10 @@ class ShardAccount:
     most_expanded_boxes: int
     images_over_100_boxes: int
     image_counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    images_skipped: dict[str, int] = dataclasses.field(default_factory=dict)
     to_try_again: dict[str, str] = dataclasses.field(default_factory=dict)
     cpu_seconds: float = 0.0
+    read_seconds: float = dataclasses.field(default=0.0, compare=False)
 
     @property
     def listed_rejects(self) -> int:
@@ -193,6 +197,7 @@ class AccountSum:
     images_over_100_boxes: int = 0
     cpu_seconds: float = 0.0
     images_rejected: Counter[str] = dataclasses.field(default_factory=Counter)
+    images_skipped: Counter[str] = dataclasses.field(default_factory=Counter)
     images_reencoded: Counter[str] = dataclasses.field(default_factory=Counter)
     image_counts: Counter[str] = dataclasses.field(default_factory=Counter)
     boxes_per_class: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -229,6 +234,7 @@ class AccountSum:
         self.images_over_100_boxes += account.images_over_100_boxes
         self.cpu_seconds += account.cpu_seconds
         self.images_rejected.update(account.images_rejected)
+        self.images_skipped.update(account.images_skipped)
         self.images_reencoded.update(account.images_reencoded)
         self.image_counts.update(account.image_counts)
         self.boxes_per_class.update(account.boxes_per_class)

@@ -13,8 +13,17 @@ import re
 from collections.abc import Iterator
 
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.errors import EncodedFileError, EngineError, FileError, InputError, OiTfrecordError, StorageError
+from oi_tfrecord.errors import (
+    EncodedFileError,
+    EngineError,
+    FileError,
+    InputError,
+    OiTfrecordError,
+    RunnerError,
+    StorageError,
+)
 from oi_tfrecord.storage.faults import of_os_error
+from oi_tfrecord.storage.secrets import without_secrets
 
 _MARK = "oi_tfrecord-error:"
 
@@ -60,7 +69,10 @@ def find_relayed_error(work: WorkFolder, raised: BaseException) -> FileError | N
     if encoded := re.search(f"{_MARK}([A-Za-z0-9+/=]+){_MARK}", str(raised)):
         return _decode(base64.b64decode(encoded[1]))
     with contextlib.suppress(OSError, FileError):
-        return _decode(work.read_error())
+        stored = _decode(work.read_error())
+        # An engine elsewhere names the error that ended the job; any other stored error passed with a retry.
+        if not isinstance(raised, RunnerError) or type(stored).__name__ in str(raised):
+            return stored
     return None
 
 
@@ -75,7 +87,8 @@ def _store(work: WorkFolder, error: FileError) -> OiTfrecordError:
 
 
 def _encode(error: FileError) -> bytes:
-    return json.dumps([isinstance(error, StorageError), error.path, error.problem, error.remedy, error.line]).encode()
+    values = [isinstance(error, StorageError), error.path, error.problem, error.remedy, error.line]
+    return json.dumps(without_secrets(values)).encode()
 
 
 def _decode(data: bytes) -> FileError:

@@ -10,9 +10,8 @@ from typing import Any
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, attribution_file, rejects_file, weights_file
-from oi_tfrecord.dataset.manifest import merge_split
-from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest, write_manifest
-from oi_tfrecord.dataset.run_lock import hold_folder
+from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest
+from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.openimages.schema import Table
@@ -106,9 +105,10 @@ def prepare_output(target: OutputTarget) -> OutputState:
 
 
 def count_correctable(entry: Mapping[str, Any]) -> int:
-    """Returns how many images and masks of a split were rejected for a reason that may have passed since."""
+    """Returns how many images and masks of a split were rejected, or skipped, for a reason that may have passed."""
     tables = entry["tables"]
-    counts = [entry["images"]["rejected"], tables.get(Table.MASKS, {}).get("rejected", {})]
+    images = entry["images"]
+    counts = [images["rejected"], images.get("skipped", {}), tables.get(Table.MASKS, {}).get("rejected", {})]
     return sum(count for by_reason in counts for reason, count in by_reason.items() if reason in CORRECTABLE)
 
 
@@ -235,16 +235,14 @@ def _remove(target: OutputTarget, found: _FoundOutput) -> None:
     output_dir, split = target.output_dir, target.split
     if found.entry is not None:
         _remove_entry(target)
-    for name in [*found.shards, rejects_file(split), attribution_file(split), weights_file(split)]:
-        storage.delete(storage.join(output_dir, name))
+    side_files = (rejects_file(split), attribution_file(split), weights_file(split))
+    storage.delete_all(output_dir, [*found.shards, *side_files])
     target.work.delete()
 
 
 def _remove_entry(target: OutputTarget) -> None:
     storage.make_folder(target.work.temporary)
-    with hold_folder(target.output_dir):
-        data = merge_split(read_manifest(target.output_dir), target.split, None)
-        write_manifest(target.output_dir, data, target.work.temporary)
+    publish_split(target.output_dir, target.split, None, target.work.temporary)
 
 
 def _open_work_folder(target: OutputTarget, found: _FoundOutput) -> frozenset[int]:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.openimages.image_id import IMAGE_ID, describe_collision, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
 
@@ -20,32 +22,49 @@ class ImageIndex:
     """The images of a shard, found by the hash of their ImageIDs.
 
     Attributes:
-        image_ids: uint64 array [n] in hash order.
-        hashes: uint64 array [n], ascending, `hash_ids` of the ImageIDs.
+        image_ids: uint64 array [n], keys of the ImageIDs in hash order.
+        hashes: uint64 array [n], ascending, `hash_ids` of the keys.
+        names: text columns [n], the ImageIDs themselves as the column IMAGE_ID; empty for published ImageIDs, whose
+            keys say it.
     """
 
     image_ids: np.ndarray
     hashes: np.ndarray
+    names: Mapping[str, pa.Array] = dataclasses.field(default_factory=dict)
 
-    def find(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, table: ShardRows) -> tuple[np.ndarray, np.ndarray]:
         """Finds the image of each row.
 
         Args:
-            rows: array [m] with the field `image_id`.
+            table: the rows [m].
 
         Returns:
             (int array [m], index of the image of each row, meaningless for an unknown image; bool array [m], whether
             the image of each row is known).
+
+        Raises:
+            InputError: if a row names another image of the same key.
         """
-        row_hashes = hash_ids(rows["image_id"])
+        row_hashes = hash_ids(table.rows["image_id"])
         image_of = np.searchsorted(self.hashes, row_hashes)
         if not len(self.hashes):
-            return image_of, np.zeros(len(rows), bool)
-        return image_of, self.hashes[np.minimum(image_of, len(self.hashes) - 1)] == row_hashes
+            return image_of, np.zeros(len(table.rows), bool)
+        known = self.hashes[np.minimum(image_of, len(self.hashes) - 1)] == row_hashes
+        if IMAGE_ID in self.names:
+            self._check_names(table.text_columns[IMAGE_ID], image_of, known)
+        return image_of, known
+
+    def _check_names(self, names: pa.Array, image_of: np.ndarray, known: np.ndarray) -> None:
+        rows = np.flatnonzero(known)
+        found, own = names.take(pa.array(rows)), self.names[IMAGE_ID].take(pa.array(image_of[rows]))
+        for place in np.flatnonzero(pc.not_equal(found, own).to_numpy(zero_copy_only=False))[:1].tolist():
+            first, second = (column[place].as_py().decode() for column in (own, found))
+            raise InputError("tables", *describe_collision(first, second))
 
     def filter(self, keep_mask: np.ndarray) -> "ImageIndex":
         """Returns the images where `keep_mask` (bool [n]) is true."""
-        return ImageIndex(self.image_ids[keep_mask], self.hashes[keep_mask])
+        names = {name: column.filter(pa.array(keep_mask)) for name, column in self.names.items()}
+        return ImageIndex(self.image_ids[keep_mask], self.hashes[keep_mask], names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +111,11 @@ def find_images(tables: Mapping[Table, ShardRows], driver: Table) -> tuple[Image
     """
     driving = tables.get(driver, ShardRows.empty(driver))
     hashes, first_row = np.unique(hash_ids(driving.rows["image_id"]), return_index=True)
-    images = ImageIndex(driving.rows["image_id"][first_row], hashes)
+    own = [name for name in (IMAGE_ID,) if name in driving.text_columns]
+    names = {name: driving.text_columns[name].take(pa.array(first_row)) for name in own}
+    images = ImageIndex(driving.rows["image_id"][first_row], hashes, names)
+    if names:
+        images.find(driving)
     if driver is Table.METADATA:
         return images, ImageMetadata(driving, first_row), _reject_repeated(driving, first_row)
     return images, *_find_metadata(images, tables.get(Table.METADATA, ShardRows.empty(Table.METADATA)))
@@ -109,7 +132,7 @@ def _reject_repeated(metadata: ShardRows, first_row: np.ndarray) -> JoinAccount:
 
 def _find_metadata(images: ImageIndex, metadata: ShardRows) -> tuple[ImageMetadata, JoinAccount]:
     """Finds the metadata of images that another table names."""
-    image_of, known = images.find(metadata.rows)
+    image_of, known = images.find(metadata)
     known_rows = np.flatnonzero(known)
     described, first = np.unique(image_of[known_rows], return_index=True)
     row_of = np.full(len(images.hashes), -1)

@@ -1,16 +1,13 @@
 """Parses an Example, and gives its values by key in the kind that a caller expects."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from oi_tfrecord.records.keys import FILENAME_KEY, SOURCE_ID_KEY
 from oi_tfrecord.records.message_types import Example
-
-HEX_ID = re.compile(rb"[0-9a-f]{16}")
+from oi_tfrecord.records.record_limits import TooManyValues, check_keys_fit, check_values_fit
 
 Values: TypeAlias = "list[bytes] | np.ndarray | None"
 """The values of a key: a list of bytes, a float32 or int64 array, or None for a Feature without a kind."""
@@ -34,10 +31,14 @@ def parse_example(data: bytes) -> dict[str, Values]:
         Key to values, keys in order. The kind of an empty list is kept: `[]`, or an empty float32 or int64 array.
 
     Raises:
-        ExampleError: If the bytes are no Example.
+        ExampleError: If the bytes are no Example, or hold more values than fit into memory (`record_limits`).
     """
     try:
+        check_values_fit(data)
         features = Example.FromString(data).features.feature
+        check_keys_fit(len(features))
+    except TooManyValues as error:
+        raise ExampleError(f"not an image with annotations: the record {error}") from error
     except DecodeError as error:
         raise ExampleError(f"not a tf.train.Example: {error}") from error
     return {key: _values(features[key]) for key in sorted(features)}
@@ -50,17 +51,6 @@ def _values(feature: Any) -> Values:
     if kind == "bytes_list":
         return list(feature.bytes_list.value)
     return np.array(getattr(feature, kind).value, np.float32 if kind == "float_list" else np.int64)
-
-
-def image_id_of(features: Mapping[str, Values], ours: bool) -> bytes:
-    """Returns the ImageID of a record; for third-party records the source id or, without one, the file name."""
-    for key in (SOURCE_ID_KEY, FILENAME_KEY):
-        values = features.get(key)
-        if isinstance(values, list) and values and values[0]:
-            name = values[0].removesuffix(b".jpg") if key == FILENAME_KEY else values[0]
-            if not ours or HEX_ID.fullmatch(name):
-                return name
-    return b""
 
 
 def get_numbers(example: Mapping[str, Values], key: str) -> np.ndarray:

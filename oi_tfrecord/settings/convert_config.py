@@ -7,6 +7,7 @@ from typing import Any
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.jpeg_header import MAX_SIDE
 from oi_tfrecord.images.values import CHROMAS, MODES
+from oi_tfrecord.openimages.image_id import AUTO_FORMAT, ID_FORMATS
 from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.records.label_map import LABEL_ORDERS
@@ -21,6 +22,8 @@ SELECTIONS = ("boxed", "labelled", "all")
 MASK_SOURCES = ("mask_files", "mask_archives")
 
 TASKS = ("detection", "classification")
+
+MISSING_IMAGES = ("reject", "skip")
 
 HIERARCHY_USES = ("expand", "label_map")
 
@@ -119,7 +122,7 @@ class ConvertConfig:
     )
     fetch_private_redirects: bool = option(
         False,
-        "Follow redirects of downloads to other hosts of this machine or of private networks.",
+        "Follow redirects of downloads to other hosts of this machine or of private networks; ask link-local hosts.",
         Group.EXPERT,
         shapes_output=False,
     )
@@ -196,6 +199,12 @@ class ConvertConfig:
         "", "With extra_keys masks: file with the BoxIDs of the masks to keep, one per line.", Group.RECORDS
     )
     image_ids: str = option("", "File with the ImageIDs to keep, one per line.", Group.CHOICE)
+    image_id_format: str = option(
+        AUTO_FORMAT,
+        "ImageIDs of the tables: hex (published ones), any (names of up to 255 bytes), or auto (by the first rows).",
+        Group.INPUTS,
+        Choice(ID_FORMATS),
+    )
     sample: float = option(
         1.0, "Share of the images to keep, chosen by hash.", Group.CHOICE, Range(0, 1, above_low=True)
     )
@@ -252,6 +261,12 @@ class ConvertConfig:
     )
     max_image_pixels: int = option(
         178_956_970, "Largest image, in pixels; larger ones are rejected.", Group.EXPERT, Range(1, 1 << 40)
+    )
+    missing_images: str = option(
+        "reject",
+        "reject counts images that are not there as rejects, skip leaves them out and counts them by themselves.",
+        Group.OUTPUT,
+        Choice(MISSING_IMAGES),
     )
     max_rejects: str = option(
         "1%", "Allowed rejects of each kind: a count, or a percentage.", Group.OUTPUT, shapes_output=False

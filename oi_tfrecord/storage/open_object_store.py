@@ -10,6 +10,7 @@ from typing import Any
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.storage.object_store import ObjectStore
+from oi_tfrecord.storage.optional_imports import install_command
 from oi_tfrecord.storage.store_settings import StoreSettings
 
 
@@ -19,7 +20,7 @@ def _seconds(number: float) -> datetime.timedelta:
 
 _READER = {"timeout": _seconds(60), "connect_timeout": _seconds(10)}
 
-_LOOKER = {"timeout": _seconds(15), "connect_timeout": _seconds(5)}
+_LOOKER = {"timeout": _seconds(10), "connect_timeout": _seconds(5)}
 """For requests that a user waits for."""
 
 _WRITER = {"timeout": _seconds(300), "connect_timeout": _seconds(10)}
@@ -160,7 +161,7 @@ def _google_kind() -> str:
 def _google_provider(settings: StoreSettings, root: str) -> Any:
     """Returns what asks Google's own library for tokens, for the kinds of credentials that the client does not take."""
     if importlib.util.find_spec("google.auth") is None:
-        raise InputError(root, "its credentials need Google's own library", "Run: pip install 'oi_tfrecord[gcp]'")
+        raise InputError(root, "its credentials need Google's own library", f"Run: {install_command('gcp')}")
     import google.auth
     from google.auth import impersonated_credentials
     from obstore.auth.google import GoogleCredentialProvider

@@ -136,8 +136,9 @@ def _compare_classes(manifest: Mapping[str, Any], counts: RecordCounts) -> Itera
 def _find_imbalances(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields key and problem where the manifest accounts for more or less than was read."""
     images = manifest["images"]
-    if images["selected"] != images["records"] + sum(images["rejected"].values()):
-        yield "images", "the selected images are not the sum of records and rejected images"
+    without_record = sum(images["rejected"].values()) + sum(images.get("skipped", {}).values())
+    if images["selected"] != images["records"] + without_record:
+        yield "images", "the selected images are not the sum of records, rejected and skipped images"
     if "read" in images and images["read"] != images["records"] + sum(images["left_out"].values()):
         yield "images", "the records that were read are not the sum of records and records left out"
     for name, table in manifest["tables"].items():

@@ -163,6 +163,8 @@ def test_files_are_those_that_the_manifest_names(output_dir: pathlib.Path) -> No
         *shards,
         "label_map.pbtxt",
         "label_map.csv",
+        "features.json",
+        "dataset_info.json",
         "manifest.json",
         "rejects-train.csv",
         ".oi_tfrecord-train",
@@ -175,7 +177,7 @@ def test_the_summary_has_the_counts_and_where_the_files_are(release: Release, tm
     assert convert(release.flags(tmp_path, workers=1), out) == 0
     text = out.getvalue()
     split = manifest(tmp_path)
-    assert f"{split['totals']['records']} in 5 shards" in text
+    assert f"{split['totals']['records']} images with " in text
     assert "image_cut_off 1" in text
     for name in ("train.tfrecord-00000-of-00005", "label_map.pbtxt", "manifest.json", "rejects-train.csv"):
         assert str(tmp_path / name) in text

@@ -188,7 +188,7 @@ def test_another_split_keeps_the_first(release: Release, tmp_path: pathlib.Path)
     assert list(manifest["splits"]) == ["train", "validation"]
     assert manifest["splits"]["train"] == json.loads(first["manifest.json"])["splits"]["train"]
     assert {name: data for name, data in both.items() if name in first} == first | {
-        "manifest.json": both["manifest.json"]
+        name: both[name] for name in ("manifest.json", "dataset_info.json")
     }
     assert len(small_release.shards(tmp_path, "validation")) == 2
     # A rerun of either split has nothing to do.

@@ -369,7 +369,7 @@ def test_images_and_archives_exclude_each_other(release: Release, tmp_path: path
 def test_a_missing_package_is_named(release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "indexed_gzip", None)
     archives = pack_by_first_digit(release, tmp_path, "tar.gz")
-    with pytest.raises(ConfigError, match=r"archives: .*pip install 'oi_tfrecord\[archives\]'"):
+    with pytest.raises(ConfigError, match=r"archives: .*pip install 'indexed-gzip"):
         run(release, tmp_path / "out", archives)
 
 
