@@ -23,7 +23,7 @@ READ_RETRY = RetryPolicy(attempts=9, base_delay=0.5, max_delay=30.0)
 """Outlasts a store that is slow for a minute or two."""
 
 LOOK_RETRY = RetryPolicy(attempts=8, base_delay=0.5, max_delay=15.0)
-"""For sizes and listings that the store refuses now."""
+"""For sizes and listings that fail now."""
 
 SILENT_RETRY = RetryPolicy(attempts=2, base_delay=0.5)
 """For sizes and listings that no host answers, as they come before all else: a user waits for the error."""
@@ -178,7 +178,7 @@ class ObjectStore:
 
     def _ask(self, path: str, request: Callable[[], Result]) -> Result:
         try:
-            return _ask(request, may_pass)
+            return _ask(lambda: self._govern(path, request), _may_pass)
         except Exception as error:
             raise explain(error, path) from error
 

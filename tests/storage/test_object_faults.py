@@ -138,3 +138,12 @@ def test_a_store_without_an_account_is_one_line(monkeypatch: pytest.MonkeyPatch)
         storage.match("az://container/a*")
     assert "AZURE_STORAGE_ACCOUNT_NAME" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_the_account_that_asks_pays_if_a_flag_says_so(mirror: Mirror) -> None:
+    storage.use_options([*storage.given_options(), *KEYS, "--requester_pays"])
+    storage.read_range(S3_PATH, 0, 10)
+    assert mirror.requests[-1].headers["x-amz-request-payer"] == "requester"
+    storage.use_options([*storage.given_options()[:-1]])
+    storage.read_range(S3_PATH, 0, 10)
+    assert "x-amz-request-payer" not in mirror.requests[-1].headers
