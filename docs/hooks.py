@@ -81,6 +81,7 @@ _LENGTHS = {
     ListLength.BOXES: "one for each box",
     ListLength.LABELS: "one for each verified label",
     ListLength.MACHINE_LABELS: "one for each machine label",
+    ListLength.PRESENT_LABELS: "one for each label that is present",
     ListLength.ANY: "any number",
 }
 

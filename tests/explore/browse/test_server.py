@@ -429,6 +429,19 @@ def test_boxes_are_drawn_where_they_are(page: Page) -> None:
     assert page.browser.find_elements(By.CSS_SELECTOR, "#overlay rect.box") == []
 
 
+def test_masks_are_drawn_over_the_image(tmp_path: pathlib.Path) -> None:
+    masks = bytes_feature((png_of(np.eye(64, dtype=bool)), png_of(np.eye(64, dtype=bool))))
+    features = image(64, 64, encoded=draw_jpeg(64, 64), image_id=image_id(1)) | boxes(*CORNERS[:2], mids=MIDS[:2])
+    example = make_example(**features, object__mask=masks, object__mask__weight=floats(1, 0))
+    write_shard(tmp_path / "train-00000-of-00001", [example])
+    index = open_index(str(tmp_path), "", 1, NoProgress())
+    with serve(BrowsedDataset(str(tmp_path), index)) as base, open_chromium() as browser:
+        browser.get(f"{base}/?image=train/{image_id(1)}")
+        count = "return document.querySelectorAll('#overlay rect.mask').length"
+        WebDriverWait(browser, 20).until(lambda _: browser.execute_script(count) == 1)
+        assert errors_of(browser) == []
+
+
 def test_facts_of_an_image_and_programs_in_its_texts(page: Page) -> None:
     page.browser.get(page.browser.current_url + f"?image=train/{image_id(15)}")
     page.wait(lambda: page.shown() == image_id(15))
