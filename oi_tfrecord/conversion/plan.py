@@ -22,6 +22,7 @@ from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.find_release import naming_the_release
 from oi_tfrecord.settings.plan_records import image_options, record_layout, text_columns
+from oi_tfrecord.settings.selection import explain_selection
 from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
@@ -120,7 +121,7 @@ class ConvertPlan:
             output_dir=config.output_dir,
             work=self.work,
             driver=Table(config.driver),
-            select=config.select,
+            select=config.selection,
             files=_paths(self.tables, self.archives),
             mids=self.classes.vocabulary.mids,
             layout=record_layout(config, self.tables),
@@ -148,6 +149,7 @@ class ConvertPlan:
             about={
                 "oi_tfrecord": __version__,
                 "config": config.shaping(),
+                "selection": explain_selection(config.selection),
                 "class_files": dict(self.class_files),
                 "fingerprint": self.fingerprint,
                 "warnings": self.warnings,

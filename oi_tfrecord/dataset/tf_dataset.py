@@ -6,6 +6,7 @@ from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.training_values import VALUE_SPECS
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.keys import (
+    ABSENT_LABEL_KEY,
     BBOX_KEYS,
     BOX_FLAGS,
     BOX_LABEL_KEY,
@@ -109,8 +110,8 @@ def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None) 
     image = parsed[ENCODED_KEY]
     if decode:
         image = _decode_image(image, image_size)
-    labels, image_labels = parsed[BOX_LABEL_KEY], parsed[LABEL_KEY]
-    present = tf.ones(tf.shape(image_labels), tf.float32)
+    labels, image_labels, absent = parsed[BOX_LABEL_KEY], parsed[LABEL_KEY], parsed[ABSENT_LABEL_KEY]
+    confidences = _values_or(parsed[LABEL_CONFIDENCE_KEY], tf.ones(tf.shape(image_labels), tf.float32))
     values = {
         "image_id": parsed[SOURCE_ID_KEY],
         "height": parsed[HEIGHT_KEY],
@@ -118,8 +119,8 @@ def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None) 
         "boxes": tf.stack([parsed[key] for key in BBOX_KEYS], axis=-1),
         "labels": labels,
         **{flag: _values_or(parsed[flag_key(flag)], tf.zeros_like(labels)) for flag in BOX_FLAGS},
-        "image_labels": image_labels,
-        "image_confidences": _values_or(parsed[LABEL_CONFIDENCE_KEY], present),
+        "image_labels": tf.concat([image_labels, absent], 0),
+        "image_confidences": tf.concat([confidences, tf.zeros(tf.shape(absent), tf.float32)], 0),
     }
     for name, spec in VALUE_SPECS.items():
         values[name].set_shape(spec.shape)
@@ -141,6 +142,7 @@ def _feature_specs() -> dict[str, Any]:
         BOX_LABEL_KEY: many(tf.int64),
         **{flag_key(flag): many(tf.int64) for flag in BOX_FLAGS},
         LABEL_KEY: many(tf.int64),
+        ABSENT_LABEL_KEY: many(tf.int64),
         LABEL_CONFIDENCE_KEY: many(tf.float32),
     }
 

@@ -17,6 +17,7 @@ from oi_tfrecord.records.keys import (
     WIDTH_KEY,
     flag_key,
 )
+from oi_tfrecord.records.verified_labels import join_absent_labels
 
 
 class ValueSpec(NamedTuple):
@@ -54,6 +55,7 @@ def training_values(example: Mapping[str, Values]) -> dict[str, Any]:
         KeyError: If the record has no `image/source_id`.
         IndexError: If the record has no `image/height` or `image/width`.
     """
+    example = join_absent_labels(example)
     # An empty list may have come from a writer that gives it no kind.
     boxes = [_numbers(example, key).astype(np.float32) for key in BBOX_KEYS]
     labels = _numbers(example, BOX_LABEL_KEY)

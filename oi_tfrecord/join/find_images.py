@@ -1,7 +1,7 @@
 """The first step of the join: the images of a shard, in hash order, and the metadata row of each."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -79,23 +79,33 @@ class ImageMetadata:
         return {name: column.take(indices).fill_null(b"") for name, column in self.table.text_columns.items()}
 
 
-def find_images(tables: Mapping[Table, ShardRows], driver: Table) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:
+def find_images(
+    tables: Mapping[Table, ShardRows], driver: Table, selecting: Collection[Table] = ()
+) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:
     """Finds the images of a shard and their metadata.
 
     Args:
         tables: the rows of the shard.
         driver: the table whose ImageIDs are the images.
+        selecting: further tables whose ImageIDs are the images, unless the driver is the metadata, which names all.
 
     Returns:
         (the images, their metadata, the rows of the metadata table that are no image's row). Of several rows of an
         image the first counts, and the others are rejected.
     """
-    driving = tables.get(driver, ShardRows.empty(driver))
-    hashes, first_row = np.unique(hash_ids(driving.rows["image_id"]), return_index=True)
-    images = ImageIndex(driving.rows["image_id"][first_row], hashes)
     if driver is Table.METADATA:
+        driving = tables.get(driver, ShardRows.empty(driver))
+        images, first_row = _index_images(driving.rows["image_id"])
         return images, ImageMetadata(driving, first_row), _reject_repeated(driving, first_row)
+    named = [tables[table].rows["image_id"] for table in sorted({driver, *selecting}) if table in tables]
+    images, _ = _index_images(np.concatenate([np.zeros(0, np.uint64), *named]))
     return images, *_find_metadata(images, tables.get(Table.METADATA, ShardRows.empty(Table.METADATA)))
+
+
+def _index_images(image_ids: np.ndarray) -> tuple[ImageIndex, np.ndarray]:
+    """Returns the distinct images of `image_ids` (uint64 [n]), and the first place of each."""
+    hashes, first = np.unique(hash_ids(image_ids), return_index=True)
+    return ImageIndex(image_ids[first], hashes), first
 
 
 def _reject_repeated(metadata: ShardRows, first_row: np.ndarray) -> JoinAccount:

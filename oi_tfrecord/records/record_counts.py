@@ -22,6 +22,7 @@ from oi_tfrecord.records.keys import (
     MACHINE_LABEL_KEY,
     ListLength,
 )
+from oi_tfrecord.records.verified_labels import join_absent_labels
 
 SOURCE_KEYS = {"boxes": BOX_SOURCE_KEY, "human_labels": LABEL_SOURCE_KEY}
 """Table to the key of the sources of its rows."""
@@ -74,9 +75,10 @@ class RecordCounts:
         if isinstance(encoded, list) and encoded:
             self.image_bytes += len(encoded[0])
         self._add_boxes(features)
-        self._add_labels(features)
+        labelled = join_absent_labels(features)
+        self._add_labels(labelled)
         for table, key in SOURCE_KEYS.items():
-            if isinstance(sources := features.get(key), list):
+            if isinstance(sources := labelled.get(key), list):
                 names = [source.decode("utf-8", "replace") for source in sources]
                 self.sources.setdefault(table, Counter()).update(names)
 

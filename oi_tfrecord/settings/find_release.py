@@ -11,14 +11,21 @@ from oi_tfrecord.openimages.release_headers import RELEASES, other_releases
 from oi_tfrecord.openimages.schema import CSV_TABLES, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.selection import default_selection
 from oi_tfrecord.settings.yaml_file import read_config
 
 
 def needed_tables(config: ConvertConfig) -> set[Table]:
     """Returns the tables that a conversion cannot do without."""
-    needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed = {Table(config.driver)} | ({Table.BOXES} if _selects_by_boxes(config) else set())
     needed |= {Table.BOXES, Table.MASKS} if ExtraKeys.MASKS in config.extra_keys else set()
     return needed | ({Table.METADATA} if config.attribution_csv else set())
+
+
+def _selects_by_boxes(config: ConvertConfig) -> bool:
+    """Returns whether the images are those with a box, among others where the split is one to evaluate with."""
+    is_default = config.selection == default_selection(config.split, config.task)
+    return config.selection == "boxed" or (config.task == "detection" and is_default)
 
 
 def check_release(config: ConvertConfig, file: InputFile) -> None:

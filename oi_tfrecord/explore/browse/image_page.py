@@ -26,6 +26,7 @@ from oi_tfrecord.records.keys import (
     attribution_key,
     flag_key,
 )
+from oi_tfrecord.records.verified_labels import join_absent_labels
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -101,6 +102,7 @@ def _describe_labels(
     example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]
 ) -> list[dict[str, Any]]:
     rows = []
+    example = join_absent_labels(example)
     for prefix in ("image/class", "image/machine_class"):
         mids = get_classes(example, prefix, mid_of)
         sources = get_strings(example, f"{prefix}/source")

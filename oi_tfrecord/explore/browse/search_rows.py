@@ -26,6 +26,7 @@ from oi_tfrecord.records.keys import (
     WIDTH_KEY,
     flag_key,
 )
+from oi_tfrecord.records.verified_labels import join_absent_labels
 
 LABEL_KINDS = ("positive", "negative", "machine")
 
@@ -123,6 +124,7 @@ class _Collected:
             self.boxes.append((record, self._number_of(mid), source_number, flag))
 
     def add_labels(self, record: int, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
+        example = join_absent_labels(example)
         mids = get_classes(example, "image/class", mid_of)
         has_confidence = LABEL_CONFIDENCE_KEY in example
         confidences = get_numbers(example, LABEL_CONFIDENCE_KEY).tolist() if has_confidence else [1.0] * len(mids)

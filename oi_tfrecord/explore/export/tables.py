@@ -23,6 +23,7 @@ from oi_tfrecord.records.keys import (
     flag_key,
 )
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.records.verified_labels import join_absent_labels
 
 # PostgreSQL has columns xmin and xmax of its own in every table.
 _SIDES = {"x_min": "xmin", "x_max": "xmax", "y_min": "ymin", "y_max": "ymax"}
@@ -172,7 +173,7 @@ class _Record:
     def __init__(self, number: int, data: bytes):
         self.number = number
         try:
-            self._features = parse_example(data)
+            self._features = join_absent_labels(parse_example(data))
         except ExampleError as error:
             raise RecordError(number, str(error)) from error
 

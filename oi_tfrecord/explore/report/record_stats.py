@@ -20,6 +20,7 @@ from oi_tfrecord.records.example_reader import (
 )
 from oi_tfrecord.records.keys import BBOX_KEYS, ENCODED_KEY, LABEL_CONFIDENCE_KEY, attribution_key, flag_key
 from oi_tfrecord.records.record_counts import SOURCE_KEYS
+from oi_tfrecord.records.verified_labels import join_absent_labels
 
 CLASS_COUNTS = ("images", "boxes", "positive", "negative", "machine")
 """Columns of `RecordStats.classes`: images with a box of the class, its boxes, its verified labels of confidence above
@@ -187,6 +188,7 @@ def _add_box_shapes(stats: RecordStats, shapes: np.ndarray) -> None:
 
 
 def _add_labels(stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
+    example = join_absent_labels(example)
     classes = get_classes(example, "image/class", mid_of)
     # Third-party records may have labels without confidence, which are all verified as present.
     has_confidence = LABEL_CONFIDENCE_KEY in example
