@@ -62,6 +62,16 @@ class Reject(_Reason):
         "A flag of the box, such as IsGroupOf, is not -1, 0 or 1.",
         "Correct the flag.",
     )
+    BAD_ATTRIBUTE = (
+        "bad_attribute",
+        "An attribute of the box, such as AgePresentation, has none of the published values.",
+        "Correct the attribute, or leave it empty if it is unknown.",
+    )
+    BAD_PREDICTED_IOU = (
+        "bad_predicted_iou",
+        "The PredictedIoU of the mask is neither empty nor within 0 and 1.",
+        "Correct the PredictedIoU, or leave it empty if it is unknown.",
+    )
     DUPLICATE = (
         "duplicate",
         "The row repeats an earlier row of its table, the mask is the second one of its box, or the archives hold "
@@ -77,6 +87,17 @@ class Reject(_Reason):
         "bad_mask_path",
         "The MaskPath names no file below the folder of the masks.",
         "Correct the MaskPath.",
+    )
+    MASK_EMPTY = (
+        "mask_empty",
+        "The mask has no pixel of an object: every pixel is 0.",
+        "Draw the mask again, or leave the row rejected: an empty mask would train that there is no object in the box.",
+    )
+    MASK_OTHER_SHAPE = (
+        "mask_other_shape",
+        "The ratio of the mask's sides is not that of the image, so the mask is turned, cropped or of another image. "
+        "Masks and images of different resolution are accepted if the ratios agree within two pixels of each side.",
+        "Give masks of the whole image, turned as the stored image is.",
     )
     MASK_WITHOUT_BOX = (
         "mask_without_box",
@@ -250,10 +271,15 @@ class Drop(_Reason):
         "A folder that the merge names earlier has a record of the same image.",
         "Nothing: --on_duplicate=first asks for it; name the other folder first to take its record instead.",
     )
+    NOT_IN_BOX_ID_LIST = (
+        "not_in_box_id_list",
+        "The BoxID of the mask is not in the list of --box_ids.",
+        "Add the BoxID to the list.",
+    )
     NO_MASK = (
         "no_mask",
         "The box has no mask.",
-        "Give --boxes_without_mask=empty to write the box with an empty mask.",
+        "Give --boxes_without_mask=empty to write the box with an empty mask, or groups to write group-of boxes so.",
     )
     BOX_LEFT_OUT = (
         "box_left_out",
@@ -264,6 +290,11 @@ class Drop(_Reason):
         "repeated",
         "The file of an archive repeats an image or mask that occurs before in the archives, byte for byte.",
         "Nothing: the first one is used.",
+    )
+    LOW_PREDICTED_IOU = (
+        "low_predicted_iou",
+        "The PredictedIoU of the mask is below --min_predicted_iou.",
+        "Lower --min_predicted_iou.",
     )
     MASK_NOT_SELECTED = (
         "mask_not_selected",

@@ -17,7 +17,7 @@ class ConfigOptions:
 
     config: str = option(
         REQUIRED,
-        "Configuration file, or the name of a shipped one (v1 to v7, challenge2019); flags win over it.",
+        "Configuration file, or the name of a shipped one (v1 to v7, challenge2019, miap); flags win over it.",
         Group.INPUTS,
     )
 

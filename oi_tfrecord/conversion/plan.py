@@ -15,7 +15,7 @@ from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_image_ids, sample_limit
+from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_box_ids, parse_image_ids, sample_limit
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
@@ -182,8 +182,11 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         classes = plan_classes(config)
     id_file = read_given_file("image_ids", config.image_ids) if config.image_ids else None
     id_list = parse_image_ids(id_file.data, id_file.path, config.split) if id_file else None
+    box_id_file = read_given_file("box_ids", config.box_ids) if config.box_ids else None
     filters = plan_filters(config, tables.files, classes, id_list)
-    class_files = {**classes.files, **({id_file.path: id_file.sha256} if id_file else {})}
+    if box_id_file:
+        filters = dataclasses.replace(filters, box_ids=parse_box_ids(box_id_file.data, box_id_file.path))
+    class_files = {**classes.files, **{file.path: file.sha256 for file in (id_file, box_id_file) if file}}
     plan = ConvertPlan(
         config=config,
         tables=tables.files,
@@ -226,6 +229,7 @@ def plan_filters(
         exclude_flags=config.exclude_flags,
         min_confidence=config.min_confidence,
         min_box_side=config.min_box_side,
+        min_predicted_iou=config.min_predicted_iou,
         subsets=config.subset or ((config.split,) if of_all_splits else ()),
         sample_below=sample_limit(config.sample),
         image_ids=id_list.image_ids if id_list else None,

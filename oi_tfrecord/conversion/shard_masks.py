@@ -10,6 +10,7 @@ from oi_tfrecord.join.join_account import JoinFault
 from oi_tfrecord.join.join_shard import Annotations
 from oi_tfrecord.join.pair_masks import Masks
 from oi_tfrecord.openimages.schema import MASK_PATH
+from oi_tfrecord.settings.allowed_values import BoxesWithoutMask
 from oi_tfrecord.sources.masks import MaskSource
 
 
@@ -68,6 +69,7 @@ class ShardMasks:
         self._source = source
         self._masks = masks
         self._mask_of = masks.of_box.tolist()
+        self._keeps_without = source.rules.keeps_without(boxes.rows).tolist()
         self._offsets = boxes.offsets.tolist()
         self._written = np.zeros(len(masks.table.rows), bool)
         self._faults: list[JoinFault] = []
@@ -87,8 +89,8 @@ class ShardMasks:
             height: pixels of the image in the record.
             angle: by which it was turned (`prepare_mask`).
         """
-        first = self._offsets[index]
-        mask_of = self._mask_of[first : self._offsets[index + 1]]
+        first, end = self._offsets[index], self._offsets[index + 1]
+        mask_of = self._mask_of[first:end]
         pngs: dict[int, bytes] = {}
         broken: dict[int, ImageRejected] = {}
         for mask in dict.fromkeys(mask for mask in mask_of if mask >= 0):
@@ -96,13 +98,14 @@ class ShardMasks:
                 pngs[mask] = prepare_mask(self._read(mask), width, height, angle, self._source.max_pixels)
             except ImageRejected as rejected:
                 broken[mask] = rejected
-        if self._source.rules.keep_boxes_without:
-            masks = _masks_of_all([pngs.get(mask) for mask in mask_of], width, height)
-            return LoadedMasks(masks, tuple(broken.items()))
-        kept = tuple(place for place, mask in enumerate(mask_of) if mask in pngs)
-        masks = ImageMasks(kept, tuple(pngs[mask_of[place]] for place in kept))
-        left_out = tuple(first + place for place, mask in enumerate(mask_of) if mask not in pngs)
-        return LoadedMasks(masks, tuple(broken.items()), left_out)
+        is_kept = [mask in pngs or keeps for mask, keeps in zip(mask_of, self._keeps_without[first:end], strict=True)]
+        kept = tuple(place for place, keep in enumerate(is_kept) if keep)
+        rows = tuple(mask_of[place] if mask_of[place] in pngs else -1 for place in kept)
+        encoded = tuple(pngs[row] if row >= 0 else empty_mask(width, height) for row in rows)
+        has_weights = self._source.rules.boxes_without_mask is not BoxesWithoutMask.DROP
+        weights = tuple(float(row >= 0) for row in rows) if has_weights else None
+        left_out = tuple(first + place for place, keep in enumerate(is_kept) if not keep)
+        return LoadedMasks(ImageMasks(kept, encoded, rows, weights), tuple(broken.items()), left_out)
 
     def _read(self, mask: int) -> bytes:
         path = self._masks.table.text_columns[MASK_PATH][mask].as_py().decode("utf-8", "surrogateescape")
@@ -120,10 +123,3 @@ class ShardMasks:
     def outcome(self) -> MaskOutcome:
         """Returns what became of the masks of the images noted until now."""
         return MaskOutcome(self._written, tuple(self._faults), np.array(self._boxes_left_out, np.int64))
-
-
-def _masks_of_all(pngs: list[bytes | None], width: int, height: int) -> ImageMasks:
-    """Returns the masks of all boxes of an image, an empty one for a box without."""
-    encoded = tuple(png or empty_mask(width, height) for png in pngs)
-    weights = tuple(1.0 if png else 0.0 for png in pngs)
-    return ImageMasks(tuple(range(len(pngs))), encoded, weights)

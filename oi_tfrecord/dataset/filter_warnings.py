@@ -29,6 +29,8 @@ _FILTERS: dict[str, tuple[Drop, tuple[Table, ...]]] = {
     "box_sources": (Drop.BOX_SOURCE, (Table.BOXES,)),
     "exclude_flags": (Drop.EXCLUDED_FLAG, (Table.BOXES,)),
     "min_box_side": (Drop.SMALL_BOX, (Table.BOXES,)),
+    "min_predicted_iou": (Drop.LOW_PREDICTED_IOU, (Table.MASKS,)),
+    "box_ids": (Drop.NOT_IN_BOX_ID_LIST, (Table.MASKS,)),
     "max_images": (Drop.OVER_MAX_IMAGES, _OF_IMAGES),
 }
 """Field of the configuration to the reason of the rows that its filter leaves out, and the tables that it filters."""

@@ -22,6 +22,9 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _OBJECT = [0] + [1] * 255
 
+ROUNDING = 2
+"""Pixels by which a side of an image or mask may differ from its exact length: two roundings, each below one pixel."""
+
 _PALETTE = [0, 0, 0, 1, 1, 1]
 
 
@@ -32,11 +35,14 @@ class ImageMasks:
     Attributes:
         boxes: indices, ascending, of the boxes with a mask among the boxes of the image.
         encoded: the PNG of each.
-        weights: 1.0 for a mask, 0.0 for an empty one in place of a missing mask; None if none is missing.
+        rows: the row of the mask table of each, -1 for a box without a mask.
+        weights: 1.0 for a mask, 0.0 for an empty one in place of a missing mask; None if boxes without a mask are
+            left out.
     """
 
     boxes: tuple[int, ...]
     encoded: tuple[bytes, ...]
+    rows: tuple[int, ...]
     weights: tuple[float, ...] | None = None
 
 
@@ -55,11 +61,16 @@ def prepare_mask(png: bytes, width: int, height: int, angle: int = 0, max_pixels
         size is resampled to the nearest pixel. The same bytes and Pillow build give the same result.
 
     Raises:
-        ImageRejected: the bytes are no PNG, too large, cut off or broken.
+        ImageRejected: the bytes are no PNG, too large, cut off or broken; or the mask has another shape than the image,
+            or no pixel of an object.
     """
     from PIL import Image
 
     mask = _decode(png, max_pixels)
+    stored_size = (height, width) if angle in (90, 270) else (width, height)
+    if not is_scaled_alike(mask.size, stored_size):
+        detail = f"{mask.width}x{mask.height} pixels, which is no scaled {stored_size[0]}x{stored_size[1]} of the image"
+        raise ImageRejected(Reject.MASK_OTHER_SHAPE, detail)
     if mask.mode not in ("1", "L", "I", "I;16", "I;16B"):
         # Any channel of a coloured pixel may show the object.
         red, green, blue = mask.convert("RGB").split()
@@ -67,12 +78,34 @@ def prepare_mask(png: bytes, width: int, height: int, angle: int = 0, max_pixels
     elif mask.mode.startswith("I"):
         mask = mask.convert("I").point([0] + [255] * 65535, "L")
     mask = mask.convert("L").point(_OBJECT)
+    if mask.getbbox() is None:
+        raise ImageRejected(Reject.MASK_EMPTY, f"all {mask.width}x{mask.height} pixels are 0")
     if angle:
         turns = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
         mask = mask.transpose(turns[angle])
     if mask.size != (width, height):
         mask = _sample(mask, width, height)
     return _encode(mask)
+
+
+def is_scaled_alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Returns whether two sizes, (width, height) in pixels, can be scaled copies of one image.
+
+    Published masks have a longer side of up to 1,600 pixels, and images of 1,024 (github.com/openimages/dataset,
+    issue 92). Both were scaled from the original, and each side was rounded to a whole pixel, up or down, by less than
+    one pixel; `image_mode=resize` scales and rounds a second time. So a side misses its exact length by less than
+    ROUNDING pixels, and the ratio of the sides lies between (width - ROUNDING) / (height + ROUNDING) and (width +
+    ROUNDING) / (height - ROUNDING). The sizes agree if these intervals of the two overlap.
+    """
+    return _may_be_narrower(size, other) and _may_be_narrower(other, size)
+
+
+def _may_be_narrower(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Returns whether the least ratio of the sides of `size` is at most the greatest one of `other`."""
+    (width, height), (other_width, other_height) = size, other
+    least_width, most_height = max(width - ROUNDING, 0), height + ROUNDING
+    most_width, least_height = other_width + ROUNDING, max(other_height - ROUNDING, 0)
+    return least_width * least_height <= most_width * most_height
 
 
 @functools.lru_cache(64)
@@ -89,7 +122,13 @@ def _sample(mask: "Image.Image", width: int, height: int) -> "Image.Image":
     # Pillow adds up a rounded step, which picks another pixel where the middle lies between two pixels.
     rows = (2 * np.arange(height) + 1) * mask.height // (2 * height)
     columns = (2 * np.arange(width) + 1) * mask.width // (2 * width)
-    return Image.fromarray(np.asarray(mask)[rows].take(columns, axis=1))
+    pixels = np.asarray(mask)
+    sampled = pixels[rows].take(columns, axis=1)
+    if not sampled.any():
+        # An object between the sampled pixels must not become an empty mask, which trains as "nothing here".
+        object_rows, object_columns = np.nonzero(pixels)
+        sampled[object_rows * height // mask.height, object_columns * width // mask.width] = 1
+    return Image.fromarray(sampled)
 
 
 def _lighter(first: "Image.Image", second: "Image.Image") -> "Image.Image":

@@ -8,7 +8,7 @@ import pyarrow as pa
 from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
-from oi_tfrecord.join.record_columns import BoxColumns, ClassValues, LabelColumns
+from oi_tfrecord.join.record_columns import BoxColumns, ClassValues, LabelColumns, MaskColumns
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.openimages.schema import ATTRIBUTION, BOX_ROW, LABEL_ROW, Table
 from oi_tfrecord.records.example_writer import (
@@ -16,7 +16,6 @@ from oi_tfrecord.records.example_writer import (
     assemble,
     bytes_feature,
     bytes_value,
-    float_feature,
     int64_feature,
     varint,
 )
@@ -25,8 +24,6 @@ from oi_tfrecord.records.keys import (
     FILENAME_KEY,
     FORMAT_KEY,
     HEIGHT_KEY,
-    MASK_KEY,
-    MASK_WEIGHT_KEY,
     ROTATION_KEY,
     SHA256_KEY,
     SOURCE_ID_KEY,
@@ -75,6 +72,7 @@ class RecordEncoder:
         self._boxes = None
         if layout.has_boxes:
             self._boxes = BoxColumns(_annotations(shard, Table.BOXES, BOX_ROW), layout, classes)
+        self._masks = MaskColumns(shard.masks, layout.extra_keys) if shard.masks else None
         self._labels = _label_columns(shard, layout, classes)
         self._texts = _attribution(shard) if ExtraKeys.ATTRIBUTION in layout.extra_keys else {}
         self._entries: dict[str, EntryEncoder] = {}
@@ -91,8 +89,8 @@ class RecordEncoder:
         if self._boxes is not None:
             places = masks.boxes if masks and len(masks.boxes) < self._boxes.count(index) else None
             features |= self._boxes.features(index, image, places)
-        if masks is not None:
-            features |= _mask_features(masks)
+        if masks is not None and self._masks is not None:
+            features |= self._masks.features(masks)
         for labels in self._labels:
             features |= labels.features(index)
         for key, column in self._texts.items():
@@ -161,10 +159,3 @@ def _annotations(shard: JoinedShard, table: Table, row_type: np.dtype) -> Annota
 def _attribution(shard: JoinedShard) -> dict[str, pa.Array]:
     columns = {attribution_key(name): column for name, column in ATTRIBUTION.items()}
     return {key: shard.text_columns[column] for key, column in columns.items() if column in shard.text_columns}
-
-
-def _mask_features(masks: ImageMasks) -> dict[str, bytes]:
-    features = {MASK_KEY: bytes_feature(masks.encoded)}
-    if masks.weights is not None:
-        features[MASK_WEIGHT_KEY] = float_feature(np.array(masks.weights, "<f4").tobytes())
-    return features

@@ -11,6 +11,7 @@ from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows
 from oi_tfrecord.openimages.schema import COORDINATES, FILE_NAME, MASK_PATH, Table
 from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.settings.allowed_values import BoxesWithoutMask
 
 TOLERANCE = 1e-6
 """Largest difference of a coordinate, as a fraction of the image's side. Published masks repeat the boxes with six
@@ -27,13 +28,23 @@ class MaskRules:
     """What becomes of boxes and masks that have no partner.
 
     Attributes:
-        keep_boxes_without: whether boxes without a mask are kept.
+        boxes_without_mask: which boxes without a mask are kept.
         boxes_filtered: whether boxes are left out by columns that a mask row does not have, so that a mask without a
             box is no fault.
     """
 
-    keep_boxes_without: bool = False
+    boxes_without_mask: BoxesWithoutMask = BoxesWithoutMask.DROP
     boxes_filtered: bool = False
+
+    def keeps_without(self, boxes: np.ndarray) -> np.ndarray:
+        """Returns which boxes (BOX_ROW [n]) are kept if they have no mask, bool [n]."""
+        match self.boxes_without_mask:
+            case BoxesWithoutMask.DROP:
+                return np.zeros(len(boxes), bool)
+            case BoxesWithoutMask.EMPTY:
+                return np.ones(len(boxes), bool)
+            case BoxesWithoutMask.GROUPS:
+                return np.equal(boxes["group_of"], 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +107,7 @@ def pair_masks(rules: MaskRules, boxes: RowsByImage, masks: RowsByImage) -> tupl
     is_paired = box_of >= 0
     mask_of = np.full(len(boxes.image_of), -1)
     mask_of[box_of[is_paired]] = np.arange(np.count_nonzero(is_paired))
-    keep_mask = np.full(len(mask_of), True) if rules.keep_boxes_without else mask_of >= 0
+    keep_mask = (mask_of >= 0) | rules.keeps_without(boxes.table.rows)
     without_mask = DroppedRows(Table.BOXES, Drop.NO_MASK, int(np.count_nonzero(~keep_mask)))
     kept_boxes = boxes if keep_mask.all() else boxes.filter(keep_mask)
     pairs = MaskPairs(kept_boxes, masks.filter(is_paired), mask_of[keep_mask])

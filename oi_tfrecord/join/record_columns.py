@@ -5,10 +5,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.join_shard import Annotations
-from oi_tfrecord.openimages.schema import FLAGS
-from oi_tfrecord.records.example_writer import bytes_value, float_feature, joined_bytes_feature, joined_int64_feature
+from oi_tfrecord.join.pair_masks import Masks
+from oi_tfrecord.openimages.schema import ATTRIBUTES, BOX_ID, FLAGS, UNKNOWN_IOU
+from oi_tfrecord.records.example_writer import (
+    bytes_feature,
+    bytes_value,
+    float_feature,
+    joined_bytes_feature,
+    joined_int64_feature,
+)
 from oi_tfrecord.records.keys import (
     AREA_KEY,
     BBOX_KEYS,
@@ -18,9 +26,14 @@ from oi_tfrecord.records.keys import (
     BOX_SOURCE_KEY,
     BOX_TEXT_KEY,
     IS_CROWD_KEY,
+    MASK_BOX_ID_KEY,
+    MASK_IOU_KEY,
+    MASK_KEY,
+    MASK_WEIGHT_KEY,
     SIDES,
     ExtraKeys,
     RecordLayout,
+    attribute_key,
     flag_key,
 )
 
@@ -62,6 +75,9 @@ class BoxColumns:
         self._flags = {flag_key(flag): _flag_values(rows[flag]) for flag in _written_flags(layout)}
         if (group_of := self._flags.get(flag_key("group_of"))) is not None:
             self._flags[IS_CROWD_KEY] = group_of
+        if ExtraKeys.ATTRIBUTES in layout.extra_keys:
+            # The code of a value takes one byte as a varint, as a flag does.
+            self._flags |= {attribute_key(name): rows[name].tobytes() for name in ATTRIBUTES}
         self._sources = _source_values(boxes) if ExtraKeys.BOX_SOURCE in layout.extra_keys else None
 
     def count(self, index: int) -> int:
@@ -122,6 +138,37 @@ class LabelColumns:
             features[key] = float_feature(values[4 * start : 4 * end])
         if self._sources is not None:
             features[self._source_key] = joined_bytes_feature(b"".join(self._sources[start:end]))
+        return features
+
+
+class MaskColumns:
+    """The columns of the masks of a shard."""
+
+    def __init__(self, masks: Masks, extra_keys: Collection[ExtraKeys]):
+        """Lays out the columns.
+
+        Args:
+            masks: the masks of the shard's boxes.
+            extra_keys: the extra keys of the dataset.
+        """
+        table = masks.table
+        # The last value, to which the index -1 leads, is that of a box without a mask.
+        self._box_ids = self._iou = None
+        if ExtraKeys.BOX_ID in extra_keys:
+            texts = table.text_columns[BOX_ID].to_pylist() if BOX_ID in table.text_columns else [b""] * len(table.rows)
+            self._box_ids = [*texts, b""]
+        if ExtraKeys.PREDICTED_IOU in extra_keys:
+            self._iou = np.append(table.rows["predicted_iou"], np.float32(UNKNOWN_IOU)).astype("<f4")
+
+    def features(self, masks: ImageMasks) -> dict[str, bytes]:
+        """Returns the features of the masks of an image by key."""
+        features = {MASK_KEY: bytes_feature(masks.encoded)}
+        if masks.weights is not None:
+            features[MASK_WEIGHT_KEY] = float_feature(np.array(masks.weights, "<f4").tobytes())
+        if self._box_ids is not None:
+            features[MASK_BOX_ID_KEY] = bytes_feature(tuple(self._box_ids[row] for row in masks.rows))
+        if self._iou is not None:
+            features[MASK_IOU_KEY] = float_feature(self._iou[list(masks.rows)].tobytes())
         return features
 
 

@@ -57,6 +57,15 @@ MASK_COORDINATES = {"xmin": "BoxXMin", "xmax": "BoxXMax", "ymin": "BoxYMin", "ym
 MASK_PATH = "MaskPath"
 """Text kept beside a mask row: the name of its PNG."""
 
+BOX_ID = "BoxID"
+"""Text kept beside a mask row if it is asked for: the published name of the box."""
+
+PREDICTED_IOU = "PredictedIoU"
+"""Column of a mask row, read if it is asked for: empty for masks that people drew."""
+
+UNKNOWN_IOU = -1.0
+"""Value of `predicted_iou` in a mask row of a file without the column, or with an empty field."""
+
 FLAGS = {
     "occluded": "IsOccluded",
     "truncated": "IsTruncated",
@@ -65,6 +74,19 @@ FLAGS = {
     "inside": "IsInside",
 }
 """Field of a box row to its column: 0, 1, -1 unknown, or NO_COLUMN where the file has none."""
+
+ATTRIBUTES = {
+    "gender_presentation": ("GenderPresentation", ("Unknown", "Predominantly Feminine", "Predominantly Masculine")),
+    "age_presentation": ("AgePresentation", ("Unknown", "Young", "Middle", "Older")),
+}
+"""Field of a box row to its column and the values of the column; the field holds the place of the value. Source: the
+boxes of Open Images Extended, MIAP (https://arxiv.org/abs/2105.02317)."""
+
+BAD_ATTRIBUTE = 255
+"""Value of an attribute in a row whose column holds none of the known values."""
+
+COLUMN_ALIASES = {"IsDepictionOf": FLAGS["depiction"], "IsInsideOf": FLAGS["inside"]}
+"""Names that the boxes of MIAP have for columns of V4 and later."""
 
 ATTRIBUTION = {
     "license": "License",
@@ -83,9 +105,15 @@ METADATA_ROW = np.dtype([*_ROW, ("excluded", "u1")])
 
 LABEL_ROW = np.dtype(_ROW + _LABEL)
 
-BOX_ROW = np.dtype(_ROW + _LABEL + [(name, "<f4") for name in COORDINATES] + [(name, "i1") for name in FLAGS])
+BOX_ROW = np.dtype(
+    _ROW
+    + _LABEL
+    + [(name, "<f4") for name in COORDINATES]
+    + [(name, "i1") for name in FLAGS]
+    + [(name, "u1") for name in ATTRIBUTES]
+)
 
-MASK_ROW = np.dtype([*_ROW, ("label", "<u2"), *((name, "<f4") for name in MASK_COORDINATES)])
+MASK_ROW = np.dtype([*_ROW, ("label", "<u2"), *((name, "<f4") for name in MASK_COORDINATES), ("predicted_iou", "<f4")])
 
 IMAGE_FILE_ROW = np.dtype(
     [

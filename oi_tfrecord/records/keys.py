@@ -7,7 +7,7 @@ Garden's official/vision/dataloaders/tf_example_decoder.py.
 import dataclasses
 import enum
 
-from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.openimages.schema import ATTRIBUTES, Table
 
 ENCODED_KEY = "image/encoded"
 
@@ -46,6 +46,10 @@ MASK_KEY = "image/object/mask"
 
 MASK_WEIGHT_KEY = "image/object/mask/weight"
 
+MASK_BOX_ID_KEY = "image/object/box_id"
+
+MASK_IOU_KEY = "image/object/predicted_iou"
+
 BOX_FLAGS = ("group_of", "occluded", "truncated", "depiction")
 """Flags of boxes that records have if the box files have their columns; see `flag_key`."""
 
@@ -81,6 +85,11 @@ LABEL_PAIRS = (
 def flag_key(flag: str) -> str:
     """Returns the key of a flag of boxes, such as `group_of`."""
     return f"image/object/{flag}"
+
+
+def attribute_key(attribute: str) -> str:
+    """Returns the key of an attribute of boxes, such as `age_presentation`; Model Garden reads keys of this form."""
+    return f"image/object/attribute/{attribute}"
 
 
 def attribution_key(name: str) -> str:
@@ -164,6 +173,12 @@ KNOWN_KEYS: dict[str, KnownKey] = {
     "image/object/weight": KnownKey(FeatureKind.FLOAT, ListLength.BOXES, ValueRange.NOT_NEGATIVE, (_OD,)),
     MASK_KEY: KnownKey(FeatureKind.BYTES, ListLength.BOXES, readers=(_OD, _MG)),
     MASK_WEIGHT_KEY: KnownKey(FeatureKind.FLOAT, ListLength.BOXES, ValueRange.FRACTION, (_OD,)),
+    MASK_BOX_ID_KEY: KnownKey(FeatureKind.BYTES, ListLength.BOXES, readers=(_OURS,)),
+    MASK_IOU_KEY: KnownKey(FeatureKind.FLOAT, ListLength.BOXES, readers=(_OURS,)),
+    **{
+        attribute_key(name): KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.NOT_NEGATIVE, (_MG,))
+        for name in ATTRIBUTES
+    },
     BOX_CONFIDENCE_KEY: KnownKey(FeatureKind.FLOAT, ListLength.BOXES, ValueRange.FRACTION, (_OURS,)),
     BOX_SOURCE_KEY: KnownKey(FeatureKind.BYTES, ListLength.BOXES, readers=(_OURS,)),
     flag_key("inside"): KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.FLAG, (_OURS,)),
@@ -215,6 +230,9 @@ class ExtraKeys(enum.StrEnum):
     ATTRIBUTION = "attribution"
     MASKS = "masks"
     ROTATION = "rotation"
+    BOX_ID = "box_id"
+    PREDICTED_IOU = "predicted_iou"
+    ATTRIBUTES = "attributes"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -121,6 +121,15 @@ class PathPattern:
 Allowed = Choice | Range | Text | PathPattern
 
 
+class BoxesWithoutMask(enum.StrEnum):
+    """Which boxes that have no mask are kept, with an empty mask."""
+
+    DROP = "drop"
+    EMPTY = "empty"
+    GROUPS = "groups"
+    """Only group-of boxes, which the instance segmentation metrics of the challenge need."""
+
+
 class UrlKind(enum.StrEnum):
     """The file of an image that is downloaded."""
 

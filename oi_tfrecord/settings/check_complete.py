@@ -35,6 +35,19 @@ def find_masks_without_key(config: ConvertConfig) -> ConfigError | None:
     return None
 
 
+def find_mask_options_without_masks(config: ConvertConfig) -> ConfigError | None:
+    """Keys and filters of masks are of use only if records hold masks."""
+    if ExtraKeys.MASKS in config.extra_keys:
+        return None
+    for key in (ExtraKeys.BOX_ID, ExtraKeys.PREDICTED_IOU):
+        if key in config.extra_keys:
+            return ConfigError("extra_keys", f"{key} belongs to masks; give --extra_keys={ExtraKeys.MASKS},{key}")
+    for field in ("box_ids", "min_predicted_iou"):
+        if getattr(config, field):
+            return ConfigError(field, f"filters masks, but records hold none; add --extra_keys={ExtraKeys.MASKS}")
+    return None
+
+
 def find_missing_mask_input(config: ConvertConfig) -> ConfigError | None:
     """Masks need boxes, the table of masks, and one source of the PNG files."""
     if ExtraKeys.MASKS not in config.extra_keys:
@@ -125,6 +138,7 @@ CHECKS: tuple[Check, ...] = (
     find_missing_option,
     find_bad_image_sources,
     find_masks_without_key,
+    find_mask_options_without_masks,
     find_missing_mask_input,
     find_bad_image_bounds,
     find_appended_classes_without_label_map,

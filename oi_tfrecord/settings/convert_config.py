@@ -11,15 +11,13 @@ from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.records.label_map import LABEL_ORDERS
 from oi_tfrecord.records.sharding import MAX_SHARDS
-from oi_tfrecord.settings.allowed_values import Choice, PathPattern, Range, Text, UrlKind
+from oi_tfrecord.settings.allowed_values import BoxesWithoutMask, Choice, PathPattern, Range, Text, UrlKind
 from oi_tfrecord.settings.options import Group, check_values, option
 from oi_tfrecord.settings.selection import SELECTIONS, default_selection
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 
 MASK_SOURCES = ("mask_files", "mask_archives")
-
-BOXES_WITHOUT_MASK = ("drop", "empty")
 
 TASKS = ("detection", "classification")
 
@@ -135,9 +133,10 @@ class ConvertConfig:
     mask_archives: tuple[str, ...] = option((), "Archives of the masks, patterns with {split}.", Group.INPUTS)
     boxes_without_mask: str = option(
         "drop",
-        "With extra_keys masks: drop boxes that have no mask, or give them an empty mask.",
+        "With extra_keys masks: drop boxes that have no mask, write them with an empty mask, or write so only groups, "
+        "the group-of boxes.",
         Group.RECORDS,
-        Choice(BOXES_WITHOUT_MASK),
+        Choice(tuple(BoxesWithoutMask)),
     )
     class_descriptions: tuple[str, ...] = option((), "Names of the CSV of MIDs and display names.", Group.CLASSES)
     class_list: tuple[str, ...] = option((), "Names of the list of classes that make the label map.", Group.CLASSES)
@@ -186,6 +185,15 @@ class ConvertConfig:
         "Least length of the shorter side of a box, as a fraction of the image's side.",
         Group.RECORDS,
         Range(0, 1),
+    )
+    min_predicted_iou: float = option(
+        0.0,
+        "With extra_keys masks: least PredictedIoU of a mask; masks that people drew have none and are kept.",
+        Group.RECORDS,
+        Range(0, 1),
+    )
+    box_ids: str = option(
+        "", "With extra_keys masks: file with the BoxIDs of the masks to keep, one per line.", Group.RECORDS
     )
     image_ids: str = option("", "File with the ImageIDs to keep, one per line.", Group.CHOICE)
     sample: float = option(

@@ -5,18 +5,24 @@ from collections.abc import Sequence
 from oi_tfrecord.images.values import ImageOptions
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
-from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS, Table
+from oi_tfrecord.openimages.schema import ATTRIBUTES, ATTRIBUTION, BOX_ID, FLAGS, PREDICTED_IOU, Table
 from oi_tfrecord.records.keys import ExtraKeys, RecordLayout
 from oi_tfrecord.settings.convert_config import ConvertConfig
 
 
 def text_columns(config: ConvertConfig) -> frozenset[str]:
-    """Returns the text columns of the metadata that records, their turning or the list of attributions need."""
+    """Returns the columns that only some conversions read: for records, their turning, filters or attributions."""
     columns: set[str] = set()
     if ExtraKeys.ATTRIBUTION in config.extra_keys or config.attribution_csv:
         columns |= set(ATTRIBUTION.values())
     if config.rotation == "apply" or ExtraKeys.ROTATION in config.extra_keys:
         columns |= {ROTATION_COLUMN}
+    if ExtraKeys.BOX_ID in config.extra_keys or config.box_ids:
+        columns |= {BOX_ID}
+    if ExtraKeys.PREDICTED_IOU in config.extra_keys or config.min_predicted_iou:
+        columns |= {PREDICTED_IOU}
+    if ExtraKeys.ATTRIBUTES in config.extra_keys:
+        columns |= {column for column, _ in ATTRIBUTES.values()}
     return frozenset(columns)
 
 

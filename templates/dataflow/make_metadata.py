@@ -47,6 +47,7 @@ _TEXTS = {
     "url_folders": (_FOLDER, "gs://my-bucket/images"),
     "label_map": (_PATH, "gs://my-bucket/label_map.pbtxt"),
     "image_ids": (_PATH, "gs://my-bucket/image_ids.txt"),
+    "box_ids": (_PATH, "gs://my-bucket/box_ids.txt"),
     "max_rejects": ("[0-9.]+%?", "1%"),
 }
 """Option to (regular expression, example)."""

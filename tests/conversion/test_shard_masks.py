@@ -10,6 +10,7 @@ from oi_tfrecord.join.pair_masks import MaskRules, Masks
 from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.schema import BOX_ROW, MASK_PATH, MASK_ROW, RangeKey, Table
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.settings.allowed_values import BoxesWithoutMask
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import PatternSource
 from oi_tfrecord.sources.masks import MaskSource
@@ -49,7 +50,9 @@ def source(folder: pathlib.Path, keep: bool) -> MaskSource:
     for name, data in (("a", png_of(CORNER)), ("b", png_of(~CORNER)), ("broken", b"no PNG")):
         (folder / f"{name}.png").write_bytes(data)
     pattern = PatternSource(str(folder / "{mask_path}"), "train", 1000)
-    return MaskSource(MaskRules(keep_boxes_without=keep), pattern, ArchiveSource((), 1000), 1000)
+    return MaskSource(
+        MaskRules(BoxesWithoutMask.EMPTY if keep else BoxesWithoutMask.DROP), pattern, ArchiveSource((), 1000), 1000
+    )
 
 
 def test_masks_come_in_the_order_of_the_boxes_turned_as_the_image(tmp_path: pathlib.Path) -> None:

@@ -161,11 +161,11 @@ def test_masks_in_archives(release: MaskRelease, plain: pathlib.Path, kind: str,
     assert small_release.shards(tmp_path / "out") == small_release.shards(plain)
     tables = manifest_of(tmp_path / "out")["tables"]
     assert tables["masks"] == manifest_of(plain)["tables"]["masks"]
-    # Four of the masks cannot be read. Of no row that has a box are the one of no row, that of the row whose
+    # Six of the masks cannot be read or used. Of no row that has a box are the one of no row, that of the row whose
     # coordinates are off, and the second one of a box.
     assert tables["mask_files"]["rows_read"] == len(release.files()) + 1
     assert tables["mask_files"]["written"] == len(release.masks)
-    assert tables["mask_files"]["rejected"] == {"image_rejected": 4}
+    assert tables["mask_files"]["rejected"] == {"image_rejected": 6}
     assert tables["mask_files"]["dropped"] == {"mask_not_selected": 3}
 
 
@@ -340,9 +340,102 @@ def test_a_dry_run_reads_no_mask(release: MaskRelease, tmp_path: pathlib.Path) -
     flags = release.flags(tmp_path, dry_run="true", mask_files="/nowhere/{mask_path}")
     assert convert(flags) == 0
     count = manifest_of(tmp_path / "dry_run")["tables"]["masks"]
-    unread = {"image_missing", "image_broken", "image_cut_off", "image_empty", "not_an_image"}
+    unread = {
+        "image_missing",
+        "image_broken",
+        "image_cut_off",
+        "image_empty",
+        "not_an_image",
+        "mask_empty",
+        "mask_other_shape",
+    }
     assert count["rejected"] == {key: n for key, n in release.rejected.items() if key not in unread}
     assert count["written"] == len(release.masks) + len(unread)
+
+
+def test_of_the_boxes_without_a_mask_only_groups_are_kept(tmp_path: pathlib.Path) -> None:
+    release = mask_release.write_release(tmp_path / "release", images=3, faults=False)
+    table = release.folder / "train-annotations-bbox.csv"
+    header, *rows = list(csv.reader(table.open(newline="")))
+    group_of = header.index("IsGroupOf")
+    for row in rows[::2]:
+        row[group_of] = "1"
+    with table.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+    blank = next(path for path in sorted((release.folder / "masks").iterdir()))
+    blank.write_bytes(mask_release.png_of(np.zeros((30, 30), bool)))
+    expected = {}
+    for image_id in release.boxes:
+        places = [row for row in rows if row[0] == image_id]
+        masks = [(image_id, place) in release.masks for place in range(len(places))]
+        expected[image_id] = [
+            (row[group_of], has_mask)
+            for row, has_mask in zip(places, masks, strict=True)
+            if has_mask or row[group_of] == "1"
+        ]
+    blank_id = next(
+        row
+        for row in csv.DictReader((release.folder / "train-annotations-object-segmentation.csv").open())
+        if row["MaskPath"] == blank.name
+    )
+    assert convert(release.flags(tmp_path / "out", boxes_without_mask="groups", max_rejects="100%")) == 0
+    for image_id, (classes, masks, weights) in decoded(tmp_path / "out").items():
+        if image_id == blank_id["ImageID"]:
+            continue
+        assert weights == [float(has_mask) for _, has_mask in expected[image_id]]
+        assert [bool(mask.any()) for mask in masks] == [has_mask for _, has_mask in expected[image_id]]
+        assert len(classes) == len(expected[image_id])
+    assert len(decoded(tmp_path / "out")) == 3
+
+
+def features_of(folder: pathlib.Path) -> list[Any]:
+    return [tf.train.Example.FromString(record).features.feature for record in small_release.records(folder)]
+
+
+def test_box_ids_and_predicted_iou_are_kept_and_filtered_on(tmp_path: pathlib.Path) -> None:
+    release = mask_release.write_release(tmp_path / "release", images=3, faults=False)
+    table = release.folder / "train-annotations-object-segmentation.csv"
+    with table.open(newline="") as stream:
+        header, *rows = list(csv.reader(stream))
+    iou, box_id = header.index("PredictedIoU"), header.index("BoxID")
+    for number, row in enumerate(rows):
+        row[iou] = ("", "0.25", "0.75")[number % 3]
+    rows[4][iou] = "1.5"
+    with table.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+    flags = {"extra_keys": "masks,box_id,predicted_iou", "max_rejects": "100%"}
+    assert convert(release.flags(tmp_path / "all", **flags)) == 0
+    assert manifest_of(tmp_path / "all")["tables"]["masks"]["rejected"] == {"bad_predicted_iou": 1}
+    written = {
+        name.decode(): value
+        for features in features_of(tmp_path / "all")
+        for name, value in zip(
+            features["image/object/box_id"].bytes_list.value,
+            features["image/object/predicted_iou"].float_list.value,
+            strict=True,
+        )
+    }
+    good = [row for row in rows if row[iou] != "1.5"]
+    assert written == {row[box_id]: float(row[iou] or -1) for row in good}
+
+    assert convert(release.flags(tmp_path / "sure", min_predicted_iou=0.5, **flags)) == 0
+    ids = {
+        name.decode()
+        for features in features_of(tmp_path / "sure")
+        for name in features["image/object/box_id"].bytes_list.value
+    }
+    assert ids == {row[box_id] for row in good if row[iou] != "0.25"}
+    low = sum(row[iou] == "0.25" for row in good)
+    assert manifest_of(tmp_path / "sure")["tables"]["masks"]["dropped"] == {"low_predicted_iou": low}
+
+    (tmp_path / "ids.txt").write_text(f"BoxID\n{rows[0][box_id]}\n{rows[2][box_id]}\n")
+    assert convert(release.flags(tmp_path / "listed", box_ids=tmp_path / "ids.txt", **flags)) == 0
+    ids = {
+        name.decode()
+        for features in features_of(tmp_path / "listed")
+        for name in features["image/object/box_id"].bytes_list.value
+    }
+    assert ids == {rows[0][box_id], rows[2][box_id]}
 
 
 @pytest.mark.parametrize(
@@ -354,7 +447,15 @@ def test_a_dry_run_reads_no_mask(release: MaskRelease, tmp_path: pathlib.Path) -
         ({"mask_files": "masks/{image_id}.png"}, "mask_files: .* has no {mask_path}"),
         ({"config": "v4"}, "masks: is needed with --extra_keys=masks; give --masks"),
         ({"task": "classification"}, "extra_keys: masks belong to boxes, which task=classification leaves out"),
-        ({"boxes_without_mask": "keep"}, "boxes_without_mask: 'keep' is none of drop, empty"),
+        ({"boxes_without_mask": "keep"}, "boxes_without_mask: 'keep' is none of drop, empty, groups"),
+        (
+            {"extra_keys": "box_id", "mask_files": None},
+            "extra_keys: box_id belongs to masks; give --extra_keys=masks,box",
+        ),
+        (
+            {"extra_keys": None, "mask_files": None, "min_predicted_iou": 0.5},
+            "min_predicted_iou: filters masks, but records hold none; add --extra_keys=masks",
+        ),
         ({"mask_files": None, "mask_archives": "/nowhere/*.zip"}, "mask_archives: no file matches /nowhere"),
     ],
 )

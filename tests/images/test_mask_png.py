@@ -4,11 +4,11 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from oi_tfrecord.images.mask_png import empty_mask, prepare_mask
+from oi_tfrecord.images.mask_png import empty_mask, is_scaled_alike, prepare_mask
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.reasons import Reject
 from tests.support.mask_release import nearest, png_of
@@ -45,12 +45,19 @@ def in_mode(mask: np.ndarray, mode: str) -> bytes:
 
 
 @settings(max_examples=60, deadline=None)
-@given(SHAPE, SHAPE, st.sampled_from([0, 90, 180, 270]), st.sampled_from(MODES), st.randoms(use_true_random=False))
+@given(
+    SHAPE,
+    st.sampled_from([0.64, 1, 1.5625]),
+    st.sampled_from([0, 90, 180, 270]),
+    st.sampled_from(MODES),
+    st.randoms(use_true_random=False),
+)
 def test_the_pixels_are_those_of_the_file_turned_and_sampled(
-    shape: tuple[int, int], size: tuple[int, int], angle: int, mode: str, chosen: np.random.Generator
+    shape: tuple[int, int], scale: float, angle: int, mode: str, chosen: np.random.Generator
 ) -> None:
     mask = np.array([[chosen.random() < 0.4 for _ in range(shape[1])] for _ in range(shape[0])])
-    width, height = size
+    height, width = (max(round(scale * side), 1) for side in (shape[::-1] if angle in (90, 270) else shape))
+    assume(nearest(np.rot90(mask, angle // 90), width, height).any())
     found = pixels_of(prepare_mask(in_mode(mask, mode), width, height, angle))
     # numpy turns counter-clockwise, too.
     np.testing.assert_array_equal(found, nearest(np.rot90(mask, angle // 90), width, height))
@@ -66,7 +73,50 @@ def test_the_corner_of_a_turned_mask() -> None:
 
 def test_an_empty_mask() -> None:
     assert pixels_of(empty_mask(5, 3)).tolist() == [[0] * 5] * 3
-    assert empty_mask(5, 3) == prepare_mask(png_of(np.zeros((3, 5), bool)), 5, 3)
+    with pytest.raises(ImageRejected) as raised:
+        prepare_mask(png_of(np.zeros((3, 5), bool)), 5, 3)
+    assert raised.value.reason is Reject.MASK_EMPTY
+
+
+@pytest.mark.parametrize(
+    ("mask", "image", "is_alike"),
+    [
+        # Published pairs: of github.com/openimages/dataset issue 92 and github.com/fizyr/keras-maskrcnn issue 106.
+        ((1200, 1600), (768, 1024), True),
+        ((1068, 1600), (684, 1024), True),
+        ((1600, 1200), (768, 1024), False),
+        ((1068, 1600), (1024, 684), False),
+        ((1068, 1500), (684, 1024), False),
+        ((1200, 1584), (768, 1024), False),
+        ((1, 1), (1024, 1024), True),
+    ],
+)
+def test_a_mask_of_another_resolution_has_the_ratio_of_the_image(
+    mask: tuple[int, int], image: tuple[int, int], is_alike: bool
+) -> None:
+    assert is_scaled_alike(mask, image) is is_scaled_alike(image, mask) is is_alike
+
+
+@given(st.tuples(st.integers(8, 4000), st.integers(8, 4000)), st.floats(0.05, 1), st.floats(0.05, 1))
+def test_sizes_that_were_rounded_from_one_image_agree(size: tuple[int, int], one: float, other: float) -> None:
+    scaled = [tuple(max(round(side * scale), 1) for side in size) for scale in (one, other)]
+    again = tuple(max(int(side * 0.7), 1) for side in scaled[1])
+    assert is_scaled_alike((scaled[0][0], scaled[0][1]), (scaled[1][0], scaled[1][1]))
+    assert is_scaled_alike((scaled[0][0], scaled[0][1]), (again[0], again[1]))
+
+
+def test_a_turned_mask_is_rejected() -> None:
+    with pytest.raises(ImageRejected) as raised:
+        prepare_mask(png_of(np.ones((30, 40), bool)), 30, 40)
+    assert raised.value.reason is Reject.MASK_OTHER_SHAPE
+    assert "40x30 pixels" in raised.value.detail
+    assert pixels_of(prepare_mask(png_of(np.ones((30, 40), bool)), 30, 40, 90)).all()
+
+
+def test_an_object_smaller_than_a_pixel_of_the_image_is_kept() -> None:
+    mask = np.zeros((64, 96), bool)
+    mask[40, 80] = True
+    assert np.argwhere(pixels_of(prepare_mask(png_of(mask), 12, 8))).tolist() == [[5, 10]]
 
 
 def test_a_mask_is_stored_with_one_bit_per_pixel() -> None:
@@ -99,7 +149,7 @@ BROKEN = GOOD.replace(b"IDAT", b"IDAT\xff\xff\xff\xff", 1)
 )
 def test_what_cannot_be_read_is_rejected(data: bytes, reason: Reject, detail: str) -> None:
     with pytest.raises(ImageRejected) as raised:
-        prepare_mask(data, 8, 8)
+        prepare_mask(data, 32, 32)
     assert raised.value.reason is reason
     assert detail in raised.value.detail
 
@@ -110,7 +160,7 @@ def test_damage_gives_a_mask_or_a_reject(place: int, flipped: int) -> None:
     data = bytearray(GOOD)
     data[place] ^= flipped
     try:
-        found = prepare_mask(bytes(data), 16, 8)
+        found = prepare_mask(bytes(data), 16, 16)
     except ImageRejected:
         return
-    assert pixels_of(found).shape == (8, 16)
+    assert pixels_of(found).shape == (16, 16)

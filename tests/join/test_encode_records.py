@@ -15,20 +15,26 @@ from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.batches import Batch, decode, partition
 from oi_tfrecord.join.encode_records import RecordEncoder
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard, JoinRules, join_shard
+from oi_tfrecord.join.pair_masks import Masks
+from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.check_rows import RowRules, columns_to_parse, make_rows
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.schema import (
+    ATTRIBUTES,
     ATTRIBUTION,
+    BOX_ID,
     BOX_ROW,
     COORDINATES,
     CSV_TABLES,
     FLAGS,
     LABEL_ROW,
     LABEL_TABLES,
+    MASK_ROW,
     METADATA_ROW,
     NO_COLUMN,
     UNKNOWN,
+    UNKNOWN_IOU,
     RangeKey,
     Table,
 )
@@ -47,11 +53,20 @@ Row = dict[str, Any]
 Features = dict[str, tuple[str, list[Any]]]
 
 BOX: Row = {"label": 0, "source": 0, "confidence": 1.0, "xmin": 0.25, "xmax": 0.75, "ymin": 0.125, "ymax": 0.5}
-BOX |= dict.fromkeys(FLAGS, 0)
+BOX |= dict.fromkeys((*FLAGS, *ATTRIBUTES), 0)
 LABEL: Row = {"label": 0, "source": 0, "confidence": 1.0}
 ALL_TABLES = frozenset(CSV_TABLES)
 FULL = RecordLayout(ALL_TABLES, frozenset(FLAGS), frozenset(ExtraKeys))
 PLAIN = RecordLayout(ALL_TABLES, frozenset(FLAGS))
+
+
+MASK_TABLE = ShardRows(
+    np.array([(8, 0, 0, 0, 0, 0, 0, 0.75), (9, 1, 0, 0, 0, 0, 0, UNKNOWN_IOU)], MASK_ROW),
+    (),
+    (RangeKey(Table.MASKS, 0, 0),),
+    np.zeros(2, np.int64),
+    {BOX_ID: pa.array([b"9a041d52", b"00000001"], pa.binary())},
+)
 
 
 def image_of(
@@ -92,6 +107,7 @@ def shard_of_images(
         dropped={},
         images_not_selected=0,
         has_metadata=np.ones(len(image_ids), bool),
+        masks=Masks(MASK_TABLE, np.zeros(0, np.int64), None),
     )
 
 
@@ -106,7 +122,9 @@ def masks_of(shard: JoinedShard, index: int) -> ImageMasks:
     """Returns bytes that stand for the masks of the boxes of an image."""
     boxes = shard.annotations.get(Table.BOXES)
     places = tuple(range(int(np.diff(boxes.offsets)[index]))) if boxes else ()
-    return ImageMasks(places, tuple(f"mask {place}".encode() for place in places))
+    return ImageMasks(
+        places, tuple(f"mask {place}".encode() for place in places), tuple(min(place, 1) for place in places)
+    )
 
 
 def parse(record: bytes) -> Features:
@@ -124,7 +142,8 @@ def float32(values: Sequence[float]) -> list[float]:
 
 TWO_BOXES = [
     BOX | {"label": 2, "source": 1, "confidence": 0.5, "xmin": 0.1, "xmax": 0.951487, "ymin": 0.0, "ymax": 1.0}
-    | {"occluded": 1, "truncated": UNKNOWN, "group_of": 1, "depiction": 0, "inside": 1},
+    | {"occluded": 1, "truncated": UNKNOWN, "group_of": 1, "depiction": 0, "inside": 1}
+    | {"gender_presentation": 1, "age_presentation": 3},
     BOX | {"label": 1, "occluded": 0, "truncated": 1, "group_of": UNKNOWN, "depiction": 1, "inside": UNKNOWN},
 ]  # fmt: skip
 THREE_LABELS = [LABEL | {"label": 3}, LABEL | {"label": 0, "source": 1, "confidence": 0.0}, LABEL | {"source": 2}]
@@ -177,6 +196,12 @@ EXTRA: dict[ExtraKeys, Features] = {
         "image/machine_class/text": ("bytes", [b"/m/09j2d", b"/m/0bt9lr"]),
     },
     ExtraKeys.MASKS: {"image/object/mask": ("bytes", [b"mask 0", b"mask 1"])},
+    ExtraKeys.BOX_ID: {"image/object/box_id": ("bytes", [b"9a041d52", b"00000001"])},
+    ExtraKeys.PREDICTED_IOU: {"image/object/predicted_iou": ("float", [0.75, -1.0])},
+    ExtraKeys.ATTRIBUTES: {
+        "image/object/attribute/age_presentation": ("int64", [3, 0]),
+        "image/object/attribute/gender_presentation": ("int64", [1, 0]),
+    },
     ExtraKeys.ROTATION: {"image/rotation": ("int64", [270])},
     ExtraKeys.ATTRIBUTION: {
         "image/attribution/author": ("bytes", ["Zoë, \"the cat\"".encode()]),
@@ -202,8 +227,10 @@ def test_a_record_has_the_keys_of_the_format() -> None:
 
 @pytest.mark.parametrize("group", ExtraKeys)
 def test_each_group_of_extra_keys_adds_its_own_and_changes_no_other(group: ExtraKeys) -> None:
-    layout = RecordLayout(ALL_TABLES, frozenset(FLAGS), frozenset({group}))
-    assert parse(encode(full_shard(), layout)) == IMAGE_KEYS | ANNOTATION_KEYS | EXTRA[group]
+    groups = {group} | ({ExtraKeys.MASKS} if group in (ExtraKeys.BOX_ID, ExtraKeys.PREDICTED_IOU) else set())
+    layout = RecordLayout(ALL_TABLES, frozenset(FLAGS), frozenset(groups))
+    expected = IMAGE_KEYS | ANNOTATION_KEYS | EXTRA[group] | (EXTRA[ExtraKeys.MASKS] if len(groups) > 1 else {})
+    assert parse(encode(full_shard(), layout)) == expected
 
 
 def test_all_groups_of_extra_keys_together() -> None:
@@ -241,10 +268,12 @@ def test_boxes_without_mask_are_left_out_of_every_list() -> None:
     groups = frozenset(ExtraKeys) - {ExtraKeys.MASKS, ExtraKeys.ROTATION}
     labels, layout = [[LABEL]] * 3, RecordLayout(ALL_TABLES, frozenset(FLAGS), groups)
     shard = shard_of_images([7, 8, 9], [[BOX], boxes, [BOX]], labels, texts={name: v * 3 for name, v in TEXTS.items()})
-    masks = ImageMasks((1, 3), (b"one", b"three"), (1.0, 0.0))
+    masks = ImageMasks((1, 3), (b"one", b"three"), (0, -1), (1.0, 0.0))
     record = b"".join(RecordEncoder(shard, MIDS, LABEL_IDS, layout).encode(1, image_of(), masks))
     chosen = shard_of_images([8], [[boxes[1], boxes[3]]], labels[:1], texts=TEXTS)
     expected = parse(encode(chosen, layout)) | {
+        "image/object/box_id": ("bytes", [b"9a041d52", b""]),
+        "image/object/predicted_iou": ("float", [0.75, -1.0]),
         "image/object/mask": ("bytes", [b"one", b"three"]),
         "image/object/mask/weight": ("float", [1.0, 0.0]),
     }
@@ -325,6 +354,7 @@ BOX_ROWS = st.fixed_dictionaries(
     {"label": st.integers(0, 3), "source": st.integers(0, 1), "confidence": st.floats(0, 1, width=32)}
     | {name: SIDES.map(lambda side: side / 10**6) for name in COORDINATES}
     | {name: st.integers(-2, 1) for name in FLAGS}
+    | {name: st.integers(0, 3) for name in ATTRIBUTES}
 )
 IMAGES = st.fixed_dictionaries(
     {
@@ -383,6 +413,9 @@ def features_of(image_id: int, drawn: dict[str, Any], image: PreparedImage, layo
         features["image/object/source"] = ("bytes", [BOX_SOURCES[box["source"]].encode() for box in boxes])
     if ExtraKeys.BOX_CONFIDENCE in extra:
         features["image/object/bbox/confidence"] = ("float", [box["confidence"] for box in boxes])
+    if ExtraKeys.ATTRIBUTES in extra:
+        names = {name: f"image/object/attribute/{name}" for name in ATTRIBUTES}
+        features |= {key: ("int64", [box[name] for box in boxes]) for name, key in names.items()}
     if Table.HUMAN_LABELS in layout.tables:
         features |= labels_of("image/class", drawn["human"], ExtraKeys.LABEL_SOURCE in extra)
     if ExtraKeys.MACHINE_LABELS in extra:

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from oi_tfrecord.join import find_duplicates as module
 from oi_tfrecord.join.find_duplicates import find_duplicates, find_repeated_values
-from oi_tfrecord.openimages.schema import BOX_ROW, COORDINATES, FLAGS, LABEL_ROW
+from oi_tfrecord.openimages.schema import ATTRIBUTES, BOX_ROW, COORDINATES, FLAGS, LABEL_ROW
 
 BASE_LABEL: dict[str, Any] = {"label": 1, "source": 0, "confidence": 1.0}
-BASE_BOX: dict[str, Any] = BASE_LABEL | dict.fromkeys(COORDINATES, 0.25) | dict.fromkeys(FLAGS, 0)
+BASE_BOX: dict[str, Any] = BASE_LABEL | dict.fromkeys(COORDINATES, 0.25) | dict.fromkeys((*FLAGS, *ATTRIBUTES), 0)
 OTHER_VALUES: dict[str, list[Any]] = {
     "label": [0, 65535],
     "source": [1, 255],
     "confidence": [0.0, 0.5],
     **{name: [0.0, 1.0] for name in COORDINATES},
     **{name: [-2, -1, 1] for name in FLAGS},
+    **{name: [1, 3] for name in ATTRIBUTES},
 }
 
 

@@ -19,6 +19,7 @@ from oi_tfrecord.openimages.schema import (
     Table,
 )
 from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.settings.allowed_values import BoxesWithoutMask
 
 BOX_IMAGES = np.array([0, 0, 1])
 MASK_IMAGES = np.array([1, 0, 0, 1])
@@ -55,7 +56,7 @@ def test_boxes_without_a_mask_are_left_out() -> None:
 
 
 def test_boxes_without_a_mask_are_kept() -> None:
-    pairs, account = pairs_of(keep_boxes_without=True)
+    pairs, account = pairs_of(boxes_without_mask=BoxesWithoutMask.EMPTY)
     assert pairs.mask_of[0] == -1
     assert paths_of(pairs, slice(1, None)) == [b"a/of 1.png", b"of 2.png"]
     assert not any(rows.count for rows in account.dropped)

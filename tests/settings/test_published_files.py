@@ -11,7 +11,7 @@ from oi_tfrecord.settings.yaml_file import find_shipped_file, read_config
 SHIPPED = find_shipped_file("downloads.csv")
 HEADER = ",".join(COLUMNS)
 SPLITS = {"v1": ("train", "validation"), "challenge2019": ("train", "validation")}
-RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6", "v7", "challenge2019")
+RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6", "v7", "challenge2019", "miap")
 
 
 def parse(text: str, release: str = "v5", split: str = "train") -> list[PublishedFile]:

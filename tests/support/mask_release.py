@@ -118,7 +118,7 @@ def write_release(folder: pathlib.Path, *, images: int = 12, faults: bool = True
             # Six decimals, without zeros at the end.
             sides = [f"{side:.6f}".rstrip("0") for side in box]
             mask_rows.append([name, image_id, mid, box_id, *sides, "0.86864", CLICKS])
-            size = (width, height) if number % 2 else (2 * width - 7, height // 2 + 3)
+            size = (width, height) if number % 2 else (round(1.5625 * width), round(1.5625 * height))
             drawn = draw(box, *size)
             (folder / "masks" / name).write_bytes(png_of(drawn))
             files[image_id, place] = drawn
@@ -154,7 +154,7 @@ def _add_faults(
         )
         for row in good
     }
-    missing, broken, cut, empty, other, shifted, twice, second = good[:8]
+    missing, broken, cut, empty, other, shifted, blank, cropped, twice, second = good[:10]
     path = folder / "masks"
     (path / missing[0]).unlink()
     data = (path / broken[0]).read_bytes()
@@ -162,7 +162,9 @@ def _add_faults(
     (path / cut[0]).write_bytes((path / cut[0]).read_bytes()[:-30])
     (path / empty[0]).write_bytes(b"")
     (path / other[0]).write_bytes(b"\xff\xd8\xff\xe0 a JPEG")
-    for row in (missing, broken, cut, empty, other, shifted):
+    (path / blank[0]).write_bytes(png_of(np.zeros_like(masks[place_of[blank[0]]])))
+    (path / cropped[0]).write_bytes(png_of(np.ones_like(masks[place_of[cropped[0]]][:8])))
+    for row in (missing, broken, cut, empty, other, shifted, blank, cropped):
         del masks[place_of[row[0]]]
     shifted[5] = f"{float(shifted[5]) - 0.00001:.6f}"
     mask_rows.append(list(twice))
@@ -180,6 +182,8 @@ def _add_faults(
         "image_empty": 1,
         "not_an_image": 1,
         "mask_without_box": 1,
+        "mask_empty": 1,
+        "mask_other_shape": 1,
         "duplicate": 2,
         "bad_mask_path": 1,
         "annotation_without_image": 1,

@@ -167,7 +167,7 @@ def test_the_launcher_refuses_a_bad_configuration_before_a_file_is_read_or_writt
 
 
 PLACES = (
-    "data_dir", "output_dir", "images", "archives", "url_folders", "label_map", "image_ids", "mask_files",
+    "data_dir", "output_dir", "images", "archives", "url_folders", "label_map", "image_ids", "box_ids", "mask_files",
     "mask_archives",
 )  # fmt: skip
 NAMES = (

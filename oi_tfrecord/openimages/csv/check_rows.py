@@ -1,6 +1,7 @@
 """From the parsed columns of a CSV range to the rows of its table that are used: fill, check, filter."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
@@ -9,19 +10,24 @@ import pyarrow.compute as pc
 
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.check_boxes import describe_box, describe_flags, find_bad_boxes
-from oi_tfrecord.openimages.csv.columns import Columns
+from oi_tfrecord.openimages.csv.columns import Category, Columns
 from oi_tfrecord.openimages.csv.fill_rows import FilledRows, fill_rows
 from oi_tfrecord.openimages.csv.filters import RowFilters
 from oi_tfrecord.openimages.csv.parse import ParsedRows
 from oi_tfrecord.openimages.csv.row_faults import Kind
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.openimages.schema import (
+    ATTRIBUTES,
+    BAD_ATTRIBUTE,
+    BOX_ID,
     COORDINATES,
     FLAGS,
     MACHINE_SOURCE,
     MASK_COORDINATES,
     MASK_PATH,
+    PREDICTED_IOU,
     REQUIRED_COLUMNS,
+    UNKNOWN_IOU,
     Table,
 )
 from oi_tfrecord.reasons import Drop, Reject
@@ -31,6 +37,13 @@ _OPTIONAL_KINDS = {
     "Confidence": Kind.NUMBER,
     **dict.fromkeys(FLAGS.values(), Kind.FLAG),
 }
+
+_WANTED_KINDS = {
+    BOX_ID: Kind.TEXT,
+    PREDICTED_IOU: Kind.TEXT,
+    **dict.fromkeys((column for column, _ in ATTRIBUTES.values()), Kind.CATEGORY),
+}
+"""Columns of annotations that are read only if records or filters need them."""
 
 _REQUIRED_KINDS = {
     "ImageID": Kind.IMAGE_ID,
@@ -121,7 +134,8 @@ def columns_to_parse(
     Args:
         table: the file's table.
         names: its header.
-        text_columns: free-text columns to keep beside the rows.
+        text_columns: free-text columns of the metadata to keep beside the rows, and columns of annotations that only
+            some conversions read.
         subset: whether rows are filtered by the Subset column.
     """
     required = {name: _REQUIRED_KINDS[name] for name in REQUIRED_COLUMNS[table]}
@@ -130,7 +144,9 @@ def columns_to_parse(
         if subset and "Subset" in names:
             optional["Subset"] = Kind.CATEGORY
     else:
-        optional = {name: kind for name, kind in _OPTIONAL_KINDS.items() if name in names and name not in required}
+        wanted = {name: kind for name, kind in _WANTED_KINDS.items() if name in text_columns}
+        optional = {name: kind for name, kind in (_OPTIONAL_KINDS | wanted).items() if name in names}
+        optional = {name: kind for name, kind in optional.items() if name not in required}
     return required | optional
 
 
@@ -180,10 +196,11 @@ def find_bad_rows(table: Table, filled: FilledRows, columns: Columns) -> list[Ba
         case Table.METADATA:
             return []
         case Table.MASKS:
-            return [_find_unknown_classes(filled, columns), _find_bad_paths(filled)]
+            return [_find_unknown_classes(filled, columns), _find_bad_paths(filled), _find_bad_iou(filled, columns)]
         case Table.BOXES:
             confidence = _find_bad_confidence(filled, np.zeros(len(filled.rows), bool))
-            return [_find_unknown_classes(filled, columns), confidence, *_find_bad_boxes(filled, columns)]
+            boxes, attributes = _find_bad_boxes(filled, columns), _find_bad_attributes(filled, columns)
+            return [_find_unknown_classes(filled, columns), confidence, *boxes, *attributes]
         case Table.HUMAN_LABELS:
             return [_find_unknown_classes(filled, columns), _find_bad_confidence(filled, _is_human(filled))]
         case _:
@@ -205,6 +222,30 @@ def _find_bad_confidence(filled: FilledRows, is_verified: np.ndarray) -> BadRows
 def _find_bad_paths(filled: FilledRows) -> BadRows:
     paths = filled.text_columns[MASK_PATH]
     return BadRows(Reject.BAD_MASK_PATH, find_bad_paths(paths), lambda index: f"{MASK_PATH}={paths[index].as_py()!r}")
+
+
+def _find_bad_iou(filled: FilledRows, columns: Columns) -> BadRows:
+    iou = filled.rows["predicted_iou"]
+    bad = np.flatnonzero(~((iou == UNKNOWN_IOU) | (iou >= 0) & (iou <= 1)))
+    return BadRows(
+        Reject.BAD_PREDICTED_IOU, bad, lambda index: f"{PREDICTED_IOU}={columns.texts[PREDICTED_IOU][index].as_py()!r}"
+    )
+
+
+def _find_bad_attributes(filled: FilledRows, columns: Columns) -> list[BadRows]:
+    return [
+        BadRows(
+            Reject.BAD_ATTRIBUTE,
+            np.flatnonzero(filled.rows[field] == BAD_ATTRIBUTE),
+            functools.partial(_describe_category, column, columns.categories[column]),
+        )
+        for field, (column, _) in ATTRIBUTES.items()
+        if column in columns.categories
+    ]
+
+
+def _describe_category(column: str, category: Category, index: int) -> str:
+    return f"{column}={category.values[category.codes[index]]!r}"
 
 
 def _find_bad_boxes(filled: FilledRows, columns: Columns) -> list[BadRows]:
@@ -267,7 +308,7 @@ def _filter(
     if table is not Table.METADATA:
         keep_mask &= rules.filters.find_of_classes(table, filled.rows, rules.kept_codes)
         dropped[Drop.CLASS_NOT_IN_LABEL_MAP] = int(np.count_nonzero(usable) - np.count_nonzero(keep_mask))
-    for reason, indices in rules.filters.find_dropped(table, filled.rows, filled.sources):
+    for reason, indices in rules.filters.find_dropped(table, filled.rows, filled.sources, filled.text_columns):
         dropped[reason] = int(np.count_nonzero(keep_mask[indices]))
         keep_mask[indices] = False
     return keep_mask, {reason: count for reason, count in dropped.items() if count}

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError, NotFoundError
-from oi_tfrecord.openimages.csv.header import check_columns, read_header
+from oi_tfrecord.openimages.csv.header import check_columns, read_header, use_known_names
 from oi_tfrecord.openimages.schema import REQUIRED_COLUMNS, Table
 from oi_tfrecord.storage.bz2_streams import Bz2Streams
 from oi_tfrecord.storage.paths import FileInfo
@@ -117,10 +117,9 @@ def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) ->
         with open_decompressed(info.path) as stream:
             header = read_header(read_some(stream, info.path), info.path)
         check_columns(header, REQUIRED_COLUMNS[table], info.path)
+        names = use_known_names(header.names) if table is Table.BOXES else header.names
         files.append(
-            InputFile(
-                table, number, info.path, info.size, info.modified, header.names, header.rows_start, header.line_count
-            )
+            InputFile(table, number, info.path, info.size, info.modified, names, header.rows_start, header.line_count)
         )
     return files
 

@@ -1,7 +1,7 @@
 """From the parsed columns of a CSV range to fixed-width rows of its table, not yet checked."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,18 @@ import pyarrow.compute as pc
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.columns import Category, Columns
 from oi_tfrecord.openimages.csv.parse import ParsedRows
-from oi_tfrecord.openimages.schema import COORDINATES, FLAGS, MASK_COORDINATES, NO_COLUMN, ROW_TYPES, Table
+from oi_tfrecord.openimages.schema import (
+    ATTRIBUTES,
+    BAD_ATTRIBUTE,
+    COORDINATES,
+    FLAGS,
+    MASK_COORDINATES,
+    NO_COLUMN,
+    PREDICTED_IOU,
+    ROW_TYPES,
+    UNKNOWN_IOU,
+    Table,
+)
 
 BORDER_TOLERANCE = 1e-7
 """How far a coordinate, a fraction of the image's side, may lie beyond 0 or 1: half a unit of float32 at 1."""
@@ -80,21 +91,44 @@ def fill_labels(table: Table, parsed: ParsedRows, vocabulary: Vocabulary) -> Fil
 
 
 def fill_boxes(parsed: ParsedRows, vocabulary: Vocabulary) -> FilledRows:
-    """Lays out rows of boxes: what a label has, coordinates and flags."""
+    """Lays out rows of boxes: what a label has, coordinates, flags and attributes."""
     filled = fill_labels(Table.BOXES, parsed, vocabulary)
     _fill_coordinates(filled.rows, parsed.columns, COORDINATES)
     for field, column in FLAGS.items():
         filled.rows[field] = _flags(parsed.columns, column)
+    for field, (column, values) in ATTRIBUTES.items():
+        if (category := parsed.columns.categories.get(column)) is not None and len(category.codes):
+            filled.rows[field] = _attribute_codes(category, values)[category.codes]
     return filled
 
 
 def fill_masks(parsed: ParsedRows, vocabulary: Vocabulary) -> FilledRows:
-    """Lays out rows of masks: the class and the coordinates of the box, and MaskPath beside them."""
+    """Lays out rows of masks: the class and the coordinates of the box, and the texts that are kept beside them."""
     rows = _new_rows(Table.MASKS, parsed)
     codes = _class_codes(parsed.columns, vocabulary)
     rows["label"] = np.maximum(codes, 0)
     _fill_coordinates(rows, parsed.columns, MASK_COORDINATES)
-    return FilledRows(rows, codes, (), parsed.columns.texts)
+    texts = dict(parsed.columns.texts)
+    rows["predicted_iou"] = _parse_iou(texts.pop(PREDICTED_IOU)) if PREDICTED_IOU in texts else UNKNOWN_IOU
+    return FilledRows(rows, codes, (), texts)
+
+
+def _parse_iou(texts: pa.BinaryArray) -> np.ndarray:
+    """Returns the values of PredictedIoU, float64 [n]: UNKNOWN_IOU for an empty one, NaN for one that is no number."""
+    return np.array([_parse_number(text.strip()) for text in texts.to_pylist()], np.float64)
+
+
+def _parse_number(text: bytes) -> float:
+    try:
+        return float(text) if text else UNKNOWN_IOU
+    except ValueError:
+        return float("nan")
+
+
+def _attribute_codes(category: Category, values: Sequence[str]) -> np.ndarray:
+    """Returns the code of each value of the column, uint8 array; an empty value is unknown, the first of `values`."""
+    known = {"": 0} | {value: code for code, value in enumerate(values)}
+    return np.array([known.get(value.strip(), BAD_ATTRIBUTE) for value in category.values], np.uint8)
 
 
 def _new_rows(table: Table, parsed: ParsedRows) -> np.ndarray:

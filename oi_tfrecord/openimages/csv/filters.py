@@ -1,14 +1,16 @@
 """Filters of rows that a user asks for; they run before the shuffle, so rows that are left out cost nothing there."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+import types
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.hierarchy import Hierarchy
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.openimages.schema import HUMAN_SOURCES, MACHINE_SOURCE, Table
+from oi_tfrecord.openimages.schema import BOX_ID, HUMAN_SOURCES, MACHINE_SOURCE, UNKNOWN_IOU, Table
 from oi_tfrecord.reasons import Drop
 
 EVERY_IMAGE = 1 << 64
@@ -80,6 +82,8 @@ class RowFilters:
         limit_below: the same, of the images that all other filters keep; set by the option `max_images`.
         image_ids: sorted uint64 array of the ImageIDs that are kept; None keeps all.
         chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
+        min_predicted_iou: of masks, 0 to 1; masks without a PredictedIoU are kept.
+        box_ids: BoxIDs of the masks that are kept; None keeps all.
         implied: rows of other classes that are kept as they imply a class that is written; None keeps none.
     """
 
@@ -92,6 +96,8 @@ class RowFilters:
     limit_below: int = EVERY_IMAGE
     image_ids: np.ndarray | None = None
     chosen_codes: np.ndarray | None = None
+    min_predicted_iou: float = 0.0
+    box_ids: frozenset[str] | None = None
     implied: ImpliedClasses | None = None
 
     @property
@@ -105,13 +111,20 @@ class RowFilters:
         named = {Table.METADATA: self.subsets, Table.BOXES: self.box_sources}
         return {table: values for table, values in named.items() if values}
 
-    def find_dropped(self, table: Table, rows: np.ndarray, sources: tuple[str, ...]) -> list[tuple[Drop, np.ndarray]]:
+    def find_dropped(
+        self,
+        table: Table,
+        rows: np.ndarray,
+        sources: tuple[str, ...],
+        texts: Mapping[str, pa.BinaryArray] = types.MappingProxyType({}),
+    ) -> list[tuple[Drop, np.ndarray]]:
         """Finds the rows that are left out.
 
         Args:
             table: their table.
             rows: array [n] of the table's ROW_TYPES dtype.
             sources: names that the rows' `source` field indexes.
+            texts: text columns [n] beside the rows, by name.
 
         Returns:
             (reason, indices into `rows`) for each reason that occurs; a row has one reason at most.
@@ -121,6 +134,7 @@ class RowFilters:
             *self._check_images(rows, hashes),
             *self._check_labels(table, rows, sources),
             *(self._check_boxes(rows, sources) if table is Table.BOXES else ()),
+            *(self._check_masks(rows, texts) if table is Table.MASKS else ()),
             *self._check_limit(rows, hashes),
         )
         return _first_failures(len(rows), checks)
@@ -173,6 +187,16 @@ class RowFilters:
             checks.append((Drop.SMALL_BOX, shorter >= np.float32(self.min_box_side) - _HALF_DECIMAL))
         return checks
 
+    def _check_masks(self, rows: np.ndarray, texts: Mapping[str, pa.BinaryArray]) -> list[_Check]:
+        checks = []
+        if self.min_predicted_iou > 0:
+            iou = rows["predicted_iou"]
+            checks.append((Drop.LOW_PREDICTED_IOU, (iou == UNKNOWN_IOU) | (iou >= np.float32(self.min_predicted_iou))))
+        if self.box_ids is not None:
+            is_listed = [box_id.decode("utf-8", "replace") in self.box_ids for box_id in texts[BOX_ID].to_pylist()]
+            checks.append((Drop.NOT_IN_BOX_ID_LIST, np.array(is_listed, bool)))
+        return checks
+
     def _check_limit(self, rows: np.ndarray, hashes: np.ndarray) -> list[_Check]:
         if self.limit_below == EVERY_IMAGE:
             return []
@@ -220,6 +244,19 @@ def is_in(image_ids: np.ndarray, listed: np.ndarray) -> np.ndarray:
         return np.zeros(len(image_ids), bool)
     places = np.minimum(np.searchsorted(listed, image_ids), len(listed) - 1)
     return listed[places] == image_ids
+
+
+def parse_box_ids(data: bytes, path: str) -> frozenset[str]:
+    """Parses a list of BoxIDs, one per line; a header line `BoxID` is skipped.
+
+    Raises:
+        InputError: if the file lists none.
+    """
+    lines = [line.strip().strip('"') for line in data.decode("utf-8-sig", "replace").splitlines()]
+    box_ids = frozenset(line for line in lines if line and line != BOX_ID)
+    if not box_ids:
+        raise InputError(path, "the file lists no BoxID", "Give a BoxID per line")
+    return box_ids
 
 
 @dataclasses.dataclass(frozen=True)

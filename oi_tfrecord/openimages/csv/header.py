@@ -3,12 +3,14 @@
 import codecs
 import collections
 import csv
+import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from oi_tfrecord.errors import InputError, nearest
 from oi_tfrecord.openimages.csv.record_boundaries import record_starts
+from oi_tfrecord.openimages.schema import COLUMN_ALIASES
 
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
@@ -17,6 +19,9 @@ _WIDE_REMEDY = "Convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8 
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
 
 _MAX_HEADER_BYTES = 1 << 15
+
+_NEAR = 0.85
+"""Least likeness of near names (`difflib`): `Inside` and `IsInside` are near, `LabelSource` and `Source` are not."""
 
 _IMAGE_ID = re.compile(r"[0-9a-fA-F]{16}")
 
@@ -93,6 +98,33 @@ def _parse_names(line: bytes, path: str) -> list[str]:
         raise InputError(path, f"the header is not UTF-8 ({error.reason})", "Convert the file to UTF-8", 1) from None
     except csv.Error as error:
         raise InputError(path, f"the header cannot be read ({error})", "Check that it is a CSV file", 1) from None
+
+
+def use_known_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the columns of a box file by the names of V4; a column keeps its name if the file has that of V4, too."""
+    return tuple(name if COLUMN_ALIASES.get(name, name) in names else COLUMN_ALIASES[name] for name in names)
+
+
+def find_near_column(names: Sequence[str], known: Iterable[str]) -> tuple[str, str] | None:
+    """Finds a column whose name is nearly that of a known column, which the file lacks.
+
+    Args:
+        names: the columns of a file.
+        known: the columns that are read.
+
+    Returns:
+        (name in the file, known name); None if there is none.
+    """
+    lacking = {_simplify(name): name for name in known if name not in names}
+    for name in names:
+        near = difflib.get_close_matches(_simplify(name), lacking, n=1, cutoff=_NEAR)
+        if near and name not in known:
+            return name, lacking[near[0]]
+    return None
+
+
+def _simplify(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def check_columns(header: Header, required: Iterable[str], path: str) -> None:
