@@ -133,6 +133,7 @@ class ConvertPlan:
             read_threads=config.read_threads,
             hierarchy=self.classes.expanded_by,
             is_listed=self.classes.mask_of(self.classes.listed),
+            is_chosen=self.classes.mask_of(self.classes.label_mids),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
             has_spare_cores=self.num_shards < self.threads,

@@ -83,7 +83,9 @@ def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> Joi
         joined = leave_out_repeated_labels(joined)
     if job.hierarchy is None:
         return joined
-    return expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids, job.is_listed))
+    # A label map that is given may have classes that are not chosen.
+    chosen_ids = np.where(job.is_chosen, label_ids, 0)
+    return expand_shard(joined, Expansion.of(job.hierarchy, job.mids, chosen_ids, job.is_listed))
 
 
 def _write_records(

@@ -12,17 +12,15 @@ from oi_tfrecord.records.example_reader import (
     decode,
     get_bytes,
     get_classes,
-    get_integer,
     get_numbers,
     get_strings,
 )
+from oi_tfrecord.records.image_size import find_image_size
 from oi_tfrecord.records.keys import (
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
     ENCODED_KEY,
-    HEIGHT_KEY,
     SHA256_KEY,
-    WIDTH_KEY,
     attribution_key,
     flag_key,
 )
@@ -53,9 +51,10 @@ def describe_image(
     Raises:
         RecordFault: if its lists do not belong together.
     """
+    width, height = find_image_size(example)
     return {
-        "width": get_integer(example, WIDTH_KEY),
-        "height": get_integer(example, HEIGHT_KEY),
+        "width": width,
+        "height": height,
         "bytes": len(get_bytes(example, ENCODED_KEY)),
         "sha256": decode(get_bytes(example, SHA256_KEY)),
         "boxes": _describe_boxes(example, names, mid_of),

@@ -12,18 +12,16 @@ from oi_tfrecord.records.example_reader import (
     decode,
     get_bytes,
     get_classes,
-    get_integer,
     get_numbers,
     get_strings,
     parse_example,
 )
+from oi_tfrecord.records.image_size import find_image_size
 from oi_tfrecord.records.keys import (
     BOX_SOURCE_KEY,
     FILENAME_KEY,
-    HEIGHT_KEY,
     LABEL_CONFIDENCE_KEY,
     SOURCE_ID_KEY,
-    WIDTH_KEY,
     flag_key,
 )
 from oi_tfrecord.records.verified_labels import join_absent_labels
@@ -83,7 +81,7 @@ def make_search_rows(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, 
         example = parse_example(data)
         collected.image_ids.append(get_bytes(example, SOURCE_ID_KEY) or get_bytes(example, FILENAME_KEY))
         collected.places.append((offset, len(data)))
-        collected.sizes.append((get_integer(example, WIDTH_KEY), get_integer(example, HEIGHT_KEY)))
+        collected.sizes.append(find_image_size(example))
         collected.add_boxes(record, example, mid_of)
         collected.add_labels(record, example, mid_of)
     columns = np.array(collected.boxes, np.int64).reshape(-1, 4).T

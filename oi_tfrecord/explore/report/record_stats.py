@@ -13,11 +13,11 @@ from oi_tfrecord.records.example_reader import (
     decode,
     get_bytes,
     get_classes,
-    get_integer,
     get_numbers,
     get_strings,
     parse_example,
 )
+from oi_tfrecord.records.image_size import find_image_size
 from oi_tfrecord.records.keys import BBOX_KEYS, ENCODED_KEY, LABEL_CONFIDENCE_KEY, attribution_key, flag_key
 from oi_tfrecord.records.record_counts import SOURCE_KEYS
 from oi_tfrecord.records.verified_labels import join_absent_labels
@@ -136,7 +136,7 @@ def merge_stats(parts: Iterable[RecordStats]) -> RecordStats:
 
 
 def _add_image(stats: RecordStats, example: Mapping[str, Values]) -> tuple[int, int]:
-    width, height = (get_integer(example, f"image/{side}") for side in ("width", "height"))
+    width, height = find_image_size(example)
     encoded = len(get_bytes(example, ENCODED_KEY))
     stats.image_bytes += encoded
     stats.image_sizes[width, height] += 1

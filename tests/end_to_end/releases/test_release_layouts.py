@@ -107,7 +107,8 @@ def drawn(release: str, split: str) -> dict[str, tuple[bytes, dict[Table, list[d
             rows[Table.BOXES] = []
         if (release, split) == ("v1", "train"):
             rows[Table.HUMAN_LABELS] = []
-        if rows[Table.BOXES] or release == "v1":
+        is_labelled = split != "train" and rows[Table.HUMAN_LABELS]
+        if rows[Table.BOXES] or is_labelled or release == "v1":
             images[picture.image_id] = picture.jpeg, rows
     return images
 
