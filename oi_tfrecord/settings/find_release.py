@@ -60,17 +60,29 @@ def naming_the_release(config: ConvertConfig) -> Iterator[None]:
     except NotFoundError as error:
         if config.release not in RELEASES:
             raise
-        fitting = find_fitting_releases(config)
-        if not fitting or config.release in fitting or _fits(read_config(config.release, _place(config))):
+        fitting, named = find_fitting_releases(config), _find_releases_by_names(config)
+        if not named or config.release in named or _fits(read_config(config.release, _place(config))):
             # The missing file is one that the user names, and no release has.
             raise
-        problem = f"{error.problem}; the files there are those of {' or '.join(fitting)}, not of {config.release}"
-        raise InputError(error.path, problem, f"Give --config={fitting[0]}") from error
+        if fitting:
+            problem = f"{error.problem}; the files there are those of {' or '.join(fitting)}, not of {config.release}"
+            raise InputError(error.path, problem, f"Give --config={fitting[0]}") from error
+        problem = f"{error.problem}; the files there have the names of {' or '.join(named)}, and other columns"
+        option = _find_release_option(read_config(named[0], _find_given(config)))
+        raise InputError(
+            error.path, problem, f"Give --config={named[0]}, and {option[0].lower()}{option[1:]}"
+        ) from error
 
 
 def find_fitting_releases(config: ConvertConfig) -> list[str]:
     """Returns the releases whose own configuration, with the options that were given, finds all its files."""
     given = _find_given(config)
+    return [name for name in RELEASES if _fits(read_config(name, given))]
+
+
+def _find_releases_by_names(config: ConvertConfig) -> list[str]:
+    """Returns the releases whose own configuration finds all its files, whatever columns these have."""
+    given = _find_given(config) | {"release": ""}
     return [name for name in RELEASES if _fits(read_config(name, given))]
 
 
