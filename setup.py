@@ -14,12 +14,14 @@ READERS = ["tensorflow>=2.16"]
 # corrections of CVE-2025-4565 and CVE-2026-0994 in each series.
 DOWNLOAD = ["aiohttp>=3.13.3,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
+# Metrics of COCO and run lengths of masks, in Rust: pycocotools takes hours for the classes and images of Open Images.
+EVALUATE = ["hotcoco>=1.3,<2"]
 POSTGRESQL = ["psycopg[binary]>=3.2,<4"]
 STORES = ["apache-beam[gcp,aws,hadoop]", "gcp-storage-emulator", "moto[server]>=5"]
 # atheris has builds for Linux only.
 FUZZ = ["atheris>=3,<4; sys_platform == 'linux' and platform_machine == 'x86_64'"]
 # What `make test` needs on a machine with Python alone.
-TEST = [*DOWNLOAD, *ARCHIVES, "hypothesis>=6", "pytest>=8", "pytest-xdist>=3"]
+TEST = [*DOWNLOAD, *ARCHIVES, *EVALUATE, "hypothesis>=6", "pytest>=8", "pytest-xdist>=3"]
 # What the tests that `make test` skips there need.
 TEST_ALL = [*TEST, *READERS, *STORES, *FUZZ, *POSTGRESQL, "duckdb>=1", "pandas>=2", "selenium>=4.20"]
 LINT = ["build>=1", "import-linter>=2", "mypy>=1.11", "ruff>=0.6", "twine>=5", "types-PyYAML", "types-protobuf"]
@@ -75,6 +77,7 @@ setup(
         "tensorflow": READERS,
         "download": DOWNLOAD,
         "archives": ARCHIVES,
+        "evaluate": EVALUATE,
         "postgresql": POSTGRESQL,
         "browse": DOWNLOAD,
         "gcp": ["apache-beam[gcp]"],

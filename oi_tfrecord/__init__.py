@@ -4,8 +4,8 @@ Functions take one value of typed options, return a typed result and print nothi
 of each. A name is imported when it is first used, so `import oi_tfrecord` loads neither Beam nor TensorFlow nor NumPy.
 """
 
-import importlib
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False
+"""The constant of `typing`, whose import takes so long that an interruption of a command falls into it."""
 
 if TYPE_CHECKING:
     from oi_tfrecord.conversion.convert import BuiltTemplate as BuiltTemplate
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from oi_tfrecord.conversion.outcome import ConversionResult as ConversionResult
     from oi_tfrecord.dataset.record_dataset import RecordDataset as RecordDataset
     from oi_tfrecord.dataset.tf_dataset import load as load
-    from oi_tfrecord.dataset.training_config import TrainingConfigOptions as TrainingConfigOptions
-    from oi_tfrecord.dataset.training_config import training_config as training_config
     from oi_tfrecord.derive.merge import MergeOptions as MergeOptions
     from oi_tfrecord.derive.merge import MergeResult as MergeResult
     from oi_tfrecord.derive.merge import merge as merge
@@ -34,6 +32,10 @@ if TYPE_CHECKING:
     from oi_tfrecord.errors import OiTfrecordError as OiTfrecordError
     from oi_tfrecord.errors import RunnerError as RunnerError
     from oi_tfrecord.errors import StorageError as StorageError
+    from oi_tfrecord.evaluation.evaluate import ClassScore as ClassScore
+    from oi_tfrecord.evaluation.evaluate import EvaluateOptions as EvaluateOptions
+    from oi_tfrecord.evaluation.evaluate import EvaluateResult as EvaluateResult
+    from oi_tfrecord.evaluation.evaluate import evaluate as evaluate
     from oi_tfrecord.explore.browse.browse import BrowseOptions as BrowseOptions
     from oi_tfrecord.explore.browse.browse import Browsing as Browsing
     from oi_tfrecord.explore.browse.browse import browse as browse
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from oi_tfrecord.sources.download import download as download
     from oi_tfrecord.sources.download_counts import DownloadResult as DownloadResult
     from oi_tfrecord.sources.download_options import DownloadOptions as DownloadOptions
+    from oi_tfrecord.training.options import TrainingConfigOptions as TrainingConfigOptions
+    from oi_tfrecord.training.training_config import training_config as training_config
     from oi_tfrecord.verification.faults import DatasetFault as DatasetFault
     from oi_tfrecord.verification.result import VerifyResult as VerifyResult
     from oi_tfrecord.verification.verify import VerifyOptions as VerifyOptions
@@ -63,7 +67,6 @@ _NAMES = {
     "conversion.outcome": ("ConversionResult",),
     "dataset.record_dataset": ("RecordDataset",),
     "dataset.tf_dataset": ("load",),
-    "dataset.training_config": ("TrainingConfigOptions", "training_config"),
     "derive.merge": ("MergeOptions", "MergeResult", "merge"),
     "derive.resample": ("ResampleOptions", "resample"),
     "derive.write_split": ("WrittenSplit",),
@@ -78,6 +81,7 @@ _NAMES = {
         "RunnerError",
         "StorageError",
     ),
+    "evaluation.evaluate": ("ClassScore", "EvaluateOptions", "EvaluateResult", "evaluate"),
     "explore.browse.browse": ("BrowseOptions", "Browsing", "browse"),
     "explore.export.write_tables": ("ExportOptions", "ExportResult", "export"),
     "explore.report.write_report": ("Report", "ReportOptions", "report"),
@@ -87,6 +91,8 @@ _NAMES = {
     "sources.download": ("download",),
     "sources.download_counts": ("DownloadResult",),
     "sources.download_options": ("DownloadOptions",),
+    "training.options": ("TrainingConfigOptions",),
+    "training.training_config": ("training_config",),
     "verification.faults": ("DatasetFault",),
     "verification.result": ("VerifyResult",),
     "verification.verify": ("VerifyOptions", "verify"),
@@ -104,6 +110,8 @@ if not TYPE_CHECKING:
         """Imports a public name when it is first used."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
         value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
         globals()[name] = value
         return value

@@ -99,10 +99,14 @@ class EngineError(OiTfrecordError):
         return f"the engine gave up the job: {self.problem}. {self.remedy}."
 
 
+_NEAR = 0.65
+"""Least similarity of a name that is suggested; a name that is farther off misleads more than it helps."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns `; did you mean 'x'?` for the closest known name, or an empty string."""
     names = list(known)
     # A name that differs by upper and lower case alone is meant, however close others are.
     matches = [other for other in names if other.lower() == name.lower()]
-    matches = matches or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    matches = matches or difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
     return f"; did you mean '{matches[0]}'?" if matches else ""

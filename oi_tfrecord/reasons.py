@@ -167,6 +167,17 @@ class Reject(_Reason):
     )
 
 
+CORRECTABLE = frozenset((
+    Reject.IMAGE_MISSING, Reject.IMAGE_UNREADABLE, Reject.IMAGE_EMPTY, Reject.IMAGE_CUT_OFF, Reject.NOT_AN_IMAGE,
+    Reject.IMAGE_BROKEN, Reject.IMAGE_TOO_LARGE, Reject.DOWNLOAD_FAILED, Reject.CHECKSUM_MISMATCH,
+))  # fmt: skip
+"""Reasons that the files of images and masks give, which may be corrected while tables and flags stay as they are."""
+
+
+NOT_THERE = frozenset((Reject.IMAGE_MISSING, Reject.IMAGE_UNAVAILABLE))
+"""Reasons of images that are not there, which `--missing_images=skip` leaves out."""
+
+
 class Drop(_Reason):
     """What the configuration leaves out."""
 
@@ -240,6 +251,11 @@ class Drop(_Reason):
         "present_by_hierarchy",
         "The label says that a class is absent, but a present descendant class implies that it is present.",
         "Nothing: the present class is written.",
+    )
+    IMAGE_NOT_THERE = (
+        "image_not_there",
+        "The image of the row is not there, and --missing_images=skip leaves such images out.",
+        "Download the image, then run the same command again.",
     )
     IMAGE_NOT_SELECTED = (
         "image_not_selected",

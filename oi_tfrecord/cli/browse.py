@@ -30,7 +30,7 @@ COMMAND = Command(
         "(127.0.0.1) can reach the server, which reads no file outside of the folder.",
         "The first start reads all records and stores an index beside them (browse-index), or in the cache folder of "
         "the user where the records cannot be written to.",
-        "The command needs aiohttp: pip install 'oi_tfrecord[browse]'.",
+        "The command needs aiohttp (the extra `browse`).",
     ),
     beam_flags=BeamFlags.FILESYSTEMS,
 )

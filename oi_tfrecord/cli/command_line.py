@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command import BeamFlags, Command
-from oi_tfrecord.cli.console import Console, PrintOptions
+from oi_tfrecord.cli.console import Console, PrintOptions, SummaryOptions
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags, parse_flags
 from oi_tfrecord.cli.help import format_help
@@ -44,7 +44,8 @@ def run_command_line(command: Command, arguments: Sequence[str] | None = None) -
     console = Console()
     try:
         parsed = parse_command_line(command, arguments)
-        console = Console(parsed.make(PrintOptions))
+        summary = parsed.make(SummaryOptions) if SummaryOptions in parsed.given else SummaryOptions()
+        console = Console(parsed.make(PrintOptions), summary=summary)
         console.start_log()
         return command.run(parsed, console)
     except OiTfrecordError as error:

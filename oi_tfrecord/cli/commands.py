@@ -23,8 +23,9 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         "merge": "Merges datasets under one label map.",
     },
     "Use records": {
-        "training-config": "Writes the parts of an Object Detection API pipeline.config that follow from the records.",
-        "export": "Exports records as tables, to Parquet files or into PostgreSQL.",
+        "training-config": "Writes the settings of the Object Detection API or of Model Garden for the records.",
+        "evaluate": "Scores detections against the records of a split, by the official protocols.",
+        "export": "Exports records as tables (Parquet, PostgreSQL), or as CSV files for the official evaluation.",
     },
 }
 """By task, the name of each command and what the command does, in the order of the help."""

@@ -1,14 +1,19 @@
 """Where a command prints: results on standard output, progress, warnings and errors on standard error."""
 
 import dataclasses
+import json
 import logging
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from oi_tfrecord.engine.progress_line import NoProgress, PrintedProgress, Progress
 from oi_tfrecord.engine.terminal_text import escape_controls, hide_secrets
-from oi_tfrecord.settings.options import Group, option
+from oi_tfrecord.settings.allowed_values import Choice
+from oi_tfrecord.settings.options import Group, check_values, option
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +27,21 @@ class PrintOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class SummaryOptions:
+    """The flag of commands that end with a summary."""
+
+    format: str = option(
+        "text",
+        "Format of the summary on standard output: lines for a person, or one JSON value for a program.",
+        Group.OUTPUT,
+        Choice(("text", "json")),
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclasses.dataclass(frozen=True)
 class Console:
     """The streams of a command, and which lines they get.
 
@@ -29,16 +49,21 @@ class Console:
         options: what is printed.
         out: for results; standard output by default.
         err: for progress, warnings and errors; standard error by default.
+        summary: the format of summaries.
     """
 
     options: PrintOptions = PrintOptions()
     out: TextIO = dataclasses.field(default_factory=lambda: sys.stdout)
     err: TextIO = dataclasses.field(default_factory=lambda: sys.stderr)
+    summary: SummaryOptions = SummaryOptions()
 
     @property
     def progress(self) -> Progress:
         """What long runs report to; with `--quiet` nothing is printed."""
-        return NoProgress() if self.options.quiet else PrintedProgress(self.out, self.err)
+        if self.options.quiet:
+            return NoProgress()
+        # Standard output of a program's summary is nothing but JSON.
+        return PrintedProgress(self.err if self.summary.format == "json" else self.out, self.err)
 
     def print_data(self, text: str) -> None:
         """Prints what the user asked for, such as a record; `--quiet` does not silence it.
@@ -48,6 +73,18 @@ class Console:
         """
         self.out.write(escape_controls(text))
         self.out.flush()
+
+    def print_result(self, lines: Iterable[str], result: "DataclassInstance") -> None:
+        """Prints what was done on standard output: as lines, or with `--format=json` the result itself.
+
+        Args:
+            lines: the result for a person; `--quiet` silences them.
+            result: a result whose fields are values of JSON, paths, or dataclasses of these.
+        """
+        if self.summary.format == "json":
+            self.print_data(json.dumps(dataclasses.asdict(result), default=str) + "\n")
+        else:
+            self.print_summary(lines)
 
     def print_summary(self, lines: Iterable[str]) -> None:
         """Prints lines about what was done on standard output, except with `--quiet`."""

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
-from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.convert_flags import Conversion, RunOptions, make_conversion
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.engine.beam_flags import value_of
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.storage.optional_imports import keep_pandas_from_arrow
@@ -35,7 +36,7 @@ def _convert(conversion: Conversion, console: Console) -> int:
         beam_arguments=conversion.beam_arguments,
         progress=console.progress,
     )
-    console.print_summary(summary_lines(result))
+    console.print_result(summary_lines(result), result)
     console.print_warnings(result.manifest["warnings"])
     return _print_problems(result.problems, result.exit_code, console)
 
@@ -52,7 +53,7 @@ def _dry_run(conversion: Conversion, console: Console) -> int:
         progress=console.progress,
     )
     estimate = describe(result.workload, conversion.workers or result.workers, conversion.prices)
-    console.print_summary([*dry_run_lines(result.counted), *estimate])
+    console.print_result([*dry_run_lines(result.counted), *estimate], result)
     console.print_warnings(result.counted.manifest["warnings"])
     return _print_problems(result.counted.problems, result.counted.exit_code, console)
 
@@ -99,7 +100,7 @@ COMMAND = Command(
             "--setup_file=./setup.py",
         ),
     ),
-    options=(RunOptions, ConvertConfig),
+    options=(RunOptions, RunnerOptions, SummaryOptions, ConvertConfig),
     run=run,
     details=(
         "Flags that decide what is read and written are also keys of the configuration file.",

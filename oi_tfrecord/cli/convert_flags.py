@@ -4,17 +4,14 @@ import dataclasses
 from collections.abc import Sequence
 
 from oi_tfrecord.cli.flags import ParsedFlags, parse_flags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.engine.beam_flags import is_dataflow, value_of
-from oi_tfrecord.engine.runner_file import read_runner_config
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import Group, check_values, option
 from oi_tfrecord.settings.prices import PRICED_REQUESTS, Prices, parse_prices
 from oi_tfrecord.settings.yaml_file import read_config, shipped_configs
-
-_DATAFLOW = "dataflow"
-"""The runner configuration of jobs on Dataflow that name none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +28,6 @@ class RunOptions:
         "Ranges and shards that this machine works on at once, a core each; 0 chooses.",
         Group.RUNNER,
         Range(0, 1 << 20),
-    )
-    runner_config: str = option(
-        "",
-        "File of Beam's flags, or the name of a shipped one (dataflow); dataflow with --runner=DataflowRunner.",
-        Group.RUNNER,
     )
     beam_dry_run: bool = option(
         False, "Build and check the job of --runner=DataflowRunner, as Beam's own --dry_run does.", Group.RUNNER
@@ -81,21 +73,13 @@ def make_conversion(parsed: ParsedFlags) -> Conversion:
         ConfigError: naming the flag or the key with a bad value.
     """
     options = parsed.make(RunOptions)
-    beam_arguments = _combine_beam_arguments(options, parsed.beam_arguments)
+    # Beam's name of the flag is --dry_run, which is another flag of this command.
+    beam_arguments = (*parsed.beam_arguments, *(["--dry_run=True"] if options.beam_dry_run else []))
     beam_dry_run = value_of(beam_arguments, "--dry_run") == "True"
     if beam_dry_run and not is_dataflow(beam_arguments):
         raise ConfigError("beam_dry_run", "needs --runner=DataflowRunner; other runners would run the job")
     config = read_config(options.config or None, parsed.given[ConvertConfig])
     return Conversion(config, options.workers, beam_arguments, beam_dry_run, parse_prices(options.prices))
-
-
-def _combine_beam_arguments(options: RunOptions, given: Sequence[str]) -> tuple[str, ...]:
-    """Returns the flags of the runner configuration and those of the command line, which win."""
-    # The launcher of a flex template names the runner alone.
-    runner_config = options.runner_config or (_DATAFLOW if is_dataflow(given) else "")
-    combined = read_runner_config(runner_config, given) if runner_config else tuple(given)
-    # Beam's name of the flag is --dry_run, which is another flag of this command.
-    return (*combined, "--dry_run=True") if options.beam_dry_run else combined
 
 
 def parse_convert(arguments: Sequence[str]) -> Conversion:
@@ -107,4 +91,4 @@ def parse_convert(arguments: Sequence[str]) -> Conversion:
     Raises:
         ConfigError: for an unknown flag, naming the nearest known one, or a bad value.
     """
-    return make_conversion(parse_flags((RunOptions, ConvertConfig), arguments, takes_beam_flags=True))
+    return make_conversion(parse_flags((RunOptions, RunnerOptions, ConvertConfig), arguments, takes_beam_flags=True))

@@ -3,7 +3,7 @@
 import dataclasses
 
 from oi_tfrecord.cli.command import Command, Example
-from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
 from oi_tfrecord.settings.options import Group, option
@@ -26,7 +26,7 @@ def run(parsed: ParsedFlags, console: Console) -> int:
     from oi_tfrecord.sources.download_counts import describe_failures, summary_lines
 
     result = download(make_options(parsed), progress=console.progress)
-    console.print_summary(summary_lines(result))
+    console.print_result(summary_lines(result), result)
     if result.has_too_many_failures:
         console.print_error(describe_failures(result))
         return ExitCode.REJECTED
@@ -50,7 +50,7 @@ COMMAND = Command(
             "--output_dir=validation --max_rejects=5%",
         ),
     ),
-    options=(_ConfigOptions, DownloadOptions),
+    options=(_ConfigOptions, DownloadOptions, SummaryOptions),
     run=run,
     details=(
         "The command stores each image as <ImageID>.jpg, and writes success.csv and failures.csv in the layout of "
@@ -58,7 +58,7 @@ COMMAND = Command(
         "against OriginalSize and OriginalMD5.",
         "Run the same command again to resume: stored images are kept, and failed images are tried again. Then give "
         "--images='validation/{image_id}.jpg' to convert.",
-        "The command needs aiohttp: pip install 'oi_tfrecord[download]'.",
+        "The command needs aiohttp (the extra `download`).",
     ),
     exit_codes=(ExitCode.DONE, ExitCode.FAILED, ExitCode.REJECTED, ExitCode.INTERRUPTED),
     when_interrupted="interrupted; run the same command again to resume",

@@ -3,7 +3,7 @@
 import dataclasses
 
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
-from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
@@ -17,7 +17,8 @@ class ConfigOptions:
 
     config: str = option(
         REQUIRED,
-        "Configuration file, or the name of a shipped one (v1 to v7, challenge2019, miap); flags win over it.",
+        "Configuration file, or the name of a shipped one (v1 to v7, challenge2019, challenge2019-segmentation, miap); "
+        "flags win over it.",
         Group.INPUTS,
     )
 
@@ -52,7 +53,7 @@ def run(parsed: ParsedFlags, console: Console) -> int:
     result = fetch(
         read_config(parsed.make(ConfigOptions).config, parsed.given[FetchOptions]), progress=console.progress
     )
-    console.print_summary(summary_lines(result))
+    console.print_result(summary_lines(result), result)
     console.print_warnings(result.notes)
     return ExitCode.DONE
 
@@ -65,12 +66,16 @@ COMMAND = Command(
             "oi-tfrecord fetch --config=v7 --split=validation --data_dir=tables",
         ),
         Example(
+            "Also the archives of the masks",
+            "oi-tfrecord fetch --config=v7 --split=validation --data_dir=tables --extra_keys=masks",
+        ),
+        Example(
             "The same from a mirror, to a bucket",
             "oi-tfrecord fetch --config=v7 --split=validation --data_dir=gs://BUCKET/tables "
             "--mirror=https://mirror.example.org",
         ),
     ),
-    options=(ConfigOptions, FetchOptions),
+    options=(ConfigOptions, FetchOptions, SummaryOptions),
     run=run,
     details=(
         "Addresses, sizes and checksums are those of configs/downloads.csv. Files that are there are not asked for "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from absl import flags
 
 from oi_tfrecord.engine.beam_flags import split_beam_arguments
+from oi_tfrecord.engine.runner_file import combine_runner_flags, find_job_endpoint
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.settings.options import Option, options_of
 
@@ -27,7 +28,7 @@ class ParsedFlags:
 
     Attributes:
         given: of each options dataclass, the values by field, without those that are not given.
-        beam_arguments: flags that Beam owns, as they are given.
+        beam_arguments: flags that Beam owns, those of the runner configuration first.
     """
 
     given: Mapping[type, Mapping[str, Any]]
@@ -74,7 +75,9 @@ def parse_flags(options_classes: Sequence[type], arguments: Sequence[str], takes
     values = _define_flags([option for found in declared.values() for option in found if not option.positional])
     rest = _parse_known(values, arguments)
     if takes_beam_flags:
-        words, beam_arguments = split_beam_arguments(rest, list(values))
+        runner_config = str(values["runner_config"].value or "") if "runner_config" in values else ""
+        words, beam_arguments = split_beam_arguments(rest, list(values), find_job_endpoint(runner_config))
+        beam_arguments = combine_runner_flags(runner_config, beam_arguments)
     else:
         words, beam_arguments = _check_words(rest, list(values)), ()
     texts = _assign_words(words, [option for found in declared.values() for option in found if option.positional])
@@ -131,7 +134,7 @@ def _check_words(rest: Sequence[str], own_flags: Sequence[str]) -> tuple[str, ..
     for word in rest:
         if word.startswith("-"):
             name = word.partition("=")[0]
-            near = nearest(name, [f"--{flag}" for flag in own_flags])
+            near = nearest(name, ["--help", *(f"--{flag}" for flag in own_flags)])
             raise ConfigError(name.lstrip("-"), f"is not a flag of this command{near}")
     return tuple(rest)
 

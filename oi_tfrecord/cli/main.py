@@ -1,10 +1,16 @@
 """`oi-tfrecord COMMAND ...`: runs a command, or prints help or the version."""
 
+import os
 import sys
-from collections.abc import Sequence
+
+TYPE_CHECKING = False
+"""The constant of `typing`, whose import takes so long that an interruption falls into it before `main` runs."""
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: "Sequence[str] | None" = None) -> int:
     """Runs `oi-tfrecord`.
 
     Args:
@@ -18,10 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         # While modules are imported; later the command says more.
         print("error: interrupted", file=sys.stderr)
+        if arguments is None:
+            # CPython ends a process by the signal, not by the exit code, if it interrupted an `exec()`.
+            sys.stderr.flush()
+            os._exit(130)
         return 130
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: "Sequence[str] | None") -> int:
     # Imported here, so that an interruption of the import ends in one line, too.
     from oi_tfrecord import __version__
     from oi_tfrecord.cli.command_line import HELP_FLAGS, run_command_line

@@ -1,9 +1,10 @@
 """`oi-tfrecord merge`: merges datasets under one label map."""
 
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
-from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.exit_codes import RECORDS_LOST, ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.derive.merge import MergeOptions, merge
 from oi_tfrecord.derive.write_split import describe_written
 
@@ -11,7 +12,7 @@ from oi_tfrecord.derive.write_split import describe_written
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Merges the datasets, and prints a line for each split."""
     result = merge(parsed.make(MergeOptions), console.progress)
-    console.print_summary(describe_written(written) for written in result.splits)
+    console.print_result((describe_written(written) for written in result.splits), result)
     if not result.balanced:
         console.print_error(RECORDS_LOST)
         return ExitCode.LOST
@@ -33,7 +34,7 @@ COMMAND = Command(
             "--project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp --setup_file=./setup.py",
         ),
     ),
-    options=(MergeOptions,),
+    options=(MergeOptions, RunnerOptions, SummaryOptions),
     run=run,
     details=(
         "Splits of the same name become one. Classes have the ids of the first folder's label map; classes that it "

@@ -4,6 +4,7 @@ from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.explore.report.write_report import ReportOptions, describe_report, report
 
 
@@ -23,7 +24,7 @@ COMMAND = Command(
         Example("The page records/report.html", "oi-tfrecord report records"),
         Example("The same numbers as JSON", "oi-tfrecord report records --format=json --output=report.json"),
     ),
-    options=(ReportOptions,),
+    options=(ReportOptions, RunnerOptions),
     run=run,
     details=(
         "The report has totals, classes, boxes, sizes, sources, flags, rejects, and the published counts. The page is "

@@ -1,9 +1,10 @@
 """`oi-tfrecord resample`: makes a subset or a fold of a split, or weights for training with it."""
 
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
-from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.exit_codes import RECORDS_LOST, ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.derive.resample import ResampleOptions, describe_resampled, resample
 
 
@@ -11,7 +12,7 @@ def run(parsed: ParsedFlags, console: Console) -> int:
     """Writes the split or the weights, and prints a line about them."""
     options = parsed.make(ResampleOptions)
     written = resample(options, console.progress)
-    console.print_summary([describe_resampled(options, written)])
+    console.print_result([describe_resampled(options, written)], written)
     if not written.balanced:
         console.print_error(RECORDS_LOST)
         return ExitCode.LOST
@@ -43,7 +44,7 @@ COMMAND = Command(
             "--setup_file=./setup.py",
         ),
     ),
-    options=(ResampleOptions,),
+    options=(ResampleOptions, RunnerOptions, SummaryOptions),
     run=run,
     details=(
         "The images of each class that are taken do not depend on the number of shards. Splits of one folder must not "

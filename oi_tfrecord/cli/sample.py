@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from oi_tfrecord.cli.command import Command, Example
-from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.flags import ParsedFlags
 from oi_tfrecord.openimages.release_headers import RELEASES
 from oi_tfrecord.settings.allowed_values import Choice, Range
@@ -38,8 +38,9 @@ def run(parsed: ParsedFlags, console: Console) -> int:
         validation_images=options.validation_images,
         seed=options.seed,
     )
-    console.print_summary(f"{split}: {count} images" for split, count in summary.images.items())
-    console.print_summary(f"{folder / path}: {rows} rows" for path, rows in summary.rows.items())
+    lines = [f"{split}: {count} images" for split, count in summary.images.items()]
+    lines += [f"{folder / path}: {rows} rows" for path, rows in summary.rows.items()]
+    console.print_result(lines, summary)
     return 0
 
 
@@ -49,6 +50,6 @@ COMMAND = Command(
         Example("In the layout of V3", "oi-tfrecord sample --output_dir=sample"),
         Example("In the layout of V6", "oi-tfrecord sample --output_dir=sample_v6 --release=v6"),
     ),
-    options=(SampleOptions,),
+    options=(SampleOptions, SummaryOptions),
     run=run,
 )

@@ -1,4 +1,4 @@
-"""`oi-tfrecord training-config`: writes the parts of a pipeline.config that follow from the records."""
+"""`oi-tfrecord training-config`: writes the settings of a training program that follow from the records."""
 
 import dataclasses
 import pathlib
@@ -6,8 +6,9 @@ import pathlib
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.flags import ParsedFlags
-from oi_tfrecord.dataset.training_config import TrainingConfigOptions, make_training_parts
 from oi_tfrecord.settings.options import Group, option
+from oi_tfrecord.training.options import TrainingConfigOptions
+from oi_tfrecord.training.training_config import make_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,20 +19,27 @@ class _FileOptions:
 
 
 def run(parsed: ParsedFlags, console: Console) -> int:
-    """Prints or writes the parts."""
-    parts = make_training_parts(parsed.make(TrainingConfigOptions))
-    console.print_warnings(parts.warnings)
+    """Prints or writes the settings."""
+    settings = make_settings(parsed.make(TrainingConfigOptions))
+    console.print_warnings(settings.warnings)
     if path := parsed.make(_FileOptions).output:
-        pathlib.Path(path).write_text(parts.text, encoding="utf-8")
+        pathlib.Path(path).write_text(settings.text, encoding="utf-8")
     else:
-        console.print_data(parts.text)
+        console.print_data(settings.text)
     return 0
 
 
 COMMAND = Command(
     name="training-config",
     examples=(
-        Example("For a model of the kind SSD", "oi-tfrecord training-config records --model=ssd --output=parts.config"),
+        Example(
+            "A whole pipeline.config from a file of the Object Detection API's model zoo",
+            "oi-tfrecord training-config records --pipeline=ssd_mobilenet_v2.config --output=pipeline.config",
+        ),
+        Example(
+            "A whole experiment for Model Garden",
+            "oi-tfrecord training-config records --framework=garden --model=retinanet --output=retinanet.yaml",
+        ),
         Example(
             "Where the records lie in a bucket for training",
             "oi-tfrecord training-config records --model=faster_rcnn --metrics=oid_challenge_detection_metrics "
@@ -41,8 +49,12 @@ COMMAND = Command(
     options=(TrainingConfigOptions, _FileOptions),
     run=run,
     details=(
-        "The command writes `model` (its num_classes), `train_input_reader`, `eval_config` and `eval_input_reader`. "
-        "Put them into the pipeline.config of the model in place of the parts of the same names.",
+        "With --pipeline the command writes this file with the number of classes, both input readers, the metrics, and "
+        "room for all boxes of the fullest image in place of the template's; paths of the template are left out, and "
+        "everything else stays. Without --pipeline it writes the parts `model` (its num_classes), "
+        "`train_input_reader`, `eval_config` and `eval_input_reader` for a file of your own.",
+        "With --framework=garden it writes a whole experiment of TensorFlow Model Garden as YAML. No checkpoint is "
+        "fetched unless --checkpoint names one.",
     ),
     beam_flags=BeamFlags.FILESYSTEMS,
 )

@@ -1,36 +1,23 @@
 """`oi-tfrecord verify`: reads a dataset back and checks it."""
 
-import dataclasses
 import json
 import time
 
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
-from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
-from oi_tfrecord.settings.allowed_values import Choice
-from oi_tfrecord.settings.options import Group, check_values, option
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.verification.result import describe_result, to_values
 from oi_tfrecord.verification.verify import VerifyOptions, verify
 
 
-@dataclasses.dataclass(frozen=True)
-class _FormatOptions:
-    """How the result is printed."""
-
-    format: str = option("text", "Format of the result.", Group.OUTPUT, Choice(("text", "json")))
-
-    def __post_init__(self) -> None:
-        check_values(self)
-
-
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Checks the dataset and prints the result."""
-    output_format = parsed.make(_FormatOptions).format
     started = time.monotonic()
     result = verify(parsed.make(VerifyOptions), console.progress)
     lines = describe_result(result, time.monotonic() - started)
-    if output_format == "json":
+    if console.summary.format == "json":
         console.print_data(json.dumps(to_values(result), indent=1) + "\n")
     elif result.ok:
         console.print_summary(lines)
@@ -53,7 +40,7 @@ COMMAND = Command(
             "--temp_location=gs://BUCKET/tmp --setup_file=./setup.py",
         ),
     ),
-    options=(VerifyOptions, _FormatOptions),
+    options=(VerifyOptions, RunnerOptions, SummaryOptions),
     run=run,
     details=(
         "The command checks framing, records, images, label ids and counts. Each fault is printed with its shard, "

@@ -5,22 +5,26 @@ These functions print nothing: `progress` takes messages while they run, and the
 
 import contextlib
 import dataclasses
+import pathlib
 import time
 from collections.abc import Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
-from oi_tfrecord.conversion.fetch import fetch, with_data_dir
+from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archives
+from oi_tfrecord.conversion.known_inputs import with_known_inputs
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
 from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry_run_workers, run_plan
+from oi_tfrecord.conversion.try_again import try_again
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output
 from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.engine.progress_text import StepStatus
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.settings.check_complete import check_complete
@@ -166,7 +170,7 @@ def build_template(
     accept_beam_arguments(beam_arguments)
     plan = _plan_conversion(config, progress or NoProgress())
     with hold_split(config.output_dir, config.split):
-        state = prepare_output(plan.target)
+        state = try_again(plan, prepare_output(plan.target), progress or NoProgress())
     if state.complete is None:
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
@@ -191,20 +195,37 @@ def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> Non
 
 def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits."""
-    plan = make_plan(_fetch_tables(config, progress))
+    config = _fetch_tables(config, progress)
+    with progress.watch(StepStatus("looking at the tables and images")):
+        plan = make_plan(config)
     earlier = 0 if config.overwrite else earlier_num_shards(plan.target)
     if earlier:
-        return plan.with_shards(config.num_shards or earlier)
-    shard_plan = plan_shards(plan)
+        return with_known_inputs(plan.with_shards(config.num_shards or earlier), progress)
+    with progress.watch(StepStatus("planning from a sample of the tables and images")):
+        shard_plan = plan_shards(plan)
     num_shards = config.num_shards or shard_plan.num_shards
     place = _place_of_images(plan, shard_plan)
     if not config.num_shards or shard_plan.has_none:
         progress.plan(describe_shards(shard_plan, num_shards, *place))
     # Who allows every image to be rejected may hold so few that no sampled image is among them.
-    if shard_plan.has_none and not plan.samples.has_stand_ins and parse_max_rejects(config.max_rejects) != (100, True):
+    if shard_plan.has_none and not plan.samples.has_stand_ins and not _may_hold_some(plan, shard_plan):
         problem = f"none of the {shard_plan.sampled:,} images that were looked for is there"
         raise InputError(place[1], problem, f"Put the images there, or give another --{place[0]}")
-    return plan.with_shards(num_shards)
+    return plan.with_shards(num_shards, min(shard_plan.images, config.max_images or shard_plan.images))
+
+
+def _may_hold_some(plan: ConvertPlan, shard_plan: ShardPlan) -> bool:
+    """Returns whether the user expects that few images are there, and some of them may be, though none was found."""
+    config = plan.config
+    if config.missing_images == "skip":
+        return shard_plan.sampled < shard_plan.images and not is_empty_folder(plan.samples.path("0"))
+    return parse_max_rejects(config.max_rejects) == (100, True)
+
+
+def is_empty_folder(path: str) -> bool:
+    """Returns whether the folder of a local file is not there, or holds nothing."""
+    folder = pathlib.Path(path).parent
+    return storage.is_local(path) and not (folder.is_dir() and any(folder.iterdir()))
 
 
 def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPlan, ShardPlan]:
@@ -220,7 +241,7 @@ def _fetch_tables(config: ConvertConfig, progress: Progress) -> ConvertConfig:
     """Downloads the tables that are missing, if that is wanted; returns the configuration with their folder."""
     if not config.fetch:
         return config
-    config = with_data_dir(config)
+    config = with_mask_archives(with_data_dir(config))
     # Problems of the options are found without the tables, so before gigabytes are downloaded.
     check_complete(config)
     result = fetch(config, progress=progress)

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import posixpath
+import re
 import time
 from collections.abc import Sequence
 
@@ -11,7 +12,8 @@ from oi_tfrecord.conversion.plan_inputs import wanted_tables
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import SPLITS, expand_split, find, split_hint
-from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.records.keys import ExtraKeys
+from oi_tfrecord.settings.convert_config import MASK_SOURCES, ConvertConfig
 from oi_tfrecord.settings.find_release import needed_tables
 from oi_tfrecord.settings.published_files import PublishedFile, parse_published_files
 from oi_tfrecord.settings.yaml_file import find_shipped_file
@@ -31,17 +33,41 @@ class FetchPlan:
         missing: the files to download.
         kept: paths of files that are there.
         notes: tables that are left out.
+        mask_archives: patterns of the archives of masks that are among the files.
     """
 
     missing: tuple[PublishedFile, ...]
     kept: tuple[str, ...]
     notes: tuple[str, ...]
+    mask_archives: tuple[str, ...] = ()
 
 
 def with_data_dir(config: ConvertConfig) -> ConvertConfig:
     """Returns the configuration with a folder for the tables: one in the user's cache, if none is given."""
     folder = config.data_dir or os.path.join(user_cache(), config.release or "tables")
     return dataclasses.replace(config, data_dir=folder)
+
+
+def with_mask_archives(config: ConvertConfig) -> ConvertConfig:
+    """Returns the configuration with the archives of masks that a fetch downloads, if it wants masks from no source.
+
+    Args:
+        config: the configuration, with `data_dir`.
+    """
+    if not _wants_mask_archives(config):
+        return config
+    archives = [file for file in read_published_files(config) if file.is_mask_archive]
+    return dataclasses.replace(config, mask_archives=_patterns_of(archives, config.data_dir))
+
+
+def _wants_mask_archives(config: ConvertConfig) -> bool:
+    return ExtraKeys.MASKS in config.extra_keys and not any(getattr(config, field) for field in MASK_SOURCES)
+
+
+def _patterns_of(archives: Sequence[PublishedFile], data_dir: str) -> tuple[str, ...]:
+    """Returns the patterns of archives, whose names end in a hex digit."""
+    names = (re.sub(r"[0-9a-f](\.\w+)$", r"?\1", name) for file in archives for name in file.files)
+    return tuple(storage.join(storage.escape(data_dir), name) for name in dict.fromkeys(names))
 
 
 def fetch(config: ConvertConfig, *, progress: Progress | None = None) -> FetchResult:
@@ -77,6 +103,7 @@ def fetch(config: ConvertConfig, *, progress: Progress | None = None) -> FetchRe
         received=counts.received,
         retries=counts.retries,
         notes=plan.notes,
+        mask_archives=plan.mask_archives,
         seconds=time.monotonic() - began,
     )
 
@@ -130,7 +157,15 @@ def plan_fetch(config: ConvertConfig, published: Sequence[PublishedFile]) -> Fet
             raise InputError(config.data_dir, problem, f"Put one of {', '.join(names)} there, or give --downloads")
         else:
             notes.append(f"no address of a file for {field} is known; the records are without its keys")
-    return FetchPlan(tuple(missing.values()), tuple(dict.fromkeys(kept)), tuple(notes))
+    archives = [file for file in published if file.is_mask_archive]
+    patterns = _patterns_of(archives, config.data_dir)
+    if not _wants_mask_archives(config) and config.mask_archives != patterns:
+        archives, patterns = [], ()
+    there = [info for pattern in patterns for info in storage.match(pattern)]
+    _check_sizes(there, archives)
+    missing |= {file.url: file for file in archives if not _are_there(file, config)}
+    kept += [info.path for info in there]
+    return FetchPlan(tuple(missing.values()), tuple(dict.fromkeys(kept)), tuple(notes), patterns)
 
 
 def _files_with_first_name(names: Sequence[str], published: Sequence[PublishedFile], split: str) -> list[PublishedFile]:

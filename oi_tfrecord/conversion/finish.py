@@ -23,6 +23,7 @@ from oi_tfrecord.dataset.manifest import (
 )
 from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.output_state import read_splits
+from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
 from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -68,6 +69,7 @@ def table_input(file: InputFile) -> TableInput:
         rows_start=file.rows_start,
         unit=Unit.UNPACKED_BYTES if file.compressed else Unit.BYTES,
         modified=file.modified,
+        header_crc32c=file.header_crc32c,
     )
 
 
@@ -105,7 +107,7 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
         for piece in job.work.rejects():
             stream.write(absolute_lines(piece, lines).encode())
     about = dict(job.about)
-    if changed := find_changed(job.inputs, about.get("class_files", {})):
+    if changed := find_changed(job.inputs, totals.ranges, about.get("class_files", {})):
         about["changed_inputs"] = changed
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)
@@ -119,9 +121,11 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
             "cpu_seconds": totals.cpu_seconds,
         }
     split = seal_entry(split)
-    # Another split may end at the same time, and the manifest must hold both.
-    with hold_folder(job.output_dir):
-        write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
+    if job.dry_run:
+        with hold_folder(job.output_dir):
+            write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
+    else:
+        publish_split(job.output_dir, job.split, split, temporary)
     return split
 
 

@@ -1,7 +1,7 @@
 """What a conversion made, in lines for its user: the counts, the files, and all that is wrong."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oi_tfrecord import storage
@@ -11,6 +11,7 @@ from oi_tfrecord.dataset.manifest import too_many_rejects
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import EngineError, InputError
 from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.settings.convert_config import parse_max_rejects
 
@@ -55,11 +56,55 @@ def summary_lines(result: ConversionResult) -> list[str]:
     totals = result.manifest["totals"]
     return [
         *(["Nothing to do: this conversion is complete."] if result.was_complete else []),
-        f"records    {totals['records']:,} in {totals['shards']:,} shards, {format_size(totals['bytes'])}, "
-        f"{result.seconds:.1f} s",
+        f"records    {totals['records']:,} images{_describe_boxes(result.manifest)} in {totals['shards']:,} shards, "
+        f"{format_size(totals['bytes'])}, {result.seconds:.1f} s",
         f"           {result.first_shard}{' ...' if result.num_shards > 1 else ''}",
         *_lines_of_counts_and_files(result),
+        *_lines_of_reasons("rejected", Reject, _count_rejected(result.manifest)),
+        *_lines_of_reasons("left out", Drop, _count_left_out(result.manifest)),
+        *([] if result.problems else [f"next       oi-tfrecord verify {result.output_dir}"]),
     ]
+
+
+def _describe_boxes(entry: Mapping[str, Any]) -> str:
+    boxes = entry["tables"].get(Table.BOXES)
+    return f" with {boxes['written'] + boxes.get('added_by_hierarchy', 0):,} boxes" if boxes else ""
+
+
+def _count_rejected(entry: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Returns, by reason, how many images and rows of each table are rejected for it."""
+    counts: dict[str, dict[str, int]] = {}
+    rejected = {"images": entry["images"]["rejected"]} | {
+        table: count["rejected"] for table, count in entry["tables"].items()
+    }
+    for what, by_reason in rejected.items():
+        for reason, number in by_reason.items():
+            # The rows of a rejected image follow the image.
+            if number and reason != Reject.IMAGE_REJECTED:
+                counts.setdefault(reason, {})[what] = number
+    return counts
+
+
+def _count_left_out(entry: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Returns, by reason, how many images and rows of each table are left out for it."""
+    counts: dict[str, dict[str, int]] = {}
+    for table, count in entry["tables"].items():
+        for reason, number in count["dropped"].items():
+            if number:
+                counts.setdefault(reason, {})["images" if table == Table.METADATA else table] = number
+    return counts
+
+
+def _lines_of_reasons(
+    title: str, reasons: Iterable[Reject] | Iterable[Drop], counts: Mapping[str, Mapping[str, int]]
+) -> list[str]:
+    """Returns a line for each reason, the most frequent first, with what to do about the reason."""
+    remedies = {str(reason): reason.remedy for reason in reasons}
+    lines: list[str] = []
+    for reason in sorted(counts, key=lambda name: -sum(counts[name].values())):
+        numbers = ", ".join(f"{number:,} {what}" for what, number in counts[reason].items())
+        lines.append(f"{title if not lines else '':<10} {numbers} ({reason}): {remedies[reason]}")
+    return lines
 
 
 def dry_run_lines(result: ConversionResult) -> list[str]:
@@ -83,8 +128,13 @@ def _lines_of_counts_and_files(result: ConversionResult) -> list[str]:
 def _images_line(images: Mapping[str, Any]) -> str:
     return (
         f"images     {images['selected']:,} selected, {images['not_selected']:,} not selected, "
-        f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}"
+        f"{sum(images['rejected'].values()):,} rejected{_by_reason(images['rejected'])}{_skipped(images)}"
     )
+
+
+def _skipped(images: Mapping[str, Any]) -> str:
+    skipped = images.get("skipped", {})
+    return f", {sum(skipped.values()):,} skipped{_by_reason(skipped)}" if skipped else ""
 
 
 def _table_line(table: str, count: Mapping[str, Any]) -> str:

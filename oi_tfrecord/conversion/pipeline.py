@@ -37,6 +37,8 @@ needs those of finished shards. The work folder also holds:
   the files in results/.
 - damage/*: reading an archive stores its damage, and shards name it for each image that they do not find.
 - fingerprint.json: a run resumes only a conversion with its own fingerprint.
+- inputs.json, what the tables held, before a shard is written: a table that was copied or downloaded again since is
+  compared with it.
 - label_map.pbtxt, before a shard is written with it: splits that are written at the same time must have the same.
 
 The label map is part of the plan, unless classes are ordered by frequency: then it is made from the accounts.
@@ -57,8 +59,13 @@ from oi_tfrecord.conversion.plan_classes import ClassPlan
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.read_tables import ReadTables, ReadTablesToFiles
 from oi_tfrecord.conversion.write_shards import WriteShards
+from oi_tfrecord.dataset.accounts import RangeAccount
+from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.file_names import rejects_path
+from oi_tfrecord.dataset.input_content import contents_of_ranges, decode_contents, encode_contents, have_changed
 from oi_tfrecord.dataset.label_map_claim import claim_packed
+from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.packed_label_map import pack
 
 
@@ -81,6 +88,9 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
         make_label_map(root, plan.classes, accounts)
         # the same
         | "ClaimLabelMap" >> beam.Map(claim_packed, plan.config.output_dir, plan.config.split)
+        # the same, once all tables were read and before a shard is written
+        | "StoreInputs"
+        >> beam.Map(store_inputs, plan.work, beam.pvalue.AsList(accounts | "TakeContent" >> beam.Map(without_counts)))
     )
     label_map = beam.pvalue.AsSingleton(claimed)
     # shard
@@ -163,6 +173,33 @@ def make_label_map(root: beam.Pipeline, classes: ClassPlan, accounts: beam.PColl
         # packed label map
         | "OrderByFrequency" >> beam.Map(lambda rows: pack(classes.make_label_map(rows)))
     )
+
+
+def without_counts(account: RangeAccount) -> RangeAccount:
+    """Returns an account with what identifies the bytes of its range alone, as all accounts go to one worker."""
+    return dataclasses.replace(account, rejected={}, dropped={}, class_rows={}, values={}, found_ids="")
+
+
+def store_inputs(packed: bytes, work: WorkFolder, accounts: Iterable[RangeAccount]) -> bytes:
+    """Stores what the tables held in the work folder, for a run that resumes this one.
+
+    Args:
+        packed: the packed label map.
+        work: the work folder.
+        accounts: of all ranges.
+
+    Returns:
+        The packed label map, which shards are written with.
+    """
+    with relay_errors(work):
+        contents = contents_of_ranges(accounts)
+        earlier = work.read_inputs()
+        if earlier is None:
+            work.write_inputs(encode_contents(contents))
+        elif have_changed(decode_contents(earlier), contents):
+            problem = "an input changed since the run that is resumed, with the same size and time of change"
+            raise InputError(work.path, problem, "Delete this folder, and run the same command again")
+    return packed
 
 
 def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

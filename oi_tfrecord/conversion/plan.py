@@ -52,6 +52,7 @@ class ConvertPlan:
         num_shards: number of shards; 0 until it is decided.
         shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's shuffle.
         threads: ranges or shards that a process of the run works on at once.
+        expected_images: estimated number of images, for the progress line; 0 if unknown.
     """
 
     config: ConvertConfig
@@ -69,6 +70,7 @@ class ConvertPlan:
     num_shards: int = 0
     shuffle_folder: str = ""
     threads: int = 1
+    expected_images: int = 0
 
     @property
     def archives_to_list(self) -> tuple[ArchiveFile, ...]:
@@ -86,10 +88,17 @@ class ConvertPlan:
         config = self.config
         return OutputTarget(config.output_dir, config.split, config.overwrite, self.fingerprint, self.classes.label_map)
 
-    def with_shards(self, num_shards: int) -> "ConvertPlan":
-        """Returns the plan with its number of shards decided."""
+    def with_shards(self, num_shards: int, expected_images: int = 0) -> "ConvertPlan":
+        """Returns the plan with its number of shards decided.
+
+        Args:
+            num_shards: number of shards.
+            expected_images: estimated number of images; 0 if unknown.
+        """
         fingerprint = self.fingerprint | {"num_shards": num_shards}
-        return dataclasses.replace(self, num_shards=num_shards, fingerprint=fingerprint)
+        return dataclasses.replace(
+            self, num_shards=num_shards, fingerprint=fingerprint, expected_images=expected_images
+        )
 
     def with_image_limit(self, limit: int) -> "ConvertPlan":
         """Returns the plan with the limit that `max_images` means."""
@@ -136,6 +145,7 @@ class ConvertPlan:
             is_chosen=self.classes.mask_of(self.classes.label_mids),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
+            skips_missing=config.missing_images == "skip",
             has_spare_cores=self.num_shards < self.threads,
         )
 
@@ -259,7 +269,7 @@ def make_fingerprint(
         "record_format": RECORD_FORMAT,
         "config": shaping,
         "inputs": [
-            *(_identity(str(file.table), file.path, file.size, file.modified) for file in tables),
+            *(_identity(str(file.table), file.path, file.size, file.modified, file.header_crc32c) for file in tables),
             *(_identity(str(file.listing), file.path, file.size, file.modified) for file in archives),
         ],
         "class_files": sorted(class_files.values()),
@@ -267,9 +277,9 @@ def make_fingerprint(
     return dict(json.loads(json.dumps(values)))
 
 
-def _identity(kind: str, path: str, size: int, modified: float) -> tuple[str, str, int, float]:
+def _identity(kind: str, path: str, size: int, modified: float, header_crc32c: int = 0) -> list[str | int | float]:
     """Returns what identifies an input file: a file that was moved to another folder is the same."""
-    return kind, posixpath.basename(path), size, modified
+    return [kind, posixpath.basename(path), size, modified, header_crc32c]
 
 
 def _filter_names(plan: ConvertPlan) -> FilterNames:

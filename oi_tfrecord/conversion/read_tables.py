@@ -12,6 +12,7 @@ from oi_tfrecord.conversion.read_range import BlockResult, RangeJob, ScanJob, re
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.engine.progress_reports import READ, SCAN
+from oi_tfrecord.engine.step_metrics import StepMetrics
 from oi_tfrecord.engine.threaded_fn import ThreadedFn
 from oi_tfrecord.join.shuffle_files import write_batches
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
@@ -168,6 +169,7 @@ class _ReadRange(ThreadedFn):
                     yield shard, batch
                 account = with_costs(block.account, shuffled_bytes, time.thread_time() - began)
                 self._reporter.add_rows(account.rows_read, sum(account.rejected.values()))
+                count_range(account, self._metrics)
                 yield beam.pvalue.TaggedOutput(ACCOUNTS, account)
                 began = time.thread_time()
 
@@ -194,8 +196,21 @@ class _ReadRangeToFile(ThreadedFn):
             account = block.account
             write_batches(self._job.shuffle_folder, f"{account.table}-{account.file}-{account.index}", batches)
             self._reporter.add_rows(account.rows_read, sum(account.rejected.values()))
+            count_range(account, self._metrics)
             yield with_costs(account, sum(len(batch) for _, batch in batches), time.thread_time() - began)
             began = time.thread_time()
+
+
+def count_range(account: RangeAccount, metrics: StepMetrics) -> None:
+    """Counts a block that is read.
+
+    Args:
+        account: of the block.
+        metrics: takes `rows` and `rejects_REASON`.
+    """
+    metrics.count("rows", account.rows_read)
+    for reason, number in account.rejected.items():
+        metrics.count(f"rejects_{reason}", number)
 
 
 def with_costs(account: RangeAccount, shuffled_bytes: int, cpu_seconds: float) -> RangeAccount:

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
+from oi_tfrecord.conversion.try_again import try_again
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.output_state import OutputState, prepare_output, read_split
+from oi_tfrecord.dataset.output_state import OutputState, count_correctable, prepare_output, read_split
 from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.engine.beam_flags import runs_here
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import ConversionStatus, describe_resumption
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 
 _WORKERS_PER_CORE = 2
@@ -65,14 +67,17 @@ def _run_held_plan(
     plan: ConvertPlan, workers: int, beam_arguments: Sequence[str], progress: Progress
 ) -> ConversionResult:
     config = plan.config
-    state = prepare_output(plan.target)
+    state = try_again(plan, prepare_output(plan.target), progress)
     began = time.monotonic()
     if state.complete is None:
         _run_pipelines(plan, state, workers, beam_arguments, progress)
     entry = read_split(config.output_dir, config.split)
     if state.complete is None:
         # Not before the manifest was read: if the last step was lost, the next run needs the finished shards.
-        plan.work.delete()
+        if count_correctable(entry):
+            plan.work.keep_results()
+        else:
+            plan.work.delete()
     exit_code, problems = find_problems(entry, config.max_rejects, rejects_path(config.output_dir, config.split))
     return ConversionResult(
         output_dir=config.output_dir,
@@ -105,8 +110,9 @@ def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[st
     """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
     from oi_tfrecord.conversion.pipeline import build_limit_pipeline
 
-    shown = progress.watch(_status(plan, 0))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan))
+    job = SubmittedJob(progress.note)
+    shown = progress.watch(_status(plan, 0, job))
+    run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan), job)
     limited = plan.with_image_limit(plan.work.limit())
     plan.work.clear_temporary()
     if plan.shuffle_folder:
@@ -121,15 +127,23 @@ def _write_shards(
     """Writes the shards that are not finished, and the files that make all shards a dataset."""
     from oi_tfrecord.conversion.pipeline import build_pipeline
 
-    shown = progress.watch(_status(plan, len(finished)))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished))
+    job = SubmittedJob(progress.note)
+    shown = progress.watch(_status(plan, len(finished), job))
+    run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished), job)
 
 
-def _status(plan: ConvertPlan, finished_shards: int) -> ConversionStatus:
+def _status(plan: ConvertPlan, finished_shards: int, job: SubmittedJob) -> ConversionStatus:
     sizes = [*(file.size for file in plan.tables), *(archive.size for archive in plan.archives_to_list)]
     # How much a compressed table holds is known only once it is read.
     is_known = not any(file.compressed for file in plan.tables)
-    return ConversionStatus(plan.work, sum(sizes) if is_known else 0, plan.num_shards, finished_shards)
+    return ConversionStatus(
+        plan.work,
+        sum(sizes) if is_known else 0,
+        plan.num_shards,
+        finished_shards,
+        engine_state=job.state,
+        expected_images=plan.expected_images,
+    )
 
 
 def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:

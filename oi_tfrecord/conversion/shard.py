@@ -49,7 +49,7 @@ def convert_shard(
         on_progress: called after each record.
 
     Returns:
-        The account, which is also stored, so that a resumed run need not do the shard again.
+        The account, which is also stored (but for `read_seconds`), so that a resumed run need not do the shard again.
     """
     began = time.thread_time()
     label_ids = job.label_ids(label_map)
@@ -65,16 +65,18 @@ def convert_shard(
     name = shard_file(job.split, shard, job.num_shards)
     if job.dry_run:
         images = ImageOutcome.all_written(joined, facts)
-        account = count_shard(shard, name, joined, images, WrittenShard(images.records, 0, ""), label_ids)
+        unwritten = WrittenShard(images.records, 0, "")
+        account = count_shard(shard, name, joined, images, unwritten, label_ids, label_map.expanded_boxes)
         account = dataclasses.replace(account, cpu_seconds=time.thread_time() - began)
     else:
         images, written = _write_records(job, storage.join(job.output_dir, name), joined, facts, label_ids, on_progress)
-        account = count_shard(shard, name, joined, images, written, label_ids)
+        account = count_shard(shard, name, joined, images, written, label_ids, label_map.expanded_boxes)
         if job.attribution_csv:
             job.work.write_attribution(shard, format_attribution(joined, images.has_record))
     _store_rejects(job, shard, joined, images)
     job.work.write_result(shard, encode_account(account))
-    return account
+    # Not stored, as a shard that is written again must have the same result.
+    return dataclasses.replace(account, read_seconds=images.read_seconds)
 
 
 def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> JoinedShard:
@@ -101,7 +103,8 @@ def _write_records(
     encoder = RecordEncoder(boxes_turned, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
     examples = _encode_examples(images, encoder, len(joined.faults), len(joined.image_ids), on_progress)
     written = write_shard(path, job.work.temporary, examples, has_spare_cores=job.has_spare_cores)
-    return blame_archives(images.outcome(), job.work), written
+    outcome = blame_archives(images.outcome(), job.work)
+    return outcome.skip_missing() if job.skips_missing else outcome, written
 
 
 def _encode_examples(

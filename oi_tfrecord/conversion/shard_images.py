@@ -1,6 +1,7 @@
 """The images of one shard: read ahead, checked, turned, with the masks of their boxes, and counted."""
 
 import dataclasses
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -18,7 +19,7 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.openimages.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.reasons import Reject
+from oi_tfrecord.reasons import NOT_THERE, Reject
 from oi_tfrecord.storage.read_ahead import ITEMS_PER_TASK, map_in_order
 
 PREFETCH_BYTES = 64 << 20
@@ -39,6 +40,7 @@ class LoadedImage:
     image: PreparedImage | None
     masks: LoadedMasks
     rejected: ImageRejected | None
+    read_seconds: float = 0.0
 
     @property
     def size(self) -> int:
@@ -53,10 +55,12 @@ class ImageOutcome:
     Attributes:
         has_record: bool array [n].
         image_bytes: bytes of the images in the records.
-        rejects: the images without a record.
+        rejects: the images without a record that are no part of `skipped`.
+        skipped: the images that are left out as they are not there; none unless these are to be skipped.
         reencoded: images not copied byte for byte, by source format.
         image_counts: images in the records, by name as in `ShardAccount.image_counts`.
         masks: what became of the masks of their boxes.
+        read_seconds: time that threads waited for the bytes of images.
     """
 
     has_record: np.ndarray
@@ -65,6 +69,8 @@ class ImageOutcome:
     reencoded: Mapping[str, int]
     image_counts: Mapping[str, int]
     masks: MaskOutcome
+    skipped: tuple[Rejected, ...] = ()
+    read_seconds: float = 0.0
 
     @classmethod
     def all_written(cls, joined: JoinedShard, facts: ImageFacts) -> "ImageOutcome":
@@ -77,6 +83,16 @@ class ImageOutcome:
     def records(self) -> int:
         """Number of images with a record."""
         return int(np.count_nonzero(self.has_record))
+
+    def find_skipped(self, image_ids: np.ndarray) -> np.ndarray:
+        """Returns a bool array [n], whether each image of the shard is skipped."""
+        return np.isin(image_ids, np.array([int(item.image_id, 16) for item in self.skipped], np.uint64))
+
+    def skip_missing(self) -> "ImageOutcome":
+        """Returns the outcome in which images that are not there are skipped, and are no rejects."""
+        rejects = tuple(item for item in self.rejects if item.reason not in NOT_THERE)
+        skipped = tuple(item for item in self.rejects if item.reason in NOT_THERE)
+        return dataclasses.replace(self, rejects=rejects, skipped=skipped)
 
 
 class ShardImages:
@@ -105,6 +121,7 @@ class ShardImages:
         if job.masks is not None and joined.masks is not None:
             self._masks = ShardMasks(job.masks, joined.masks, joined.annotations[Table.BOXES])
         self._has_record = np.zeros(len(self._image_ids), bool)
+        self._read_seconds = 0.0
         self._rejects: list[Rejected] = []
         self._reencoded: Counter[str] = Counter()
         self._changes: Counter[str] = Counter()
@@ -114,10 +131,12 @@ class ShardImages:
     @property
     def reject_count(self) -> int:
         """Images and masks that could not be read until now."""
-        return len(self._rejects) + (self._masks.fault_count if self._masks else 0)
+        rejects = sum(not (self._job.skips_missing and item.reason in NOT_THERE) for item in self._rejects)
+        return rejects + (self._masks.fault_count if self._masks else 0)
 
     def __iter__(self) -> Iterator[tuple[int, PreparedImage, ImageMasks | None]]:
         for index, loaded in enumerate(self._load_all()):
+            self._read_seconds += loaded.read_seconds
             if loaded.rejected is not None:
                 self._note_reject(index, loaded.rejected)
             if loaded.image is not None:
@@ -133,6 +152,7 @@ class ShardImages:
             reencoded=dict(self._reencoded),
             image_counts=count_facts(self._facts, self._has_record, self._changes),
             masks=self._masks.outcome() if self._masks else MaskOutcome.all_written(None),
+            read_seconds=self._read_seconds,
         )
 
     def _load_all(self) -> Iterator[LoadedImage]:
@@ -184,14 +204,18 @@ class ShardImages:
             raise InputError(self._reader.path(index), problem, remedy) from None
 
     def _load_whole(self, index: int) -> LoadedImage:
+        began = time.monotonic()
+        seconds = 0.0
         try:
             degrees = self._find_turn(index)
-            image = prepare(self._reader.read(index), self._job.image_options, degrees)
+            data = self._reader.read(index)
+            seconds = time.monotonic() - began
+            image = prepare(data, self._job.image_options, degrees)
         except ImageRejected as rejected:
-            return LoadedImage(None, LoadedMasks(), rejected)
+            return LoadedImage(None, LoadedMasks(), rejected, seconds)
         if self._masks is None:
-            return LoadedImage(image, LoadedMasks(), None)
-        return LoadedImage(image, self._masks.load(index, image.width, image.height, degrees), None)
+            return LoadedImage(image, LoadedMasks(), None, seconds)
+        return LoadedImage(image, self._masks.load(index, image.width, image.height, degrees), None, seconds)
 
     def _find_turn(self, index: int) -> int:
         """Returns the degrees by which an image is turned.

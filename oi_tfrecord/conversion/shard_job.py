@@ -42,6 +42,7 @@ class ShardJob:
         source_id: `hex` or `numeric`.
         turn_images: whether images and boxes are turned by the metadata's Rotation.
         attribution_csv: whether to list the author of each record's image.
+        skips_missing: whether images that are not there are left out, and are no rejects.
         has_spare_cores: whether there are fewer shards than workers.
     """
 
@@ -65,6 +66,7 @@ class ShardJob:
     source_id: str = "hex"
     turn_images: bool = False
     attribution_csv: bool = False
+    skips_missing: bool = False
     has_spare_cores: bool = False
 
     @property

@@ -1,15 +1,22 @@
 """Batches of rows to shard files."""
 
+import logging
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.shard_job import ShardJob
+from oi_tfrecord.dataset.accounts import ShardAccount
 from oi_tfrecord.dataset.error_relay import relay_errors
+from oi_tfrecord.engine.step_metrics import StepMetrics
 from oi_tfrecord.engine.threaded_fn import ShardFn
 from oi_tfrecord.join.batches import decode
 from oi_tfrecord.records.packed_label_map import unpack
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class WriteShards(beam.PTransform):
@@ -48,6 +55,7 @@ class _WriteShard(ShardFn):
 
     def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[int]:
         shard, batches = element
+        began = time.monotonic()
         with relay_errors(self._job.work):
             account = convert_shard(
                 self._job,
@@ -57,4 +65,26 @@ class _WriteShard(ShardFn):
                 self._reporter.set_shard,
             )
         self._reporter.end_shard(account.records, account.image_bytes, account.listed_rejects)
+        count_account(account, self._metrics)
+        self._metrics.note("shard_msec", round(1e3 * (time.monotonic() - began)))
+        _LOGGER.info("%s is written: %d records, %d bytes", account.file, account.records, account.size)
         return [shard]
+
+
+def count_account(account: ShardAccount, metrics: StepMetrics) -> None:
+    """Counts a finished shard.
+
+    Args:
+        account: of the shard.
+        metrics: takes `shards`, `records`, `image_bytes`, `rejects_REASON` and `image_read_usec` (mean of the shard).
+    """
+    metrics.count("shards", 1)
+    metrics.count("records", account.records)
+    metrics.count("image_bytes", account.image_bytes)
+    rejected = Counter(account.images_rejected)
+    for table in account.tables.values():
+        rejected.update(table.rejected)
+    for reason, number in rejected.items():
+        metrics.count(f"rejects_{reason}", number)
+    if images := account.records + sum(account.images_rejected.values()):
+        metrics.note("image_read_usec", round(1e6 * account.read_seconds / images))

@@ -93,6 +93,7 @@ class ShardAccount:
         images_selected: Images that the configuration selects.
         images_not_selected: Images that the configuration leaves out.
         images_rejected: Selected images without a record, by reason.
+        images_skipped: Selected images that are left out as they are not there, by reason.
         image_bytes: Bytes of the images in the records.
         images_reencoded: Images not copied byte for byte, by source format.
         tables: Account of each table by its name.
@@ -102,10 +103,13 @@ class ShardAccount:
         sources: Table name to source to rows.
         unknown_flags: Flags of -1 that were written as 0.
         most_boxes: Boxes of the image with most boxes.
+        most_expanded_boxes: Boxes of the image with most boxes after the expansion by the label map's ancestors.
         images_over_100_boxes: Images with more boxes than the Object Detection API reads by default.
         image_counts: Images in the records that were `stripped` of metadata, `resized`, `turned`, whose
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
+        to_try_again: ImageID to reason of the images without a record that may be there in another run.
         cpu_seconds: Processor time; only for estimates.
+        read_seconds: Time that threads waited for the bytes of images; only for the runner's metrics.
     """
 
     shard: int
@@ -125,9 +129,13 @@ class ShardAccount:
     sources: dict[str, dict[str, int]]
     unknown_flags: int
     most_boxes: int
+    most_expanded_boxes: int
     images_over_100_boxes: int
     image_counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    images_skipped: dict[str, int] = dataclasses.field(default_factory=dict)
+    to_try_again: dict[str, str] = dataclasses.field(default_factory=dict)
     cpu_seconds: float = 0.0
+    read_seconds: float = dataclasses.field(default=0.0, compare=False)
 
     @property
     def listed_rejects(self) -> int:
@@ -173,6 +181,7 @@ class AccountSum:
         class_rows: The sum of `class_rows` of all ranges.
         shards: The files of the shards.
         most_boxes: The largest `most_boxes` of a shard.
+        most_expanded_boxes: The largest `most_expanded_boxes` of a shard.
         cpu_seconds: The sum over shards and ranges; the only field that rounds.
     """
 
@@ -184,9 +193,11 @@ class AccountSum:
     image_bytes: int = 0
     unknown_flags: int = 0
     most_boxes: int = 0
+    most_expanded_boxes: int = 0
     images_over_100_boxes: int = 0
     cpu_seconds: float = 0.0
     images_rejected: Counter[str] = dataclasses.field(default_factory=Counter)
+    images_skipped: Counter[str] = dataclasses.field(default_factory=Counter)
     images_reencoded: Counter[str] = dataclasses.field(default_factory=Counter)
     image_counts: Counter[str] = dataclasses.field(default_factory=Counter)
     boxes_per_class: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -219,9 +230,11 @@ class AccountSum:
         self.image_bytes += account.image_bytes
         self.unknown_flags += account.unknown_flags
         self.most_boxes = max(self.most_boxes, account.most_boxes)
+        self.most_expanded_boxes = max(self.most_expanded_boxes, account.most_expanded_boxes)
         self.images_over_100_boxes += account.images_over_100_boxes
         self.cpu_seconds += account.cpu_seconds
         self.images_rejected.update(account.images_rejected)
+        self.images_skipped.update(account.images_skipped)
         self.images_reencoded.update(account.images_reencoded)
         self.image_counts.update(account.image_counts)
         self.boxes_per_class.update(account.boxes_per_class)
@@ -288,5 +301,7 @@ def decode_account(data: bytes) -> ShardAccount:
     values: dict[str, Any] = json.loads(data)
     # Version 0.1 also stored the name of the class, and its interrupted conversions can be resumed.
     values.pop("kind", None)
+    # It did not count expanded boxes.
+    values.setdefault("most_expanded_boxes", values["most_boxes"])
     values["tables"] = {name: TableAccount(**table) for name, table in values["tables"].items()}
     return ShardAccount(**values)

@@ -5,32 +5,52 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.accounts import RangeAccount
+from oi_tfrecord.dataset.coverage import Unit
+from oi_tfrecord.dataset.input_content import Contents, RangeContent, contents_of_ranges, has_content
 from oi_tfrecord.dataset.manifest import TableInput
-from oi_tfrecord.errors import NotFoundError
+from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import read_whole
 from oi_tfrecord.storage.paths import FileInfo
 
 
-def find_changed(inputs: Iterable[TableInput], class_files: Mapping[str, str]) -> dict[str, str]:
+def find_changed(
+    inputs: Iterable[TableInput], ranges: Iterable[RangeAccount], class_files: Mapping[str, str]
+) -> dict[str, str]:
     """Finds the inputs that are no longer those that the run began with, so that records may mix two versions.
 
     Args:
         inputs: The tables and archives, with their size and time of change when the run began.
+        ranges: The accounts of what was read of them.
         class_files: Path to SHA-256 of the other files, decompressed.
 
     Returns:
         Path to what happened, for each file that changed.
     """
-    return dict([*_find_changed_tables(inputs), *_find_changed_files(class_files)])
+    changed_tables = _find_changed_tables(inputs, contents_of_ranges(ranges))
+    return dict([*changed_tables, *_find_changed_files(class_files)])
 
 
-def _find_changed_tables(inputs: Iterable[TableInput]) -> Iterator[tuple[str, str]]:
+def _find_changed_tables(inputs: Iterable[TableInput], contents: Contents) -> Iterator[tuple[str, str]]:
     for item in inputs:
         found = storage.match(storage.escape(item.path))
         if not found:
             yield item.path, "was removed while it was read"
-        elif (found[0].size, found[0].modified) != (item.size, item.modified):
+        elif not _is_same(item, found[0], contents):
             yield item.path, f"was changed while it was read: {_describe_change(item, found[0])}"
+
+
+def _is_same(item: TableInput, now: FileInfo, contents: Contents) -> bool:
+    if (now.size, now.modified) == (item.size, item.modified):
+        return True
+    # An archive may be too large to be read again.
+    if now.size != item.size or item.unit is Unit.FILES:
+        return False
+    header = RangeContent(0, item.rows_start, item.header_crc32c)
+    try:
+        return has_content(item.path, header, contents.get((item.table, item.number), ()))
+    except (InputError, FileNotFoundError):
+        return False
 
 
 def _find_changed_files(class_files: Mapping[str, str]) -> Iterator[tuple[str, str]]:

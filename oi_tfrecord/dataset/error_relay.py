@@ -13,7 +13,15 @@ import re
 from collections.abc import Iterator
 
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.errors import EncodedFileError, EngineError, FileError, InputError, OiTfrecordError, StorageError
+from oi_tfrecord.errors import (
+    EncodedFileError,
+    EngineError,
+    FileError,
+    InputError,
+    OiTfrecordError,
+    RunnerError,
+    StorageError,
+)
 from oi_tfrecord.storage.faults import of_os_error
 
 _MARK = "oi_tfrecord-error:"
@@ -60,7 +68,10 @@ def find_relayed_error(work: WorkFolder, raised: BaseException) -> FileError | N
     if encoded := re.search(f"{_MARK}([A-Za-z0-9+/=]+){_MARK}", str(raised)):
         return _decode(base64.b64decode(encoded[1]))
     with contextlib.suppress(OSError, FileError):
-        return _decode(work.read_error())
+        stored = _decode(work.read_error())
+        # An engine elsewhere names the error that ended the job; any other stored error passed with a retry.
+        if not isinstance(raised, RunnerError) or type(stored).__name__ in str(raised):
+            return stored
     return None
 
 

@@ -32,6 +32,7 @@ _FILTERS: dict[str, tuple[Drop, tuple[Table, ...]]] = {
     "min_predicted_iou": (Drop.LOW_PREDICTED_IOU, (Table.MASKS,)),
     "box_ids": (Drop.NOT_IN_BOX_ID_LIST, (Table.MASKS,)),
     "max_images": (Drop.OVER_MAX_IMAGES, _OF_IMAGES),
+    "missing_images": (Drop.IMAGE_NOT_THERE, _OF_IMAGES),
 }
 """Field of the configuration to the reason of the rows that its filter leaves out, and the tables that it filters."""
 
@@ -199,7 +200,10 @@ def _warn_of_no_record(split: Mapping[str, Any]) -> list[str]:
     read = sum(table["rows_read"] for table in split["tables"].values())
     if split["images"]["records"] or not read:
         return []
-    counts = [("images", reason, count) for reason, count in split["images"]["rejected"].items()]
+    counts = [
+        ("images", reason, count)
+        for reason, count in (split["images"]["rejected"] | split["images"].get("skipped", {})).items()
+    ]
     for name, table in split["tables"].items():
         by_reason = table["rejected"] | table["dropped"]
         counts += [(name, reason, n) for reason, n in by_reason.items() if n and reason != Reject.IMAGE_REJECTED]

@@ -33,6 +33,7 @@ class TableInput:
         rows_start: Where the first row starts, in `unit`.
         unit: What its ranges count.
         modified: When the file was changed last, in seconds since the epoch.
+        header_crc32c: CRC-32C of the bytes before the first row.
     """
 
     table: str
@@ -43,6 +44,7 @@ class TableInput:
     rows_start: int = 0
     unit: Unit = Unit.BYTES
     modified: float = 0
+    header_crc32c: int = 0
 
 
 def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:
@@ -121,14 +123,15 @@ def _may_add(table: str, config: Mapping[str, Any]) -> bool:
 
 
 def balance_images(sums: AccountSum) -> dict[str, Any]:
-    """Balances the images: selected = records + rejected by reason."""
-    rejected = sum_counts(sums.images_rejected)
+    """Balances the images: selected = records + rejected by reason + skipped by reason."""
+    rejected, skipped = sum_counts(sums.images_rejected), sum_counts(sums.images_skipped)
     return {
         "selected": sums.images_selected,
         "records": sums.records,
         "rejected": rejected,
+        **({"skipped": skipped} if skipped else {}),
         "not_selected": sums.images_not_selected,
-        "balanced": sums.images_selected == sums.records + sum(rejected.values()),
+        "balanced": sums.images_selected == sums.records + sum(rejected.values()) + sum(skipped.values()),
     }
 
 
@@ -198,6 +201,7 @@ def _describe_totals(sums: AccountSum) -> dict[str, Any]:
         "images_reencoded": sum_counts(sums.images_reencoded),
         "unknown_flags_written_as_0": sums.unknown_flags,
         "most_boxes_in_an_image": sums.most_boxes,
+        "most_boxes_after_expansion": sums.most_expanded_boxes,
         "images_over_100_boxes": sums.images_over_100_boxes,
     }
 

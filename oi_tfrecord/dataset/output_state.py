@@ -4,17 +4,18 @@ import contextlib
 import dataclasses
 import json
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, attribution_file, rejects_file, weights_file
-from oi_tfrecord.dataset.manifest import merge_split
-from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest, write_manifest
-from oi_tfrecord.dataset.run_lock import hold_folder
+from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest
+from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
+from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.reasons import CORRECTABLE
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
 from oi_tfrecord.records.shard_names import parse_shard_file
@@ -86,18 +87,51 @@ def prepare_output(target: OutputTarget) -> OutputState:
     storage.make_folder(target.output_dir)
     restore_manifest(target.output_dir)
     found = _inspect(target)
-    if target.overwrite and found.unfinished != target.fingerprint:
+    if target.overwrite and (found.entry is not None or found.unfinished != target.fingerprint):
         # Before anything is removed, because this check may refuse the run.
         _check_label_map(target, found)
         _remove(target, found)
         found = dataclasses.replace(found, shards={}, entry=None, unfinished=None)
     if found.entry is not None:
         _check_finished(target, found.entry, found.shards)
-        target.work.delete()
+        if can_try_again(target.work, found.entry):
+            target.work.keep_results()
+        else:
+            target.work.delete()
         return OutputState(frozenset(), found.entry)
     _check_unfinished(target, found)
     _check_label_map(target, found)
     return OutputState(_open_work_folder(target, found))
+
+
+def count_correctable(entry: Mapping[str, Any]) -> int:
+    """Returns how many images and masks of a split were rejected, or skipped, for a reason that may have passed."""
+    tables = entry["tables"]
+    images = entry["images"]
+    counts = [images["rejected"], images.get("skipped", {}), tables.get(Table.MASKS, {}).get("rejected", {})]
+    return sum(count for by_reason in counts for reason, count in by_reason.items() if reason in CORRECTABLE)
+
+
+def can_try_again(work: WorkFolder, entry: Mapping[str, Any]) -> bool:
+    """Returns whether some shards of a finished split can be written again with the results of the others."""
+    return count_correctable(entry) > 0 and work.count_results() == len(entry["shards"])
+
+
+def reopen_split(target: OutputTarget, shards: Collection[int]) -> OutputState:
+    """Makes a finished split unfinished again, so that a run writes some of its shards again.
+
+    Args:
+        target: The split, whose work folder has the results of all shards.
+        shards: Numbers of the shards to write.
+
+    Returns:
+        How the run starts.
+    """
+    # The manifest goes first: an interruption leaves an unfinished split, which the next run finishes.
+    _remove_entry(target)
+    for shard in sorted(shards):
+        target.work.delete_result(shard)
+    return OutputState(_open_work_folder(target, _inspect(target)))
 
 
 def earlier_num_shards(target: OutputTarget) -> int:
@@ -132,7 +166,8 @@ def _inspect(target: OutputTarget) -> _FoundOutput:
         shards=shards,
         entry=splits.get(target.split),
         other_splits=frozenset(splits) - {target.split},
-        unfinished=target.work.fingerprint(),
+        # Who removes the shards of a finished split by hand leaves nothing to resume.
+        unfinished=target.work.fingerprint() if shards or not target.work.is_kept() else None,
     )
 
 
@@ -199,13 +234,15 @@ def _remove(target: OutputTarget, found: _FoundOutput) -> None:
     """
     output_dir, split = target.output_dir, target.split
     if found.entry is not None:
-        storage.make_folder(target.work.temporary)
-        with hold_folder(output_dir):
-            data = merge_split(read_manifest(output_dir), split, None)
-            write_manifest(output_dir, data, target.work.temporary)
+        _remove_entry(target)
     for name in [*found.shards, rejects_file(split), attribution_file(split), weights_file(split)]:
         storage.delete(storage.join(output_dir, name))
     target.work.delete()
+
+
+def _remove_entry(target: OutputTarget) -> None:
+    storage.make_folder(target.work.temporary)
+    publish_split(target.output_dir, target.split, None, target.work.temporary)
 
 
 def _open_work_folder(target: OutputTarget, found: _FoundOutput) -> frozenset[int]:

@@ -4,6 +4,7 @@ It lies beside the output, so that a resumed run finds it and a rename stays on 
 
     <output_dir>/.oi_tfrecord-<split>/
         fingerprint.json    what must be equal for a run to resume the conversion
+        inputs.json         what the tables held (`input_content`), before a shard is written
         results/            account of each finished shard
         rejects/            pieces of the list of rejects, of ranges and of shards
         attribution/        parts of the list of attributions, of shards
@@ -12,8 +13,12 @@ It lies beside the output, so that a resumed run finds it and a rename stays on 
         shuffle/            rows by shard, of a run on this machine
         temporary/          files that are being written
         limit_below.json    the limit that `max_images` stands for
+        finished            mark of a finished conversion (see below)
         error.json          the error that ended the run (`error_relay`)
         label_map.pbtxt     the label map that the shards are written with (`label_map_claim`)
+
+Where images were rejected that may be there in another run, the folder stays with the results, rejects and attribution
+of a finished conversion, so that another run writes only the shards of these images again.
 """
 
 import dataclasses
@@ -23,6 +28,10 @@ from collections.abc import Iterator
 from oi_tfrecord import storage
 
 _ERROR_FILE = "error.json"
+
+_FINISHED_FILE = "finished"
+
+_INPUTS_FILE = "inputs.json"
 
 _LIMIT_FILE = "limit_below.json"
 
@@ -69,6 +78,31 @@ class WorkFolder:
         for name in ("temporary", "progress", "shuffle"):
             storage.delete_folder(storage.join(self.path, name))
             storage.make_folder(storage.join(self.path, name))
+
+    def keep_results(self) -> None:
+        """Deletes what a run that ended does not need to write some of its shards again."""
+        storage.delete(storage.join(self.path, _ERROR_FILE))
+        for name in ("temporary", "progress", "shuffle", "damage"):
+            storage.delete_folder(storage.join(self.path, name))
+        # Written in place, as the folder of temporary files is gone.
+        storage.write(storage.join(self.path, _FINISHED_FILE), b"", self.path)
+
+    def is_kept(self) -> bool:
+        """Returns whether the folder was left by a conversion that had finished."""
+        return storage.exists(storage.join(self.path, _FINISHED_FILE))
+
+    def write_inputs(self, data: bytes) -> None:
+        """Stores what the tables held."""
+        storage.write(storage.join(self.path, _INPUTS_FILE), data, self.temporary)
+
+    def read_inputs(self) -> bytes | None:
+        """Returns what the tables held; None before a shard was written."""
+        path = storage.join(self.path, _INPUTS_FILE)
+        return storage.read(path) if storage.exists(path) else None
+
+    def delete_result(self, shard: int) -> None:
+        """Deletes the result of a shard, which is then to be written again."""
+        storage.delete(storage.join(self.path, "results", f"shard-{shard:05d}.json"))
 
     def write_result(self, shard: int, data: bytes) -> None:
         """Stores the result of a finished shard."""

@@ -177,6 +177,7 @@ def _make_plan(options: MergeOptions, split: str, sources: Sequence[Source], lab
         label_ids={item.name.encode(): item.id for item in label_map.items},
         keys=frozenset(keys),
         number_source_ids=source_id == "numeric" and len(sources) > 1,
+        expanded_boxes=label_map.expanded_boxes,
     )
     return DerivedPlan(
         sources=tuple(sources),

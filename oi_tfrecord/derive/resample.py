@@ -212,6 +212,7 @@ def _make_plan(source: Source, options: ResampleOptions) -> DerivedPlan:
         sources=(source.split.shards,),
         by=options.by,
         reason=options.reason,
+        expanded_boxes=source.label_map.expanded_boxes,
     )
     return DerivedPlan(
         sources=(source,),

@@ -38,6 +38,7 @@ class DerivedJob:
         label_ids: MID to new label map id; None leaves records as they are.
         keys: keys that are kept; None keeps all.
         number_source_ids: whether images get new numeric source ids.
+        expanded_boxes: label map id to boxes that the Object Detection API makes of a box.
     """
 
     split: str
@@ -50,6 +51,7 @@ class DerivedJob:
     label_ids: Mapping[bytes, int] | None = None
     keys: frozenset[str] | None = None
     number_source_ids: bool = False
+    expanded_boxes: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
     @property
     def index(self) -> IndexFolder:
@@ -105,7 +107,8 @@ def write_derived_shard(
     places = find_places(job, shard)
     source_ids, moved = _number_images(job, places.hashes, shard)
     counts = RecordCounts()
-    records = _count_records(_make_records(job, places, source_ids), len(places.hashes), counts, on_progress)
+    made = _make_records(job, places, source_ids)
+    records = _count_records(made, len(places.hashes), job.expanded_boxes, counts, on_progress)
     name = shard_file(job.split, shard, job.num_shards)
     path = storage.join(job.output_dir, name)
     written = write_shard(path, job.work.temporary, records, has_spare_cores=has_spare_cores)
@@ -169,13 +172,14 @@ def _change(features: Mapping[str, Values], job: DerivedJob, path: str, source_i
 def _count_records(
     records: Iterable[DerivedRecord],
     total: int,
+    expanded_boxes: Mapping[int, int],
     counts: RecordCounts,
     on_progress: Callable[[int, int, float], None],
 ) -> Iterator[tuple[bytes]]:
     """Yields the data of each record for the writer, and adds the record to `counts`."""
     size = 0
     for record in records:
-        counts.add(record.features)
+        counts.add(record.features, expanded_boxes)
         size += len(record.data)
         on_progress(counts.records, size, counts.records / total)
         yield (record.data,)
@@ -206,6 +210,7 @@ def _make_account(
         sources={str(Table(table)): dict(sorted(sources.items())) for table, sources in counts.sources.items()},
         unknown_flags=0,
         most_boxes=counts.most_boxes,
+        most_expanded_boxes=counts.most_expanded_boxes,
         images_over_100_boxes=counts.images_over_100_boxes,
         image_counts={},
     )

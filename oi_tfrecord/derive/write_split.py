@@ -8,10 +8,9 @@ from oi_tfrecord import __version__, storage
 from oi_tfrecord.dataset.accounts import read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
-from oi_tfrecord.dataset.manifest import merge_split, seal_entry
-from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
+from oi_tfrecord.dataset.manifest import seal_entry
+from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.rejects_csv import format_header
-from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.engine.beam_flags import runs_here
@@ -149,8 +148,7 @@ def finish_split(plan: DerivedPlan, more: Mapping[str, Any]) -> WrittenSplit:
     for name, text in texts.items():
         storage.write(storage.join(plan.output_dir, name), text.encode(), temporary)
     entry = seal_entry({**_make_entry(plan), **more})
-    with hold_folder(plan.output_dir):
-        write_manifest(plan.output_dir, merge_split(read_manifest(plan.output_dir), plan.split, entry), temporary)
+    publish_split(plan.output_dir, plan.split, entry, temporary)
     plan.work.delete()
     return WrittenSplit(plan.output_dir, plan.split, entry)
 

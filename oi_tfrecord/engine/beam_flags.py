@@ -4,15 +4,37 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from oi_tfrecord.engine.beam_internals import find_flags
+from oi_tfrecord.engine.job_server import BOOLEAN, find_server_flags
 from oi_tfrecord.errors import ConfigError, nearest
 
 
-def split_beam_arguments(arguments: Sequence[str], own_flags: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def find_known_flags(arguments: Sequence[str], job_endpoint: str = "") -> Mapping[str, argparse.Action]:
+    """Returns the flags of Beam by name with the dashes, and if others are given, those of the job server.
+
+    Args:
+        arguments: words, flags of Beam among them.
+        job_endpoint: where the job server is, if `--job_endpoint` is not among the words.
+
+    Raises:
+        ConfigError: if a job server is asked and does not answer.
+    """
+    known = find_flags()
+    given = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
+    endpoint = value_of(arguments, "--job_endpoint") or job_endpoint
+    if all(name in known for name in given) or not endpoint or endpoint == "embed":
+        return known
+    return {**find_server_flags(endpoint), **known}
+
+
+def split_beam_arguments(
+    arguments: Sequence[str], own_flags: Sequence[str], job_endpoint: str = ""
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Separates Beam's flags from other words, and checks them; Beam itself only warns of unknown flags.
 
     Args:
         arguments: the command line without our flags.
         own_flags: names of our flags, for the nearest known one.
+        job_endpoint: where the job server is, if `--job_endpoint` is not among the words.
 
     Returns:
         Words that belong to no flag; Beam's flags with their values, as they are given.
@@ -22,7 +44,7 @@ def split_beam_arguments(arguments: Sequence[str], own_flags: Sequence[str]) -> 
     """
     if not any(argument.startswith("-") for argument in arguments):
         return tuple(arguments), ()
-    known = find_flags()
+    known = find_known_flags(arguments, job_endpoint)
     words: list[str] = []
     flags: list[str] = []
     waiting = ""
@@ -44,7 +66,7 @@ def _check_flag(argument: str, known: Mapping[str, argparse.Action], own_flags: 
     """Checks one flag; returns its name if its value is the next word, else an empty string."""
     name, equals, value = argument.partition("=")
     if name not in known:
-        names = [*(f"--{flag}" for flag in own_flags), *known]
+        names = ["--help", *(f"--{flag}" for flag in own_flags), *known]
         raise ConfigError(name.lstrip("-"), f"is not a flag of this command or of Beam{nearest(name, names)}")
     if equals and known[name].nargs == 0:
         raise ConfigError(name.lstrip("-"), f"takes no value, and {value!r} is given")
@@ -107,3 +129,28 @@ def value_of(beam_arguments: Sequence[str], name: str) -> str:
         if given == name:
             found = value if equals else "".join(beam_arguments[index + 1 : index + 2])
     return found
+
+
+def to_beam_flags(beam_arguments: Sequence[str]) -> list[str]:
+    """Returns flags in the form that Beam reads: Beam takes true or false of a job server for a flag without a value.
+
+    Beam makes each such flag one that turns the job server's default around (`get_pipeline_options` of Beam's
+    portable_runner).
+
+    Args:
+        beam_arguments: flags of Beam, each checked.
+    """
+    own, known = find_flags(), find_known_flags(beam_arguments)
+    arguments: list[str] = []
+    words = list(beam_arguments)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        action = None if name in own else known.get(name)
+        if action is None or action.choices != BOOLEAN:
+            arguments.append(word)
+            continue
+        value = value if equals else words.pop(0)
+        if value != action.default:
+            arguments.append(name)
+    return arguments

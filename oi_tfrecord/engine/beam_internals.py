@@ -5,12 +5,13 @@ method of Beam's options; `oi_tfrecord.storage` has uses of its own.
 """
 
 import argparse
+import contextlib
 import functools
 import logging
 import re
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oi_tfrecord.errors import EncodedFileError, InputError, StorageError
 
@@ -32,6 +33,9 @@ WORKER_COUNT_LOGGERS = (
 
 DATA_LOGGER = "runners.worker.data_plane"
 """Logger of Beam's connections to worker processes."""
+
+DATAFLOW_LOGGER = "runners.dataflow.dataflow_runner"
+"""Logger of Beam that logs the state and the messages of a job on Dataflow."""
 
 WORKER_THREAD = "run_worker"
 """Name of the thread in which Beam waits for a worker process; it raises when the process dies, and the run hangs."""
@@ -123,6 +127,75 @@ def find_engine_message(error: Exception) -> str:
         r"Pipeline \S+ failed in state FAILED: (?:[\w.$]+(?:Exception|Error): )*(.*)", str(error), re.DOTALL
     )
     return "" if found is None or "Traceback (most recent call last)" in found[1] else found[1]
+
+
+class DataflowJob(NamedTuple):
+    """A job on Dataflow."""
+
+    job_id: str
+    project: str
+    region: str
+
+
+def find_dataflow_job(result: Any) -> DataflowJob | None:
+    """Returns the job on Dataflow that Beam's `Pipeline.run` returned; None for any other result."""
+    job = getattr(result, "_job", None)
+    if job is None or not getattr(job, "id", ""):
+        return None
+    return DataflowJob(job.id, getattr(job, "project_id", ""), getattr(job, "location", ""))
+
+
+def find_portable_job(result: Any) -> str:
+    """Returns the ID of the job on a job server that Beam's `Pipeline.run` returned; empty for any other result."""
+    return str(getattr(result, "_job_id", ""))
+
+
+@contextlib.contextmanager
+def forward_messages(result: Any, note: Callable[[str], None]) -> Iterator[None]:
+    """Notes the messages of level BASIC of a job during the block; Beam logs those of higher levels.
+
+    Args:
+        result: what Beam's `Pipeline.run` returned.
+        note: takes the text of a message.
+    """
+    if hasattr(result, "_message_stream"):
+        # Beam logs these messages by the root logger, whose level is that of all libraries.
+        result._message_stream = _note_messages(result._message_stream, note)
+    logger, added = beam_logger(DATAFLOW_LOGGER), _NoteInfo(note)
+    level = logger.level
+    logger.addFilter(added)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeFilter(added)
+        logger.setLevel(level)
+
+
+def _note_messages(stream: Iterable[Any], note: Callable[[str], None]) -> Iterator[Any]:
+    from apache_beam.portability.api import beam_job_api_pb2
+
+    basic = beam_job_api_pb2.JobMessage.JOB_MESSAGE_BASIC
+    for message in stream:
+        response = message.message_response
+        if message.HasField("message_response") and response.importance == basic:
+            note(response.message_text)
+        yield message
+
+
+class _NoteInfo(logging.Filter):
+    """Hands Beam's messages of level INFO about a job on Dataflow to a function, in place of the log."""
+
+    def __init__(self, note: Callable[[str], None]):
+        super().__init__()
+        self._note = note
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno > logging.INFO:
+            return True
+        if found := re.search(r"JOB_MESSAGE_BASIC: (.*)|(Job \S+ is in state .*)", record.getMessage(), re.DOTALL):
+            self._note(found[1] or found[2])
+        return False
 
 
 def hide_known_errors() -> None:

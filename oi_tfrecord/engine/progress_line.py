@@ -4,12 +4,19 @@ import contextlib
 import os
 import sys
 import threading
+import time
+from collections.abc import Sequence
 from typing import Protocol, TextIO
 
 from oi_tfrecord.engine.terminal_text import escape_controls, hide_secrets
 
-LOG_SECONDS = 30.0
+LOG_SECONDS = 10.0
 """Time between the lines of a log."""
+
+REMOTE_SECONDS = 30.0
+"""Least time between two looks at remote storage, each of which costs requests."""
+
+_GAP = "  "
 
 
 class Status(Protocol):
@@ -21,8 +28,8 @@ class Status(Protocol):
 
     seconds: float
 
-    def text(self) -> str:
-        """Returns one line that describes the run now; called from another thread than the run's."""
+    def parts(self) -> Sequence[str]:
+        """Returns what describes the run now, the most important first; called from another thread than the run's."""
 
 
 class Progress(Protocol):
@@ -81,8 +88,8 @@ class PrintedProgress:
 class ProgressLine(threading.Thread):
     """Prints a status until it is stopped.
 
-    A terminal has one line, which is overwritten and is gone at the end. A log has a line at the start, one every half
-    minute, and one at the end.
+    A terminal has one line, which is overwritten and is gone at the end. A log has a line at the start, one every ten
+    seconds, and one at the end, each with the time since the start.
     """
 
     def __init__(self, status: Status, out: TextIO | None = None, log_seconds: float = LOG_SECONDS):
@@ -97,7 +104,9 @@ class ProgressLine(threading.Thread):
         self._status = status
         self._out = out or sys.stderr
         self._is_terminal = self._out.isatty()
-        self._seconds = status.seconds if self._is_terminal else log_seconds
+        self._seconds = status.seconds if self._is_terminal else max(log_seconds, status.seconds)
+        self._begun = time.monotonic()
+        self._has_printed = False
         self._stop_event = threading.Event()
 
     def __enter__(self) -> "ProgressLine":
@@ -117,18 +126,46 @@ class ProgressLine(threading.Thread):
         """Clears the line of a terminal, or adds the last line of a log."""
         self._stop_event.set()
         self.join()
-        if self._is_terminal:
+        if not self._is_terminal:
+            self._print()
+        elif self._has_printed:
             self._out.write("\r\x1b[2K")
             self._out.flush()
-        else:
-            self._print()
 
     def _print(self) -> None:
-        text = escape_controls(self._status.text())
+        parts = [escape_controls(part) for part in self._status.parts()]
+        if not parts:
+            return
+        self._has_printed = True
         # A line that wraps could not be overwritten.
-        shown = f"\r\x1b[2K{text[: _columns(self._out) - 1]}" if self._is_terminal else text + "\n"
-        self._out.write(shown)
+        line = f"\r\x1b[2K{fit_line(parts, _columns(self._out) - 1)}" if self._is_terminal else self._log_line(parts)
+        self._out.write(line)
         self._out.flush()
+
+    def _log_line(self, parts: Sequence[str]) -> str:
+        return f"[{format_clock(time.monotonic() - self._begun)}] {_GAP.join(parts)}\n"
+
+
+def fit_line(parts: Sequence[str], columns: int) -> str:
+    """Returns as many parts, from the first on, as fit a line; of the first part at least what fits.
+
+    Args:
+        parts: texts.
+        columns: characters of the line, at least 1.
+    """
+    line = parts[0][:columns] if parts else ""
+    for part in parts[1:]:
+        if len(line) + len(_GAP) + len(part) > columns:
+            break
+        line += _GAP + part
+    return line
+
+
+def format_clock(seconds: float) -> str:
+    """Returns a time as `1:05` or `2:00:07`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _columns(out: TextIO) -> int:

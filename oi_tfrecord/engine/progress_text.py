@@ -9,9 +9,16 @@ from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.engine.progress_line import LOG_SECONDS
+from oi_tfrecord.engine.progress_line import REMOTE_SECONDS, format_clock
 from oi_tfrecord.engine.progress_reports import READ, REPORT_SECONDS, SCAN, WRITE
 from oi_tfrecord.errors import OiTfrecordError
+
+SILENT_SECONDS = 300.0
+"""How long nothing may finish before the progress line says so."""
+
+
+SHORT_SECONDS = 2.0
+"""How long a step takes at least to be named."""
 
 
 @dataclasses.dataclass
@@ -24,6 +31,8 @@ class ConversionStatus:
         num_shards: number of shards.
         finished_shards: how many an earlier run finished.
         clock: seconds, the clock of the reporters.
+        engine_state: returns the state of the job that a runner elsewhere reports; empty for a run on this machine.
+        expected_images: estimated number of images; 0 if unknown.
     """
 
     work: WorkFolder
@@ -31,70 +40,111 @@ class ConversionStatus:
     num_shards: int
     finished_shards: int = 0
     clock: Callable[[], float] = time.time
+    engine_state: Callable[[], str] = str
+    expected_images: int = 0
 
     def __post_init__(self) -> None:
+        self._described: list[str] = []
+        self._changed = self.clock()
         self._begun = self.clock()
         self._is_local = storage.is_local(self.work.path)
         # To look at remote storage costs a request.
-        self.seconds = REPORT_SECONDS if self._is_local else LOG_SECONDS
+        self.seconds = REPORT_SECONDS if self._is_local else REMOTE_SECONDS
 
-    def text(self) -> str:
-        """Returns the line for now."""
+    def parts(self) -> list[str]:
+        """Returns what describes the run now, the most important first."""
         now = self.clock()
-        elapsed = now - self._begun
-        described = self._describe_reports(now) if self._is_local else self._describe_results(elapsed)
-        return f"[{_clock_time(elapsed)}] {described}"
+        described = self._describe_reports(now) if self._is_local else self._describe_results(now - self._begun)
+        return [*described, *self._describe_silence(described, now)]
 
-    def _describe_results(self, elapsed: float) -> str:
+    def _describe_silence(self, described: Sequence[str], now: float) -> list[str]:
+        """Says that nothing changed for long, and what the engine reports; empty if something did."""
+        # The time that is left changes without any work.
+        done = [part for part in described if not part.endswith(" left")]
+        if done != self._described:
+            self._described, self._changed = done, now
+        if now - self._changed < SILENT_SECONDS:
+            return []
+        state = self.engine_state()
+        return [
+            f"nothing has finished for {format_clock(now - self._changed)}",
+            *([f"engine: {state}"] if state else []),
+        ]
+
+    def _describe_results(self, elapsed: float) -> list[str]:
         try:
             done = self.work.count_results() - self.finished_shards
         except (OSError, OiTfrecordError):
             # Storage that fails here is no reason to end a run that may end well.
-            return "the number of finished shards cannot be read from the storage now"
-        return self._describe_shards(done, elapsed)
+            return ["the number of finished shards cannot be read from the storage now"]
+        return self._describe_shards(done, elapsed, ())
 
-    def _describe_reports(self, now: float) -> str:
+    def _describe_reports(self, now: float) -> list[str]:
         reports = read_reports(self.work)
         by_stage = {stage: [report for report in reports if report["stage"] == stage] for stage in (SCAN, READ, WRITE)}
         if by_stage[WRITE]:
             return self._describe_writing(by_stage[WRITE], _sum(by_stage[READ], "rejects"), now)
         if by_stage[SCAN] and not by_stage[READ]:
-            return (
-                f"reading tables: {format_size(_sum(by_stage[SCAN], 'bytes'))} searched for line breaks within quotes"
-            )
+            return ["searching tables for line breaks within quotes", format_size(_sum(by_stage[SCAN], "bytes"))]
         return self._describe_reading(by_stage[READ])
 
-    def _describe_reading(self, reading: Sequence[Mapping[str, Any]]) -> str:
+    def _describe_reading(self, reading: Sequence[Mapping[str, Any]]) -> list[str]:
         size = _sum(reading, "bytes")
-        of_total = ""
-        if self.total_bytes:
-            # Headers are no rows, so the ranges never add up to the whole.
-            share = min(100 * size / self.total_bytes, 100)
-            of_total = f" of {format_size(self.total_bytes)} ({share:.0f} %)"
+        # Headers are no rows, so the ranges never add up to the whole.
+        share = [f"{min(100 * size / self.total_bytes, 100):.0f} %"] if self.total_bytes else []
+        of_total = f"/{format_size(self.total_bytes)}" if self.total_bytes else ""
         rows, rejects = _sum(reading, "rows"), _sum(reading, "rejects")
-        return f"reading tables: {rows:,.0f} rows, {format_size(size)}{of_total}, {rejects:,.0f} rejects"
+        counted = [f"{rows:,.0f} rows", f"{format_size(size)}{of_total}", f"{rejects:,.0f} rejects"]
+        return [*share, "reading tables", *counted]
 
-    def _describe_writing(self, writing: Sequence[Mapping[str, Any]], row_rejects: float, now: float) -> str:
+    def _describe_writing(self, writing: Sequence[Mapping[str, Any]], row_rejects: float, now: float) -> list[str]:
         elapsed = max(now - min(report["begun"] for report in writing), 1e-3)
         records, size = _sum(writing, "records"), _sum(writing, "bytes")
         rejects = row_rejects + _sum(writing, "rejects")
         retries = sum(report.get("retries", 0) for report in writing)
-        retried = f"{retries:,} requests sent again, " if retries else ""
-        return (
-            f"{records:,.0f} records, {records / elapsed:,.0f} images/s, {size / elapsed / 1e6:,.1f} MB/s, "
-            f"{rejects:,.0f} rejects, {retried}{self._describe_shards(_sum(writing, 'shards'), elapsed)}"
+        of_total = f"/{max(records, self.expected_images):,.0f}" if self.expected_images else ""
+        counted = (
+            f"{records:,.0f}{of_total} images",
+            f"{records / elapsed:,.0f}/s",
+            f"{size / elapsed / 1e6:,.0f} MB/s",
+            f"{rejects:,.0f} rejects",
+            *([f"{retries:,} requests sent again"] if retries else []),
         )
+        return self._describe_shards(_sum(writing, "shards"), elapsed, counted)
 
-    def _describe_shards(self, done: float, elapsed: float) -> str:
+    def _describe_shards(self, done: float, elapsed: float, counted: Sequence[str]) -> list[str]:
         """Describes the shards, of which this run has done `done` in `elapsed` seconds; part of a shard counts."""
         # A shard that is written again, as its worker was lost, is reported twice.
         done = min(done, self.num_shards - self.finished_shards)
+        finished = self.finished_shards + int(done)
         share = 100 * (self.finished_shards + done) / max(self.num_shards, 1)
-        text = f"{self.finished_shards + int(done):,} of {self.num_shards:,} shards ({share:.0f} %)"
         todo = self.num_shards - self.finished_shards - done
-        if done > 0 and todo > 0:
-            text += f", about {_duration(elapsed * todo / done)} left"
-        return text
+        left = [f"{format_clock(elapsed * todo / done)} left"] if done > 0 and todo > 0 else []
+        last = ["writing the manifest"] if finished == self.num_shards else []
+        return [f"{share:.0f} %", *left, *last, *counted, f"{finished:,}/{self.num_shards:,} shards"]
+
+
+@dataclasses.dataclass
+class StepStatus:
+    """Names a step that may take long before its work can be counted; a short one is not named.
+
+    Attributes:
+        step: what is done, such as "planning".
+        clock: seconds.
+        seconds: least time between two questions.
+    """
+
+    step: str
+    clock: Callable[[], float] = time.monotonic
+    seconds: float = REPORT_SECONDS
+
+    def __post_init__(self) -> None:
+        self._begun = self.clock()
+
+    def parts(self) -> list[str]:
+        """Returns the step and how long it has taken; nothing for the first seconds."""
+        elapsed = self.clock() - self._begun
+        return [self.step, format_clock(elapsed)] if elapsed >= SHORT_SECONDS else []
 
 
 @dataclasses.dataclass
@@ -113,28 +163,45 @@ class RecordsStatus:
 
     def __post_init__(self) -> None:
         self._begun = time.time()
-        self.seconds = REPORT_SECONDS if storage.is_local(self.work.path) else LOG_SECONDS
+        self.seconds = REPORT_SECONDS if storage.is_local(self.work.path) else REMOTE_SECONDS
 
-    def text(self) -> str:
-        """Returns the line for now."""
+    def parts(self) -> list[str]:
+        """Returns what describes the run now, the most important first."""
         reports = read_reports(self.work)
-        records, size = _sum(reports, "records"), _sum(reports, "bytes")
+        records, size, shards = (_sum(reports, name) for name in ("records", "bytes", "shards"))
         elapsed = max(time.time() - self._begun, 1e-3)
-        return (
-            f"[{elapsed:.0f} s] {records:,.0f} records {self.done}, {records / elapsed:,.0f} records/s, "
-            f"{size / elapsed / 1e6:,.0f} MB/s, {self._describe_faults(reports)}"
-            f"{int(_sum(reports, 'shards')):,} of {self.num_shards:,} shards"
-        )
+        return [
+            *describe_share(shards, self.num_shards, elapsed),
+            f"{records:,.0f} records {self.done}",
+            f"{records / elapsed:,.0f}/s",
+            f"{size / elapsed / 1e6:,.0f} MB/s",
+            *self._describe_faults(reports),
+            f"{int(shards):,}/{self.num_shards:,} shards",
+        ]
 
-    def _describe_faults(self, reports: Sequence[Mapping[str, Any]]) -> str:
-        return ""
+    def _describe_faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
+        return []
 
 
 class VerifyStatus(RecordsStatus):
     """Says how far a verification is; its workers report faults as rejects."""
 
-    def _describe_faults(self, reports: Sequence[Mapping[str, Any]]) -> str:
-        return f"{_sum(reports, 'rejects'):,.0f} faults, "
+    def _describe_faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
+        return [f"{_sum(reports, 'rejects'):,.0f} faults"]
+
+
+def describe_share(done: float, total: float, elapsed: float) -> list[str]:
+    """Returns how much is done, and the time that is left, such as `56 %` and `0:08 left`; empty for no total.
+
+    Args:
+        done: what is done, in any unit; what an earlier run did does not count.
+        total: all that is to be done, in the same unit.
+        elapsed: seconds that it took.
+    """
+    if total <= 0:
+        return []
+    left = [f"{format_clock(elapsed * (total - done) / done)} left"] if 0 < done < total else []
+    return [f"{min(100 * done / total, 100):.0f} %", *left]
 
 
 def read_reports(work: WorkFolder) -> list[dict[str, Any]]:
@@ -146,18 +213,6 @@ def read_reports(work: WorkFolder) -> list[dict[str, Any]]:
 
 def _sum(reports: Sequence[Mapping[str, Any]], name: str) -> float:
     return sum(report[name] for report in reports)
-
-
-def _clock_time(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "KB"))

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oi_tfrecord.engine.beam_flags import runs_here
+from oi_tfrecord.engine.beam_flags import runs_here, to_beam_flags
 from oi_tfrecord.engine.beam_internals import find_engine_message, hide_known_errors, hide_worker_counts
+from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.errors import EngineError, RunnerError
 from oi_tfrecord.storage.faults import RERUN, one_line
 from oi_tfrecord.storage.optional_imports import without
@@ -71,6 +72,7 @@ def run_pipeline(
     processes: int,
     shown: contextlib.AbstractContextManager[object],
     build: Callable[[Any], Any],
+    job: SubmittedJob | None = None,
 ) -> None:
     """Builds a pipeline and runs it to its end.
 
@@ -79,6 +81,7 @@ def run_pipeline(
         processes: local worker processes.
         shown: block around the run, such as that of a progress line.
         build: adds the steps to a pipeline.
+        job: learns of a job that a runner elsewhere takes.
 
     Raises:
         EngineError, RunnerError: if the job was handed to a runner elsewhere and failed there.
@@ -88,7 +91,7 @@ def run_pipeline(
     from oi_tfrecord.engine.beam_options import KeptOptions
     from oi_tfrecord.engine.local_runner import ended_by_interrupt, make_local_runner
 
-    arguments = list(beam_arguments)
+    arguments = to_beam_flags(beam_arguments)
     local = runs_here(beam_arguments)
     if local:
         arguments.append(f"--direct_num_workers={processes}")
@@ -96,27 +99,36 @@ def run_pipeline(
     options = KeptOptions(arguments)
     pipeline = Pipeline(runner=make_local_runner(options, processes) if local else None, options=options)
     build(pipeline)
-    with shown, ended_by_interrupt() if local else contextlib.nullcontext():
-        _run_to_end(pipeline, local)
+    if local:
+        with shown, ended_by_interrupt():
+            pipeline.run().wait_until_finish()
+        return
+    with shown:
+        _run_elsewhere(pipeline, tuple(beam_arguments), job or SubmittedJob())
 
 
-def _run_to_end(pipeline: Any, local: bool) -> None:
+def _run_elsewhere(pipeline: Any, beam_arguments: tuple[str, ...], job: SubmittedJob) -> None:
     import grpc  # type: ignore[import-untyped]
+    from apache_beam.runners.runner import PipelineState
 
     try:
         result = pipeline.run()
     except grpc.FutureTimeoutError as error:
         problem = "no job server answers (--job_endpoint is where it is, --job_server_timeout how long to wait for it)"
         raise RunnerError(problem) from error
+    except Exception as error:
+        raise RunnerError(f"the job could not be submitted: {one_line(error)}") from error
+    job.submit(result, beam_arguments)
     try:
-        result.wait_until_finish()
+        with job.messages():
+            state = result.wait_until_finish()
     except grpc.RpcError as error:
         # gRPC's own text shows its objects, and no server is left to say more.
         raise RunnerError(f"its job server is gone ({error.code().name}, {error.details()})") from error
     except Exception as error:
-        if local:
-            raise
         raise make_engine_error(error) or RunnerError(str(error)) from error
+    if state in (PipelineState.CANCELLED, PipelineState.DRAINED, PipelineState.UPDATED, PipelineState.STOPPED):
+        raise EngineError(f"the job ended in state {state}, before its last step", f"To finish, {RERUN}")
 
 
 def make_engine_error(error: Exception) -> EngineError | None:

@@ -6,13 +6,44 @@ from typing import Any
 
 import yaml
 
-from oi_tfrecord.engine.beam_flags import check_value, destination
-from oi_tfrecord.engine.beam_internals import find_flags
+from oi_tfrecord.engine.beam_flags import check_value, destination, find_known_flags, is_dataflow
+from oi_tfrecord.engine.job_server import BOOLEAN
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.settings.yaml_file import find_config
 
 FOLDER = "runners"
 """Folder of the shipped files, within that of the configurations."""
+
+
+_DATAFLOW = "dataflow"
+"""The runner configuration of jobs on Dataflow that name none."""
+
+
+def combine_runner_flags(name: str, arguments: Sequence[str]) -> tuple[str, ...]:
+    """Returns Beam's flags of a command: those of its runner configuration, and those of its command line.
+
+    Args:
+        name: as of `read_runner_config`; empty for none, which stands for that of Dataflow if a flag names Dataflow.
+        arguments: Beam's flags of the command line.
+
+    Raises:
+        ConfigError: as of `read_runner_config`.
+    """
+    # The launcher of a flex template names the runner alone.
+    name = name or (_DATAFLOW if is_dataflow(arguments) else "")
+    return read_runner_config(name, arguments) if name else tuple(arguments)
+
+
+def find_job_endpoint(name: str) -> str:
+    """Returns the job server that a runner configuration names; empty for none.
+
+    Args:
+        name: as of `read_runner_config`; empty for no runner configuration.
+    """
+    if not name:
+        return ""
+    found = find_config(name, FOLDER)
+    return str(_load(found.read_bytes(), str(found)).get("job_endpoint", ""))
 
 
 def read_runner_config(name: str, arguments: Sequence[str]) -> tuple[str, ...]:
@@ -42,6 +73,21 @@ def parse_runner_config(text: str | bytes, path: str) -> list[str]:
     Raises:
         ConfigError: for an unknown key or a value that the flag does not take.
     """
+    loaded = _load(text, path)
+    flags_given = [f"--{key}=" for key in loaded]
+    known = {
+        name.removeprefix("--"): action
+        for name, action in find_known_flags(flags_given, str(loaded.get("job_endpoint", ""))).items()
+    }
+    flags: list[str] = []
+    for key, value in loaded.items():
+        if (action := known.get(str(key))) is None:
+            raise ConfigError(str(key), f"is not a flag of Beam ({path}){nearest(str(key), known)}")
+        flags += _flags_of(str(key), value, action)
+    return flags
+
+
+def _load(text: str | bytes, path: str) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -50,13 +96,7 @@ def parse_runner_config(text: str | bytes, path: str) -> list[str]:
         raise ConfigError(path, "too many values are nested in each other") from error
     if not isinstance(loaded, dict):
         raise ConfigError(path, "must hold keys and values at the top level")
-    known = {name.removeprefix("--"): action for name, action in find_flags().items()}
-    flags: list[str] = []
-    for key, value in loaded.items():
-        if (action := known.get(str(key))) is None:
-            raise ConfigError(str(key), f"is not a flag of Beam ({path}){nearest(str(key), known)}")
-        flags += _flags_of(str(key), value, action)
-    return flags
+    return loaded
 
 
 def _flags_of(key: str, value: Any, action: argparse.Action) -> list[str]:
@@ -73,6 +113,7 @@ def _flags_of(key: str, value: Any, action: argparse.Action) -> list[str]:
 def _text(key: str, value: Any, action: argparse.Action) -> str:
     if isinstance(value, (dict, list)) or value is None:
         raise ConfigError(key, f"{value!r} is not a single value")
-    text = str(value)
+    # YAML's true and false are words of another case than those of a job server.
+    text = str(value).lower() if action.choices == BOOLEAN else str(value)
     check_value(key, text, action)
     return text

@@ -8,11 +8,15 @@ from apache_beam.transforms.window import GlobalWindows
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_reports import WRITE, Reporter
 from oi_tfrecord.engine.shared_heap import share_freed_memory
+from oi_tfrecord.engine.step_metrics import StepMetrics
 from oi_tfrecord.engine.threads import ThreadPool
 
 
 class ThreadedFn(beam.DoFn):
-    """Works on several elements at once, each on its own thread, and reports its progress as `self._reporter`."""
+    """Works on several elements at once, each on its own thread.
+
+    Functions report their progress to `self._reporter` and count in `self._metrics`.
+    """
 
     def __init__(self, work: WorkFolder, stage: str, threads: int):
         """Starts no thread yet, as the step may be sent to another process.
@@ -31,17 +35,20 @@ class ThreadedFn(beam.DoFn):
         # Worker processes that another runner starts have not done it yet.
         share_freed_memory()
         self._reporter = Reporter(self._work, self._stage)
+        self._metrics = StepMetrics()
         self._pool: ThreadPool[Iterable[object]] = ThreadPool(self._thread_count)
 
     def run(self, function: Callable[..., Iterable[object]], *arguments: object) -> Iterator[object]:
         """Starts a function that returns outputs, and yields the outputs of functions that have ended."""
         for outputs in self._pool.submit(function, *arguments):
             yield from outputs
+        self._metrics.publish()
 
     def finish_bundle(self) -> Iterator[object]:
         """Yields the outputs of the functions that still run, when they have ended."""
         for outputs in self._pool.drain():
             yield from map(_in_global_window, outputs)
+        self._metrics.publish()
 
     def teardown(self) -> None:
         """Ends the threads, and writes the last report."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map import load_label_map, read_label_map
 from oi_tfrecord.dataset.splits import find_records, read_record
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
@@ -35,7 +36,10 @@ class ShowOptions:
     """Which record `show` shows: the flags of the command."""
 
     place: str = option(
-        REQUIRED, "A shard, and the number of the record in it, from 0.", Group.INPUTS, positional="SHARD[:N]"
+        REQUIRED,
+        "A shard, the path of a split (records/train) or a pattern of shards, and the number of the record, from 0.",
+        Group.INPUTS,
+        positional="SHARD[:N]",
     )
     png: str = option("", "File for the image with its boxes, coloured by class.", Group.OUTPUT)
     label_map: str = option("", "Label map; label_map.pbtxt beside the shard by default.", Group.CLASSES)
@@ -79,11 +83,8 @@ def show(options: ShowOptions) -> RecordText:
         ConfigError, InputError: naming the option or file that is to be corrected.
     """
     accept_beam_arguments(options.beam_arguments)
-    path, number = split_place(options.place)
-    places = _find_records(path)
-    if number >= len(places):
-        last = f"it has {len(places)} records, the last is {len(places) - 1}" if len(places) else "it has no record"
-        raise ConfigError("SHARD:N", f"{path} has no record {number}: {last}")
+    given, wanted = split_place(options.place)
+    path, number, places = _find_place(given, wanted)
     offset, length = places[number].tolist()
     try:
         features = parse_example(read_record(path, offset, length))
@@ -100,6 +101,36 @@ def show(options: ShowOptions) -> RecordText:
         with open(options.png, "wb") as file:
             file.write(picture)
     return RecordText(path, number, len(places), offset, length, lines)
+
+
+def find_shards(given: str) -> list[str]:
+    """Returns the shards that a path names, in the order of their names.
+
+    Args:
+        given: path of a shard, folder and name of a split, or a pattern with `*`.
+
+    Raises:
+        ConfigError: if the path names no shard.
+    """
+    if storage.exists(given):
+        return [given]
+    patterns = [given] if "*" in given else [f"{storage.escape(given)}.{kind}-*" for kind in ("tfrecord", "record")]
+    found = sorted(info.path for pattern in patterns for info in storage.match(pattern))
+    if not found:
+        raise ConfigError("SHARD:N", f"{given} is no shard, no split and no pattern of shards")
+    return found
+
+
+def _find_place(given: str, wanted: int) -> tuple[str, int, np.ndarray]:
+    """Returns the shard of a record, its number in the shard, and the places of the shard's records."""
+    first = 0
+    for path in find_shards(given):
+        places = _find_records(path)
+        if wanted < first + len(places):
+            return path, wanted - first, places
+        first += len(places)
+    last = f"it has {first} records, the last is {first - 1}" if first else "it has no record"
+    raise ConfigError("SHARD:N", f"{given} has no record {wanted}: {last}")
 
 
 def _find_records(path: str) -> np.ndarray:

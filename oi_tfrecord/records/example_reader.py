@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from oi_tfrecord.records.keys import FILENAME_KEY, SOURCE_ID_KEY
 from oi_tfrecord.records.message_types import Example
+from oi_tfrecord.records.record_limits import TooManyValues, check_keys_fit, check_values_fit
 
 HEX_ID = re.compile(rb"[0-9a-f]{16}")
 
@@ -34,10 +35,14 @@ def parse_example(data: bytes) -> dict[str, Values]:
         Key to values, keys in order. The kind of an empty list is kept: `[]`, or an empty float32 or int64 array.
 
     Raises:
-        ExampleError: If the bytes are no Example.
+        ExampleError: If the bytes are no Example, or hold more values than fit into memory (`record_limits`).
     """
     try:
+        check_values_fit(data)
         features = Example.FromString(data).features.feature
+        check_keys_fit(len(features))
+    except TooManyValues as error:
+        raise ExampleError(f"not an image with annotations: the record {error}") from error
     except DecodeError as error:
         raise ExampleError(f"not a tf.train.Example: {error}") from error
     return {key: _values(features[key]) for key in sorted(features)}

@@ -57,6 +57,15 @@ class LabelMap:
         """MID -> id."""
         return {item.name: item.id for item in self.items}
 
+    @functools.cached_property
+    def expanded_boxes(self) -> dict[int, int]:
+        """Id -> boxes that the Object Detection API's input reader makes of a box of the class.
+
+        With `expand_labels_hierarchy` the reader adds a box for each ancestor that the label map names. Source:
+        `get_label_map_hierarchy_lut` in utils/label_map_util.py.
+        """
+        return {item.id: len({item.id, *item.ancestor_ids}) for item in self.items}
+
 
 class ItemFault(NamedTuple):
     """The first item that makes a label map invalid: its place among the items, from 0, and the problem."""

@@ -78,7 +78,7 @@ def parse_pbtxt(data: bytes, path: str) -> LabelMap:
         InputError: If the text is not UTF-8, no protobuf text, or no valid label map; the error names the line.
     """
     text = decode_text(data, path)
-    messages = _parse_text(text, path).item
+    messages = parse_text_proto(text, StringIntLabelMap(), path).item
     if not messages:
         raise InputError(path, "no item in the label map", "Give a label map of 'item { name: ... id: ... }' entries")
     for index, message in enumerate(messages):
@@ -94,11 +94,20 @@ def parse_pbtxt(data: bytes, path: str) -> LabelMap:
     return LabelMap(items)
 
 
-def _parse_text(text: str, path: str) -> Any:
-    """Returns the StringIntLabelMap of a text."""
+def parse_text_proto(text: str, message: Any, path: str) -> Any:
+    """Returns a message with the fields of protobuf text; unknown fields are skipped.
+
+    Args:
+        text: Protobuf text.
+        message: Message to fill.
+        path: Name of the file, for errors.
+
+    Raises:
+        InputError: If the text is no protobuf text; the error names the line.
+    """
     remedy = "Correct the protobuf text there"
     try:
-        return text_format.Parse(text, StringIntLabelMap(), allow_unknown_field=True)
+        return text_format.Parse(text, message, allow_unknown_field=True)
     except RecursionError as error:
         raise InputError(path, "too many values are nested in each other", remedy) from error
     except text_format.ParseError as error:

@@ -65,14 +65,30 @@ message_type {
 """
 
 
+_POOL = descriptor_pool.DescriptorPool()
+"""A pool of our own, because TensorFlow may register the same names in the default pool of the process.
+
+It lives as long as the module, because protobuf's C code may use the pool of a class whose messages are alive.
+"""
+
+
 def _message_class(file: str, name: str) -> Any:
     """Returns the class of the message `name` of a described .proto file."""
-    # A pool of its own, because TensorFlow may register the same names in the default pool of the process.
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(text_format.Parse(file, descriptor_pb2.FileDescriptorProto()))
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+    _POOL.Add(text_format.Parse(file, descriptor_pb2.FileDescriptorProto()))
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(name))
 
 
 Example = _message_class(_EXAMPLE_FILE, "tensorflow.Example")
 
 StringIntLabelMap = _message_class(_LABEL_MAP_FILE, "object_detection.protos.StringIntLabelMap")
+
+
+def _make_nested_classes() -> None:
+    """Makes the classes of all messages now, because two threads that parse their first record would both make them."""
+    features = Example().features.feature
+    for kind in ("bytes_list", "float_list", "int64_list"):
+        len(getattr(features[kind], kind).value)
+    StringIntLabelMap().item.add().keypoints.add()
+
+
+_make_nested_classes()

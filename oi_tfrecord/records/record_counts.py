@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class RecordCounts:
         labels: Human-verified labels in the records.
         machine_labels: Machine-generated labels in the records.
         most_boxes: Boxes of the image with most boxes.
+        most_expanded_boxes: Boxes of the image with most boxes after the expansion by the label map's ancestors.
         images_over_100_boxes: Images with more boxes than the Object Detection API reads by default.
         boxes_per_class: Label map id to boxes.
         positive_per_class: Label map id to human-verified labels that say the class is there.
@@ -58,6 +60,7 @@ class RecordCounts:
     labels: int = 0
     machine_labels: int = 0
     most_boxes: int = 0
+    most_expanded_boxes: int = 0
     images_over_100_boxes: int = 0
     boxes_per_class: Counter[int] = dataclasses.field(default_factory=Counter)
     positive_per_class: Counter[int] = dataclasses.field(default_factory=Counter)
@@ -66,15 +69,21 @@ class RecordCounts:
     keys: Counter[str] = dataclasses.field(default_factory=Counter)
     filled: Counter[str] = dataclasses.field(default_factory=Counter)
 
-    def add(self, features: Mapping[str, Values]) -> None:
-        """Adds a record."""
+    def add(self, features: Mapping[str, Values], expanded_boxes: Mapping[int, int] = MappingProxyType({})) -> None:
+        """Adds a record.
+
+        Args:
+            features: Values by key.
+            expanded_boxes: Label map id to boxes that an expansion makes of a box (`LabelMap.expanded_boxes`); a class
+                without an entry keeps its box.
+        """
         self.records += 1
         self.keys.update(list(features))
         self.filled.update([key for key, values in features.items() if values is not None and len(values)])
         encoded = features.get(ENCODED_KEY)
         if isinstance(encoded, list) and encoded:
             self.image_bytes += len(encoded[0])
-        self._add_boxes(features)
+        self._add_boxes(features, expanded_boxes)
         labelled = join_absent_labels(features)
         self._add_labels(labelled)
         for table, key in SOURCE_KEYS.items():
@@ -82,12 +91,15 @@ class RecordCounts:
                 names = [source.decode("utf-8", "replace") for source in sources]
                 self.sources.setdefault(table, Counter()).update(names)
 
-    def _add_boxes(self, features: Mapping[str, Values]) -> None:
+    def _add_boxes(self, features: Mapping[str, Values], expanded_boxes: Mapping[int, int]) -> None:
         boxes = next((len(values) for key in _BOX_KEYS if (values := features.get(key)) is not None), 0)
         self.boxes += boxes
         self.most_boxes = max(self.most_boxes, boxes)
         self.images_over_100_boxes += boxes > _CROWDED
-        self.boxes_per_class.update(_integers(features.get(BOX_LABEL_KEY)))
+        classes = _integers(features.get(BOX_LABEL_KEY))
+        self.boxes_per_class.update(classes)
+        expanded = boxes + sum(expanded_boxes.get(label, 1) - 1 for label in classes)
+        self.most_expanded_boxes = max(self.most_expanded_boxes, expanded)
 
     def _add_labels(self, features: Mapping[str, Values]) -> None:
         labels = _integers(features.get(LABEL_KEY))
@@ -103,8 +115,8 @@ class RecordCounts:
         """Adds the counts of other records."""
         for field in dataclasses.fields(self):
             own, added = getattr(self, field.name), getattr(other, field.name)
-            if field.name == "most_boxes":
-                self.most_boxes = max(own, added)
+            if field.name in ("most_boxes", "most_expanded_boxes"):
+                setattr(self, field.name, max(own, added))
             elif field.name == "sources":
                 for table, sources in added.items():
                     own.setdefault(table, Counter()).update(sources)

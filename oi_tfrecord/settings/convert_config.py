@@ -21,6 +21,8 @@ MASK_SOURCES = ("mask_files", "mask_archives")
 
 TASKS = ("detection", "classification")
 
+MISSING_IMAGES = ("reject", "skip")
+
 HIERARCHY_USES = ("expand", "label_map")
 
 ROTATIONS = ("keep", "apply")
@@ -252,6 +254,12 @@ class ConvertConfig:
     )
     max_image_pixels: int = option(
         178_956_970, "Largest image, in pixels; larger ones are rejected.", Group.EXPERT, Range(1, 1 << 40)
+    )
+    missing_images: str = option(
+        "reject",
+        "reject counts images that are not there as rejects, skip leaves them out and counts them by themselves.",
+        Group.OUTPUT,
+        Choice(MISSING_IMAGES),
     )
     max_rejects: str = option(
         "1%", "Allowed rejects of each kind: a count, or a percentage.", Group.OUTPUT, shapes_output=False

@@ -22,6 +22,8 @@ by spaces; `split` is `all` for a file that every split needs."""
 
 ARCHIVE_ENDING = ".tar.gz"
 
+MASK_ARCHIVE_ENDING = ".zip"
+
 
 @dataclasses.dataclass(frozen=True)
 class PublishedFile:
@@ -50,6 +52,11 @@ class PublishedFile:
     def is_archive(self) -> bool:
         """Whether the files are members of an archive."""
         return self.name.endswith(ARCHIVE_ENDING)
+
+    @property
+    def is_mask_archive(self) -> bool:
+        """Whether the file is one of the archives of the masks, which are read as they are."""
+        return self.name.endswith(MASK_ARCHIVE_ENDING)
 
     def holds(self, name: str) -> bool:
         """Returns whether one of the files has a name, which may be a glob pattern."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from oi_tfrecord.engine.progress_reports import REPORT_SECONDS
-from oi_tfrecord.engine.progress_text import format_size
+from oi_tfrecord.engine.progress_text import describe_share, format_size
 from oi_tfrecord.settings.convert_config import parse_max_rejects
 
 
@@ -49,19 +49,23 @@ class DownloadStatus:
     def __post_init__(self) -> None:
         self._begun = self.clock()
 
-    def text(self) -> str:
-        """Returns the line for now."""
+    def parts(self) -> list[str]:
+        """Returns what describes the download now, the most important first."""
         counts, failures = self.counts, self.counts.failed.total()
         elapsed = max(self.clock() - self._begun, 1e-3)
         requested = counts.downloaded + failures
         done = requested + counts.kept
+        total = max(self.total, done)
         # Images that were there before took no time, so the rest is estimated without them.
-        rest = self.total - done
-        left = f", {elapsed * rest / requested / 60:,.0f} min left" if requested and rest > 0 else ""
-        return (
-            f"{done:,} of about {max(self.total, done):,} images, {requested / elapsed:,.0f} images/s, "
-            f"{counts.size / elapsed / 1e6:,.1f} MB/s, {failures:,} failed{left}"
-        )
+        left = describe_share(requested, total - counts.kept, elapsed)[1:]
+        return [
+            f"{100 * done / total:.0f} %" if total else "0 %",
+            *left,
+            f"{done:,}/{total:,} images",
+            f"{requested / elapsed:,.0f}/s",
+            f"{counts.size / elapsed / 1e6:,.0f} MB/s",
+            f"{failures:,} failed",
+        ]
 
 
 @dataclasses.dataclass(frozen=True)

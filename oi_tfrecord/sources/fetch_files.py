@@ -16,7 +16,7 @@ from typing import IO
 from oi_tfrecord import storage
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_reports import REPORT_SECONDS
-from oi_tfrecord.engine.progress_text import format_size
+from oi_tfrecord.engine.progress_text import describe_share, format_size
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.settings.published_files import PublishedFile
 from oi_tfrecord.sources.transfer import TransferCounts, TransferRun, TransferSettings, ask_size, download_file
@@ -40,6 +40,7 @@ class FetchResult:
         received: bytes that were received.
         retries: requests that failed and were sent again.
         notes: what the user should know.
+        mask_archives: patterns of the archives of masks, for `mask_archives` of a conversion.
         seconds: time that it took.
     """
 
@@ -49,6 +50,7 @@ class FetchResult:
     received: int = 0
     retries: int = 0
     notes: tuple[str, ...] = ()
+    mask_archives: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
@@ -220,17 +222,20 @@ class FetchStatus:
     def __post_init__(self) -> None:
         self._begun = self.clock()
 
-    def text(self) -> str:
-        """Returns the line for now."""
+    def parts(self) -> list[str]:
+        """Returns what describes the fetch now, the most important first."""
         counts = self.counts
         elapsed = max(self.clock() - self._begun, 1e-3)
-        rest = self.total - counts.size
-        left = f", about {elapsed * rest / counts.received:,.0f} s left" if counts.received > 0 and rest > 0 else ""
-        of_total = f" of {format_size(self.total)}" if self.is_whole else ""
-        return (
-            f"{format_size(max(counts.size, 0))}{of_total}, {counts.files} of {self.files} files, "
-            f"{counts.received / elapsed / 1e6:,.1f} MB/s, {counts.retries} retries{left}"
-        )
+        kept = counts.size - counts.received
+        share = describe_share(counts.received, self.total - kept, elapsed) if self.is_whole else []
+        of_total = f"/{format_size(self.total)}" if self.is_whole else ""
+        return [
+            *share,
+            f"{format_size(max(counts.size, 0))}{of_total}",
+            f"{counts.received / elapsed / 1e6:,.0f} MB/s",
+            f"{counts.files}/{self.files} files",
+            *([f"{counts.retries} requests sent again"] if counts.retries else []),
+        ]
 
 
 def summary_lines(result: FetchResult) -> list[str]:
@@ -240,4 +245,5 @@ def summary_lines(result: FetchResult) -> list[str]:
         f"fetched    {len(result.files)} files, {format_size(result.received)} in {result.seconds:.1f} s{retries}; "
         f"{len(result.kept)} were there",
         f"tables     {result.data_dir}",
+        *(f"masks      --mask_archives={','.join(result.mask_archives)}" for _ in result.mask_archives[:1]),
     ]

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.sources.inflate import WINDOW, inflate, inflate_good, sparse_window
+from oi_tfrecord.storage.optional_imports import install_command
 from oi_tfrecord.storage.streams import CHUNK_BYTES, RecentBytes
 
 SPACING = 1 << 16
@@ -245,4 +246,4 @@ def load_indexed_gzip() -> ModuleType:
     try:
         return importlib.import_module("indexed_gzip")
     except ImportError:
-        raise ConfigError("archives", "tar.gz needs more packages: pip install 'oi_tfrecord[archives]'") from None
+        raise ConfigError("archives", f"tar.gz needs more packages: {install_command('archives')}") from None

@@ -19,6 +19,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.http_host import Host, UrlRequests
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, MayPassError
+from oi_tfrecord.storage.optional_imports import install_command
 from oi_tfrecord.storage.retry import retry_async
 
 QUEUE = 1024
@@ -36,7 +37,7 @@ def check_installed() -> None:
         ConfigError: if the library is missing.
     """
     if importlib.util.find_spec("aiohttp") is None:
-        raise ConfigError("image_urls", "downloads need aiohttp; install it with: pip install 'oi_tfrecord[download]'")
+        raise ConfigError("image_urls", f"downloads need aiohttp: {install_command('download')}")
 
 
 class Fetcher:

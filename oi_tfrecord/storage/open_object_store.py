@@ -10,6 +10,7 @@ from typing import Any
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.storage.object_store import ObjectStore
+from oi_tfrecord.storage.optional_imports import install_command
 from oi_tfrecord.storage.store_settings import StoreSettings
 
 
@@ -160,7 +161,7 @@ def _google_kind() -> str:
 def _google_provider(settings: StoreSettings, root: str) -> Any:
     """Returns what asks Google's own library for tokens, for the kinds of credentials that the client does not take."""
     if importlib.util.find_spec("google.auth") is None:
-        raise InputError(root, "its credentials need Google's own library", "Run: pip install 'oi_tfrecord[gcp]'")
+        raise InputError(root, "its credentials need Google's own library", f"Run: {install_command('gcp')}")
     import google.auth
     from google.auth import impersonated_credentials
     from obstore.auth.google import GoogleCredentialProvider

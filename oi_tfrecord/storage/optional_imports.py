@@ -6,7 +6,9 @@ import time and 80 MB of each process.
 
 import contextlib
 import functools
-import importlib
+import importlib.metadata
+import re
+import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from importlib.machinery import ModuleSpec
@@ -52,6 +54,23 @@ def import_filesystems() -> None:
     for name in FILESYSTEMS:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+
+
+def install_command(extra: str) -> str:
+    """Returns the command that installs the packages of an extra.
+
+    The packages are named, as no package index need have this program itself.
+
+    Args:
+        extra: name of the extra in setup.py.
+    """
+    marked = re.compile(rf"""(?P<package>[^;]+?)\s*;.*extra == ['"]{re.escape(extra)}['"]""")
+    try:
+        required = importlib.metadata.requires("oi_tfrecord") or []
+    except importlib.metadata.PackageNotFoundError:
+        required = []
+    packages = [found["package"] for text in required if (found := marked.fullmatch(text))]
+    return f"pip install {' '.join(map(shlex.quote, packages)) or shlex.quote(f'oi_tfrecord[{extra}]')}"
 
 
 class _Missing:

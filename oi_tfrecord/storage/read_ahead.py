@@ -12,6 +12,9 @@ Result = TypeVar("Result")
 ITEMS_PER_TASK = 4
 """Default of `map_in_order`: handing a task to a thread costs about as much as reading a small file."""
 
+FIRST_TASKS = 2
+"""Tasks under way while no result has shown its size: as many tasks as threads could hold gigabytes."""
+
 
 def map_in_order(
     function: Callable[[Item], Result],
@@ -29,7 +32,7 @@ def map_in_order(
         items: its arguments.
         threads: number of threads, at least 1.
         max_bytes: bound on the bytes of results computed ahead, estimated from the mean of the results so far; at
-            least one task is always under way.
+            least one task is always under way, and two until the first result shows how large results are.
         size_of: returns the bytes that a result holds.
         items_per_task: number of items that a thread takes at once; with 1, all threads have work up to the last items.
 
@@ -53,7 +56,7 @@ def map_in_order(
     try:
         while pending or start < len(items):
             task_bytes = items_per_task * total_bytes // done if done else 0
-            window = min(2 * threads, max(max_bytes // task_bytes, 1)) if task_bytes else threads
+            window = min(2 * threads, max(max_bytes // task_bytes, 1)) if task_bytes else FIRST_TASKS
             while start < len(items) and len(pending) < window:
                 pending.append(executor.submit(run, start))
                 start += items_per_task

@@ -68,9 +68,17 @@ def count_retries() -> int:
     return _process.retries
 
 
+def take_retries() -> int:
+    """Returns how many requests this process has sent again since the last call, so that each is counted once."""
+    with _process.lock:
+        taken, _process.taken = _process.retries - _process.taken, _process.retries
+    return taken
+
+
 @dataclasses.dataclass
 class _Process:
     retries: int = 0
+    taken: int = 0
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
 

@@ -14,7 +14,7 @@ from oi_tfrecord.dataset.coverage import Unit
 from oi_tfrecord.dataset.file_names import ENTRY_KEYS
 from oi_tfrecord.dataset.filter_warnings import given_reasons
 from oi_tfrecord.dataset.manifest import ENTRY_SHA256, class_weights, digest_entry
-from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.reasons import NOT_THERE, Drop, Reject
 from oi_tfrecord.records.shard_names import parse_shard_file
 
 Problem = tuple[str, str]
@@ -40,14 +40,14 @@ _KEYS_OF_TABLES = ({"rows_read", "written", "rejected", "dropped", "balanced"}, 
 _KEYS_OF_TOTALS = (
     {"shards", "records", "bytes", "image_bytes", "image_counts", "images_reencoded", "most_boxes_in_an_image",
      "images_over_100_boxes"},
-    {"unknown_flags_written_as_0"},
+    {"unknown_flags_written_as_0", "most_boxes_after_expansion"},
 )  # fmt: skip
 
 _KEYS_OF_FINGERPRINTS = ({"record_format", "config", "inputs", "class_files", "num_shards"}, set[str]())
 
 _KEYS_OF_COVERAGE = {"unit", "start", "end", "starts_of_ranges", "ends_of_ranges"}
 
-_KEYS_OF_IMAGES = ({"selected", "records", "rejected", "not_selected", "balanced"}, {"read", "left_out"})
+_KEYS_OF_IMAGES = ({"selected", "records", "rejected", "not_selected", "balanced"}, {"read", "left_out", "skipped"})
 
 
 def find_contradictions(split: str, manifest: Mapping[str, Any]) -> Iterator[Problem]:
@@ -164,7 +164,7 @@ def _check_reasons(manifest: Mapping[str, Any]) -> Iterator[Problem]:
     entries = [("images", manifest["images"])]
     entries += [(f"tables.{name}", entry) for name, entry in manifest["tables"].items()]
     for name, entry in entries:
-        for field, known in (("rejected", Reject), ("dropped", Drop), ("left_out", Drop)):
+        for field, known in (("rejected", Reject), ("dropped", Drop), ("left_out", Drop), ("skipped", NOT_THERE)):
             for reason in sorted(set(entry.get(field, ())) - {str(reason) for reason in known}):
                 yield f"{name}.{field}.{reason}", "there is no such reason"
     if "derived" in manifest:
@@ -219,8 +219,10 @@ def _check_plan(manifest: Mapping[str, Any]) -> Iterator[Problem]:
     given = [[item["table"], posixpath.basename(item["path"]), item["bytes"]] for item in manifest["inputs"]]
     if not _equal(given, [item[:3] for item in fingerprint["inputs"]]):
         yield "inputs", "the fingerprint has other tables, names or sizes"
-    if any(len(item) != 4 or not isinstance(item[3], int | float) for item in fingerprint["inputs"]):
-        yield "fingerprint.inputs", "a table has no time of change"
+    # Version 0.1 wrote neither a digest nor the CRC-32C of headers.
+    parts = (5,) if ENTRY_SHA256 in manifest else (4, 5)
+    if any(len(item) not in parts or not isinstance(item[3], int | float) for item in fingerprint["inputs"]):
+        yield "fingerprint.inputs", "a table has no time of change, or no checksum of its header"
     if bool(manifest.get("attribution")) != bool(config.get("attribution_csv")):
         yield "attribution", f"config.attribution_csv is {config.get('attribution_csv')}"
 
@@ -247,6 +249,7 @@ def _check_selection(manifest: Mapping[str, Any]) -> Iterator[Problem]:
     if metadata is None or manifest["config"].get("driver") != "metadata":
         return
     rows = metadata["written"] + metadata["rejected"].get(Reject.IMAGE_REJECTED, 0)
+    rows += metadata["dropped"].get(Drop.IMAGE_NOT_THERE, 0)
     left_out = metadata["dropped"].get(Drop.IMAGE_NOT_SELECTED, 0)
     for name, found in (("selected", rows), ("not_selected", left_out)):
         if images[name] != found:

@@ -97,6 +97,9 @@ def _compare_totals(manifest: Mapping[str, Any], counts: RecordCounts, size: int
     yield "totals.bytes", totals["bytes"], size
     yield "totals.image_bytes", totals["image_bytes"], counts.image_bytes
     yield "totals.most_boxes_in_an_image", totals["most_boxes_in_an_image"], counts.most_boxes
+    # Manifests of version 0.1 have no such total.
+    if (expanded := totals.get("most_boxes_after_expansion")) is not None:
+        yield "totals.most_boxes_after_expansion", expanded, counts.most_expanded_boxes
     yield "totals.images_over_100_boxes", totals["images_over_100_boxes"], counts.images_over_100_boxes
 
 
@@ -132,8 +135,9 @@ def _compare_classes(manifest: Mapping[str, Any], counts: RecordCounts) -> Itera
 def _find_imbalances(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields key and problem where the manifest accounts for more or less than was read."""
     images = manifest["images"]
-    if images["selected"] != images["records"] + sum(images["rejected"].values()):
-        yield "images", "the selected images are not the sum of records and rejected images"
+    without_record = sum(images["rejected"].values()) + sum(images.get("skipped", {}).values())
+    if images["selected"] != images["records"] + without_record:
+        yield "images", "the selected images are not the sum of records, rejected and skipped images"
     if "read" in images and images["read"] != images["records"] + sum(images["left_out"].values()):
         yield "images", "the records that were read are not the sum of records and records left out"
     for name, table in manifest["tables"].items():

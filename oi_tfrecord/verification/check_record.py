@@ -23,6 +23,7 @@ class RecordRules:
         label_ids: names of classes to label map ids; None where there is no label map, and classes are not checked.
         decode: whether to decode images.
         numeric_ids: whether source ids are numbers, so that only the file name has the ImageID.
+        expanded_boxes: label map id to boxes that the Object Detection API makes of a box.
     """
 
     ours: bool
@@ -30,6 +31,7 @@ class RecordRules:
     label_ids: Mapping[bytes, int] | None = None
     decode: bool = False
     numeric_ids: bool = False
+    expanded_boxes: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -49,7 +51,7 @@ class RecordRules:
         if label_map is not None:
             displayed = {} if ours else {item.display_name: item.id for item in label_map.items}
             ids = {name.encode(): label_id for name, label_id in (displayed | label_map.id_of).items()}
-        return cls(ours, required, ids, decode, numeric_ids)
+        return cls(ours, required, ids, decode, numeric_ids, label_map.expanded_boxes if label_map else {})
 
 
 def check_record(features: Mapping[str, Values], rules: RecordRules) -> list[Finding]:

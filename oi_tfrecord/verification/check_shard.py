@@ -90,9 +90,14 @@ class ShardContents:
         first_places: place of the first record by its keys.
     """
 
-    def __init__(self) -> None:
-        """Starts before the first record."""
+    def __init__(self, expanded_boxes: Mapping[int, int]):
+        """Starts before the first record.
+
+        Args:
+            expanded_boxes: label map id to boxes that the Object Detection API makes of a box.
+        """
         self.records = 0
+        self._expanded_boxes = expanded_boxes
         self.counts = RecordCounts()
         self.places: list[RecordPlace] = []
         self.ids: list[int] = []
@@ -105,7 +110,7 @@ class ShardContents:
         if record.features is None:
             return
         keys = tuple(record.features)
-        self.counts.add(record.features)
+        self.counts.add(record.features, self._expanded_boxes)
         self.key_sets[keys] += 1
         self.first_places.setdefault(keys, record.place)
         if record.place.image_id:
@@ -126,7 +131,7 @@ def check_shard(
         What was found; and uint64 array [records with an ImageID] of their `id_number`.
     """
     faults = FaultList(task.max_faults)
-    contents = ShardContents()
+    contents = ShardContents(task.rules.expanded_boxes)
     size = 0
     try:
         with storage.open_read(task.path) as file:

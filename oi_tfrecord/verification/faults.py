@@ -41,6 +41,8 @@ class FaultKind(enum.StrEnum):
     REJECTS = "rejects"
     ATTRIBUTION = "attribution"
     WEIGHTS = "weights"
+    TFDS = "tfds"
+    """The files of TensorFlow Datasets contradict the manifest or the records."""
 
 
 @dataclasses.dataclass(frozen=True)

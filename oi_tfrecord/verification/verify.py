@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import VerifyStatus
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.label_map import LabelMap
@@ -30,6 +32,7 @@ from oi_tfrecord.verification.check_side_files import (
     check_named_files,
     check_without_manifest,
 )
+from oi_tfrecord.verification.check_tfds_files import check_tfds_files
 from oi_tfrecord.verification.faults import DatasetFault
 from oi_tfrecord.verification.plan import check_shard_files, find_shard_files, plan_shards
 from oi_tfrecord.verification.result import SplitSummary, VerifyResult, add_faults, unpack_result
@@ -76,6 +79,8 @@ def verify(options: VerifyOptions, progress: Progress | None = None) -> VerifyRe
     result = _check_shards(options, tasks, progress or NoProgress())
     if data := read_manifest(options.output_dir):
         faults += check_manifest_form(data)
+        with _refusing_foreign_manifests(options.output_dir):
+            faults += check_tfds_files(options.output_dir, json.loads(data)["splits"])
     for split in splits.values():
         with _refusing_foreign_manifests(options.output_dir):
             faults += _check_files_beside(options.output_dir, split, label_map, result)
@@ -140,6 +145,7 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress
             processes,
             progress.watch(VerifyStatus(work, len(tasks), "verified")),
             lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
+            SubmittedJob(progress.note),
         )
         return unpack_result(storage.read(storage.join(work.path, RESULT_FILE)))
     finally:

@@ -29,6 +29,7 @@ SPECIAL = {
     "exclude_flags": ("=occluded,inside", ("occluded", "inside")),
     "extra_keys": ("=attribution", ("attribution",)),
     "max_rejects": ("=5%", "5%"),
+    "missing_images": ("=skip", "skip"),
     "fetch_timeout": ("=7", 7.0),
     "chroma": ("=4:2:0", "4:2:0"),
     "rotation": ("=apply", "apply"),

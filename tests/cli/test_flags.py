@@ -3,7 +3,9 @@ from typing import Any
 
 import pytest
 
+from oi_tfrecord.cli.commands import load_command
 from oi_tfrecord.cli.flags import ParsedFlags, parse_flags
+from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Choice, Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
@@ -115,3 +117,11 @@ def test_a_command_without_beam_refuses_its_flags() -> None:
 def test_a_word_too_many_is_refused() -> None:
     with pytest.raises(ConfigError, match="'stray' is not a flag; flags begin with --"):
         parse_flags((PrintOptions,), ["--format=a", "stray"], takes_beam_flags=True)
+
+
+@pytest.mark.parametrize("command", ["convert", "verify", "resample", "merge", "report", "export"])
+def test_commands_that_take_runner_flags_take_a_runner_configuration(command: str) -> None:
+    options = load_command(command).options
+    parsed = parse_flags((RunnerOptions,), ["--runner=DataflowRunner"], takes_beam_flags=True)
+    assert RunnerOptions in options
+    assert "--machine_type=n1-standard-2" in parsed.beam_arguments

@@ -60,7 +60,7 @@ def test_the_examples_parse(name: str) -> None:
 
 
 def test_usage_names_what_must_be_given() -> None:
-    assert usage(load_command("training-config")) == "oi-tfrecord training-config DIR --model=TEXT [FLAGS]"
+    assert usage(load_command("training-config")) == "oi-tfrecord training-config DIR [FLAGS]"
 
 
 def test_the_overview_lists_every_command_once() -> None:

@@ -16,8 +16,8 @@ def test_a_page_has_a_row_for_each_flag() -> None:
     command = load_command("training-config")
     text = format_page(command)
     assert text.startswith("# training-config\n")
-    assert "```sh\noi-tfrecord training-config records --model=ssd" in text
+    assert "```sh\noi-tfrecord training-config records --pipeline=" in text
     for flag in describe_flags(command):
         assert text.count(f"\n| `{flag.usage}` | ") == 1
-    row = "| `--model=TEXT` | Kind of the model. | ssd, faster\\_rcnn, center\\_net, context\\_rcnn | required |"
+    row = "| `--framework=TEXT` | Program that trains. | object\\_detection, garden | `object_detection` |"
     assert row in text

@@ -2,20 +2,23 @@ import gzip
 import io
 import pathlib
 import tarfile
+import urllib.parse
 from collections.abc import Iterator
 
 import pytest
 
+from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion.fetch import fetch, plan_fetch, with_data_dir
 from oi_tfrecord.errors import ConfigError, InputError, StorageError
 from oi_tfrecord.settings.convert_config import ConvertConfig
-from oi_tfrecord.settings.published_files import PublishedFile
+from oi_tfrecord.settings.published_files import COLUMNS, PublishedFile, parse_published_files
 from oi_tfrecord.settings.yaml_file import read_config
 from oi_tfrecord.sources.fetch_files import FetchStatus, describe_files, summary_lines, unpack
 from oi_tfrecord.sources.transfer import TransferCounts
+from tests.support.mask_release import MaskRelease, pack_by_first_digit, write_release
 from tests.support.memory_filesystem import MemoryFileSystem
 from tests.support.mirror import Fault, Mirror
-from tests.support.mirror_release import publish_release
+from tests.support.mirror_release import SHIPPED, publish_release
 
 
 @pytest.fixture
@@ -208,10 +211,11 @@ def test_the_line_before_the_start_says_how_much_comes() -> None:
 def test_the_progress_line_says_what_is_left() -> None:
     now = [0.0]
     status = FetchStatus(TransferCounts(), 3, 40_000_000, is_whole=True, clock=lambda: now[0])
-    assert status.text() == "0 bytes of 40.0 MB, 0 of 3 files, 0.0 MB/s, 0 retries"
+    assert status.parts() == ["0 %", "0 bytes/40.0 MB", "0 MB/s", "0/3 files"]
     status.counts.add(size=20_000_000, received=10_000_000, retries=2, files=1)
     now[0] = 5.0
-    assert status.text() == "20.0 MB of 40.0 MB, 1 of 3 files, 2.0 MB/s, 2 retries, about 10 s left"
+    # Half of the 20 MB that are there was there before.
+    assert "  ".join(status.parts()) == "33 %  0:10 left  20.0 MB/40.0 MB  2 MB/s  1/3 files  2 requests sent again"
 
 
 def test_the_summary_names_the_folder(mirror: Mirror, tmp_path: pathlib.Path) -> None:
@@ -219,3 +223,56 @@ def test_the_summary_names_the_folder(mirror: Mirror, tmp_path: pathlib.Path) ->
     assert first.startswith("fetched    5 files, ")
     assert first.endswith("0 were there")
     assert second == f"tables     {tmp_path}/data"
+
+
+def publish_masks(mirror: Mirror, folder: pathlib.Path) -> tuple[MaskRelease, str]:
+    """Puts a split of V5 with masks on a mirror; returns the split and the table of addresses."""
+    release = write_release(folder / "v5", images=20, faults=False)
+    pack_by_first_digit(release.files(), folder, "zip")
+    rows = [",".join(COLUMNS)]
+    for file in parse_published_files(SHIPPED.read_bytes(), str(SHIPPED), "v5", "train"):
+        place = (folder if file.is_mask_archive else release.folder) / file.name
+        if place.exists():
+            data = mirror.files[urllib.parse.urlsplit(file.url).path] = place.read_bytes()
+            rows.append(f"v5,train,{file.files[0]},{file.url},{len(data)},,")
+    (folder / "downloads.csv").write_text("\n".join(rows) + "\n")
+    return release, str(folder / "downloads.csv")
+
+
+def test_archives_of_masks_come_if_masks_are_wanted(
+    mirror: Mirror, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release, table = publish_masks(mirror, tmp_path)
+    given = {"split": "train", "data_dir": str(tmp_path / "data"), "mirror": mirror.url, "downloads": table}
+    assert not fetch(read_config("v5", given)).mask_archives
+    assert not (tmp_path / "data" / "masks").exists()
+    result = fetch(read_config("v5", given | {"extra_keys": ("masks",)}))
+    assert result.mask_archives == (f"{tmp_path}/data/masks/train-masks-?.zip",)
+    assert f"masks      --mask_archives={tmp_path}/data/masks/train-masks-?.zip" in summary_lines(result)
+    assert names_in(tmp_path / "data" / "masks") == {f"train-masks-{digit}.zip" for digit in "0123456789abcdef"}
+
+    # A conversion that fetches needs no flag for them, and reads the masks that it reads from files.
+    flags = {
+        "config": "v5",
+        "split": "train",
+        "extra_keys": "masks",
+        "images": f"{release.folder}/images/{{image_id}}.jpg",
+    }
+    flags |= {"data_dir": tmp_path / "data", "num_shards": 2, "workers": 1, "output_dir": tmp_path / "fetched"}
+    fetched = [*(f"--{name}={value}" for name, value in flags.items()), "--fetch", f"--mirror={mirror.url}"]
+    assert main(["convert", *fetched, f"--downloads={table}"]) == 0
+    local = release.flags(tmp_path / "local", num_shards=2)
+    assert main(["convert", *local]) == 0
+    assert "were there" in capsys.readouterr().err
+    shards = {folder: sorted((tmp_path / folder).glob("*.tfrecord-*")) for folder in ("fetched", "local")}
+    assert len(shards["fetched"]) == 2
+    for one, other in zip(shards["fetched"], shards["local"], strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_given_masks_are_not_fetched(mirror: Mirror, tmp_path: pathlib.Path) -> None:
+    _, table = publish_masks(mirror, tmp_path)
+    given = {"split": "train", "data_dir": str(tmp_path / "data"), "mirror": mirror.url, "downloads": table}
+    result = fetch(read_config("v5", given | {"extra_keys": ("masks",), "mask_files": "masks/{mask_path}"}))
+    assert not result.mask_archives
+    assert not any(request.path.endswith(".zip") for request in mirror.requests)

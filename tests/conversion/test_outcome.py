@@ -110,7 +110,7 @@ def line_of(lines: list[str], start: str) -> str:
 
 def test_counts_are_those_of_the_manifest() -> None:
     lines = summary_lines(result_of(split()))
-    assert line_of(lines, "records") == "records 1,234 in 5 shards, 45.7 MB, 12.3 s"
+    assert line_of(lines, "records") == "records 1,234 images with 4,000 boxes in 5 shards, 45.7 MB, 12.3 s"
     assert "/records/train.tfrecord-00000-of-00005 ..." in lines[1]
     assert line_of(lines, "images") == (
         "images 1,240 selected, 7 not selected, 6 rejected (image_missing 4, image_empty 2)"
@@ -120,6 +120,21 @@ def test_counts_are_those_of_the_manifest() -> None:
         "999 left out (small_box 900, class_not_chosen 99)"
     )
     assert line_of(lines, "metadata") == "metadata 1,247 rows read, 1,234 written, 0 rejected, 0 left out"
+
+
+def test_reasons_come_with_what_to_do_the_most_frequent_first() -> None:
+    lines = summary_lines(result_of(split()))
+    first = lines.index(next(line for line in lines if line.startswith("rejected")))
+    assert lines[first].startswith("rejected   4 images (image_missing): ")
+    assert lines[first + 1].startswith("           2 images (image_empty): ")
+    assert lines[first + 2].startswith("           1 boxes (degenerate_box): ")
+    assert line_of(lines, "left out") == "left out 900 boxes (small_box): Lower --min_box_side."
+    assert lines[-1] == "next       oi-tfrecord verify /records"
+
+
+def test_a_run_with_problems_names_no_next_step() -> None:
+    lines = summary_lines(dataclasses.replace(result_of(split()), problems=("too many",)))
+    assert not [line for line in lines if line.startswith("next")]
 
 
 def test_a_table_that_was_not_read_has_no_line() -> None:
@@ -159,6 +174,6 @@ def test_the_summary_of_a_run_names_files_that_are_there(
     release = small_release.write_release(tmp_path / "data", images=12)
     assert main(["convert", *release.flags(tmp_path / "out", workers=1)]) == 0
     out = capfd.readouterr().out
-    named = [word for word in out.split() if word.startswith(str(tmp_path / "out"))]
+    named = [word for word in out.split() if word.startswith(f"{tmp_path / 'out'}/")]
     assert len(named) == 4
     assert all(pathlib.Path(path).is_file() for path in named)

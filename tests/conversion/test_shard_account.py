@@ -61,7 +61,7 @@ def outcome(has_record: list[bool], masks: MaskOutcome | None = None) -> ImageOu
 
 
 def counted(shard: JoinedShard, images: ImageOutcome) -> ShardAccount:
-    return count_shard(3, "train.tfrecord-00003-of-00004", shard, images, WrittenShard(2, 999, "ff"), LABEL_IDS)
+    return count_shard(3, "train.tfrecord-00003-of-00004", shard, images, WrittenShard(2, 999, "ff"), LABEL_IDS, {7: 3})
 
 
 def test_rows_of_an_image_without_a_record_are_rejected_with_it() -> None:
@@ -82,6 +82,8 @@ def test_rows_of_an_image_without_a_record_are_rejected_with_it() -> None:
     assert account.sources == {"boxes": {"xclick": 2, "verification": 1}, "human_labels": {"verification": 2}}
     assert account.unknown_flags == 2
     assert (account.most_boxes, account.images_over_100_boxes) == (2, 0)
+    # LABEL_IDS 7 and 9 in one image, and an expansion makes three boxes of one of class 7.
+    assert account.most_expanded_boxes == 4
 
 
 def test_rows_that_follow_from_the_hierarchy_are_counted_apart() -> None:

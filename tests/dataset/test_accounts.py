@@ -44,6 +44,7 @@ ANY_SHARD = st.builds(
     sources=st.dictionaries(TABLES, st.dictionaries(st.text(max_size=9), COUNT)),
     unknown_flags=COUNT,
     most_boxes=COUNT,
+    most_expanded_boxes=COUNT,
     images_over_100_boxes=COUNT,
 )
 

@@ -14,7 +14,7 @@ def table_input(path: pathlib.Path) -> TableInput:
 def test_files_that_stay_as_they_are_are_not_named(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "boxes[1].csv"
     path.write_bytes(b"12345")
-    assert find_changed([table_input(path)], {str(path): hashlib.sha256(b"12345").hexdigest()}) == {}
+    assert find_changed([table_input(path)], [], {str(path): hashlib.sha256(b"12345").hexdigest()}) == {}
 
 
 def test_each_change_is_named(tmp_path: pathlib.Path) -> None:
@@ -26,11 +26,11 @@ def test_each_change_is_named(tmp_path: pathlib.Path) -> None:
     replaced.write_bytes(b"54321")
     os.utime(replaced, (1, 1))
     removed.unlink()
-    changed = find_changed(inputs, {str(grown): "", str(removed): ""})
+    changed = find_changed(inputs, [], {str(grown): "", str(removed): ""})
     assert list(changed) == [str(grown), str(replaced), str(removed)]
     assert "has the same size" in changed[str(replaced)]
     assert changed[str(removed)] == "was removed while the run used it"
-    assert find_changed(inputs, {})[str(grown)] == "was changed while it was read: it had 5 bytes and has 6"
+    assert find_changed(inputs, [], {})[str(grown)] == "was changed while it was read: it had 5 bytes and has 6"
 
 
 def test_a_class_file_counts_by_its_content(tmp_path: pathlib.Path) -> None:
@@ -38,6 +38,6 @@ def test_a_class_file_counts_by_its_content(tmp_path: pathlib.Path) -> None:
     path.write_bytes(b"a")
     digest = hashlib.sha256(b"a").hexdigest()
     os.utime(path, (1, 1))
-    assert find_changed([], {str(path): digest}) == {}
+    assert find_changed([], [], {str(path): digest}) == {}
     path.write_bytes(b"b")
-    assert find_changed([], {str(path): digest}) == {str(path): "was changed while the run used it"}
+    assert find_changed([], [], {str(path): digest}) == {str(path): "was changed while the run used it"}

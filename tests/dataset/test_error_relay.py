@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import pathlib
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ import pytest
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.error_relay import find_relayed_error, raise_relayed_errors, relay_errors
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.errors import EncodedFileError, EngineError, InputError, StorageError
+from oi_tfrecord.errors import EncodedFileError, EngineError, InputError, RunnerError, StorageError
 from tests.support.memory_filesystem import MemoryFileSystem
 
 
@@ -41,6 +42,15 @@ def test_an_engine_that_gives_up_is_not_named_by_an_error_that_it_overcame(work:
     with pytest.raises(InputError), relay_errors(work):
         raise InputError("a.csv", "is empty", "Download it again")
     assert find_relayed_error(work, EngineError("a worker was lost", "Run it again")) is None
+
+
+def test_an_error_that_a_retry_passed_is_not_blamed_for_the_end_of_a_job_elsewhere(work: WorkFolder) -> None:
+    work.create({})
+    with contextlib.suppress(StorageError), relay_errors(work):
+        raise OSError(5, "Input/output error", "gs://b/train/0001.jpg")
+    assert find_relayed_error(work, RunnerError("Workflow failed. The worker ran out of memory.")) is None
+    text = "Traceback (most recent call last): ... oi_tfrecord.errors.StorageError: gs://b/train/0001.jpg"
+    assert isinstance(find_relayed_error(work, RunnerError(text)), StorageError)
 
 
 def test_other_exceptions_are_not_relayed(work: WorkFolder) -> None:

@@ -36,7 +36,7 @@ def shard_result(shard: int, **values: Any) -> ShardAccount:
         "images_selected": 5, "images_not_selected": 1, "images_rejected": {"image_missing": 1}, "image_bytes": 40,
         "images_reencoded": {}, "tables": {}, "boxes_per_class": {},
         "positive_per_class": {}, "negative_per_class": {}, "sources": {},
-        "unknown_flags": 0, "most_boxes": 0, "images_over_100_boxes": 0,
+        "unknown_flags": 0, "most_boxes": 0, "most_expanded_boxes": 0, "images_over_100_boxes": 0,
     }  # fmt: skip
     return ShardAccount(shard=shard, **given | values)
 
@@ -60,6 +60,7 @@ SHARDS = [
         negative_per_class={"5": 4},
         sources={"boxes": {"xclick": 7}},
         most_boxes=3,
+        most_expanded_boxes=7,
         unknown_flags=2,
         images_reencoded={"png": 1},
     ),
@@ -74,6 +75,7 @@ SHARDS = [
         negative_per_class={"5": 1},
         sources={"boxes": {"xclick": 5, "freeform": 3}},
         most_boxes=120,
+        most_expanded_boxes=340,
         images_over_100_boxes=1,
         image_counts={"resized": 2, "turned": 2},
     ),
@@ -160,6 +162,7 @@ def test_a_split_does_not_depend_on_the_order_of_accounts() -> None:
         "images_reencoded": {"png": 1},
         "unknown_flags_written_as_0": 2,
         "most_boxes_in_an_image": 120,
+        "most_boxes_after_expansion": 340,
         "images_over_100_boxes": 1,
     }
     assert split["shards"] == [

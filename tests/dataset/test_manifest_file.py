@@ -158,6 +158,7 @@ def test_a_second_split_that_is_interrupted_at_any_request_loses_nothing(kills: 
         second = finish_dataset(job("validation"), results, LABEL_MAP)
         assert json.loads(storage.read(MANIFEST))["splits"] == {"train": first, "validation": second}
         assert {name for name in names() if not name.startswith(".")} == {
-            "manifest.json", "label_map.pbtxt", "label_map.csv", "rejects-train.csv", "rejects-validation.csv"
+            "manifest.json", "label_map.pbtxt", "label_map.csv", "rejects-train.csv", "rejects-validation.csv",
+            "features.json", "dataset_info.json",
         }  # fmt: skip
     assert splits_seen == {1, 2}

@@ -188,7 +188,7 @@ def test_another_split_keeps_the_first(release: Release, tmp_path: pathlib.Path)
     assert list(manifest["splits"]) == ["train", "validation"]
     assert manifest["splits"]["train"] == json.loads(first["manifest.json"])["splits"]["train"]
     assert {name: data for name, data in both.items() if name in first} == first | {
-        "manifest.json": both["manifest.json"]
+        name: both[name] for name in ("manifest.json", "dataset_info.json")
     }
     assert len(small_release.shards(tmp_path, "validation")) == 2
     # A rerun of either split has nothing to do.
@@ -236,7 +236,7 @@ def test_a_complete_conversion_is_found_and_its_work_folder_removed(release: Rel
     run(release, tmp_path)
     plan = plan_of(release, tmp_path)
     # As if a run was killed while it deleted its work folder.
-    (pathlib.Path(plan.work.path) / "results").mkdir(parents=True)
+    plan.work.delete_result(0)
     assert prepare_output(plan.target).complete == read_split(str(tmp_path), "train")
     assert not os.path.exists(plan.work.path)
 

@@ -24,7 +24,7 @@ def shard(**changes: Any) -> ShardAccount:
             "machine_labels": TableAccount(0, {}, {}),
         },
         "boxes_per_class": {"1": 6}, "positive_per_class": {"1": 4}, "negative_per_class": {}, "sources": {},
-        "unknown_flags": 0, "most_boxes": 3, "images_over_100_boxes": 0,
+        "unknown_flags": 0, "most_boxes": 3, "most_expanded_boxes": 3, "images_over_100_boxes": 0,
     }  # fmt: skip
     return ShardAccount(**values | changes)
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli.main import main
+from oi_tfrecord.dataset import publish_split
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.derive import shard as derived_shard
-from oi_tfrecord.derive import write_split
 from oi_tfrecord.derive.relabel import encode_values
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.label_map import LabelMap
@@ -214,7 +214,7 @@ def test_both_splits_of_the_sample_with_every_key_are_merged(
 def test_a_run_that_stops_between_splits_is_resumed(
     exportable: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_manifest = write_split.write_manifest
+    write_manifest = publish_split.write_manifest
 
     def stop_at_validation(output_dir: str, data: bytes, temporary_folder: str) -> None:
         if "validation" in json.loads(data)["splits"]:
@@ -222,7 +222,7 @@ def test_a_run_that_stops_between_splits_is_resumed(
         write_manifest(output_dir, data, temporary_folder)
 
     assert merge(exportable, f"--to={tmp_path / 'whole'}", "--num_shards=2") == 0
-    monkeypatch.setattr(write_split, "write_manifest", stop_at_validation)
+    monkeypatch.setattr(publish_split, "write_manifest", stop_at_validation)
     assert merge(exportable, f"--to={tmp_path / 'merged'}", "--num_shards=2") == 1
     monkeypatch.undo()
     assert list(find_splits(str(tmp_path / "merged"), ["train"])) == ["train"]

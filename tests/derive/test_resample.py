@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli.main import main
+from oi_tfrecord.dataset import publish_split
 from oi_tfrecord.dataset.splits import find_splits, read_shard
-from oi_tfrecord.derive import write_split
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.verification.verify import VerifyOptions, verify
 from tests.support.power_law import write_power_law
@@ -233,7 +233,7 @@ def test_a_run_that_fails_leaves_no_split_and_is_resumed(
     def fill_disk(*arguments: object) -> None:
         raise OSError(28, "No space left")
 
-    monkeypatch.setattr(write_split, "write_manifest", fill_disk)
+    monkeypatch.setattr(publish_split, "write_manifest", fill_disk)
     assert resample(records, f"--to={tmp_path / 'part'}", *flags) == 1
     assert not (tmp_path / "part" / "manifest.json").exists()
     monkeypatch.undo()

@@ -369,5 +369,28 @@ def test_images_and_archives_exclude_each_other(release: Release, tmp_path: path
 def test_a_missing_package_is_named(release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "indexed_gzip", None)
     archives = pack_by_first_digit(release, tmp_path, "tar.gz")
-    with pytest.raises(ConfigError, match=r"archives: .*pip install 'oi_tfrecord\[archives\]'"):
+    with pytest.raises(ConfigError, match=r"archives: .*pip install 'indexed-gzip"):
         run(release, tmp_path / "out", archives)
+
+
+def test_an_archive_that_was_completed_is_read_again(
+    release: Release, loose: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    archive = tmp_path / "all.tar"
+    pack_tar(archive, "train", files_of(release))
+    data = archive.read_bytes()
+    archive.write_bytes(data[: len(data) // 2])
+    assert run(release, tmp_path / "out", str(archive))["images"]["rejected"]["image_unreadable"] > 1
+    archive.write_bytes(data)
+    run(release, tmp_path / "out", str(archive))
+    for path in loose.glob("train.tfrecord-*"):
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_archive_that_holds_less_than_before_is_refused(release: Release, tmp_path: pathlib.Path) -> None:
+    archive = tmp_path / "all.tar"
+    pack_tar(archive, "train", files_of(release))
+    run(release, tmp_path / "out", str(archive))
+    archive.write_bytes(archive.read_bytes()[:2048])
+    with pytest.raises(ConfigError, match=r"differs in: all\.tar"):
+        run(release, tmp_path / "out", str(archive))

@@ -168,6 +168,34 @@ def test_another_hierarchy_is_another_conversion(
     assert (broken.code, str(path) in broken.err) == (1, True)
 
 
+def test_the_manifest_has_the_boxes_of_the_fullest_image_before_and_after_the_expansion(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run, flags: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = run(sample, tmp_path / "out", *flags, "--hierarchy_use=label_map", "--label_order=frequency")
+    assert done.code == 0, done.err
+    mids = [[mid for mid, *_ in boxes.elements()] for boxes, _ in read(tmp_path / "out").values()]
+    before = max(map(len, mids))
+    after = max(len(own) + sum(mid in PARENT for mid in own) for own in mids)
+    assert after > before
+    counts = ("most_boxes_in_an_image", "most_boxes_after_expansion")
+    assert [done.manifest()["totals"][name] for name in counts] == [before, after]
+
+    assert main(["resample", str(tmp_path / "out"), "--split=train", f"--to={tmp_path / 'copy'}", "--fraction=1"]) == 0
+    assert main(["merge", str(tmp_path / "out"), f"--to={tmp_path / 'merged'}"]) == 0
+    for folder in ("copy", "merged"):
+        manifest = json.loads((tmp_path / folder / "manifest.json").read_text())
+        assert [manifest["splits"]["train"]["totals"][name] for name in counts] == [before, after]
+
+    assert main(["training-config", str(tmp_path / "out"), "--model=ssd", "--eval=train"]) == 0
+    assert capfd.readouterr().out.count(f"max_number_of_boxes: {after}\n") == 2
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    path = tmp_path / "out" / "manifest.json"
+    path.write_text(path.read_text().replace(f'"{counts[1]}": {after}', f'"{counts[1]}": {before}'))
+    capfd.readouterr()
+    assert main(["verify", str(tmp_path / "out")]) == 1
+    assert counts[1] in capfd.readouterr().out
+
+
 REAL = DATA / "real"
 V3 = REAL / "v3_official"
 PERSON, ANIMAL, VEHICLE = "/m/01g317", "/m/0jbk", "/m/07yv9"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from oi_tfrecord.engine.progress_line import NoProgress, PrintedProgress, ProgressLine
+from oi_tfrecord.engine.progress_line import NoProgress, PrintedProgress, ProgressLine, fit_line
 from tests.support import small_release
 from tests.support.processes import wait_until
 
@@ -24,8 +24,8 @@ class Count:
     def __init__(self) -> None:
         self.value = 0
 
-    def text(self) -> str:
-        return f"{self.value} done, and more text than a terminal of 80 columns shows, so that the line is cut there"
+    def parts(self) -> list[str]:
+        return [f"{self.value} done", *(f"part {part} of a line" for part in range(9))]
 
 
 def run_line(out: io.StringIO) -> None:
@@ -46,9 +46,9 @@ def test_a_log_has_whole_lines_from_the_start_to_the_final_value() -> None:
     assert "\x1b" not in text
     assert text.endswith("\n")
     lines = text.splitlines()
-    assert all(re.match(r"\d done, .* is cut there$", line) for line in lines)
-    assert lines[0].startswith("0 done")
-    assert lines[-1].startswith("2 done")
+    assert all(re.match(r"\[\d+:\d\d\] \d done  part 0 .*  part 8 of a line$", line) for line in lines)
+    assert lines[0].startswith("[0:00] 0 done")
+    assert "] 2 done" in lines[-1]
 
 
 def test_a_log_of_a_short_run_has_its_start_and_its_end() -> None:
@@ -57,7 +57,7 @@ def test_a_log_of_a_short_run_has_its_start_and_its_end() -> None:
     with ProgressLine(status, out):
         wait_until(lambda: "0 done" in out.getvalue(), "the start is printed")
         status.value = 9
-    assert [line[:6] for line in out.getvalue().splitlines()] == ["0 done", "9 done"]
+    assert [line[7:13] for line in out.getvalue().splitlines()] == ["0 done", "9 done"]
 
 
 def test_a_terminal_has_one_line_that_is_gone_at_the_end() -> None:
@@ -70,7 +70,17 @@ def test_a_terminal_has_one_line_that_is_gone_at_the_end() -> None:
     assert shown[0] == shown[-1] == ""
     assert shown[1].startswith("0 done")
     # A line that fills the width would wrap on some terminals, and could not be overwritten then.
-    assert max(map(len, shown)) == 79
+    assert max(map(len, shown)) <= 79
+    assert shown[1].endswith("part 3 of a line")
+
+
+def test_a_line_has_the_parts_that_fit_and_something_of_the_first() -> None:
+    parts = ["56 %", "0:08 left", "10,029 images"]
+    assert fit_line(parts, 80) == "56 %  0:08 left  10,029 images"
+    assert fit_line(parts, 29) == "56 %  0:08 left"
+    assert fit_line(parts, 30) == "56 %  0:08 left  10,029 images"
+    assert fit_line(parts, 3) == "56 "
+    assert fit_line([], 80) == ""
 
 
 def test_lines_about_the_work_and_about_the_run_go_to_their_streams() -> None:
@@ -81,7 +91,7 @@ def test_lines_about_the_work_and_about_the_run_go_to_their_streams() -> None:
     with progress.watch(Count()):
         pass
     assert out.getvalue() == "5 shards\n"
-    assert err.getvalue().startswith("resumed\n0 done")
+    assert err.getvalue().startswith("resumed\n[0:00] 0 done")
 
 
 def test_no_progress_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
@@ -98,12 +108,12 @@ def test_the_log_of_a_short_conversion_has_its_start_and_its_end(tmp_path: pathl
     done = small_release.run_command(release.flags(tmp_path / "out", workers=2))
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stderr.splitlines()
-    assert "reading tables: 0 rows" in first
+    assert "reading tables  0 rows" in first
     rejects = list(csv.reader((tmp_path / "out" / "rejects-train.csv").open(newline="")))[1:]
     assert len(rejects) == release.expected.rejects
-    assert "16 records" in last
-    assert f"{release.expected.rejects} rejects" in last
-    assert last.endswith("5 of 5 shards (100 %)")
+    assert "  16/20 images  " in last
+    assert f"  {release.expected.rejects} rejects  " in last
+    assert last.endswith("  5/5 shards")
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
@@ -131,6 +141,6 @@ def test_a_terminal_is_found_and_left_clean(tmp_path: pathlib.Path) -> None:
         shown += piece
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     os.close(ours)
-    assert re.match(rb"\r\x1b\[2K\[\d+:\d\d\] reading tables", shown)
+    assert re.match(rb"\r\x1b\[2K0 %  reading tables", shown)
     assert shown.endswith(b"\r\x1b[2K")
     assert b"\n" not in shown

@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.engine.progress_line import Status
 from oi_tfrecord.engine.progress_reports import READ, SCAN, WRITE, Reporter
-from oi_tfrecord.engine.progress_text import ConversionStatus, RecordsStatus, VerifyStatus, format_size
+from oi_tfrecord.engine.progress_text import (
+    SHORT_SECONDS,
+    ConversionStatus,
+    RecordsStatus,
+    StepStatus,
+    VerifyStatus,
+    format_size,
+)
 from tests.support.clock import Clock
 from tests.support.memory_filesystem import MemoryFileSystem
 
@@ -41,6 +49,10 @@ def status_of(
     return ConversionStatus(work, total_bytes, num_shards, finished_shards, clock)
 
 
+def shown(status: Status) -> str:
+    return "  ".join(status.parts())
+
+
 def test_reports_of_workers_add_up(work: WorkFolder, clock: Clock) -> None:
     status = status_of(work, clock)
     workers = [Reporter(work, READ, clock) for _ in range(2)]
@@ -49,21 +61,21 @@ def test_reports_of_workers_add_up(work: WorkFolder, clock: Clock) -> None:
         worker.add_rows(1_000_000, 7)
         worker.flush()
     clock.now += 65
-    assert status.text() == "[1:05] reading tables: 2,000,000 rows, 100 MB of 400 MB (25 %), 14 rejects"
+    assert shown(status) == "25 %  reading tables  2,000,000 rows  100 MB/400 MB  14 rejects"
 
 
 def test_a_search_for_quoted_line_breaks_is_shown(work: WorkFolder, clock: Clock) -> None:
     status = status_of(work, clock)
-    assert status.text() == "[0:00] reading tables: 0 rows, 0 bytes of 400 MB (0 %), 0 rejects"
+    assert shown(status) == "0 %  reading tables  0 rows  0 bytes/400 MB  0 rejects"
     scan = Reporter(work, SCAN, clock)
     scan.add_bytes(32_000_000)
     scan.flush()
-    assert status.text() == "[0:00] reading tables: 32.0 MB searched for line breaks within quotes"
+    assert shown(status) == "searching tables for line breaks within quotes  32.0 MB"
     read = Reporter(work, READ, clock)
     read.add_bytes(4_000_000)
     read.add_rows(10, 0)
     read.flush()
-    assert status.text() == "[0:00] reading tables: 10 rows, 4.00 MB of 400 MB (1 %), 0 rejects"
+    assert shown(status) == "1 %  reading tables  10 rows  4.00 MB/400 MB  0 rejects"
 
 
 def test_what_compressed_tables_hold_is_not_known_before(work: WorkFolder, clock: Clock) -> None:
@@ -72,7 +84,7 @@ def test_what_compressed_tables_hold_is_not_known_before(work: WorkFolder, clock
     read.add_bytes(4_000_000)
     read.add_rows(10, 0)
     read.flush()
-    assert status.text() == "[0:00] reading tables: 10 rows, 4.00 MB, 0 rejects"
+    assert shown(status) == "reading tables  10 rows  4.00 MB  0 rejects"
 
 
 def test_rates_and_time_left_count_from_the_first_writer(work: WorkFolder, clock: Clock) -> None:
@@ -93,9 +105,7 @@ def test_rates_and_time_left_count_from_the_first_writer(work: WorkFolder, clock
     for writer in (first, second):
         writer.flush()
     # In 100 s: 6,000 records, 1.5 GB, 2 of 10 shards.
-    assert status.text() == (
-        "[1:01:40] 6,000 records, 60 images/s, 15.0 MB/s, 8 rejects, 1 of 10 shards (20 %), about 6 min 40 s left"
-    ).replace("1 of 10", "2 of 10")
+    assert shown(status) == "20 %  6:40 left  6,000 images  60/s  15 MB/s  8 rejects  2/10 shards"
 
 
 def test_shards_of_an_earlier_run_are_done_but_took_no_time(work: WorkFolder, clock: Clock) -> None:
@@ -104,7 +114,7 @@ def test_shards_of_an_earlier_run_are_done_but_took_no_time(work: WorkFolder, cl
     clock.now += 10
     writer.end_shard(records=100, image_bytes=1_000_000, rejects=0)
     writer.flush()
-    assert status.text().endswith("7 of 10 shards (70 %), about 30 s left")
+    assert shown(status) == "70 %  0:30 left  100 images  10/s  0 MB/s  0 rejects  7/10 shards"
 
 
 def test_work_that_is_done_again_after_a_loss_is_not_more_than_all(work: WorkFolder, clock: Clock) -> None:
@@ -113,25 +123,25 @@ def test_work_that_is_done_again_after_a_loss_is_not_more_than_all(work: WorkFol
     reader.add_bytes(500_000_000)
     reader.add_rows(10, 0)
     reader.flush()
-    assert "500 MB of 400 MB (100 %)" in status.text()
+    assert shown(status).startswith("100 %  reading tables  10 rows  500 MB/400 MB")
     lost, other = (Reporter(work, WRITE, clock) for _ in range(2))
     clock.now += 10
     for writer in (lost, other):
         for _ in range(3):
             writer.end_shard(records=1, image_bytes=1, rejects=0)
         writer.flush()
-    assert status.text().endswith("10 of 10 shards (100 %)")
+    assert shown(status).endswith("  10/10 shards")
 
 
 def test_no_time_is_left_when_all_is_done(work: WorkFolder, clock: Clock) -> None:
     status = status_of(work, clock, num_shards=1)
     writer = Reporter(work, WRITE, clock)
     writer.flush()
-    assert status.text().endswith("0 records, 0 images/s, 0.0 MB/s, 0 rejects, 0 of 1 shards (0 %)")
+    assert shown(status) == "0 %  0 images  0/s  0 MB/s  0 rejects  0/1 shards"
     clock.now += 7200
     writer.end_shard(records=1, image_bytes=1, rejects=0)
     writer.flush()
-    assert status.text().endswith("1 of 1 shards (100 %)")
+    assert shown(status) == "100 %  writing the manifest  1 images  0/s  0 MB/s  0 rejects  1/1 shards"
 
 
 def test_shards_that_are_done_twice_are_no_more_than_all(work: WorkFolder, clock: Clock) -> None:
@@ -141,7 +151,7 @@ def test_shards_that_are_done_twice_are_no_more_than_all(work: WorkFolder, clock
     for _ in range(9):
         reporter.end_shard(1, 1, 0)
     reporter.flush()
-    assert status.text().endswith("10 of 10 shards (100 %)")
+    assert shown(status).endswith("  10/10 shards")
 
 
 def test_hours_left(work: WorkFolder, clock: Clock) -> None:
@@ -150,7 +160,7 @@ def test_hours_left(work: WorkFolder, clock: Clock) -> None:
     clock.now += 1000
     writer.set_shard(records=1, image_bytes=1, rejects=0, share=1.0)
     writer.flush()
-    assert status.text().endswith("about 2 h 30 min left")
+    assert shown(status).startswith("10 %  2:30:00 left")
 
 
 def test_on_remote_storage_finished_shards_tell(remote: WorkFolder, clock: Clock) -> None:
@@ -159,10 +169,10 @@ def test_on_remote_storage_finished_shards_tell(remote: WorkFolder, clock: Clock
     assert list(remote.progress()) == []
     remote.write_result(0, b"{}")
     clock.now += 100
-    assert status.text() == "[1:40] 1 of 10 shards (10 %)"
+    assert shown(status) == "10 %  1/10 shards"
     remote.write_result(4, b"{}")
     remote.write_result(7, b"{}")
-    assert status.text() == "[1:40] 3 of 10 shards (30 %), about 5 min 50 s left"
+    assert shown(status) == "30 %  5:50 left  3/10 shards"
 
 
 def test_storage_that_fails_is_no_error_of_a_run(
@@ -173,24 +183,24 @@ def test_storage_that_fails_is_no_error_of_a_run(
 
     monkeypatch.setattr(MemoryFileSystem, "match", fail)
     monkeypatch.setattr(MemoryFileSystem, "exists", fail)
-    assert status_of(remote, clock).text() == "[0:00] the number of finished shards cannot be read from the storage now"
+    assert shown(status_of(remote, clock)) == "the number of finished shards cannot be read from the storage now"
 
 
 def test_a_half_written_or_foreign_report_is_no_error(work: WorkFolder, clock: Clock) -> None:
     work.write_progress("x", b'{"stage": "read", "ro')
-    assert status_of(work, clock).text().startswith("[0:00] reading tables: 0 rows")
+    assert shown(status_of(work, clock)).startswith("0 %  reading tables  0 rows")
 
 
 @pytest.mark.parametrize(
-    ("kind", "done", "faults"), [(VerifyStatus, "verified", "4 faults, "), (RecordsStatus, "written", "")]
+    ("kind", "done", "faults"), [(VerifyStatus, "verified", "4 faults  "), (RecordsStatus, "written", "")]
 )
 def test_reports_on_records_add_up(kind: type[RecordsStatus], done: str, faults: str, work: WorkFolder) -> None:
     status = kind(work, 9, done)
-    assert f"0 records {done}" in status.text()
+    assert f"0 records {done}" in shown(status)
     for name, records, shards in (("one", 1000, 1.5), ("two", 234, 1)):
         report = {"records": records, "bytes": 5, "rejects": 2, "shards": shards}
         work.write_progress(name, json.dumps(report).encode())
-    assert re.search(rf"1,234 records {done}, [\d,]+ records/s, 0 MB/s, {faults}2 of 9 shards$", status.text())
+    assert re.match(rf"28 %  \d+:\d\d left  1,234 records {done}  [\d,]+/s  0 MB/s  {faults}2/9 shards$", shown(status))
 
 
 @pytest.mark.parametrize(
@@ -228,3 +238,33 @@ def test_a_size_is_rounded_to_three_digits(size: float) -> None:
     scale = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "KB": 1e3}.get(unit, 1)
     assert float(number.replace(",", "")) * scale == pytest.approx(size, rel=0.006, abs=0.5)
     assert scale == 1 or re.fullmatch(r"\d\.\d\d|\d\d\.\d|\d\d\d|[\d,]{5,}", number)
+
+
+def test_a_silent_engine_is_named_with_its_state(remote: WorkFolder, clock: Clock) -> None:
+    status = ConversionStatus(remote, 0, 4, clock=clock, engine_state=lambda: "RUNNING")
+    remote.write_result(0, b"{}")
+    assert "nothing" not in shown(status)
+    clock.now += 299
+    assert "nothing" not in shown(status)
+    clock.now += 61
+    assert status.parts()[-2:] == ["nothing has finished for 6:00", "engine: RUNNING"]
+    remote.write_result(1, b"{}")
+    assert "nothing" not in shown(status)
+
+
+def test_the_images_of_all_are_shown_where_they_were_estimated(work: WorkFolder, clock: Clock) -> None:
+    status = ConversionStatus(work, 0, 4, clock=clock, expected_images=150)
+    writer = Reporter(work, WRITE, clock)
+    for records, expected in ((100, "  100/150 images  "), (60, "  160/160 images  ")):
+        clock.now += 1
+        writer.end_shard(records=records, image_bytes=1, rejects=0)
+        writer.flush()
+        assert expected in shown(status)
+
+
+def test_only_a_step_that_takes_long_is_named(clock: Clock) -> None:
+    status = StepStatus("planning", clock)
+    clock.now += SHORT_SECONDS / 2
+    assert status.parts() == []
+    clock.now += 60
+    assert status.parts() == ["planning", "1:01"]

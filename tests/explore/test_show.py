@@ -56,6 +56,20 @@ def test_a_place_is_a_path_and_a_number(place: str, expected: tuple[str, int]) -
     assert split_place(place) == expected
 
 
+def test_records_of_a_split_and_of_a_pattern_are_numbered_through(
+    sample: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", *convert_arguments(sample, tmp_path, split="validation")]) == 0
+    shards = sorted(tmp_path.glob("validation.tfrecord-*"))
+    counts = [len(list(read_shard(str(path)))) for path in shards]
+    for place in (tmp_path / "validation", tmp_path / "validation.tfrecord-*"):
+        capsys.readouterr()
+        assert main(["show", f"{place}:{counts[0] + 1}"]) == 0
+        assert f"{shards[1]}: record 1 of {counts[1]}," in capsys.readouterr().out
+    assert main(["show", f"{tmp_path}/validation:{sum(counts)}"]) == 1
+    assert f"it has {sum(counts)} records, the last is {sum(counts) - 1}" in capsys.readouterr().err
+
+
 def test_what_cannot_be_shown_is_one_line(
     shard: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,7 +88,7 @@ def test_what_cannot_be_shown_is_one_line(
     for arguments, problem in (
         ([f"{shard}:999"], "has no record 999: it has"),
         ([str(empty)], "it has no record"),
-        ([str(tmp_path / "none")], "No such file"),
+        ([str(tmp_path / "none")], "is no shard, no split and no pattern of shards"),
         ([str(damaged)], "CRC of the length"),
         ([str(short)], "cut off"),
         ([f"{plain}:1"], "not a tf.train.Example"),

@@ -32,6 +32,17 @@ def test_the_contents_of_records_are_counted() -> None:
     assert (counts.keys["image/empty"], counts.filled["image/empty"]) == (3, 0)
 
 
+def test_expanded_boxes_are_those_of_the_image_with_most_after_the_expansion() -> None:
+    counts = RecordCounts()
+    counts.add(record([1, 1, 1], [], []), {2: 5})
+    assert (counts.most_boxes, counts.most_expanded_boxes) == (3, 3)
+    counts.add(record([1, 2], [], []), {2: 5})
+    assert (counts.most_boxes, counts.most_expanded_boxes) == (3, 6)
+    other = RecordCounts(most_boxes=4, most_expanded_boxes=5)
+    other.merge(counts)
+    assert (other.most_boxes, other.most_expanded_boxes) == (4, 6)
+
+
 def test_counts_add_up_in_any_order_and_survive_json() -> None:
     parts = [record([1, 2], [1], [1]), record([3], [], []), record([2], [2, 2], [0, 1])]
     together = RecordCounts()

@@ -10,8 +10,9 @@ from oi_tfrecord.settings.yaml_file import find_shipped_file, read_config
 
 SHIPPED = find_shipped_file("downloads.csv")
 HEADER = ",".join(COLUMNS)
-SPLITS = {"v1": ("train", "validation"), "challenge2019": ("train", "validation")}
-RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6", "v7", "challenge2019", "miap")
+CHALLENGE = ("challenge2019", "challenge2019-segmentation")
+SPLITS = dict.fromkeys(("v1", *CHALLENGE), ("train", "validation"))
+RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6", "v7", *CHALLENGE, "miap")
 
 
 def parse(text: str, release: str = "v5", split: str = "train") -> list[PublishedFile]:
@@ -101,7 +102,18 @@ def test_a_table_without_a_column_is_named() -> None:
         parse_published_files(b"url\n", "downloads.csv", "v5", "train")
 
 
-def test_a_configuration_of_the_challenge_is_shipped() -> None:
-    config = read_config("challenge2019", {})
+@pytest.mark.parametrize("release", CHALLENGE)
+def test_a_configuration_of_each_track_of_the_challenge_is_shipped(release: str) -> None:
+    config = read_config(release, {})
     assert isinstance(config, ConvertConfig)
-    assert config.release == "challenge2019"
+    assert config.release == release
+    assert any(file.holds(config.hierarchy[0]) for file in shipped(release, "train"))
+
+
+@pytest.mark.parametrize("release", ["v5", "v6", "v7", "challenge2019-segmentation"])
+def test_releases_with_masks_have_an_archive_for_each_hex_digit(release: str) -> None:
+    for split in SPLITS.get(release, ("train", "validation", "test")):
+        archives = [file for file in shipped(release, split) if file.is_mask_archive]
+        assert [file.name[-5] for file in archives] == list("0123456789abcdef")
+        assert all(file.url.endswith(f"/{split}-masks/{file.name}") for file in archives)
+        assert release == "challenge2019-segmentation" or all(file.size and file.md5 for file in archives)

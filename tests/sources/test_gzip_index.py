@@ -173,5 +173,5 @@ def test_headers_are_measured(data: bytes) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "indexed_gzip", None)
-    with pytest.raises(ConfigError, match=r"pip install 'oi_tfrecord\[archives\]'"):
+    with pytest.raises(ConfigError, match="pip install 'indexed-gzip"):
         load_indexed_gzip()

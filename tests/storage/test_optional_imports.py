@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from oi_tfrecord.storage.optional_imports import without
+from oi_tfrecord.storage.optional_imports import install_command, without
 from tests.support import small_release
 
 ARROW = """
 import sys
-from oi_tfrecord.storage.optional_imports import keep_pandas_from_arrow
+from oi_tfrecord.storage.optional_imports import install_command, keep_pandas_from_arrow
 keep_pandas_from_arrow()
 looked_for = []
 class Recorder:
@@ -61,3 +61,9 @@ def test_a_module_is_missing_within_the_block_only() -> None:
 def test_a_module_that_is_there_stays() -> None:
     with without({"json"}):
         assert importlib.import_module("json") is sys.modules["json"]
+
+
+def test_missing_packages_are_named_by_themselves_as_no_index_need_have_this_program() -> None:
+    assert "'indexed-gzip" in install_command("archives")
+    assert "oi_tfrecord" not in install_command("archives")
+    assert install_command("no_such_extra") == "pip install 'oi_tfrecord[no_such_extra]'"

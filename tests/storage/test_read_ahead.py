@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oi_tfrecord.storage.read_ahead import ITEMS_PER_TASK, map_in_order
+from oi_tfrecord.storage.read_ahead import FIRST_TASKS, ITEMS_PER_TASK, map_in_order
 
 
 @settings(max_examples=60, deadline=None)
@@ -38,14 +38,16 @@ def test_results_without_size_do_not_stop_the_threads() -> None:
 
 def test_all_threads_are_used() -> None:
     together = threading.Barrier(3)
+    first = FIRST_TASKS * ITEMS_PER_TASK
 
     def function(item: int) -> int:
-        if item % ITEMS_PER_TASK == 0:
+        if item >= first and item % ITEMS_PER_TASK == 0:
             together.wait(60)
         return item
 
-    results = map_in_order(function, range(6 * ITEMS_PER_TASK), threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
-    assert len(list(results)) == 6 * ITEMS_PER_TASK
+    items = range(first + 6 * ITEMS_PER_TASK)
+    results = map_in_order(function, items, threads=3, max_bytes=1 << 20, size_of=lambda _: 1)
+    assert list(results) == list(items)
 
 
 @settings(max_examples=40, deadline=None)
@@ -164,6 +166,29 @@ def test_threads_end_when_the_consumer_forgets_the_iterator() -> None:
 def test_with_one_item_per_task_few_items_take_all_threads() -> None:
     together = threading.Barrier(6)
     results = map_in_order(
-        lambda item: together.wait(60) >= 0, range(6), threads=6, max_bytes=1, size_of=lambda _: 1, items_per_task=1
+        lambda item: item < FIRST_TASKS or together.wait(60) >= 0,
+        range(FIRST_TASKS + 6),
+        threads=6,
+        max_bytes=6,
+        size_of=lambda _: 1,
+        items_per_task=1,
     )
-    assert list(results) == [True] * 6
+    assert list(results) == [True] * (FIRST_TASKS + 6)
+
+
+@pytest.mark.parametrize("size", [1 << 18, 3 << 20, 60 << 20])
+def test_bytes_are_bounded_from_the_first_result_on(size: int) -> None:
+    lock = threading.Lock()
+    held = most = 0
+
+    def read(item: int) -> int:
+        nonlocal held, most
+        with lock:
+            held += size
+            most = max(most, held)
+        return size
+
+    for _ in map_in_order(read, range(200), threads=64, max_bytes=64 << 20, size_of=int, items_per_task=1):
+        with lock:
+            held -= size
+    assert most <= max(FIRST_TASKS * size, (64 << 20) + size)

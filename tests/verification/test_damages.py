@@ -33,11 +33,13 @@ NOTHING_CONTRADICTS = {
     "oi_tfrecord": "the version that wrote the entry",
     "fingerprint.record_format": "the version of the bytes",
     "fingerprint.inputs.*.3": "the time at which an input was changed",
+    "fingerprint.inputs.*.4": "the checksum of the header of an input",
     "inputs.*.lines": "lines that a quoted field or an empty line adds to the rows",
     "totals.image_counts": "what was done to images before they were written",
     "totals.images_reencoded": "the format that an image had before",
     "totals.unknown_flags_written_as_0": "flags of -1, which are written as 0",
     "sources.machine_labels*": "the Source of machine-generated labels has no key in the records",
+    "warnings*": "what the conversion warned of",
     "inputs.*.coverage.unit": "which of the three units the ranges have",
 }
 """Pattern of keys of the manifest whose damage is found only by the digest, and what the value is."""

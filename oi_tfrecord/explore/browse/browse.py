@@ -9,6 +9,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+from oi_tfrecord.storage.optional_imports import install_command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ def browse(
         from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
         from oi_tfrecord.explore.browse.server import serve
     except ModuleNotFoundError as error:
-        raise ConfigError("browse", f"{error}; pip install 'oi_tfrecord[browse]'") from error
+        raise ConfigError("browse", f"{error}: {install_command('browse')}") from error
     accept_beam_arguments(options.beam_arguments)
     index = open_index(options.output_dir, options.index_dir, options.workers, progress or NoProgress())
     dataset = BrowsedDataset(options.output_dir, index)

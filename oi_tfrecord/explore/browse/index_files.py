@@ -194,8 +194,9 @@ class _IndexStatus:
     num_shards: int
     seconds = REPORT_SECONDS
 
-    def text(self) -> str:
-        return f"indexing   {len(self.rows):,} of {self.num_shards:,} shards"
+    def parts(self) -> list[str]:
+        done = len(self.rows)
+        return [f"{100 * done / max(self.num_shards, 1):.0f} %", "indexing", f"{done:,}/{self.num_shards:,} shards"]
 
 
 def _build(output_dir: str, splits: Mapping[str, Split], workers: int, progress: Progress) -> BrowseIndex:

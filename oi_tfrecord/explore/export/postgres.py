@@ -11,6 +11,7 @@ import pyarrow as pa
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.tables import CLASSES, SCHEMAS, ShardTables, make_classes
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.storage.optional_imports import install_command
 
 if TYPE_CHECKING:
     import psycopg
@@ -235,5 +236,5 @@ def _import_psycopg() -> Any:
     try:
         import psycopg
     except ImportError as error:
-        raise ConfigError("to", "PostgreSQL needs psycopg: pip install 'oi_tfrecord[postgresql]'") from error
+        raise ConfigError("to", f"PostgreSQL needs psycopg: {install_command('postgresql')}") from error
     return psycopg

@@ -1,20 +1,25 @@
-"""Exports records as tables, to Parquet files or into a schema of a PostgreSQL database."""
+"""Exports records as tables, to Parquet files, into a PostgreSQL database, or as CSV for the official evaluation."""
 
 import dataclasses
 import posixpath
 from collections.abc import Iterator, Mapping
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.explore.export.official_csv import export_official
 from oi_tfrecord.explore.export.parquet import ParquetTarget
 from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PostgresTarget, is_address
 from oi_tfrecord.explore.export.tables import SCHEMAS, RecordError, ShardTables, make_tables
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
+from oi_tfrecord.settings.allowed_values import Choice
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+
+FORMATS = ("tables", "oid")
 
 _REMEDY = "`oi-tfrecord verify` lists all faults; convert again, or give only other splits with --split"
 
@@ -25,6 +30,9 @@ class ExportOptions:
 
     output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
     to: str = option(REQUIRED, "Folder for Parquet files, or postgresql://USER@HOST/DATABASE.", Group.OUTPUT)
+    format: str = option(
+        "tables", "tables, or oid: CSV files for the official evaluation.", Group.OUTPUT, Choice(FORMATS)
+    )
     schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.", Group.OUTPUT)
     split: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS, earlier_flag="splits")
     beam_arguments: tuple[str, ...] = ()
@@ -33,6 +41,8 @@ class ExportOptions:
         check_values(self)
         if self.schema and not self.is_database:
             raise ConfigError("schema", f"is for PostgreSQL, but --to={self.to} is a folder")
+        if self.format == "oid" and self.is_database:
+            raise ConfigError("format", f"oid is for a folder, but --to={self.to} is a database")
         if len(self.schema.encode()) > MAX_SCHEMA_BYTES or "\0" in self.schema:
             raise ConfigError("schema", f"{self.schema!r} is no name of at most {MAX_SCHEMA_BYTES} bytes")
 
@@ -75,6 +85,12 @@ def export(options: ExportOptions) -> ExportResult:
     accept_beam_arguments(options.beam_arguments)
     splits = find_splits(options.output_dir, options.split)
     label_map = read_label_map(options.output_dir)
+    if options.format == "oid":
+        if label_map is None:
+            raise InputError(
+                options.output_dir, f"there is no {LABEL_MAP_FILE}", "Put the label map of the records there"
+            )
+        return ExportResult(export_official(splits, label_map, options.to), options.target)
     counts = {name: dict.fromkeys(SCHEMAS, 0) for name in splits}
     target: ParquetTarget | PostgresTarget
     if options.is_database:

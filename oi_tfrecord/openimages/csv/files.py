@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
+import google_crc32c
+
 from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.header import check_columns, read_header, use_known_names
@@ -39,6 +41,7 @@ class InputFile:
         names: column names in file order.
         rows_start: byte of the decompressed file at which rows start.
         header_lines: lines before the first row.
+        header_crc32c: CRC-32C of the bytes before the first row.
     """
 
     table: Table
@@ -49,6 +52,7 @@ class InputFile:
     names: tuple[str, ...]
     rows_start: int
     header_lines: int
+    header_crc32c: int = 0
 
     @property
     def compressed(self) -> bool:
@@ -115,11 +119,22 @@ def open_table(table: Table, names: Sequence[str], data_dir: str, split: str) ->
     files = []
     for number, info in enumerate(find(names, data_dir, split, str(table))):
         with open_decompressed(info.path) as stream:
-            header = read_header(read_some(stream, info.path), info.path)
+            data = read_some(stream, info.path)
+            header = read_header(data, info.path)
         check_columns(header, REQUIRED_COLUMNS[table], info.path)
         names = use_known_names(header.names) if table is Table.BOXES else header.names
         files.append(
-            InputFile(table, number, info.path, info.size, info.modified, names, header.rows_start, header.line_count)
+            InputFile(
+                table=table,
+                number=number,
+                path=info.path,
+                size=info.size,
+                modified=info.modified,
+                names=names,
+                rows_start=header.rows_start,
+                header_lines=header.line_count,
+                header_crc32c=google_crc32c.value(data[: header.rows_start]),
+            )
         )
     return files
 

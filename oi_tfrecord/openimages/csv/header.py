@@ -5,10 +5,10 @@ import collections
 import csv
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from oi_tfrecord.errors import InputError, nearest
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.csv.record_boundaries import record_starts
 from oi_tfrecord.openimages.schema import COLUMN_ALIASES
 
@@ -127,6 +127,34 @@ def _simplify(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower())
 
 
+_FORMATS = (
+    (r"\s*<(!doctype|html)", "a web page (HTML), such as one that asks to sign in", "Download the file itself"),
+    (r"\s*<(\?xml|error)", "an answer of a store in XML, such as an error", "Download the file again"),
+    (r"version https://git-lfs", "a pointer of Git LFS, not the file", "Run `git lfs pull`"),
+    (r"PK\x03\x04", "a zip archive or a spreadsheet", "Unpack the file, or save the table as CSV"),
+    (r"\s*[{\[]", "JSON", "Give the CSV file of the release"),
+)
+"""Beginnings of files that are no CSV tables, what they are, and what to do."""
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+def check_format(first: str, columns: int, path: str) -> None:
+    """Raises an InputError if the first line of a file is that of another format, or has another separator.
+
+    Args:
+        first: text of the first column.
+        columns: number of columns, as commas separate them.
+        path: the file, for error messages.
+    """
+    for pattern, format_name, remedy in _FORMATS:
+        if re.match(pattern, first, re.IGNORECASE):
+            raise InputError(path, f"is {format_name}: the file begins with {first[:40]!r}", remedy, 1)
+    for separator, name in _SEPARATORS.items():
+        if columns == 1 and separator in first:
+            raise InputError(path, f"{name} separate the columns, not commas", "Save the table with commas", 1)
+
+
 def check_columns(header: Header, required: Iterable[str], path: str) -> None:
     """Checks that a file has the columns that a config names.
 
@@ -148,6 +176,15 @@ def check_columns(header: Header, required: Iterable[str], path: str) -> None:
         raise InputError(path, f"column names occur more than once: {', '.join(repeated)}", "Rename one of each", 1)
     missing = [name for name in needed if name not in names]
     if missing:
-        hints = ", ".join(f"'{name}'{nearest(name, names)}" for name in missing)
+        check_format(names[0], len(names), path)
+        # A column that is needed by its own name is no misspelling of another: XMax is not meant for XMin.
+        others = {_simplify(name): name for name in names if name not in needed}
+        hints = ", ".join(f"'{name}'{_suggest(name, others)}" for name in missing)
         remedy = "Check that the config names this file for this purpose, or rename the columns"
         raise InputError(path, f"missing columns: {hints} (found: {', '.join(names)})", remedy, 1)
+
+
+def _suggest(name: str, others: Mapping[str, str]) -> str:
+    """Returns `; did you mean 'x'?` for the column that is nearest to a missing one; empty if none is near."""
+    near = difflib.get_close_matches(_simplify(name), others, n=1, cutoff=_NEAR)
+    return f"; did you mean '{others[near[0]]}'?" if near else ""

@@ -16,7 +16,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_pipeline
 from oi_tfrecord.conversion.plan import make_plan
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.errors import ConfigError, EngineError
 from tests.support import small_release
 from tests.support.object_servers import BUCKET, Store, serve
 from tests.support.optional import require
@@ -25,7 +25,7 @@ from tests.support.small_release import Release, convert
 require("google.cloud.dataflow_v1beta3")
 
 GRAPH_BYTES = 10_000_000
-"""Dataflow takes no larger job (cloud.google.com/dataflow/quotas); DESIGN.md section 3.8."""
+"""Dataflow takes no larger job (cloud.google.com/dataflow/quotas)."""
 CLOUD = [
     "--runner_config=dataflow", "--no_auth", "--project=project-id", "--region=r",
     "--temp_location=gs://bucket-name/tmp", "--setup_file=./setup.py",
@@ -137,6 +137,40 @@ def test_a_template_stages_what_workers_need(bucket: Store, release: Release, tm
     assert "configs/runners/dataflow.yaml" in names
     # The job is not over, so its work folder stays.
     assert (tmp_path / "out" / ".oi_tfrecord-train" / "fingerprint.json").exists()
+
+
+def test_a_submitted_job_is_named_with_its_page_and_its_end(
+    bucket: Store,
+    release: Release,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from apache_beam.runners.dataflow.internal import apiclient
+    from google.cloud import dataflow_v1beta3 as api
+
+    class Service:
+        """Answers in place of Dataflow, which cannot be reached here: it takes a job, and cancels it."""
+
+        def __init__(self, **_: object): ...
+
+        def create_job(self, request: object = None, **_: object) -> api.Job:
+            return self.get_job()
+
+        def get_job(self, request: object = None, **_: object) -> api.Job:
+            state = api.JobState.JOB_STATE_CANCELLED
+            return api.Job(id="2026-01-02-03", current_state=state, project_id="project-id", location="us-central1")
+
+    for name in ("JobsV1Beta3Client", "MessagesV1Beta3Client", "MetricsV1Beta3Client"):
+        monkeypatch.setattr(apiclient.dataflow, name, Service)
+    monkeypatch.setattr(apiclient.DataflowApplicationClient, "list_messages", lambda *_, **__: ([], None))
+    flags = ["--runner_config=dataflow", "--no_auth", "--project=project-id", "--region=us-central1"]
+    flags += [f"--temp_location={bucket.root}/tmp", "--sdk_container_image=x"]
+    with pytest.raises(EngineError, match=r"the job ended in state CANCELLED.*run the same command again"):
+        convert([*release.flags(tmp_path / "out", num_shards=3), *flags])
+    printed = capsys.readouterr().err
+    assert "https://console.cloud.google.com/dataflow/jobs/us-central1/2026-01-02-03?project=project-id" in printed
+    assert "gcloud dataflow jobs cancel 2026-01-02-03 --project=project-id --region=us-central1" in printed
 
 
 @pytest.mark.parametrize("setting", [{"max_images": 4}, {"dry_run": True}])

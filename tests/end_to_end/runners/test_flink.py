@@ -1,5 +1,6 @@
 """The whole conversion on a Flink cluster, also when a TaskManager is killed in the middle of it."""
 
+import json
 import pathlib
 
 from tests.support import small_release
@@ -24,6 +25,11 @@ def test_four_workers_on_two_task_managers_give_the_files_of_a_local_run(
         assert started_by.count(str(flink_cluster.servers.running[name].pid)) >= 2
     vertices = flink_cluster.last_job()["vertices"]
     assert max(vertex["parallelism"] for vertex in vertices) == 4
+    assert " on the job server localhost:" in done.stderr
+    [split] = json.loads(local_files["manifest.json"])["splits"].values()
+    counters = flink_cluster.counters("oi_tfrecord")
+    assert counters["records"] == split["totals"]["records"]
+    assert counters["rejects_image_missing"] == split["images"]["rejected"]["image_missing"]
 
 
 def test_a_killed_task_manager_changes_nothing(

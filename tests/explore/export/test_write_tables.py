@@ -48,7 +48,7 @@ def test_without_psycopg_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     assert main(["export", str(exportable), "--to=postgresql:///nowhere"]) == 1
-    assert "pip install 'oi_tfrecord[postgresql]'" in capsys.readouterr().err
+    assert "pip install 'psycopg[binary]" in capsys.readouterr().err
 
 
 def test_names_of_schemas_are_bounded() -> None:

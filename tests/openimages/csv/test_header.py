@@ -88,3 +88,30 @@ def test_a_row_in_place_of_the_header_is_recognised() -> None:
 def test_a_repeated_column_name_is_an_error() -> None:
     with pytest.raises(InputError, match="more than once: XMin"):
         check_columns(Header(("ImageID", "XMin", "XMin"), 0, 1), ["ImageID", "XMin"], "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"ImageID;Source;LabelName;Confidence\n", "semicolons separate the columns"),
+        (b"ImageID\tSource\tLabelName\n", "tabs separate the columns"),
+        (b"<!DOCTYPE html><html><body>Sign in, please</body>\n", r"is a web page \(HTML\)"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>\n', "in XML"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS.*git lfs pull"),
+        (b'{"ImageID": 1}\n', "is JSON"),
+    ],
+)
+def test_a_file_of_another_format_is_named(line: bytes, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        check_columns(read_header(line, "a.csv"), ["ImageID", "LabelName"], "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("found", "advice"), [("xmin", "'XMin'; did you mean 'xmin'"), ("x_min", "did you mean 'x_min'"), ("left", "")]
+)
+def test_a_column_that_is_needed_by_its_own_name_is_not_suggested(found: str, advice: str) -> None:
+    header = read_header(f"ImageID,{found},XMax,YMin,YMax\n".encode(), "a.csv")
+    with pytest.raises(InputError, match="missing columns") as raised:
+        check_columns(header, ["ImageID", "XMin", "XMax", "YMin", "YMax"], "a.csv")
+    assert advice in str(raised.value)
+    assert "did you mean 'XMax'" not in str(raised.value)

@@ -1,10 +1,15 @@
 """A Flink cluster on this machine: a JobManager, two TaskManagers and Beam's job server."""
 
+import base64
 import json
 import pathlib
+import re
 import urllib.error
 import urllib.request
+from collections import Counter
 from typing import Any
+
+from apache_beam import coders
 
 from tests.support.engines.engine import Servers, free_ports, java
 from tests.support.processes import wait_until
@@ -103,6 +108,18 @@ class FlinkCluster:
         """Returns the state of the newest job, with its vertices."""
         newest = max(self.get("jobs/overview")["jobs"], key=lambda job: job["start-time"])
         return dict(self.get(f"jobs/{newest['jid']}"))
+
+    def counters(self, namespace: str) -> dict[str, int]:
+        """Returns the counters of a namespace that Flink's page shows of the newest job: accumulators of its tasks."""
+        accumulators = self.get(f"jobs/{self.last_job()['jid']}/accumulators")["user-task-accumulators"]
+        found: Counter[str] = Counter()
+        for text in (accumulator["value"] for accumulator in accumulators):
+            # An accumulator is text that holds messages of Beam as JSON.
+            for payload, labels in re.findall(r'sum_int64:v1",\s*"payload": "([^"]+)",\s*"labels": (\{[^}]*\})', text):
+                named = json.loads(labels)
+                if named.get("NAMESPACE") == namespace:
+                    found[named["NAME"]] += coders.VarIntCoder().decode(base64.b64decode(payload))
+        return dict(found)
 
     def restarts(self) -> int:
         """Returns how often a task of the newest job was started again."""

@@ -43,7 +43,7 @@ stamp="$(
 
 find_modules='
 import importlib.util, sys
-names = ["tensorflow", "object_detection", "tf_slim", "pandas", "contextlib2"]
+names = ["tensorflow", "object_detection", "tf_slim", "pandas", "contextlib2", "pycocotools"]
 missing = [name for name in names if importlib.util.find_spec(name) is None]
 sys.exit(f"missing: {missing}" if missing else 0)'
 
@@ -68,10 +68,11 @@ else
   "$venv/bin/python" -m pip install --quiet 'tensorflow==2.21.*' >&2
 fi
 
-# --no-deps for the API: its own list asks for tf-models-official, tensorflow_io, lvis, pycocotools and more, none of
-# which the modules used here import. They import tensorflow, tf_slim, pandas, contextlib2 and six (tensorflow has it).
+# --no-deps for the API: its own list asks for tf-models-official, tensorflow_io, lvis and more, none of which the modules
+# used here import. They import tensorflow, tf_slim, pandas, contextlib2, pycocotools and six (tensorflow has it).
 # pandas 2: the API was written against pandas 1, and pandas 3 changed the string type.
 "$venv/bin/python" -m pip install --quiet 'pandas==2.3.3' 'contextlib2==21.6.0' >&2
+"$venv/bin/python" -m pip install --quiet --no-deps 'pycocotools==2.0.11' >&2
 "$venv/bin/python" -m pip install --quiet --no-deps 'tf-models-research-object-detection==2.8.0.post1' 'tf-slim==1.1.0' >&2
 
 PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python TF_CPP_MIN_LOG_LEVEL=3 "$venv/bin/python" -c '

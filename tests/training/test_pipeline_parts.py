@@ -10,16 +10,14 @@ import pytest
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import find_splits, read_shard
-from oi_tfrecord.dataset.training_config import (
-    TrainingConfigOptions,
-    TrainingInput,
-    format_training_config,
-    training_config,
-)
 from oi_tfrecord.dataset.training_values import training_values
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
+from oi_tfrecord.training.options import TrainingConfigOptions
+from oi_tfrecord.training.pipeline_parts import format_parts
+from oi_tfrecord.training.split_facts import SplitFacts, TrainingFacts
+from oi_tfrecord.training.training_config import training_config
 from tests.conftest import REPOSITORY, Converted, in_api
 
 PARSE = """
@@ -32,8 +30,9 @@ config = text_format.Parse(sys.stdin.read(), pipeline_pb2.TrainEvalPipelineConfi
 print(json.dumps(MessageToDict(config, preserving_proto_field_name=True)))
 """
 CLASSES = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(7, "/m/b", "B")))
-TRAIN = TrainingInput("/records/train.tfrecord-?????-of-00100", 100, 250, False, False)
-EVALUATION = TrainingInput("/records/validation.tfrecord-?????-of-00004", 4, 0, False, False)
+TRAIN = SplitFacts("train", "/records/train.tfrecord-?????-of-00100", 100, 900, 250, 700)
+EVALUATION = SplitFacts("validation", "/records/validation.tfrecord-?????-of-00004", 4, 9, 0, 0)
+FACTS = TrainingFacts(TRAIN, EVALUATION, CLASSES, "/records/label_map.pbtxt", "/records/label_map.csv")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +67,7 @@ def test_the_api_parses_the_parts(output_dir: pathlib.Path, tmp_path: pathlib.Pa
 @pytest.mark.parametrize("model", ["ssd", "faster_rcnn", "center_net", "context_rcnn"])
 @pytest.mark.parametrize("metrics", ["oid_challenge_detection_metrics", "coco_detection_metrics"])
 def test_every_model_and_metrics_is_parsed(model: str, metrics: str) -> None:
-    text = format_training_config(TRAIN, EVALUATION, CLASSES, "/records/label_map.pbtxt", model, metrics)
+    text = format_parts(FACTS, model, metrics)
     parsed = json.loads(in_api("-c", PARSE, text=text))
     [settings] = parsed["model"].values()
     # The highest id, not the number of classes.
@@ -82,8 +81,9 @@ def test_every_model_and_metrics_is_parsed(model: str, metrics: str) -> None:
 RELATED = LabelMap((LabelMapItem(1, "/m/a", "A", descendant_ids=(2,)), LabelMapItem(2, "/m/b", "B", (1,))))
 
 
-def train_reader(split: TrainingInput, label_map: LabelMap) -> dict[str, Any]:
-    text = format_training_config(split, EVALUATION, label_map, "map", "ssd", "oid_challenge_detection_metrics")
+def train_reader(split: SplitFacts, label_map: LabelMap) -> dict[str, Any]:
+    facts = dataclasses.replace(FACTS, train=split, label_map=label_map)
+    text = format_parts(facts, "ssd", "oid_challenge_detection_metrics")
     return dict(json.loads(in_api("-c", PARSE, text=text))["train_input_reader"])
 
 
@@ -96,8 +96,8 @@ def test_masks_are_read_if_the_records_have_them() -> None:
 def test_the_reader_expands_by_relatives_unless_the_records_are_expanded_or_have_masks() -> None:
     reader = train_reader(TRAIN, RELATED)
     assert reader["expand_labels_hierarchy"] is True
-    # Each box may be repeated for one ancestor.
-    assert reader["max_number_of_boxes"] == 500
+    # Of the fullest image after the expansion.
+    assert reader["max_number_of_boxes"] == 700
     for split in (dataclasses.replace(TRAIN, is_expanded=True), dataclasses.replace(TRAIN, has_masks=True)):
         reader = train_reader(split, RELATED)
         assert "expand_labels_hierarchy" not in reader

@@ -1,0 +1,50 @@
+"""Flags of the engine behind a job server, which the job server names: those of Flink, Spark and other runners."""
+
+import argparse
+import functools
+from collections.abc import Mapping
+
+from oi_tfrecord.errors import ConfigError
+
+ANSWER_SECONDS = 5
+"""How long a job server may take to name its flags."""
+
+BOOLEAN = ("true", "false")
+"""Values of a flag that is on or off."""
+
+
+@functools.cache
+def find_server_flags(endpoint: str) -> Mapping[str, argparse.Action]:
+    """Returns the flags of a job server by name with the dashes, in the form of `find_flags`.
+
+    Args:
+        endpoint: host and port of the job server.
+
+    Raises:
+        ConfigError: if no job server answers there.
+    """
+    import grpc  # type: ignore[import-untyped]
+    from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+
+    kinds = beam_job_api_pb2.PipelineOptionType
+    with grpc.insecure_channel(endpoint) as channel:
+        request = beam_job_api_pb2.DescribePipelineOptionsRequest()
+        try:
+            service = beam_job_api_pb2_grpc.JobServiceStub(channel)
+            answer = service.DescribePipelineOptions(request, timeout=ANSWER_SECONDS)
+        except grpc.RpcError as error:
+            problem = f"no job server answers at {endpoint} ({error.code().name}, {error.details()})"
+            raise ConfigError("job_endpoint", f"{problem}; start the job server, or correct the address") from error
+    made: dict[str, argparse.Action] = {}
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in answer.options:
+        name = f"--{option.name}"
+        if option.type == kinds.BOOLEAN:
+            made[name] = parser.add_argument(name, choices=BOOLEAN, default=option.default_value or "false")
+        elif option.type == kinds.INTEGER:
+            made[name] = parser.add_argument(name, type=int)
+        elif option.type == kinds.ARRAY:
+            made[name] = parser.add_argument(name, action="append")
+        else:
+            made[name] = parser.add_argument(name)
+    return made

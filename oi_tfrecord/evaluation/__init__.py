@@ -1,0 +1,1 @@
+"""Scores detections against the records by the protocols of Open Images and COCO."""

@@ -1,0 +1,1 @@
+"""Settings of training programs that follow from the records: the Object Detection API's and Model Garden's."""
