@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.image_size import find_image_size
+from oi_tfrecord.records.example_reader import Values, find_image_size, join_absent_labels
 from oi_tfrecord.records.keys import (
     BBOX_KEYS,
     BOX_FLAGS,
@@ -16,7 +15,6 @@ from oi_tfrecord.records.keys import (
     SOURCE_ID_KEY,
     flag_key,
 )
-from oi_tfrecord.records.verified_labels import join_absent_labels
 
 
 class ValueSpec(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oi_tfrecord.records.example_reader import Values
+from oi_tfrecord.records.example_reader import Values, join_absent_labels
 from oi_tfrecord.records.keys import (
     BBOX_KEYS,
     BOX_LABEL_KEY,
@@ -23,7 +23,6 @@ from oi_tfrecord.records.keys import (
     MACHINE_LABEL_KEY,
     ListLength,
 )
-from oi_tfrecord.records.verified_labels import join_absent_labels
 
 SOURCE_KEYS = {"boxes": BOX_SOURCE_KEY, "human_labels": LABEL_SOURCE_KEY}
 """Table to the key of the sources of its rows."""

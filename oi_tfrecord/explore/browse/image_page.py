@@ -10,12 +10,13 @@ from oi_tfrecord.records.example_reader import (
     Values,
     check_lengths,
     decode,
+    find_image_size,
     get_bytes,
     get_classes,
     get_numbers,
     get_strings,
+    join_absent_labels,
 )
-from oi_tfrecord.records.image_size import find_image_size
 from oi_tfrecord.records.keys import (
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
@@ -24,7 +25,6 @@ from oi_tfrecord.records.keys import (
     attribution_key,
     flag_key,
 )
-from oi_tfrecord.records.verified_labels import join_absent_labels
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "image/jpeg",

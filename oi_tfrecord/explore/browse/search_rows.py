@@ -10,13 +10,14 @@ from oi_tfrecord.records.example_reader import (
     Values,
     check_lengths,
     decode,
+    find_image_size,
     get_bytes,
     get_classes,
     get_numbers,
     get_strings,
+    join_absent_labels,
     parse_example,
 )
-from oi_tfrecord.records.image_size import find_image_size
 from oi_tfrecord.records.keys import (
     BOX_SOURCE_KEY,
     FILENAME_KEY,
@@ -24,7 +25,6 @@ from oi_tfrecord.records.keys import (
     SOURCE_ID_KEY,
     flag_key,
 )
-from oi_tfrecord.records.verified_labels import join_absent_labels
 
 LABEL_KINDS = ("positive", "negative", "machine")
 

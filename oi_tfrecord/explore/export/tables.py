@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS
-from oi_tfrecord.records.example_reader import ExampleError, parse_example
+from oi_tfrecord.records.example_reader import ExampleError, join_absent_labels, parse_example
 from oi_tfrecord.records.keys import (
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
@@ -23,7 +23,6 @@ from oi_tfrecord.records.keys import (
     flag_key,
 )
 from oi_tfrecord.records.label_map import LabelMap
-from oi_tfrecord.records.verified_labels import join_absent_labels
 
 # PostgreSQL has columns xmin and xmax of its own in every table.
 _SIDES = {"x_min": "xmin", "x_max": "xmax", "y_min": "ymin", "y_max": "ymax"}

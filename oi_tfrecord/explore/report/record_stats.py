@@ -11,16 +11,16 @@ from oi_tfrecord.records.example_reader import (
     Values,
     check_lengths,
     decode,
+    find_image_size,
     get_bytes,
     get_classes,
     get_numbers,
     get_strings,
+    join_absent_labels,
     parse_example,
 )
-from oi_tfrecord.records.image_size import find_image_size
 from oi_tfrecord.records.keys import BBOX_KEYS, ENCODED_KEY, LABEL_CONFIDENCE_KEY, attribution_key, flag_key
 from oi_tfrecord.records.record_counts import SOURCE_KEYS
-from oi_tfrecord.records.verified_labels import join_absent_labels
 
 CLASS_COUNTS = ("images", "boxes", "positive", "negative", "machine")
 """Columns of `RecordStats.classes`: images with a box of the class, its boxes, its verified labels of confidence above
