@@ -191,7 +191,7 @@ def join_absent_labels(features: Mapping[str, Values]) -> Mapping[str, Values]:
     """Returns a record that has the classes verified absent under `image/class`, too, with the confidence 0.
 
     Records for detection have them there, as the Object Detection API reads them. Records for classification have them
-    apart, as Model Garden (official/vision/dataloaders/classification_input.py) takes each id there for a present class.
+    apart, as Model Garden (vision/dataloaders/classification_input.py) takes each id there for a present class.
 
     Args:
         features: a record as `parse_example` returns it; one without keys of absent classes is returned as it is.
