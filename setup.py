@@ -9,10 +9,12 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.py").read_text())[1]
 
 READERS = ["tensorflow>=2.16"]
-# Lower bounds exclude releases with published vulnerabilities that matter here: aiohttp before 3.13.3
-# (CVE-2025-69223 and its companions), Pillow before 12.1.1 (CVE-2025-48379, CVE-2026-25990), and protobuf before the
-# corrections of CVE-2025-4565 and CVE-2026-0994 in each series.
-DOWNLOAD = ["aiohttp>=3.13.3,<4"]
+# Lower bounds exclude releases with published vulnerabilities, as far as advisories name the release that corrects them
+# (read in advisories and in the bump requests of other projects in November 2026, because no audit database could be
+# asked from here): aiohttp before 3.14.3 (last CVE-2026-69244), Pillow before 12.3.0 (last CVE-2026-59197 to 59200),
+# protobuf before 5.29.6 and 6.33.5 (CVE-2026-0994). CVE-2026-96641 of Pillow (arithmetic of integer images) names no
+# corrected release there; nothing here computes with such images.
+DOWNLOAD = ["aiohttp>=3.14.3,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
 # Metrics of COCO and run lengths of masks, in Rust: pycocotools takes hours for the classes and images of Open Images.
 EVALUATE = ["hotcoco>=1.3,<2"]
@@ -67,7 +69,7 @@ setup(
         "google-crc32c>=1.5",
         "numpy>=1.26",
         "obstore>=0.12,<0.13",
-        "pillow>=12.1.1",
+        "pillow>=12.3.0",
         "protobuf>=5.29.6,!=6.30.*,!=6.31.*,!=6.32.*,!=6.33.0,!=6.33.1,!=6.33.2,!=6.33.3,!=6.33.4",
         "pyarrow>=15",
         "PyYAML>=6",

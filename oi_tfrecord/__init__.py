@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from oi_tfrecord.errors import OiTfrecordError as OiTfrecordError
     from oi_tfrecord.errors import RunnerError as RunnerError
     from oi_tfrecord.errors import StorageError as StorageError
-    from oi_tfrecord.evaluation.evaluate import ClassScore as ClassScore
     from oi_tfrecord.evaluation.evaluate import EvaluateOptions as EvaluateOptions
-    from oi_tfrecord.evaluation.evaluate import EvaluateResult as EvaluateResult
     from oi_tfrecord.evaluation.evaluate import evaluate as evaluate
+    from oi_tfrecord.evaluation.result import ClassScore as ClassScore
+    from oi_tfrecord.evaluation.result import EvaluateResult as EvaluateResult
     from oi_tfrecord.explore.browse.browse import BrowseOptions as BrowseOptions
     from oi_tfrecord.explore.browse.browse import Browsing as Browsing
     from oi_tfrecord.explore.browse.browse import browse as browse
@@ -81,7 +81,8 @@ _NAMES = {
         "RunnerError",
         "StorageError",
     ),
-    "evaluation.evaluate": ("ClassScore", "EvaluateOptions", "EvaluateResult", "evaluate"),
+    "evaluation.evaluate": ("EvaluateOptions", "evaluate"),
+    "evaluation.result": ("ClassScore", "EvaluateResult"),
     "explore.browse.browse": ("BrowseOptions", "Browsing", "browse"),
     "explore.export.write_tables": ("ExportOptions", "ExportResult", "export"),
     "explore.report.write_report": ("Report", "ReportOptions", "report"),

@@ -34,8 +34,10 @@ class Reject(_Reason):
     )
     BAD_IMAGE_ID = (
         "bad_image_id",
-        "The ImageID is not 16 hexadecimal digits.",
-        "Correct the ImageID; spreadsheets, for example, shorten ImageIDs that look like numbers.",
+        "The ImageID is not 16 lower-case hexadecimal digits; or, with --image_id_format=any, it is empty, longer "
+        "than 255 bytes, no UTF-8, or holds a / or a control character.",
+        "Correct the ImageID; spreadsheets, for example, shorten ImageIDs that look like numbers. For data with names "
+        "of their own give --image_id_format=any.",
     )
     UNKNOWN_CLASS = (
         "unknown_class",
@@ -306,6 +308,11 @@ class Drop(_Reason):
         "repeated",
         "The file of an archive repeats an image or mask that occurs before in the archives, byte for byte.",
         "Nothing: the first one is used.",
+    )
+    REPEATED_HEADER = (
+        "repeated_header",
+        "The row is the header of its file again, as where files were joined by `cat`.",
+        "Nothing: the row holds no data.",
     )
     LOW_PREDICTED_IOU = (
         "low_predicted_iou",

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from oi_tfrecord.engine.progress_line import NoProgress, PrintedProgress, Progress
-from oi_tfrecord.engine.terminal_text import escape_controls, hide_secrets
+from oi_tfrecord.engine.terminal_text import escape_controls
 from oi_tfrecord.settings.allowed_values import Choice
 from oi_tfrecord.settings.options import Group, check_values, option
+from oi_tfrecord.storage.secrets import hide_secrets, without_secrets
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -82,7 +83,10 @@ class Console:
             result: a result whose fields are values of JSON, paths, or dataclasses of these.
         """
         if self.summary.format == "json":
-            self.print_data(json.dumps(dataclasses.asdict(result), default=str) + "\n")
+            self.print_data(
+                json.dumps(without_secrets(dataclasses.asdict(result)), default=lambda value: hide_secrets(str(value)))
+                + "\n"
+            )
         else:
             self.print_summary(lines)
 

@@ -4,7 +4,8 @@ from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
-from oi_tfrecord.evaluation.evaluate import EvaluateOptions, describe_evaluation, evaluate
+from oi_tfrecord.evaluation.evaluate import EvaluateOptions, evaluate
+from oi_tfrecord.evaluation.result import describe_evaluation
 
 
 def run(parsed: ParsedFlags, console: Console) -> int:

@@ -1,5 +1,6 @@
 """`oi-tfrecord verify`: reads a dataset back and checks it."""
 
+import dataclasses
 import json
 import time
 
@@ -8,15 +9,28 @@ from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
 from oi_tfrecord.cli.runner_options import RunnerOptions
-from oi_tfrecord.verification.result import describe_result, to_values
+from oi_tfrecord.settings.options import Group, check_values, option
+from oi_tfrecord.verification.result import describe_key_table, describe_result, to_values
 from oi_tfrecord.verification.verify import VerifyOptions, verify
+
+
+@dataclasses.dataclass(frozen=True)
+class _KeyOptions:
+    """What is printed besides the verdict."""
+
+    keys: bool = option(False, "Print the keys of the records, and who reads each key.", Group.OUTPUT)
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Checks the dataset and prints the result."""
     started = time.monotonic()
     result = verify(parsed.make(VerifyOptions), console.progress)
-    lines = describe_result(result, time.monotonic() - started)
+    lines = [*describe_result(result, time.monotonic() - started)]
+    if parsed.make(_KeyOptions).keys:
+        lines += describe_key_table(result)
     if console.summary.format == "json":
         console.print_data(json.dumps(to_values(result), indent=1) + "\n")
     elif result.ok:
@@ -40,7 +54,7 @@ COMMAND = Command(
             "--temp_location=gs://BUCKET/tmp --setup_file=./setup.py",
         ),
     ),
-    options=(VerifyOptions, RunnerOptions, SummaryOptions),
+    options=(VerifyOptions, _KeyOptions, RunnerOptions, SummaryOptions),
     run=run,
     details=(
         "The command checks framing, records, images, label ids and counts. Each fault is printed with its shard, "

@@ -17,15 +17,12 @@ from oi_tfrecord.dataset.manifest import (
     TableInput,
     build_split,
     first_lines,
-    merge_split,
     seal_entry,
     warn_of_other_expansion,
 )
-from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
 from oi_tfrecord.dataset.output_state import read_splits
-from oi_tfrecord.dataset.publish_split import publish_split
+from oi_tfrecord.dataset.publish_split import publish_split, update_manifest
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
-from oi_tfrecord.dataset.run_lock import hold_folder
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.records.label_map import LabelMap
@@ -121,11 +118,9 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
             "cpu_seconds": totals.cpu_seconds,
         }
     split = seal_entry(split)
-    if job.dry_run:
-        with hold_folder(job.output_dir):
-            write_manifest(job.output_dir, merge_split(read_manifest(job.output_dir), job.split, split), temporary)
-    else:
-        publish_split(job.output_dir, job.split, split, temporary)
+    # Another split may end at the same time, and the manifest must hold both.
+    write = update_manifest if job.dry_run else publish_split
+    write(job.output_dir, job.split, split, temporary)
     return split
 
 

@@ -14,10 +14,11 @@ from oi_tfrecord.join.batches import partition
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.csv.file_ranges import FileRange
 from oi_tfrecord.openimages.csv.filters import RowFilters
+from oi_tfrecord.openimages.image_id import IMAGE_ID, IdForm
 from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, WINDOW, RangeKey, Table
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.sources.archive_format import Storing
-from oi_tfrecord.sources.archive_listing import ArchiveFile, ArchiveListing, FoundImage
+from oi_tfrecord.sources.archive_listing import ArchiveFile, ArchiveListing, FoundImage, find_name
 
 BLOCK_MEMBERS = 1 << 18
 """Images of a block: some 12 MB of rows, and with windows some 100 MB."""
@@ -43,7 +44,7 @@ def list_archive(
         block = list(itertools.islice(images, BLOCK_MEMBERS))
         is_last = len(block) < BLOCK_MEMBERS
         end = listing.members if is_last else block[-1].number + 1
-        rows = make_file_rows(block, first, end - first, job.filters, with_names=archive.listing is Table.MASK_FILES)
+        rows = make_file_rows(block, first, end - first, job.filters, archive)
         key = RangeKey(archive.listing, archive.number, index)
         damage = listing.damage if is_last else ""
         if is_last:
@@ -81,7 +82,7 @@ def _count_block(key: RangeKey, first: int, end: int, rows: TableRows, is_last: 
 
 
 def make_file_rows(
-    block: Sequence[FoundImage], first: int, members: int, filters: RowFilters, *, with_names: bool
+    block: Sequence[FoundImage], first: int, members: int, filters: RowFilters, archive: ArchiveFile
 ) -> TableRows:
     """Returns images of an archive as rows.
 
@@ -90,10 +91,13 @@ def make_file_rows(
         first: number of the block's first member.
         members: number of the block's members, images or not.
         filters: images that are left out.
-        with_names: whether to keep FILE_NAME beside the rows, as an image has many masks.
+        archive: the archive.
     """
     rows = _fill_rows(block, first)
-    texts = _names_of(block) if with_names else {}
+    # An image has many masks, which their names tell apart.
+    texts = _names_of(block) if archive.listing is Table.MASK_FILES else {}
+    if archive.id_form is not IdForm.HEX:
+        texts[IMAGE_ID] = pa.array([find_name(archive, found.member.name) for found in block], pa.binary())
     if any(found.part for found in block):
         texts |= _windows_of(block)
     dropped = {Drop.NO_IMAGE_NAME: members - len(block)} if members > len(block) else {}

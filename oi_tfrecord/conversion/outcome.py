@@ -10,6 +10,7 @@ from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, reject
 from oi_tfrecord.dataset.manifest import too_many_rejects
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import EngineError, InputError
+from oi_tfrecord.openimages.image_id import ANY_FORMAT
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.records.shard_names import shard_file
@@ -181,11 +182,22 @@ def find_problems(split: Mapping[str, Any], max_rejects: str, rejects_path: str)
         return 3, [*listed, f"rows or images were lost or doubled, by the runner or a fault of oi_tfrecord: {remedy}"]
     limit, is_percentage = parse_max_rejects(max_rejects)
     if over := too_many_rejects(split, limit, is_percentage):
+        over += _hints(split)
         over.append(
             f"more rejects than --max_rejects={max_rejects} allows; they are listed in {rejects_path}. "
             "The records are complete without them: correct the input, or give a higher --max_rejects."
         )
     return 2 if over else 0, over
+
+
+def _hints(split: Mapping[str, Any]) -> list[str]:
+    """Returns a line about ImageIDs, if some are rejected and names are not taken."""
+    bad = sum(table["rejected"].get(str(Reject.BAD_IMAGE_ID), 0) for table in split["tables"].values())
+    if not bad or split.get("config", {}).get("image_id_format") == ANY_FORMAT:
+        return []
+    return [
+        f"{bad:,} rows have ImageIDs other than 16 hex digits: give --image_id_format=any if they are meant as names"
+    ]
 
 
 def check_end(split: Mapping[str, Any], max_rejects: str, rejects_path: str) -> Mapping[str, Any]:

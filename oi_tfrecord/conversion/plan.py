@@ -27,6 +27,7 @@ from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.samples import ImageSamples
+from oi_tfrecord.storage.secrets import without_secrets
 
 ALL_SPLITS_FILE = "image_ids_and_rotation.csv"
 """Name of the published metadata of the images of all splits (V4 and later)."""
@@ -42,6 +43,7 @@ class ConvertPlan:
         archives: the archives of images and of masks.
         classes: the classes.
         filters: rows and images that are left out.
+        listed: the images that are kept; None keeps all.
         source: where images come from.
         samples: images to estimate from.
         masks: where the masks of boxes come from; None for records without masks.
@@ -60,6 +62,7 @@ class ConvertPlan:
     archives: tuple[ArchiveFile, ...]
     classes: ClassPlan
     filters: RowFilters
+    listed: ImageIdList | None
     source: ImageSource
     samples: ImageSamples
     masks: MaskSource | None
@@ -187,12 +190,13 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     config = with_absolute_paths(config)
     with naming_the_release(config):
         tables = plan_tables(config)
-    archives = plan_archives(config)
+    config = dataclasses.replace(config, image_id_format=tables.id_format)
+    archives = plan_archives(config, tables.id_form)
     source, samples = plan_images(config, tables.files, archives)
     with naming_the_release(config):
         classes = plan_classes(config)
     id_file = read_given_file("image_ids", config.image_ids) if config.image_ids else None
-    id_list = parse_image_ids(id_file.data, id_file.path, config.split) if id_file else None
+    id_list = parse_image_ids(id_file.data, id_file.path, config.split, tables.id_form) if id_file else None
     box_id_file = read_given_file("box_ids", config.box_ids) if config.box_ids else None
     filters = plan_filters(config, tables.files, classes, id_list)
     if box_id_file:
@@ -204,6 +208,7 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
         archives=archives,
         classes=classes,
         filters=filters,
+        listed=id_list,
         source=source,
         samples=samples,
         masks=plan_masks(config, archives, boxes_filtered=filters.leaves_out_boxes),
@@ -274,7 +279,7 @@ def make_fingerprint(
         ],
         "class_files": sorted(class_files.values()),
     }
-    return dict(json.loads(json.dumps(values)))
+    return dict(json.loads(json.dumps(without_secrets(values))))
 
 
 def _identity(kind: str, path: str, size: int, modified: float, header_crc32c: int = 0) -> list[str | int | float]:

@@ -9,7 +9,9 @@ from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
 from oi_tfrecord.join.pair_masks import MaskRules
 from oi_tfrecord.openimages.csv.files import InputFile, is_there, open_table
 from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS
+from oi_tfrecord.openimages.csv.find_id_form import find_id_form
 from oi_tfrecord.openimages.csv.header import find_near_column
+from oi_tfrecord.openimages.image_id import ANY_FORMAT, HEX_FORMAT, IdForm
 from oi_tfrecord.openimages.rotation import ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import (
     ATTRIBUTES,
@@ -45,10 +47,17 @@ class TablePlan:
     Attributes:
         files: their CSV files, in the order of the tables.
         warnings: what the records will lack, as a table or a column is not there.
+        id_form: what the ImageIDs of all tables are.
     """
 
     files: tuple[InputFile, ...]
     warnings: tuple[str, ...]
+    id_form: IdForm
+
+    @property
+    def id_format(self) -> str:
+        """Value of `image_id_format` for these tables, other than `auto`."""
+        return HEX_FORMAT if self.id_form is IdForm.HEX else ANY_FORMAT
 
 
 def plan_tables(config: ConvertConfig) -> TablePlan:
@@ -68,7 +77,9 @@ def plan_tables(config: ConvertConfig) -> TablePlan:
         if not files
     ]
     files = tuple(file for files in opened.values() for file in files)
-    return TablePlan(files, (*missing, *check_columns(config, files)))
+    form = find_id_form(config.image_id_format, files)
+    files = tuple(dataclasses.replace(file, id_form=form) for file in files)
+    return TablePlan(files, (*missing, *check_columns(config, files)), form)
 
 
 def wanted_tables(config: ConvertConfig) -> list[Table]:
@@ -241,15 +252,20 @@ def _absolute(path: str) -> str:
     return path and storage.join(storage.working_folder(), path)
 
 
-def plan_archives(config: ConvertConfig) -> tuple[ArchiveFile, ...]:
+def plan_archives(config: ConvertConfig, id_form: IdForm = IdForm.HEX) -> tuple[ArchiveFile, ...]:
     """Finds the archives of images and of masks.
+
+    Args:
+        config: complete configuration.
+        id_form: what the ImageIDs are.
 
     Raises:
         ConfigError: naming the option that matches no file, or the package that is not installed.
         InputError: naming a file that is no archive.
     """
     images = open_archives(config.archives, config.split)
-    return (*images, *open_archives(config.mask_archives, config.split, Table.MASK_FILES, "mask_archives"))
+    masks = open_archives(config.mask_archives, config.split, Table.MASK_FILES, "mask_archives")
+    return tuple(dataclasses.replace(archive, id_form=id_form) for archive in (*images, *masks))
 
 
 def plan_images(

@@ -13,7 +13,7 @@ from oi_tfrecord.images.values import ImageOptions, ImageRejected
 from oi_tfrecord.openimages.csv.check_rows import RowRules
 from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, is_in, sample_hash
 from oi_tfrecord.openimages.csv.sample_rows import count_images
-from oi_tfrecord.openimages.image_id import format_id, hash_ids
+from oi_tfrecord.openimages.image_id import hash_ids, id_keys
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.sharding import choose_num_shards
 from oi_tfrecord.sources.samples import ImageSamples
@@ -119,11 +119,11 @@ def plan_shards(plan: ConvertPlan) -> ShardPlan:
     )
 
 
-def estimate_images(plan: ConvertPlan) -> tuple[int, np.ndarray]:
+def estimate_images(plan: ConvertPlan) -> tuple[int, list[str]]:
     """Estimates the images that a conversion selects, from samples of the tables.
 
     Returns:
-        (number of images, uint64 array of the ImageIDs of some of them).
+        (number of images, ImageIDs of some of them).
     """
     config, filters = plan.config, plan.filters
     # The share of the images that these filters keep is known better than a small sample of rows can show.
@@ -136,17 +136,24 @@ def estimate_images(plan: ConvertPlan) -> tuple[int, np.ndarray]:
     images, ids = max(counts, key=lambda count: count[0])
     images = int(images * filters.sample_below / EVERY_IMAGE)
     if filters.sample_below < EVERY_IMAGE:
-        ids = ids[sample_hash(ids) < np.uint64(filters.sample_below)]
-    if filters.image_ids is not None:
-        images = min(images, len(filters.image_ids))
-        is_listed = is_in(ids, filters.image_ids)
-        ids = ids[is_listed] if is_listed.any() else filters.image_ids
+        ids = _where(ids, sample_hash(_keys(ids)) < np.uint64(filters.sample_below))
+    if plan.listed is not None:
+        images = min(images, len(plan.listed.image_ids))
+        ids = _where(ids, is_in(_keys(ids), plan.listed.image_ids)) or plan.listed.texts(_SAMPLED_IMAGES)
     return min(images, config.max_images or images), ids
 
 
-def _choose_images(ids: np.ndarray) -> list[str]:
+def _keys(ids: Sequence[str]) -> np.ndarray:
+    return id_keys(text.encode() for text in ids)
+
+
+def _where(ids: Sequence[str], keep_mask: np.ndarray) -> list[str]:
+    return [text for text, is_kept in zip(ids, keep_mask.tolist(), strict=True) if is_kept]
+
+
+def _choose_images(ids: Sequence[str]) -> list[str]:
     """Returns a random choice of ImageIDs that is the same in each run."""
-    return [format_id(image_id) for image_id in ids[np.argsort(hash_ids(ids))][:_SAMPLED_IMAGES].tolist()]
+    return [ids[place] for place in np.argsort(hash_ids(_keys(ids)))[:_SAMPLED_IMAGES].tolist()]
 
 
 def _look_up(samples: ImageSamples, image_ids: Sequence[str]) -> dict[str, int | None]:

@@ -150,7 +150,7 @@ def _read_blocks(job: RangeJob, file: InputFile, file_range: FileRange) -> Itera
 
 def _read_block(job: RangeJob, file: InputFile, block: Block) -> _ReadBlock:
     """Parses, checks and counts the rows of a block, and stores those that are rejected."""
-    kinds = columns_to_parse(file.table, file.names, job.text_columns, bool(job.filters.subsets))
+    kinds = columns_to_parse(file.table, file.names, job.text_columns, bool(job.filters.subsets), file.id_form)
     parsed = parse_rows(block.data, file.names, kinds, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
     rows = make_rows(file.table, parsed, RowRules(job.vocabulary, job.kept_codes, job.filters))
     _store_rejects(job.work, file, block.key, rows)

@@ -16,7 +16,6 @@ from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageRejected, PreparedImage
 from oi_tfrecord.join.image_facts import ImageFacts
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.openimages.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import NOT_THERE, Reject
@@ -115,7 +114,7 @@ class ShardImages:
         self._facts = facts
         self._rotations = facts.rotations.tolist()
         self._rotation_texts = joined.text_columns.get(ROTATION_COLUMN, ())
-        self._image_ids = joined.image_ids.tolist()
+        self._image_ids = joined.id_texts
         self._reader = job.source.open_shard(joined)
         self._masks = None
         if job.masks is not None and joined.masks is not None:
@@ -199,7 +198,7 @@ class ShardImages:
         try:
             return self._load_whole(index)
         except MemoryError:
-            problem = f"the image {format_id(self._image_ids[index])} takes more memory than there is"
+            problem = f"the image {self._image_ids[index]} takes more memory than there is"
             remedy = "Give a lower --max_image_pixels or --max_image_bytes, which rejects the image, or fewer --workers"
             raise InputError(self._reader.path(index), problem, remedy) from None
 
@@ -231,7 +230,7 @@ class ShardImages:
         return rotation if self._job.turn_images and rotation > 0 else 0
 
     def _note_reject(self, index: int, rejected: ImageRejected) -> None:
-        image_id = format_id(self._image_ids[index])
+        image_id = self._image_ids[index]
         self._rejects.append(
             Rejected("images", self._reader.path(index), -1, image_id, rejected.reason, rejected.detail)
         )

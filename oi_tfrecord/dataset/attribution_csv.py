@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.storage.csv_text import format_csv_line, without_apostrophe
 
 COLUMNS = ("Title", "Author", "AuthorProfileURL", "OriginalLandingURL", "License")
@@ -43,7 +42,7 @@ def format_attribution(shard: JoinedShard, has_record: np.ndarray) -> bytes:
         metadata lacks the column or the image.
     """
     chosen = pa.array(has_record)
-    ids = [format_id(image_id) for image_id in shard.image_ids[has_record].tolist()]
+    ids = [shard.id_texts[index] for index in np.flatnonzero(has_record).tolist()]
     none = pa.array([b""] * len(ids), pa.binary())
     columns = [shard.text_columns[name].filter(chosen) if name in shard.text_columns else none for name in COLUMNS]
     texts = [[value.decode("utf-8", "replace") for value in column.to_pylist()] for column in columns]

@@ -23,6 +23,7 @@ from oi_tfrecord.errors import (
     StorageError,
 )
 from oi_tfrecord.storage.faults import of_os_error
+from oi_tfrecord.storage.secrets import without_secrets
 
 _MARK = "oi_tfrecord-error:"
 
@@ -86,7 +87,8 @@ def _store(work: WorkFolder, error: FileError) -> OiTfrecordError:
 
 
 def _encode(error: FileError) -> bytes:
-    return json.dumps([isinstance(error, StorageError), error.path, error.problem, error.remedy, error.line]).encode()
+    values = [isinstance(error, StorageError), error.path, error.problem, error.remedy, error.line]
+    return json.dumps(without_secrets(values)).encode()
 
 
 def _decode(data: bytes) -> FileError:

@@ -13,11 +13,15 @@ from oi_tfrecord.dataset.filter_warnings import given_reasons
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.storage.secrets import without_secrets
 
 FORMAT = "oi_tfrecord manifest 1"
 
 ENTRY_SHA256 = "entry_sha256"
 """Entry with the digest of all other entries of a split, which shows that none was changed (`digest_entry`)."""
+
+_OF_RECORDS = ("classes", "shards", "sources", "tables", "images", "totals")
+"""Entries that hold no addresses."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,8 +286,9 @@ def digest_entry(split: Mapping[str, Any]) -> str:
 
 
 def seal_entry(split: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the manifest of a split with the digest of its entries."""
-    return {**split, ENTRY_SHA256: digest_entry(split)}
+    """Returns the manifest of a split with the digest of its entries, and without the secrets of addresses."""
+    entry = {name: value if name in _OF_RECORDS else without_secrets(value) for name, value in split.items()}
+    return {**entry, ENTRY_SHA256: digest_entry(entry)}
 
 
 def merge_split(existing: bytes | None, name: str, split: Mapping[str, Any] | None) -> bytes:

@@ -235,8 +235,8 @@ def _remove(target: OutputTarget, found: _FoundOutput) -> None:
     output_dir, split = target.output_dir, target.split
     if found.entry is not None:
         _remove_entry(target)
-    for name in [*found.shards, rejects_file(split), attribution_file(split), weights_file(split)]:
-        storage.delete(storage.join(output_dir, name))
+    side_files = (rejects_file(split), attribution_file(split), weights_file(split))
+    storage.delete_all(output_dir, [*found.shards, *side_files])
     target.work.delete()
 
 

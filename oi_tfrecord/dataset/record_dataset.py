@@ -3,15 +3,17 @@
 import bisect
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from oi_tfrecord import storage
 from oi_tfrecord.dataset.splits import find_records, find_splits, read_record, read_shard
 from oi_tfrecord.dataset.training_values import training_values
-from oi_tfrecord.records.example_reader import parse_example
-from oi_tfrecord.records.keys import ENCODED_KEY
+from oi_tfrecord.images.mask_png import read_mask, sample_mask
+from oi_tfrecord.records.example_reader import Values, get_strings, parse_example
+from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
 
 
 class RecordDataset:
@@ -21,7 +23,16 @@ class RecordDataset:
     of memory per record). It can be sent to worker processes; each opens its own files.
     """
 
-    def __init__(self, output_dir: str, split: str, *, decode: bool = True, image_size: tuple[int, int] | None = None):
+    def __init__(
+        self,
+        output_dir: str,
+        split: str,
+        *,
+        decode: bool = True,
+        image_size: tuple[int, int] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        masks: bool = False,
+    ):
         """Finds the shards of a split.
 
         Args:
@@ -30,14 +41,24 @@ class RecordDataset:
             decode: Whether `image` is the pixels, uint8 [height, width, 3] RGB, or the JPEG, bytes.
             image_size: (height, width) that pixels are resized to, without keeping their aspect: normalised boxes stay
                 right. None keeps the size of each image.
+            storage_options: How an object store is reached (`storage.store_settings.StoreSettings`), such as
+                `{"endpoint": "http://host", "region": "eu-west-1", "anonymous": True}`, in this process and in those
+                that the dataset is sent to. By default, the environment says how.
+            masks: Whether records also have `masks`, uint8 [boxes, height, width] of the size of `image`, 1 in the
+                object; [0, height, width] where the records have no masks.
 
         Raises:
+            ConfigError: For a bad setting of the store.
             InputError: If there is no such split.
         """
+        self._output_dir = output_dir
+        self._storage_options = dict(storage_options or {})
+        storage.use_store(output_dir, self._storage_options)
         [found] = find_splits(output_dir, [split]).values()
         self._shards = found.shards
         self._decode = decode
         self._image_size = image_size
+        self._masks = masks
         self._places: dict[int, np.ndarray] = {}
         if found.manifest is not None:
             counts = [shard["records"] for shard in found.manifest["shards"]]
@@ -72,6 +93,11 @@ class RecordDataset:
             for _, data in read_shard(shard):
                 yield self._values(data)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes the state of a dataset that was sent to this process, and the way to its store."""
+        self.__dict__ |= state
+        storage.use_store(self._output_dir, self._storage_options)
+
     def _places_of(self, shard: int) -> np.ndarray:
         if shard not in self._places:
             self._places[shard] = find_records(self._shards[shard])
@@ -82,7 +108,17 @@ class RecordDataset:
         encoded = example[ENCODED_KEY]
         jpeg = encoded[0] if encoded else b""
         image = _decode_image(jpeg, self._image_size) if self._decode else jpeg
-        return {"image": image, **training_values(example)}
+        values = {"image": image, **training_values(example)}
+        if self._masks:
+            values["masks"] = _read_masks(example, self._image_size or (int(values["height"]), int(values["width"])))
+        return values
+
+
+def _read_masks(example: Mapping[str, Values], size: tuple[int, int]) -> np.ndarray:
+    """Returns the masks of a record, uint8 [boxes, height, width]; `size` is (height, width)."""
+    height, width = size
+    masks = [sample_mask(read_mask(png), width, height) for png in get_strings(example, MASK_KEY)]
+    return np.stack(masks) if masks else np.zeros((0, height, width), np.uint8)
 
 
 def _decode_image(encoded: bytes, image_size: tuple[int, int] | None) -> np.ndarray:

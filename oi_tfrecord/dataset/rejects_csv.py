@@ -9,6 +9,7 @@ from typing import Protocol
 from oi_tfrecord.openimages.schema import RangeKey
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.storage.csv_text import format_csv_line
+from oi_tfrecord.storage.secrets import hide_secrets
 
 COLUMNS = ("Table", "File", "Line", "ImageID", "Reason", "Detail")
 
@@ -91,9 +92,12 @@ def format_piece(rejected: Iterable[Rejected]) -> str:
     """
     lines = []
     for item in rejected:
-        detail = item.detail[:MAX_DETAIL]
+        # The detail of a row is text of its table; that of an image has the address of the image.
+        detail = (hide_secrets(item.detail) if item.file_index < 0 else item.detail)[:MAX_DETAIL]
         place = (item.file_index, item.range_index, item.line)
-        lines.append(format_csv_line((*place, item.table, item.file, item.image_id, str(item.reason), detail)))
+        lines.append(
+            format_csv_line((*place, item.table, hide_secrets(item.file), item.image_id, str(item.reason), detail))
+        )
     return "".join(lines)
 
 

@@ -1,8 +1,8 @@
-"""Locks of an output folder on local disks, which end with the process that holds them.
+"""Locks of an output folder, which end with the process that holds them.
 
 Two runs of one split would delete each other's temporary files, and two runs that end at the same time would each
-write a manifest without the other's split. The locks are those of `flock`: the system releases them when a process
-ends, also by a crash. Object stores have no such lock, so a folder there has none.
+write a manifest without the other's split. On local disks the locks are those of `flock`: the system releases them when
+a process ends, also by a crash. On object stores they are leases (`lease`). HDFS has no lock.
 """
 
 import contextlib
@@ -13,7 +13,9 @@ import socket
 from collections.abc import Iterator
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.lease import HeldError, hold_or_refuse, hold_or_wait
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.storage.object_versions import has_versions
 
 FOLDER_LOCK = ".oi_tfrecord.lock"
 
@@ -34,19 +36,23 @@ def hold_split(output_dir: str, split: str) -> Iterator[None]:
     Raises:
         ConfigError: If another process writes the split; the error names its host and process.
     """
+    path = storage.join(output_dir, split_lock(split))
+    if has_versions(path):
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(hold_or_refuse(path))
+            except HeldError as error:
+                raise _refused(output_dir, split, str(error)) from None
+            yield
+        return
     if not storage.is_local(output_dir):
         yield
         return
     storage.make_folder(output_dir)
-    path = storage.join(output_dir, split_lock(split))
     try:
         descriptor = _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ConfigError(
-            "output_dir",
-            f"the split {split!r} in {output_dir} is being written by {_holder(path)}; wait for its end, or give "
-            "another folder",
-        ) from None
+        raise _refused(output_dir, split, _holder(path)) from None
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode(), 0)
@@ -58,15 +64,24 @@ def hold_split(output_dir: str, split: str) -> Iterator[None]:
 @contextlib.contextmanager
 def hold_folder(output_dir: str) -> Iterator[None]:
     """Waits until no other process changes what all splits of an output folder share, and keeps others waiting."""
+    path = storage.join(output_dir, FOLDER_LOCK)
+    if has_versions(path):
+        with hold_or_wait(path):
+            yield
+        return
     if not storage.is_local(output_dir):
         yield
         return
-    path = storage.join(output_dir, FOLDER_LOCK)
     descriptor = _lock(path, fcntl.LOCK_EX)
     try:
         yield
     finally:
         _release(path, descriptor)
+
+
+def _refused(output_dir: str, split: str, holder: str) -> ConfigError:
+    remedy = "wait for its end, or give another folder"
+    return ConfigError("output_dir", f"the split {split!r} in {output_dir} is being written by {holder}; {remedy}")
 
 
 def _lock(path: str, operation: int) -> int:

@@ -1,9 +1,10 @@
 """Reads a split for training as a `tf.data.Dataset`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from oi_tfrecord.dataset.splits import find_splits
+from oi_tfrecord import storage
+from oi_tfrecord.dataset.splits import find_splits, read_shard
 from oi_tfrecord.dataset.training_values import VALUE_SPECS
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.keys import (
@@ -15,6 +16,7 @@ from oi_tfrecord.records.keys import (
     HEIGHT_KEY,
     LABEL_CONFIDENCE_KEY,
     LABEL_KEY,
+    MASK_KEY,
     SOURCE_ID_KEY,
     WIDTH_KEY,
     flag_key,
@@ -39,11 +41,13 @@ def load(
     shuffle_buffer: int = 0,
     seed: int | None = None,
     deterministic: bool = True,
+    storage_options: Mapping[str, Any] | None = None,
+    masks: bool = False,
 ) -> "tf.data.Dataset":
     """Returns the records of a split as dicts of tensors: `image`, and the values of `training_values.VALUE_SPECS`.
 
     Args:
-        output_dir: Folder of the records, on any filesystem that TensorFlow reads.
+        output_dir: Folder of the records: local, on an object store, or on a filesystem that TensorFlow reads.
         split: Name of the split.
         decode: Whether `image` is the pixels, uint8 [height, width, 3] RGB, or the JPEG, a string.
         image_size: (height, width) that images are resized to, without keeping their aspect: normalised boxes stay
@@ -54,24 +58,30 @@ def load(
             shards.
         seed: Seed of the shuffle; None gives another order every time.
         deterministic: Whether the order is the same every time; without, records come as they are ready.
+        storage_options: How an object store is reached; see `RecordDataset`.
+        masks: Whether records also have `masks`, uint8 [boxes, height, width] of the size of `image`, 1 in the object;
+            [0, height, width] where the records have no masks.
 
     Returns:
         The dataset; its `element_spec` has the dtypes and shapes.
 
     Raises:
-        ConfigError: For a bad argument.
+        ConfigError: For a bad argument, or a bad setting of the store.
         InputError: If there is no such split.
     """
     import tensorflow as tf
 
     _check_arguments(decode, image_size, batch_size, shuffle_buffer)
+    storage.use_store(output_dir, storage_options or {})
     [found] = find_splits(output_dir, [split]).values()
     if shuffle_buffer:
         records = _shuffle_records(found.shards, shuffle_buffer, seed, deterministic)
     else:
-        records = tf.data.TFRecordDataset(list(found.shards), buffer_size=_BUFFER_BYTES)
+        records = _read_shards(found.shards)
     dataset = records.map(
-        lambda data: _parse(data, decode, image_size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=deterministic
+        lambda data: _parse(data, decode, image_size, masks),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=deterministic,
     )
     if batch_size:
         dataset = dataset.padded_batch(batch_size, drop_remainder=drop_remainder)
@@ -96,14 +106,34 @@ def _shuffle_records(
 
     shards = tf.data.Dataset.from_tensor_slices(list(paths)).shuffle(len(paths), seed=seed)
     return shards.interleave(
-        tf.data.TFRecordDataset,
+        _read_object if storage.store_of(paths[0]) else tf.data.TFRecordDataset,
         cycle_length=min(_SHARDS_AT_ONCE, len(paths)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=deterministic,
     ).shuffle(shuffle_buffer, seed=seed)
 
 
-def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None) -> dict[str, Any]:
+def _read_shards(paths: tuple[str, ...]) -> "tf.data.Dataset":
+    """Returns the serialised records of shards in their order."""
+    import tensorflow as tf
+
+    if storage.store_of(paths[0]):
+        return tf.data.Dataset.from_tensor_slices(list(paths)).flat_map(_read_object)
+    return tf.data.TFRecordDataset(list(paths), buffer_size=_BUFFER_BYTES)
+
+
+def _read_object(path: "tf.Tensor") -> "tf.data.Dataset":
+    """Returns the serialised records of a shard on an object store, which TensorFlow itself cannot read."""
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_generator(_read_records, args=(path,), output_signature=tf.TensorSpec((), tf.string))
+
+
+def _read_records(path: bytes) -> Iterator[bytes]:
+    return (data for _, data in read_shard(path.decode()))
+
+
+def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None, masks: bool) -> dict[str, Any]:
     """Returns the tensors of a serialised record."""
     import tensorflow as tf
 
@@ -126,6 +156,8 @@ def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None) 
     }
     for name, spec in VALUE_SPECS.items():
         values[name].set_shape(spec.shape)
+    if masks:
+        values["masks"] = _decode_masks(parsed[MASK_KEY], parsed[HEIGHT_KEY], parsed[WIDTH_KEY], image_size)
     return {"image": image, **values}
 
 
@@ -146,6 +178,7 @@ def _feature_specs() -> dict[str, Any]:
         LABEL_KEY: many(tf.int64),
         ABSENT_LABEL_KEY: many(tf.int64),
         LABEL_CONFIDENCE_KEY: many(tf.float32),
+        MASK_KEY: many(tf.string),
     }
 
 
@@ -171,6 +204,28 @@ def _decode_image(encoded: "tf.Tensor", image_size: tuple[int, int] | None) -> "
         image = tf.cast(tf.round(tf.image.resize(image, image_size, antialias=True)), tf.uint8)
         image.set_shape((*image_size, 3))
     return image
+
+
+def _decode_masks(
+    pngs: "tf.Tensor", height: "tf.Tensor", width: "tf.Tensor", image_size: tuple[int, int] | None
+) -> "tf.Tensor":
+    """Returns masks, uint8 [boxes, height, width]."""
+    import tensorflow as tf
+
+    def decode(png: "tf.Tensor") -> "tf.Tensor":
+        mask = tf.minimum(tf.io.decode_png(png, channels=1), tf.constant(1, tf.uint8))
+        # The pixel in which the middle lies, as `sample_mask` takes.
+        return tf.image.resize(mask, image_size, method="nearest")[..., 0] if image_size else mask[..., 0]
+
+    size = [tf.cast(side, tf.int64) for side in image_size or (height, width)]
+    masks = tf.cond(
+        tf.size(pngs) > 0,
+        lambda: tf.map_fn(decode, pngs, fn_output_signature=tf.TensorSpec([None, None], tf.uint8)),
+        # The map does not know the size of no mask.
+        lambda: tf.zeros([0, *size], tf.uint8),
+    )
+    masks.set_shape((None, *(image_size or (None, None))))
+    return masks
 
 
 def _values_or(values: "tf.Tensor", default: "tf.Tensor") -> "tf.Tensor":

@@ -113,9 +113,8 @@ class WorkFolder:
         return storage.read(storage.join(self.path, "results", f"shard-{shard:05d}.json"))
 
     def results(self) -> Iterator[bytes]:
-        """Yields the stored results of finished shards."""
-        for info in storage.match(storage.join(storage.escape(self.path), "results", "shard-*.json")):
-            yield storage.read(info.path)
+        """Returns the stored results of finished shards."""
+        return self._read_all("results", "shard-*.json")
 
     def count_results(self) -> int:
         """Returns the number of finished shards."""
@@ -130,9 +129,8 @@ class WorkFolder:
             storage.delete(path)
 
     def rejects(self) -> Iterator[str]:
-        """Yields the pieces of the rejects file by name: ranges in file order, then shards."""
-        for info in storage.match(storage.join(storage.escape(self.path), "rejects", "*.csv")):
-            yield storage.read(info.path).decode()
+        """Returns the pieces of the rejects file by name: ranges in file order, then shards."""
+        return map(bytes.decode, self._read_all("rejects", "*.csv"))
 
     def write_damage(self, name: str, damage: str) -> None:
         """Stores what is wrong with an archive; empty text deletes what an earlier run stored."""
@@ -144,26 +142,23 @@ class WorkFolder:
 
     def damage(self, listing: str) -> list[str]:
         """Returns what is wrong with the archives of a listing, those without damage left out."""
-        infos = storage.match(storage.join(storage.escape(self.path), "damage", f"{listing}-*"))
-        return [storage.read(info.path).decode() for info in infos]
+        return [data.decode() for data in self._read_all("damage", f"{listing}-*")]
 
     def write_attribution(self, shard: int, piece: bytes) -> None:
         """Stores a shard's part of the attribution file."""
         storage.write(storage.join(self.path, "attribution", f"part-{shard:05d}.csv"), piece, self.temporary)
 
     def attribution(self) -> Iterator[bytes]:
-        """Yields the parts of the attribution file, by shard."""
-        for info in storage.match(storage.join(storage.escape(self.path), "attribution", "part-*.csv")):
-            yield storage.read(info.path)
+        """Returns the parts of the attribution file, by shard."""
+        return self._read_all("attribution", "part-*.csv")
 
     def write_progress(self, worker: str, data: bytes) -> None:
         """Replaces a worker's progress."""
         storage.write(storage.join(self.path, "progress", worker + ".json"), data, self.temporary)
 
     def progress(self) -> Iterator[bytes]:
-        """Yields the progress of each worker."""
-        for info in storage.match(storage.join(storage.escape(self.path), "progress", "*.json")):
-            yield storage.read(info.path)
+        """Returns the progress of each worker."""
+        return self._read_all("progress", "*.json")
 
     def write_limit(self, limit: int) -> None:
         """Stores the limit that `max_images` means."""
@@ -184,3 +179,7 @@ class WorkFolder:
     def delete(self) -> None:
         """Deletes the folder."""
         storage.delete_folder(self.path)
+
+    def _read_all(self, folder: str, pattern: str) -> Iterator[bytes]:
+        infos = storage.match(storage.join(storage.escape(self.path), folder, pattern))
+        return storage.read_all([info.path for info in infos])

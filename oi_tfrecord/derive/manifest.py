@@ -6,6 +6,7 @@ from typing import Any
 
 from oi_tfrecord.dataset.accounts import AccountSum
 from oi_tfrecord.dataset.manifest import build_split, is_expanded, sum_counts
+from oi_tfrecord.openimages.image_id import ANY_FORMAT, HEX_FORMAT
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import BOX_LABEL_KEY, LABEL_KEY, MACHINE_LABEL_KEY
 from oi_tfrecord.records.label_map import LabelMap
@@ -128,4 +129,7 @@ def shared_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     groups = [name for name in first["extra_keys"] if all(name in config["extra_keys"] for config in rest)]
     if all(map(is_expanded, configs)):
         shared["hierarchy"] = first["hierarchy"]
+    if any(config.get("image_id_format", HEX_FORMAT) == ANY_FORMAT for config in configs):
+        # Records of both forms together are records with ImageIDs of any form.
+        shared["image_id_format"] = ANY_FORMAT
     return {**shared, "extra_keys": groups}

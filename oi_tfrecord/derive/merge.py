@@ -22,7 +22,6 @@ from oi_tfrecord.derive.write_split import WrittenSplit, choose_shards, finish_s
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError, InputError
-from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.label_map import LabelMap, without_relatives
 from oi_tfrecord.records.sharding import MAX_SHARDS
@@ -251,7 +250,7 @@ def _resolve_duplicates(options: MergeOptions, plans: Sequence[DerivedPlan]) -> 
             if options.on_duplicate == "error":
                 raise InputError(
                     repeated.path,
-                    f"has the image {format_id(repeated.image_id)}, which is also in {repeated.first_path}",
+                    f"has the image {repeated.image_id}, which is also in {repeated.first_path}",
                     "Give --on_duplicate=first to keep the record of the first input",
                 )
             job, source = sources[repeated.source]

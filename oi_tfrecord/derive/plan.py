@@ -18,6 +18,7 @@ from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
 from oi_tfrecord.records.tfrecord import FramingError
+from oi_tfrecord.storage.secrets import without_secrets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,4 +155,4 @@ def make_fingerprint(sources: Sequence[Source], options: Mapping[str, Any], labe
         "class_files": [],
         "num_shards": max(int(options["num_shards"]), 1),
     }
-    return dict(json.loads(json.dumps(values)))
+    return dict(json.loads(json.dumps(without_secrets(values))))

@@ -10,11 +10,12 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.splits import read_shard
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.openimages.image_id import HEX_ID, format_id, hash_ids, id_keys
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.records.example_reader import ExampleError, Values, image_id_of, parse_example
-from oi_tfrecord.records.keys import BOX_LABEL_KEY, FILENAME_KEY, LABEL_CONFIDENCE_KEY, LABEL_KEY
+from oi_tfrecord.records.example_reader import ExampleError, Values, parse_example
+from oi_tfrecord.records.keys import BOX_LABEL_KEY, LABEL_CONFIDENCE_KEY, LABEL_KEY
 from oi_tfrecord.records.record_counts import RecordCounts
+from oi_tfrecord.records.record_id import name_in
 from oi_tfrecord.records.shard_names import parse_shard_file
 from oi_tfrecord.records.sharding import shard_of
 from oi_tfrecord.records.tfrecord import FramingError
@@ -36,12 +37,13 @@ class ShardIndex:
     """The records of a shard, in order.
 
     Attributes:
-        image_ids: uint64 array [records].
+        image_ids: uint64 array [records], keys of the ImageIDs.
         offsets: int64 array [records], byte offset of each record's header.
         lengths: int64 array [records], bytes of its data.
         class_starts, class_ids: int64 arrays [records + 1] and [any], ids of the classes of each record, ascending
             within a record; NO_CLASS where it has none.
         rows: int64 array [records, 3], boxes, labels and machine labels of each (COUNTED).
+        names: bytes array [records] of the ImageIDs; empty if all are published ones, whose keys say it.
     """
 
     image_ids: np.ndarray
@@ -50,6 +52,13 @@ class ShardIndex:
     class_starts: np.ndarray
     class_ids: np.ndarray
     rows: np.ndarray
+    names: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.bytes_))
+
+    def id_texts(self, records: np.ndarray) -> list[str]:
+        """Returns the ImageIDs of the records at indices, or of those that a bool array marks."""
+        if len(self.names):
+            return [name.decode() for name in self.names[records].tolist()]
+        return [format_id(key) for key in self.image_ids[records].tolist()]
 
     @property
     def hashes(self) -> np.ndarray:
@@ -79,14 +88,14 @@ def index_shard(
         InputError: if it is damaged, or its records are not those of this shard in hash order.
     """
     counts = RecordCounts()
-    image_ids: list[int] = []
+    names: list[bytes] = []
     places: list[tuple[int, int]] = []
     classes: list[list[int]] = []
     totals = [count_rows(counts)]
     try:
         for offset, data in read_shard(path):
             features = parse_example(data)
-            image_ids.append(_read_image_id(features, path, len(places)))
+            names.append(_read_image_id(features, path, len(places)))
             places.append((offset, len(data)))
             classes.append(find_classes(features, by) or [NO_CLASS])
             counts.add(features)
@@ -96,23 +105,23 @@ def index_shard(
         raise InputError(path, str(error), _REMEDY) from error
     offsets, lengths = np.array(places, np.int64).reshape(-1, 2).T
     index = ShardIndex(
-        image_ids=np.array(image_ids, np.uint64),
+        image_ids=id_keys(names),
         offsets=offsets,
         lengths=lengths,
         class_starts=np.cumsum([0, *map(len, classes)], dtype=np.int64),
         class_ids=np.array([label_id for ids in classes for label_id in ids], np.int64),
         rows=np.diff(np.array(totals, np.int64), axis=0),
+        names=np.array([] if all(map(HEX_ID.fullmatch, names)) else names, np.bytes_),
     )
     _check_order(path, index)
     return index, counts
 
 
-def _read_image_id(features: Mapping[str, Values], path: str, record: int) -> int:
-    """Returns the ImageID of a record as a number; source ids may be numeric, file names are not."""
-    image_id = image_id_of({FILENAME_KEY: features.get(FILENAME_KEY)}, ours=True)
-    if not image_id:
+def _read_image_id(features: Mapping[str, Values], path: str, record: int) -> bytes:
+    """Returns the ImageID of a record, by its file name, as source ids may be numeric."""
+    if not (image_id := name_in(features)):
         raise InputError(path, f"record {record} names no ImageID", _REMEDY)
-    return int(image_id, 16)
+    return image_id
 
 
 def find_classes(features: Mapping[str, Values], by: str) -> list[int]:

@@ -17,7 +17,7 @@ class RepeatedImages:
         source, shard: number of the source in the list of sources, and number of the shard in its split.
         records: int64 array, numbers of the records in the shard.
         path: of the shard.
-        image_id: ImageID of the first of the records, as a number.
+        image_id: ImageID of the first of the records.
         first_path: of the earlier shard that has this image.
     """
 
@@ -25,7 +25,7 @@ class RepeatedImages:
     shard: int
     records: np.ndarray
     path: str
-    image_id: int
+    image_id: str
     first_path: str
 
 
@@ -49,14 +49,14 @@ def find_repeated(sources: Sequence[tuple[DerivedJob, int]], part: int, parts: i
     repeated = np.sort(order[is_repeated])
     for number, shard in dict.fromkeys(zip(numbers[repeated].tolist(), shards[repeated].tolist(), strict=True)):
         own = repeated[(numbers[repeated] == number) & (shards[repeated] == shard)]
-        image_id = image_ids[own[0]]
-        first = order[np.searchsorted(ordered, image_id)]
+        first = order[np.searchsorted(ordered, image_ids[own[0]])]
+        job, source = sources[number]
         yield RepeatedImages(
             source=number,
             shard=shard,
             records=records[own],
             path=_path(sources[number], shard),
-            image_id=int(image_id),
+            image_id=job.index.read(source, shard).id_texts(records[own[:1]])[0],
             first_path=_path(sources[numbers[first]], int(shards[first])),
         )
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map_claim import claim_label_map
-from oi_tfrecord.dataset.manifest import merge_split, seal_entry
-from oi_tfrecord.dataset.manifest_file import read_manifest, write_manifest
+from oi_tfrecord.dataset.manifest import seal_entry
 from oi_tfrecord.dataset.output_state import prepare_output
-from oi_tfrecord.dataset.run_lock import hold_folder, hold_split
+from oi_tfrecord.dataset.publish_split import update_manifest
+from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.plan import DerivedPlan, Source, find_sources
 from oi_tfrecord.derive.record_index import CLASSES_BY
@@ -195,8 +195,7 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
         work.create(plan.fingerprint)
         index_sources(plan, progress)
         entry = seal_entry({**manifest, "weights": write_weights(plan, options.repeat_threshold)})
-        with hold_folder(output_dir):
-            write_manifest(output_dir, merge_split(read_manifest(output_dir), split, entry), work.temporary)
+        update_manifest(output_dir, split, entry, work.temporary)
     finally:
         work.delete()
     return WrittenSplit(output_dir, split, entry)

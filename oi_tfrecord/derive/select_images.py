@@ -29,7 +29,7 @@ class ImageBatch:
 
     Attributes:
         shard: number of the shard.
-        image_ids: uint64 array [images], in hash order.
+        image_ids: uint64 array [images], keys of the ImageIDs in hash order.
         starts: int64 array [images + 1]; the codes of image `i` are `codes[starts[i]:starts[i + 1]]`.
         codes: int64 array, each class of an image once. Every image has a class, as images without one have NO_CLASS.
     """

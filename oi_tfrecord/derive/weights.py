@@ -14,7 +14,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import weights_file
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.derive.select_images import ImageBatch, known_class_ids, read_batches
-from oi_tfrecord.openimages.image_id import format_id
+from oi_tfrecord.storage.csv_text import format_csv_line
 
 WEIGHTS_HEADER = b"ImageID,Weight\n"
 
@@ -83,10 +83,10 @@ def image_factors(batch: ImageBatch, factors: np.ndarray) -> np.ndarray:
     return np.maximum.reduceat(factors[batch.codes], batch.starts[:-1])
 
 
-def format_weights(image_ids: Iterable[int], factors: Iterable[float]) -> bytes:
+def format_weights(image_ids: Iterable[str], factors: Iterable[float]) -> bytes:
     """Returns a line of CSV for each image: ImageID, and weight with six decimals."""
     pairs = zip(image_ids, factors, strict=True)
-    return "".join(f"{format_id(image_id)},{factor:.6f}\n" for image_id, factor in pairs).encode()
+    return "".join(format_csv_line((image_id, f"{factor:.6f}")) for image_id, factor in pairs).encode()
 
 
 def _count_images(plan: DerivedPlan, known_ids: np.ndarray) -> tuple[np.ndarray, int]:
@@ -105,4 +105,5 @@ def _format_pieces(plan: DerivedPlan, known_ids: np.ndarray, factors: np.ndarray
     for batch in read_batches(plan, known_ids):
         keep_mask = plan.job.index.read_selection(0, batch.shard, len(batch))
         weights = image_factors(batch, factors)
-        yield format_weights(batch.image_ids[keep_mask].tolist(), weights[keep_mask].tolist())
+        image_ids = plan.job.index.read(0, batch.shard).id_texts(keep_mask)
+        yield format_weights(image_ids, weights[keep_mask].tolist())

@@ -154,3 +154,22 @@ def to_beam_flags(beam_arguments: Sequence[str]) -> list[str]:
         if value != action.default:
             arguments.append(name)
     return arguments
+
+
+SECRET_FLAGS = ("--s3_access_key_id", "--s3_secret_access_key", "--s3_session_token", "--azure_connection_string")
+"""Flags with keys of stores: who may look at a job may read its options."""
+
+
+def without_secrets(beam_arguments: Sequence[str]) -> list[str]:
+    """Returns Beam's flags without the keys of stores, which workers elsewhere find in their own environment."""
+    kept: list[str] = []
+    is_value = False
+    for argument in beam_arguments:
+        name, equals, _ = argument.partition("=")
+        if is_value and not argument.startswith("-"):
+            is_value = False
+            continue
+        is_value = name in SECRET_FLAGS and not equals
+        if name not in SECRET_FLAGS:
+            kept.append(argument)
+    return kept

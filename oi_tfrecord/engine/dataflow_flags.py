@@ -1,12 +1,14 @@
 """Checks that Beam and its runner would take a job's flags, before anything is written."""
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from oi_tfrecord import storage
-from oi_tfrecord.engine.beam_flags import check_beam_arguments, is_dataflow
+from oi_tfrecord.engine.beam_flags import check_beam_arguments, is_dataflow, runs_here, value_of
 from oi_tfrecord.engine.beam_internals import find_option_problems
+from oi_tfrecord.engine.job_server import check_servers
 from oi_tfrecord.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ def accept_beam_arguments(beam_arguments: Sequence[str]) -> None:
     """
     check_beam_arguments(beam_arguments, ())
     check_job(beam_arguments)
+    if not runs_here(beam_arguments):
+        check_servers(functools.partial(value_of, beam_arguments))
     storage.use_options(beam_arguments)
 
 

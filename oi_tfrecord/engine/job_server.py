@@ -2,15 +2,40 @@
 
 import argparse
 import functools
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 
 from oi_tfrecord.errors import ConfigError
 
 ANSWER_SECONDS = 5
 """How long a job server may take to name its flags."""
 
+_PLACES = {"job_endpoint": "the job server", "flink_master": "the Flink cluster", "spark_job_server": "the job server"}
+"""Flags that name a server by host and port."""
+
 BOOLEAN = ("true", "false")
 """Values of a flag that is on or off."""
+
+
+def check_servers(value_of: Callable[[str], str]) -> None:
+    """Checks that the servers that flags name can be reached: Beam itself waits for minutes.
+
+    Args:
+        value_of: returns the value of a flag by its name with dashes; empty for a flag that is not given.
+
+    Raises:
+        ConfigError: naming the flag of the server that cannot be reached.
+    """
+    for flag, server in _PLACES.items():
+        # Values such as `embed`, `[auto]` and `[local]` start a server.
+        host, _, port = value_of(f"--{flag}").rpartition("://")[2].rpartition(":")
+        if not host or not port.isdecimal():
+            continue
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            problem = f"{server} cannot be reached at {host}:{port} ({error})"
+            raise ConfigError(flag, f"{problem}; start it, or correct the address") from error
 
 
 @functools.cache

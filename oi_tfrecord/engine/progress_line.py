@@ -8,7 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Protocol, TextIO
 
-from oi_tfrecord.engine.terminal_text import escape_controls, hide_secrets
+from oi_tfrecord.engine.terminal_text import escape_controls
+from oi_tfrecord.storage.secrets import hide_secrets
 
 LOG_SECONDS = 10.0
 """Time between the lines of a log."""
@@ -74,7 +75,7 @@ class PrintedProgress:
 
     def plan(self, line: str) -> None:
         """Prints the line to `out`."""
-        print(escape_controls(line), file=self._out, flush=True)
+        print(escape_controls(hide_secrets(line)), file=self._out, flush=True)
 
     def note(self, line: str) -> None:
         """Prints the line to `err`."""

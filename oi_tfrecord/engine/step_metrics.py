@@ -5,10 +5,15 @@ from collections import Counter
 
 from apache_beam.metrics import Metrics
 
+from oi_tfrecord.storage.governor import take_throttled_seconds
 from oi_tfrecord.storage.retry import take_retries
 
 NAMESPACE = "oi_tfrecord"
 """Namespace of all metrics."""
+
+
+THROTTLED = "cumulativeThrottlingSeconds"
+"""The counter of Beam's own clients of stores, by which Dataflow sees that more workers would not help."""
 
 
 class StepMetrics:
@@ -44,11 +49,12 @@ class StepMetrics:
             self._values.append((name, value))
 
     def publish(self) -> None:
-        """Gives the counts until now to Beam, with the requests sent again; called from the runner's thread."""
+        """Gives the counts until now to Beam, with those of requests; called from the runner's thread."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
             values, self._values = self._values, []
         counts["retries"] += take_retries()
+        counts[THROTTLED] += take_throttled_seconds()
         for name, number in counts.items():
             if number:
                 Metrics.counter(NAMESPACE, name).inc(number)

@@ -18,16 +18,14 @@ from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.evaluation.coco import CocoScore
 from oi_tfrecord.evaluation.detections import Detections, ImageDetections, boxes_of_masks, read_detections
 from oi_tfrecord.evaluation.open_images import PROTOCOLS, OpenImagesScore
+from oi_tfrecord.evaluation.result import ClassScore, EvaluateResult, format_class_scores
 from oi_tfrecord.evaluation.truth import ClassRelatives, ScoredTruth, expand_detections, expand_truth, to_scored
 from oi_tfrecord.openimages.hierarchy import parse_hierarchy
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.allowed_values import Choice
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
-from oi_tfrecord.storage.csv_text import format_csv_line
 
 METRICS = (*PROTOCOLS, "coco")
-
-_NAMED_CLASSES = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,56 +50,6 @@ class EvaluateOptions:
         check_values(self)
         if self.expand_detections and not self.hierarchy:
             raise ConfigError("expand_detections", "needs the classes above each class; give --hierarchy=FILE")
-
-
-@dataclasses.dataclass(frozen=True)
-class ClassScore:
-    """The score of a class.
-
-    Attributes:
-        id: label map id.
-        mid: MID, as in `image/object/class/text`.
-        name: display name.
-        average_precision: AP at IoU 0.5, or COCO's AP; None for a class without an object.
-        objects: boxes or masks that are to be found.
-        detections: detections of the class in the images of the split.
-    """
-
-    id: int
-    mid: str
-    name: str
-    average_precision: float | None
-    objects: int
-    detections: int
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluateResult:
-    """The score of detections.
-
-    Attributes:
-        metrics: name of the protocol.
-        split: that was scored against.
-        summary: `mAP@0.5IOU`, or the twelve metrics of COCO, by name; NaN or -1 where no class has an object.
-        classes: all classes of the label map, in its order.
-        images: number of images of the split.
-        detections: number of detections in these images, of classes of the label map.
-        not_scored: those that the protocol ignores: of classes that are not verified in the image, or without an area.
-        unknown_images: detections by image that is not in the split.
-        unknown_classes: detections by class that is not in the label map.
-        warnings: what makes the score less than it seems.
-    """
-
-    metrics: str
-    split: str
-    summary: Mapping[str, float]
-    classes: tuple[ClassScore, ...]
-    images: int
-    detections: int
-    not_scored: int
-    unknown_images: Mapping[str, int]
-    unknown_classes: Mapping[str, int]
-    warnings: tuple[str, ...]
 
 
 def evaluate(options: EvaluateOptions) -> EvaluateResult:
@@ -278,11 +226,11 @@ def _summarize(
         scores.not_scored,
         unknown,
         detections.unknown_classes,
-        tuple(_warn(options, split, counts)),
+        tuple(_warn(options, split, counts, label_map)),
     )
 
 
-def _warn(options: EvaluateOptions, split: Split, counts: _Counts) -> Iterator[str]:
+def _warn(options: EvaluateOptions, split: Split, counts: _Counts, label_map: LabelMap) -> Iterator[str]:
     config = _config_of(split)
     if options.metrics != "coco" and config.get("select") == "boxed":
         yield (
@@ -298,33 +246,10 @@ def _warn(options: EvaluateOptions, split: Split, counts: _Counts) -> Iterator[s
             "boxes without a mask are not in the records, so detections on them count as false positives; convert with "
             "--boxes_without_mask=empty"
         )
+    if options.metrics != "coco" and not options.hierarchy and any(item.ancestor_ids for item in label_map.items):
+        yield (
+            "the label map names the classes above each class, by which the Object Detection API expands the records; "
+            "give --hierarchy=FILE to expand them here, too"
+        )
     if options.hierarchy and is_expanded(config):
         yield "the records are expanded by the hierarchy, so they are not expanded again"
-
-
-def format_class_scores(result: EvaluateResult) -> str:
-    """Returns the CSV of the classes: id, LabelName, DisplayName, AP (empty without an object), objects, detections."""
-    lines = [format_csv_line(("id", "LabelName", "DisplayName", "AP", "Objects", "Detections"))]
-    for item in result.classes:
-        precision = "" if item.average_precision is None else item.average_precision
-        lines.append(format_csv_line((item.id, item.mid, item.name, precision, item.objects, item.detections)))
-    return "".join(lines)
-
-
-def describe_evaluation(result: EvaluateResult) -> Iterator[str]:
-    """Yields the lines that say what was scored, and the score."""
-    scored = sum(item.average_precision is not None for item in result.classes)
-    yield f"{result.split}: {result.images:,} images, {result.detections:,} detections, {scored:,} classes with objects"
-    for name, value in result.summary.items():
-        yield f"{result.metrics} {name}: {value:.6f}"
-    if result.not_scored:
-        yield f"{result.not_scored:,} detections are ignored: their class is not verified in the image, or no area"
-    if result.unknown_images:
-        count = sum(result.unknown_images.values())
-        yield f"{count:,} detections of {len(result.unknown_images):,} images that are not in the split are left out"
-    if result.unknown_classes:
-        names = sorted(result.unknown_classes)
-        more = f" and {len(names) - _NAMED_CLASSES} more" if len(names) > _NAMED_CLASSES else ""
-        count = sum(result.unknown_classes.values())
-        listed = ", ".join(names[:_NAMED_CLASSES]) + more
-        yield f"{count:,} detections of classes that are not in the label map are left out: {listed}"

@@ -116,14 +116,29 @@ def empty_mask(width: int, height: int) -> bytes:
     return _encode(Image.new("L", (width, height)))
 
 
+def read_mask(png: bytes) -> np.ndarray:
+    """Returns the pixels of a mask of a record, ours or a third-party one: uint8 [height, width], 1 in the object."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as mask:
+        # The numbers of a palette are those of the record's mask; they are no colours.
+        pixels = np.asarray(mask if mask.mode in ("1", "L", "P") else mask.convert("L"))
+    return (pixels > 0).astype(np.uint8)
+
+
+def sample_mask(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Returns a mask [height, width] in another size: each pixel is that of the source in which its middle lies."""
+    # Pillow adds up a rounded step, which picks another pixel where the middle lies between two pixels.
+    rows = (2 * np.arange(height) + 1) * pixels.shape[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * pixels.shape[1] // (2 * width)
+    return pixels[rows].take(columns, axis=1)
+
+
 def _sample(mask: "Image.Image", width: int, height: int) -> "Image.Image":
     from PIL import Image
 
-    # Pillow adds up a rounded step, which picks another pixel where the middle lies between two pixels.
-    rows = (2 * np.arange(height) + 1) * mask.height // (2 * height)
-    columns = (2 * np.arange(width) + 1) * mask.width // (2 * width)
     pixels = np.asarray(mask)
-    sampled = pixels[rows].take(columns, axis=1)
+    sampled = sample_mask(pixels, width, height)
     if not sampled.any():
         # An object between the sampled pixels must not become an empty mask, which trains as "nothing here".
         object_rows, object_columns = np.nonzero(pixels)

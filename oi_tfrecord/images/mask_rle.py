@@ -150,6 +150,6 @@ def load_hotcoco() -> Any:
     try:
         import hotcoco
     except ImportError as error:
-        problem = f"masks and the metrics of COCO need hotcoco: {install_command('evaluate')}"
-        raise ConfigError("metrics", problem) from error
+        problem = f"their run lengths, and the metrics of COCO, need hotcoco: {install_command('evaluate')}"
+        raise ConfigError("masks", problem) from error
     return hotcoco

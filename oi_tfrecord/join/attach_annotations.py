@@ -51,7 +51,7 @@ def attach_rows(
         (the rows in the order of their images, the rows that are not among them). A row that repeats an earlier one
         is rejected.
     """
-    image_of, keep_mask = images.find(annotations.rows)
+    image_of, keep_mask = images.find(annotations)
     orphans = _account_orphans(annotations, np.flatnonzero(~keep_mask), table, driver)
     repeated = _find_repeated(annotations, table)
     repeated = repeated[keep_mask[repeated]]

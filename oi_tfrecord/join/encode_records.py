@@ -9,7 +9,6 @@ from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.join.record_columns import BoxColumns, ClassValues, LabelColumns, MaskColumns
-from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.openimages.schema import ATTRIBUTION, BOX_ROW, LABEL_ROW, Table
 from oi_tfrecord.records.example_writer import (
     EntryEncoder,
@@ -64,7 +63,7 @@ class RecordEncoder:
             rotations: degrees by which each image is still to be turned, negative where that is not known, for the key
                 of ExtraKeys.ROTATION; None for not known.
         """
-        self._image_ids = shard.image_ids.tolist()
+        self._image_ids = shard.id_texts
         self._source_ids = source_ids
         self._rotations = rotations or [_UNKNOWN_ROTATION] * len(self._image_ids)
         self._has_rotation = ExtraKeys.ROTATION in layout.extra_keys
@@ -100,7 +99,7 @@ class RecordEncoder:
         return self._assemble(features, image.encoded)
 
     def _image_features(self, index: int, image: PreparedImage) -> dict[str, bytes]:
-        image_id = format_id(self._image_ids[index]).encode()
+        image_id = self._image_ids[index].encode()
         source_id = image_id if self._source_ids is None else str(self._source_ids[index]).encode()
         return {
             FILENAME_KEY: bytes_feature((image_id + b".jpg",)),

@@ -1,14 +1,16 @@
 """The first step of the join: the images of a shard, in hash order, and the metadata row of each."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.openimages.image_id import IMAGE_ID, describe_collision, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
 
@@ -20,32 +22,49 @@ class ImageIndex:
     """The images of a shard, found by the hash of their ImageIDs.
 
     Attributes:
-        image_ids: uint64 array [n] in hash order.
-        hashes: uint64 array [n], ascending, `hash_ids` of the ImageIDs.
+        image_ids: uint64 array [n], keys of the ImageIDs in hash order.
+        hashes: uint64 array [n], ascending, `hash_ids` of the keys.
+        names: text columns [n], the ImageIDs themselves as the column IMAGE_ID; empty for published ImageIDs, whose
+            keys say it.
     """
 
     image_ids: np.ndarray
     hashes: np.ndarray
+    names: Mapping[str, pa.Array] = dataclasses.field(default_factory=dict)
 
-    def find(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, table: ShardRows) -> tuple[np.ndarray, np.ndarray]:
         """Finds the image of each row.
 
         Args:
-            rows: array [m] with the field `image_id`.
+            table: the rows [m].
 
         Returns:
             (int array [m], index of the image of each row, meaningless for an unknown image; bool array [m], whether
             the image of each row is known).
+
+        Raises:
+            InputError: if a row names another image of the same key.
         """
-        row_hashes = hash_ids(rows["image_id"])
+        row_hashes = hash_ids(table.rows["image_id"])
         image_of = np.searchsorted(self.hashes, row_hashes)
         if not len(self.hashes):
-            return image_of, np.zeros(len(rows), bool)
-        return image_of, self.hashes[np.minimum(image_of, len(self.hashes) - 1)] == row_hashes
+            return image_of, np.zeros(len(table.rows), bool)
+        known = self.hashes[np.minimum(image_of, len(self.hashes) - 1)] == row_hashes
+        if IMAGE_ID in self.names:
+            self._check_names(table.text_columns[IMAGE_ID], image_of, known)
+        return image_of, known
+
+    def _check_names(self, names: pa.Array, image_of: np.ndarray, known: np.ndarray) -> None:
+        rows = np.flatnonzero(known)
+        found, own = names.take(pa.array(rows)), self.names[IMAGE_ID].take(pa.array(image_of[rows]))
+        for place in np.flatnonzero(pc.not_equal(found, own).to_numpy(zero_copy_only=False))[:1].tolist():
+            first, second = (column[place].as_py().decode() for column in (own, found))
+            raise InputError("tables", *describe_collision(first, second))
 
     def filter(self, keep_mask: np.ndarray) -> "ImageIndex":
         """Returns the images where `keep_mask` (bool [n]) is true."""
-        return ImageIndex(self.image_ids[keep_mask], self.hashes[keep_mask])
+        names = {name: column.filter(pa.array(keep_mask)) for name, column in self.names.items()}
+        return ImageIndex(self.image_ids[keep_mask], self.hashes[keep_mask], names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,17 +114,24 @@ def find_images(
     """
     if driver is Table.METADATA:
         driving = tables.get(driver, ShardRows.empty(driver))
-        images, first_row = _index_images(driving.rows["image_id"])
+        images, first_row = _index_images([driving])
         return images, ImageMetadata(driving, first_row), _reject_repeated(driving, first_row)
-    named = [tables[table].rows["image_id"] for table in sorted({driver, *selecting}) if table in tables]
-    images, _ = _index_images(np.concatenate([np.zeros(0, np.uint64), *named]))
+    images, _ = _index_images([tables[table] for table in sorted({driver, *selecting}) if table in tables])
     return images, *_find_metadata(images, tables.get(Table.METADATA, ShardRows.empty(Table.METADATA)))
 
 
-def _index_images(image_ids: np.ndarray) -> tuple[ImageIndex, np.ndarray]:
-    """Returns the distinct images of `image_ids` (uint64 [n]), and the first place of each."""
+def _index_images(naming: Sequence[ShardRows]) -> tuple[ImageIndex, np.ndarray]:
+    """Returns the distinct images of tables, and the place of the first row of each among the rows of all tables."""
+    naming = [table for table in naming if len(table.rows)]
+    image_ids = np.concatenate([np.zeros(0, np.uint64), *(table.rows["image_id"] for table in naming)])
     hashes, first = np.unique(hash_ids(image_ids), return_index=True)
-    return ImageIndex(image_ids[first], hashes), first
+    own = [table.text_columns[IMAGE_ID] for table in naming if IMAGE_ID in table.text_columns]
+    names = {IMAGE_ID: pa.concat_arrays(own).take(pa.array(first))} if own else {}
+    images = ImageIndex(image_ids[first], hashes, names)
+    if names:
+        for table in naming:
+            images.find(table)
+    return images, first
 
 
 def _reject_repeated(metadata: ShardRows, first_row: np.ndarray) -> JoinAccount:
@@ -119,7 +145,7 @@ def _reject_repeated(metadata: ShardRows, first_row: np.ndarray) -> JoinAccount:
 
 def _find_metadata(images: ImageIndex, metadata: ShardRows) -> tuple[ImageMetadata, JoinAccount]:
     """Finds the metadata of images that another table names."""
-    image_of, known = images.find(metadata.rows)
+    image_of, known = images.find(metadata)
     known_rows = np.flatnonzero(known)
     described, first = np.unique(image_of[known_rows], return_index=True)
     row_of = np.full(len(images.hashes), -1)

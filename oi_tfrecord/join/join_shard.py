@@ -1,6 +1,7 @@
 """The join of one shard: metadata, boxes and labels of each image, in hash order, columnar."""
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -21,6 +22,7 @@ from oi_tfrecord.join.select_images import (
     select_images,
 )
 from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows, collect_tables
+from oi_tfrecord.openimages.image_id import id_texts
 from oi_tfrecord.openimages.schema import MASK_PATH, Table
 from oi_tfrecord.reasons import Drop, Reject
 
@@ -81,9 +83,9 @@ class JoinedShard:
     """The images of one shard with their annotations.
 
     Attributes:
-        image_ids: uint64 array [n] in hash order.
+        image_ids: uint64 array [n], keys of the ImageIDs in hash order.
         annotations: per annotation table present, the rows of each image in file order.
-        text_columns: text columns [n] of the metadata.
+        text_columns: text columns [n] of the metadata, and the ImageIDs unless they are published ones.
         faults: rejected rows.
         rejected: number of rejected rows per table and reason.
         dropped: number of left-out rows per table and reason.
@@ -105,6 +107,11 @@ class JoinedShard:
     image_files: ImageFiles | None = None
     masks: Masks | None = None
     repeated_files: tuple[RepeatedFiles, ...] = ()
+
+    @functools.cached_property
+    def id_texts(self) -> list[str]:
+        """The ImageIDs [n] as text."""
+        return id_texts(self.image_ids, self.text_columns)
 
     def with_account(self, account: JoinAccount) -> "JoinedShard":
         """Returns the shard with further rejected and left-out rows, and without `repeated_files`."""
@@ -153,7 +160,7 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
     return JoinedShard(
         image_ids=images.image_ids[selection.keep_mask],
         annotations=_group_by_image(paired, selection),
-        text_columns=_filter_columns(metadata.text_columns(), selection),
+        text_columns=_filter_columns({**metadata.text_columns(), **images.names}, selection),
         faults=list(account.faults),
         rejected=account.rejected_by_table(counted),
         dropped=account.dropped_by_table(counted),
@@ -181,8 +188,8 @@ def _locate_images(
     if (listed := tables.get(Table.IMAGE_FILES)) is None:
         return None, (), JoinAccount()
     written = images.filter(selection.keep_mask)
-    located = locate_files(listed, *written.find(listed.rows), len(written.hashes))
-    of_excluded = int(np.count_nonzero(images.filter(selection.is_excluded).find(listed.rows)[1]))
+    located = locate_files(listed, *written.find(listed), len(written.hashes))
+    of_excluded = int(np.count_nonzero(images.filter(selection.is_excluded).find(listed)[1]))
     left_out = account_left_out(Table.IMAGE_FILES, located.unmatched_count, of_excluded)
     return located.files, _repeated_of(listed, located), left_out
 

@@ -8,11 +8,10 @@ import pyarrow as pa
 
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.join_account import JoinFault
-from oi_tfrecord.openimages.image_id import format_id
+from oi_tfrecord.openimages.csv.fill_rows import OTHER_SOURCE, limit_sources
+from oi_tfrecord.openimages.image_id import id_text
 from oi_tfrecord.openimages.schema import ROW_TYPES, RangeKey, Table
 from oi_tfrecord.reasons import Reject
-
-_MAX_SOURCES = 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +56,8 @@ class ShardRows:
         """Returns the fault of the row at `index`."""
         row = self.rows[index]
         key = self.keys[self.range_of[index]]
-        return JoinFault(key, int(row["line"]), format_id(int(row["image_id"])), reason, detail)
+        image_id = id_text(int(row["image_id"]), self.text_columns, index)
+        return JoinFault(key, int(row["line"]), image_id, reason, detail)
 
     def faults(self, indices: np.ndarray, reason: Reject, detail: str) -> tuple[JoinFault, ...]:
         """Returns the faults of the rows at `indices`, in their order."""
@@ -128,15 +128,12 @@ def _merge_sources(batches: Sequence[Batch]) -> dict[str, int]:
     """Returns each source name with its code, in order of first occurrence; empty for tables without sources."""
     names = dict.fromkeys(name for batch in batches for name in _source_names(batch))
     # The field `source` holds one byte; ranges of at most 256 names each may add up to more.
-    named = list(names)[:_MAX_SOURCES]
-    if len(names) > _MAX_SOURCES and "other" not in named:
-        named.append("other")
-    return {name: code for code, name in enumerate(named)}
+    return {name: code for code, name in enumerate(limit_sources(list(names)))}
 
 
 def _recode_sources(batch: Batch, codes: Mapping[str, int]) -> np.ndarray:
     """Returns the rows of a batch with `source` as index into the merged names."""
-    new_codes = np.array([codes.get(name, codes.get("other", 0)) for name in _source_names(batch)], np.uint8)
+    new_codes = np.array([codes.get(name, codes.get(OTHER_SOURCE, 0)) for name in _source_names(batch)], np.uint8)
     if np.array_equal(new_codes, np.arange(len(new_codes))):
         return batch.rows
     rows = batch.rows.copy()

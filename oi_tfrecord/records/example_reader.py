@@ -1,7 +1,6 @@
 """Parses an Example, and gives its values by key in the kind that a caller expects."""
 
 import io
-import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -13,19 +12,15 @@ from oi_tfrecord.records.keys import (
     ABSENT_SOURCE_KEY,
     ABSENT_TEXT_KEY,
     ENCODED_KEY,
-    FILENAME_KEY,
     HEIGHT_KEY,
     LABEL_CONFIDENCE_KEY,
     LABEL_KEY,
     LABEL_SOURCE_KEY,
     LABEL_TEXT_KEY,
-    SOURCE_ID_KEY,
     WIDTH_KEY,
 )
 from oi_tfrecord.records.message_types import Example
 from oi_tfrecord.records.record_limits import TooManyValues, check_keys_fit, check_values_fit
-
-HEX_ID = re.compile(rb"[0-9a-f]{16}")
 
 Values: TypeAlias = "list[bytes] | np.ndarray | None"
 """The values of a key: a list of bytes, a float32 or int64 array, or None for a Feature without a kind."""
@@ -69,17 +64,6 @@ def _values(feature: Any) -> Values:
     if kind == "bytes_list":
         return list(feature.bytes_list.value)
     return np.array(getattr(feature, kind).value, np.float32 if kind == "float_list" else np.int64)
-
-
-def image_id_of(features: Mapping[str, Values], ours: bool) -> bytes:
-    """Returns the ImageID of a record; for third-party records the source id or, without one, the file name."""
-    for key in (SOURCE_ID_KEY, FILENAME_KEY):
-        values = features.get(key)
-        if isinstance(values, list) and values and values[0]:
-            name = values[0].removesuffix(b".jpg") if key == FILENAME_KEY else values[0]
-            if not ours or HEX_ID.fullmatch(name):
-                return name
-    return b""
 
 
 def get_numbers(example: Mapping[str, Values], key: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.jpeg_header import MAX_SIDE
 from oi_tfrecord.images.values import CHROMAS, MODES
+from oi_tfrecord.openimages.image_id import AUTO_FORMAT, ID_FORMATS
 from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.records.label_map import LABEL_ORDERS
@@ -120,7 +121,7 @@ class ConvertConfig:
     )
     fetch_private_redirects: bool = option(
         False,
-        "Follow redirects of downloads to other hosts of this machine or of private networks.",
+        "Follow redirects of downloads to other hosts of this machine or of private networks; ask link-local hosts.",
         Group.EXPERT,
         shapes_output=False,
     )
@@ -198,6 +199,12 @@ class ConvertConfig:
         "", "With extra_keys masks: file with the BoxIDs of the masks to keep, one per line.", Group.RECORDS
     )
     image_ids: str = option("", "File with the ImageIDs to keep, one per line.", Group.CHOICE)
+    image_id_format: str = option(
+        AUTO_FORMAT,
+        "ImageIDs of the tables: hex (published ones), any (names of up to 255 bytes), or auto (by the first rows).",
+        Group.INPUTS,
+        Choice(ID_FORMATS),
+    )
     sample: float = option(
         1.0, "Share of the images to keep, chosen by hash.", Group.CHOICE, Range(0, 1, above_low=True)
     )

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
+from oi_tfrecord.openimages.image_id import IdForm, is_image_name, name_of_file
 from oi_tfrecord.storage.streams import CHUNK_BYTES
 
 HEAD_BYTES = 512
@@ -20,9 +21,12 @@ compressed size, size, length of the name, length of the extra field."""
 
 LOCAL_SIGNATURE = b"PK\x03\x04"
 
-_IMAGE_NAME = re.compile(r"([0-9a-f]{16})\.(?i:jpe?g|png|gif|webp|bmp)")
+_MASK_NAME = re.compile(rb"([0-9a-f]{16})_.*\.(?i:png)")
 
-_MASK_NAME = re.compile(r"([0-9a-f]{16})_.*\.(?i:png)")
+# A MID without its slashes starts with m0 or g1, and may hold underscores.
+_MASK_OF_MID = re.compile(rb"(.+)_[mg][01][0-9a-z_]*_[^_]+\.(?i:png)")
+
+_MASK_OF_CLASS = re.compile(rb"(.+)_[^_]+_[^_]+\.(?i:png)")
 
 _ENCRYPTED = 1
 
@@ -126,19 +130,22 @@ def find_kind(head: bytes) -> ArchiveKind:
     return ArchiveKind.TAR
 
 
-def find_image_id(name: str) -> int | None:
+def find_image_id(name: str, form: IdForm = IdForm.HEX) -> bytes | None:
     """Returns the ImageID in a member's base name, None if that is not the name of an image."""
-    found = _IMAGE_NAME.fullmatch(name.rpartition("/")[2])
-    return int(found[1], 16) if found else None
+    return name_of_file(name.rpartition("/")[2], form)
 
 
-def find_mask_image(name: str) -> int | None:
+def find_mask_image(name: str, form: IdForm = IdForm.HEX) -> bytes | None:
     """Returns the ImageID in a member's base name, None if that is not the name of a mask.
 
     Published masks are named `<ImageID>_<MID without slashes>_<BoxID>.png`.
     """
-    found = _MASK_NAME.fullmatch(name.rpartition("/")[2])
-    return int(found[1], 16) if found else None
+    base = name.rpartition("/")[2].encode("utf-8", "surrogateescape")
+    if form is IdForm.HEX:
+        found = _MASK_NAME.fullmatch(base)
+        return found[1] if found else None
+    found = _MASK_OF_MID.fullmatch(base) or _MASK_OF_CLASS.fullmatch(base)
+    return found[1] if found and is_image_name(found[1]) else None
 
 
 def list_tar(stream: BinaryIO) -> Iterator[Member]:

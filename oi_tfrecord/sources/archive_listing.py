@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.openimages.image_id import IdForm, id_key
 from oi_tfrecord.openimages.schema import Listing, Table
 from oi_tfrecord.sources.archive_format import (
     HEAD_BYTES,
@@ -38,6 +39,7 @@ class ArchiveFile:
         path: path of the archive.
         size: bytes of the archive.
         modified: seconds since the epoch.
+        id_form: what the ImageIDs are that the names of its files hold.
     """
 
     listing: Listing
@@ -45,13 +47,14 @@ class ArchiveFile:
     path: str
     size: int
     modified: float
+    id_form: IdForm = IdForm.HEX
 
 
 class FoundImage(NamedTuple):
     """An image, or a mask, in an archive.
 
     Attributes:
-        image_id: its ImageID, or that of the mask's image.
+        image_id: key of its ImageID, or of that of the mask's image.
         number: number of the member, from 0.
         member: where it lies.
         part: how to inflate it, if the archive itself is compressed.
@@ -61,6 +64,12 @@ class FoundImage(NamedTuple):
     number: int
     member: Member
     part: GzipPart | None = None
+
+
+def find_name(file: ArchiveFile, member_name: str) -> bytes | None:
+    """Returns the ImageID in the name of a member, None if the name is not that of an image or mask."""
+    find = find_mask_image if file.listing is Table.MASK_FILES else find_image_id
+    return find(member_name, file.id_form)
 
 
 def open_archives(
@@ -123,7 +132,6 @@ class ArchiveListing:
             on_progress: called with the bytes of the archive that were passed since the last call.
         """
         self._file = file
-        self._image_of = find_mask_image if file.listing is Table.MASK_FILES else find_image_id
         self._on_progress = on_progress
         self._progress = 0
         self.passed = 0
@@ -177,11 +185,11 @@ class ArchiveListing:
     def _select(self, members: Iterable[Member]) -> Iterator[FoundImage]:
         for number, member in enumerate(members):
             self.members = number + 1
-            image_id = self._image_of(member.name)
-            if image_id is not None:
+            name = find_name(self._file, member.name)
+            if name is not None:
                 self.passed = member.offset
                 self._pass(member.offset)
-                yield FoundImage(image_id, number, member)
+                yield FoundImage(id_key(name), number, member)
 
     def _take_damage(self, damage: ArchiveDamaged) -> None:
         if not self.members:

@@ -9,7 +9,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.archive_places import ImageFiles
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.image_id import format_id
+from oi_tfrecord.openimages.image_id import IdForm, format_id
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.archive_format import LOCAL_HEADER, LOCAL_SIGNATURE, Storing
 from oi_tfrecord.sources.archive_listing import ArchiveFile
@@ -61,7 +61,8 @@ class ArchiveSource:
             ImageRejected: if the image is too large, cut off or damaged.
             StorageError: if remote storage fails, so that the runner tries again.
         """
-        path, size, stored = self.archives[archive].path, int(row["size"]), int(row["stored"])
+        file, size, stored = self.archives[archive], int(row["size"]), int(row["stored"])
+        path = file.path
         storing = Storing(int(row["storing"]))
         if storing is Storing.UNREADABLE:
             detail = f"{path}: it is encrypted, a link, or compressed in a way that is not read"
@@ -69,7 +70,7 @@ class ArchiveSource:
         if max(size, stored - int(row["skip"]) - _OVERHEAD) > self.max_bytes:
             raise ImageRejected(Reject.IMAGE_TOO_LARGE, f"{path}: {size} bytes, {stored} in the archive")
         try:
-            data = self._read_stored(path, row, storing, window)
+            data = self._read_stored(file, row, storing, window)
         except OSError as error:
             if not storage.is_local(path):
                 raise
@@ -83,7 +84,8 @@ class ArchiveSource:
             raise ImageRejected(Reject.CHECKSUM_MISMATCH, f"{path}: CRC-32 differs from that in the archive")
         return data
 
-    def _read_stored(self, path: str, row: np.void, storing: Storing, window: bytes) -> bytes:
+    def _read_stored(self, file: ArchiveFile, row: np.void, storing: Storing, window: bytes) -> bytes:
+        path = file.path
         offset, stored, size = int(row["offset"]), int(row["stored"]), int(row["size"])
         if not size:
             return b""
@@ -92,7 +94,9 @@ class ArchiveSource:
         if storing is Storing.GZIP:
             part = GzipPart(offset, stored, int(row["bits"]), window, int(row["skip"]))
             return part.inflate(storage.read_range(path, offset, stored), size)
-        data = _read_member(path, offset, stored, format_id(int(row["image_id"])))
+        # Names of other characters may stand in a zip in several encodings; the CRC-32 has to do for these.
+        in_name = format_id(int(row["image_id"])) if file.id_form is IdForm.HEX else ""
+        data = _read_member(path, offset, stored, in_name)
         # One byte more than the size is enough for the check of the CRC-32 to fail.
         return (
             zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1) if storing is Storing.ZIP_DEFLATED else data
@@ -123,8 +127,8 @@ class ArchiveReader(ImageReader):
         return self.source.archives[max(archive, 0)].path
 
 
-def _read_member(path: str, offset: int, stored: int, image_id: str) -> bytes:
-    """Returns the stored bytes of a zip's member, whose local header lies at `offset` and names the image."""
+def _read_member(path: str, offset: int, stored: int, in_name: str) -> bytes:
+    """Returns the stored bytes of a zip's member, whose local header lies at `offset` and has `in_name` in its name."""
     data = storage.read_range(path, offset, LOCAL_HEADER.size + _NAME_BYTES + stored)
     if len(data) < LOCAL_HEADER.size:
         return b""
@@ -133,8 +137,8 @@ def _read_member(path: str, offset: int, stored: int, image_id: str) -> bytes:
         raise zlib.error(f"no member of the zip at byte {offset}")
     start = LOCAL_HEADER.size + name_bytes + extra_bytes
     name = data[LOCAL_HEADER.size :][:name_bytes]
-    if len(name) == name_bytes and image_id.encode() not in name:
-        raise zlib.error(f"the file at byte {offset} is {name!r}, not that of the image {image_id}")
+    if len(name) == name_bytes and in_name.encode() not in name:
+        raise zlib.error(f"the file at byte {offset} is {name!r}, not that of the image {in_name}")
     if name_bytes + extra_bytes > _NAME_BYTES:
         return storage.read_range(path, offset + start, stored)
     return data[start : start + stored]

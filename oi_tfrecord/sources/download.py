@@ -20,8 +20,10 @@ from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
 from oi_tfrecord.openimages.csv.filters import is_in, parse_image_ids
+from oi_tfrecord.openimages.csv.find_id_form import find_id_form
 from oi_tfrecord.openimages.csv.metadata_rows import MetadataRow, stream_metadata
 from oi_tfrecord.openimages.csv.sample_rows import count_images
+from oi_tfrecord.openimages.image_id import id_keys
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
@@ -61,7 +63,7 @@ class DownloadJob:
         layout: `image_id` stores `<ImageID>.jpg`, `url` stores `<first 3>/<base name of OriginalURL>`.
         kind: which file of an image.
         cache: where images are looked for first and kept, too; None for no cache.
-        image_ids: sorted uint64 array of the images to download; None for all.
+        image_ids: sorted uint64 array, keys of the ImageIDs to download; None for all.
         settings: settings of the client.
     """
 
@@ -103,7 +105,7 @@ class DownloadJob:
         """Returns whether a row is of an image to download; a row that cannot be read is included, to be listed."""
         if self.image_ids is None or row.reject is not None:
             return True
-        return bool(is_in(np.array([int(row.image_id, 16)], np.uint64), self.image_ids)[0])
+        return bool(is_in(id_keys((row.image_id.encode(),)), self.image_ids)[0])
 
 
 def find_inputs(options: DownloadOptions) -> DownloadJob:
@@ -114,14 +116,17 @@ def find_inputs(options: DownloadOptions) -> DownloadJob:
     """
     files = tuple(open_table(Table.METADATA, options.metadata, options.data_dir or os.curdir, options.split))
     check_url_columns(files)
+    form = find_id_form(options.image_id_format, files)
+    files = tuple(dataclasses.replace(file, id_form=form) for file in files)
     ids_file = options.image_ids
+    listed = parse_image_ids(storage.read(ids_file), ids_file, options.split, form) if ids_file else None
     return DownloadJob(
         files=files,
         output_dir=pathlib.Path(options.output_dir),
         layout=options.layout,
         kind=UrlKind(options.image_urls),
         cache=ImageCache(pathlib.Path(options.image_cache)) if options.image_cache else None,
-        image_ids=parse_image_ids(storage.read(ids_file), ids_file, options.split).image_ids if ids_file else None,
+        image_ids=listed.image_ids if listed else None,
         settings=fetch_settings(options),
     )
 

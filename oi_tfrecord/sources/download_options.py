@@ -49,6 +49,7 @@ class DownloadOptions:
     data_dir: str = like_convert("data_dir")
     metadata: tuple[str, ...] = like_convert("metadata")
     image_ids: str = like_convert("image_ids")
+    image_id_format: str = like_convert("image_id_format")
     image_cache: str = like_convert(
         "image_cache", help="Local folder where images are looked for first, and kept too, for convert --image_urls."
     )

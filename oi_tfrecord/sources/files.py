@@ -7,12 +7,9 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
-
 from oi_tfrecord import storage
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
-from oi_tfrecord.openimages.image_id import format_id
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.download_cache import ImageCache
 from oi_tfrecord.sources.protocol import ImageReader
@@ -79,7 +76,7 @@ class PatternSource:
 
     def open_shard(self, joined: JoinedShard) -> "PatternReader":
         """Returns the reader of a shard's images."""
-        return PatternReader(self, joined.image_ids)
+        return PatternReader(self, joined.id_texts)
 
     def size(self, image_id: str) -> int | None:
         """Returns the bytes of an image's file, None if there is none."""
@@ -175,19 +172,19 @@ class PatternReader(ImageReader):
 
     Attributes:
         source: the files.
-        image_ids: uint64 array [images] of ImageIDs.
+        image_ids: ImageIDs of the images.
     """
 
     source: PatternSource
-    image_ids: np.ndarray
+    image_ids: Sequence[str]
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of the image at `index`; raises as `PatternSource.read`."""
-        return self.source.read(format_id(int(self.image_ids[index])))
+        return self.source.read(self.image_ids[index])
 
     def path(self, index: int) -> str:
         """Returns the path of the image at `index`."""
-        return self.source.path(format_id(int(self.image_ids[index])))
+        return self.source.path(self.image_ids[index])
 
     def expect(self, index: int) -> bool:
         """Makes the system read the file at `index` ahead, if the file is local and the system can."""

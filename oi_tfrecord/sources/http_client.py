@@ -143,7 +143,11 @@ class Fetcher:
         settings = self._settings
         self._slots = asyncio.Semaphore(settings.connections)
         # The semaphores limit the hosts of URLs; the connector also limits the hosts that redirects lead to.
-        connector = aiohttp.TCPConnector(limit=settings.connections, limit_per_host=settings.per_host)
+        connector = aiohttp.TCPConnector(
+            limit=settings.connections,
+            limit_per_host=settings.per_host,
+            resolver=None if settings.private_redirects else self._request.GuardedResolver(),
+        )
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=settings.connect_seconds, sock_read=settings.read_seconds
         )

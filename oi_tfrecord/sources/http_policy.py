@@ -6,8 +6,6 @@ Nothing here opens a connection; `http_client` and `http_request` do.
 import base64
 import binascii
 import dataclasses
-import datetime
-import email.utils
 import hashlib
 import posixpath
 import random
@@ -18,6 +16,7 @@ from oi_tfrecord.images.jpeg_header import is_cut_off, read_header
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.storage.retry import RetryPolicy
+from oi_tfrecord.storage.retry import parse_retry_after as parse_retry_after
 
 GONE = frozenset((404, 410))
 """Statuses of a URL that has no image any more."""
@@ -30,8 +29,6 @@ REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _UNAVAILABLE = re.compile(r"(?:photo|image|video)[_-]?(?:unavailable|not[_-]?available)", re.IGNORECASE)
 
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"RIFF", b"BM")
-
-_MAX_SECONDS = 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,31 +110,6 @@ def next_wait(pause: float, waited: float, settings: FetchSettings) -> float | N
     # The jitter keeps all that wait for the same moment from coming back at once.
     wait = pause + random.uniform(0.0, min(settings.retry.base_delay, pause))
     return wait if waited + wait <= settings.max_wait else None
-
-
-def parse_retry_after(text: str | None, now: datetime.datetime) -> float | None:
-    """Parses the header Retry-After (RFC 9110, section 10.2.3).
-
-    Args:
-        text: its value: whole seconds, or an HTTP date; None if it is absent.
-        now: the time, with its zone.
-
-    Returns:
-        Seconds to wait, at least 0; None if there is no usable value.
-    """
-    if text is None:
-        return None
-    text = text.strip()
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        return float(min(int(text), _MAX_SECONDS))
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        # "-0000" and dates of the obsolete formats have no zone; HTTP dates are always UTC.
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return min(max((moment - now).total_seconds(), 0.0), float(_MAX_SECONDS))
 
 
 def is_unavailable_picture(url: str) -> bool:

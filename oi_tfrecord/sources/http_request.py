@@ -7,11 +7,13 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
+import socket
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import aiohttp
 import yarl
+from aiohttp.abc import ResolveResult
 
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.http_policy import (
@@ -47,6 +49,34 @@ def parse_url(url: str) -> yarl.URL:
     return target
 
 
+def is_link_local(address: str) -> bool:
+    """Returns whether an IP address is answered by the machine's own network alone, as the metadata of clouds are.
+
+    What answers there gives credentials to whoever asks. A name is none.
+    """
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_link_local
+    except ValueError:
+        return False
+
+
+class GuardedResolver(aiohttp.ThreadedResolver):
+    """Finds the addresses of hosts, but no link-local ones: a table from strangers may name them."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Returns the addresses of a host.
+
+        Raises:
+            OSError: if an address is link-local, or the host is unknown.
+        """
+        results = await super().resolve(host, port, family)
+        if any(is_link_local(result["host"]) for result in results):
+            raise OSError(f"{host} is a link-local address (--fetch_private_redirects allows it)")
+        return results
+
+
 async def request(
     session: aiohttp.ClientSession, settings: FetchSettings, url: str, accept: Accept, size: str, mismatch: Reject
 ) -> bytes:
@@ -67,6 +97,9 @@ async def request(
         MayPassError: if the same request may succeed later.
         FetchRejected: if it will not.
     """
+    if not settings.private_redirects and is_link_local(parse_url(url).host or ""):
+        detail = f"a link-local address (--fetch_private_redirects allows it): {url}"
+        raise FetchRejected(Reject.DOWNLOAD_FAILED, detail, 0)
     try:
         async with asyncio.timeout(settings.total_seconds):
             target = url

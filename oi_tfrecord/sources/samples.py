@@ -18,9 +18,10 @@ from typing import BinaryIO, ClassVar, Protocol, TypeVar, cast
 from oi_tfrecord import storage
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv.files import InputFile
+from oi_tfrecord.openimages.image_id import id_key
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.sources.archive_format import ArchiveKind, find_image_id
-from oi_tfrecord.sources.archive_listing import read_kind
+from oi_tfrecord.sources.archive_listing import ArchiveFile, read_kind
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import PatternSource
 from oi_tfrecord.sources.image_urls import ImageUrls, sample_image_urls
@@ -157,7 +158,7 @@ class ArchiveSamples:
         archives = self.source.archives
         step = max(len(archives) // _SAMPLED_ARCHIVES, 1)
         first = [
-            itertools.islice(_first_images(archive.path, self.source.max_bytes), _IMAGES_OF_AN_ARCHIVE)
+            itertools.islice(_first_images(archive, self.source.max_bytes), _IMAGES_OF_AN_ARCHIVE)
             for archive in archives[::step][:_SAMPLED_ARCHIVES]
         ]
         return list(itertools.chain.from_iterable(first))
@@ -199,23 +200,23 @@ class UrlSamples:
 
 def _stand_in(image_id: str, items: Sequence[Item]) -> Item | None:
     """Returns the item that stands for an image, None if there are no items."""
-    return items[int(image_id, 16) % len(items)] if items else None
+    return items[id_key(image_id.encode()) % len(items)] if items else None
 
 
-def _first_images(path: str, max_bytes: int) -> Iterator[bytes]:
+def _first_images(archive: ArchiveFile, max_bytes: int) -> Iterator[bytes]:
     """Yields the images at the start of an archive, up to where the archive cannot be read."""
-    kind = read_kind(path)
-    with contextlib.suppress(*_DAMAGE), storage.open_read(path) as stream:
+    kind, form = read_kind(archive.path), archive.id_form
+    with contextlib.suppress(*_DAMAGE), storage.open_read(archive.path) as stream:
         if kind is ArchiveKind.ZIP:
             zipped = zipfile.ZipFile(stream)
             for entry in zipped.infolist():
-                if find_image_id(entry.filename) is not None and entry.file_size <= max_bytes:
+                if find_image_id(entry.filename, form) is not None and entry.file_size <= max_bytes:
                     yield zipped.read(entry)
             return
         unpacked = gzip.GzipFile(fileobj=stream) if kind is ArchiveKind.TAR_GZ else stream
         tar = tarfile.TarFile(fileobj=cast(BinaryIO, unpacked))
         for member in tar:
-            if member.isreg() and find_image_id(member.name) is not None and member.size <= max_bytes:
+            if member.isreg() and find_image_id(member.name, form) is not None and member.size <= max_bytes:
                 file = tar.extractfile(member)
                 if file is not None and len(data := file.read()) == member.size:
                     yield data

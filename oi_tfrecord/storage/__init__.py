@@ -2,6 +2,7 @@
 
 from oi_tfrecord.storage.files import create as create
 from oi_tfrecord.storage.files import delete as delete
+from oi_tfrecord.storage.files import delete_all as delete_all
 from oi_tfrecord.storage.files import delete_folder as delete_folder
 from oi_tfrecord.storage.files import exists as exists
 from oi_tfrecord.storage.files import given_options as given_options
@@ -10,6 +11,7 @@ from oi_tfrecord.storage.files import match as match
 from oi_tfrecord.storage.files import match_first as match_first
 from oi_tfrecord.storage.files import open_read as open_read
 from oi_tfrecord.storage.files import read as read
+from oi_tfrecord.storage.files import read_all as read_all
 from oi_tfrecord.storage.files import read_range as read_range
 from oi_tfrecord.storage.files import rename as rename
 from oi_tfrecord.storage.files import replaces_at_once as replaces_at_once

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 
 from oi_tfrecord.errors import InputError, OiTfrecordError, StorageError
+from oi_tfrecord.storage.optional_imports import install_command
 from oi_tfrecord.storage.paths import is_local
 
 RERUN = "then run the same command again; what is finished is kept"
@@ -83,8 +84,17 @@ def unusable(path: str) -> Iterator[None]:
     except ValueError as error:
         if not _is_raised_by_beam(error):
             raise
-        remedy = "Check its scheme, and give the flags of its storage, such as --hdfs_host, --hdfs_port and --hdfs_user"
+        if "Unable to get filesystem" in str(error):
+            scheme = path.partition("://")[0]
+            raise InputError(path, f"no storage is known by {scheme}://", _scheme_remedy(scheme)) from error
+        remedy = "Give the flags of its storage, such as --hdfs_host, --hdfs_port and --hdfs_user"
         raise InputError(path, one_line(error), remedy) from error
+
+
+def _scheme_remedy(scheme: str) -> str:
+    if extra := {"hdfs": "hadoop", "gs": "gcp"}.get(scheme):
+        return f"Run: {install_command(extra)}"
+    return "Give a local path, or one on s3://, gs://, az://, or hdfs:// (with --hdfs_host)"
 
 
 def may_pass(error: BaseException) -> bool:

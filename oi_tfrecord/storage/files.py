@@ -11,10 +11,15 @@ from typing import Any, BinaryIO
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.storage import beam_filesystem, local, object_files
 from oi_tfrecord.storage.faults import translated, unusable
-from oi_tfrecord.storage.paths import FileInfo, is_local
+from oi_tfrecord.storage.paths import FileInfo, is_local, join
+from oi_tfrecord.storage.read_ahead import map_in_order
 from oi_tfrecord.storage.store_settings import given_options as given_options
 from oi_tfrecord.storage.store_settings import parse_storage_options, use_settings
 from oi_tfrecord.storage.store_settings import use_options as use_options
+
+_LOCAL_THREADS, _REMOTE_THREADS = 1, 64
+
+_AHEAD_BYTES = 16 << 20
 
 
 def store_of(path: str) -> str:
@@ -83,6 +88,12 @@ def read(path: str) -> bytes:
     """Returns the bytes of a file; raises as `read_range`."""
     with translated(path):
         return local.read(path) if is_local(path) else _read_remote(path, 0, None)
+
+
+def read_all(paths: Sequence[str]) -> Iterator[bytes]:
+    """Yields the bytes of small files in their order; many reads of remote files are under way at once."""
+    threads = _LOCAL_THREADS if all(map(is_local, paths)) else _REMOTE_THREADS
+    yield from map_in_order(read, paths, threads=threads, max_bytes=_AHEAD_BYTES, size_of=len, items_per_task=1)
 
 
 def size(path: str, *, anonymous: bool = False) -> int | None:
@@ -165,6 +176,16 @@ def delete(path: str) -> None:
     """Deletes a file (away from local disks also a folder); one that is not there is fine."""
     with translated(path):
         _module_of(path).delete(path)
+
+
+def delete_all(folder: str, names: Sequence[str]) -> None:
+    """Deletes files of a folder, on object stores many with one request; those that are not there are fine."""
+    with translated(folder):
+        if object_files.handles(folder):
+            object_files.delete_all(folder, names)
+        else:
+            for name in names:
+                delete(join(folder, name))
 
 
 def delete_folder(path: str) -> None:

@@ -14,6 +14,8 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 
 _TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
 
+_REFUSED = frozenset((429, 503))
+
 _TRANSIENT_TEXTS = ("error sending request", "request or response body error", "operation timed out")
 
 _TRANSIENT_CODES = frozenset(("RequestTimeout", "SlowDown"))
@@ -51,6 +53,17 @@ def may_pass(error: BaseException) -> bool:
     return status in _TRANSIENT if status or code else any(part in text for part in _TRANSIENT_TEXTS)
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Returns whether the store has too many requests, and would take the same request later."""
+    text = _first_lines(error)
+    return _status_of(text) in _REFUSED or _code_of(text) == "SlowDown"
+
+
+def is_silent(error: BaseException) -> bool:
+    """Returns whether no answer came, which may pass."""
+    return may_pass(error) and not _status_of(_first_lines(error))
+
+
 def is_missing(error: BaseException) -> bool:
     """Returns whether the store has no such object, or no such bucket."""
     return isinstance(error, FileNotFoundError) or _status_of(_first_lines(error)) == 410
@@ -83,6 +96,8 @@ def explain(error: Exception, path: str) -> Exception:
         return StorageError(path, problem, remedy.format(keys=keys))
     if is_missing(error):
         return FileNotFoundError(2, "no such object", path)
+    if "must be specified" in text:
+        return StorageError(path, f"its account is not given: {_short(text)}", f"Give {keys}")
     if _is_of_credentials(text):
         return StorageError(path, "no credentials are found", f"Give {keys}; or --anonymous for a public bucket")
     if status in (401, 403):

@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from oi_tfrecord.storage.forked_store import ForkedStore
+from oi_tfrecord.storage.object_faults import explain
 from oi_tfrecord.storage.object_store import ObjectStore, split_path
 from oi_tfrecord.storage.object_streams import Upload, open_object
 from oi_tfrecord.storage.open_object_store import open_store
-from oi_tfrecord.storage.paths import FileInfo
+from oi_tfrecord.storage.paths import FileInfo, join
 from oi_tfrecord.storage.store_settings import StoreSettings, lock, settings_of
 
 OBJECT_SCHEMES = ("s3://", "gs://", "az://")
@@ -30,7 +32,8 @@ _VARIABLES = (
 )  # fmt: skip
 """Variables that a program may change before it opens another store of the same name."""
 
-_stores: dict[tuple[str, StoreSettings, tuple[str | None, ...]], ObjectStore] = {}
+_stores: dict[tuple[int, str, StoreSettings, tuple[str | None, ...]], ObjectStore] = {}
+"""By the number of the process, as a forked process cannot use the clients of its parent."""
 
 _MAGIC = re.compile(r"[*?[]")
 
@@ -46,18 +49,21 @@ def match(pattern: str) -> list[FileInfo]:
     if magic is None:
         found = look(pattern)
         return [found] if found else []
-    return sorted(_list(pattern, magic.start(), [pattern]), key=lambda info: info.path)
+    return sorted(_list(pattern[: magic.start()], [pattern[magic.start() :]]), key=lambda info: info.path)
 
 
 def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
     """Returns the objects that match a pattern with the first of `endings` that any matches with; see `match`."""
     # One request lists all names that begin with the pattern; a request per ending would be more.
     magic = _MAGIC.search(pattern)
-    listed = _list(pattern, magic.start() if magic else len(pattern), [pattern + ending for ending in endings])
+    start = magic.start() if magic else len(pattern)
+    listed = sorted(
+        _list(pattern[:start], [pattern[start:] + ending for ending in endings]), key=lambda info: info.path
+    )
     for ending in endings:
-        expression = _translate(pattern + ending)
+        expression = re.compile(re.escape(pattern[:start]) + _translate(pattern[start:] + ending), re.DOTALL)
         if found := [info for info in listed if expression.fullmatch(info.path)]:
-            return sorted(found, key=lambda info: info.path)
+            return found
     return []
 
 
@@ -102,11 +108,18 @@ def delete(path: str) -> None:
     store_of(path).delete([path])
 
 
+def delete_all(folder: str, names: Sequence[str]) -> None:
+    """Deletes objects of a folder; those that are not there are fine."""
+    paths = [join(folder, name) for name in names]
+    if paths:
+        store_of(paths[0]).delete(paths)
+
+
 def delete_folder(path: str) -> None:
     """Deletes all objects of a folder."""
     root, folder = split_path(path.rstrip("/"))
     store = store_at(root)
-    if found := store.list(folder, "", is_deep=True):
+    if found := store.find(folder, "", is_deep=True):
         store.delete([info.path for info in found])
 
 
@@ -125,26 +138,49 @@ def store_at(root: str, anonymous: bool = False) -> ObjectStore:
     settings = settings_of(root)
     if anonymous:
         settings = dataclasses.replace(settings, anonymous=True)
-    key = root, settings, tuple(map(os.environ.get, _VARIABLES))
+    key = os.getpid(), root, settings, tuple(map(os.environ.get, _VARIABLES))
     with lock:
         if key not in _stores:
-            _stores[key] = open_store(root, settings)
+            is_forked = any(process != key[0] for process, *_ in _stores)
+            try:
+                _stores[key] = (ForkedStore if is_forked else open_store)(root, settings)
+            except Exception as error:
+                raise explain(error, root) from error
         return _stores[key]
 
 
-def _list(pattern: str, literal: int, patterns: Sequence[str]) -> list[FileInfo]:
-    """Returns the objects that match one of several patterns, which begin with the same `literal` letters."""
-    root, _, name = pattern[:literal].partition("://")[2].partition("/")
-    scheme = pattern.partition("://")[0]
+def _list(literal: str, rests: Sequence[str]) -> list[FileInfo]:
+    """Returns the objects that match one of several patterns.
+
+    Where a folder's name is a pattern, the folders are listed level by level: what lies beside them may be millions of
+    images.
+
+    Args:
+        literal: what all patterns begin with, not a pattern itself.
+        rests: the rest of each, equal up to an ending.
+    """
+    scheme, _, path = literal.partition("://")
+    bucket, _, name = path.partition("/")
     folder, stem = posixpath.split(name)
-    rest = pattern[literal:]
-    found = store_at(f"{scheme}://{root}").list(folder, stem, is_deep="/" in rest or "**" in rest)
-    expressions = [_translate(each) for each in patterns]
-    return [info for info in found if any(expression.fullmatch(info.path) for expression in expressions)]
+    root = f"{scheme}://{bucket}"
+    segment, slash, _ = rests[0].partition("/")
+    if slash and "**" not in rests[0]:
+        is_match = re.compile(re.escape(literal) + _translate(segment), re.DOTALL).fullmatch
+        folders = [path for path in (f"{root}/{each}" for each in store_at(root).folders(folder)) if is_match(path)]
+        return [info for path in folders for info in _list_below(path, [each[len(segment) :] for each in rests])]
+    found = store_at(root).find(folder, stem, is_deep="**" in rests[0])
+    expression = re.compile(re.escape(literal) + f"(?:{'|'.join(map(_translate, rests))})", re.DOTALL)
+    return [info for info in found if expression.fullmatch(info.path)]
 
 
-def _translate(pattern: str) -> re.Pattern[str]:
+def _list_below(folder: str, rests: Sequence[str]) -> list[FileInfo]:
+    magic = _MAGIC.search(rests[0])
+    end = magic.start() if magic else len(rests[0])
+    return _list(folder + rests[0][:end], [each[end:] for each in rests])
+
+
+def _translate(pattern: str) -> str:
     """Returns the expression of a pattern, as Beam's filesystems read patterns."""
     parts = re.findall(r"\*\*|\*|\?|\[[^]]+\]|.", pattern, re.DOTALL)
     magic = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(magic.get(part, part if len(part) > 1 else re.escape(part)) for part in parts), re.DOTALL)
+    return "".join(magic.get(part, part if len(part) > 1 else re.escape(part)) for part in parts)

@@ -3,22 +3,30 @@
 A client made here serves all threads of a process (`open_object_store`); its errors are explained by `object_faults`.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
+import datetime
 import functools
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from oi_tfrecord.storage.object_faults import explain, is_past_end, may_pass
+from oi_tfrecord.storage.governor import Governor
+from oi_tfrecord.storage.object_faults import explain, is_past_end, is_refusal, is_silent, may_pass
 from oi_tfrecord.storage.paths import FileInfo
-from oi_tfrecord.storage.retry import RetryPolicy, retry
+from oi_tfrecord.storage.retry import RetryPolicy, count_retry, parse_retry_after, retry
 
 READ_RETRY = RetryPolicy(attempts=9, base_delay=0.5, max_delay=30.0)
 """Outlasts a store that is slow for a minute or two."""
 
-LOOK_RETRY = RetryPolicy(attempts=3, base_delay=0.5)
-"""For sizes and listings, which are asked for while a run is planned: a user waits for the error."""
+LOOK_RETRY = RetryPolicy(attempts=8, base_delay=0.5, max_delay=15.0)
+"""For sizes and listings that fail now."""
+
+SILENT_RETRY = RetryPolicy(attempts=2, base_delay=0.5)
+"""For sizes and listings that no host answers, as they come before all else: a user waits for the error."""
 
 PART_BYTES = 8 << 20
 """Size of the parts of a large upload; 10,000 parts, the most that S3 takes, are 80 GB."""
@@ -27,7 +35,11 @@ _PARTS_AT_ONCE = 4
 
 _LISTED_AT_ONCE = 1000
 
-_DELETED_AT_ONCE = 1000
+_DELETED_AT_ONCE = 250
+
+_DELETING_THREADS = 16
+
+_RETRY_AFTER_SECONDS = 10.0
 
 _NAME = re.compile(r"([a-z0-9]+://[^/]+)/(.+)", re.DOTALL)
 
@@ -52,12 +64,14 @@ class ObjectStore:
         reader: a store of `obstore` that reads; it sends no request again by itself.
         looker: the same with the short time limits of requests that a user waits for.
         writer: the same for writing, which sends parts of an upload again by itself.
+        governor: keeps the reads of this process to what the store gives.
     """
 
     root: str
     reader: Any
     looker: Any
     writer: Any
+    governor: Governor = dataclasses.field(default_factory=Governor)
 
     def read_range(self, path: str, offset: int, length: int | None) -> bytes:
         """Reads a part of an object in one request, which is sent again while it fails for a reason that may pass.
@@ -75,7 +89,9 @@ class ObjectStore:
         """
         name = split_path(path)[1]
         try:
-            return retry(lambda: _read_once(self.reader, name, offset, length), may_pass, READ_RETRY)
+            return retry(
+                lambda: self._govern(path, lambda: _read_once(self.reader, name, offset, length)), _may_pass, READ_RETRY
+            )
         except Exception as error:
             if is_past_end(error):
                 return b""
@@ -85,7 +101,7 @@ class ObjectStore:
         """Returns the first bytes of an object and its size, by one request; raises as `read_range`."""
         name = split_path(path)[1]
         try:
-            return retry(lambda: _read_start(self.reader, name, length), may_pass, READ_RETRY)
+            return _ask(lambda: self._govern(path, lambda: _read_start(self.reader, name, length)), _may_pass)
         except Exception as error:
             if is_past_end(error):
                 return Piece(b"", 0)
@@ -104,7 +120,7 @@ class ObjectStore:
         found = self.look(path)
         return found.size if found else None
 
-    def list(self, folder: str, stem: str, *, is_deep: bool) -> list[FileInfo]:
+    def find(self, folder: str, stem: str, *, is_deep: bool) -> list[FileInfo]:
         """Returns the objects below a folder whose name begins with `stem`.
 
         Args:
@@ -117,6 +133,10 @@ class ObjectStore:
         return self._ask(
             self.root + "/" + folder, lambda: [self._info(meta) for meta in function(self.looker, folder, stem)]
         )
+
+    def folders(self, folder: str) -> list[str]:
+        """Returns the names of the folders in a folder."""
+        return self._ask(self.root + "/" + folder, lambda: _list_folders(self.looker, folder))
 
     def has_folder(self, folder: str) -> bool:
         """Returns whether there is an object whose name begins with a folder's."""
@@ -142,9 +162,13 @@ class ObjectStore:
     def delete(self, paths: Sequence[str]) -> None:
         """Deletes objects, as many with one request as the store allows; those that are not there are fine."""
         names = [split_path(path)[1] for path in paths]
-        for start in range(0, len(names), _DELETED_AT_ONCE):
-            some = names[start : start + _DELETED_AT_ONCE]
-            self._ask(paths[start], functools.partial(_delete, self.looker, some))
+        some = [names[start : start + _DELETED_AT_ONCE] for start in range(0, len(names), _DELETED_AT_ONCE)]
+        # A store that takes one name with each request deletes ten at once for each thread.
+        with concurrent.futures.ThreadPoolExecutor(_DELETING_THREADS) as pool:
+            list(pool.map(self._delete_some, some))
+
+    def _delete_some(self, names: Sequence[str]) -> None:
+        self._ask(f"{self.root}/{names[0]}", lambda: _delete(self.looker, names))
 
     def rename(self, source: str, target: str) -> None:
         """Copies an object under another name of this bucket, and deletes it under the first."""
@@ -154,9 +178,12 @@ class ObjectStore:
 
     def _ask(self, path: str, request: Callable[[], Result]) -> Result:
         try:
-            return retry(request, may_pass, LOOK_RETRY)
+            return _ask(lambda: self._govern(path, request), _may_pass)
         except Exception as error:
             raise explain(error, path) from error
+
+    def _govern(self, path: str, request: Callable[[], Result]) -> Result:
+        return self.governor.read(request, is_refusal, functools.partial(_ask_retry_after, path))
 
     def _info(self, meta: Any) -> FileInfo:
         return FileInfo(f"{self.root}/{meta['path']}", int(meta["size"]), meta["last_modified"].timestamp())
@@ -172,6 +199,34 @@ def split_path(path: str) -> tuple[str, str]:
     if parts is None or "//" in parts[2]:
         raise FileNotFoundError(2, "names no object", path)
     return parts[1], parts[2]
+
+
+def _ask(request: Callable[[], Result], may_pass: Callable[[BaseException], bool]) -> Result:
+    """Returns what a request returns that a user waits for."""
+    return retry(
+        lambda: retry(request, is_silent, SILENT_RETRY), lambda e: may_pass(e) and not is_silent(e), LOOK_RETRY
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Returns whether a read may succeed that the governor does not send again."""
+    return may_pass(error) and not is_refusal(error)
+
+
+def _ask_retry_after(path: str) -> float:
+    """Returns the seconds that a web server asks to wait, 0 if the server does not; `obstore` hides what it says."""
+    if not path.startswith(("https://", "http://")):
+        return 0.0
+    count_retry()
+    request = urllib.request.Request(path, headers={"Range": "bytes=0-0"})
+    try:
+        urllib.request.urlopen(request, timeout=_RETRY_AFTER_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        asked = parse_retry_after(error.headers.get("Retry-After"), datetime.datetime.now(datetime.UTC))
+        return asked or 0.0
+    except (OSError, ValueError):
+        return 0.0
+    return 0.0
 
 
 def _read_once(client: Any, name: str, offset: int, length: int | None) -> bytes:
@@ -235,6 +290,12 @@ def _list_level(client: Any, folder: str, _: str) -> Iterator[Any]:
     import obstore
 
     yield from obstore.list_with_delimiter(client, folder or None)["objects"]
+
+
+def _list_folders(client: Any, folder: str) -> list[str]:
+    import obstore
+
+    return list(map(str, obstore.list_with_delimiter(client, folder or None)["common_prefixes"]))
 
 
 def _delete(client: Any, names: Sequence[str]) -> None:

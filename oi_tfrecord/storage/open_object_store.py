@@ -20,7 +20,7 @@ def _seconds(number: float) -> datetime.timedelta:
 
 _READER = {"timeout": _seconds(60), "connect_timeout": _seconds(10)}
 
-_LOOKER = {"timeout": _seconds(15), "connect_timeout": _seconds(5)}
+_LOOKER = {"timeout": _seconds(10), "connect_timeout": _seconds(5)}
 """For requests that a user waits for."""
 
 _WRITER = {"timeout": _seconds(300), "connect_timeout": _seconds(10)}

@@ -4,12 +4,17 @@ tenacity runs the loops. It is imported with the first remote request, as local 
 """
 
 import dataclasses
+import datetime
+import email.utils
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+_MAX_SECONDS = 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +73,31 @@ def count_retries() -> int:
     return _process.retries
 
 
+def parse_retry_after(text: str | None, now: datetime.datetime) -> float | None:
+    """Parses the header Retry-After (RFC 9110, section 10.2.3).
+
+    Args:
+        text: its value: whole seconds, or an HTTP date; None if it is absent.
+        now: the time, with its zone.
+
+    Returns:
+        Seconds to wait, at least 0; None if there is no usable value.
+    """
+    if text is None:
+        return None
+    text = text.strip()
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return float(min(int(text), _MAX_SECONDS))
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        # "-0000" and dates of the obsolete formats have no zone; HTTP dates are always UTC.
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return min(max((moment - now).total_seconds(), 0.0), float(_MAX_SECONDS))
+
+
 def take_retries() -> int:
     """Returns how many requests this process has sent again since the last call, so that each is counted once."""
     with _process.lock:
@@ -85,7 +115,8 @@ class _Process:
 _process = _Process()
 
 
-def _count(_: object) -> None:
+def count_retry() -> None:
+    """Counts a request that is sent again."""
     with _process.lock:
         _process.retries += 1
 
@@ -97,6 +128,6 @@ def _rules(may_pass: Callable[[BaseException], bool], policy: RetryPolicy) -> di
         "retry": tenacity.retry_if_exception(may_pass),
         "stop": tenacity.stop_after_attempt(policy.attempts),
         "wait": tenacity.wait_random_exponential(policy.base_delay, policy.max_delay),
-        "before_sleep": _count,
+        "before_sleep": lambda _: count_retry(),
         "reraise": True,
     }

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.records.example_reader import ExampleError, image_id_of, parse_example
+from oi_tfrecord.openimages.image_id import hash_ids, id_key
+from oi_tfrecord.records.example_reader import ExampleError, parse_example
 from oi_tfrecord.records.sharding import shard_of
-from oi_tfrecord.verification.check_shard import ShardTask, id_number
+from oi_tfrecord.verification.check_shard import ShardTask
 from oi_tfrecord.verification.faults import DatasetFault, FaultKind, Finding, RecordPlace, fault_of_record
 from oi_tfrecord.verification.scan_damaged import scan_records
 
@@ -22,7 +22,7 @@ def split_ids(ids: np.ndarray) -> Iterator[tuple[int, bytes]]:
     """Yields (bucket, its ids as bytes) of the ids of a shard, each id once.
 
     Args:
-        ids: uint64 array [n], see `check_shard.id_number`.
+        ids: uint64 array [n], see `id_key`.
     """
     once = np.unique(ids)
     buckets = shard_of(hash_ids(once), BUCKETS)
@@ -61,10 +61,10 @@ def locate_images(task: ShardTask, pieces: Iterable[bytes]) -> Iterator[tuple[by
             if scanned.data is None:
                 continue
             try:
-                image_id = image_id_of(parse_example(scanned.data), task.rules.ours)
+                image_id = task.rules.image_id_of(parse_example(scanned.data))
             except ExampleError:
                 continue
-            if image_id and id_number(image_id) in searched:
+            if image_id and id_key(image_id) in searched:
                 yield image_id, (task.number, scanned.record, scanned.offset)
 
 

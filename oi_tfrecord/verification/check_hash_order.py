@@ -16,7 +16,7 @@ def find_duplicates(places: Sequence[RecordPlace], ids: np.ndarray) -> Iterator[
 
     Args:
         places: of the records.
-        ids: uint64 array [records], see `check_shard.id_number`.
+        ids: uint64 array [records], see `id_key`.
     """
     order = np.argsort(ids, kind="stable")
     for position in np.flatnonzero(ids[order][1:] == ids[order][:-1]).tolist():

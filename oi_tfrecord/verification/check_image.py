@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from oi_tfrecord.images.check import find_image_fault
-from oi_tfrecord.records.example_reader import HEX_ID
+from oi_tfrecord.openimages.image_id import HEX_ID, is_image_name
 from oi_tfrecord.records.keys import (
     ENCODED_KEY,
     FILENAME_KEY,
@@ -49,17 +49,19 @@ def _check_sha256(encoded: bytes, stated: bytes, ours: bool) -> Iterator[Finding
         yield Finding(FaultKind.IMAGE_SHA256, SHA256_KEY, f"{show_bytes(stated)}, and {ENCODED_KEY} has {digest}")
 
 
-def check_image_id(lists: Mapping[str, list], numeric_ids: bool) -> Iterator[Finding]:
+def check_image_id(lists: Mapping[str, list], numeric_ids: bool, any_ids: bool = False) -> Iterator[Finding]:
     """Yields the faults of the ImageID of a record that `oi-tfrecord convert` wrote.
 
     Args:
         lists: values of the keys whose kind and length are right, see `check_values`.
         numeric_ids: whether source ids are numbers, so that only the file name has the ImageID.
+        any_ids: whether ImageIDs may be names of any form.
     """
     if FILENAME_KEY not in lists or SOURCE_ID_KEY not in lists:
         return
     name, source_id = lists[FILENAME_KEY][0], lists[SOURCE_ID_KEY][0]
-    if not HEX_ID.fullmatch(name.removesuffix(b".jpg")):
+    stem = name.removesuffix(b".jpg")
+    if not (is_image_name(stem) and name != stem if any_ids else HEX_ID.fullmatch(stem)):
         yield Finding(FaultKind.BAD_IMAGE_ID, FILENAME_KEY, f"{show_bytes(name)} is not <ImageID>.jpg")
     elif numeric_ids:
         if not source_id.isdigit():

@@ -1,7 +1,6 @@
 """Reads one shard back and makes every check that needs no other file."""
 
 import dataclasses
-import hashlib
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.records.example_reader import ExampleError, Values, image_id_of, parse_example
+from oi_tfrecord.openimages.image_id import hash_ids, id_key
+from oi_tfrecord.records.example_reader import ExampleError, Values, parse_example
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.storage.streams import HashingStream
 from oi_tfrecord.verification.check_hash_order import (
@@ -85,7 +84,7 @@ class ShardContents:
         records: number of records, damaged ones too.
         counts: of the records that could be read.
         places: of the records that have an ImageID.
-        ids: of each of these, see `id_number`.
+        ids: of each of these, see `id_key`.
         key_sets: number of records by the keys that they have.
         first_places: place of the first record by its keys.
     """
@@ -115,7 +114,7 @@ class ShardContents:
         self.first_places.setdefault(keys, record.place)
         if record.place.image_id:
             self.places.append(record.place)
-            self.ids.append(id_number(record.place.image_id))
+            self.ids.append(id_key(record.place.image_id))
 
 
 def check_shard(
@@ -128,7 +127,7 @@ def check_shard(
         on_progress: called after each record with the records, bytes and faults so far.
 
     Returns:
-        What was found; and uint64 array [records with an ImageID] of their `id_number`.
+        What was found; and uint64 array [records with an ImageID] of their `id_key`.
     """
     faults = FaultList(task.max_faults)
     contents = ShardContents(task.rules.expanded_boxes)
@@ -165,7 +164,7 @@ def check_scanned(scanned: ScannedRecord, rules: RecordRules) -> CheckedRecord:
         features = parse_example(scanned.data)
     except ExampleError as error:
         return CheckedRecord(place, None, (Finding(FaultKind.NOT_AN_EXAMPLE, "", str(error)),))
-    place = dataclasses.replace(place, image_id=image_id_of(features, rules.ours))
+    place = dataclasses.replace(place, image_id=rules.image_id_of(features))
     return CheckedRecord(place, features, tuple(check_record(features, rules)))
 
 
@@ -179,16 +178,6 @@ def check_together(contents: ShardContents, task: ShardTask) -> Iterator[Located
     if task.num_shards > 0:
         yield from find_out_of_order(contents.places, hashes)
         yield from find_of_other_shards(contents.places, hashes, task.shard, task.num_shards)
-
-
-def id_number(image_id: bytes) -> int:
-    """Returns the 64 bits that stand for an ImageID: its value if it is hexadecimal, a hash of any other."""
-    if len(image_id) == 16:
-        try:
-            return int(image_id, 16)
-        except ValueError:
-            pass
-    return int.from_bytes(hashlib.blake2b(image_id, digest_size=8).digest(), "little")
 
 
 def _find_missing_keys(contents: ShardContents, rules: RecordRules) -> Iterator[Located]:

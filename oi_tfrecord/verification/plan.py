@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
 from oi_tfrecord.dataset.splits import Split, find_shard_paths
+from oi_tfrecord.openimages.image_id import ANY_FORMAT
 from oi_tfrecord.records.keys import ENCODED_KEY
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.shard_names import parse_any_shard_file
@@ -53,8 +54,9 @@ def plan_shards(
 def _make_rules(split: Split, label_map: LabelMap | None, decode: bool) -> RecordRules:
     if split.manifest is None:
         return RecordRules.of(False, (ENCODED_KEY,), label_map, decode)
-    numeric_ids = split.manifest.get("config", {}).get("source_id") == "numeric"
-    return RecordRules.of(True, required_keys(split.manifest), label_map, decode, numeric_ids)
+    config = split.manifest.get("config", {})
+    numeric_ids, any_ids = config.get("source_id") == "numeric", config.get("image_id_format") == ANY_FORMAT
+    return RecordRules.of(True, required_keys(split.manifest), label_map, decode, numeric_ids, any_ids)
 
 
 def check_shard_files(splits: Mapping[str, Split], files: Files) -> Iterator[DatasetFault]:

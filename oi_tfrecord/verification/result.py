@@ -118,43 +118,42 @@ def unpack_result(data: bytes) -> VerifyResult:
 
 
 def describe_result(result: VerifyResult, seconds: float) -> Iterator[str]:
-    """Yields the lines that say what was found.
+    """Yields the lines that say what was found, the verdict first.
 
     Args:
         result: of the whole dataset.
         seconds: how long the check took.
     """
-    for name, item in result.splits.items():
-        yield from _describe_split(name, item)
-    size = sum(item.size for item in result.splits.values())
-    records = sum(item.counts.records for item in result.splits.values())
-    elapsed = max(seconds, 1e-3)
-    yield f"{seconds:.1f} s, {records / elapsed:,.0f} records/s, {size / elapsed / 1e6:,.0f} MB/s"
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.fault_counts.items()))
+    yield "no fault" if result.ok else f"{result.fault_count:,} faults: {kinds}"
+    for name in result.without_manifest:
+        yield f"{name}: without a manifest, whether all records are there was not checked"
     for fault in result.faults:
         yield f"fault: {fault}"
     if result.fault_count > len(result.faults):
         yield f"... and {result.fault_count - len(result.faults):,} more (--max_faults)"
-    for name in result.without_manifest:
-        yield f"{name}: without a manifest, whether all records are there was not checked"
-    if result.ok:
-        yield "no fault"
-    else:
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.fault_counts.items()))
-        yield f"{result.fault_count:,} faults: {kinds}"
+    for name, item in result.splits.items():
+        counts = item.counts
+        yield (
+            f"{name}: {counts.records:,} records in {item.shards:,} shards, {format_size(item.size)}, "
+            f"{counts.boxes:,} boxes, {counts.labels:,} image labels"
+        )
+    size = sum(item.size for item in result.splits.values())
+    records = sum(item.counts.records for item in result.splits.values())
+    elapsed = max(seconds, 1e-3)
+    yield f"{seconds:.1f} s, {records / elapsed:,.0f} records/s, {size / elapsed / 1e6:,.0f} MB/s"
 
 
-def _describe_split(name: str, item: SplitSummary) -> Iterator[str]:
-    counts = item.counts
-    yield (
-        f"{name}: {counts.records:,} records in {item.shards:,} shards, {format_size(item.size)}, "
-        f"{counts.boxes:,} boxes, {counts.labels:,} image labels"
-    )
-    yield f"  {'key':<36} {'records':>11} {'with values':>11}  read by"
-    for row in describe_keys(counts):
-        # A known key that neither the records have nor a reader wants is not listed.
-        if row["records"] or row["readers"]:
-            readers = ", ".join(row["readers"]) or ("nobody" if row["known"] else "unknown")
-            yield f"  {row['key']:<36} {row['records']:>11,} {row['filled']:>11,}  {readers}"
+def describe_key_table(result: VerifyResult) -> Iterator[str]:
+    """Yields the lines of a table of the keys of each split, with who reads each key."""
+    for name, item in result.splits.items():
+        yield f"{name}:"
+        yield f"  {'key':<38} {'records':>11} {'with values':>11}  read by"
+        for row in describe_keys(item.counts):
+            # A known key that neither the records have nor a reader wants is not listed.
+            if row["records"] or row["readers"]:
+                readers = ", ".join(row["readers"]) or ("nobody" if row["known"] else "unknown")
+                yield f"  {row['key']:<38} {row['records']:>11,} {row['filled']:>11,}  {readers}"
 
 
 def to_values(result: VerifyResult) -> dict[str, Any]:

@@ -34,6 +34,7 @@ SPECIAL = {
     "chroma": ("=4:2:0", "4:2:0"),
     "rotation": ("=apply", "apply"),
     "source_id": ("=numeric", "numeric"),
+    "image_id_format": ("=any", "any"),
 }
 
 

@@ -152,3 +152,12 @@ def test_the_manifest_is_written_last(job: FinishJob, monkeypatch: pytest.Monkey
         "dataset_info.json",
         "manifest.json",
     ]
+
+
+def test_no_secret_of_an_address_is_written(job: FinishJob) -> None:
+    address = "https://user:s3cret@host/{image_id}.jpg?sig=s3cret"
+    about = {**ABOUT, "config": {"images": address}, "warnings": [f"{address}: is gone"]}
+    finish_dataset(dataclasses.replace(job, about=about), RESULTS, LABEL_MAP)
+    manifest = storage.read(storage.join(job.output_dir, "manifest.json")).decode()
+    assert "host/{image_id}.jpg" in manifest
+    assert "s3cret" not in manifest

@@ -84,7 +84,7 @@ def test_an_empty_shard_has_an_empty_index(shard: pathlib.Path) -> None:
 
 def test_a_shard_that_convert_did_not_write_is_named(exportable: pathlib.Path, shard: pathlib.Path) -> None:
     records = [data for _, data in read_records(io.BytesIO(shard.read_bytes()))]
-    without_name = parse_example(records[0]) | {"image/filename": [b"cat.jpg"]}
+    without_name = parse_example(records[0]) | {"image/filename": [b"a/cat.jpg"]}
     wrong = {
         "hash order": records[::-1],
         "twice": [records[0], records[0]],

@@ -53,8 +53,9 @@ def test_each_image_is_taken_once_from_the_first_source_that_has_it(
     for part in range(parts):
         for again in find_repeated(listed, part, parts):
             index = job.index.read(again.source, again.shard)
-            assert again.image_id == int(index.image_ids[again.records[0]])
-            first = next(number for number, (images, _) in enumerate(sources) if again.image_id in images)
+            image_id = int(index.image_ids[again.records[0]])
+            assert again.image_id == f"{image_id:016x}"
+            first = next(number for number, (images, _) in enumerate(sources) if image_id in images)
             assert again.first_path.startswith(f"{first}/")
             assert again.path == job.sources[again.source][again.shard]
             kept = job.index.read_selection(again.source, again.shard, len(index.image_ids))

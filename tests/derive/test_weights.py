@@ -31,7 +31,7 @@ def test_an_image_has_the_highest_factor_of_its_classes() -> None:
 
 def test_weights_are_lines_of_csv() -> None:
     assert weights_file("train") == "weights-train.csv"
-    assert format_weights([1, 2**64 - 1], [1.0, math.sqrt(2)]) == (
+    assert format_weights(["0000000000000001", "ffffffffffffffff"], [1.0, math.sqrt(2)]) == (
         b"0000000000000001,1.000000\nffffffffffffffff,1.414214\n"
     )
 

@@ -73,7 +73,8 @@ def test_a_folder_that_is_not_there_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("folder", "printed"), [("hdfs://records", "hdfs_host is not set"), ("nope://records", "Unable to get filesystem")]
+    ("folder", "printed"),
+    [("hdfs://records", "hdfs_host is not set"), ("nope://records", "no storage is known by nope://")],
 )
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "sample"])
 def test_a_storage_that_is_unknown_or_lacks_its_flags_is_one_line(

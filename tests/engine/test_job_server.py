@@ -1,4 +1,5 @@
 import concurrent.futures
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.engine.beam_flags import split_beam_arguments, to_beam_flags
-from oi_tfrecord.engine.job_server import find_server_flags
+from oi_tfrecord.engine.beam_flags import split_beam_arguments, to_beam_flags, value_of
+from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.job_server import check_servers, find_server_flags
 from oi_tfrecord.errors import ConfigError
 
 KINDS = beam_job_api_pb2.PipelineOptionType
@@ -89,3 +91,14 @@ def test_a_job_server_that_is_not_there_is_named() -> None:
 def test_an_unknown_flag_without_a_job_server_is_unknown() -> None:
     with pytest.raises(ConfigError, match="is not a flag of this command or of Beam"):
         split_beam_arguments(["--state_backend=filesystem"], [])
+
+
+@pytest.mark.parametrize("flag", ["--job_endpoint=localhost:1", "--flink_master=http://localhost:1"])
+def test_a_server_that_cannot_be_reached_is_named_before_anything_is_read(flag: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be reached at localhost:1"):
+        accept_beam_arguments(["--runner=PortableRunner", flag])
+
+
+@pytest.mark.parametrize("flag", ["--job_endpoint=embed", "--flink_master=[auto]", "--parallelism=3"])
+def test_servers_that_beam_starts_are_not_looked_for(flag: str) -> None:
+    check_servers(functools.partial(value_of, [flag]))

@@ -2,9 +2,11 @@ import threading
 from collections.abc import Iterator
 
 import apache_beam as beam
+import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.engine.step_metrics import NAMESPACE, StepMetrics
+from oi_tfrecord.storage import governor
 from oi_tfrecord.storage.retry import RetryPolicy, retry
 
 
@@ -60,3 +62,21 @@ def test_a_request_that_is_sent_again_counts_once(monkeypatch) -> None:  # type:
     metrics.publish()
     other.publish()
     assert seen == [("retries", 2)]
+
+
+def test_throttled_seconds_are_counted_under_the_name_that_dataflow_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, int]] = []
+
+    class _Counter:
+        def __init__(self, name: str):
+            self._name = name
+
+        def inc(self, number: int) -> None:
+            seen.append((self._name, number))
+
+    monkeypatch.setattr("oi_tfrecord.engine.step_metrics.Metrics.counter", lambda namespace, name: _Counter(name))
+    seconds = iter([2.5, 2.5, 4.25])
+    monkeypatch.setattr(governor, "throttled_seconds", lambda: next(seconds) + governor._throttled.taken)
+    metrics = StepMetrics()
+    metrics.publish()
+    assert ("cumulativeThrottlingSeconds", 2) in seen

@@ -121,3 +121,11 @@ def test_records_without_verified_labels_are_warned_of(tmp_path: pathlib.Path) -
     result = score(tmp_path, predict(("a" * 16, "/m/dog", 1, WHOLE)), metrics="oid_challenge")
     assert result.summary == {"mAP@0.5IOU": 1.0}
     assert "no human-verified labels" in result.warnings[0]
+
+
+def test_relatives_in_the_label_map_are_warned_of(folder: pathlib.Path) -> None:
+    path = folder / "records" / "label_map.pbtxt"
+    path.write_text(path.read_text().replace('name: "/m/dog"', 'name: "/m/dog"\n  ancestor_ids: 1', 1))
+    text = predict(("a" * 16, "/m/dog", 1, WHOLE))
+    assert any("give --hierarchy=FILE" in warning for warning in score(folder, text).warnings)
+    assert not score(folder, text, hierarchy=str(folder / "hierarchy.json")).warnings

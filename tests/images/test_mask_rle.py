@@ -1,9 +1,11 @@
 import base64
+import sys
 import zlib
 
 import numpy as np
 import pytest
 
+from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.mask_png import empty_mask
 from oi_tfrecord.images.mask_rle import (
     MaskRle,
@@ -64,3 +66,9 @@ def test_more_pixels_than_the_image_has_are_refused() -> None:
     with pytest.raises(MaskTextError, match="exceed"):
         parse_counts(encode_mask(L_SHAPE).counts.decode(), 2, 2)
     assert isinstance(parse_counts(encode_mask(L_SHAPE).counts.decode(), 3, 4), MaskRle)
+
+
+def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hotcoco", None)
+    with pytest.raises(ConfigError, match="masks: their run lengths, and the metrics of COCO, need hotcoco"):
+        encode_mask(L_SHAPE)

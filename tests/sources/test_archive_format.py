@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from oi_tfrecord.openimages.image_id import IdForm
 from oi_tfrecord.sources.archive_format import (
     LOCAL_HEADER,
     ArchiveDamaged,
@@ -14,6 +15,7 @@ from oi_tfrecord.sources.archive_format import (
     Storing,
     find_image_id,
     find_kind,
+    find_mask_image,
     list_tar,
     list_zip,
 )
@@ -64,9 +66,9 @@ def data_of(archive: bytes, member: Member) -> bytes:
 @pytest.mark.parametrize(
     ("name", "image_id"),
     [
-        ("train_0/000a1249af2bc5f0.jpg", 0x000A1249AF2BC5F0),
-        ("000a1249af2bc5f0.JPEG", 0x000A1249AF2BC5F0),
-        ("a/b/ffffffffffffffff.png", (1 << 64) - 1),
+        ("train_0/000a1249af2bc5f0.jpg", b"000a1249af2bc5f0"),
+        ("000a1249af2bc5f0.JPEG", b"000a1249af2bc5f0"),
+        ("a/b/ffffffffffffffff.png", b"f" * 16),
         ("000A1249AF2BC5F0.jpg", None),
         ("000a1249af2bc5f.jpg", None),
         ("0000a1249af2bc5f0.jpg", None),
@@ -77,8 +79,43 @@ def data_of(archive: bytes, member: Member) -> bytes:
         ("000a1249af2bc5f0.jpg/x", None),
     ],
 )
-def test_an_image_is_named_by_its_id(name: str, image_id: int | None) -> None:
+def test_an_image_is_named_by_its_id(name: str, image_id: bytes | None) -> None:
     assert find_image_id(name) == image_id
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "image_id"),
+    [
+        ("train/img_1.jpg", IdForm.NAME, b"img_1"),
+        ("a.b.jpg", IdForm.NAME, b"a.b"),
+        ("photo.jpg.jpg", IdForm.NAME, b"photo.jpg"),
+        ("photo.jpg", IdForm.FILE_NAME, b"photo.jpg"),
+        ("photo.JPG", IdForm.FILE_NAME, b"photo.JPG"),
+        ("Zoë.png", IdForm.NAME, "Zoë".encode()),
+        ("000a1249af2bc5f0.jpg", IdForm.NAME, b"000a1249af2bc5f0"),
+        (".jpg", IdForm.NAME, None),
+        ("img_1.txt", IdForm.NAME, None),
+        ("img_1", IdForm.FILE_NAME, None),
+        ("bad\x07.jpg", IdForm.NAME, None),
+        ("\udcff.jpg", IdForm.NAME, None),
+    ],
+)
+def test_an_image_is_named_by_its_name(name: str, form: IdForm, image_id: bytes | None) -> None:
+    assert find_image_id(name, form) == image_id
+
+
+@pytest.mark.parametrize(
+    ("name", "image_id"),
+    [
+        ("img_1_m0k4j_1a2b3c4d.png", b"img_1"),
+        ("img_1_m03_wxk_1a2b3c4d.png", b"img_1"),
+        ("masks/a.b_cat_7.PNG", b"a.b"),
+        ("img.png", None),
+        ("_cat_7.png", None),
+    ],
+)
+def test_a_mask_names_its_image(name: str, image_id: bytes | None) -> None:
+    assert find_mask_image(name, IdForm.NAME) == image_id
 
 
 @pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)

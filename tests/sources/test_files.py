@@ -160,7 +160,8 @@ def test_faults_of_remote_storage_are_raised(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def images_of(folder: str, ids: list[int]) -> PatternReader:
-    return PatternReader(PatternSource(folder + "/{image_id}.jpg", "train", 100), np.array(ids, np.uint64))
+    source = PatternSource(folder + "/{image_id}.jpg", "train", 100)
+    return PatternReader(source, [f"{image_id:016x}" for image_id in ids])
 
 
 def test_the_images_of_a_shard_are_its_files(folder: str) -> None:

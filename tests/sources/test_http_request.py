@@ -9,7 +9,7 @@ import aiohttp
 
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, MayPassError, WrongBytes
-from oi_tfrecord.sources.http_request import parse_url, request
+from oi_tfrecord.sources.http_request import GuardedResolver, parse_url, request
 from tests.support.image_server import (
     Answer,
     ImageServer,
@@ -188,6 +188,31 @@ def test_redirects_to_private_addresses_are_refused(server: ImageServer, target:
     reason, status, detail = rejected(server, "/a.jpg")
     assert (reason, status) == (Reject.DOWNLOAD_FAILED, 302)
     assert "a private address (--fetch_private_redirects allows it)" in detail
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]"])
+def test_link_local_addresses_are_not_asked(host: str) -> None:
+    async def accept(data: bytes) -> bytes:
+        return data
+
+    async def go() -> bytes:
+        async with aiohttp.ClientSession() as session:
+            url = f"http://{host}/latest/meta-data"
+            return await request(session, FetchSettings(), url, accept, "", Reject.NOT_AN_IMAGE)
+
+    with pytest.raises(FetchRejected, match="a link-local address"):
+        asyncio.run(go())
+
+
+def test_names_of_link_local_addresses_are_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(self: object, host: str, port: int, family: object) -> list[dict[str, object]]:
+        return [{"host": "169.254.169.254" if host == "metadata.google.internal" else "127.0.0.1"}]
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    with pytest.raises(OSError, match="a link-local address"):
+        asyncio.run(GuardedResolver.resolve(object.__new__(GuardedResolver), "metadata.google.internal"))
+    [found] = asyncio.run(GuardedResolver.resolve(object.__new__(GuardedResolver), "mirror"))
+    assert found["host"] == "127.0.0.1"
 
 
 def test_redirects_to_private_addresses_can_be_allowed(server: ImageServer) -> None:

@@ -60,7 +60,7 @@ def test_members_of_archives_are_read_at_their_place(tmp_path: pathlib.Path) -> 
     rows = np.zeros(2, IMAGE_FILE_ROW)
     for field in ("offset", "size", "stored", "storing", "crc32"):
         rows[field][1] = getattr(member, field)
-    rows["image_id"][1] = find_mask_image(NAME)
+    rows["image_id"][1] = int(find_mask_image(NAME) or b"", 16)
     places = ImageFiles(np.array([-1, 0]), rows, pa.array([b"", b""], pa.binary()))
     assert source.read(NAME, 1, places) == b"mask" * 50
     for index, given in ((0, places), (1, None)):

@@ -7,7 +7,7 @@ import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.errors import StorageError
-from oi_tfrecord.storage import object_store
+from oi_tfrecord.storage import governor, object_store
 from oi_tfrecord.storage.retry import RetryPolicy, count_retries
 from tests.support.mirror import BUCKET, Fault, Mirror
 
@@ -19,7 +19,7 @@ KEYS = ("--s3_access_key_id=a", "--s3_secret_access_key=b")
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in ("READ_RETRY", "LOOK_RETRY"):
+    for name in ("READ_RETRY", "LOOK_RETRY", "SILENT_RETRY"):
         monkeypatch.setattr(object_store, name, RetryPolicy(attempts=3, base_delay=0.001))
     with Mirror() as running:
         running.add_image("validation", "a.jpg", DATA)
@@ -120,3 +120,30 @@ def test_a_host_that_does_not_answer_is_named(mirror: Mirror) -> None:
 def test_a_path_that_names_no_object_is_missing(path: str) -> None:
     with pytest.raises(FileNotFoundError):
         storage.read_range(path, 0, 10)
+
+
+def test_a_web_server_is_left_alone_as_long_as_it_asks(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(governor, "MOST_RETRY_AFTER", 0.2)
+    refusal = Fault(429, headers=(("Retry-After", "100"),))
+    mirror.faults["/validation/a.jpg"] = [refusal, refusal]
+    before = governor.throttled_seconds()
+    assert storage.read_range(f"{mirror.url}/validation/a.jpg", 0, 10) == DATA[:10]
+    assert governor.throttled_seconds() - before >= 0.2
+    assert len(mirror.gets()) == 1
+
+
+def test_a_store_without_an_account_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(StorageError, match="its account is not given") as raised:
+        storage.match("az://container/a*")
+    assert "AZURE_STORAGE_ACCOUNT_NAME" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_account_that_asks_pays_if_a_flag_says_so(mirror: Mirror) -> None:
+    storage.use_options([*storage.given_options(), *KEYS, "--requester_pays"])
+    storage.read_range(S3_PATH, 0, 10)
+    assert mirror.requests[-1].headers["x-amz-request-payer"] == "requester"
+    storage.use_options([*storage.given_options()[:-1]])
+    storage.read_range(S3_PATH, 0, 10)
+    assert "x-amz-request-payer" not in mirror.requests[-1].headers

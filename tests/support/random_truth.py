@@ -117,7 +117,18 @@ def _to_png(mask: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-SPOILS = ("perfect", "equal scores", "shifted", "doubled", "other classes", "added", "missing", "everything", "none")
+SPOILS = (
+    "crowded",
+    "perfect",
+    "equal scores",
+    "shifted",
+    "doubled",
+    "other classes",
+    "added",
+    "missing",
+    "everything",
+    "none",
+)
 
 
 def detect(images: Sequence[RandomImage], spoil: str, seed: int, with_masks: bool) -> list[dict[str, object]]:
@@ -144,9 +155,14 @@ def detect(images: Sequence[RandomImage], spoil: str, seed: int, with_masks: boo
             drawn = [(mid if chosen.random() < 0.6 else chosen.choice(MIDS), box) for mid, box in drawn]
         if spoil == "added" or everything:
             drawn += [(chosen.choice(MIDS), random_box(chosen)) for _ in range(4)]
+        if spoil == "crowded":
+            # The order of equal scores of many detections is that of an unstable sort; a turned box has no area.
+            drawn += [(mid, _shift(box, chosen, 0.05)) for mid, box in drawn for _ in range(25)]
+            drawn += [(mid, (box[2], box[1], box[0], box[3])) for mid, box in drawn[:2]]
         for mid, box in drawn:
             # Scores of two digits are often equal.
             score = {"perfect": 1.0, "equal scores": 0.5}.get(spoil, round(chosen.random(), 2))
+            score = chosen.choice((-1.0, 0.0, 0.5)) if spoil == "crowded" else score
             rows.append(_to_row(item, mid, box, score, with_masks))
     chosen.shuffle(rows)
     return rows

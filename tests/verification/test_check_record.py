@@ -1,4 +1,3 @@
-import copy
 import hashlib
 import io
 from typing import Any
@@ -7,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oi_tfrecord.records.example_reader import image_id_of
 from oi_tfrecord.records.keys import ALWAYS_WRITTEN
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.verification.check_record import RecordRules, check_record
@@ -165,18 +163,6 @@ def test_third_party_labels_may_be_display_names_or_ids_alone() -> None:
     assert [finding.key for finding in check_record(alone, THIRD_PARTY)] == ["image/object/class/label"]
     no_map = RecordRules.of(False, (), None, decode=False)
     assert check_record(alone, no_map) == []
-
-
-def test_the_image_id_is_the_source_id_or_the_file_name() -> None:
-    features = copy.copy(record())
-    assert image_id_of(features, ours=True) == b"00000000000000ab"
-    features["image/source_id"] = [b"171"]
-    assert image_id_of(features, ours=True) == b"00000000000000ab"
-    assert image_id_of(features, ours=False) == b"171"
-    del features["image/source_id"]
-    assert image_id_of({"image/filename": [b"a.jpg"]}, ours=False) == b"a"
-    assert image_id_of({"image/filename": [b"a.jpg"]}, ours=True) == b""
-    assert image_id_of({}, ours=False) == b""
 
 
 def test_decoding_is_asked_for() -> None:

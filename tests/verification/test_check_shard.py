@@ -15,7 +15,7 @@ from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.records.tfrecord import frame, read_records
 from oi_tfrecord.verification.check_manifest import required_keys
 from oi_tfrecord.verification.check_record import RecordRules
-from oi_tfrecord.verification.check_shard import ShardTask, check_shard, id_number
+from oi_tfrecord.verification.check_shard import ShardTask, check_shard
 from oi_tfrecord.verification.faults import FaultKind
 from oi_tfrecord.verification.result import VerifyResult, pack_result, unpack_result
 from tests.conftest import convert_arguments
@@ -214,9 +214,3 @@ def test_a_shard_that_is_gone_or_a_folder_is_a_fault(tasks: list[ShardTask], tmp
         found, ids = check_shard(dataclasses.replace(tasks[0], path=str(path)))
         assert found.fault_counts == {kind: 1}
         assert len(ids) == 0
-
-
-def test_third_party_ids_are_hashed() -> None:
-    assert id_number(b"00000000000000ff") == 255
-    assert id_number(b"171") != id_number(b"172")
-    assert id_number(b"not hexadecimal!") < 1 << 64

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.plan import ConvertPlan
@@ -18,6 +19,7 @@ from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.join.batches import Batch
+from oi_tfrecord.openimages.image_id import HEX_ID, IMAGE_ID, id_keys
 from oi_tfrecord.openimages.schema import ROW_TYPES, RangeKey, Table
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.convert_config import ConvertConfig
@@ -178,7 +180,9 @@ def make_batches(image_ids: Sequence[str], rows_per_record: Mapping[Table, float
         rows_per_record: mean rows of a record by table.
         classes: number of classes; an image has a label of each class once at most.
     """
-    ids = np.array([int(image_id, 16) for image_id in image_ids], np.uint64)
+    ids = id_keys(image_id.encode() for image_id in image_ids)
+    published = all(HEX_ID.fullmatch(image_id.encode()) for image_id in image_ids)
+    names = {} if published else {IMAGE_ID: pa.array([image_id.encode() for image_id in image_ids], pa.binary())}
     batches = []
     for table, mean in {Table.METADATA: 1.0, **rows_per_record}.items():
         count = round(mean) if table is Table.BOXES else min(round(mean), classes)
@@ -191,7 +195,8 @@ def make_batches(image_ids: Sequence[str], rows_per_record: Mapping[Table, float
             # The boxes of an image differ, as the join drops duplicates.
             rows["xmax"], rows["ymax"] = (number + 1) / max(count, 1), 1
         sources = ("verification",) if "source" in (rows.dtype.names or ()) else ()
-        batches.append(Batch(RangeKey(table, 0, 0), 0, sources, rows, {}))
+        columns = {name: column.take(pa.array(np.repeat(np.arange(len(ids)), count))) for name, column in names.items()}
+        batches.append(Batch(RangeKey(table, 0, 0), 0, sources, rows, columns))
     return batches
 
 

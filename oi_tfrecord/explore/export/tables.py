@@ -1,13 +1,13 @@
 """The tables of an export (images, boxes, image labels, classes), and their rows from the records of one shard."""
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from oi_tfrecord.openimages.image_id import HEX_ID
 from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS
 from oi_tfrecord.records.example_reader import ExampleError, join_absent_labels, parse_example
 from oi_tfrecord.records.keys import (
@@ -27,8 +27,6 @@ from oi_tfrecord.records.label_map import LabelMap
 # PostgreSQL has columns xmin and xmax of its own in every table.
 _SIDES = {"x_min": "xmin", "x_max": "xmax", "y_min": "ymin", "y_max": "ymax"}
 """Column of BOXES to the key of the record, `image/object/bbox/...`; in the order of the CSV."""
-
-_IMAGE_ID = re.compile("[0-9a-f]{16}")
 
 _KEY = [pa.field("split", pa.string(), False), pa.field("image_id", pa.string(), False)]
 
@@ -111,7 +109,9 @@ class ShardTables:
     classes: Mapping[str, int | None]
 
 
-def make_tables(split: str, shard: str, records: Iterable[bytes], label_map: LabelMap | None) -> ShardTables:
+def make_tables(
+    split: str, shard: str, records: Iterable[bytes], label_map: LabelMap | None, *, any_ids: bool = False
+) -> ShardTables:
     """Makes the rows of one shard.
 
     Args:
@@ -119,6 +119,7 @@ def make_tables(split: str, shard: str, records: Iterable[bytes], label_map: Lab
         shard: name of the file.
         records: its serialised Examples; keys that they lack become nulls.
         label_map: gives the MIDs of boxes and labels that have an id only.
+        any_ids: whether we wrote the records, with ImageIDs of any form.
 
     Returns:
         Rows in the order of the records. The `image_id` is the ImageID in `image/filename` (a source id may be
@@ -133,7 +134,7 @@ def make_tables(split: str, shard: str, records: Iterable[bytes], label_map: Lab
     classes = _Classes(label_map)
     for number, data in enumerate(records):
         record = _Record(number, data)
-        image_id = _image_id(record) or f"{shard}:{number}"
+        image_id = _image_id(record, any_ids) or f"{shard}:{number}"
         of_image = {
             "images": _image(record) | {"shard": [shard], "record": [number]},
             "boxes": _boxes(record, classes),
@@ -228,10 +229,10 @@ class _Classes:
         return mids
 
 
-def _image_id(record: _Record) -> str | None:
+def _image_id(record: _Record, any_ids: bool) -> str | None:
     name = record.text(FILENAME_KEY) or ""
     stem = name.removesuffix(".jpg")
-    return stem if _IMAGE_ID.fullmatch(stem) else record.text(SOURCE_ID_KEY) or name or None
+    return stem if any_ids or HEX_ID.fullmatch(stem.encode()) else record.text(SOURCE_ID_KEY) or name or None
 
 
 def _image(record: _Record) -> dict[str, Sequence[Any]]:

@@ -14,6 +14,7 @@ from oi_tfrecord.explore.export.official_csv import export_official
 from oi_tfrecord.explore.export.parquet import ParquetTarget
 from oi_tfrecord.explore.export.postgres import DEFAULT_SCHEMA, MAX_SCHEMA_BYTES, PostgresTarget, is_address
 from oi_tfrecord.explore.export.tables import SCHEMAS, RecordError, ShardTables, make_tables
+from oi_tfrecord.openimages.image_id import ANY_FORMAT
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
 from oi_tfrecord.settings.allowed_values import Choice
@@ -30,11 +31,11 @@ class ExportOptions:
 
     output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
     to: str = option(REQUIRED, "Folder for Parquet files, or postgresql://USER@HOST/DATABASE.", Group.OUTPUT)
+    schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.", Group.OUTPUT)
+    split: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS, earlier_flag="splits")
     format: str = option(
         "tables", "tables, or oid: CSV files for the official evaluation.", Group.OUTPUT, Choice(FORMATS)
     )
-    schema: str = option("", f"Schema of the database; {DEFAULT_SCHEMA} by default.", Group.OUTPUT)
-    split: tuple[str, ...] = option((), "Splits to export; all by default.", Group.INPUTS, earlier_flag="splits")
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -120,11 +121,13 @@ def read_tables(split: Split, label_map: LabelMap | None) -> Iterator[ShardTable
     Raises:
         InputError: naming the shard and record that cannot be read.
     """
+    any_ids = (split.manifest or {}).get("config", {}).get("image_id_format") == ANY_FORMAT
     for path in split.shards:
         if not storage.exists(path):
             raise InputError(path, "is missing, though the manifest names it", _REMEDY)
         try:
-            yield make_tables(split.name, posixpath.basename(path), (data for _, data in read_shard(path)), label_map)
+            records = (data for _, data in read_shard(path))
+            yield make_tables(split.name, posixpath.basename(path), records, label_map, any_ids=any_ids)
         except FramingError as error:
             raise InputError(path, str(error), _REMEDY) from error
         except RecordError as error:

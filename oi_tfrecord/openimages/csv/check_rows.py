@@ -14,8 +14,8 @@ from oi_tfrecord.openimages.csv.columns import Category, Columns
 from oi_tfrecord.openimages.csv.fill_rows import FilledRows, fill_rows
 from oi_tfrecord.openimages.csv.filters import RowFilters
 from oi_tfrecord.openimages.csv.parse import ParsedRows
-from oi_tfrecord.openimages.csv.row_faults import Kind
-from oi_tfrecord.openimages.image_id import format_id
+from oi_tfrecord.openimages.csv.row_faults import Kind, id_kind
+from oi_tfrecord.openimages.image_id import IMAGE_ID, IdForm, id_text
 from oi_tfrecord.openimages.schema import (
     ATTRIBUTES,
     BAD_ATTRIBUTE,
@@ -34,7 +34,7 @@ from oi_tfrecord.reasons import Drop, Reject
 
 _OPTIONAL_KINDS = {
     "Source": Kind.CATEGORY,
-    "Confidence": Kind.NUMBER,
+    "Confidence": Kind.OPTIONAL_NUMBER,
     **dict.fromkeys(FLAGS.values(), Kind.FLAG),
 }
 
@@ -75,7 +75,7 @@ class RowFault:
 
     Attributes:
         line: line of the row, from 0 within the range.
-        image_id: 16 hex digits; empty if the row cannot be read.
+        image_id: the ImageID; empty if the row cannot be read.
         reason: why the row is rejected.
         detail: the values at fault, for the list of rejects.
     """
@@ -127,7 +127,11 @@ class BadRows:
 
 
 def columns_to_parse(
-    table: Table, names: Sequence[str], text_columns: Collection[str] = (), subset: bool = False
+    table: Table,
+    names: Sequence[str],
+    text_columns: Collection[str] = (),
+    subset: bool = False,
+    id_form: IdForm = IdForm.HEX,
 ) -> dict[str, Kind]:
     """Returns the columns to parse of a file with the header `names`, and how.
 
@@ -137,8 +141,10 @@ def columns_to_parse(
         text_columns: free-text columns of the metadata to keep beside the rows, and columns of annotations that only
             some conversions read.
         subset: whether rows are filtered by the Subset column.
+        id_form: what the ImageIDs are.
     """
     required = {name: _REQUIRED_KINDS[name] for name in REQUIRED_COLUMNS[table]}
+    required[IMAGE_ID] = id_kind(id_form)
     if table is Table.METADATA:
         optional = {name: Kind.TEXT for name in names if name in text_columns}
         if subset and "Subset" in names:
@@ -163,11 +169,13 @@ def make_rows(table: Table, parsed: ParsedRows, rules: RowRules) -> TableRows:
         so that a fault is never hidden by a filter.
     """
     filled = fill_rows(table, parsed, rules.vocabulary, rules.filters.subsets)
-    usable, faults = _reject(filled.rows, find_bad_rows(table, filled, parsed.columns))
+    usable, faults = _reject(filled, find_bad_rows(table, filled, parsed.columns))
     keep_mask, dropped = _filter(table, filled, usable, rules)
     rows, columns = filled.rows, filled.text_columns
     if not keep_mask.all():
         rows, columns = rows[keep_mask], {name: column.filter(pa.array(keep_mask)) for name, column in columns.items()}
+    if parsed.repeated_headers:
+        dropped[Drop.REPEATED_HEADER] = parsed.repeated_headers
     unreadable = [RowFault(item.line, "", item.reason, item.detail) for item in parsed.rejects]
     return TableRows(
         rows=rows,
@@ -287,13 +295,14 @@ def find_bad_paths(paths: pa.Array) -> np.ndarray:
     return np.flatnonzero(pc.match_substring_regex(paths, r"^/|^$|(^|/)\.\.(/|$)").to_numpy(zero_copy_only=False))
 
 
-def _reject(rows: np.ndarray, bad: Sequence[BadRows]) -> tuple[np.ndarray, list[RowFault]]:
+def _reject(filled: FilledRows, bad: Sequence[BadRows]) -> tuple[np.ndarray, list[RowFault]]:
     """Returns (bool array [n], the usable rows; the faults of the rest)."""
+    rows = filled.rows
     usable = np.ones(len(rows), bool)
     faults = []
     for failed in bad:
         for index in failed.indices[usable[failed.indices]].tolist():
-            image_id = format_id(int(rows["image_id"][index]))
+            image_id = id_text(int(rows["image_id"][index]), filled.text_columns, index)
             faults.append(RowFault(int(rows["line"][index]), image_id, failed.reason, failed.describe(index)))
         usable[failed.indices] = False
     return usable, faults

@@ -13,6 +13,7 @@ import google_crc32c
 from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.header import check_columns, read_header, use_known_names
+from oi_tfrecord.openimages.image_id import IdForm
 from oi_tfrecord.openimages.schema import REQUIRED_COLUMNS, Table
 from oi_tfrecord.storage.bz2_streams import Bz2Streams
 from oi_tfrecord.storage.paths import FileInfo
@@ -42,6 +43,7 @@ class InputFile:
         rows_start: byte of the decompressed file at which rows start.
         header_lines: lines before the first row.
         header_crc32c: CRC-32C of the bytes before the first row.
+        id_form: what its ImageIDs are.
     """
 
     table: Table
@@ -53,6 +55,7 @@ class InputFile:
     rows_start: int
     header_lines: int
     header_crc32c: int = 0
+    id_form: IdForm = IdForm.HEX
 
     @property
     def compressed(self) -> bool:

@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.columns import Category, Columns
 from oi_tfrecord.openimages.csv.parse import ParsedRows
+from oi_tfrecord.openimages.image_id import IMAGE_ID
 from oi_tfrecord.openimages.schema import (
     ATTRIBUTES,
     BAD_ATTRIBUTE,
     COORDINATES,
     FLAGS,
     MASK_COORDINATES,
+    MASK_PATH,
     NO_COLUMN,
     PREDICTED_IOU,
     ROW_TYPES,
@@ -24,9 +26,14 @@ from oi_tfrecord.openimages.schema import (
 )
 
 BORDER_TOLERANCE = 1e-7
-"""How far a coordinate, a fraction of the image's side, may lie beyond 0 or 1: half a unit of float32 at 1."""
+"""How far a coordinate, a fraction of the image's side, or a confidence may lie beyond 0 or 1: half a unit of float32
+at 1."""
 
-_MAX_SOURCES = 255
+MAX_SOURCES = 256
+"""Names of sources that the field `source` can number."""
+
+OTHER_SOURCE = "other"
+"""Stands for the last of more sources than MAX_SOURCES."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +83,10 @@ def fill_metadata(parsed: ParsedRows, subsets: Collection[str]) -> FilledRows:
         # Without the row, the join would reject the annotations of the image as those of no image; no step needs its
         # texts.
         excluded = pa.array(rows["excluded"] != 0)
-        texts = {name: pc.if_else(excluded, pa.scalar(b"", column.type), column) for name, column in texts.items()}
+        texts = {
+            name: column if name == IMAGE_ID else pc.if_else(excluded, pa.scalar(b"", column.type), column)
+            for name, column in texts.items()
+        }
     return FilledRows(rows, np.zeros(0, np.int32), (), texts)
 
 
@@ -109,8 +119,14 @@ def fill_masks(parsed: ParsedRows, vocabulary: Vocabulary) -> FilledRows:
     rows["label"] = np.maximum(codes, 0)
     _fill_coordinates(rows, parsed.columns, MASK_COORDINATES)
     texts = dict(parsed.columns.texts)
+    texts[MASK_PATH] = _without_blanks(texts[MASK_PATH])
     rows["predicted_iou"] = _parse_iou(texts.pop(PREDICTED_IOU)) if PREDICTED_IOU in texts else UNKNOWN_IOU
     return FilledRows(rows, codes, (), texts)
+
+
+def _without_blanks(texts: pa.BinaryArray) -> pa.BinaryArray:
+    """Returns texts without the blanks around them."""
+    return pc.replace_substring_regex(texts, r"^[ \t]+|[ \t]+$", "")
 
 
 def _parse_iou(texts: pa.BinaryArray) -> np.ndarray:
@@ -150,15 +166,28 @@ def _fill_source(rows: np.ndarray, columns: Columns) -> tuple[str, ...]:
     if not len(source.codes):
         return ("",)
     # A column with hundreds of sources is not a Source column; the field holds one byte.
-    rows["source"] = np.minimum(source.codes, _MAX_SOURCES)
-    return (*source.values[:_MAX_SOURCES], *(["other"] if len(source.values) > _MAX_SOURCES else []))
+    sources = limit_sources(source.values)
+    if sources == tuple(source.values):
+        rows["source"] = source.codes
+    else:
+        rows["source"] = np.where(source.codes < MAX_SOURCES - 1, source.codes, sources.index(OTHER_SOURCE))
+    return sources
+
+
+def limit_sources(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names that the field `source` numbers; OTHER_SOURCE is among them if there are too many."""
+    if len(names) <= MAX_SOURCES:
+        return tuple(names)
+    kept = names[: MAX_SOURCES - 1]
+    return (*kept,) if OTHER_SOURCE in kept else (*kept, OTHER_SOURCE)
 
 
 def _fill_confidence(rows: np.ndarray, columns: Columns) -> None:
+    rows["confidence"] = 1
     if "Confidence" in columns.numbers:
-        _fill_float32(rows, "confidence", columns.numbers["Confidence"])
-    else:
-        rows["confidence"] = 1
+        values = _clip_to_border(columns.numbers["Confidence"])
+        # An empty cell says as much as an absent column.
+        _fill_float32(rows, "confidence", np.where(np.isnan(values), 1, values))
 
 
 def _fill_coordinates(rows: np.ndarray, columns: Columns, coordinates: Mapping[str, str]) -> None:
@@ -167,7 +196,7 @@ def _fill_coordinates(rows: np.ndarray, columns: Columns, coordinates: Mapping[s
 
 
 def _clip_to_border(values: np.ndarray) -> np.ndarray:
-    """Returns coordinates, float64 [n], where those that miss 0 or 1 by a rounding error lie on it."""
+    """Returns fractions, float64 [n], where those that miss 0 or 1 by a rounding error lie on it."""
     clipped = np.clip(values, 0, 1)
     return np.where(np.abs(values - clipped) <= BORDER_TOLERANCE, clipped, values)
 

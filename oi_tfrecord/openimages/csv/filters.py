@@ -1,5 +1,6 @@
 """Filters of rows that a user asks for; they run before the shuffle, so rows that are left out cost nothing there."""
 
+import codecs
 import dataclasses
 import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,7 +10,16 @@ import pyarrow as pa
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.hierarchy import Hierarchy
-from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.openimages.image_id import (
+    HEX_ID,
+    IdForm,
+    describe_collision,
+    format_id,
+    hash_ids,
+    id_key,
+    id_keys,
+    is_image_name,
+)
 from oi_tfrecord.openimages.schema import BOX_ID, HUMAN_SOURCES, MACHINE_SOURCE, UNKNOWN_IOU, Table
 from oi_tfrecord.reasons import Drop
 
@@ -27,6 +37,14 @@ VALUE_FILTERS = {Table.METADATA: ("subset", "Subset"), Table.BOXES: ("box_source
 
 _OTHER_SOURCES = {Table.HUMAN_LABELS: frozenset({MACHINE_SOURCE}), Table.MACHINE_LABELS: frozenset(HUMAN_SOURCES)}
 """Sources of labels of the other kind. V1 has both kinds in one file; machine labels never pass for verified ones."""
+
+_NAME_REMEDY = "Give a name of at most 255 bytes of UTF-8 per line, without control characters"
+
+_REMEDIES = {
+    IdForm.HEX: "Give 16 lower-case hex digits per line; for names of your own, give --image_id_format=any",
+    IdForm.NAME: _NAME_REMEDY,
+    IdForm.FILE_NAME: _NAME_REMEDY,
+}
 
 _Check = tuple[Drop, np.ndarray]
 """A filter on the rows [n] of a table: the reason to leave out a row, and bool [n], which rows pass."""
@@ -80,7 +98,7 @@ class RowFilters:
         subsets: values of Subset of the images that are kept; empty keeps all.
         sample_below: images whose `sample_hash` is below are kept, 0 to EVERY_IMAGE; set by the option `sample`.
         limit_below: the same, of the images that all other filters keep; set by the option `max_images`.
-        image_ids: sorted uint64 array of the ImageIDs that are kept; None keeps all.
+        image_ids: sorted uint64 array of the keys of the ImageIDs that are kept; None keeps all.
         chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
         min_predicted_iou: of masks, 0 to 1; masks without a PredictedIoU are kept.
         box_ids: BoxIDs of the masks that are kept; None keeps all.
@@ -264,15 +282,21 @@ class ImageIdList:
     """The ImageIDs that a file lists.
 
     Attributes:
-        image_ids: sorted uint64 array without repeats.
+        image_ids: sorted uint64 array of the keys of the ImageIDs, without repeats.
         other_splits: number of lines of other splits, which are left out.
+        names: the ImageIDs in the order of their keys; empty for published ones, whose keys say it.
     """
 
     image_ids: np.ndarray
     other_splits: int
+    names: tuple[str, ...] = ()
+
+    def texts(self, count: int) -> list[str]:
+        """Returns the first `count` ImageIDs."""
+        return list(self.names[:count]) or [format_id(key) for key in self.image_ids[:count].tolist()]
 
 
-def parse_image_ids(data: bytes, path: str, split: str) -> ImageIdList:
+def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HEX) -> ImageIdList:
     """Parses a list of ImageIDs.
 
     Args:
@@ -281,24 +305,41 @@ def parse_image_ids(data: bytes, path: str, split: str) -> ImageIdList:
             downloader (downloader.py of github.com/openimages/dataset).
         path: the file, for the error.
         split: the split whose lines are kept.
+        form: what the ImageIDs are.
 
     Raises:
         InputError: naming the first line that is no ImageID.
     """
-    ids, other_splits = [], 0
-    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
-        text = line.split(",")[0].strip().strip('"')
-        if not text or (number == 1 and text.lower() == "imageid"):
+    names: set[bytes] = set()
+    other_splits = 0
+    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
+        text = _first_field(line)
+        if not text or (number == 1 and text.lower() == b"imageid"):
             continue
-        of_split, slash, name = text.rpartition("/")
-        image_id = name.removesuffix(".jpg")
-        if len(image_id) != 16 or not set(image_id) <= set("0123456789abcdef"):
-            raise InputError(path, f"{text!r} is no ImageID", "Give 16 lower-case hex digits per line", number)
-        if slash and of_split != split:
+        of_split, slash, name = text.rpartition(b"/")
+        image_id = name if form is IdForm.FILE_NAME else name.removesuffix(b".jpg")
+        if not (HEX_ID.fullmatch(image_id) if form is IdForm.HEX else is_image_name(image_id)):
+            raise InputError(path, f"{text.decode('utf-8', 'replace')!r} is no ImageID", _REMEDIES[form], number)
+        if slash and of_split.decode("utf-8", "replace") != split:
             other_splits += 1
         else:
-            ids.append(int(image_id, 16))
-    return ImageIdList(np.unique(np.array(ids, np.uint64)), other_splits)
+            names.add(image_id)
+    if form is IdForm.HEX:
+        return ImageIdList(np.sort(id_keys(names)), other_splits)
+    name_of: dict[int, str] = {}
+    for name in names:
+        if (other := name_of.setdefault(id_key(name), name.decode())) != name.decode():
+            raise InputError(path, *describe_collision(other, name.decode()))
+    keys = sorted(name_of)
+    return ImageIdList(np.array(keys, np.uint64), other_splits, tuple(name_of[key] for key in keys))
+
+
+def _first_field(line: bytes) -> bytes:
+    """Returns the first field of a line of CSV, without the blanks and quotes around it."""
+    line = line.strip()
+    if line.startswith(b'"'):
+        return line[1:].split(b'"', 1)[0].strip()
+    return line.split(b",", 1)[0].strip().strip(b'"')
 
 
 def lowest_hashes(hashes: np.ndarray, count: int) -> np.ndarray:

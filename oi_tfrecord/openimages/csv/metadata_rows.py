@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from oi_tfrecord.openimages.csv.files import InputFile, read_rows
 from oi_tfrecord.openimages.csv.parse import ParsedRows, RowReject, parse_rows
 from oi_tfrecord.openimages.csv.record_boundaries import split_stream
-from oi_tfrecord.openimages.csv.row_faults import Kind
-from oi_tfrecord.openimages.image_id import format_id
+from oi_tfrecord.openimages.csv.row_faults import Kind, id_kind
+from oi_tfrecord.openimages.image_id import IMAGE_ID, id_texts
 
 _BLOCK_BYTES = 1 << 20
 
@@ -19,7 +19,7 @@ class MetadataRow:
 
     Attributes:
         line: line of the file at which the row starts, from 1.
-        image_id: 16 hex digits; empty if the row cannot be read.
+        image_id: the ImageID; empty if the row cannot be read.
         fields: the texts of the row by column; empty if the row cannot be read. Bytes that are not UTF-8 are kept
             as surrogates, so that the row can be written as it was.
         reject: why the row cannot be read; None if it can.
@@ -41,8 +41,8 @@ def stream_metadata(file: InputFile, columns: Sequence[str]) -> Iterator[Metadat
     Raises:
         InputError: if the file is compressed and damaged.
     """
-    texts = tuple(name for name in columns if name != "ImageID")
-    kinds = {"ImageID": Kind.IMAGE_ID, **dict.fromkeys(texts, Kind.TEXT)}
+    texts = tuple(name for name in columns if name != IMAGE_ID)
+    kinds = {IMAGE_ID: id_kind(file.id_form), **dict.fromkeys(texts, Kind.TEXT)}
     first_line = file.header_lines + 1
     for data in split_stream(read_rows(file), _BLOCK_BYTES, True, file.path):
         parsed = parse_rows(data, file.names, kinds, quoted_line_breaks=True)
@@ -55,11 +55,11 @@ def stream_metadata(file: InputFile, columns: Sequence[str]) -> Iterator[Metadat
 
 
 def _readable_rows(parsed: ParsedRows, columns: Sequence[str], first_line: int) -> Iterator[MetadataRow]:
-    ids = [format_id(image_id) for image_id in parsed.columns.numbers["ImageID"].tolist()]
+    ids = id_texts(parsed.columns.numbers[IMAGE_ID], parsed.columns.texts)
     texts = {
         name: [value.decode("utf-8", "surrogateescape") for value in column.to_pylist()]
         for name, column in parsed.columns.texts.items()
     }
-    fields = {"ImageID": ids, **texts}
+    fields = {**texts, IMAGE_ID: ids}
     for index, line in enumerate(parsed.lines.tolist()):
         yield MetadataRow(first_line + line, ids[index], {name: fields[name][index] for name in columns})

@@ -1,16 +1,16 @@
 """Finds why a CSV record is no valid row, field by field."""
 
+import codecs
 import enum
 import math
 import re
 from collections.abc import Mapping, Sequence
 
+from oi_tfrecord.openimages.image_id import HEX_ID, IdForm, is_image_name
 from oi_tfrecord.reasons import Reject
 
 MAX_DETAIL = 200
 """Characters of a fault's description at most."""
-
-_IMAGE_ID = re.compile(rb"[0-9a-f]{16}")
 
 # A finite float as pyarrow and Python both read it, with blanks around it.
 _NUMBER = re.compile(rb"[ \t]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
@@ -27,16 +27,27 @@ _FIELD = re.compile(rb'"((?:[^"]++|"")*+)"([^,]*+),|((?:[^",][^,]*+)?),')
 _FLAG = re.compile(rb"[ \t]*(?:[+-]?0*[0-9]{1,19}(?:\.0*)?)?[ \t]*")
 
 
+BLANKS = b" \t"
+"""What may stand around a value; texts keep theirs."""
+
+
 class Kind(enum.Enum):
     """What the fields of a column are, and what array they become."""
 
     IMAGE_ID = "16 lower-case hex digits; uint64 array"
+    IMAGE_NAME = "ImageID of any form; uint64 array of keys, and pyarrow BinaryArray"
     CATEGORY = "UTF-8 text with few distinct values; Category"
     NUMBER = "finite decimal number; float64 array"
+    OPTIONAL_NUMBER = "finite decimal number, NaN where empty; float64 array"
     INTEGER = "decimal integer; int64 array"
     FLAG = "integer or integral float, -1 where empty; int64 array"
     OPTIONAL_INTEGER = "decimal integer, -1 where empty; int64 array"
     TEXT = "any bytes; pyarrow BinaryArray"
+
+
+def id_kind(form: IdForm) -> Kind:
+    """Returns how ImageIDs of a form are parsed."""
+    return Kind.IMAGE_ID if form is IdForm.HEX else Kind.IMAGE_NAME
 
 
 def find_fault(record: bytes, names: Sequence[str], kinds: Mapping[str, Kind]) -> tuple[Reject, str] | None:
@@ -64,9 +75,21 @@ def find_fault(record: bytes, names: Sequence[str], kinds: Mapping[str, Kind]) -
     by_name = dict(zip(names, fields, strict=True))
     for name, kind in kinds.items():
         if not _is_valid(by_name[name], kind):
-            reason = Reject.BAD_IMAGE_ID if kind is Kind.IMAGE_ID else Reject.MALFORMED_ROW
+            is_image_id = kind in (Kind.IMAGE_ID, Kind.IMAGE_NAME)
+            reason = Reject.BAD_IMAGE_ID if is_image_id else Reject.MALFORMED_ROW
             return reason, _detail(name, by_name[name])
     return None
+
+
+def is_header(record: bytes, names: Sequence[str]) -> bool:
+    """Returns whether a record without its line end is the header of its file, as where files were joined by `cat`."""
+    if names[0].encode() not in record:
+        return False
+    try:
+        fields = _split_fields(record.removeprefix(codecs.BOM_UTF8))
+    except ValueError:
+        return False
+    return [field.strip(BLANKS) for field in fields] == [name.encode() for name in names]
 
 
 def _split_fields(record: bytes) -> list[bytes]:
@@ -93,10 +116,14 @@ def _split_fields(record: bytes) -> list[bytes]:
 def _is_valid(value: bytes, kind: Kind) -> bool:
     match kind:
         case Kind.IMAGE_ID:
-            return _IMAGE_ID.fullmatch(value) is not None
+            return HEX_ID.fullmatch(value.strip(BLANKS)) is not None
+        case Kind.IMAGE_NAME:
+            return is_image_name(value.strip(BLANKS))
         case Kind.CATEGORY:
             return _is_utf8(value)
-        case Kind.NUMBER:
+        case Kind.OPTIONAL_NUMBER if not value.strip(BLANKS):
+            return True
+        case Kind.NUMBER | Kind.OPTIONAL_NUMBER:
             return _NUMBER.fullmatch(value) is not None and math.isfinite(float(value))
         case Kind.OPTIONAL_INTEGER if not value:
             return True

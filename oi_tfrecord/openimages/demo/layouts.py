@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from oi_tfrecord.openimages.demo.masks import MASK_COLUMNS
 from oi_tfrecord.openimages.release_headers import CLICK_COLUMNS, FLAG_COLUMNS, LABEL_COLUMNS, RELEASES, headers_of
 from oi_tfrecord.openimages.schema import Table
 
@@ -53,13 +54,20 @@ def table_files(release: str, split: str) -> tuple[TableFile, ...]:
     boxes = f"{'oidv6-' if number > 5 and split == 'train' else ''}{split}-annotations-bbox.csv"
     boxable = f"{split}-annotations-human-imagelabels-boxable.csv"
     human, machine = (f"{_label_prefix(number, split, kind)}-annotations-{kind}-imagelabels" for kind in _LABEL_KINDS)
+    masks = TableFile(f"{split}-annotations-object-segmentation.csv", Table.MASKS, MASK_COLUMNS)
     return (
         _file(folder + images, Table.METADATA, release, split),
         _file(folder + boxes, Table.BOXES, release, split),
         TableFile(folder + boxable, Table.HUMAN_LABELS, LABEL_COLUMNS, boxable_only=True),
         TableFile(f"{folder}{human}.csv", Table.HUMAN_LABELS, LABEL_COLUMNS),
         TableFile(f"{folder}{machine}.csv", Table.MACHINE_LABELS, LABEL_COLUMNS),
+        *((masks,) if has_masks(release) else ()),
     )
+
+
+def has_masks(release: str) -> bool:
+    """Returns whether a release has segmentation masks, as those from V5 on have."""
+    return RELEASES.index(release) >= RELEASES.index("v5")
 
 
 def _v1_files(split: str) -> tuple[TableFile, ...]:

@@ -147,7 +147,7 @@ def _box_rows(split: str, picture: Picture) -> list[Row]:
     for thing, extent in zip(picture.scene.objects, extents(picture.scene), strict=True):
         source = sources[int(picture.rng.integers(len(sources)))]
         flags = (extent.is_occluded, extent.is_truncated, thing.is_group_of, thing.is_depiction, False)
-        row = _label_row(picture.image_id, source, thing.mid, "1") | _edges(extent, width, height)
+        row = _label_row(picture.image_id, source, thing.mid, "1") | box_edges(extent, width, height)
         rows.append(row | {name: f"{flag:d}" for name, flag in zip(FLAG_COLUMNS, flags, strict=True)})
     return sorted(rows, key=lambda row: tuple(row.values()))
 
@@ -156,7 +156,7 @@ def _label_row(image_id: str, source: str, mid: str, confidence: str) -> Row:
     return dict(zip(LABEL_COLUMNS, (image_id, source, mid, confidence), strict=True))
 
 
-def _edges(extent: Extent, width: int, height: int) -> Row:
+def box_edges(extent: Extent, width: int, height: int) -> Row:
     """Returns a box and its clicked points, here the middle of each side: top, left, bottom and right."""
     left, right, top, bottom = extent.xmin / width, extent.xmax / width, extent.ymin / height, extent.ymax / height
     across, down = (left + right) / 2, (top + bottom) / 2

@@ -5,8 +5,16 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from oi_tfrecord.errors import ConfigError, nearest
-from oi_tfrecord.openimages.demo.layouts import FOLDERS, class_files, format_table, table_files, values_of
-from oi_tfrecord.openimages.demo.pictures import BOX_NAMES, IMAGE_NAMES, NOT_TRAINABLE, Row, annotate, draw_picture
+from oi_tfrecord.openimages.demo.layouts import FOLDERS, class_files, format_table, has_masks, table_files, values_of
+from oi_tfrecord.openimages.demo.masks import MaskArchives, draw_masks
+from oi_tfrecord.openimages.demo.pictures import (
+    BOX_NAMES,
+    IMAGE_NAMES,
+    NOT_TRAINABLE,
+    Row,
+    annotate,
+    draw_picture,
+)
 from oi_tfrecord.openimages.release_headers import RELEASES
 from oi_tfrecord.openimages.schema import Table
 
@@ -36,7 +44,7 @@ def generate(
 
     Args:
         output_dir: where to write the release's folder (CSV and class files; `2017_11/` of V3) and
-            `images/<split>/<ImageID>.jpg`; made if absent.
+            `images/<split>/<ImageID>.jpg`; made if absent. From V5 on, also `masks/<split>-masks-<digit>.zip`.
         release: v1 to v7. Pictures and annotations are the same in each.
         train_images: pictures in the train split, at least 1; from 12 on a split shows every kind of scene.
         validation_images: the same for the validation split.
@@ -52,12 +60,13 @@ def generate(
     counts = {"train": train_images, "validation": validation_images}
     _check_arguments(release, counts, seed)
     folder = output_dir / FOLDERS[release]
-    for taken in (folder, output_dir / "images"):
+    for taken in (folder, output_dir / "images", output_dir / "masks"):
         if taken.exists():
             raise ConfigError("output_dir", f"{taken} exists already; name another directory or remove it")
     files = []
     for split, count in counts.items():
-        files += _table_files(release, split, _write_pictures(output_dir / "images" / split, split, count, seed))
+        rows = _write_pictures(output_dir, split, count, seed, with_masks=has_masks(release))
+        files += _table_files(release, split, rows)
     files += _class_files(release)
     for file in files:
         path = folder / file.path
@@ -84,14 +93,32 @@ class _File:
     rows: int
 
 
-def _write_pictures(folder: pathlib.Path, split: str, count: int, seed: int) -> list[dict[Table, list[Row]]]:
-    """Writes the pictures of a split; returns the rows of each by table, in the order of their ImageIDs."""
+def _write_pictures(
+    output_dir: pathlib.Path, split: str, count: int, seed: int, *, with_masks: bool
+) -> list[dict[Table, list[Row]]]:
+    """Writes the pictures of a split, and their masks.
+
+    Args:
+        output_dir: folder of the dataset.
+        split: name of the split.
+        count: number of pictures.
+        seed: of the dataset.
+        with_masks: whether the release has masks.
+
+    Returns:
+        The rows of each picture by table, in the order of their ImageIDs.
+    """
+    folder = output_dir / "images" / split
     folder.mkdir(parents=True)
     rows = {}
-    for index in range(count):
-        picture = draw_picture(split, index, seed)
-        (folder / f"{picture.image_id}.jpg").write_bytes(picture.jpeg)
-        rows[picture.image_id] = annotate(split, picture)
+    with MaskArchives(output_dir / "masks", split) as archives:
+        for index in range(count):
+            picture = draw_picture(split, index, seed)
+            (folder / f"{picture.image_id}.jpg").write_bytes(picture.jpeg)
+            masks = draw_masks(split, picture) if with_masks else []
+            for mask in masks:
+                archives.write(mask)
+            rows[picture.image_id] = annotate(split, picture) | {Table.MASKS: [mask.row for mask in masks]}
     return [rows[image_id] for image_id in sorted(rows)]
 
 

@@ -192,19 +192,31 @@ def render(scene: Scene, leave_out: int | None = None) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(canvas).astype(np.int16) + scene.noise, 0, 255).astype(np.uint8))
 
 
+def _whole_masks(scene: Scene) -> list[np.ndarray]:
+    """Returns bool [height, width] for each object: where it has pixels inside the scene, hidden or not."""
+    height, width = scene.background.shape[:2]
+    return [_mask(thing.layer, width, height) for thing in scene.objects]
+
+
+def visible_masks(scene: Scene) -> list[np.ndarray]:
+    """Returns bool [height, width] for each object: its pixels that no later object hides."""
+    masks = _whole_masks(scene)
+    hidden = np.zeros(scene.background.shape[:2], bool)
+    visible = []
+    for mask in reversed(masks):
+        visible.append(mask & ~hidden)
+        hidden |= mask
+    return visible[::-1]
+
+
 def extents(scene: Scene) -> list[Extent]:
     """Returns the visible extent of each object of a scene, in the order of `scene.objects`.
 
     An object counts as occluded when a later one covers any of its pixels, and as truncated when it reaches beyond
     the picture (the published meaning of IsOccluded and IsTruncated, README of Open Images V3, "Bounding boxes").
     """
-    height, width = scene.background.shape[:2]
-    masks = [_mask(thing.layer, width, height) for thing in scene.objects]
     found = []
-    for i, (thing, mask) in enumerate(zip(scene.objects, masks, strict=True)):
-        seen = mask.copy()
-        for later in masks[i + 1 :]:
-            seen &= ~later
+    for thing, mask, seen in zip(scene.objects, _whole_masks(scene), visible_masks(scene), strict=True):
         columns, rows = np.flatnonzero(seen.any(axis=0)), np.flatnonzero(seen.any(axis=1))
         found.append(
             Extent(

@@ -36,4 +36,4 @@ def test_the_published_row_is_read() -> None:
     ]
     assert made.text_columns[MASK_PATH].to_pylist() == [expected["MaskPath"].encode()]
     # The archives are searched by such names.
-    assert find_mask_image(f"train-masks-6/{expected['MaskPath']}") == int(expected["ImageID"], 16)
+    assert find_mask_image(f"train-masks-6/{expected['MaskPath']}") == expected["ImageID"].encode()

@@ -50,16 +50,17 @@ INT64_MAX = 2**63 - 1
 # Good values are repeated, or hardly any row would be good in every column.
 FIELDS: dict[str, st.SearchStrategy[str]] = {
     "ImageID": st.sampled_from(
-        ["0000033073932c2e", "ffffffffffffffff", "0000000000000000"] * 3
+        ["0000033073932c2e", "ffffffffffffffff", " 0000000000000000 "] * 3
         + ["0000033073932C2E", "0000033073932c2", "0000033073932c2ef", "", "000003307393 c2e"]
     ),
-    "Source": st.sampled_from(["xclick", "activemil", "verification", "machine", "", "Zoë, the cat"]),
-    "LabelName": st.sampled_from([*VOCABULARY.mids] * 4 + ["/m/none", "", "/M/01G317"]),
+    "Source": st.sampled_from(["xclick", " xclick", "activemil", "verification ", "machine", "", "Zoë, the cat"]),
+    "LabelName": st.sampled_from([*VOCABULARY.mids] * 4 + [f" {VOCABULARY.mids[0]}", "/m/none", "", "/M/01G317"]),
     "Confidence": st.sampled_from(
-        ["0", "1", "0.5", "0.4", "1.000000001"] * 3 + ["1.0000001", "-1e-9", "2", "1e300", "nan", "inf", "", "high"]
+        ["0", "1", "0.5", "0.4", "1.000000001", " 1", "1.0 "] * 3
+        + ["1.00000011", "-1e-9", "-1e-6", "2", "1e300", "nan", "inf", "", " ", "high"]
     ),
     "low": st.sampled_from(
-        ["0", "0.25", "0.1234567", "1e-3"] * 4 + ["-1e-17", "-1e-6", "-0.1", "0.9", "1e300", "-inf", "", "x"]
+        ["0", "0.25", "0.1234567", " 1e-3 "] * 4 + ["-1e-17", "-1e-6", "-0.1", "0.9", "1e300", "-inf", "", "x"]
     ),
     "high": st.sampled_from(
         ["1", "0.75", "0.951487", "1.00000001"] * 4 + ["1.0000001", "0.1", "0.25000000001", "640", "nan", "", "0x1"]
@@ -124,6 +125,11 @@ def side_of(text: str) -> float:
     return float32(str(on_border if abs(value - on_border) <= 1e-7 else value))
 
 
+def confidence_of(row: dict[str, str]) -> float:
+    """Returns the confidence of a row; 1 without a column or a value."""
+    return side_of(row.get("Confidence") or "1")
+
+
 def flag_of(text: str) -> int | None:
     """Returns the value of a flag; None for a text that is no integer, -1 for an empty cell."""
     text = text.strip(" ")
@@ -144,12 +150,14 @@ class Expected:
     class_rows: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
-def unreadable(row: dict[str, str]) -> Reject | None:
+def unreadable(table: Table, row: dict[str, str]) -> Reject | None:
     if not re.fullmatch("[0-9a-f]{16}", row["ImageID"]):
         return Reject.BAD_IMAGE_ID
     for name, value in row.items():
         if name in FLAGS.values() and flag_of(value) is None:
             return Reject.MALFORMED_ROW
+        if name == "Confidence" and table is Table.BOXES and not value:
+            continue
         if name == "Confidence" or name in COORDINATES.values():
             try:
                 finite = math.isfinite(float(value))
@@ -163,7 +171,7 @@ def unreadable(row: dict[str, str]) -> Reject | None:
 def unusable(table: Table, row: dict[str, str]) -> Reject | None:
     if row["LabelName"] not in VOCABULARY.mids:
         return Reject.UNKNOWN_CLASS
-    confidence = float32(row.get("Confidence", "1"))
+    confidence = confidence_of(row)
     verified = table is Table.HUMAN_LABELS and row.get("Source", "") != "machine"
     if confidence not in (0, 1) if verified else not 0 <= confidence <= 1:
         return Reject.BAD_CONFIDENCE
@@ -187,7 +195,7 @@ def unwanted(table: Table, row: dict[str, str], filtered: bool) -> Drop | None:
         return Drop.OTHER_KIND_OF_LABEL
     if not filtered:
         return None
-    if table is not Table.HUMAN_LABELS and float32(row.get("Confidence", "1")) < float32("0.45"):
+    if table is not Table.HUMAN_LABELS and confidence_of(row) < float32("0.45"):
         return Drop.LOW_CONFIDENCE
     if table is Table.BOXES:
         if row.get("Source", "") not in ("xclick", "verification"):
@@ -207,8 +215,8 @@ def one_by_one(table: Table, names: tuple[str, ...], data: bytes, filtered: bool
         if len(fields) != len(names):
             expected.faults.append((line, "", Reject.MALFORMED_ROW))
             continue
-        row = dict(zip(names, fields, strict=True))
-        if reason := unreadable(row):
+        row = {name: field.strip(" ") for name, field in zip(names, fields, strict=True)}
+        if reason := unreadable(table, row):
             expected.faults.append((line, "", reason))
             continue
         if reason := unusable(table, row):
@@ -218,7 +226,7 @@ def one_by_one(table: Table, names: tuple[str, ...], data: bytes, filtered: bool
         if drop := unwanted(table, row, filtered):
             expected.dropped[drop] += 1
             continue
-        values = [line, row["ImageID"], row["LabelName"], row.get("Source", ""), float32(row.get("Confidence", "1"))]
+        values = [line, row["ImageID"], row["LabelName"], row.get("Source", ""), confidence_of(row)]
         if table is Table.BOXES:
             values += [side_of(row[column]) for column in COORDINATES.values()]
             values += [flag_of(row.get(column, str(NO_COLUMN))) for column in FLAGS.values()]
@@ -408,7 +416,8 @@ def test_only_columns_that_are_used_are_parsed() -> None:
         "ImageID": Kind.IMAGE_ID,
         "Source": Kind.CATEGORY,
         "LabelName": Kind.CATEGORY,
-        **dict.fromkeys(("Confidence", "XMin", "XMax", "YMin", "YMax"), Kind.NUMBER),
+        "Confidence": Kind.OPTIONAL_NUMBER,
+        **dict.fromkeys(("XMin", "XMax", "YMin", "YMax"), Kind.NUMBER),
         **dict.fromkeys(FLAGS.values(), Kind.FLAG),
     }
     assert set(columns_to_parse(Table.HUMAN_LABELS, names)) >= set(LABEL_COLUMNS)

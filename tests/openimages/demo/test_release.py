@@ -14,7 +14,7 @@ from PIL import Image
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.demo import pictures
 from oi_tfrecord.openimages.demo import release as sample
-from oi_tfrecord.openimages.demo.layouts import FOLDERS
+from oi_tfrecord.openimages.demo.layouts import FOLDERS, has_masks
 from oi_tfrecord.openimages.demo.scenes import extents, render
 from oi_tfrecord.openimages.release_headers import RELEASES
 
@@ -314,8 +314,9 @@ def test_a_christmas_tree_is_a_tree_in_the_published_hierarchy() -> None:
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_pictures_are_the_same_in_each_release(release: str, root: pathlib.Path, tmp_path: pathlib.Path) -> None:
     summary = sample.generate(tmp_path, release=release, train_images=2, validation_images=2, seed=SEED)
-    assert {path.name for path in tmp_path.iterdir()} == {FOLDERS[release], "images"}
-    made = contents(tmp_path)
+    masks = {"masks"} if has_masks(release) else set()
+    assert {path.name for path in tmp_path.iterdir()} == {FOLDERS[release], "images"} | masks
+    made = {path: data for path, data in contents(tmp_path).items() if not path.startswith("masks/")}
     jpegs = {path: data for path, data in made.items() if path.endswith(".jpg")}
     assert len(jpegs) == 4
     assert jpegs.items() <= contents(root).items()
@@ -323,7 +324,7 @@ def test_the_pictures_are_the_same_in_each_release(release: str, root: pathlib.P
     for path, count in summary.rows.items():
         with (tmp_path / path).open(encoding="utf-8", newline="") as lines:
             rows = list(csv.reader(lines, strict=True))
-        assert count == len(rows) - (rows[0][0] in ("ImageID", "LabelName"))
+        assert count == len(rows) - (rows[0][0] in ("ImageID", "LabelName", "MaskPath"))
 
 
 def test_an_unknown_release_is_refused(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,107 @@
+"""Objects in a process that was forked: its threads for `obstore` are gone, so a process of its own sends the requests.
+
+PyTorch's DataLoader forks its workers on Linux. What a thread pool of the parent runs does not exist in them, and a
+request would wait for ever.
+
+  python -m oi_tfrecord.storage.forked_store    # takes pickled requests from its standard input
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+from oi_tfrecord.storage.object_store import ObjectStore, Piece
+from oi_tfrecord.storage.open_object_store import open_store
+from oi_tfrecord.storage.paths import FileInfo
+from oi_tfrecord.storage.store_settings import StoreSettings
+
+
+class ForkedStore(ObjectStore):
+    """A store whose requests a helper process sends, one after the other."""
+
+    def __init__(self, root: str, settings: StoreSettings):
+        """Starts the helper.
+
+        Args:
+            root: scheme and bucket, or scheme and host.
+            settings: how the store is reached.
+        """
+        super().__init__(root, None, None, None)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        helper = subprocess.Popen(
+            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        object.__setattr__(self, "_helper", helper)
+        object.__setattr__(self, "_lock", threading.Lock())
+        pickle.dump((root, settings), helper.stdin)  # type: ignore[arg-type]
+
+    def read_range(self, path: str, offset: int, length: int | None) -> bytes:
+        """See `ObjectStore.read_range`."""
+        return bytes(self._call("read_range", path, offset, length))
+
+    def read_start(self, path: str, length: int) -> Piece:
+        """See `ObjectStore.read_start`."""
+        return Piece(*self._call("read_start", path, length))
+
+    def look(self, path: str) -> FileInfo | None:
+        """See `ObjectStore.look`."""
+        found: FileInfo | None = self._call("look", path)
+        return found
+
+    def find(self, folder: str, stem: str, *, is_deep: bool) -> list[FileInfo]:
+        """See `ObjectStore.find`."""
+        found: list[FileInfo] = self._call("find", folder, stem, is_deep=is_deep)
+        return found
+
+    def folders(self, folder: str) -> list[str]:
+        """See `ObjectStore.folders`."""
+        found: list[str] = self._call("folders", folder)
+        return found
+
+    def has_folder(self, folder: str) -> bool:
+        """See `ObjectStore.has_folder`."""
+        return bool(self._call("has_folder", folder))
+
+    def write(self, path: str, data: bytes) -> None:
+        """See `ObjectStore.write`."""
+        self._call("write", path, data)
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """See `ObjectStore.delete`."""
+        self._call("delete", list(paths))
+
+    def _call(self, method: str, *values: Any, **named: Any) -> Any:
+        helper, lock = self.__dict__["_helper"], self.__dict__["_lock"]
+        with lock:
+            pickle.dump((method, values, named), helper.stdin)
+            helper.stdin.flush()
+            result, error = pickle.load(helper.stdout)
+        if error is not None:
+            raise error
+        return result
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answers requests until there are no more: the process that sends them has ended."""
+    store = open_store(*pickle.load(requests))
+    while True:
+        try:
+            method, values, named = pickle.load(requests)
+        except EOFError:
+            return
+        result: Any = None
+        fault: Exception | None = None
+        try:
+            result = getattr(store, method)(*values, **named)
+        except Exception as error:
+            fault = error
+        pickle.dump((result, fault), answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer)
