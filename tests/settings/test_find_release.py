@@ -80,7 +80,7 @@ def layout(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The files of a release. Not to be changed."""
     root = tmp_path_factory.mktemp("layout")
     sample.generate(root, release=request.param, train_images=1, validation_images=1)
-    [folder] = (path for path in root.iterdir() if path.name != "images")
+    [folder] = (path for path in root.iterdir() if path.name not in ("images", "masks"))
     return folder
 
 
