@@ -84,8 +84,11 @@ container: dev
 	OI_TFRECORD_CONTAINER=$(CONTAINER) tests/support/container/offline.sh $(BIN)/python -m pytest tests/end_to_end/runners/test_container.py
 
 long: dev hdfs
-	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest -n 2 --dist load $(FAULTS)/test_fault_commands.py $(FAULTS)/test_fault_schedules.py
+	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest -n 2 --dist load $(FAULTS)/test_fault_commands.py $(FAULTS)/test_fault_schedules.py \
+	  $(FAULTS)/test_damage_schedules.py
 	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest $(FAULTS)/test_flink_faults.py tests/end_to_end/test_read_everywhere.py
+	$(BIN)/python -m mutmut run
+	! $(BIN)/python -m mutmut results | grep .
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \

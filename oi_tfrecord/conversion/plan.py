@@ -13,7 +13,7 @@ from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget
-from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.dataset.work_folder import WorkFolder, digest_fingerprint
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_box_ids, parse_image_ids, sample_limit
 from oi_tfrecord.openimages.schema import Table
@@ -148,6 +148,7 @@ class ConvertPlan:
             is_chosen=self.classes.mask_of(self.classes.label_mids),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
+            conversion=digest_fingerprint(self.fingerprint),
             skips_missing=config.missing_images == "skip",
             has_spare_cores=self.num_shards < self.threads,
         )

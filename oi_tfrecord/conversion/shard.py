@@ -11,9 +11,10 @@ from oi_tfrecord.conversion.archive_rejects import account_repeats, blame_archiv
 from oi_tfrecord.conversion.shard_account import count_shard
 from oi_tfrecord.conversion.shard_images import ImageOutcome, ShardImages
 from oi_tfrecord.conversion.shard_job import ShardJob
-from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
+from oi_tfrecord.dataset.accounts import ShardAccount, decode_account, encode_account
 from oi_tfrecord.dataset.attribution_csv import format_attribution
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
+from oi_tfrecord.errors import EngineError
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.encode_records import RecordEncoder
 from oi_tfrecord.join.expand_hierarchy import Expansion, expand_shard
@@ -73,10 +74,30 @@ def convert_shard(
         account = count_shard(shard, name, joined, images, written, label_ids, label_map.expanded_boxes)
         if job.attribution_csv:
             job.work.write_attribution(shard, format_attribution(joined, images.has_record))
+    account = dataclasses.replace(account, conversion=job.conversion)
     _store_rejects(job, shard, joined, images)
     job.work.write_result(shard, encode_account(account))
     # Not stored, as a shard that is written again must have the same result.
     return dataclasses.replace(account, read_seconds=images.read_seconds)
+
+
+def find_finished(job: ShardJob, shard: int) -> ShardAccount | None:
+    """Returns the account of a shard that this conversion wrote already, as an engine may try a bundle again.
+
+    Args:
+        job: the conversion.
+        shard: number of the shard.
+
+    Returns:
+        The account, None if there is none or if the file has another size.
+    """
+    stored = job.work.find_result(shard)
+    if stored is None or job.dry_run:
+        return None
+    account = decode_account(stored)
+    path = storage.join(job.output_dir, shard_file(job.split, shard, job.num_shards))
+    is_whole = account.conversion == job.conversion and storage.size(path) == account.size
+    return account if is_whole else None
 
 
 def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> JoinedShard:
@@ -102,9 +123,21 @@ def _write_records(
     boxes_turned = turn_shard(joined, facts.rotations) if job.turn_images else joined
     encoder = RecordEncoder(boxes_turned, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
     examples = _encode_examples(images, encoder, len(joined.faults), len(joined.image_ids), on_progress)
-    written = write_shard(path, job.work.temporary, examples, has_spare_cores=job.has_spare_cores)
+    written = write_shard(path, job.work.temporary, _check_at_end(job, examples), has_spare_cores=job.has_spare_cores)
     outcome = blame_archives(images.outcome(), job.work)
     return outcome.skip_missing() if job.skips_missing else outcome, written
+
+
+def _check_at_end(job: ShardJob, examples: Iterator[Sequence[bytes]]) -> Iterator[Sequence[bytes]]:
+    """Yields examples; raises before the shard appears if its conversion was replaced meanwhile.
+
+    Raises:
+        EngineError: if another conversion of the split was started, whose shard this one would replace.
+    """
+    yield from examples
+    if job.conversion and job.work.conversion() != job.conversion:
+        problem = f"another conversion of {job.split!r} was started in {job.output_dir}, and this one writes no more"
+        raise EngineError(problem, "Cancel this job; give another --output_dir to have both")
 
 
 def _encode_examples(

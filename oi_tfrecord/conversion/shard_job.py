@@ -42,6 +42,7 @@ class ShardJob:
         source_id: `hex` or `numeric`.
         turn_images: whether images and boxes are turned by the metadata's Rotation.
         attribution_csv: whether to list the author of each record's image.
+        conversion: digest of the fingerprint of the conversion; empty for shards that no dataset has.
         skips_missing: whether images that are not there are left out, and are no rejects.
         has_spare_cores: whether there are fewer shards than workers.
     """
@@ -66,6 +67,7 @@ class ShardJob:
     source_id: str = "hex"
     turn_images: bool = False
     attribution_csv: bool = False
+    conversion: str = ""
     skips_missing: bool = False
     has_spare_cores: bool = False
 

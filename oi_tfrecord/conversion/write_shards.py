@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.shard import convert_shard, find_finished
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.accounts import ShardAccount
 from oi_tfrecord.dataset.error_relay import relay_errors
@@ -55,6 +55,11 @@ class _WriteShard(ShardFn):
 
     def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[int]:
         shard, batches = element
+        with relay_errors(self._job.work):
+            finished = find_finished(self._job, shard)
+        if finished is not None:
+            # The engine tries a bundle again of which this shard was written.
+            return [shard]
         began = time.monotonic()
         with relay_errors(self._job.work):
             account = convert_shard(

@@ -107,6 +107,7 @@ class ShardAccount:
         images_over_100_boxes: Images with more boxes than the Object Detection API reads by default.
         image_counts: Images in the records that were `stripped` of metadata, `resized`, `turned`, whose
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
+        conversion: Digest of the fingerprint of the conversion that wrote the shard; empty for records from records.
         to_try_again: ImageID to reason of the images without a record that may be there in another run.
         cpu_seconds: Processor time; only for estimates.
         read_seconds: Time that threads waited for the bytes of images; only for the runner's metrics.
@@ -133,6 +134,7 @@ class ShardAccount:
     images_over_100_boxes: int
     image_counts: dict[str, int] = dataclasses.field(default_factory=dict)
     images_skipped: dict[str, int] = dataclasses.field(default_factory=dict)
+    conversion: str = ""
     to_try_again: dict[str, str] = dataclasses.field(default_factory=dict)
     cpu_seconds: float = 0.0
     read_seconds: float = dataclasses.field(default=0.0, compare=False)

@@ -22,6 +22,7 @@ of a finished conversion, so that another run writes only the shards of these im
 """
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator
 
@@ -36,6 +37,11 @@ _INPUTS_FILE = "inputs.json"
 _LIMIT_FILE = "limit_below.json"
 
 _FOLDERS = ("results", "rejects", "attribution", "damage", "progress", "shuffle", "temporary")
+
+
+def digest_fingerprint(fingerprint: dict[str, object]) -> str:
+    """Returns a short name of a conversion: equal fingerprints give equal names."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +77,11 @@ class WorkFolder:
         """Returns the fingerprint of the conversion that the folder belongs to, None if there is none."""
         path = storage.join(self.path, "fingerprint.json")
         return json.loads(storage.read(path)) if storage.exists(path) else None
+
+    def conversion(self) -> str:
+        """Returns the digest of the stored fingerprint, empty if there is none."""
+        fingerprint = self.fingerprint()
+        return "" if fingerprint is None else digest_fingerprint(fingerprint)
 
     def clear_temporary(self) -> None:
         """Deletes what a run that was killed left half written."""
@@ -111,6 +122,11 @@ class WorkFolder:
     def read_result(self, shard: int) -> bytes:
         """Returns the stored result of a finished shard."""
         return storage.read(storage.join(self.path, "results", f"shard-{shard:05d}.json"))
+
+    def find_result(self, shard: int) -> bytes | None:
+        """Returns the stored result of a shard, None if there is none."""
+        path = storage.join(self.path, "results", f"shard-{shard:05d}.json")
+        return storage.read(path) if storage.size(path) is not None else None
 
     def results(self) -> Iterator[bytes]:
         """Returns the stored results of finished shards."""

@@ -1,6 +1,7 @@
 """Draws the boxes of a record on its image."""
 
 import colorsys
+import contextlib
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
@@ -8,14 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oi_tfrecord.images.mask_png import read_mask, sample_mask
 from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.keys import BBOX_KEYS, BOX_LABEL_KEY, flag_key
+from oi_tfrecord.records.keys import BBOX_KEYS, BOX_LABEL_KEY, MASK_KEY, flag_key
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
 _GOLDEN_ANGLE = 0.618034
 """Turns of the colour circle between one class id and the next, so that close ids get different colours."""
+
+_OPACITY = 0.45
+"""Of the colour of a mask."""
 
 _FLAGS = {
     "group_of": "group",
@@ -34,6 +39,7 @@ class DrawnBox:
         ymin, xmin, ymax, xmax: its sides, as fractions of the image's height and width from the top left corner.
         label: number of its class, for the colour.
         text: label of the box.
+        mask: pixels of its object, uint8 [height, width]; empty without a mask.
     """
 
     ymin: float
@@ -42,6 +48,7 @@ class DrawnBox:
     xmax: float
     label: int
     text: str
+    mask: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.uint8), compare=False)
 
 
 def boxes_of(features: Mapping[str, Values], names: Sequence[str]) -> list[DrawnBox]:
@@ -66,8 +73,19 @@ def boxes_of(features: Mapping[str, Values], names: Sequence[str]) -> list[Drawn
         flags = [word for flag, word in _FLAGS.items() if _is_set(features.get(flag_key(flag)), index)]
         name = names[index] if index < len(names) else "?"
         text = f"{name} ({', '.join(flags)})" if flags else name
-        boxes.append(DrawnBox(ymin[index], xmin[index], ymax[index], xmax[index], int(numbers[index]), text))
+        sides_of_box = (ymin[index], xmin[index], ymax[index], xmax[index])
+        boxes.append(DrawnBox(*sides_of_box, int(numbers[index]), text, _read_mask(features, index)))
     return boxes
+
+
+def _read_mask(features: Mapping[str, Values], index: int) -> np.ndarray:
+    """Returns the mask of a box; an empty array where the record has none that can be read."""
+    pngs = features.get(MASK_KEY)
+    if isinstance(pngs, list) and index < len(pngs):
+        # Pillow's readers raise exceptions of several classes for damaged bytes.
+        with contextlib.suppress(OSError, ValueError, SyntaxError):
+            return read_mask(pngs[index])
+    return np.zeros((0, 0), np.uint8)
 
 
 def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
@@ -89,7 +107,7 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
     picture: Image.Image = Image.open(io.BytesIO(encoded))
     # `convert` would copy an image that is RGB already.
     picture = picture if picture.mode == "RGB" else picture.convert("RGB")
-    picture.load()
+    picture = _shade_masks(picture, boxes)
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 400))
     font = ImageFont.load_default(max(12, round(max(picture.size) / 60)))
@@ -98,6 +116,21 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _shade_masks(picture: "Image.Image", boxes: Sequence[DrawnBox]) -> "Image.Image":
+    """Returns a picture with the pixels of each mask in the colour of its class, half transparent."""
+    from PIL import Image
+
+    masked = [box for box in boxes if box.mask.size]
+    if not masked:
+        picture.load()
+        return picture
+    pixels = np.array(picture)
+    for box in masked:
+        is_object = sample_mask(box.mask, picture.width, picture.height) > 0
+        pixels[is_object] = (1 - _OPACITY) * pixels[is_object] + _OPACITY * np.array(colour_of(box.label))
+    return Image.fromarray(pixels)
 
 
 def colour_of(label: int) -> tuple[int, int, int]:

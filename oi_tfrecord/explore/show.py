@@ -41,7 +41,7 @@ class ShowOptions:
         Group.INPUTS,
         positional="SHARD[:N]",
     )
-    png: str = option("", "File for the image with its boxes, coloured by class.", Group.OUTPUT)
+    png: str = option("", "File for the image with its boxes and masks, coloured by class.", Group.OUTPUT)
     label_map: str = option("", "Label map; label_map.pbtxt beside the shard by default.", Group.CLASSES)
     beam_arguments: tuple[str, ...] = ()
 

@@ -24,8 +24,8 @@ class ImageIndex:
     Attributes:
         image_ids: uint64 array [n], keys of the ImageIDs in hash order.
         hashes: uint64 array [n], ascending, `hash_ids` of the keys.
-        names: text columns [n], the ImageIDs themselves as the column IMAGE_ID; empty for published ImageIDs, whose
-            keys say it.
+        names: text columns [n], the ImageIDs themselves as the column IMAGE_ID; empty for published ImageIDs, which
+            their keys hold.
     """
 
     image_ids: np.ndarray

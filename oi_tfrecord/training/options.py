@@ -14,7 +14,10 @@ PIPELINE_MODELS = ("ssd", "faster_rcnn", "center_net", "context_rcnn")
 
 GARDEN_MODELS = ("retinanet", "maskrcnn", "classification")
 
-METRICS = ("oid_V2_detection_metrics", "oid_challenge_detection_metrics", "coco_detection_metrics")
+MASK_METRICS = ("oid_challenge_segmentation_metrics", "coco_mask_metrics")
+"""Metrics that compare masks, so that the records need them."""
+
+METRICS = ("oid_V2_detection_metrics", "oid_challenge_detection_metrics", "coco_detection_metrics", *MASK_METRICS)
 
 _COUNT = Range(0, 1 << 31)
 

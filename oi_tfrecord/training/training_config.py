@@ -6,7 +6,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.classes import decode_text
 from oi_tfrecord.training.garden_experiment import GardenChoices, format_experiment
-from oi_tfrecord.training.options import TrainingConfigOptions
+from oi_tfrecord.training.options import MASK_METRICS, TrainingConfigOptions
 from oi_tfrecord.training.pipeline_file import PipelineChanges, fill_pipeline
 from oi_tfrecord.training.pipeline_parts import format_parts
 from oi_tfrecord.training.split_facts import TrainingFacts, find_facts
@@ -71,6 +71,9 @@ def _format_pipeline(facts: TrainingFacts, options: TrainingConfigOptions) -> st
         if not split.has_boxes:
             problem = f"the records of the split {split.name!r} have no boxes, which a detector needs"
             raise InputError(options.output_dir, problem, "Convert without --task=classification")
+        if options.metrics in MASK_METRICS and not split.has_masks:
+            problem = f"{options.metrics} compares masks, and the records of the split {split.name!r} have none"
+            raise InputError(options.output_dir, problem, "Convert with --extra_keys=masks, or give other --metrics")
     if not options.pipeline:
         return format_parts(facts, options.model, options.metrics)
     text = decode_text(storage.read(options.pipeline), options.pipeline)

@@ -24,7 +24,7 @@ def batch_of(image_ids: list[int]) -> bytes:
 def test_as_many_images_of_all_shards_are_below_the_limit(max_images: int, kept: int, tmp_path: pathlib.Path) -> None:
     release = small_release.write_release(tmp_path / "data", images=4, faults=False)
     plan = make_plan(parse_convert(release.flags(tmp_path / "out")).config)
-    plan.work.create({})
+    plan.work.create(plan.fingerprint)
     shards = [(0, [batch_of([1, 2, 3]), batch_of([4])]), (1, [batch_of([5, 6, 7, 8, 9])]), (2, [b""])]
     pipeline = beam.Pipeline(runner=FnApiRunner())
     pipeline | beam.Create(shards) | LimitImages(plan.shard_job(), max_images)

@@ -33,7 +33,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 def plan_of(release: Release, output_dir: pathlib.Path, **flags: object) -> ConvertPlan:
     plan = make_plan(parse_convert(release.flags(output_dir, **{"num_shards": NUM_SHARDS, **flags})).config)
     pathlib.Path(plan.config.output_dir).mkdir(exist_ok=True, parents=True)
-    plan.work.create({})
+    plan.work.create(plan.fingerprint)
     return plan
 
 

@@ -41,7 +41,7 @@ JPEG = base64.b64decode(
 
 
 def digests(folder: pathlib.Path, flags: list[str]) -> dict[str, str]:
-    """Converts both splits of the sample, and returns the SHA-256 of each file but the manifest."""
+    """Converts both splits of the sample, and returns the SHA-256 of each file but those that describe the rest."""
     command = [sys.executable, "-m", "oi_tfrecord"]
     data = folder / "data"
     subprocess.run([*command, "sample", f"--output_dir={data}"], cwd=REPOSITORY, check=True, capture_output=True)
@@ -52,7 +52,8 @@ def digests(folder: pathlib.Path, flags: list[str]) -> dict[str, str]:
     for split in splits:
         arguments = convert_arguments(data, folder / "records", *flags, split=split)
         subprocess.run([*command, "convert", *arguments], cwd=REPOSITORY, check=True, capture_output=True)
-    names = [path for path in sorted((folder / "records").iterdir()) if path.name != "manifest.json"]
+    descriptions = ("manifest.json", "features.json", "dataset_info.json")
+    names = [path for path in sorted((folder / "records").iterdir()) if path.name not in descriptions]
     # The list of rejects holds the path of this folder.
     texts = {path.name: path.read_bytes().replace(str(folder).encode(), b"") for path in names}
     return {name: hashlib.sha256(data).hexdigest() for name, data in texts.items()}

@@ -5,6 +5,8 @@ import numpy as np
 from PIL import Image
 
 from oi_tfrecord.explore.draw_boxes import DrawnBox, boxes_of, colour_of, draw_boxes
+from oi_tfrecord.records.example_reader import Values
+from tests.support.mask_release import png_of
 
 
 def picture(size: tuple[int, int] = (200, 100)) -> bytes:
@@ -46,3 +48,27 @@ def test_boxes_of_a_record_have_names_and_flags() -> None:
     features["image/object/bbox/ymin"] = np.zeros(1, np.float32)
     assert boxes_of(features, []) == []
     assert boxes_of({}, []) == []
+
+
+def test_masks_shade_their_pixels_in_the_colour_of_the_class() -> None:
+    mask = np.zeros((10, 20), np.uint8)
+    mask[2:8, 5:10] = 1
+    box = DrawnBox(0, 0, 1, 1, 3, "Tree", mask)
+    drawn = np.asarray(Image.open(io.BytesIO(draw_boxes(picture(), [box]))), int)
+    plain = np.asarray(Image.open(io.BytesIO(draw_boxes(picture(), [DrawnBox(0, 0, 1, 1, 3, "Tree")]))), int)
+    is_shaded = (drawn != plain).any(axis=2)
+    # Ten pixels of the picture for each of the mask; the name of the box hides none of them.
+    assert is_shaded[20:80, 50:100].all()
+    assert np.count_nonzero(is_shaded) == 60 * 50
+    expected = 0.55 * plain[50, 60] + 0.45 * np.array(colour_of(3))
+    assert np.abs(drawn[50, 60] - expected).max() <= 1
+
+
+def test_masks_of_a_record_are_read_and_damaged_ones_are_left_out() -> None:
+    features: dict[str, Values] = {
+        f"image/object/bbox/{side}": np.array([0.1, 0.2], np.float32) for side in ("ymin", "xmin", "ymax", "xmax")
+    }
+    features["image/object/mask"] = [png_of(np.eye(3, dtype=bool)), b"no PNG"]
+    masks = [box.mask for box in boxes_of(features, ["a", "b"])]
+    assert masks[0].tolist() == np.eye(3).tolist()
+    assert masks[1].size == 0

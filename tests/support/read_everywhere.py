@@ -2,8 +2,8 @@
 
   python -m tests.support.read_everywhere RECORDS TO [FLAG ...]
 
-`resample`, `merge`, `export` and `report` write below TO, which may be on any filesystem as RECORDS may; FLAG are
-Beam's for that filesystem.
+`resample`, `merge`, `export`, `evaluate` and `report` write below TO, which may be on any filesystem as RECORDS may;
+FLAG are Beam's for that filesystem.
 """
 
 import contextlib
@@ -32,6 +32,9 @@ def commands(records: str, to: str, picture: str) -> Iterator[list[str]]:
     # In processes of their own, which need the flags, too.
     yield ["report", records, "--format=json", "--output=-", "--workers=2"]
     yield ["export", records, f"--to={to}/tables"]
+    yield ["export", records, f"--to={to}/official", "--format=oid"]
+    scored = [f"--detections={to}/found.csv", f"--output={to}/scores/classes.csv"]
+    yield ["evaluate", records, "--split=train", "--metrics=oid_challenge", *scored]
     yield ["report", records, f"--output={to}/report.html"]
     yield ["browse", records, "--port=0"]
     for fold in (0, 1):
@@ -51,6 +54,9 @@ def browsed(records: str) -> list[object]:
 def run(records: str, to: str, flags: list[str]) -> dict[str, object]:
     """Returns what each command printed, by its arguments with FOLDER and TO in place of the folders."""
     printed: dict[str, object] = {}
+    storage.use_options(flags)
+    storage.make_folder(to)
+    storage.write(f"{to}/found.csv", b"ImageID,PredictionString\n", to)
     with tempfile.TemporaryDirectory() as folder:
         picture = pathlib.Path(folder) / "record.png"
         for arguments in commands(records, to, str(picture)):

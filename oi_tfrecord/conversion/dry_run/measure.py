@@ -160,6 +160,7 @@ def _job_of_sample(job: ShardJob, samples: ImageSamples, image_ids: Sequence[str
         hierarchy=None,
         dry_run=False,
         attribution_csv=False,
+        conversion="",
     )
 
 

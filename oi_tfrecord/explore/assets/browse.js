@@ -321,6 +321,11 @@
       const corner = { x: xmin * width, y: ymin * height, width: Math.max(0, xmax - xmin) * width, height: Math.max(0, ymax - ymin) * height };
       const colour = colourOf(box.mid);
       const group = svg("g", { "data-place": place });
+      if (box.mask) {
+        const shape = svg("mask", { id: `mask-${place}` });
+        shape.append(svg("image", { href: `/mask?record=${opened.record}&place=${place}&v=${version}`, width, height, preserveAspectRatio: "none" }));
+        group.append(shape, svg("rect", { width, height, class: "mask", fill: colour, mask: `url(#mask-${place})` }));
+      }
       group.append(
         svg("rect", { ...corner, class: "shade" }),
         svg("rect", { ...corner, class: "box", stroke: colour, "stroke-dasharray": box.flags.includes("group_of") ? "7 4" : "" }),

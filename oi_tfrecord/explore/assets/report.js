@@ -120,7 +120,7 @@
       ["boxes per image", all.records ? (all.boxes / all.records).toFixed(2) : "–"],
       ["most boxes in an image", show(all.most_boxes_in_an_image)], ["images without boxes", show(all.images_without_boxes)],
       ["images with over 100 boxes", show(all.images_over_100_boxes)], ["positive labels", show(all.positive_labels)],
-      ["negative labels", show(all.negative_labels)], ["machine labels", show(all.machine_labels)],
+      ["negative labels", show(all.negative_labels)], ["machine labels", show(all.machine_labels)], ["masks", show(all.masks)],
       ["classes with boxes", show(split.classes.boxes.filter((count) => count > 0).length)],
       ["classes of the label map", show(split.classes.id.filter((id) => id !== null).length)],
       ["shards", show(all.shards)], ["shard bytes", megabytes(all.bytes)], ["image bytes", megabytes(all.image_bytes)],
@@ -173,7 +173,7 @@
     });
   }
 
-  const CLASS_COLUMNS = ["name", "mid", "id", "images", "boxes", "positive", "negative", "machine"];
+  const CLASS_COLUMNS = ["name", "mid", "id", "images", "boxes", "positive", "negative", "machine", "masks"];
   const ROW = 29;
 
   // Only the visible rows are in the document, so that a table of 20,000 classes stays quick.

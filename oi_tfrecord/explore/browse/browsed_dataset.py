@@ -17,9 +17,10 @@ from oi_tfrecord.explore.browse.image_page import describe_image, media_type
 from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.explore.browse.query import Query, find_classes, find_images
 from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES, flag_bits
+from oi_tfrecord.images.mask_png import read_mask
 from oi_tfrecord.images.pixel_budget import DECODED_AT_ONCE
-from oi_tfrecord.records.example_reader import Values, get_bytes, parse_example
-from oi_tfrecord.records.keys import ENCODED_KEY
+from oi_tfrecord.records.example_reader import RecordFault, Values, get_bytes, get_strings, parse_example
+from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
 
 MOST_IMAGES = 500
 """Images that one answer lists."""
@@ -114,6 +115,23 @@ class BrowsedDataset:
         """Returns the encoded image of a record, and its media type."""
         encoded = get_bytes(self._read_example(record), ENCODED_KEY)
         return encoded, media_type(encoded)
+
+    def make_mask(self, record: int, place: int) -> tuple[bytes, str]:
+        """Returns the mask of a box, white in the object and black elsewhere, and its media type.
+
+        Raises:
+            RecordFault: if the box has no mask, or one that cannot be read.
+        """
+        masks = get_strings(self._read_example(record), MASK_KEY)
+        if place >= len(masks):
+            raise RecordFault(f"it has {len(masks)} masks")
+        try:
+            pixels = read_mask(masks[place])
+        except (OSError, ValueError, SyntaxError) as error:
+            raise RecordFault(f"its mask {place} is no image: {error}") from error
+        out = io.BytesIO()
+        Image.fromarray(pixels * np.uint8(255)).save(out, "PNG")
+        return out.getvalue(), "image/png"
 
     def make_thumbnail(self, record: int) -> tuple[bytes, str]:
         """Returns a small JPEG of a record's image, and its media type; a small file is served as it is."""

@@ -21,6 +21,8 @@ from oi_tfrecord.records.keys import (
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
     ENCODED_KEY,
+    MASK_KEY,
+    MASK_WEIGHT_KEY,
     SHA256_KEY,
     attribution_key,
     flag_key,
@@ -46,7 +48,7 @@ def describe_image(
 
     Returns:
         Values that JSON can hold. `boxes` are [xmin, ymin, xmax, ymax] as fractions of the image's sides, from its top
-        left corner, with class, flags and source.
+        left corner, with class, flags and source; `mask` says whether `/mask` shows a mask of the box.
 
     Raises:
         RecordFault: if its lists do not belong together.
@@ -82,6 +84,7 @@ def _describe_boxes(
     flags = {name: get_numbers(example, flag_key(name)) for name in FLAG_NAMES if flag_key(name) in example}
     sources = get_strings(example, BOX_SOURCE_KEY) or [b""] * len(mids)
     confidences = get_numbers(example, BOX_CONFIDENCE_KEY).tolist()
+    masked = _find_masked(example, len(mids))
     check_lengths({"box sides": min(map(len, sides)), "source": len(sources)}, len(mids))
     check_lengths({name: len(values) for name, values in flags.items()}, len(mids))
     return [
@@ -92,9 +95,17 @@ def _describe_boxes(
             "flags": [name for name, values in flags.items() if values[place] == 1],
             "source": decode(sources[place]),
             "confidence": _finite(confidences[place]) if place < len(confidences) else None,
+            "mask": place in masked,
         }
         for place, mid in enumerate(mids)
     ]
+
+
+def _find_masked(example: Mapping[str, Values], count: int) -> frozenset[int]:
+    """Returns the places of the boxes, of `count`, with a mask; an empty one in place of a missing mask is none."""
+    masks = get_strings(example, MASK_KEY)
+    weights = get_numbers(example, MASK_WEIGHT_KEY).tolist() or [1.0] * len(masks)
+    return frozenset(place for place in range(min(count, len(masks), len(weights))) if weights[place] > 0)
 
 
 def _describe_labels(

@@ -54,6 +54,7 @@ def make_application(dataset: BrowsedDataset) -> web.Application:
     application.router.add_get("/api/images", functools.partial(_send_json, functools.partial(_list_images, dataset)))
     application.router.add_get("/api/image", functools.partial(_send_json, functools.partial(_describe_image, dataset)))
     application.router.add_get("/image", functools.partial(_send_bytes, dataset, dataset.read_image))
+    application.router.add_get("/mask", functools.partial(_send_mask, dataset))
     application.router.add_get("/thumbnail", functools.partial(_send_bytes, dataset, dataset.make_thumbnail))
     return application
 
@@ -121,6 +122,13 @@ async def _send_bytes(
 ) -> web.Response:
     record = _parse_number(request.query, "record", dataset.index.records)
     body, kind = await asyncio.to_thread(read, record)
+    return web.Response(body=body, content_type=kind, headers={"Cache-Control": "private, max-age=3600"})
+
+
+async def _send_mask(dataset: BrowsedDataset, request: web.Request) -> web.Response:
+    record = _parse_number(request.query, "record", dataset.index.records)
+    place = _parse_number(request.query, "place", 1 << 31)
+    body, kind = await asyncio.to_thread(dataset.make_mask, record, place)
     return web.Response(body=body, content_type=kind, headers={"Cache-Control": "private, max-age=3600"})
 
 

@@ -144,6 +144,7 @@ def _count_totals(manifest: Mapping[str, Any] | None, shards: int, stats: Record
         "positive_labels": stats.positive_labels,
         "negative_labels": stats.negative_labels,
         "machine_labels": stats.machine_labels,
+        "masks": stats.masks,
         "images_reencoded": sum(totals["images_reencoded"].values()) if totals else None,
         "unknown_flags_written_as_0": totals.get("unknown_flags_written_as_0"),
     }

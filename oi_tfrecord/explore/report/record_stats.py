@@ -19,12 +19,20 @@ from oi_tfrecord.records.example_reader import (
     join_absent_labels,
     parse_example,
 )
-from oi_tfrecord.records.keys import BBOX_KEYS, ENCODED_KEY, LABEL_CONFIDENCE_KEY, attribution_key, flag_key
+from oi_tfrecord.records.keys import (
+    BBOX_KEYS,
+    ENCODED_KEY,
+    LABEL_CONFIDENCE_KEY,
+    MASK_KEY,
+    MASK_WEIGHT_KEY,
+    attribution_key,
+    flag_key,
+)
 from oi_tfrecord.records.record_counts import SOURCE_KEYS
 
-CLASS_COUNTS = ("images", "boxes", "positive", "negative", "machine")
+CLASS_COUNTS = ("images", "boxes", "positive", "negative", "machine", "masks")
 """Columns of `RecordStats.classes`: images with a box of the class, its boxes, its verified labels of confidence above
-0 and of 0, and its machine-generated labels."""
+0 and of 0, its machine-generated labels, and its boxes with a mask that is not empty."""
 
 SIDE_BINS = 50
 """Bins of the square root of the share of its image's area that a box has, from 0 to 1."""
@@ -58,6 +66,7 @@ class RecordStats:
         records: number of records.
         image_bytes: bytes of their encoded images.
         boxes, positive_labels, negative_labels, machine_labels: number of each.
+        masks: number of boxes with a mask that is not empty.
         degenerate_boxes: number of boxes without area, which are in no histogram of boxes.
         keys: number of records with each key.
         classes: by MID (or `id N` where a record has only label ids), the CLASS_COUNTS.
@@ -79,6 +88,7 @@ class RecordStats:
     positive_labels: int = 0
     negative_labels: int = 0
     machine_labels: int = 0
+    masks: int = 0
     degenerate_boxes: int = 0
     keys: Counter[str] = dataclasses.field(default_factory=Counter)
     classes: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -163,6 +173,7 @@ def _add_boxes(
     stats.boxes_per_image[count] += 1
     _add_classes(stats, classes, CLASS_COUNTS.index("boxes"))
     _add_classes(stats, set(classes), CLASS_COUNTS.index("images"))
+    _add_masks(stats, example, classes)
     _add_sources(stats, example, "boxes")
     for name, values in flags.items():
         stats.flags.setdefault(name, np.zeros(2, np.int64))
@@ -171,6 +182,17 @@ def _add_boxes(
     shape[:, 0], shape[:, 1] = (xmax - xmin) * float(width), (ymax - ymin) * float(height)
     shape[:, 2], shape[:, 3] = width, height
     return shape
+
+
+def _add_masks(stats: RecordStats, example: Mapping[str, Values], classes: list[str]) -> None:
+    if MASK_KEY not in example:
+        return
+    # An empty mask in place of a missing one has the weight 0.
+    weights = get_numbers(example, MASK_WEIGHT_KEY) if MASK_WEIGHT_KEY in example else np.ones(len(classes))
+    check_lengths({"mask": len(get_strings(example, MASK_KEY)), "mask weight": len(weights)}, len(classes))
+    masked = [mid for mid, weight in zip(classes, weights.tolist(), strict=True) if weight > 0]
+    stats.masks += len(masked)
+    _add_classes(stats, masked, CLASS_COUNTS.index("masks"))
 
 
 def _add_box_shapes(stats: RecordStats, shapes: np.ndarray) -> None:

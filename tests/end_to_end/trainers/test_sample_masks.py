@@ -13,7 +13,9 @@ from PIL import Image
 
 import oi_tfrecord
 from oi_tfrecord.cli.main import main
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.images.mask_png import read_mask
+from oi_tfrecord.training.options import TrainingConfigOptions
 from tests.support.optional import REPOSITORY, peer_python
 from tests.support.small_release import convert
 
@@ -136,3 +138,21 @@ def test_model_garden_reads_the_attributes_of_miap(sample_masks: pathlib.Path, t
     values = [value for line in found for value in line["age_presentation"]]
     assert sorted(values) == sorted([(1, 2, 3, 0)[number % 4] for number in range(len(rows))])
     assert all(value == 0 for line in found for value in line["gender_presentation"])
+
+
+def test_mask_metrics_need_masks(records: str) -> None:
+    text = oi_tfrecord.training_config(
+        TrainingConfigOptions(output_dir=records, model="faster_rcnn", metrics="oid_challenge_segmentation_metrics")
+    )
+    assert 'metrics_set: "oid_challenge_segmentation_metrics"' in text
+    assert text.count("load_instance_masks: true") == 2
+
+
+def test_mask_metrics_of_records_without_masks_are_refused(sample_masks: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    for split in ("train", "validation"):
+        images = f"--images={sample_masks}/images/{{split}}/{{image_id}}.jpg"
+        assert convert(["--config=v7", f"--split={split}", f"--data_dir={sample_masks}/v7", images,
+                        f"--output_dir={tmp_path}", "--num_shards=1"]) == 0  # fmt: skip
+    options = TrainingConfigOptions(output_dir=str(tmp_path), model="faster_rcnn", metrics="coco_mask_metrics")
+    with pytest.raises(InputError, match="coco_mask_metrics compares masks, and the records of the split 'train'"):
+        oi_tfrecord.training_config(options)

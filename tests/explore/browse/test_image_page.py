@@ -25,11 +25,11 @@ def test_boxes_have_corners_class_flags_and_source() -> None:
     assert facts["boxes"] == [
         {
             "mid": "/m/a", "name": "Apple", "box": [0.2, 0.1, 0.4, 0.3], "flags": ["inside"], "source": "xclick",
-            "confidence": None,
+            "confidence": None, "mask": False,
         },
         {
             "mid": "/m/b", "name": "/m/b", "box": [0, 0, 1, 1], "flags": ["group_of", "inside"], "source": "freeform",
-            "confidence": None,
+            "confidence": None, "mask": False,
         },
     ]  # fmt: skip
     assert (facts["width"], facts["height"], facts["bytes"]) == (640, 480, len(b"jpeg"))
@@ -84,3 +84,11 @@ def test_only_images_are_served_as_images(encoded: bytes, kind: str) -> None:
 def test_the_text_names_every_key() -> None:
     facts = describe(custom=bytes_feature((b"mine",)))
     assert "image/custom   bytes   1  mine\n" in facts["text"]
+
+
+def test_a_box_has_a_mask_unless_an_empty_one_stands_in_for_a_missing_mask() -> None:
+    two = boxes((0, 0, 1, 1), (0, 0, 1, 1), mids=("/m/a", "/m/b"))
+    masks = bytes_feature((b"png", b"png"))
+    assert [box["mask"] for box in describe(**two, object__mask=masks)["boxes"]] == [True, True]
+    facts = describe(**two, object__mask=masks, object__mask__weight=floats(0, 1))
+    assert [box["mask"] for box in facts["boxes"]] == [False, True]

@@ -23,7 +23,7 @@ from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.browse.search_rows import LABEL_KINDS
 from oi_tfrecord.explore.browse.server import make_application
-from oi_tfrecord.records.example_writer import int64_feature
+from oi_tfrecord.records.example_writer import bytes_feature, int64_feature
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.label_map_file import format_pbtxt
 from tests.conftest import REPOSITORY
@@ -39,6 +39,7 @@ from tests.support.chromium import (
     webdriver,
 )
 from tests.support.few_records import boxes, draw_jpeg, floats, image, make_example, texts, write_shard
+from tests.support.mask_release import png_of
 
 SCRIPT = "</script><script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
 IMAGES = 60
@@ -191,6 +192,19 @@ def test_what_is_no_image_is_not_served_as_a_page(tmp_path: pathlib.Path) -> Non
             status, headers, _ = get(base, path)
             assert (status, headers["Content-Type"]) == (200, "application/octet-stream")
             assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_masks_are_served_white_on_black(tmp_path: pathlib.Path) -> None:
+    masks = bytes_feature((png_of(np.eye(4, dtype=bool)), b"no PNG"))
+    two = boxes((0, 0, 1, 1), (0, 0, 1, 1), mids=("/m/a", "/m/b"))
+    write_shard(tmp_path / "a-00000-of-00001", [make_example(**image(), **two, object__mask=masks)])
+    with serve(BrowsedDataset(str(tmp_path), open_index(str(tmp_path), "", 1, NoProgress()))) as base:
+        status, headers, body = get(base, "/mask?record=0&place=0")
+        assert (status, headers["Content-Type"]) == (200, "image/png")
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(body))), 255 * np.eye(4, dtype=np.uint8))
+        assert get(base, "/mask?record=0&place=1")[0] == 500
+        assert get(base, "/mask?record=0&place=2")[0] == 500
+        assert get(base, "/mask?record=0&place=x")[0] == 400
 
 
 def test_attribution_is_read_from_the_list_beside_the_records(tmp_path: pathlib.Path) -> None:
@@ -413,6 +427,19 @@ def test_boxes_are_drawn_where_they_are(page: Page) -> None:
     assert len({box[4] for box in drawn}) == len(MIDS)
     page.press("b")
     assert page.browser.find_elements(By.CSS_SELECTOR, "#overlay rect.box") == []
+
+
+def test_masks_are_drawn_over_the_image(tmp_path: pathlib.Path) -> None:
+    masks = bytes_feature((png_of(np.eye(64, dtype=bool)), png_of(np.eye(64, dtype=bool))))
+    features = image(64, 64, encoded=draw_jpeg(64, 64), image_id=image_id(1)) | boxes(*CORNERS[:2], mids=MIDS[:2])
+    example = make_example(**features, object__mask=masks, object__mask__weight=floats(1, 0))
+    write_shard(tmp_path / "train-00000-of-00001", [example])
+    index = open_index(str(tmp_path), "", 1, NoProgress())
+    with serve(BrowsedDataset(str(tmp_path), index)) as base, open_chromium() as browser:
+        browser.get(f"{base}/?image=train/{image_id(1)}")
+        count = "return document.querySelectorAll('#overlay rect.mask').length"
+        WebDriverWait(browser, 20).until(lambda _: browser.execute_script(count) == 1)
+        assert errors_of(browser) == []
 
 
 def test_facts_of_an_image_and_programs_in_its_texts(page: Page) -> None:

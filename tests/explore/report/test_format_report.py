@@ -76,7 +76,7 @@ def test_json_and_csv_hold_the_same_numbers() -> None:
     rows = list(csv.DictReader(io.StringIO(format_csv([split]), newline="")))
     classes = [row for row in rows if row["section"] == "classes"]
     assert {row["measure"]: row["value"] for row in classes} == {
-        "id": "1", "images": "0", "boxes": "0", "positive": "0", "negative": "0", "machine": "0"
+        "id": "1", "images": "0", "boxes": "0", "positive": "0", "negative": "0", "machine": "0", "masks": "0"
     }  # fmt: skip
     assert {row["name"] for row in classes} == {HOSTILE}
     assert [row["value"] for row in rows if (row["section"], row["key"]) == ("totals", "records")] == ["1"]

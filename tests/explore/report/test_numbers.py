@@ -9,7 +9,7 @@ from oi_tfrecord.records.label_map import LabelMapItem
 ITEMS = (LabelMapItem(1, "/m/a", "A"), LabelMapItem(2, "/m/b", "B"), LabelMapItem(3, "/m/c", "C"))
 
 
-def stats(**classes: tuple[int, int, int, int, int]) -> RecordStats:
+def stats(**classes: tuple[int, int, int, int, int, int]) -> RecordStats:
     held = RecordStats(records=10)
     held.classes = {f"/m/{name}": np.array(counts) for name, counts in classes.items()}
     return held
@@ -29,12 +29,13 @@ def manifest(**changes: object) -> dict[str, object]:
 
 def test_classes_are_ordered_by_positive_then_negative_labels() -> None:
     # Columns: images, boxes, positive, negative, machine.
-    held = stats(b=(1, 1, 5, 2, 0), d=(1, 1, 5, 3, 0), c=(9, 99, 0, 0, 0))
+    held = stats(b=(1, 1, 5, 2, 0, 0), d=(1, 1, 5, 3, 0, 0), c=(9, 99, 0, 0, 0, 50))
     classes = make_numbers("train", None, 1, held, ITEMS, None).classes
     assert classes["mid"] == ["/m/d", "/m/b", "/m/c", "/m/a"]
     assert classes["name"] == ["/m/d", "B", "C", "A"]
     assert classes["id"] == [None, 2, 3, 1]
     assert classes["boxes"] == [1, 1, 99, 0]
+    assert classes["masks"] == [0, 0, 50, 0]
 
 
 def test_a_split_is_compared_with_what_was_published() -> None:
@@ -91,7 +92,7 @@ def test_histograms_have_every_bin_and_its_bounds() -> None:
 
 
 def test_the_numbers_are_plain_values() -> None:
-    held = stats(a=(1, 1, 1, 1, 1))
+    held = stats(a=(1, 1, 1, 1, 1, 1))
     held.flags = {"group_of": np.array([1, 2])}
     data = make_numbers("train", manifest(), 1, held, ITEMS, [])
     assert json.loads(json.dumps(vars(data))) == vars(data)

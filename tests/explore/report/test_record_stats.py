@@ -36,8 +36,8 @@ RICH = example(
 def test_a_record_is_counted_by_class_flag_and_source() -> None:
     stats = measure_records([RICH], {})
     assert {mid: dict(zip(CLASS_COUNTS, counts.tolist(), strict=True)) for mid, counts in stats.classes.items()} == {
-        DOG: {"images": 1, "boxes": 2, "positive": 1, "negative": 0, "machine": 1},
-        CAT: {"images": 1, "boxes": 1, "positive": 0, "negative": 1, "machine": 0},
+        DOG: {"images": 1, "boxes": 2, "positive": 1, "negative": 0, "machine": 1, "masks": 0},
+        CAT: {"images": 1, "boxes": 1, "positive": 0, "negative": 1, "machine": 0, "masks": 0},
     }
     assert (stats.boxes, stats.positive_labels, stats.negative_labels, stats.machine_labels) == (3, 1, 1, 1)
     assert {name: counts.tolist() for name, counts in stats.flags.items()} == {"group_of": [1, 3], "occluded": [2, 3]}
@@ -141,3 +141,16 @@ def test_a_record_that_does_not_fit_together_is_a_fault(features: dict[str, byte
 def test_bytes_that_are_no_example_are_an_error() -> None:
     with pytest.raises(ExampleError):
         measure_records([b"\xff\xff"], {})
+
+
+def test_masks_are_counted_per_class_without_empty_ones() -> None:
+    boxed = boxes((0, 0, 1, 1), (0, 0, 1, 1), (0, 0, 1, 1), mids=(DOG, CAT, DOG))
+    masks = bytes_feature((b"a", b"b", b"c"))
+    column = CLASS_COUNTS.index("masks")
+    stats = measure_records([example(**image(), **boxed, object__mask=masks)], {})
+    assert (stats.masks, stats.classes[DOG][column], stats.classes[CAT][column]) == (3, 2, 1)
+    weighted = example(**image(), **boxed, object__mask=masks, object__mask__weight=floats(1, 0, 0))
+    stats = measure_records([weighted], {})
+    assert (stats.masks, stats.classes[DOG][column], stats.classes[CAT][column]) == (1, 1, 0)
+    with pytest.raises(RecordFault, match="2 values of mask for 3"):
+        measure_records([example(**image(), **boxed, object__mask=bytes_feature((b"a", b"b")))], {})
