@@ -73,11 +73,18 @@ MACHINE_LABEL_KEY = "image/machine_class/label"
 
 MACHINE_CONFIDENCE_KEY = "image/machine_class/confidence"
 
+PRESENT_TEXT_KEY = "image/present_class/text"
+
+PRESENT_LABEL_KEY = "image/present_class/label"
+
+PRESENT_CONFIDENCE_KEY = "image/present_class/confidence"
+
 LABEL_PAIRS = (
     (BOX_TEXT_KEY, BOX_LABEL_KEY),
     (LABEL_TEXT_KEY, LABEL_KEY),
     (ABSENT_TEXT_KEY, ABSENT_LABEL_KEY),
     (MACHINE_TEXT_KEY, MACHINE_LABEL_KEY),
+    (PRESENT_TEXT_KEY, PRESENT_LABEL_KEY),
 )
 """Keys of MIDs, each with the key of their ids in the label map."""
 
@@ -113,6 +120,7 @@ class ListLength(enum.StrEnum):
     LABELS = "labels"
     ABSENT_LABELS = "absent_labels"
     MACHINE_LABELS = "machine_labels"
+    PRESENT_LABELS = "present_labels"
     ANY = "any"
 
 
@@ -194,6 +202,9 @@ KNOWN_KEYS: dict[str, KnownKey] = {
     MACHINE_TEXT_KEY: KnownKey(FeatureKind.BYTES, ListLength.MACHINE_LABELS, readers=(_OURS,)),
     MACHINE_LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.MACHINE_LABELS, ValueRange.POSITIVE, (_OURS,)),
     MACHINE_CONFIDENCE_KEY: KnownKey(FeatureKind.FLOAT, ListLength.MACHINE_LABELS, ValueRange.FRACTION, (_OURS,)),
+    PRESENT_TEXT_KEY: KnownKey(FeatureKind.BYTES, ListLength.PRESENT_LABELS, readers=(_OURS,)),
+    PRESENT_LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.PRESENT_LABELS, ValueRange.POSITIVE, (_MG,)),
+    PRESENT_CONFIDENCE_KEY: KnownKey(FeatureKind.FLOAT, ListLength.PRESENT_LABELS, ValueRange.FRACTION, (_OURS,)),
     **{
         attribution_key(name): KnownKey(FeatureKind.BYTES, ListLength.ONE, readers=(_OURS,))
         for name in ("license", "author", "profile_url", "title", "landing_url")
@@ -227,6 +238,7 @@ class ExtraKeys(enum.StrEnum):
     INSIDE = "inside"
     LABEL_SOURCE = "label_source"
     MACHINE_LABELS = "machine_labels"
+    PRESENT_LABELS = "present_labels"
     ATTRIBUTION = "attribution"
     MASKS = "masks"
     ROTATION = "rotation"

@@ -82,6 +82,22 @@ def test_records_hold_verified_and_machine_labels_of_trainable_classes(
     assert main(["verify", str(tmp_path / "out"), "--decode"]) == 0
 
 
+def test_labels_that_are_present_are_there_apart_for_readers_without_confidences(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Run
+) -> None:
+    assert run(sample, tmp_path / "out", "--task=classification", "--extra_keys=present_labels").code == 0
+    absent = 0
+    for example in records(tmp_path / "out").values():
+        is_present = example["image/class/confidence"] > 0
+        absent += int((~is_present).sum())
+        assert example["image/present_class/label"].tolist() == example["image/class/label"][is_present].tolist()
+    assert absent > 0
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    reused = ["--label_map=" + str(tmp_path / "out" / "label_map.pbtxt"), f"--to={tmp_path / 'merged'}"]
+    assert main(["merge", str(tmp_path / "out"), *reused]) == 0
+    assert main(["verify", str(tmp_path / "merged")]) == 0
+
+
 def test_a_multi_label_model_reads_the_records(sample: pathlib.Path, tmp_path: pathlib.Path, run: Run) -> None:
     """As a loss over many classes needs them: a target and a mask of what people have verified."""
     assert run(sample, tmp_path / "out", "--task=classification").code == 0
