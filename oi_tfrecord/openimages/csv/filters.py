@@ -284,7 +284,7 @@ class ImageIdList:
     Attributes:
         image_ids: sorted uint64 array of the keys of the ImageIDs, without repeats.
         other_splits: number of lines of other splits, which are left out.
-        names: the ImageIDs in the order of their keys; empty for published ones, whose keys say it.
+        names: the ImageIDs in the order of their keys; empty for published ones, which their keys hold.
     """
 
     image_ids: np.ndarray
