@@ -23,6 +23,7 @@ from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.find_release import naming_the_release
 from oi_tfrecord.settings.plan_records import image_options, record_layout, text_columns
+from oi_tfrecord.settings.selection import explain_selection
 from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
@@ -135,7 +136,7 @@ class ConvertPlan:
             output_dir=config.output_dir,
             work=self.work,
             driver=Table(config.driver),
-            select=config.select,
+            select=config.selection,
             files=_paths(self.tables, self.archives),
             mids=self.classes.vocabulary.mids,
             layout=record_layout(config, self.tables),
@@ -147,6 +148,7 @@ class ConvertPlan:
             read_threads=config.read_threads,
             hierarchy=self.classes.expanded_by,
             is_listed=self.classes.mask_of(self.classes.listed),
+            is_chosen=self.classes.mask_of(self.classes.label_mids),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
             conversion=digest_fingerprint(self.fingerprint),
@@ -165,6 +167,7 @@ class ConvertPlan:
             about={
                 "oi_tfrecord": __version__,
                 "config": config.shaping(),
+                "selection": explain_selection(config.selection),
                 "class_files": dict(self.class_files),
                 "fingerprint": self.fingerprint,
                 "warnings": self.warnings,
