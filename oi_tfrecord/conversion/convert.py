@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
 from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archives
+from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.known_inputs import with_known_inputs
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
@@ -172,6 +173,7 @@ def build_template(
     with hold_split(config.output_dir, config.split):
         state = try_again(plan, prepare_output(plan.target), progress or NoProgress())
     if state.complete is None:
+        store_lists(plan.filters, plan.work)
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from oi_tfrecord import storage
+from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.try_again import try_again
@@ -96,6 +97,7 @@ def _run_pipelines(
     plan: ConvertPlan, state: OutputState, workers: int, beam_arguments: Sequence[str], progress: Progress
 ) -> None:
     import_beam_quietly(beam_arguments)
+    store_lists(plan.filters, plan.work)
     if state.finished:
         progress.note(describe_resumption(len(state.finished), plan.num_shards))
     processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
