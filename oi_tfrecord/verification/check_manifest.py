@@ -8,6 +8,8 @@ from oi_tfrecord.dataset.coverage import find_losses
 from oi_tfrecord.dataset.file_names import MANIFEST_FILE
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import (
+    ABSENT_LABEL_KEY,
+    ABSENT_TEXT_KEY,
     ALWAYS_WRITTEN,
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
@@ -48,9 +50,10 @@ Comparison = tuple[str, Any, Any]
 def required_keys(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the keys that every record of a split must have, by its manifest."""
     keys = list(ALWAYS_WRITTEN)
+    has_labels = Table.HUMAN_LABELS in manifest.get("tables", {})
     if manifest.get("config", {}).get("task") == "classification":
         keys = [key for key in keys if not key.startswith("image/object/")]
-    has_labels = Table.HUMAN_LABELS in manifest.get("tables", {})
+        keys += (ABSENT_TEXT_KEY, ABSENT_LABEL_KEY) if has_labels else ()
     if has_labels:
         keys += _LABEL_KEYS
     for group in manifest.get("config", {}).get("extra_keys", ()):
