@@ -13,12 +13,12 @@ from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
 from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archives
 from oi_tfrecord.conversion.kept_lists import store_lists
-from oi_tfrecord.conversion.known_inputs import with_known_inputs
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.conversion.rerun.known_inputs import with_known_inputs
+from oi_tfrecord.conversion.rerun.try_again import try_again
 from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry_run_workers, run_plan
-from oi_tfrecord.conversion.try_again import try_again
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output
 from oi_tfrecord.dataset.run_lock import hold_split

@@ -10,7 +10,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
-from oi_tfrecord.conversion.try_again import try_again
+from oi_tfrecord.conversion.rerun.try_again import try_again
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, count_correctable, prepare_output, read_split
