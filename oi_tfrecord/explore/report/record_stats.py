@@ -12,11 +12,12 @@ from oi_tfrecord.records.example_reader import (
     Values,
     check_lengths,
     decode,
+    find_image_size,
     get_bytes,
     get_classes,
-    get_integer,
     get_numbers,
     get_strings,
+    join_absent_labels,
     parse_example,
 )
 from oi_tfrecord.records.keys import (
@@ -189,7 +190,7 @@ def merge_stats(parts: Iterable[RecordStats]) -> RecordStats:
 
 
 def _add_image(stats: RecordStats, example: Mapping[str, Values]) -> tuple[int, int]:
-    width, height = (get_integer(example, f"image/{side}") for side in ("width", "height"))
+    width, height = find_image_size(example)
     encoded = len(get_bytes(example, ENCODED_KEY))
     stats.image_bytes += encoded
     stats.image_sizes[width, height] += 1
@@ -290,6 +291,7 @@ def _paired_classes(example: Mapping[str, Values], mid_of: Mapping[int, str]) ->
 
 
 def _add_labels(stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
+    example = join_absent_labels(example)
     classes = get_classes(example, "image/class", mid_of)
     # Third-party records may have labels without confidence, which are all verified as present.
     has_confidence = LABEL_CONFIDENCE_KEY in example
