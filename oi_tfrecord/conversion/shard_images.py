@@ -85,7 +85,7 @@ class ImageOutcome:
         return int(np.count_nonzero(self.has_record))
 
     def find_skipped(self, image_ids: np.ndarray) -> np.ndarray:
-        """Returns a bool array [n], whether each image of the shard is skipped."""
+        """Returns whether each image of the shard is skipped, bool [n]; `image_ids` are their keys, uint64 [n]."""
         return np.isin(image_ids, id_keys(item.image_id.encode() for item in self.skipped))
 
     def skip_missing(self) -> "ImageOutcome":
