@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from oi_tfrecord import __version__
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
+from oi_tfrecord.conversion.kept_lists import split_lists
 from oi_tfrecord.conversion.plan_classes import ClassPlan, plan_classes, read_given_file
 from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
 from oi_tfrecord.conversion.read_range import RangeJob
@@ -22,6 +23,7 @@ from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.find_release import naming_the_release
 from oi_tfrecord.settings.plan_records import image_options, record_layout, text_columns
+from oi_tfrecord.settings.selection import explain_selection
 from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
@@ -108,8 +110,10 @@ class ConvertPlan:
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
         """Returns the job of the ranges; no rows are read for `finished_shards`."""
+        filters, kept_lists = split_lists(self.filters, self.work)
         return RangeJob(
-            filters=self.filters,
+            job_filters=filters,
+            kept_lists=kept_lists,
             files={(file.table, file.number): file for file in self.tables},
             archives={(archive.listing, archive.number): archive for archive in self.archives_to_list},
             vocabulary=self.classes.vocabulary,
@@ -132,7 +136,7 @@ class ConvertPlan:
             output_dir=config.output_dir,
             work=self.work,
             driver=Table(config.driver),
-            select=config.select,
+            select=config.selection,
             files=_paths(self.tables, self.archives),
             mids=self.classes.vocabulary.mids,
             layout=record_layout(config, self.tables),
@@ -144,6 +148,7 @@ class ConvertPlan:
             read_threads=config.read_threads,
             hierarchy=self.classes.expanded_by,
             is_listed=self.classes.mask_of(self.classes.listed),
+            is_chosen=self.classes.mask_of(self.classes.label_mids),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
             conversion=digest_fingerprint(self.fingerprint),
@@ -162,6 +167,7 @@ class ConvertPlan:
             about={
                 "oi_tfrecord": __version__,
                 "config": config.shaping(),
+                "selection": explain_selection(config.selection),
                 "class_files": dict(self.class_files),
                 "fingerprint": self.fingerprint,
                 "warnings": self.warnings,

@@ -131,7 +131,7 @@ def estimate_images(plan: ConvertPlan) -> tuple[int, list[str]]:
     job = plan.range_job(frozenset())
     rules = RowRules(job.vocabulary, job.kept_codes, of_rows)
     selecting = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}
-    tables = selecting.get(config.select, (Table(config.driver),))
+    tables = selecting.get(config.selection, (Table(config.driver),))
     counts = [count_images([file for file in plan.tables if file.table == table], rules) for table in tables]
     images, ids = max(counts, key=lambda count: count[0])
     images = int(images * filters.sample_below / EVERY_IMAGE)

@@ -36,6 +36,7 @@ class ShardJob:
         read_threads: images read at once; 0 chooses by storage.
         hierarchy: by which boxes and labels are expanded; None if they are not.
         is_listed: bool array, which vocabulary codes are in the class list; the hierarchy alone needs the array.
+        is_chosen: bool array, which vocabulary codes are written; the hierarchy alone needs the array.
         dry_run: whether to join and count only, as if every image were there.
         masks: where the masks of boxes come from; None for records without masks.
         source_id: `hex` or `numeric`.
@@ -60,6 +61,7 @@ class ShardJob:
     read_threads: int
     hierarchy: Hierarchy | None = None
     is_listed: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
+    is_chosen: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
     dry_run: bool = False
     masks: MaskSource | None = None
     source_id: str = "hex"
@@ -103,6 +105,8 @@ class _LabelIds:
         known, ids = self._last
         if known is not label_map:
             ids = np.zeros(len(self._code_of), np.int64)
-            ids[[self._code_of[item.name] for item in label_map.items]] = [item.id for item in label_map.items]
+            # A label map that is given may have classes that the class files do not know.
+            known_items = [item for item in label_map.items if item.name in self._code_of]
+            ids[[self._code_of[item.name] for item in known_items]] = [item.id for item in known_items]
             self._last = (label_map, ids)
         return ids

@@ -32,11 +32,6 @@ class UnsupportedError(Exception):
     """The store refuses to write on a condition; the text is the path."""
 
 
-def has_versions(path: str) -> bool:
-    """Returns whether a path is on an object store that writes on conditions."""
-    return object_files.handles(path)
-
-
 def read_object(path: str) -> VersionedObject | None:
     """Returns an object with its version, None if there is none.
 

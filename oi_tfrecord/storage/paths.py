@@ -10,6 +10,21 @@ import uuid
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
+OBJECT_SCHEMES = ("s3://", "gs://", "az://")
+"""Schemes of object stores, whose files appear whole when they are closed, so that no temporary name is needed."""
+
+READ_SCHEMES = (*OBJECT_SCHEMES, "https://", "http://")
+"""Schemes whose files `object_files` reads."""
+
+EMULATOR = "STORAGE_EMULATOR_HOST"
+"""Variable with the address of an emulator of gs://, which has the JSON interface alone; `obstore` uses the other."""
+
+
+def is_object(path: str) -> bool:
+    """Returns whether `object_files` lists, writes and deletes the file; else Beam's filesystems do it."""
+    return path.startswith(OBJECT_SCHEMES) and not (path.startswith("gs://") and bool(os.environ.get(EMULATOR)))
+
+
 def is_local(path: str) -> bool:
     """Returns whether a path names a local file."""
     return not _SCHEME.match(path)

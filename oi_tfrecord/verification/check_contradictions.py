@@ -21,7 +21,8 @@ Problem = tuple[str, str]
 """Key of the manifest, joined by dots; what is wrong there."""
 
 _OPTIONAL_KEYS = {
-    "oi_tfrecord", "class_files", "changed_inputs", "attribution", "weights", "derived", "estimate", ENTRY_SHA256,
+    "oi_tfrecord", "selection", "class_files", "changed_inputs", "attribution", "weights", "derived", "estimate",
+    ENTRY_SHA256,
 }  # fmt: skip
 
 _COUNTED = ("images", "tables", "totals", "sources", "inputs", "shards", "classes")

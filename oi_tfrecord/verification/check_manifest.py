@@ -8,6 +8,8 @@ from oi_tfrecord.dataset.coverage import find_losses
 from oi_tfrecord.dataset.file_names import MANIFEST_FILE
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import (
+    ABSENT_LABEL_KEY,
+    ABSENT_TEXT_KEY,
     ALWAYS_WRITTEN,
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
@@ -33,6 +35,9 @@ _EXTRA_KEYS = {
     ExtraKeys.MACHINE_LABELS: tuple(
         key for key, known in KNOWN_KEYS.items() if known.length is ListLength.MACHINE_LABELS
     ),
+    ExtraKeys.PRESENT_LABELS: tuple(
+        key for key, known in KNOWN_KEYS.items() if known.length is ListLength.PRESENT_LABELS
+    ),
 }
 """Keys that a group adds to every record; what `inside`, `label_source` and `attribution` add depends on the tables."""
 
@@ -45,13 +50,14 @@ Comparison = tuple[str, Any, Any]
 def required_keys(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the keys that every record of a split must have, by its manifest."""
     keys = list(ALWAYS_WRITTEN)
+    has_labels = Table.HUMAN_LABELS in manifest.get("tables", {})
     if manifest.get("config", {}).get("task") == "classification":
         keys = [key for key in keys if not key.startswith("image/object/")]
-    has_labels = Table.HUMAN_LABELS in manifest.get("tables", {})
+        keys += (ABSENT_TEXT_KEY, ABSENT_LABEL_KEY) if has_labels else ()
     if has_labels:
         keys += _LABEL_KEYS
     for group in manifest.get("config", {}).get("extra_keys", ()):
-        if group != ExtraKeys.LABEL_SOURCE or has_labels:
+        if group not in (ExtraKeys.LABEL_SOURCE, ExtraKeys.PRESENT_LABELS) or has_labels:
             keys += _EXTRA_KEYS.get(group, ())
     return tuple(keys)
 
@@ -94,8 +100,9 @@ def _compare_totals(manifest: Mapping[str, Any], counts: RecordCounts, size: int
     yield "totals.bytes", totals["bytes"], size
     yield "totals.image_bytes", totals["image_bytes"], counts.image_bytes
     yield "totals.most_boxes_in_an_image", totals["most_boxes_in_an_image"], counts.most_boxes
-    # Manifests of version 0.1 have no such total.
-    if (expanded := totals.get("most_boxes_after_expansion")) is not None:
+    expanded = totals.get("most_boxes_after_expansion")
+    # Versions before 0.2 did not count these boxes.
+    if expanded is not None or not str(manifest.get("oi_tfrecord", "")).startswith("0.1."):
         yield "totals.most_boxes_after_expansion", expanded, counts.most_expanded_boxes
     yield "totals.images_over_100_boxes", totals["images_over_100_boxes"], counts.images_over_100_boxes
 

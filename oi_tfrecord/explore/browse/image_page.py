@@ -11,19 +11,18 @@ from oi_tfrecord.records.example_reader import (
     Values,
     check_lengths,
     decode,
+    find_image_size,
     get_bytes,
     get_classes,
-    get_integer,
     get_numbers,
     get_strings,
+    join_absent_labels,
 )
 from oi_tfrecord.records.keys import (
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
     ENCODED_KEY,
-    HEIGHT_KEY,
     SHA256_KEY,
-    WIDTH_KEY,
     attribution_key,
     flag_key,
 )
@@ -54,9 +53,10 @@ def describe_image(
     Raises:
         RecordFault: if its lists do not belong together.
     """
+    width, height = find_image_size(example)
     return {
-        "width": get_integer(example, WIDTH_KEY),
-        "height": get_integer(example, HEIGHT_KEY),
+        "width": width,
+        "height": height,
         "bytes": len(get_bytes(example, ENCODED_KEY)),
         "sha256": decode(get_bytes(example, SHA256_KEY)),
         "boxes": _describe_boxes(example, names, mid_of),
@@ -109,6 +109,7 @@ def _describe_labels(
     example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]
 ) -> list[dict[str, Any]]:
     rows = []
+    example = join_absent_labels(example)
     for prefix in ("image/class", "image/machine_class"):
         mids = get_classes(example, prefix, mid_of)
         sources = get_strings(example, f"{prefix}/source")

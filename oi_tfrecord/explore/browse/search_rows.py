@@ -10,22 +10,21 @@ from oi_tfrecord.records.example_reader import (
     Values,
     check_lengths,
     decode,
+    find_image_size,
     get_bytes,
     get_classes,
-    get_integer,
     get_numbers,
     get_strings,
+    join_absent_labels,
     parse_example,
 )
 from oi_tfrecord.records.keys import (
     BOX_SOURCE_KEY,
     FILENAME_KEY,
-    HEIGHT_KEY,
     LABEL_CONFIDENCE_KEY,
     MASK_KEY,
     MASK_WEIGHT_KEY,
     SOURCE_ID_KEY,
-    WIDTH_KEY,
     flag_key,
 )
 
@@ -87,7 +86,7 @@ def make_search_rows(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, 
         example = parse_example(data)
         collected.image_ids.append(get_bytes(example, SOURCE_ID_KEY) or get_bytes(example, FILENAME_KEY))
         collected.places.append((offset, len(data)))
-        collected.sizes.append((get_integer(example, WIDTH_KEY), get_integer(example, HEIGHT_KEY)))
+        collected.sizes.append(find_image_size(example))
         collected.add_boxes(record, example, mid_of)
         collected.add_labels(record, example, mid_of)
     columns = np.array(collected.boxes, np.int64).reshape(-1, 4).T
@@ -136,6 +135,7 @@ class _Collected:
             self.boxes.append((record, self._number_of(mid), source_number, flag))
 
     def add_labels(self, record: int, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
+        example = join_absent_labels(example)
         mids = get_classes(example, "image/class", mid_of)
         has_confidence = LABEL_CONFIDENCE_KEY in example
         confidences = get_numbers(example, LABEL_CONFIDENCE_KEY).tolist() if has_confidence else [1.0] * len(mids)
