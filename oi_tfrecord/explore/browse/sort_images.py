@@ -27,7 +27,9 @@ def sort_images(index: BrowseIndex, found: np.ndarray, order: str, seed: int) ->
     if order == "hash":
         return found[np.argsort(hash_ids(_read_keys(index.arrays["image_id"][found])), kind="stable")]
     if order == "random":
-        return found[np.argsort(hash_ids(hash_ids(np.uint64([seed])) + found.astype(np.uint64)), kind="stable")]
+        return found[
+            np.argsort(hash_ids(hash_ids(np.array([seed], np.uint64)) + found.astype(np.uint64)), kind="stable")
+        ]
     return found
 
 
