@@ -12,7 +12,8 @@ from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected
 from oi_tfrecord.join.select_images import SELECTING_TABLES
 from oi_tfrecord.openimages.csv.check_rows import RowRules
-from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, is_in, sample_hash
+from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, sample_hash
+from oi_tfrecord.openimages.csv.id_lists import is_in
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import hash_ids, id_keys
 from oi_tfrecord.openimages.schema import Table

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from oi_tfrecord.openimages.csv.id_lists import is_in
 from oi_tfrecord.openimages.hierarchy import Hierarchy
-from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.openimages.image_id import IMAGE_ID, check_same_names, hash_ids
 from oi_tfrecord.openimages.schema import BOX_ID, HUMAN_SOURCES, MACHINE_SOURCE, UNKNOWN_IOU, Table
 from oi_tfrecord.reasons import Drop
 
@@ -80,6 +81,7 @@ class RowFilters:
         sample_below: images whose `sample_hash` is below are kept, 0 to EVERY_IMAGE; set by the option `sample`.
         limit_below: the same, of the images that all other filters keep; set by the option `max_images`.
         image_ids: sorted uint64 array of the keys of the ImageIDs that are kept; None keeps all.
+        image_names: the ImageIDs of these keys, in their order; None for published ones, which their keys hold.
         chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
         min_predicted_iou: of masks, 0 to 1; masks without a PredictedIoU are kept.
         box_ids: BoxIDs of the masks that are kept; None keeps all.
@@ -94,6 +96,7 @@ class RowFilters:
     sample_below: int = EVERY_IMAGE
     limit_below: int = EVERY_IMAGE
     image_ids: np.ndarray | None = None
+    image_names: pa.BinaryArray | None = None
     chosen_codes: np.ndarray | None = None
     min_predicted_iou: float = 0.0
     box_ids: frozenset[str] | None = None
@@ -127,10 +130,13 @@ class RowFilters:
 
         Returns:
             (reason, indices into `rows`) for each reason that occurs; a row has one reason at most.
+
+        Raises:
+            InputError: if an ImageID that is kept and another one of the rows have the same key.
         """
         hashes = self._sample_hashes(rows)
         checks = (
-            *self._check_images(rows, hashes),
+            *self._check_images(rows, hashes, texts),
             *self._check_labels(table, rows, sources),
             *(self._check_boxes(rows, sources) if table is Table.BOXES else ()),
             *(self._check_masks(rows, texts) if table is Table.MASKS else ()),
@@ -154,10 +160,17 @@ class RowFilters:
         is_needed = min(self.sample_below, self.limit_below) < EVERY_IMAGE
         return sample_hash(rows["image_id"]) if is_needed else np.zeros(0, np.uint64)
 
-    def _check_images(self, rows: np.ndarray, hashes: np.ndarray) -> list[_Check]:
+    def _check_images(self, rows: np.ndarray, hashes: np.ndarray, texts: Mapping[str, pa.BinaryArray]) -> list[_Check]:
         checks = []
         if self.image_ids is not None:
-            checks.append((Drop.NOT_IN_IMAGE_LIST, is_in(rows["image_id"], self.image_ids)))
+            is_listed = is_in(rows["image_id"], self.image_ids)
+            if self.image_names is not None:
+                listed = np.flatnonzero(is_listed)
+                places = np.searchsorted(self.image_ids, rows["image_id"][listed])
+                check_same_names(
+                    "image_ids", self.image_names.take(pa.array(places)), texts[IMAGE_ID].take(pa.array(listed))
+                )
+            checks.append((Drop.NOT_IN_IMAGE_LIST, is_listed))
         if self.sample_below < EVERY_IMAGE:
             checks.append((Drop.NOT_SAMPLED, hashes < np.uint64(self.sample_below)))
         return checks
@@ -235,14 +248,6 @@ def sample_hash(image_ids: np.ndarray) -> np.ndarray:
 def sample_limit(fraction: float) -> int:
     """Returns `sample_below` for a share of the images, above 0 to 1."""
     return EVERY_IMAGE if fraction == 1 else int(fraction * EVERY_IMAGE)
-
-
-def is_in(image_ids: np.ndarray, listed: np.ndarray) -> np.ndarray:
-    """Returns which of `image_ids` are in `listed`, a sorted array; both uint64."""
-    if not len(listed):
-        return np.zeros(len(image_ids), bool)
-    places = np.minimum(np.searchsorted(listed, image_ids), len(listed) - 1)
-    return listed[places] == image_ids
 
 
 def lowest_hashes(hashes: np.ndarray, count: int) -> np.ndarray:

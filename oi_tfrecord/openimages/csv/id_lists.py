@@ -4,11 +4,13 @@ import codecs
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.image_id import (
     HEX_ID,
     IdForm,
+    check_same_names,
     describe_collision,
     format_id,
     id_key,
@@ -24,6 +26,14 @@ _REMEDIES = {
     IdForm.NAME: _NAME_REMEDY,
     IdForm.FILE_NAME: _NAME_REMEDY,
 }
+
+
+def is_in(image_ids: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    """Returns which of `image_ids` are in `listed`, a sorted array; both uint64."""
+    if not len(listed):
+        return np.zeros(len(image_ids), bool)
+    places = np.minimum(np.searchsorted(listed, image_ids), len(listed) - 1)
+    return listed[places] == image_ids
 
 
 def parse_box_ids(data: bytes, path: str) -> frozenset[str]:
@@ -46,16 +56,32 @@ class ImageIdList:
     Attributes:
         image_ids: sorted uint64 array of the keys of the ImageIDs, without repeats.
         other_splits: number of lines of other splits, which are left out.
-        names: the ImageIDs in the order of their keys; empty for published ones, which their keys hold.
+        names: the ImageIDs in the order of their keys; None for published ones, which their keys hold.
     """
 
     image_ids: np.ndarray
     other_splits: int
-    names: tuple[str, ...] = ()
+    names: pa.BinaryArray | None = None
 
     def texts(self, count: int) -> list[str]:
         """Returns the first `count` ImageIDs."""
-        return list(self.names[:count]) or [format_id(key) for key in self.image_ids[:count].tolist()]
+        if self.names is not None:
+            return [name.decode() for name in self.names[:count].to_pylist()]
+        return [format_id(key) for key in self.image_ids[:count].tolist()]
+
+    def holds(self, name: bytes) -> bool:
+        """Returns whether an ImageID is listed.
+
+        Raises:
+            InputError: if another ImageID of the same key is listed.
+        """
+        key = np.array([id_key(name)], np.uint64)
+        if not is_in(key, self.image_ids)[0]:
+            return False
+        if self.names is not None:
+            listed = self.names.take(pa.array(np.searchsorted(self.image_ids, key)))
+            check_same_names("image_ids", listed, pa.array([name], pa.binary()))
+        return True
 
 
 def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HEX) -> ImageIdList:
@@ -93,7 +119,8 @@ def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HE
         if (other := name_of.setdefault(id_key(name), name.decode())) != name.decode():
             raise InputError(path, *describe_collision(other, name.decode()))
     keys = sorted(name_of)
-    return ImageIdList(np.array(keys, np.uint64), other_splits, tuple(name_of[key] for key in keys))
+    listed = pa.array([name_of[key].encode() for key in keys], pa.binary())
+    return ImageIdList(np.array(keys, np.uint64), other_splits, listed)
 
 
 def _first_field(line: bytes) -> bytes:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from oi_tfrecord.openimages.csv.filters import (
     EVERY_IMAGE,
     RowFilters,
-    is_in,
     limit_below_of,
     lowest_hashes,
     sample_hash,
@@ -228,12 +227,6 @@ def test_a_sample_has_its_share_of_every_shard() -> None:
     per_shard = np.bincount(shard_of(hash_ids(ids), 8)[sampled], minlength=8) / np.bincount(shard_of(hash_ids(ids), 8))
     # Five standard deviations of 5,000 draws with a chance of 0.3 are 0.033.
     assert np.abs(per_shard - 0.3).max() < 0.033
-
-
-@given(st.lists(IDS), st.lists(IDS))
-def test_is_in_is_that_of_a_set(ids: list[int], listed: list[int]) -> None:
-    found = is_in(np.array(ids, np.uint64), np.unique(np.array(listed, np.uint64)))
-    assert found.tolist() == [image_id in set(listed) for image_id in ids]
 
 
 @given(st.lists(IDS, unique=True), st.integers(1, 8))

@@ -1,12 +1,19 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.openimages.csv.id_lists import parse_box_ids, parse_image_ids
-from oi_tfrecord.openimages.image_id import format_id
+from oi_tfrecord.openimages.csv.id_lists import is_in, parse_box_ids, parse_image_ids
+from oi_tfrecord.openimages.image_id import IdForm, format_id, id_key
 
 IDS = st.sampled_from([0, 1, 7, 2**63, 2**64 - 1]) | st.integers(0, 2**64 - 1)
+
+
+@given(st.lists(IDS), st.lists(IDS))
+def test_is_in_is_that_of_a_set(ids: list[int], listed: list[int]) -> None:
+    found = is_in(np.array(ids, np.uint64), np.unique(np.array(listed, np.uint64)))
+    assert found.tolist() == [image_id in set(listed) for image_id in ids]
 
 
 @given(
@@ -48,3 +55,12 @@ def test_a_list_of_box_ids_is_read_without_header_blanks_and_quotes() -> None:
 def test_a_list_without_box_id_is_an_error() -> None:
     with pytest.raises(InputError, match=r"boxes.txt: the file lists no BoxID"):
         parse_box_ids(b"BoxID\n\n", "boxes.txt")
+
+
+def test_a_list_of_names_holds_no_other_name_of_the_same_key() -> None:
+    listed = parse_image_ids("b\na\n猫.jpg\n".encode(), "ids.txt", "train", IdForm.NAME)
+    assert sorted(listed.texts(3)) == ["a", "b", "猫"]
+    assert listed.texts(1) == [min(("a", "b", "猫"), key=lambda name: id_key(name.encode()))]
+    assert [listed.holds(name.encode()) for name in ("a", "猫", "c")] == [True, True, False]
+    with pytest.raises(InputError, match="64-bit hash"):
+        listed.holds(format_id(id_key(b"a")).encode())
