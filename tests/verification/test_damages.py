@@ -6,7 +6,6 @@ with a digest that fits the damaged entry: then something else in the folder has
 
 import copy
 import fnmatch
-import hashlib
 import io
 import json
 import pathlib
@@ -14,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import google_crc32c
 import pytest
 
 from oi_tfrecord.cli.main import main
@@ -343,7 +343,7 @@ def write_shard(folder: pathlib.Path, shard: pathlib.Path, records: list[bytes])
         [listed] = [item for item in entry["shards"] if item["file"] == shard.name]
         size = shard.stat().st_size
         entry["totals"]["bytes"] += size - listed["bytes"]
-        listed |= {"bytes": size, "sha256": hashlib.sha256(shard.read_bytes()).hexdigest(), "records": len(records)}
+        listed |= {"bytes": size, "crc32c": f"{google_crc32c.value(shard.read_bytes()):08x}", "records": len(records)}
         entry[ENTRY_SHA256] = digest_entry(entry)
 
     edit_file(folder, describe)
