@@ -24,7 +24,9 @@ def test_the_checksums_of_objects_are_asked_for(store: Store, monkeypatch: pytes
     for name, data in DATA.items():
         if isinstance(store, S3Store):
             given = base64.b64encode(crc_of(data)).decode()
-            store.client.put_object(Bucket=BUCKET, Key=name, Body=data, ChecksumCRC32C=given)
+            store.client.put_object(
+                Bucket=BUCKET, Key=name, Body=data, ChecksumAlgorithm="CRC32C", ChecksumCRC32C=given
+            )
         else:
             store.put(name, data)
     found = find_kept_checksums([f"{store.root}/{name}" for name in DATA])
