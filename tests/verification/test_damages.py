@@ -248,7 +248,7 @@ def copied(entry: Mapping[str, Any], path: tuple[Any, ...]) -> tuple[dict[str, A
 def verified(whole: pathlib.Path) -> tuple[dict[str, Any], RecordCounts, int]:
     """Entry of the training split, counts of its records, and their bytes."""
     splits = find_splits(str(whole), ("train",))
-    label_map, _ = command._read_label_map(command.VerifyOptions(str(whole)), splits)
+    label_map, _ = command.read_given_label_map(command.VerifyOptions(str(whole)), splits)
     tasks = command.plan_shards(splits, command.find_shard_files(str(whole)), label_map, decode=False, max_faults=9)
     summary = merge_results((check_shard(task)[0] for task in tasks), 9).splits["train"]
     return dict(splits["train"].manifest or {}), summary.counts, summary.size
