@@ -142,7 +142,7 @@ def main() -> None:
     """Trains, and writes the detections."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("records", help="Folder with the splits train and validation.")
-    flags.add_argument("--steps", type=int, default=400, help=f"Batches of {BATCH} images to train on.")
+    flags.add_argument("--steps", type=int, default=160, help=f"Batches of {BATCH} images to train on.")
     flags.add_argument("--detections", type=pathlib.Path, required=True, help="JSON file to write.")
     options = flags.parse_args()
     label_map = read_label_map(options.records)

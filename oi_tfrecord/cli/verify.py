@@ -72,7 +72,7 @@ COMMAND = Command(
         Example(
             "On Dataflow",
             "oi-tfrecord verify gs://BUCKET/records --runner=DataflowRunner --project=PROJECT --region=REGION "
-            "--temp_location=gs://BUCKET/tmp --setup_file=./setup.py",
+            "--temp_location=gs://BUCKET/tmp --sdk_container_image=IMAGE",
         ),
     ),
     options=(VerifyOptions, _KeyOptions, RunnerOptions, SummaryOptions),

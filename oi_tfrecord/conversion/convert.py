@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
 from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archives
-from oi_tfrecord.conversion.known_inputs import with_known_inputs
+from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.conversion.rerun.known_inputs import with_known_inputs
+from oi_tfrecord.conversion.rerun.try_again import try_again
 from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry_run_workers, run_plan
-from oi_tfrecord.conversion.try_again import try_again
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output
 from oi_tfrecord.dataset.run_lock import hold_split
@@ -172,6 +173,7 @@ def build_template(
     with hold_split(config.output_dir, config.split):
         state = try_again(plan, prepare_output(plan.target), progress or NoProgress())
     if state.complete is None:
+        store_lists(plan.filters, plan.work)
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
 

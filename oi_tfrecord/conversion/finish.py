@@ -118,7 +118,6 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
             "cpu_seconds": totals.cpu_seconds,
         }
     split = seal_entry(split)
-    # Another split may end at the same time, and the manifest must hold both.
     write = update_manifest if job.dry_run else publish_split
     write(job.output_dir, job.split, split, temporary)
     return split

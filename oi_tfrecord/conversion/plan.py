@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from oi_tfrecord import __version__
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
+from oi_tfrecord.conversion.kept_lists import split_lists
 from oi_tfrecord.conversion.plan_classes import ClassPlan, plan_classes, read_given_file
 from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
 from oi_tfrecord.conversion.read_range import RangeJob
@@ -109,8 +110,10 @@ class ConvertPlan:
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
         """Returns the job of the ranges; no rows are read for `finished_shards`."""
+        filters, kept_lists = split_lists(self.filters, self.work)
         return RangeJob(
-            filters=self.filters,
+            job_filters=filters,
+            kept_lists=kept_lists,
             files={(file.table, file.number): file for file in self.tables},
             archives={(archive.listing, archive.number): archive for archive in self.archives_to_list},
             vocabulary=self.classes.vocabulary,

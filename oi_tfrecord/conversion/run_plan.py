@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 
 from oi_tfrecord import storage
+from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
-from oi_tfrecord.conversion.try_again import try_again
+from oi_tfrecord.conversion.rerun.try_again import try_again
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, count_correctable, prepare_output, read_split
@@ -96,6 +97,7 @@ def _run_pipelines(
     plan: ConvertPlan, state: OutputState, workers: int, beam_arguments: Sequence[str], progress: Progress
 ) -> None:
     import_beam_quietly(beam_arguments)
+    store_lists(plan.filters, plan.work)
     if state.finished:
         progress.note(describe_resumption(len(state.finished), plan.num_shards))
     processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))

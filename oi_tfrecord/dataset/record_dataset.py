@@ -11,7 +11,6 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.splits import find_records, find_splits, read_record, read_shard
 from oi_tfrecord.dataset.training_values import training_values
-from oi_tfrecord.images.mask_png import read_mask, sample_mask
 from oi_tfrecord.records.example_reader import Values, get_strings, parse_example
 from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
 
@@ -116,6 +115,8 @@ class RecordDataset:
 
 def _read_masks(example: Mapping[str, Values], size: tuple[int, int]) -> np.ndarray:
     """Returns the masks of a record, uint8 [boxes, height, width]; `size` is (height, width)."""
+    from oi_tfrecord.images.mask_png import read_mask, sample_mask
+
     height, width = size
     masks = [sample_mask(read_mask(png), width, height) for png in get_strings(example, MASK_KEY)]
     return np.stack(masks) if masks else np.zeros((0, height, width), np.uint8)

@@ -30,6 +30,12 @@ class Split:
     shards: tuple[str, ...]
     manifest: Mapping[str, Any] | None = None
 
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration that the records were converted with; empty without a manifest."""
+        config: Mapping[str, Any] = (self.manifest or {}).get("config", {})
+        return config
+
 
 def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]:
     """Finds the splits of a folder, by its manifest and by the names of shards.

@@ -12,6 +12,7 @@ It lies beside the output, so that a resumed run finds it and a rename stays on 
         progress/           what each worker has done until now
         shuffle/            rows by shard, of a run on this machine
         temporary/          files that are being written
+        image_ids-*         a long list of images to keep; box_ids-* of masks (`conversion.kept_lists`)
         limit_below.json    the limit that `max_images` stands for
         finished            mark of a finished conversion (see below)
         error.json          the error that ended the run (`error_relay`)

@@ -160,7 +160,7 @@ SECRET_FLAGS = ("--s3_access_key_id", "--s3_secret_access_key", "--s3_session_to
 """Flags with keys of stores: who may look at a job may read its options."""
 
 
-def without_secrets(beam_arguments: Sequence[str]) -> list[str]:
+def without_store_keys(beam_arguments: Sequence[str]) -> list[str]:
     """Returns Beam's flags without the keys of stores, which workers elsewhere find in their own environment."""
     kept: list[str] = []
     is_value = False

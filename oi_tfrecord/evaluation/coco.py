@@ -14,7 +14,8 @@ from oi_tfrecord.records.label_map import LabelMap
 SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """The metrics, in the order of pycocotools: for all, small, medium and large objects, and by number of detections."""
 
-_BATCH = 256
+_BATCH_IMAGES = 256
+"""Images that hotcoco gets at once."""
 
 
 class CocoScore:
@@ -51,30 +52,14 @@ class CocoScore:
         self._images.append({"id": number, "width": width, "height": height})
         for place, sides in enumerate(_to_pixels(truth.boxes, width, height)):
             self._object_count += 1
-            crowd = bool(truth.is_group[place])
-            annotation: dict[str, Any] = {
-                "id": self._object_count,
-                "image_id": number,
-                "category_id": int(truth.labels[place]),
-            }
-            annotation |= {"bbox": sides, "area": sides[2] * sides[3], "iscrowd": int(crowd)}
-            if self._with_masks:
-                mask = truth.masks[place]
-                annotation |= {
-                    "iscrowd": int(crowd or mask is None),
-                    "segmentation": _segment(mask, sides, width, height),
-                }
-                annotation |= {} if mask is None else {"area": int(measure_areas([mask])[0])}
-            self._objects.append(annotation)
+            shape = _mask_of_object(truth, place, sides, width, height) if self._with_masks else {}
+            named = {"id": self._object_count, "image_id": number}
+            self._objects.append(named | _box_of_object(truth, place, sides) | shape)
         for place, sides in enumerate(_to_pixels(found.boxes, width, height)):
-            result: dict[str, Any] = {
-                "image_id": number,
-                "category_id": int(found.labels[place]),
-                "score": float(found.scores[place]),
-            }
             shape = {"segmentation": _to_rle(found.masks[place])} if self._with_masks else {"bbox": sides}
-            self._found.append(result | shape)
-        if len(self._images) == _BATCH:
+            scored = {"category_id": int(found.labels[place]), "score": float(found.scores[place])}
+            self._found.append({"image_id": number} | scored | shape)
+        if len(self._images) == _BATCH_IMAGES:
             self._send()
 
     def _send(self) -> None:
@@ -98,6 +83,25 @@ class CocoScore:
         return summary, {label: float(value) for label, value in sorted(by_class.items()) if value >= 0}
 
 
+def _box_of_object(truth: ScoredTruth, place: int, sides: list[float]) -> dict[str, Any]:
+    """Returns the fields of an object by its box; `sides` are (x, y, width, height) in pixels."""
+    return {
+        "category_id": int(truth.labels[place]),
+        "bbox": sides,
+        "area": sides[2] * sides[3],
+        "iscrowd": int(truth.is_group[place]),
+    }
+
+
+def _mask_of_object(truth: ScoredTruth, place: int, sides: list[float], width: int, height: int) -> dict[str, Any]:
+    """Returns the fields that differ where masks are scored; an object without a mask is the crowd of its box."""
+    mask = truth.masks[place]
+    if mask is not None:
+        return {"segmentation": _to_rle(mask), "area": int(measure_areas([mask])[0])}
+    box = load_hotcoco().mask.fr_bbox(sides, height, width)
+    return {"segmentation": box | {"counts": box["counts"].decode()}, "iscrowd": 1}
+
+
 def _to_pixels(boxes: np.ndarray, width: int, height: int) -> list[list[float]]:
     """Returns (x, y, width, height) in pixels of normalised boxes."""
     ymin, xmin, ymax, xmax = (boxes * (height, width, height, width)).T
@@ -106,11 +110,3 @@ def _to_pixels(boxes: np.ndarray, width: int, height: int) -> list[list[float]]:
 
 def _to_rle(mask: MaskRle) -> dict[str, Any]:
     return {"size": [mask.height, mask.width], "counts": mask.counts.decode()}
-
-
-def _segment(mask: MaskRle | None, sides: list[float], width: int, height: int) -> dict[str, Any]:
-    """Returns the region of an object: its mask, or its box."""
-    if mask is not None:
-        return _to_rle(mask)
-    region = load_hotcoco().mask.fr_bbox(sides, height, width)
-    return region | {"counts": region["counts"].decode()}

@@ -124,18 +124,19 @@ def _collect(path: str, rows: Iterable[DetectionRow], in_pixels: bool, row_word:
     masks: list[MaskRle] = []
     unknown: Counter[str] = Counter()
     for row in rows:
+        parsed = row.parsed
         if not row.label:
-            unknown[row.class_name] += 1
+            unknown[parsed.class_name] += 1
             continue
-        if bool(masks) != (row.mask is not None) and labels:
+        if bool(masks) != (parsed.mask is not None) and labels:
             problem = "the detection has no mask, but others have" if masks else "only this detection has a mask"
             raise InputError(path, f"{row_word} {row.place}: {problem}", "Give each detection a mask, or none")
-        images.append(number_of.setdefault(row.image, len(number_of)))
+        images.append(number_of.setdefault(parsed.image, len(number_of)))
         labels.append(row.label)
         places.append(row.place)
-        scores.append(row.score)
-        sides.extend(row.box)
-        masks.extend(() if row.mask is None else (row.mask,))
+        scores.append(parsed.score)
+        sides.extend(parsed.box)
+        masks.extend(() if parsed.mask is None else (parsed.mask,))
     names = sorted(number_of)
     rank_of = np.zeros(len(names), np.int64)
     rank_of[[number_of[name] for name in names]] = np.arange(len(names))

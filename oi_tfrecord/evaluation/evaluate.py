@@ -3,14 +3,12 @@
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.ground_truth import GroundTruth, read_ground_truths
-from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.label_map import require_label_map
 from oi_tfrecord.dataset.manifest import is_expanded
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
@@ -67,20 +65,17 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     """
     accept_beam_arguments(options.beam_arguments)
     [split] = find_splits(options.output_dir, [options.split]).values()
-    label_map = read_label_map(options.output_dir)
-    if label_map is None:
-        raise InputError(options.output_dir, f"there is no {LABEL_MAP_FILE}", "Put the label map of the records there")
+    label_map = require_label_map(options.output_dir)
     relatives = _read_relatives(options, label_map)
     detections = read_detections(options.detections, label_map)
     if options.masks and len(detections.columns.labels) and not detections.columns.masks:
         raise InputError(options.detections, "the detections have no masks", "Leave --masks out, or give masks")
     counts = _Counts(label_map, len(detections.images))
     scorer = _make_scorer(options, label_map)
-    config = _config_of(split)
     for truth in read_ground_truths(split, label_map):
         index = detections.find(truth.names)
         found = _detections_of(detections, index, truth, options, relatives)
-        if relatives is not None and not is_expanded(config):
+        if relatives is not None and not is_expanded(split.config):
             truth = expand_truth(truth, relatives)
         scored = to_scored(truth, options.masks)
         counts.add(index, found, scored)
@@ -91,12 +86,6 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         storage.make_folder(folder or ".")
         storage.write(options.output, format_class_scores(result).encode(), folder)
     return result
-
-
-def _config_of(split: Split) -> Mapping[str, Any]:
-    """Returns the configuration that the manifest names; empty for third-party records."""
-    config: Mapping[str, Any] = (split.manifest or {}).get("config", {})
-    return config
 
 
 def _read_relatives(options: EvaluateOptions, label_map: LabelMap) -> ClassRelatives | None:
@@ -174,7 +163,7 @@ def _make_scorer(options: EvaluateOptions, label_map: LabelMap) -> _OpenImagesSc
 
 
 class _Counts:
-    """What was seen, for the report."""
+    """Counts images, labels, masks, objects and detections, for the result and its warnings."""
 
     def __init__(self, label_map: LabelMap, images_with_detections: int):
         size = 1 + max(label_map.id_of.values(), default=0)
@@ -231,7 +220,7 @@ def _summarize(
 
 
 def _warn(options: EvaluateOptions, split: Split, counts: _Counts, label_map: LabelMap) -> Iterator[str]:
-    config = _config_of(split)
+    config = split.config
     if options.metrics != "coco" and config.get("select") == "boxed":
         yield (
             f"the split {split.name} holds images with a box only, so false positives on other labelled images do not "
@@ -249,7 +238,7 @@ def _warn(options: EvaluateOptions, split: Split, counts: _Counts, label_map: La
     if options.metrics != "coco" and not options.hierarchy and any(item.ancestor_ids for item in label_map.items):
         yield (
             "the label map names the classes above each class, by which the Object Detection API expands the records; "
-            "give --hierarchy=FILE to expand them here, too"
+            "give --hierarchy=FILE to score by them as well"
         )
     if options.hierarchy and is_expanded(config):
         yield "the records are expanded by the hierarchy, so they are not expanded again"

@@ -138,25 +138,19 @@ def _label_columns(shard: JoinedShard, layout: RecordLayout, classes: ClassValue
     source = {"source"} if ExtraKeys.LABEL_SOURCE in layout.extra_keys else set()
     if Table.HUMAN_LABELS in layout.tables:
         human = _annotations(shard, Table.HUMAN_LABELS, LABEL_ROW)
+        is_present = human.rows["confidence"] > 0
+        present = human.filter(is_present)
         if layout.has_boxes:
             columns.append(LabelColumns("image/class", {"confidence", *source}, human, classes))
         else:
-            is_present = human.rows["confidence"] > 0
-            columns.append(LabelColumns("image/class", {"confidence", *source}, human.filter(is_present), classes))
+            columns.append(LabelColumns("image/class", {"confidence", *source}, present, classes))
             columns.append(LabelColumns("image/absent_class", source, human.filter(~is_present), classes))
         if ExtraKeys.PRESENT_LABELS in layout.extra_keys:
-            columns.append(LabelColumns("image/present_class", {"confidence"}, _take_present(human), classes))
+            columns.append(LabelColumns("image/present_class", {"confidence"}, present, classes))
     if ExtraKeys.MACHINE_LABELS in layout.extra_keys:
         machine = _annotations(shard, Table.MACHINE_LABELS, LABEL_ROW)
         columns.append(LabelColumns("image/machine_class", {"confidence"}, machine, classes))
     return columns
-
-
-def _take_present(labels: Annotations) -> Annotations:
-    """Returns the labels that say that a class is there, for readers that know no confidence."""
-    is_present = labels.rows["confidence"] > 0
-    until = np.append(0, np.cumsum(is_present))
-    return Annotations(labels.rows[is_present], until[labels.offsets], labels.sources)
 
 
 def _annotations(shard: JoinedShard, table: Table, row_type: np.dtype) -> Annotations:

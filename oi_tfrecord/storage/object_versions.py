@@ -10,7 +10,6 @@ from typing import Any
 from oi_tfrecord.storage import object_files
 from oi_tfrecord.storage.object_faults import explain, may_pass
 from oi_tfrecord.storage.object_store import LOOK_RETRY, split_path
-from oi_tfrecord.storage.paths import is_object
 from oi_tfrecord.storage.retry import retry
 
 
@@ -31,11 +30,6 @@ class VersionedObject:
 
 class UnsupportedError(Exception):
     """The store refuses to write on a condition; the text is the path."""
-
-
-def has_versions(path: str) -> bool:
-    """Returns whether a path is on an object store that writes on conditions."""
-    return is_object(path)
 
 
 def read_object(path: str) -> VersionedObject | None:

@@ -227,6 +227,8 @@ def _check_plan(manifest: Mapping[str, Any]) -> Iterator[Problem]:
             yield f"config.{name}", "the fingerprint has another value"
     if not any(_equal(config.get("num_shards"), number) for number in (0, fingerprint["num_shards"])):
         yield "config.num_shards", "the fingerprint has another value"
+    if ENTRY_SHA256 in manifest and str(manifest.get("selection")).partition(":")[0] != config.get("select"):
+        yield "selection", f"{manifest.get('selection')!r}, and config.select is {config.get('select')!r}"
     if sorted(manifest.get("class_files", {}).values()) != fingerprint["class_files"]:
         yield "class_files", "the fingerprint has other digests"
     given = [[item["table"], posixpath.basename(item["path"]), item["bytes"]] for item in manifest["inputs"]]

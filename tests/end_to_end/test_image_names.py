@@ -322,3 +322,13 @@ def test_browse_finds_names(converted: pathlib.Path) -> None:
         assert dataset.find_record("train", name) is not None, name
     authors = find_attribution(str(converted), index)
     assert (authors[:, 0] >= 0).all()
+
+
+def test_missing_images_of_any_name_are_skipped(renamed: pathlib.Path, run: Run, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "sample"
+    shutil.copytree(renamed, folder)
+    for name in NAMES[:3]:
+        (folder / "images" / "train" / f"{name}.jpg").unlink()
+    done = run(folder, tmp_path / "out", "--select=all", "--missing_images=skip", "--max_rejects=0")
+    assert done.manifest()["images"]["skipped"] == {"image_missing": 3}
+    assert not set(NAMES[:3]) & set(ids_of(tmp_path / "out"))

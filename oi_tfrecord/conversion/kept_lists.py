@@ -1,0 +1,90 @@
+"""Long lists of images and masks to keep, which lie in the work folder and not in the job that a runner takes."""
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+
+from oi_tfrecord import storage
+from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.openimages.csv.filters import RowFilters
+
+LONG_LIST = 10_000
+"""Entries of a list that goes to a file: Dataflow takes no job of more than 10 MB, and a job is sent with each step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptLists:
+    """Where the long lists of filters lie; empty for a list that stays in the filters.
+
+    Attributes:
+        image_ids: file of the keys of ImageIDs, sorted, 8 bytes each.
+        box_ids: file of the BoxIDs, a line each.
+    """
+
+    image_ids: str = ""
+    box_ids: str = ""
+
+    def fill(self, filters: RowFilters) -> RowFilters:
+        """Returns filters with their long lists, which a process reads once."""
+        if self.image_ids:
+            filters = dataclasses.replace(filters, image_ids=_read_image_ids(self.image_ids))
+        if self.box_ids:
+            filters = dataclasses.replace(filters, box_ids=_read_box_ids(self.box_ids))
+        return filters
+
+
+def split_lists(filters: RowFilters, work: WorkFolder) -> tuple[RowFilters, KeptLists]:
+    """Returns filters without their long lists, and where `store_lists` puts these.
+
+    Args:
+        filters: the filters of a conversion.
+        work: folder of the lists.
+    """
+    lists = KeptLists(
+        image_ids=_path(work, "image_ids", pack_image_ids(filters)) if _is_long(filters.image_ids) else "",
+        box_ids=_path(work, "box_ids", pack_box_ids(filters)) if _is_long(filters.box_ids) else "",
+    )
+    if lists.image_ids:
+        filters = dataclasses.replace(filters, image_ids=None)
+    if lists.box_ids:
+        filters = dataclasses.replace(filters, box_ids=None)
+    return filters, lists
+
+
+def store_lists(filters: RowFilters, work: WorkFolder) -> None:
+    """Writes the long lists of filters to the work folder, which must be there."""
+    _, lists = split_lists(filters, work)
+    for path, data in ((lists.image_ids, pack_image_ids(filters)), (lists.box_ids, pack_box_ids(filters))):
+        if path:
+            storage.write(path, data, work.temporary)
+
+
+def pack_image_ids(filters: RowFilters) -> bytes:
+    """Returns the keys of the ImageIDs to keep, 8 bytes each in little-endian order; empty without a list."""
+    return b"" if filters.image_ids is None else filters.image_ids.astype("<u8").tobytes()
+
+
+def pack_box_ids(filters: RowFilters) -> bytes:
+    """Returns the BoxIDs to keep, sorted, a line each; empty without a list."""
+    return "\n".join(sorted(filters.box_ids or ())).encode()
+
+
+def _is_long(kept: np.ndarray | frozenset[str] | None) -> bool:
+    return kept is not None and len(kept) > LONG_LIST
+
+
+def _path(work: WorkFolder, name: str, data: bytes) -> str:
+    # A process that reads the lists of two conversions must not take one for the other.
+    return storage.join(work.path, f"{name}-{hashlib.sha256(data).hexdigest()[:16]}")
+
+
+@functools.lru_cache(maxsize=1)
+def _read_image_ids(path: str) -> np.ndarray:
+    return np.frombuffer(storage.read(path), "<u8")
+
+
+@functools.lru_cache(maxsize=1)
+def _read_box_ids(path: str) -> frozenset[str]:
+    return frozenset(storage.read(path).decode().splitlines())
