@@ -40,6 +40,7 @@ NOTHING_CONTRADICTS = {
     "totals.most_boxes_after_expansion": "the key alone: version 0.1 wrote none",
     "totals.unknown_flags_written_as_0": "flags of -1, which are written as 0",
     "sources.machine_labels*": "the Source of machine-generated labels has no key in the records",
+    "selection": "the words that explain config.select",
     "warnings*": "what the conversion warned of",
     "inputs.*.coverage.unit": "which of the three units the ranges have",
 }
