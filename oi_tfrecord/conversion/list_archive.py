@@ -103,7 +103,7 @@ def make_file_rows(
     dropped = {Drop.NO_IMAGE_NAME: members - len(block)} if members > len(block) else {}
     keep_mask = np.ones(len(rows), bool)
     # Images are filtered as the rows of the metadata are.
-    for reason, indices in filters.find_dropped(Table.METADATA, rows, ()):
+    for reason, indices in filters.find_dropped(Table.METADATA, rows, (), texts):
         dropped[reason] = len(indices)
         keep_mask[indices] = False
     if not keep_mask.all():

@@ -254,6 +254,7 @@ def plan_filters(
         subsets=config.subset or ((config.split,) if of_all_splits else ()),
         sample_below=sample_limit(config.sample),
         image_ids=id_list.image_ids if id_list else None,
+        image_names=id_list.names if id_list else None,
         chosen_codes=classes.mask_of(classes.label_mids) if config.classes else None,
         implied=classes.implied,
     )

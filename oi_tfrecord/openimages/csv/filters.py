@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.hierarchy import Hierarchy
 from oi_tfrecord.openimages.image_id import (
     HEX_ID,
+    IMAGE_ID,
     IdForm,
     describe_collision,
     format_id,
@@ -99,6 +101,7 @@ class RowFilters:
         sample_below: images whose `sample_hash` is below are kept, 0 to EVERY_IMAGE; set by the option `sample`.
         limit_below: the same, of the images that all other filters keep; set by the option `max_images`.
         image_ids: sorted uint64 array of the keys of the ImageIDs that are kept; None keeps all.
+        image_names: the ImageIDs of these keys, in their order; None for published ones, which their keys hold.
         chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
         min_predicted_iou: of masks, 0 to 1; masks without a PredictedIoU are kept.
         box_ids: BoxIDs of the masks that are kept; None keeps all.
@@ -113,6 +116,7 @@ class RowFilters:
     sample_below: int = EVERY_IMAGE
     limit_below: int = EVERY_IMAGE
     image_ids: np.ndarray | None = None
+    image_names: pa.BinaryArray | None = None
     chosen_codes: np.ndarray | None = None
     min_predicted_iou: float = 0.0
     box_ids: frozenset[str] | None = None
@@ -146,10 +150,13 @@ class RowFilters:
 
         Returns:
             (reason, indices into `rows`) for each reason that occurs; a row has one reason at most.
+
+        Raises:
+            InputError: if an ImageID that is kept and another one of the rows have the same key.
         """
         hashes = self._sample_hashes(rows)
         checks = (
-            *self._check_images(rows, hashes),
+            *self._check_images(rows, hashes, texts),
             *self._check_labels(table, rows, sources),
             *(self._check_boxes(rows, sources) if table is Table.BOXES else ()),
             *(self._check_masks(rows, texts) if table is Table.MASKS else ()),
@@ -173,10 +180,15 @@ class RowFilters:
         is_needed = min(self.sample_below, self.limit_below) < EVERY_IMAGE
         return sample_hash(rows["image_id"]) if is_needed else np.zeros(0, np.uint64)
 
-    def _check_images(self, rows: np.ndarray, hashes: np.ndarray) -> list[_Check]:
+    def _check_images(self, rows: np.ndarray, hashes: np.ndarray, texts: Mapping[str, pa.BinaryArray]) -> list[_Check]:
         checks = []
         if self.image_ids is not None:
-            checks.append((Drop.NOT_IN_IMAGE_LIST, is_in(rows["image_id"], self.image_ids)))
+            is_listed = is_in(rows["image_id"], self.image_ids)
+            if self.image_names is not None:
+                listed = np.flatnonzero(is_listed)
+                places = np.searchsorted(self.image_ids, rows["image_id"][listed])
+                check_same_names(texts[IMAGE_ID].take(pa.array(listed)), self.image_names.take(pa.array(places)))
+            checks.append((Drop.NOT_IN_IMAGE_LIST, is_listed))
         if self.sample_below < EVERY_IMAGE:
             checks.append((Drop.NOT_SAMPLED, hashes < np.uint64(self.sample_below)))
         return checks
@@ -284,16 +296,46 @@ class ImageIdList:
     Attributes:
         image_ids: sorted uint64 array of the keys of the ImageIDs, without repeats.
         other_splits: number of lines of other splits, which are left out.
-        names: the ImageIDs in the order of their keys; empty for published ones, which their keys hold.
+        names: the ImageIDs in the order of their keys; None for published ones, which their keys hold.
     """
 
     image_ids: np.ndarray
     other_splits: int
-    names: tuple[str, ...] = ()
+    names: pa.BinaryArray | None = None
 
     def texts(self, count: int) -> list[str]:
         """Returns the first `count` ImageIDs."""
-        return list(self.names[:count]) or [format_id(key) for key in self.image_ids[:count].tolist()]
+        if self.names is not None:
+            return [name.decode() for name in self.names[:count].to_pylist()]
+        return [format_id(key) for key in self.image_ids[:count].tolist()]
+
+    def holds(self, name: bytes) -> bool:
+        """Returns whether an ImageID is listed.
+
+        Raises:
+            InputError: if another ImageID of the same key is listed.
+        """
+        key = np.array([id_key(name)], np.uint64)
+        if not is_in(key, self.image_ids)[0]:
+            return False
+        if self.names is not None:
+            check_same_names(pa.array([name], pa.binary()), self.names.take(np.searchsorted(self.image_ids, key)))
+        return True
+
+
+def check_same_names(names: pa.BinaryArray, listed: pa.BinaryArray) -> None:
+    """Checks that ImageIDs of a table are those of the list that have the same keys.
+
+    Args:
+        names: ImageIDs [n] of a table.
+        listed: ImageIDs [n] of the list of `image_ids`.
+
+    Raises:
+        InputError: naming the first two that differ.
+    """
+    for place in np.flatnonzero(pc.not_equal(names, listed).to_numpy(zero_copy_only=False))[:1].tolist():
+        first, second = (column[place].as_py().decode() for column in (listed, names))
+        raise InputError("image_ids", *describe_collision(first, second))
 
 
 def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HEX) -> ImageIdList:
@@ -331,7 +373,8 @@ def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HE
         if (other := name_of.setdefault(id_key(name), name.decode())) != name.decode():
             raise InputError(path, *describe_collision(other, name.decode()))
     keys = sorted(name_of)
-    return ImageIdList(np.array(keys, np.uint64), other_splits, tuple(name_of[key] for key in keys))
+    listed = pa.array([name_of[key].encode() for key in keys], pa.binary())
+    return ImageIdList(np.array(keys, np.uint64), other_splits, listed)
 
 
 def _first_field(line: bytes) -> bytes:

@@ -17,7 +17,7 @@ from oi_tfrecord.openimages.csv.filters import (
     sample_hash,
     sample_limit,
 )
-from oi_tfrecord.openimages.image_id import format_id, hash_ids
+from oi_tfrecord.openimages.image_id import IdForm, format_id, hash_ids, id_key
 from oi_tfrecord.openimages.schema import CSV_TABLES, FLAGS, ROW_TYPES, Table
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.sharding import shard_of
@@ -278,3 +278,12 @@ def test_lines_of_the_published_downloader_are_read_and_other_splits_counted() -
     data = b"train/000000000000000a\ntrain/000000000000000b.jpg\ntest/000000000000000c\n000000000000000d.jpg\n"
     listed = parse_image_ids(data, "ids.txt", "train")
     assert (listed.image_ids.tolist(), listed.other_splits) == ([10, 11, 13], 1)
+
+
+def test_a_list_of_names_holds_no_other_name_of_the_same_key() -> None:
+    listed = parse_image_ids("b\na\n猫.jpg\n".encode(), "ids.txt", "train", IdForm.NAME)
+    assert sorted(listed.texts(3)) == ["a", "b", "猫"]
+    assert listed.texts(1) == [min(("a", "b", "猫"), key=lambda name: id_key(name.encode()))]
+    assert [listed.holds(name.encode()) for name in ("a", "猫", "c")] == [True, True, False]
+    with pytest.raises(InputError, match="64-bit hash"):
+        listed.holds(format_id(id_key(b"a")).encode())
