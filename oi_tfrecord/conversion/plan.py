@@ -155,6 +155,7 @@ class ConvertPlan:
             conversion=digest_fingerprint(self.fingerprint),
             skips_missing=config.missing_images == "skip",
             has_spare_cores=self.num_shards < self.threads,
+            shard_sha256=config.shard_sha256,
         )
 
     def finish_job(self) -> FinishJob:

@@ -7,6 +7,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import google_crc32c
+
 CHUNK_BYTES = 1 << 20
 """Bytes that are read, or hashed, at once."""
 
@@ -123,27 +125,34 @@ class ForwardStream(PositionedStream):
 
 
 class HashingStream:
-    """Reads a file, counts the bytes, and hashes them on a thread: hashing does not hold the interpreter lock."""
+    """Reads a file, and counts and hashes its bytes.
 
-    def __init__(self, file: BinaryIO, computes_digest: bool):
-        """Starts the thread.
+    Attributes:
+        size: bytes that were read.
+        crc32c: their CRC-32C.
+    """
+
+    def __init__(self, file: BinaryIO, computes_sha256: bool):
+        """Starts the thread of the SHA-256, which does not hold the interpreter lock.
 
         Args:
             file: opened for reading bytes.
-            computes_digest: whether to hash; if not, bytes are only counted.
+            computes_sha256: whether the SHA-256 is wanted, too.
         """
         self._file = file
         self._digest = hashlib.sha256()
-        self._executor = concurrent.futures.ThreadPoolExecutor(1) if computes_digest else None
+        self._executor = concurrent.futures.ThreadPoolExecutor(1) if computes_sha256 else None
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._hashing: concurrent.futures.Future[None] | None = None
         self.size = 0
+        self.crc32c = 0
 
     def read(self, size: int, /) -> bytes:
         """Returns the next bytes of the file."""
         data = self._file.read(size)
         self.size += len(data)
+        self.crc32c = google_crc32c.extend(self.crc32c, data)
         if self._executor is not None:
             self._pending.append(data)
             self._pending_bytes += len(data)
