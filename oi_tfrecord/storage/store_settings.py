@@ -133,7 +133,7 @@ def settings_of(root: str) -> StoreSettings:
 
 
 def _of_flags(scheme: str) -> StoreSettings:
-    # Without flags and without a pipeline there is nothing to ask Beam for, whose import takes a second.
+    # Without flags and without a pipeline Beam knows nothing, and its import takes a second.
     if not _process.flags and "apache_beam.options.value_provider" not in sys.modules:
         return StoreSettings()
     if scheme not in ("s3", "gs", "az"):
