@@ -16,7 +16,8 @@ from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder, digest_fingerprint
 from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_box_ids, parse_image_ids, sample_limit
+from oi_tfrecord.openimages.csv.filters import RowFilters, sample_limit
+from oi_tfrecord.openimages.csv.id_lists import ImageIdList, parse_box_ids, parse_image_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
@@ -154,6 +155,7 @@ class ConvertPlan:
             conversion=digest_fingerprint(self.fingerprint),
             skips_missing=config.missing_images == "skip",
             has_spare_cores=self.num_shards < self.threads,
+            shard_sha256=config.shard_sha256,
         )
 
     def finish_job(self) -> FinishJob:
