@@ -176,7 +176,7 @@ def make_label_map(root: beam.Pipeline, classes: ClassPlan, accounts: beam.PColl
 
 
 def without_counts(account: RangeAccount) -> RangeAccount:
-    """Returns an account with what identifies the bytes of its range alone, as all accounts go to one worker."""
+    """Returns an account that only identifies the bytes of its range, as one worker gets the accounts of all ranges."""
     return dataclasses.replace(account, rejected={}, dropped={}, class_rows={}, values={}, found_ids="")
 
 

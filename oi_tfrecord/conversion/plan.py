@@ -16,7 +16,8 @@ from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder, digest_fingerprint
 from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_box_ids, parse_image_ids, sample_limit
+from oi_tfrecord.openimages.csv.filters import RowFilters, sample_limit
+from oi_tfrecord.openimages.csv.id_lists import ImageIdList, parse_box_ids, parse_image_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
@@ -156,6 +157,7 @@ class ConvertPlan:
             conversion=digest_fingerprint(self.fingerprint),
             skips_missing=config.missing_images == "skip",
             has_spare_cores=self.num_shards < self.threads,
+            shard_sha256=config.shard_sha256,
         )
 
     def finish_job(self) -> FinishJob:
@@ -255,6 +257,7 @@ def plan_filters(
         subsets=config.subset or ((config.split,) if of_all_splits else ()),
         sample_below=sample_limit(config.sample),
         image_ids=id_list.image_ids if id_list else None,
+        image_names=id_list.names if id_list else None,
         chosen_codes=classes.mask_of(classes.label_mids) if config.classes else None,
         implied=classes.implied,
     )

@@ -59,7 +59,7 @@ class _WriteShard(ShardFn):
         with relay_errors(self._job.work):
             finished = find_finished(self._job, shard)
         if finished is not None:
-            # The engine tries a bundle again of which this shard was written.
+            # The engine runs a bundle again that had already written this shard.
             return [shard]
         began = time.monotonic()
         with relay_errors(self._job.work):

@@ -2,6 +2,7 @@ import pathlib
 import pickle
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
@@ -23,13 +24,16 @@ def work(tmp_path: pathlib.Path) -> WorkFolder:
 
 def test_long_lists_lie_in_files_and_come_back(work: WorkFolder) -> None:
     ids = np.arange(1, 3 * LONG_LIST, 2, dtype=np.uint64)
-    filters = RowFilters(image_ids=ids, box_ids=frozenset(f"box{number}" for number in range(LONG_LIST + 1)))
+    names = pa.array([f"image {number}".encode() for number in ids.tolist()], pa.binary())
+    box_ids = frozenset(f"box{number}" for number in range(LONG_LIST + 1))
+    filters = RowFilters(image_ids=ids, image_names=names, box_ids=box_ids)
     store_lists(filters, work)
     small, lists = split_lists(filters, work)
-    assert (small.image_ids, small.box_ids) == (None, None)
+    assert (small.image_ids, small.image_names, small.box_ids) == (None, None, None)
     filled = lists.fill(small)
     np.testing.assert_array_equal(filled.image_ids, ids)
-    assert filled.box_ids == filters.box_ids
+    assert filled.image_names == names
+    assert filled.box_ids == box_ids
 
 
 def test_short_lists_stay_where_they_are(work: WorkFolder) -> None:

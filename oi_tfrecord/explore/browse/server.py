@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.explore.browse.browsed_dataset import MOST_IMAGES, BrowsedDataset
+from oi_tfrecord.explore.browse.browsed_dataset import DRAWN, MOST_CLASSES, MOST_IMAGES, BrowsedDataset
 from oi_tfrecord.explore.browse.query import parse_query
 from oi_tfrecord.explore.web_assets import embed, read_asset
 from oi_tfrecord.records.example_reader import ExampleError, RecordFault
@@ -34,6 +34,9 @@ HEADERS = {
 
 FILES = {
     "/browse.js": ("browse.js", "text/javascript"),
+    "/class-list.js": ("class-list.js", "text/javascript"),
+    "/dom.js": ("dom.js", "text/javascript"),
+    "/picture.js": ("picture.js", "text/javascript"),
     "/browse.css": ("browse.css", "text/css"),
     "/theme.css": ("theme.css", "text/css"),
 }
@@ -48,14 +51,12 @@ def make_application(dataset: BrowsedDataset) -> web.Application:
     for path, (name, kind) in FILES.items():
         application.router.add_get(path, functools.partial(_send_file, read_asset(name), kind))
     application.router.add_get("/api/dataset", functools.partial(_send_json, lambda values: dataset.describe()))
-    application.router.add_get(
-        "/api/classes", functools.partial(_send_json, lambda values: dataset.list_classes(values.get("q", "")))
-    )
+    application.router.add_get("/api/classes", functools.partial(_send_json, functools.partial(_list_classes, dataset)))
     application.router.add_get("/api/images", functools.partial(_send_json, functools.partial(_list_images, dataset)))
     application.router.add_get("/api/image", functools.partial(_send_json, functools.partial(_describe_image, dataset)))
     application.router.add_get("/image", functools.partial(_send_bytes, dataset, dataset.read_image))
     application.router.add_get("/mask", functools.partial(_send_mask, dataset))
-    application.router.add_get("/thumbnail", functools.partial(_send_bytes, dataset, dataset.make_thumbnail))
+    application.router.add_get("/thumbnail", functools.partial(_send_thumbnail, dataset))
     return application
 
 
@@ -100,7 +101,9 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
 async def _send_page(dataset: BrowsedDataset, page: str, request: web.Request) -> web.Response:
     """Sends the page with the answers to its first two requests, which saves these requests."""
     try:
-        images = await asyncio.to_thread(dataset.list_images, parse_query(request.query), 0, FIRST_IMAGES)
+        images = await asyncio.to_thread(
+            dataset.list_images, parse_query(request.query, dataset.classes), 0, FIRST_IMAGES
+        )
         first = {"images": images, "dataset": dataset.describe()}
     except ConfigError:
         # The page sends the request itself then, and shows the error.
@@ -125,6 +128,14 @@ async def _send_bytes(
     return web.Response(body=body, content_type=kind, headers={"Cache-Control": "private, max-age=3600"})
 
 
+async def _send_thumbnail(dataset: BrowsedDataset, request: web.Request) -> web.Response:
+    drawn = tuple(filter(None, request.query.get("draw", "").split(",")))
+    if unknown := set(drawn) - set(DRAWN):
+        raise ConfigError("draw", f"{min(unknown)!r} is none of {', '.join(DRAWN)}")
+    read = functools.partial(dataset.draw_thumbnail, drawn=drawn) if drawn else dataset.make_thumbnail
+    return await _send_bytes(dataset, read, request)
+
+
 async def _send_mask(dataset: BrowsedDataset, request: web.Request) -> web.Response:
     record = _parse_number(request.query, "record", dataset.index.records)
     place = _parse_number(request.query, "place", 1 << 31)
@@ -132,9 +143,16 @@ async def _send_mask(dataset: BrowsedDataset, request: web.Request) -> web.Respo
     return web.Response(body=body, content_type=kind, headers={"Cache-Control": "private, max-age=3600"})
 
 
+def _list_classes(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[str, Any]:
+    start = _parse_number(values, "start", 1 << 62)
+    return dataset.list_classes(values.get("q", ""), start, _parse_number(values, "count", MOST_CLASSES + 1))
+
+
 def _list_images(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[str, Any]:
     start = _parse_number(values, "start", 1 << 62)
-    return dataset.list_images(parse_query(values), start, _parse_number(values, "count", MOST_IMAGES + 1))
+    return dataset.list_images(
+        parse_query(values, dataset.classes), start, _parse_number(values, "count", MOST_IMAGES + 1)
+    )
 
 
 def _describe_image(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[str, Any]:
@@ -142,7 +160,7 @@ def _describe_image(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[
     record = dataset.find_record(split, image_id)
     if record is None:
         raise web.HTTPNotFound(reason="there is no such image")
-    return dataset.describe_image(record, parse_query(values))
+    return dataset.describe_image(record, parse_query(values, dataset.classes))
 
 
 def _parse_number(values: Mapping[str, str], name: str, end: int) -> int:
