@@ -4,7 +4,7 @@ import bisect
 import io
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from oi_tfrecord.dataset.splits import find_records, find_splits, read_record, r
 from oi_tfrecord.dataset.training_values import training_values
 from oi_tfrecord.records.example_reader import Values, get_strings, parse_example
 from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
+
+if TYPE_CHECKING:
+    from oi_tfrecord.explore.notebook import RecordPicture
 
 
 class RecordDataset:
@@ -51,6 +54,7 @@ class RecordDataset:
             InputError: If there is no such split.
         """
         self._output_dir = output_dir
+        self._split = split
         self._storage_options = dict(storage_options or {})
         storage.use_store(output_dir, self._storage_options)
         [found] = find_splits(output_dir, [split]).values()
@@ -77,14 +81,7 @@ class RecordDataset:
         Raises:
             IndexError: If there is no such record.
         """
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(f"there is no record {index} of {len(self)}")
-        shard = bisect.bisect_right(self._ends, index)
-        first = self._ends[shard - 1] if shard else 0
-        offset, length = self._places_of(shard)[index - first].tolist()
-        return self._values(read_record(self._shards[shard], offset, length))
+        return self._values(self._read(self._number_of(index)))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yields the values of each record in order, and checks the CRCs of the records."""
@@ -96,6 +93,55 @@ class RecordDataset:
         """Takes the state of a dataset that was sent to this process, and the way to its store."""
         self.__dict__ |= state
         storage.use_store(self._output_dir, self._storage_options)
+
+    def show(self, index: int) -> "RecordPicture":
+        """Returns a record as a picture with its boxes and masks, which a notebook shows.
+
+        Args:
+            index: Number of the record, as for `dataset[index]`.
+
+        Raises:
+            IndexError: If there is no such record.
+            InputError: If the record has no image that decodes.
+        """
+        from oi_tfrecord.dataset.label_map import read_label_map
+        from oi_tfrecord.explore.notebook import draw_record
+
+        number = self._number_of(index)
+        return draw_record(self._read(number), f"{self._split} {number}", read_label_map(self._output_dir))
+
+    def to_pandas(self, table: str, exported: str = "") -> Any:
+        """Returns the rows of the split as a `pandas.DataFrame`, with the columns that `oi-tfrecord export` writes.
+
+        The rows are sorted by ImageID and number. Texts of few distinct values are categories; boxes and labels also
+        have the category `name`, the display name of their class. pandas comes with the extra `notebook`.
+
+        Args:
+            table: "images", "boxes" or "labels".
+            exported: Folder that `oi-tfrecord export` wrote, which is read much faster than the records. By default,
+                `tables` in the folder of the records or beside that folder, if its files belong to the records; else
+                the records are read.
+
+        Raises:
+            ConfigError: For an unknown table, or if pandas is not installed.
+            InputError: If a record cannot be read, or `exported` does not belong to the records.
+        """
+        from oi_tfrecord.explore.export.frames import read_frame
+
+        return read_frame(self._output_dir, self._split, table, exported)
+
+    def _number_of(self, index: int) -> int:
+        """Returns the number of a record in the split."""
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError(f"there is no record {index} of {len(self)}")
+        return number
+
+    def _read(self, number: int) -> bytes:
+        shard = bisect.bisect_right(self._ends, number)
+        first = self._ends[shard - 1] if shard else 0
+        offset, length = self._places_of(shard)[number - first].tolist()
+        return read_record(self._shards[shard], offset, length)
 
     def _places_of(self, shard: int) -> np.ndarray:
         if shard not in self._places:

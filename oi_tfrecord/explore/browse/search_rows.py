@@ -22,6 +22,8 @@ from oi_tfrecord.records.keys import (
     BOX_SOURCE_KEY,
     FILENAME_KEY,
     LABEL_CONFIDENCE_KEY,
+    MASK_KEY,
+    MASK_WEIGHT_KEY,
     SOURCE_ID_KEY,
     flag_key,
 )
@@ -29,6 +31,9 @@ from oi_tfrecord.records.keys import (
 LABEL_KINDS = ("positive", "negative", "machine")
 
 FLAG_NAMES = tuple(FLAGS)
+
+MASK_BIT = 1 << 15
+"""Bit of a box that has a mask."""
 
 
 def flag_bits(flag: str) -> tuple[int, int]:
@@ -47,7 +52,7 @@ class SearchRows:
         sizes: int64 array [records, 2], width and height in pixels.
         box_records: int64 array [boxes], number of the record within the shard.
         box_classes, box_sources: int64 arrays [boxes], indices into `classes` and `sources`.
-        box_flags: int64 array [boxes], see `flag_bits`.
+        box_flags: int64 array [boxes], see `flag_bits` and MASK_BIT.
         labels: for each of LABEL_KINDS, int64 array [labels, 2] of record and class.
         classes: MIDs, or `id N` for classes without one.
         sources: of boxes; an empty text is an unknown source.
@@ -99,6 +104,13 @@ def make_search_rows(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, 
     )
 
 
+def find_masked(example: Mapping[str, Values], count: int) -> frozenset[int]:
+    """Returns the places of the boxes, of `count`, with a mask; an empty one in place of a missing mask is none."""
+    masks = get_strings(example, MASK_KEY)
+    weights = get_numbers(example, MASK_WEIGHT_KEY).tolist() or [1.0] * len(masks)
+    return frozenset(place for place in range(min(count, len(masks), len(weights))) if weights[place] > 0)
+
+
 class _Collected:
     """The rows of the records so far, as lists; classes and sources are numbered as they come."""
 
@@ -116,8 +128,9 @@ class _Collected:
         sources = get_strings(example, BOX_SOURCE_KEY) or [b""] * len(mids)
         sides = get_numbers(example, "image/object/bbox/xmin")
         check_lengths({"xmin": len(sides), "source": len(sources)}, len(mids))
-        flags = _pack_flags(example, len(mids)).tolist()
-        for mid, source, flag in zip(mids, map(decode, sources), flags, strict=True):
+        flags = _pack_flags(example, len(mids))
+        flags[sorted(find_masked(example, len(mids)))] |= MASK_BIT
+        for mid, source, flag in zip(mids, map(decode, sources), flags.tolist(), strict=True):
             source_number = self.sources.setdefault(source, len(self.sources))
             self.boxes.append((record, self._number_of(mid), source_number, flag))
 
