@@ -1,12 +1,15 @@
 """Browses a dataset: opens its index, or makes it, and serves the pages until the user stops the server."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.notebook import is_notebook
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.explore.browse.index_files import open_index
+from oi_tfrecord.explore.notebook import show_frame, start_in_thread
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 from oi_tfrecord.storage.optional_imports import install_command
@@ -46,6 +49,9 @@ def browse(
 ) -> None:
     """Serves a dataset to a web browser on this machine until it is interrupted.
 
+    In a notebook, the server runs until the notebook's program ends, and the function shows the browser below the cell
+    and returns. The server takes a free port there if the port is taken, as by an earlier run of the cell.
+
     Args:
         options: which dataset, and where.
         on_start: called once, when the server listens.
@@ -57,10 +63,23 @@ def browse(
     """
     try:
         from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
-        from oi_tfrecord.explore.browse.server import serve
+        from oi_tfrecord.explore.browse.server import NOTEBOOKS, serve
     except ModuleNotFoundError as error:
         raise ConfigError("browse", f"{error}: {install_command('browse')}") from error
     accept_beam_arguments(options.beam_arguments)
     index = open_index(options.output_dir, options.index_dir, options.workers, progress or NoProgress())
     dataset = BrowsedDataset(options.output_dir, index)
+    if is_notebook():
+        address = _start_beside_notebook(functools.partial(serve, dataset, frame_ancestors=NOTEBOOKS), options.port)
+        on_start(Browsing(address, index.records))
+        show_frame(address)
+        return
     serve(dataset, options.port, lambda address: on_start(Browsing(address, index.records)))
+
+
+def _start_beside_notebook(serve: Callable[..., None], port: int) -> str:
+    """Starts a server in a thread, on another port where the port is taken; returns its address."""
+    try:
+        return start_in_thread(lambda on_start: serve(port=port, on_start=on_start))
+    except ConfigError:
+        return start_in_thread(lambda on_start: serve(port=0, on_start=on_start))

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ PLACEHOLDER = "{FIRST}"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'none'; frame-ancestors "
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -40,12 +41,25 @@ FILES = {
     "/theme.css": ("theme.css", "text/css"),
 }
 
+NO_FRAME = "'none'"
+
+NOTEBOOKS = "http://localhost:* http://127.0.0.1:* https://localhost:* https://127.0.0.1:*"
+"""Pages that may show the browser in a frame: no page, or those of notebooks on this machine."""
+
+FRAME_ANCESTORS = web.AppKey("frame_ancestors", str)
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_application(dataset: BrowsedDataset) -> web.Application:
-    """Returns the server. It sends the pages of the package, and records by number, but never a file by its name."""
+def make_application(dataset: BrowsedDataset, frame_ancestors: str = NO_FRAME) -> web.Application:
+    """Returns the server. It sends the pages of the package, and records by number, but never a file by its name.
+
+    Args:
+        dataset: what to serve.
+        frame_ancestors: pages that may show the browser in a frame, as in a Content-Security-Policy.
+    """
     application = web.Application(middlewares=[_guard])
+    application[FRAME_ANCESTORS] = frame_ancestors
     application.router.add_get("/", functools.partial(_send_page, dataset, read_asset("browse.html")))
     for path, (name, kind) in FILES.items():
         application.router.add_get(path, functools.partial(_send_file, read_asset(name), kind))
@@ -59,13 +73,14 @@ def make_application(dataset: BrowsedDataset) -> web.Application:
     return application
 
 
-def serve(dataset: BrowsedDataset, port: int, on_start: Callable[[str], None]) -> None:
+def serve(dataset: BrowsedDataset, port: int, on_start: Callable[[str], None], frame_ancestors: str = NO_FRAME) -> None:
     """Serves a dataset on the loopback until it is interrupted.
 
     Args:
         dataset: what to serve.
         port: to listen on; 0 takes a free one.
         on_start: called with the address once the server listens.
+        frame_ancestors: pages that may show the browser in a frame.
 
     Raises:
         ConfigError: if the port cannot be had.
@@ -75,7 +90,10 @@ def serve(dataset: BrowsedDataset, port: int, on_start: Callable[[str], None]) -
     except (OSError, OverflowError) as error:
         raise ConfigError("port", f"{port} cannot be had: {error}; 0 takes a free one") from error
     on_start(f"http://{HOST}:{listening.getsockname()[1]}/")
-    web.run_app(make_application(dataset), sock=listening, print=None, access_log=None)
+    # Only the main thread takes signals.
+    signals = threading.current_thread() is threading.main_thread()
+    application = make_application(dataset, frame_ancestors)
+    web.run_app(application, sock=listening, print=None, access_log=None, handle_signals=signals)
 
 
 @web.middleware
@@ -94,6 +112,7 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         except (OSError, ExampleError, RecordFault) as error:
             response = web.json_response({"error": f"the record cannot be read: {error}"}, status=500)
     response.headers.update(HEADERS)
+    response.headers["Content-Security-Policy"] += request.app[FRAME_ANCESTORS]
     return response
 
 
