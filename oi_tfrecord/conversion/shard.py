@@ -123,7 +123,13 @@ def _write_records(
     boxes_turned = turn_shard(joined, facts.rotations) if job.turn_images else joined
     encoder = RecordEncoder(boxes_turned, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
     examples = _encode_examples(images, encoder, len(joined.faults), len(joined.image_ids), on_progress)
-    written = write_shard(path, job.work.temporary, _check_at_end(job, examples), has_spare_cores=job.has_spare_cores)
+    written = write_shard(
+        path,
+        job.work.temporary,
+        _check_at_end(job, examples),
+        has_spare_cores=job.has_spare_cores,
+        with_sha256=job.shard_sha256,
+    )
     outcome = blame_archives(images.outcome(), job.work)
     return outcome.skip_missing() if job.skips_missing else outcome, written
 

@@ -45,6 +45,7 @@ class ShardJob:
         conversion: digest of the fingerprint of the conversion; empty for shards that no dataset has.
         skips_missing: whether images that are not there are left out, and are no rejects.
         has_spare_cores: whether there are fewer shards than workers.
+        shard_sha256: whether to compute the SHA-256 of each shard file.
     """
 
     split: str
@@ -70,6 +71,7 @@ class ShardJob:
     conversion: str = ""
     skips_missing: bool = False
     has_spare_cores: bool = False
+    shard_sha256: bool = False
 
     @property
     def join_rules(self) -> JoinRules:

@@ -92,7 +92,7 @@ class WorkFolder:
             storage.make_folder(storage.join(self.path, name))
 
     def keep_results(self) -> None:
-        """Deletes what a run that ended does not need to write some of its shards again."""
+        """Keeps of a finished run what a rerun needs to write some of its shards again, and deletes the rest."""
         storage.delete(storage.join(self.path, _ERROR_FILE))
         for name in ("temporary", "progress", "shuffle", "damage"):
             storage.delete_folder(storage.join(self.path, name))

@@ -39,6 +39,7 @@ class DerivedJob:
         keys: keys that are kept; None keeps all.
         number_source_ids: whether images get new numeric source ids.
         expanded_boxes: label map id to boxes that the Object Detection API makes of a box.
+        shard_sha256: whether to compute the SHA-256 of each shard file.
     """
 
     split: str
@@ -52,6 +53,7 @@ class DerivedJob:
     keys: frozenset[str] | None = None
     number_source_ids: bool = False
     expanded_boxes: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    shard_sha256: bool = False
 
     @property
     def index(self) -> IndexFolder:
@@ -111,7 +113,9 @@ def write_derived_shard(
     records = _count_records(made, len(places.hashes), job.expanded_boxes, counts, on_progress)
     name = shard_file(job.split, shard, job.num_shards)
     path = storage.join(job.output_dir, name)
-    written = write_shard(path, job.work.temporary, records, has_spare_cores=has_spare_cores)
+    written = write_shard(
+        path, job.work.temporary, records, has_spare_cores=has_spare_cores, with_sha256=job.shard_sha256
+    )
     account = _make_account(job, shard, written, counts, places.left_out)
     if job.number_source_ids:
         account = dataclasses.replace(account, image_counts={"source_id_moved": int(moved.sum())})
@@ -193,6 +197,7 @@ def _make_account(
         shard=shard,
         file=shard_file(job.split, shard, job.num_shards),
         size=written.size,
+        crc32c=written.crc32c,
         sha256=written.sha256,
         records=written.records,
         images_selected=written.records,

@@ -217,6 +217,9 @@ class ConvertConfig:
     attribution_csv: bool = option(
         False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.", Group.OUTPUT
     )
+    shard_sha256: bool = option(
+        False, "Compute the SHA-256 of each shard for the manifest, too, which takes time.", Group.OUTPUT
+    )
     num_shards: int = option(0, "Number of shards; 0 plans shards of about 150 MB.", Group.OUTPUT, Range(0, MAX_SHARDS))
     dry_run: bool = option(
         False,

@@ -17,8 +17,8 @@ from oi_tfrecord import storage
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
-from oi_tfrecord.openimages.csv.filters import ImageIdList, parse_image_ids
 from oi_tfrecord.openimages.csv.find_id_form import find_id_form
+from oi_tfrecord.openimages.csv.id_lists import ImageIdList, parse_image_ids
 from oi_tfrecord.openimages.csv.metadata_rows import MetadataRow, stream_metadata
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.schema import Table

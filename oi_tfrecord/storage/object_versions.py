@@ -84,7 +84,7 @@ def _put(path: str, data: bytes, mode: Any) -> VersionedObject | None:
     try:
         written = retry(put, may_pass, LOOK_RETRY)
     except (AlreadyExistsError, NotFoundError, PreconditionError):
-        # A request that the store carried out, and whose answer was lost, fails when it is sent again.
+        # If the answer to a successful write was lost, the second request fails though the object is ours.
         found = read_object(path)
         return found if found is not None and found.data == data else None
     except NotSupportedError as error:

@@ -1,5 +1,6 @@
 """Checks the manifest of a split: its counts against the records, and its balances against themselves."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,7 +25,7 @@ from oi_tfrecord.records.keys import (
     ListLength,
 )
 from oi_tfrecord.records.record_counts import SOURCE_KEYS, RecordCounts
-from oi_tfrecord.verification.check_contradictions import find_contradictions
+from oi_tfrecord.verification.check_contradictions import Problem, find_contradictions
 from oi_tfrecord.verification.faults import DatasetFault, FaultKind, fault_of_file
 
 _EXTRA_KEYS = {
@@ -72,24 +73,43 @@ def compare_manifest(split: str, manifest: Mapping[str, Any], counts: RecordCoun
         size: bytes of all its shards.
 
     Returns:
-        A fault for each count that differs.
+        A fault for each count that differs, and those of `check_entry`.
     """
+    return _report(split, itertools.chain(_find_differences(manifest, counts, size), _find_problems(split, manifest)))
+
+
+def check_entry(split: str, manifest: Mapping[str, Any]) -> list[DatasetFault]:
+    """Returns the faults that the entry of a split in the manifest shows by itself."""
+    return _report(split, _find_problems(split, manifest))
+
+
+def _report(split: str, problems: Iterator[Problem]) -> list[DatasetFault]:
+    """Returns the faults until the entry has another shape than expected."""
+    faults = []
     try:
-        comparisons = [
-            *_compare_totals(manifest, counts, size),
-            *_compare_tables(manifest, counts),
-            *_compare_sources(manifest, counts),
-            *_compare_classes(manifest, counts),
-        ]
-        problems = [
-            (key, f"the manifest has {stated}, the records have {found}")
-            for key, stated, found in comparisons
-            if stated != found
-        ]
-        problems += [*_find_imbalances(manifest), *find_contradictions(split, manifest)]
+        for key, detail in problems:
+            faults.append(fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, detail, key))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        return [fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, f"is not as convert writes it: {error!r}")]
-    return [fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, detail, key) for key, detail in problems]
+        detail = f"is not as convert writes it: {error!r}"
+        faults.append(fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, detail))
+    return faults
+
+
+def _find_problems(split: str, manifest: Mapping[str, Any]) -> Iterator[Problem]:
+    yield from _find_imbalances(manifest)
+    yield from find_contradictions(split, manifest)
+
+
+def _find_differences(manifest: Mapping[str, Any], counts: RecordCounts, size: int) -> Iterator[Problem]:
+    comparisons = (
+        *_compare_totals(manifest, counts, size),
+        *_compare_tables(manifest, counts),
+        *_compare_sources(manifest, counts),
+        *_compare_classes(manifest, counts),
+    )
+    for key, stated, found in comparisons:
+        if stated != found:
+            yield key, f"the manifest has {stated}, the records have {found}"
 
 
 def _compare_totals(manifest: Mapping[str, Any], counts: RecordCounts, size: int) -> Iterator[Comparison]:

@@ -37,6 +37,7 @@ FILES = {
     "/browse.js": ("browse.js", "text/javascript"),
     "/class-list.js": ("class-list.js", "text/javascript"),
     "/dom.js": ("dom.js", "text/javascript"),
+    "/picture.js": ("picture.js", "text/javascript"),
     "/browse.css": ("browse.css", "text/css"),
     "/theme.css": ("theme.css", "text/css"),
 }
