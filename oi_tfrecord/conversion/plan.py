@@ -56,6 +56,7 @@ class ConvertPlan:
         num_shards: number of shards; 0 until it is decided.
         shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's shuffle.
         threads: ranges or shards that a process of the run works on at once.
+        slots: slots of the job on Flink, over which shards are spread evenly; 0 if unknown.
         expected_images: estimated number of images, for the progress line; 0 if unknown.
     """
 
@@ -75,6 +76,7 @@ class ConvertPlan:
     num_shards: int = 0
     shuffle_folder: str = ""
     threads: int = 1
+    slots: int = 0
     expected_images: int = 0
 
     @property
