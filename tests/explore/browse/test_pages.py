@@ -221,7 +221,7 @@ def test_a_million_images_are_scrolled_through(folder: pathlib.Path) -> None:
     index = make_large(open_index(str(folder), "", 1, NoProgress()), records)
     with serve(BrowsedDataset(str(folder), index)) as base, open_chromium(width=400, height=700) as browser:
         page = Page(browser)
-        browser.get(base)
+        browser.get(base + "/")
         page.wait(lambda: page.text("#count") == "1,000,000 images" and page.tiles())
         # In steps, as a wheel makes them, no image is left out.
         seen = {int(tile, 16) for tile in page.tiles()}
