@@ -24,11 +24,13 @@ class WrittenShard:
         records: Number of records.
         size: Bytes of the file.
         sha256: Hex digest of the file.
+        lengths: Bytes of the data of each record, in order.
     """
 
     records: int
     size: int
     sha256: str
+    lengths: tuple[int, ...] = dataclasses.field(default=(), compare=False)
 
 
 def write_shard(
@@ -43,16 +45,16 @@ def write_shard(
         has_spare_cores: Whether two more threads hash and write; shards on remote storage always use them.
 
     Returns:
-        Size and digest of the file. If `examples` raises, no file appears.
+        Size and digest of the file, and the lengths of its records. If `examples` raises, no file appears.
     """
-    records = 0
+    lengths: list[int] = []
     in_threads = has_spare_cores or not storage.is_local(path)
     with storage.create(path, temporary_folder) as stream, _HashingWriter(stream, in_threads) as writer:
         for pieces in examples:
             header, footer = frame(pieces)
             writer.write((header, *pieces, footer))
-            records += 1
-    return WrittenShard(records, writer.size, writer.sha256)
+            lengths.append(sum(map(len, pieces)))
+    return WrittenShard(len(lengths), writer.size, writer.sha256, tuple(lengths))
 
 
 class _HashingWriter:

@@ -1,6 +1,7 @@
 """Files on any storage: the public face of this room.
 
-Each function chooses `local`, `object_files` or `beam_filesystem` by the path, and translates what they raise.
+Each function chooses `local`, `object_files` or `beam_filesystem` by the path, and translates what they raise. The
+modules of remote files are imported with the first remote path, as most programs that read records have local ones.
 """
 
 import contextlib
@@ -9,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.storage import beam_filesystem, local, object_files
+from oi_tfrecord.storage import local
 from oi_tfrecord.storage.faults import translated, unusable
-from oi_tfrecord.storage.paths import FileInfo, is_local, join
-from oi_tfrecord.storage.read_ahead import map_in_order
+from oi_tfrecord.storage.paths import OBJECT_SCHEMES, READ_SCHEMES, FileInfo, handles_objects, is_local, join
 from oi_tfrecord.storage.store_settings import given_options as given_options
 from oi_tfrecord.storage.store_settings import parse_storage_options, use_settings
 from oi_tfrecord.storage.store_settings import use_options as use_options
@@ -24,7 +24,7 @@ _AHEAD_BYTES = 16 << 20
 
 def store_of(path: str) -> str:
     """Returns the scheme of the object store that a path names an object of (`gs://`), empty if it names none."""
-    return next((scheme for scheme in object_files.OBJECT_SCHEMES if path.startswith(scheme)), "")
+    return next((scheme for scheme in OBJECT_SCHEMES if path.startswith(scheme)), "")
 
 
 def use_store(path: str, storage_options: Mapping[str, Any]) -> None:
@@ -60,9 +60,8 @@ def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
     if not store_of(pattern):
         return next((found for ending in endings if (found := match(pattern + ending))), [])
     with translated(pattern):
-        if object_files.handles(pattern):
-            return object_files.match_first(pattern, endings)
-        return beam_filesystem.match_first(pattern, endings)
+        first: list[FileInfo] = _remote_module_of(pattern).match_first(pattern, endings)
+        return first
 
 
 def exists(path: str) -> bool:
@@ -92,6 +91,8 @@ def read(path: str) -> bytes:
 
 def read_all(paths: Sequence[str]) -> Iterator[bytes]:
     """Yields the bytes of small files in their order; many reads of remote files are under way at once."""
+    from oi_tfrecord.storage.read_ahead import map_in_order
+
     threads = _LOCAL_THREADS if all(map(is_local, paths)) else _REMOTE_THREADS
     yield from map_in_order(read, paths, threads=threads, max_bytes=_AHEAD_BYTES, size_of=len, items_per_task=1)
 
@@ -106,10 +107,7 @@ def size(path: str, *, anonymous: bool = False) -> int | None:
     with translated(path):
         if is_local(path):
             return local.size(path)
-        if not path.startswith(object_files.READ_SCHEMES):
-            return beam_filesystem.size(path)
-        found = object_files.look(path, anonymous=anonymous)
-        return found.size if found else None
+        return _remote_size(path, anonymous=anonymous)
 
 
 def read_range(path: str, offset: int, length: int, *, anonymous: bool = False) -> bytes:
@@ -155,7 +153,7 @@ def write(path: str, data: bytes, temporary_folder: str) -> None:
 def rename(source: str, target: str) -> None:
     """Renames a remote file to a name that no file has."""
     with translated(target):
-        (object_files if object_files.handles(target) else beam_filesystem).rename(source, target)
+        _remote_module_of(target).rename(source, target)
 
 
 def replaces_at_once(path: str) -> bool:
@@ -168,8 +166,8 @@ def make_folder(path: str) -> None:
     with translated(path):
         if is_local(path):
             local.make_folder(path)
-        elif not object_files.handles(path):
-            beam_filesystem.make_folder(path)
+        elif not handles_objects(path):
+            _remote_module_of(path).make_folder(path)
 
 
 def delete(path: str) -> None:
@@ -181,8 +179,8 @@ def delete(path: str) -> None:
 def delete_all(folder: str, names: Sequence[str]) -> None:
     """Deletes files of a folder, on object stores many with one request; those that are not there are fine."""
     with translated(folder):
-        if object_files.handles(folder):
-            object_files.delete_all(folder, names)
+        if handles_objects(folder):
+            _remote_module_of(folder).delete_all(folder, names)
         else:
             for name in names:
                 delete(join(folder, name))
@@ -201,18 +199,48 @@ def working_folder() -> str:
 
 def _module_of(path: str) -> Any:
     """Returns the module that works on a file."""
-    if is_local(path):
-        return local
-    return object_files if object_files.handles(path) else beam_filesystem
+    return local if is_local(path) else _remote_module_of(path)
+
+
+def _remote_module_of(path: str) -> Any:
+    """Returns the module that works on a remote file."""
+    if handles_objects(path):
+        from oi_tfrecord.storage import object_files
+
+        return object_files
+    from oi_tfrecord.storage import beam_filesystem
+
+    return beam_filesystem
+
+
+def _remote_size(path: str, *, anonymous: bool) -> int | None:
+    if path.startswith(READ_SCHEMES):
+        from oi_tfrecord.storage import object_files
+
+        found = object_files.look(path, anonymous=anonymous)
+        return found.size if found else None
+    from oi_tfrecord.storage import beam_filesystem
+
+    return beam_filesystem.size(path)
 
 
 def _read_remote(path: str, offset: int, length: int | None, *, anonymous: bool = False) -> bytes:
-    if path.startswith(object_files.READ_SCHEMES):
+    if path.startswith(READ_SCHEMES):
+        from oi_tfrecord.storage import object_files
+
         return object_files.read_range(path, offset, length, anonymous=anonymous)
+    from oi_tfrecord.storage import beam_filesystem
+
     return beam_filesystem.read_range(path, offset, length)
 
 
 def _create(path: str, temporary_folder: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if is_local(path):
         return local.create(path, temporary_folder)
-    return object_files.create(path) if object_files.handles(path) else beam_filesystem.create(path, temporary_folder)
+    if handles_objects(path):
+        from oi_tfrecord.storage import object_files
+
+        return object_files.create(path)
+    from oi_tfrecord.storage import beam_filesystem
+
+    return beam_filesystem.create(path, temporary_folder)

@@ -13,17 +13,8 @@ from oi_tfrecord.storage.object_faults import explain
 from oi_tfrecord.storage.object_store import ObjectStore, split_path
 from oi_tfrecord.storage.object_streams import Upload, open_object
 from oi_tfrecord.storage.open_object_store import open_store
-from oi_tfrecord.storage.paths import FileInfo, join
+from oi_tfrecord.storage.paths import EMULATOR, FileInfo, join
 from oi_tfrecord.storage.store_settings import StoreSettings, lock, settings_of
-
-OBJECT_SCHEMES = ("s3://", "gs://", "az://")
-"""Schemes of object stores, whose files appear whole when they are closed, so that no temporary name is needed."""
-
-READ_SCHEMES = (*OBJECT_SCHEMES, "https://", "http://")
-"""Schemes whose files are read here."""
-
-EMULATOR = "STORAGE_EMULATOR_HOST"
-"""Variable with the address of an emulator of gs://, which has the JSON interface alone; `obstore` uses the other."""
 
 _VARIABLES = (
     EMULATOR, "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
@@ -36,11 +27,6 @@ _stores: dict[tuple[int, str, StoreSettings, tuple[str | None, ...]], ObjectStor
 """By the number of the process, as a forked process cannot use the clients of its parent."""
 
 _MAGIC = re.compile(r"[*?[]")
-
-
-def handles(path: str) -> bool:
-    """Returns whether objects are listed, written and deleted here; else Beam's filesystems do it."""
-    return path.startswith(OBJECT_SCHEMES) and not (path.startswith("gs://") and os.environ.get(EMULATOR))
 
 
 def match(pattern: str) -> list[FileInfo]:

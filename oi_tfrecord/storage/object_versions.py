@@ -10,6 +10,7 @@ from typing import Any
 from oi_tfrecord.storage import object_files
 from oi_tfrecord.storage.object_faults import explain, may_pass
 from oi_tfrecord.storage.object_store import LOOK_RETRY, split_path
+from oi_tfrecord.storage.paths import handles_objects
 from oi_tfrecord.storage.retry import retry
 
 
@@ -34,7 +35,7 @@ class UnsupportedError(Exception):
 
 def has_versions(path: str) -> bool:
     """Returns whether a path is on an object store that writes on conditions."""
-    return object_files.handles(path)
+    return handles_objects(path)
 
 
 def read_object(path: str) -> VersionedObject | None:

@@ -13,6 +13,7 @@ from oi_tfrecord.explore.browse.browsed_dataset import MOST_IMAGES, BrowsedDatas
 from oi_tfrecord.explore.browse.query import parse_query
 from oi_tfrecord.explore.web_assets import embed, read_asset
 from oi_tfrecord.records.example_reader import ExampleError, RecordFault
+from oi_tfrecord.records.tfrecord import FramingError
 
 HOST = "127.0.0.1"
 
@@ -91,7 +92,7 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
             response = web.json_response({"error": error.reason}, status=error.status)
         except ConfigError as error:
             response = web.json_response({"error": str(error)}, status=400)
-        except (OSError, ExampleError, RecordFault) as error:
+        except (OSError, ExampleError, FramingError, RecordFault) as error:
             response = web.json_response({"error": f"the record cannot be read: {error}"}, status=500)
     response.headers.update(HEADERS)
     return response
