@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.py").read_text())[1]
 
 READERS = ["tensorflow>=2.16"]
+GRAIN = ["grain>=0.2.10,<0.3"]
 # Lower bounds exclude releases with published vulnerabilities, as far as advisories name the release that corrects them
 # (read in advisories and in the bump requests of other projects in November 2026, because no audit database could be
 # asked from here): aiohttp before 3.14.3 (last CVE-2026-69244), Pillow before 12.3.0 (last CVE-2026-59197 to 59200),
@@ -25,7 +26,7 @@ FUZZ = ["atheris>=3,<4; sys_platform == 'linux' and platform_machine == 'x86_64'
 # What `make test` needs on a machine with Python alone.
 TEST = [*DOWNLOAD, *ARCHIVES, *EVALUATE, "hypothesis>=6", "pytest>=8", "pytest-xdist>=3"]
 # What the tests that `make test` skips there need.
-TEST_ALL = [*TEST, *READERS, *STORES, *FUZZ, *POSTGRESQL, "duckdb>=1", "pandas>=2", "selenium>=4.20"]
+TEST_ALL = [*TEST, *READERS, *GRAIN, *STORES, *FUZZ, *POSTGRESQL, "duckdb>=1", "pandas>=2", "selenium>=4.20"]
 LINT = ["build>=1", "import-linter>=2", "mypy>=1.11", "ruff>=0.6", "twine>=5", "types-PyYAML", "types-protobuf"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"]
 

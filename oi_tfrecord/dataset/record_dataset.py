@@ -121,8 +121,12 @@ class RecordDataset(Generic[Item]):
         self._keys = tuple(keys)
         self._target = target
         self._places: dict[int, np.ndarray] = {}
-        self._counts: Sequence[int | None] = count_records(found) or [None] * len(self._shards)
-        counts = [len(self._places_of(shard)) if n is None else n for shard, n in enumerate(self._counts)]
+        counts = count_records(found)
+        if counts is None:
+            places = [locate_records(path, size, None) for path, size in zip(self._shards, self._sizes, strict=True)]
+            self._places = dict(enumerate(places))
+            counts = list(map(len, places))
+        self._counts = counts
         self._ends = list(itertools.accumulate(counts))
         self._selected = range(self._ends[-1])
 

@@ -4,6 +4,7 @@ The index of `train.tfrecord-00000-of-00010` is `index/train-00000-of-00010.idx`
 has the form that DALI's `tfrecord` reader takes (`records.tfrecord`). A shard without an index is scanned.
 """
 
+import contextlib
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -52,14 +53,14 @@ def write_missing_indexes(output_dir: str, shards: Iterable[str], temporary_fold
         shards: Their base names.
         temporary_folder: See `storage.create`; the folder of the indexes by default.
 
-    Raises:
-        InputError: If such a shard is damaged.
+    A damaged or missing shard is a fault that `verify` finds, and no reason to lose the split that is written now.
     """
     there = set(find_index_files(output_dir))
     for shard in shards:
         if index_file(shard) not in there:
-            lengths = scan_shard(storage.join(output_dir, shard))[:, 1].tolist()
-            write_index(output_dir, shard, lengths, temporary_folder or storage.join(output_dir, INDEX_FOLDER))
+            with contextlib.suppress(InputError, OSError):
+                lengths = scan_shard(storage.join(output_dir, shard))[:, 1].tolist()
+                write_index(output_dir, shard, lengths, temporary_folder or storage.join(output_dir, INDEX_FOLDER))
 
 
 def find_index_files(output_dir: str, split: str = "") -> list[str]:
@@ -182,9 +183,9 @@ def _check_names(split: Split) -> None:
         raise InputError(split.shards[0], problem, "Leave the shards of one conversion in the folder")
     missing = sorted(set(range(totals[0])) - {name.shard for name in names if name})
     if missing:
-        folder, name = posixpath.split(split.shards[0])
-        problem = f"shard {missing[0]} of {totals[0]} of {split.name!r} is missing; {name} is there"
-        raise InputError(folder or ".", problem, "Put all shards of the split into the folder")
+        path, named = next((path, name) for path, name in zip(split.shards, names, strict=True) if name)
+        start, _, end = path.rpartition(f"{named.shard:05d}-of-")
+        raise _missing(f"{start}{missing[0]:05d}-of-{end}")
 
 
 def read_whole_shard(path: str, records: int | None) -> Iterator[bytes]:
@@ -192,7 +193,7 @@ def read_whole_shard(path: str, records: int | None) -> Iterator[bytes]:
 
     Args:
         path: Path of the shard.
-        records: Number of its records by the manifest; None without a manifest.
+        records: Number of its records that the manifest or the index says; None if unknown.
 
     Raises:
         InputError: If the shard is missing or damaged, or has another number of records; the error names the shard.
@@ -207,7 +208,7 @@ def read_whole_shard(path: str, records: int | None) -> Iterator[bytes]:
     except FileNotFoundError as error:
         raise _missing(path) from error
     if records is not None and count != records:
-        raise InputError(path, f"has {count} records, and the manifest says {records}", _REMEDY)
+        raise InputError(path, f"has {count} records, and {records} are expected", _REMEDY)
 
 
 def read_record_at(path: str, place: np.ndarray, record: int) -> bytes:
