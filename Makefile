@@ -14,7 +14,9 @@
 #
 # make quick       runs the tests of the rooms that need nothing else, for another Python: PYTHON=python3.13 VENV=.venv-3.13
 # make dist        builds wheel and sdist, checks them, and converts the sample with the wheel alone
-# make long        runs 1,000 schedules of faults through the whole command, faults on Flink, readers on each store
+# make long        runs 1,000 schedules of faults through the whole command, faults on Flink, readers on each store, and
+#                  the trainings
+# make trainings   trains with the Object Detection API, Model Garden and torchvision on a sample (10 GB; Python 3.11)
 # make container   builds the image of the Dataflow template on stand-in bases (root on Debian or Ubuntu) and tests it
 
 PYTHON ?= python3
@@ -23,12 +25,15 @@ SAMPLE ?= sample
 CONTAINER ?= .container
 BIN := $(VENV)/bin
 PACKAGE := setup.py pyproject.toml
+PYTHON311 ?= python3.11
 PEERS := datumaro tfds tables garden
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Each has its pins in examples/NAME/requirements.txt.
+PINNED := object_detection_api model_garden
 QUICK := tests/openimages tests/records tests/images tests/join tests/settings tests/dataset tests/cli
 FAULTS := tests/end_to_end/faults
 
-.PHONY: sample test quick lint docs dev peers engines hdfs postgresql chromium everything dist long container clean
+.PHONY: sample test quick lint docs dev peers engines hdfs postgresql chromium everything dist long trainings container clean
 .DELETE_ON_ERROR:
 
 sample: $(VENV)/installed
@@ -87,6 +92,12 @@ long: dev hdfs
 	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest -n 2 --dist load $(FAULTS)/test_fault_commands.py $(FAULTS)/test_fault_schedules.py \
 	  $(FAULTS)/test_damage_schedules.py
 	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest $(FAULTS)/test_flink_faults.py tests/end_to_end/test_read_everywhere.py
+	$(BIN)/python -m mutmut run
+	! $(BIN)/python -m mutmut results | grep .
+	$(MAKE) trainings
+
+trainings: dev .venv-peers/installed $(PINNED:%=.venv-%/installed) .venv-torchvision/installed
+	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest tests/end_to_end/trainers/test_trainings.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -111,6 +122,16 @@ $(VENV)/installed-dev: $(PACKAGE) | $(BIN)/python
 
 $(PEERS:%=.venv-%/installed): .venv-%/installed: tests/support/peers/install_peer.sh $(VENV)/installed-dev
 	tests/support/peers/install_peer.sh $* .venv-$* $(BIN)/python
+	touch $@
+
+$(PINNED:%=.venv-%/installed): .venv-%/installed: examples/%/requirements.txt
+	$(PYTHON311) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --no-deps --requirement $<
+	touch $@
+
+.venv-torchvision/installed: examples/torchvision/requirements.txt $(PACKAGE)
+	$(PYTHON311) -m venv --clear .venv-torchvision
+	.venv-torchvision/bin/python -m pip install --quiet --requirement $< --editable .
 	touch $@
 
 .hadoop: tests/support/hdfs/install.sh tests/support/hdfs/pom.xml

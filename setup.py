@@ -25,8 +25,15 @@ STORES = ["apache-beam[gcp,aws,hadoop]", "gcp-storage-emulator", "moto[server]>=
 FUZZ = ["atheris>=3,<4; sys_platform == 'linux' and platform_machine == 'x86_64'"]
 # What `make test` needs on a machine with Python alone.
 TEST = [*DOWNLOAD, *ARCHIVES, *EVALUATE, "hypothesis>=6", "pytest>=8", "pytest-xdist>=3"]
+# What a notebook needs: DataFrames, pictures and bars, and the browser in a frame.
+NOTEBOOK = ["pandas>=2,<4", "ipython>=8,<10", *DOWNLOAD]
+# The notebook of examples/ is executed.
+EXECUTE_NOTEBOOK = ["ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"]
 # What the tests that `make test` skips there need.
-TEST_ALL = [*TEST, *READERS, *GRAIN, *STORES, *FUZZ, *POSTGRESQL, "duckdb>=1", "pandas>=2", "selenium>=4.20"]
+TEST_ALL = [
+    *TEST, *READERS, *GRAIN, *STORES, *FUZZ, *POSTGRESQL, *EXECUTE_NOTEBOOK,
+    "duckdb>=1", "mutmut>=3.8,<4", "pandas>=2", "selenium>=4.20",
+]  # fmt: skip
 LINT = ["build>=1", "import-linter>=2", "mypy>=1.11", "ruff>=0.6", "twine>=5", "types-PyYAML", "types-protobuf"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"]
 
@@ -83,6 +90,7 @@ setup(
         "evaluate": EVALUATE,
         "postgresql": POSTGRESQL,
         "browse": DOWNLOAD,
+        "notebook": NOTEBOOK,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
         "hadoop": ["apache-beam[hadoop]"],

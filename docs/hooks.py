@@ -80,7 +80,9 @@ _LENGTHS = {
     ListLength.ONE: "one",
     ListLength.BOXES: "one for each box",
     ListLength.LABELS: "one for each verified label",
+    ListLength.ABSENT_LABELS: "one for each class that is verified absent",
     ListLength.MACHINE_LABELS: "one for each machine label",
+    ListLength.PRESENT_LABELS: "one for each label that is present",
     ListLength.ANY: "any number",
 }
 

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from oi_tfrecord.verification.result import VerifyResult as VerifyResult
     from oi_tfrecord.verification.verify import VerifyOptions as VerifyOptions
     from oi_tfrecord.verification.verify import verify as verify
+    from oi_tfrecord.verification.verify_quick import QuickResult as QuickResult
+    from oi_tfrecord.verification.verify_quick import verify_quick as verify_quick
 
 __version__ = "0.2.0"
 
@@ -99,6 +101,7 @@ _NAMES = {
     "verification.faults": ("DatasetFault",),
     "verification.result": ("VerifyResult",),
     "verification.verify": ("VerifyOptions", "verify"),
+    "verification.verify_quick": ("QuickResult", "verify_quick"),
 }
 """Module to its public names: what the imports above are to type checkers, for `__getattr__`."""
 

@@ -243,6 +243,12 @@ class Drop(_Reason):
         "The label says that a class is absent, but another label of the image says that the class is present.",
         "Nothing: the present class is written.",
     )
+    SAME_LABEL = (
+        "same_label",
+        "Another label of the image says the same of the class, from another source; records for classification have a "
+        "class once.",
+        "Nothing: the first label is used.",
+    )
     PRESENT_BY_HIERARCHY = (
         "present_by_hierarchy",
         "The label says that a class is absent, but a present descendant class implies that it is present.",

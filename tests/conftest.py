@@ -27,10 +27,11 @@ from tests.support.slow_store import SlowStore
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# `make container` and `make long` run these.
+# `make container`, `make long` and `make trainings` run these.
 collect_ignore = [] if os.environ.get("OI_TFRECORD_CONTAINER") else ["end_to_end/runners/test_container.py"]
 if os.environ.get("OI_TFRECORD_LONG") != "1":
     collect_ignore += ["end_to_end/faults/test_flink_faults.py", "end_to_end/test_read_everywhere.py"]
+    collect_ignore += ["end_to_end/trainers/test_trainings.py"]
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"

@@ -97,7 +97,7 @@ COMMAND = Command(
             "oi-tfrecord convert --config=v3 --split=train --data_dir=gs://BUCKET/2017_11 "
             "--images='gs://BUCKET/train/{image_id}.jpg' --output_dir=gs://BUCKET/records --num_shards=2048 "
             "--runner_config=dataflow --project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp "
-            "--setup_file=./setup.py",
+            "--sdk_container_image=IMAGE",
         ),
     ),
     options=(RunOptions, RunnerOptions, SummaryOptions, ConvertConfig),

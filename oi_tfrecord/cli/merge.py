@@ -31,7 +31,7 @@ COMMAND = Command(
         Example(
             "On Dataflow",
             "oi-tfrecord merge gs://BUCKET/first gs://BUCKET/second --to=gs://BUCKET/merged --runner=DataflowRunner "
-            "--project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp --setup_file=./setup.py",
+            "--project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp --sdk_container_image=IMAGE",
         ),
     ),
     options=(MergeOptions, RunnerOptions, SummaryOptions),

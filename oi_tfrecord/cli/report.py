@@ -22,6 +22,7 @@ COMMAND = Command(
     name="report",
     examples=(
         Example("The page records/report.html", "oi-tfrecord report records"),
+        Example("With four pictures of each class", "oi-tfrecord report records --examples=4"),
         Example("The same numbers as JSON", "oi-tfrecord report records --format=json --output=report.json"),
     ),
     options=(ReportOptions, RunnerOptions),
@@ -30,6 +31,8 @@ COMMAND = Command(
         "The report has totals, classes, boxes, sizes, sources, flags, rejects, and the published counts. The page is "
         "one file that needs no network; it contains the chart library uPlot and its licence (MIT). --format=json and "
         "--format=csv have every number of the page.",
+        "--examples=N puts N pictures of each of the most frequent classes into the page. --browser=ADDRESS, with the "
+        "address that `oi-tfrecord browse` prints, links each class to its images there, as long as that server runs.",
         "The command reads all records and checks their checksums.",
     ),
     beam_flags=BeamFlags.FILESYSTEMS,

@@ -41,7 +41,7 @@ COMMAND = Command(
             "On Dataflow",
             "oi-tfrecord resample gs://BUCKET/records --split=train --to=gs://BUCKET/small --fraction=0.1 "
             "--runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp "
-            "--setup_file=./setup.py",
+            "--sdk_container_image=IMAGE",
         ),
     ),
     options=(ResampleOptions, RunnerOptions, SummaryOptions),

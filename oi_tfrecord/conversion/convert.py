@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.dry_run.measure import Workload, measure
 from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archives
-from oi_tfrecord.conversion.known_inputs import with_known_inputs
+from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.conversion.rerun.known_inputs import with_known_inputs
+from oi_tfrecord.conversion.rerun.try_again import try_again
 from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry_run_workers, run_plan
-from oi_tfrecord.conversion.try_again import try_again
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output
 from oi_tfrecord.dataset.run_lock import hold_split
@@ -172,6 +173,7 @@ def build_template(
     with hold_split(config.output_dir, config.split):
         state = try_again(plan, prepare_output(plan.target), progress or NoProgress())
     if state.complete is None:
+        store_lists(plan.filters, plan.work)
         import_beam_quietly(beam_arguments)
         from oi_tfrecord.conversion.pipeline import build_template_pipeline
 
@@ -207,7 +209,7 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     place = _place_of_images(plan, shard_plan)
     if not config.num_shards or shard_plan.has_none:
         progress.plan(describe_shards(shard_plan, num_shards, *place))
-    # Who allows every image to be rejected may hold so few that no sampled image is among them.
+    # A user who allows every image to be rejected may have so few images that none was sampled.
     if shard_plan.has_none and not plan.samples.has_stand_ins and not _may_hold_some(plan, shard_plan):
         problem = f"none of the {shard_plan.sampled:,} images that were looked for is there"
         raise InputError(place[1], problem, f"Put the images there, or give another --{place[0]}")
@@ -215,7 +217,7 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
 
 
 def _may_hold_some(plan: ConvertPlan, shard_plan: ShardPlan) -> bool:
-    """Returns whether the user expects that few images are there, and some of them may be, though none was found."""
+    """Returns whether the flags allow most images to be missing, and images may be there though no sampled one is."""
     config = plan.config
     if config.missing_images == "skip":
         return shard_plan.sampled < shard_plan.images and not is_empty_folder(plan.samples.path("0"))
@@ -223,7 +225,7 @@ def _may_hold_some(plan: ConvertPlan, shard_plan: ShardPlan) -> bool:
 
 
 def is_empty_folder(path: str) -> bool:
-    """Returns whether the folder of a local file is not there, or holds nothing."""
+    """Returns whether the folder of a local file is missing or empty."""
     folder = pathlib.Path(path).parent
     return storage.is_local(path) and not (folder.is_dir() and any(folder.iterdir()))
 

@@ -122,7 +122,6 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
         # A shard of an interrupted run of an earlier version has no index.
         write_missing_indexes(job.output_dir, [shard["file"] for shard in split["shards"]], temporary)
     split = seal_entry(split)
-    # Another split may end at the same time, and the manifest must hold both.
     write = update_manifest if job.dry_run else publish_split
     write(job.output_dir, job.split, split, temporary)
     return split

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from oi_tfrecord import __version__
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
+from oi_tfrecord.conversion.kept_lists import split_lists
 from oi_tfrecord.conversion.plan_classes import ClassPlan, plan_classes, read_given_file
 from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
 from oi_tfrecord.conversion.read_range import RangeJob
@@ -15,13 +16,15 @@ from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder, digest_fingerprint
 from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_box_ids, parse_image_ids, sample_limit
+from oi_tfrecord.openimages.csv.filters import RowFilters, sample_limit
+from oi_tfrecord.openimages.csv.id_lists import ImageIdList, parse_box_ids, parse_image_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.find_release import naming_the_release
 from oi_tfrecord.settings.plan_records import image_options, record_layout, text_columns
+from oi_tfrecord.settings.selection import explain_selection
 from oi_tfrecord.sources.archive_listing import ArchiveFile
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
@@ -53,6 +56,7 @@ class ConvertPlan:
         num_shards: number of shards; 0 until it is decided.
         shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's shuffle.
         threads: ranges or shards that a process of the run works on at once.
+        slots: slots of the job on Flink, over which shards are spread evenly; 0 if unknown.
         expected_images: estimated number of images, for the progress line; 0 if unknown.
     """
 
@@ -72,6 +76,7 @@ class ConvertPlan:
     num_shards: int = 0
     shuffle_folder: str = ""
     threads: int = 1
+    slots: int = 0
     expected_images: int = 0
 
     @property
@@ -108,8 +113,10 @@ class ConvertPlan:
 
     def range_job(self, finished_shards: frozenset[int]) -> RangeJob:
         """Returns the job of the ranges; no rows are read for `finished_shards`."""
+        filters, kept_lists = split_lists(self.filters, self.work)
         return RangeJob(
-            filters=self.filters,
+            job_filters=filters,
+            kept_lists=kept_lists,
             files={(file.table, file.number): file for file in self.tables},
             archives={(archive.listing, archive.number): archive for archive in self.archives_to_list},
             vocabulary=self.classes.vocabulary,
@@ -132,7 +139,7 @@ class ConvertPlan:
             output_dir=config.output_dir,
             work=self.work,
             driver=Table(config.driver),
-            select=config.select,
+            select=config.selection,
             files=_paths(self.tables, self.archives),
             mids=self.classes.vocabulary.mids,
             layout=record_layout(config, self.tables),
@@ -144,11 +151,13 @@ class ConvertPlan:
             read_threads=config.read_threads,
             hierarchy=self.classes.expanded_by,
             is_listed=self.classes.mask_of(self.classes.listed),
+            is_chosen=self.classes.mask_of(self.classes.label_mids),
             dry_run=config.dry_run,
             attribution_csv=config.attribution_csv,
             conversion=digest_fingerprint(self.fingerprint),
             skips_missing=config.missing_images == "skip",
             has_spare_cores=self.num_shards < self.threads,
+            shard_sha256=config.shard_sha256,
         )
 
     def finish_job(self) -> FinishJob:
@@ -162,6 +171,7 @@ class ConvertPlan:
             about={
                 "oi_tfrecord": __version__,
                 "config": config.shaping(),
+                "selection": explain_selection(config.selection),
                 "class_files": dict(self.class_files),
                 "fingerprint": self.fingerprint,
                 "warnings": self.warnings,
@@ -247,6 +257,7 @@ def plan_filters(
         subsets=config.subset or ((config.split,) if of_all_splits else ()),
         sample_below=sample_limit(config.sample),
         image_ids=id_list.image_ids if id_list else None,
+        image_names=id_list.names if id_list else None,
         chosen_codes=classes.mask_of(classes.label_mids) if config.classes else None,
         implied=classes.implied,
     )

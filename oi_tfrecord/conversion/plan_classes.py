@@ -11,6 +11,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.classes import (
     Vocabulary,
+    check_separator,
     decode_text,
     find_listed,
     is_class,
@@ -120,7 +121,8 @@ def plan_classes(config: ConvertConfig) -> ClassPlan:
     related_by = hierarchy if config.hierarchy_use == "label_map" else None
     expanded_by = hierarchy if config.hierarchy_use == "expand" else None
     map_file = read_given_file("label_map", config.label_map) if config.label_map else None
-    label_map = _number_classes(config, map_file, chosen, descriptions)
+    given_map = _read_label_map(map_file, listed, descriptions) if map_file else None
+    label_map = _number_classes(config, given_map.label_map if given_map else None, chosen, descriptions)
     files = (description_file, list_file, choice_file, hierarchy_file, map_file)
     return ClassPlan(
         descriptions=descriptions,
@@ -132,7 +134,10 @@ def plan_classes(config: ConvertConfig) -> ClassPlan:
         expanded_by=expanded_by,
         related_by=related_by,
         files={file.path: file.sha256 for file in files if file},
-        warnings=tuple(warn_of_relations(related_by, chosen)) if related_by else (),
+        warnings=(
+            *(warn_of_relations(related_by, chosen) if related_by else ()),
+            *(given_map.warnings if given_map else ()),
+        ),
     )
 
 
@@ -165,6 +170,9 @@ def _find_choice_file(config: ConvertConfig, descriptions: Mapping[str, str]) ->
 
 def _read_names(file: GivenFile) -> list[str]:
     lines = decode_text(file.data, file.path).splitlines()
+    for number, line in enumerate(lines, 1):
+        if line.startswith("/"):
+            check_separator(line, file.path, number)
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -184,12 +192,72 @@ def choose_classes(names: Sequence[str], listed: Sequence[str], descriptions: Ma
     return [mid for mid in listed if mid in mids]
 
 
+@dataclasses.dataclass(frozen=True)
+class GivenLabelMap:
+    """A label map that is reused.
+
+    Attributes:
+        label_map: its classes, named by MIDs where a class has the name.
+        warnings: what the user should know of them.
+    """
+
+    label_map: LabelMap
+    warnings: tuple[str, ...] = ()
+
+
+def _read_label_map(file: GivenFile, listed: Sequence[str], descriptions: Mapping[str, str]) -> GivenLabelMap:
+    return name_by_mids(parse_pbtxt(file.data, file.path), listed, descriptions)
+
+
+def name_by_mids(label_map: LabelMap, listed: Sequence[str], descriptions: Mapping[str, str]) -> GivenLabelMap:
+    """Names the items of a label map by MIDs, whose `name` is the display name of a class.
+
+    Args:
+        label_map: the label map; tutorials and CVAT name its items by display names.
+        listed: MIDs of the class list; a name that classes outside of the list have, too, is of the listed class.
+        descriptions: MID to display name.
+
+    Returns:
+        The label map; items that no class has the name of stay as they are.
+
+    Raises:
+        ConfigError: if several classes have the name of an item, or two items name the same class.
+    """
+    known = {*listed, *descriptions}
+    in_list = _mids_by_name({mid: descriptions.get(mid, mid) for mid in listed})
+    by_name = _mids_by_name(descriptions) | in_list
+    mids: dict[str, str] = {}
+    for item in label_map.items:
+        if item.name in known or item.name.startswith("/") or not (found := by_name.get(item.name.strip().casefold())):
+            continue
+        if len(found) > 1:
+            raise ConfigError(
+                "label_map",
+                f"the name {item.name!r} is that of several classes, {', '.join(found)}; write the MID of one as name",
+            )
+        mids[item.name] = found[0]
+    if not mids:
+        return GivenLabelMap(label_map)
+    renamed = tuple(dataclasses.replace(item, name=mids.get(item.name, item.name)) for item in label_map.items)
+    example, mid = next(iter(mids.items()))
+    warning = f"--label_map: {len(mids):,} names are display names, taken for the MIDs: {example!r} is {mid}"
+    return GivenLabelMap(LabelMap(renamed), (warning,))
+
+
+def _mids_by_name(names: Mapping[str, str]) -> dict[str, list[str]]:
+    """Returns the MIDs of each display name, in lower case."""
+    by_name: dict[str, list[str]] = {}
+    for mid, name in names.items():
+        by_name.setdefault(name.strip().casefold(), []).append(mid)
+    return by_name
+
+
 def _number_classes(
-    config: ConvertConfig, map_file: GivenFile | None, chosen: list[str], descriptions: Mapping[str, str]
+    config: ConvertConfig, given: LabelMap | None, chosen: list[str], descriptions: Mapping[str, str]
 ) -> LabelMap | None:
-    if map_file is not None:
+    if given is not None:
         number = reuse_ids_and_append if config.append_classes else reuse_ids
-        return number(parse_pbtxt(map_file.data, map_file.path), chosen, descriptions)
+        return number(given, chosen, descriptions)
     if config.label_order == "frequency":
         return None
     return number_classes(sorted(chosen) if config.label_order == "mid" else chosen, descriptions)

@@ -10,8 +10,10 @@ from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected
+from oi_tfrecord.join.select_images import SELECTING_TABLES
 from oi_tfrecord.openimages.csv.check_rows import RowRules
-from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, is_in, sample_hash
+from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, sample_hash
+from oi_tfrecord.openimages.csv.id_lists import is_in
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import hash_ids, id_keys
 from oi_tfrecord.openimages.schema import Table
@@ -130,8 +132,7 @@ def estimate_images(plan: ConvertPlan) -> tuple[int, list[str]]:
     of_rows = dataclasses.replace(filters, sample_below=EVERY_IMAGE, image_ids=None)
     job = plan.range_job(frozenset())
     rules = RowRules(job.vocabulary, job.kept_codes, of_rows)
-    selecting = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}
-    tables = selecting.get(config.select, (Table(config.driver),))
+    tables = SELECTING_TABLES.get(config.selection, (Table(config.driver),))
     counts = [count_images([file for file in plan.tables if file.table == table], rules) for table in tables]
     images, ids = max(counts, key=lambda count: count[0])
     images = int(images * filters.sample_below / EVERY_IMAGE)

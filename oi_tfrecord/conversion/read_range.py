@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import google_crc32c
 import numpy as np
 
+from oi_tfrecord.conversion.kept_lists import KeptLists
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.filter_warnings import count_values, pack_found
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
@@ -49,7 +50,8 @@ class RangeJob:
         archives: the archives of images and masks by (listing, number).
         vocabulary: MIDs and their codes.
         kept_codes: bool array [len(vocabulary)], classes of the class list.
-        filters: rows and images that are left out.
+        job_filters: rows and images that are left out, without long lists.
+        kept_lists: where the long lists are.
         text_columns: metadata columns kept beside the rows.
         num_shards: number of shards.
         finished_shards: shards that take no rows any more.
@@ -63,7 +65,8 @@ class RangeJob:
     archives: dict[tuple[str, int], ArchiveFile]
     vocabulary: Vocabulary
     kept_codes: np.ndarray
-    filters: RowFilters
+    job_filters: RowFilters
+    kept_lists: KeptLists
     text_columns: frozenset[str]
     num_shards: int
     finished_shards: frozenset[int]
@@ -71,6 +74,11 @@ class RangeJob:
     work: WorkFolder
     shuffle_folder: str = ""
     counted: Table = Table.BOXES
+
+    @property
+    def filters(self) -> RowFilters:
+        """Rows and images that are left out."""
+        return self.kept_lists.fill(self.job_filters)
 
     @property
     def scan_job(self) -> ScanJob:
@@ -150,12 +158,13 @@ def _read_blocks(job: RangeJob, file: InputFile, file_range: FileRange) -> Itera
 
 def _read_block(job: RangeJob, file: InputFile, block: Block) -> _ReadBlock:
     """Parses, checks and counts the rows of a block, and stores those that are rejected."""
-    kinds = columns_to_parse(file.table, file.names, job.text_columns, bool(job.filters.subsets), file.id_form)
+    filters = job.filters
+    kinds = columns_to_parse(file.table, file.names, job.text_columns, bool(filters.subsets), file.id_form)
     parsed = parse_rows(block.data, file.names, kinds, quoted_line_breaks=file.table in QUOTED_LINE_BREAKS)
-    rows = make_rows(file.table, parsed, RowRules(job.vocabulary, job.kept_codes, job.filters))
+    rows = make_rows(file.table, parsed, RowRules(job.vocabulary, job.kept_codes, filters))
     _store_rejects(job.work, file, block.key, rows)
-    named = count_named_values(job.filters, file.table, parsed.columns)
-    found_ids = find_listed_ids(job.filters, parsed.columns)
+    named = count_named_values(filters, file.table, parsed.columns)
+    found_ids = find_listed_ids(filters, parsed.columns)
     account = dataclasses.replace(count_block(job, block, rows), values=named, found_ids=found_ids)
     return _ReadBlock(block.key, rows, account)
 

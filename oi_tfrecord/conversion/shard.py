@@ -21,7 +21,7 @@ from oi_tfrecord.join.encode_records import RecordEncoder
 from oi_tfrecord.join.expand_hierarchy import Expansion, expand_shard
 from oi_tfrecord.join.image_facts import ImageFacts, turn_shard
 from oi_tfrecord.join.join_shard import JoinedShard, join_shard
-from oi_tfrecord.join.label_conflicts import resolve_label_conflicts
+from oi_tfrecord.join.label_conflicts import leave_out_repeated_labels, resolve_label_conflicts
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.records.shard_writer import WrittenShard, write_shard
@@ -104,9 +104,13 @@ def find_finished(job: ShardJob, shard: int) -> ShardAccount | None:
 
 def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> JoinedShard:
     joined = resolve_label_conflicts(account_repeats(job, join_shard(batches, job.join_rules)))
+    if not job.layout.has_boxes:
+        joined = leave_out_repeated_labels(joined)
     if job.hierarchy is None:
         return joined
-    return expand_shard(joined, Expansion.of(job.hierarchy, job.mids, label_ids, job.is_listed))
+    # A label map that is given may have classes that are not chosen.
+    chosen_ids = np.where(job.is_chosen, label_ids, 0)
+    return expand_shard(joined, Expansion.of(job.hierarchy, job.mids, chosen_ids, job.is_listed))
 
 
 def _write_records(
@@ -121,7 +125,13 @@ def _write_records(
     boxes_turned = turn_shard(joined, facts.rotations) if job.turn_images else joined
     encoder = RecordEncoder(boxes_turned, job.mids, label_ids, job.layout, facts.source_ids, facts.to_turn.tolist())
     examples = _encode_examples(images, encoder, len(joined.faults), len(joined.image_ids), on_progress)
-    written = write_shard(path, job.work.temporary, _check_at_end(job, examples), has_spare_cores=job.has_spare_cores)
+    written = write_shard(
+        path,
+        job.work.temporary,
+        _check_at_end(job, examples),
+        has_spare_cores=job.has_spare_cores,
+        with_sha256=job.shard_sha256,
+    )
     outcome = blame_archives(images.outcome(), job.work)
     return outcome.skip_missing() if job.skips_missing else outcome, written
 

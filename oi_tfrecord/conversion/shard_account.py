@@ -45,6 +45,7 @@ def count_shard(
         shard=shard,
         file=name,
         size=written.size,
+        crc32c=written.crc32c,
         sha256=written.sha256,
         records=images.records,
         images_selected=len(joined.image_ids),

@@ -16,6 +16,7 @@ from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageRejected, PreparedImage
 from oi_tfrecord.join.image_facts import ImageFacts
 from oi_tfrecord.join.join_shard import JoinedShard
+from oi_tfrecord.openimages.image_id import id_keys
 from oi_tfrecord.openimages.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import NOT_THERE, Reject
@@ -84,8 +85,8 @@ class ImageOutcome:
         return int(np.count_nonzero(self.has_record))
 
     def find_skipped(self, image_ids: np.ndarray) -> np.ndarray:
-        """Returns a bool array [n], whether each image of the shard is skipped."""
-        return np.isin(image_ids, np.array([int(item.image_id, 16) for item in self.skipped], np.uint64))
+        """Returns whether each image of the shard is skipped, bool [n]; `image_ids` are their keys, uint64 [n]."""
+        return np.isin(image_ids, id_keys(item.image_id.encode() for item in self.skipped))
 
     def skip_missing(self) -> "ImageOutcome":
         """Returns the outcome in which images that are not there are skipped, and are no rejects."""

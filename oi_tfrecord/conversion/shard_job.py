@@ -36,6 +36,7 @@ class ShardJob:
         read_threads: images read at once; 0 chooses by storage.
         hierarchy: by which boxes and labels are expanded; None if they are not.
         is_listed: bool array, which vocabulary codes are in the class list; the hierarchy alone needs the array.
+        is_chosen: bool array, which vocabulary codes are written; the hierarchy alone needs the array.
         dry_run: whether to join and count only, as if every image were there.
         masks: where the masks of boxes come from; None for records without masks.
         source_id: `hex` or `numeric`.
@@ -44,6 +45,7 @@ class ShardJob:
         conversion: digest of the fingerprint of the conversion; empty for shards that no dataset has.
         skips_missing: whether images that are not there are left out, and are no rejects.
         has_spare_cores: whether there are fewer shards than workers.
+        shard_sha256: whether to compute the SHA-256 of each shard file.
     """
 
     split: str
@@ -60,6 +62,7 @@ class ShardJob:
     read_threads: int
     hierarchy: Hierarchy | None = None
     is_listed: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
+    is_chosen: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
     dry_run: bool = False
     masks: MaskSource | None = None
     source_id: str = "hex"
@@ -68,6 +71,7 @@ class ShardJob:
     conversion: str = ""
     skips_missing: bool = False
     has_spare_cores: bool = False
+    shard_sha256: bool = False
 
     @property
     def join_rules(self) -> JoinRules:
@@ -103,6 +107,8 @@ class _LabelIds:
         known, ids = self._last
         if known is not label_map:
             ids = np.zeros(len(self._code_of), np.int64)
-            ids[[self._code_of[item.name] for item in label_map.items]] = [item.id for item in label_map.items]
+            # A label map that is given may have classes that the class files do not know.
+            known_items = [item for item in label_map.items if item.name in self._code_of]
+            ids[[self._code_of[item.name] for item in known_items]] = [item.id for item in known_items]
             self._last = (label_map, ids)
         return ids

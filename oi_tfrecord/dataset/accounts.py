@@ -88,7 +88,7 @@ class ShardAccount:
         shard: Number of the shard.
         file: Name of its file.
         size: Bytes of the file.
-        sha256: Hex digest of the file.
+        crc32c: CRC-32C of the file, 8 hex digits; empty in the accounts of versions that took a SHA-256 alone.
         records: Records in it.
         images_selected: Images that the configuration selects.
         images_not_selected: Images that the configuration leaves out.
@@ -109,6 +109,7 @@ class ShardAccount:
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
         conversion: Digest of the fingerprint of the conversion that wrote the shard; empty for records from records.
         to_try_again: ImageID to reason of the images without a record that may be there in another run.
+        sha256: Hex digest of the file; empty unless it is wanted.
         cpu_seconds: Processor time; only for estimates.
         read_seconds: Time that threads waited for the bytes of images; only for the runner's metrics.
     """
@@ -116,7 +117,7 @@ class ShardAccount:
     shard: int
     file: str
     size: int
-    sha256: str
+    crc32c: str
     records: int
     images_selected: int
     images_not_selected: int
@@ -136,6 +137,7 @@ class ShardAccount:
     images_skipped: dict[str, int] = dataclasses.field(default_factory=dict)
     conversion: str = ""
     to_try_again: dict[str, str] = dataclasses.field(default_factory=dict)
+    sha256: str = ""
     cpu_seconds: float = 0.0
     read_seconds: float = dataclasses.field(default=0.0, compare=False)
 
@@ -158,7 +160,14 @@ class ShardFile(NamedTuple):
     file: str
     records: int
     size: int
-    sha256: str
+    crc32c: str
+    sha256: str = ""
+
+    def describe(self) -> dict[str, str | int]:
+        """Returns what the manifest says of the shard: the checksums that were computed."""
+        checksums = {"crc32c": self.crc32c, "sha256": self.sha256}
+        stated: dict[str, str | int] = {"file": self.file, "records": self.records, "bytes": self.size}
+        return stated | {name: value for name, value in checksums.items() if value}
 
 
 @dataclasses.dataclass
@@ -226,7 +235,9 @@ class AccountSum:
 
     def add_shard(self, account: ShardAccount) -> None:
         """Adds the account of a shard."""
-        self.shards.append(ShardFile(account.shard, account.file, account.records, account.size, account.sha256))
+        self.shards.append(
+            ShardFile(account.shard, account.file, account.records, account.size, account.crc32c, account.sha256)
+        )
         self.images_selected += account.images_selected
         self.images_not_selected += account.images_not_selected
         self.image_bytes += account.image_bytes
@@ -303,7 +314,9 @@ def decode_account(data: bytes) -> ShardAccount:
     values: dict[str, Any] = json.loads(data)
     # Version 0.1 also stored the name of the class, and its interrupted conversions can be resumed.
     values.pop("kind", None)
-    # It did not count expanded boxes.
+    # Accounts of earlier versions have no count of expanded boxes.
     values.setdefault("most_expanded_boxes", values["most_boxes"])
+    # It took the SHA-256 of shards alone.
+    values.setdefault("crc32c", "")
     values["tables"] = {name: TableAccount(**table) for name, table in values["tables"].items()}
     return ShardAccount(**values)

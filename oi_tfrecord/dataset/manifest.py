@@ -177,10 +177,7 @@ def build_split(
         "sources": {table: sum_counts(sums.sources.get(table, {})) for table in sorted(tables)},
         "classes": _describe_classes(sums, label_map, config),
         "warnings": [*plan_entries.get("warnings", ()), *_warn_of_inputs(inputs, ranges)],
-        "shards": [
-            {"file": file.file, "records": file.records, "bytes": file.size, "sha256": file.sha256}
-            for file in sorted(sums.shards)
-        ],
+        "shards": [file.describe() for file in sorted(sums.shards)],
     }
     return split | {"balanced": split["balanced"] and not any(find_losses(split))}
 

@@ -168,7 +168,7 @@ def _inspect(target: OutputTarget) -> _FoundOutput:
         shards=shards,
         entry=splits.get(target.split),
         other_splits=frozenset(splits) - {target.split},
-        # Who removes the shards of a finished split by hand leaves nothing to resume.
+        # If a user deleted the shards of a finished split, nothing is left to resume.
         unfinished=target.work.fingerprint() if shards or not target.work.is_kept() else None,
     )
 

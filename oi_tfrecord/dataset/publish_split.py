@@ -1,4 +1,4 @@
-"""Adds a split to what all splits of an output folder share, or takes it out."""
+"""Updates the files that all splits of an output folder share: adds the entry of a split, or removes the entry."""
 
 import contextlib
 import json
@@ -14,14 +14,14 @@ from oi_tfrecord.dataset.tfds_files import write_tfds_files
 from oi_tfrecord.storage.object_versions import (
     UnsupportedError,
     create_object,
-    has_versions,
     read_object,
     replace_object,
 )
+from oi_tfrecord.storage.paths import is_object
 
 
 def ignore_splits(splits: Mapping[str, Any]) -> None:
-    """Writes nothing beside the manifest; the argument is that of `update_manifest`."""
+    """Writes nothing beside the manifest, given the entries of all splits."""
 
 
 def update_manifest(
@@ -31,18 +31,18 @@ def update_manifest(
     temporary_folder: str,
     write_others: Callable[[Mapping[str, Any]], None] = ignore_splits,
 ) -> None:
-    """Replaces the entry of a split in the manifest of a folder; entries that others write meanwhile stay.
+    """Replaces the entry of a split in the manifest of a folder; entries that other runs write meanwhile stay.
 
     Args:
-        output_dir: The folder.
-        split: Name of the split.
-        entry: The entry; None removes it.
-        temporary_folder: See `storage.create`.
-        write_others: Called with the entries of all splits, before the manifest is written.
+        output_dir: folder of the dataset.
+        split: name of the split.
+        entry: its entry; None removes the entry.
+        temporary_folder: see `storage.create`.
+        write_others: writes the files beside the manifest; called first, with the entries of all splits.
     """
-    # Another split may end at the same time, and the files must hold both.
+    # Another split may finish at the same time, and the files must hold both.
     with hold_folder(output_dir):
-        if has_versions(output_dir):
+        if is_object(output_dir):
             with contextlib.suppress(UnsupportedError):
                 while not _replace_object(storage.join(output_dir, MANIFEST_FILE), split, entry, write_others):
                     pass
@@ -55,7 +55,7 @@ def update_manifest(
 def _replace_object(
     path: str, split: str, entry: Mapping[str, Any] | None, write_others: Callable[[Mapping[str, Any]], None]
 ) -> bool:
-    """Replaces the entry of a split if nobody else writes the manifest; returns whether that is so."""
+    """Replaces the entry of a split; returns whether no other process wrote the manifest meanwhile."""
     # The lock of the folder may expire while this process is stopped, so the write itself depends on what was read.
     found = read_object(path)
     data = merge_split(found.data if found else None, split, entry)

@@ -21,6 +21,7 @@ from oi_tfrecord.records.example_reader import Values, get_strings, parse_exampl
 from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
 
 if TYPE_CHECKING:
+    from oi_tfrecord.explore.notebook import RecordPicture
     from oi_tfrecord.records.label_map import LabelMap
 
 TARGETS = ("torchvision",)
@@ -219,6 +220,42 @@ class RecordDataset(Generic[Item]):
             InputError: If the folder has no label map.
         """
         return {item.id: item.display_name or item.name for item in self.label_map.items}
+
+    def show(self, index: int) -> "RecordPicture":
+        """Returns a record as a picture with its boxes and masks, which a notebook shows.
+
+        Args:
+            index: Number of the record, as for `dataset[index]`.
+
+        Raises:
+            IndexError: If there is no such record.
+            InputError: If the record has no image that decodes.
+        """
+        from oi_tfrecord.dataset.label_map import read_label_map
+        from oi_tfrecord.explore.notebook import draw_record
+
+        number = self._number_of(index)
+        return draw_record(self._read(number), f"{self._split} {number}", read_label_map(self._output_dir))
+
+    def to_pandas(self, table: str, exported: str = "") -> Any:
+        """Returns the rows of the split as a `pandas.DataFrame`, with the columns that `oi-tfrecord export` writes.
+
+        The rows are sorted by ImageID and number. Texts of few distinct values are categories; boxes and labels also
+        have the category `name`, the display name of their class. pandas comes with the extra `notebook`.
+
+        Args:
+            table: "images", "boxes" or "labels".
+            exported: Folder that `oi-tfrecord export` wrote, which is read much faster than the records. By default,
+                `tables` in the folder of the records or beside that folder, if its files belong to the records; else
+                the records are read.
+
+        Raises:
+            ConfigError: For an unknown table, or if pandas is not installed.
+            InputError: If a record cannot be read, or `exported` does not belong to the records.
+        """
+        from oi_tfrecord.explore.export.frames import read_frame
+
+        return read_frame(self._output_dir, self._split, table, exported)
 
     def _number_of(self, index: SupportsIndex) -> int:
         """Returns the number of a record in the split."""

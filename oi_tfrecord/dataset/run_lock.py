@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.lease import HeldError, hold_or_refuse, hold_or_wait
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.storage.object_versions import has_versions
+from oi_tfrecord.storage.paths import is_object
 
 FOLDER_LOCK = ".oi_tfrecord.lock"
 
@@ -37,7 +37,7 @@ def hold_split(output_dir: str, split: str) -> Iterator[None]:
         ConfigError: If another process writes the split; the error names its host and process.
     """
     path = storage.join(output_dir, split_lock(split))
-    if has_versions(path):
+    if is_object(path):
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(hold_or_refuse(path))
@@ -65,7 +65,7 @@ def hold_split(output_dir: str, split: str) -> Iterator[None]:
 def hold_folder(output_dir: str) -> Iterator[None]:
     """Waits until no other process changes what all splits of an output folder share, and keeps others waiting."""
     path = storage.join(output_dir, FOLDER_LOCK)
-    if has_versions(path):
+    if is_object(path):
         with hold_or_wait(path):
             yield
         return

@@ -178,6 +178,8 @@ def _check_names(split: Split) -> None:
     """Raises an InputError if the names of shards, such as NAME-00000-of-00010, show that one is missing."""
     names = [parse_any_shard_file(posixpath.basename(path)) for path in split.shards]
     totals = sorted({name.num_shards for name in names if name})
+    if not totals:
+        return
     if len(totals) > 1:
         problem = f"there are shards of {totals[0]} and of {totals[1]} in the folder"
         raise InputError(split.shards[0], problem, "Leave the shards of one conversion in the folder")

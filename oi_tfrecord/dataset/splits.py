@@ -12,7 +12,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import ENTRY_KEYS, MANIFEST_FILE
 from oi_tfrecord.dataset.manifest_file import read_manifest
 from oi_tfrecord.errors import InputError
-from oi_tfrecord.records.shard_names import parse_any_shard_file
+from oi_tfrecord.records.shard_names import SINGLE_FILE_ENDINGS, parse_any_shard_file
 from oi_tfrecord.records.tfrecord import (
     FOOTER_BYTES,
     HEADER_BYTES,
@@ -38,6 +38,12 @@ class Split:
     shards: tuple[str, ...]
     manifest: Mapping[str, Any] | None = None
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict, compare=False)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration that the records were converted with; empty without a manifest."""
+        config: Mapping[str, Any] = (self.manifest or {}).get("config", {})
+        return config
 
 
 def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]:
@@ -65,18 +71,41 @@ def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]
     return {name: splits[name] for name in sorted(splits) if not wanted or name in wanted}
 
 
-def _find_by_names(output_dir: str) -> dict[str, Split]:
+def find_shard_paths(output_dir: str) -> dict[str, list[str]]:
+    """Finds the shards of a folder by their names.
+
+    Args:
+        output_dir: The folder.
+
+    Returns:
+        Paths by split, in order of their names. A file without a number, such as `train.record`, is a split of its own
+        unless there are numbered shards of the split.
+    """
+    return {name: [info.path for info in infos] for name, infos in _list_shards(output_dir).items()}
+
+
+def _list_shards(output_dir: str) -> dict[str, list[storage.FileInfo]]:
+    folder = storage.escape(output_dir)
     shards: dict[str, list[storage.FileInfo]] = {}
-    for info in storage.match(storage.join(storage.escape(output_dir), "*-of-*")):
+    for info in storage.match(storage.join(folder, "*-of-*")):
         if named := parse_any_shard_file(posixpath.basename(info.path)):
             shards.setdefault(named.split, []).append(info)
+    for ending in SINGLE_FILE_ENDINGS:
+        for info in storage.match(storage.join(folder, f"*{ending}")):
+            name = posixpath.basename(info.path)
+            if not parse_any_shard_file(name):
+                shards.setdefault(name.removesuffix(ending), [info])
+    return shards
+
+
+def _find_by_names(output_dir: str) -> dict[str, Split]:
     return {
         name: Split(
             name,
             tuple(info.path for info in infos),
             sizes={posixpath.basename(info.path): info.size for info in infos},
         )
-        for name, infos in shards.items()
+        for name, infos in _list_shards(output_dir).items()
     }
 
 

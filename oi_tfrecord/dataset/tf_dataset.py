@@ -11,6 +11,7 @@ from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.training_values import VALUE_SPECS, check_keys
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.keys import (
+    ABSENT_LABEL_KEY,
     BBOX_KEYS,
     BOX_FLAGS,
     BOX_LABEL_KEY,
@@ -248,19 +249,20 @@ def _parse(
 
     parsed = tf.io.parse_single_example(data, {**_further_specs(keys), **_feature_specs()})
     image = parsed[ENCODED_KEY]
+    height, width = _find_size(parsed)
     if decode:
         image = _decode_image(image, image_size)
-    labels, image_labels = parsed[BOX_LABEL_KEY], parsed[LABEL_KEY]
-    present = tf.ones(tf.shape(image_labels), tf.float32)
+    labels, image_labels, absent = parsed[BOX_LABEL_KEY], parsed[LABEL_KEY], parsed[ABSENT_LABEL_KEY]
+    confidences = _values_or(parsed[LABEL_CONFIDENCE_KEY], tf.ones(tf.shape(image_labels), tf.float32))
     values = {
         "image_id": parsed[SOURCE_ID_KEY],
-        "height": parsed[HEIGHT_KEY],
-        "width": parsed[WIDTH_KEY],
+        "height": height,
+        "width": width,
         "boxes": tf.stack([parsed[key] for key in BBOX_KEYS], axis=-1),
         "labels": labels,
         **{flag: _values_or(parsed[flag_key(flag)], tf.zeros_like(labels)) for flag in BOX_FLAGS},
-        "image_labels": image_labels,
-        "image_confidences": _values_or(parsed[LABEL_CONFIDENCE_KEY], present),
+        "image_labels": tf.concat([image_labels, absent], 0),
+        "image_confidences": tf.concat([confidences, tf.zeros(tf.shape(absent), tf.float32)], 0),
     }
     for name, spec in VALUE_SPECS.items():
         values[name].set_shape(spec.shape)
@@ -292,15 +294,29 @@ def _feature_specs() -> dict[str, Any]:
     return {
         ENCODED_KEY: tf.io.FixedLenFeature([], tf.string),
         SOURCE_ID_KEY: tf.io.FixedLenFeature([], tf.string),
-        HEIGHT_KEY: tf.io.FixedLenFeature([], tf.int64),
-        WIDTH_KEY: tf.io.FixedLenFeature([], tf.int64),
+        HEIGHT_KEY: tf.io.FixedLenFeature([], tf.int64, 0),
+        WIDTH_KEY: tf.io.FixedLenFeature([], tf.int64, 0),
         **{key: many(tf.float32) for key in BBOX_KEYS},
         BOX_LABEL_KEY: many(tf.int64),
         **{flag_key(flag): many(tf.int64) for flag in BOX_FLAGS},
         LABEL_KEY: many(tf.int64),
+        ABSENT_LABEL_KEY: many(tf.int64),
         LABEL_CONFIDENCE_KEY: many(tf.float32),
         MASK_KEY: many(tf.string),
     }
+
+
+def _find_size(parsed: Mapping[str, "tf.Tensor"]) -> tuple["tf.Tensor", "tf.Tensor"]:
+    """Returns the height and width of the encoded image; records of the API's own converter lack their keys."""
+    import tensorflow as tf
+
+    height, width, encoded = parsed[HEIGHT_KEY], parsed[WIDTH_KEY], parsed[ENCODED_KEY]
+
+    def read_size() -> tuple["tf.Tensor", "tf.Tensor"]:
+        shape = tf.shape(tf.io.decode_jpeg(encoded, channels=3), tf.int64)
+        return shape[0], shape[1]
+
+    return tf.cond((height > 0) & (width > 0), lambda: (height, width), read_size)
 
 
 def _decode_image(encoded: "tf.Tensor", image_size: tuple[int, int] | None) -> "tf.Tensor":

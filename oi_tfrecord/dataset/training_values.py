@@ -7,17 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oi_tfrecord.errors import ConfigError, nearest
-from oi_tfrecord.records.example_reader import Values
+from oi_tfrecord.records.example_reader import Values, find_image_size, join_absent_labels
 from oi_tfrecord.records.keys import (
     BBOX_KEYS,
     BOX_FLAGS,
     BOX_LABEL_KEY,
-    HEIGHT_KEY,
     KNOWN_KEYS,
     LABEL_CONFIDENCE_KEY,
     LABEL_KEY,
     SOURCE_ID_KEY,
-    WIDTH_KEY,
     FeatureKind,
     ListLength,
     flag_key,
@@ -57,8 +55,9 @@ def training_values(example: Mapping[str, Values]) -> dict[str, Any]:
 
     Raises:
         KeyError: If the record has no `image/source_id`.
-        IndexError: If the record has no `image/height` or `image/width`.
     """
+    example = join_absent_labels(example)
+    width, height = find_image_size(example)
     # An empty list may have come from a writer that gives it no kind.
     boxes = [_numbers(example, key).astype(np.float32) for key in BBOX_KEYS]
     labels = _numbers(example, BOX_LABEL_KEY)
@@ -68,8 +67,8 @@ def training_values(example: Mapping[str, Values]) -> dict[str, Any]:
     absent, present = np.zeros(len(labels), np.int64), np.ones(len(image_labels), np.float32)
     return {
         "image_id": source_id[0] if source_id else b"",
-        "height": np.int64(_numbers(example, HEIGHT_KEY)[0]),
-        "width": np.int64(_numbers(example, WIDTH_KEY)[0]),
+        "height": np.int64(height),
+        "width": np.int64(width),
         "boxes": np.stack(boxes, axis=-1),
         "labels": labels,
         **{flag: _numbers_or(example, flag_key(flag), absent) for flag in BOX_FLAGS},

@@ -12,6 +12,7 @@ It lies beside the output, so that a resumed run finds it and a rename stays on 
         progress/           what each worker has done until now
         shuffle/            rows by shard, of a run on this machine
         temporary/          files that are being written
+        image_ids-*         a long list of images to keep; box_ids-* of masks (`conversion.kept_lists`)
         limit_below.json    the limit that `max_images` stands for
         finished            mark of a finished conversion (see below)
         error.json          the error that ended the run (`error_relay`)
@@ -91,7 +92,7 @@ class WorkFolder:
             storage.make_folder(storage.join(self.path, name))
 
     def keep_results(self) -> None:
-        """Deletes what a run that ended does not need to write some of its shards again."""
+        """Keeps of a finished run what a rerun needs to write some of its shards again, and deletes the rest."""
         storage.delete(storage.join(self.path, _ERROR_FILE))
         for name in ("temporary", "progress", "shuffle", "damage"):
             storage.delete_folder(storage.join(self.path, name))

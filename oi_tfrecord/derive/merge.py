@@ -53,6 +53,9 @@ class MergeOptions:
         Choice(ON_DUPLICATE),
     )
     common_keys: bool = option(False, "Leave out keys that the records of some inputs lack.", Group.RECORDS)
+    shard_sha256: bool = option(
+        False, "Compute the SHA-256 of each shard for the manifest, too, which takes time.", Group.OUTPUT
+    )
     num_shards: int = option(
         0, "Number of shards of each split; 0 chooses by the size.", Group.OUTPUT, Range(0, MAX_SHARDS)
     )
@@ -177,6 +180,7 @@ def _make_plan(options: MergeOptions, split: str, sources: Sequence[Source], lab
         keys=frozenset(keys),
         number_source_ids=source_id == "numeric" and len(sources) > 1,
         expanded_boxes=label_map.expanded_boxes,
+        shard_sha256=options.shard_sha256,
     )
     return DerivedPlan(
         sources=tuple(sources),
@@ -189,6 +193,7 @@ def _make_plan(options: MergeOptions, split: str, sources: Sequence[Source], lab
             "common_keys": options.common_keys,
             "keys_left_out": left_out,
             "num_shards": options.num_shards,
+            "shard_sha256": options.shard_sha256,
         },
         job=job,
         overwrite=options.overwrite,

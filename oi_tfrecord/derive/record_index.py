@@ -43,7 +43,7 @@ class ShardIndex:
         class_starts, class_ids: int64 arrays [records + 1] and [any], ids of the classes of each record, ascending
             within a record; NO_CLASS where it has none.
         rows: int64 array [records, 3], boxes, labels and machine labels of each (COUNTED).
-        names: bytes array [records] of the ImageIDs; empty if all are published ones, whose keys say it.
+        names: bytes array [records] of the ImageIDs; empty if all are published ones, which their keys hold.
     """
 
     image_ids: np.ndarray

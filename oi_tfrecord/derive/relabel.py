@@ -1,5 +1,6 @@
 """Gives records the ids of another label map: each id is looked up by its MID, all else stays."""
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.example_reader import Values
 from oi_tfrecord.records.example_writer import bytes_feature, encode_example, float_feature, int64_feature
 from oi_tfrecord.records.keys import LABEL_PAIRS
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, reuse_ids_and_append
+from oi_tfrecord.records.label_map import LabelMap, reuse_ids_and_append
 
 
 def merge_label_maps(label_maps: Sequence[LabelMap], given: LabelMap | None = None) -> LabelMap:
@@ -45,12 +46,10 @@ def _join_relatives(merged: LabelMap, label_maps: Sequence[LabelMap]) -> LabelMa
     ids = merged.id_of
     return LabelMap(
         tuple(
-            LabelMapItem(
-                item.id,
-                item.name,
-                item.display_name,
-                tuple(sorted(ids[name] for name in ancestors.get(item.name, ()))),
-                tuple(sorted(ids[name] for name in descendants.get(item.name, ()))),
+            dataclasses.replace(
+                item,
+                ancestor_ids=tuple(sorted(ids[name] for name in ancestors.get(item.name, ()))),
+                descendant_ids=tuple(sorted(ids[name] for name in descendants.get(item.name, ()))),
             )
             for item in merged.items
         )

@@ -101,6 +101,9 @@ class ResampleOptions:
         Group.CLASSES,
         Choice(tuple(CLASSES_BY)),
     )
+    shard_sha256: bool = option(
+        False, "Compute the SHA-256 of each shard for the manifest, too, which takes time.", Group.OUTPUT
+    )
     num_shards: int = option(0, "Number of shards; 0 chooses by the size.", Group.OUTPUT, Range(0, MAX_SHARDS))
     workers: int = option(
         0, "Shards that this machine works on at once, a core each; 0 chooses.", Group.RUNNER, Range(0, 1024)
@@ -212,12 +215,18 @@ def _make_plan(source: Source, options: ResampleOptions) -> DerivedPlan:
         by=options.by,
         reason=options.reason,
         expanded_boxes=source.label_map.expanded_boxes,
+        shard_sha256=options.shard_sha256,
     )
     return DerivedPlan(
         sources=(source,),
         label_map=source.label_map,
         record_config=source.manifest["config"],
-        options={"command": "resample", **shaping, "num_shards": options.num_shards},
+        options={
+            "command": "resample",
+            **shaping,
+            "num_shards": options.num_shards,
+            "shard_sha256": options.shard_sha256,
+        },
         job=job,
         overwrite=options.overwrite,
         num_shards=options.num_shards,

@@ -40,6 +40,7 @@ class DerivedJob:
         keys: keys that are kept; None keeps all.
         number_source_ids: whether images get new numeric source ids.
         expanded_boxes: label map id to boxes that the Object Detection API makes of a box.
+        shard_sha256: whether to compute the SHA-256 of each shard file.
     """
 
     split: str
@@ -53,6 +54,7 @@ class DerivedJob:
     keys: frozenset[str] | None = None
     number_source_ids: bool = False
     expanded_boxes: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    shard_sha256: bool = False
 
     @property
     def index(self) -> IndexFolder:
@@ -112,7 +114,9 @@ def write_derived_shard(
     records = _count_records(made, len(places.hashes), job.expanded_boxes, counts, on_progress)
     name = shard_file(job.split, shard, job.num_shards)
     path = storage.join(job.output_dir, name)
-    written = write_shard(path, job.work.temporary, records, has_spare_cores=has_spare_cores)
+    written = write_shard(
+        path, job.work.temporary, records, has_spare_cores=has_spare_cores, with_sha256=job.shard_sha256
+    )
     write_index(job.output_dir, name, written.lengths, job.work.temporary)
     account = _make_account(job, shard, written, counts, places.left_out)
     if job.number_source_ids:
@@ -195,6 +199,7 @@ def _make_account(
         shard=shard,
         file=shard_file(job.split, shard, job.num_shards),
         size=written.size,
+        crc32c=written.crc32c,
         sha256=written.sha256,
         records=written.records,
         images_selected=written.records,

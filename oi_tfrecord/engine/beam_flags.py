@@ -121,6 +121,11 @@ def is_dataflow(beam_arguments: Sequence[str]) -> bool:
     return "dataflow" in value_of(beam_arguments, "--runner").lower()
 
 
+def count_slots(beam_arguments: Sequence[str]) -> int:
+    """Returns the slots of a job on Flink, as `--parallelism` says; 0 if unknown."""
+    return max(int(value_of(beam_arguments, "--parallelism") or 0), 0)
+
+
 def value_of(beam_arguments: Sequence[str], name: str) -> str:
     """Returns the value of a flag, the last of several values; empty for a flag that is not given."""
     found = ""
@@ -160,7 +165,7 @@ SECRET_FLAGS = ("--s3_access_key_id", "--s3_secret_access_key", "--s3_session_to
 """Flags with keys of stores: who may look at a job may read its options."""
 
 
-def without_secrets(beam_arguments: Sequence[str]) -> list[str]:
+def without_store_keys(beam_arguments: Sequence[str]) -> list[str]:
     """Returns Beam's flags without the keys of stores, which workers elsewhere find in their own environment."""
     kept: list[str] = []
     is_value = False

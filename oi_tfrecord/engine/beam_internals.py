@@ -48,7 +48,7 @@ def find_flags() -> Mapping[str, argparse.Action]:
     """Returns Beam's flags by name with the dashes, those of all runners that are installed."""
     from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-    # Its flags are found like those of Beam once its module is imported.
+    # Importing the module adds its flags to those that Beam's option classes have.
     from oi_tfrecord.storage import store_flags as store_flags
 
     parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)

@@ -61,7 +61,7 @@ class NoProgress:
 
 
 class PrintedProgress:
-    """A `Progress` that prints."""
+    """A `Progress` that prints; in a notebook, a bar shows how far a run is."""
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None):
         """Prints nothing yet.
@@ -72,6 +72,7 @@ class PrintedProgress:
         """
         self._out = out or sys.stdout
         self._err = err or sys.stderr
+        self._shows_bars = err is None
 
     def plan(self, line: str) -> None:
         """Prints the line to `out`."""
@@ -82,7 +83,12 @@ class PrintedProgress:
         print(escape_controls(hide_secrets(line)), file=self._err)
 
     def watch(self, status: Status) -> contextlib.AbstractContextManager[object]:
-        """Returns a block during which `err` shows a progress line."""
+        """Returns a block during which `err` shows a progress line, or a notebook a bar."""
+        if self._shows_bars and "IPython" in sys.modules:
+            from oi_tfrecord.engine.notebook import NotebookBar, is_notebook
+
+            if is_notebook():
+                return NotebookBar(status)
         return ProgressLine(status, self._err)
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oi_tfrecord.engine.beam_flags import runs_here, to_beam_flags, without_secrets
+from oi_tfrecord.engine.beam_flags import runs_here, to_beam_flags, without_store_keys
 from oi_tfrecord.engine.beam_internals import find_engine_message, hide_known_errors, hide_worker_counts
 from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.errors import EngineError, RunnerError
@@ -55,7 +55,7 @@ def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.portability.api import beam_runner_api_pb2
 
-    pipeline = Pipeline(options=PipelineOptions(without_secrets(beam_arguments)))
+    pipeline = Pipeline(options=PipelineOptions(without_store_keys(beam_arguments)))
     build(pipeline)
     result: Any = pipeline.run()
     graph = result.job.proto_pipeline
@@ -97,7 +97,7 @@ def run_pipeline(
         arguments.append(f"--direct_num_workers={processes}")
         hide_worker_counts()
     else:
-        arguments = without_secrets(arguments)
+        arguments = without_store_keys(arguments)
     options = KeptOptions(arguments)
     pipeline = Pipeline(runner=make_local_runner(options, processes) if local else None, options=options)
     build(pipeline)

@@ -14,11 +14,12 @@ from oi_tfrecord.records.label_map import LabelMap
 SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """The metrics, in the order of pycocotools: for all, small, medium and large objects, and by number of detections."""
 
-_BATCH = 256
+_BATCH_IMAGES = 256
+"""Images that hotcoco gets at once."""
 
 
 class CocoScore:
-    """The images so far; hotcoco keeps what it has matched, not the annotations."""
+    """The matches of the images so far; hotcoco does not keep the annotations."""
 
     def __init__(self, label_map: LabelMap, with_masks: bool):
         """Starts without an image.
@@ -33,15 +34,15 @@ class CocoScore:
         self._evaluator = load_hotcoco().StreamingEval(categories, "segm" if with_masks else "bbox")
         self._images: list[dict[str, Any]] = []
         self._objects: list[dict[str, Any]] = []
-        self._found: list[dict[str, Any]] = []
+        self._results: list[dict[str, Any]] = []
         self._image_count = 0
         self._object_count = 0
 
-    def add(self, found: ImageDetections, truth: ScoredTruth, width: int, height: int) -> None:
+    def add(self, detections: ImageDetections, truth: ScoredTruth, width: int, height: int) -> None:
         """Adds an image.
 
         Args:
-            found: the detections of the image.
+            detections: the detections of the image.
             truth: the ground truth of the image; a group is a crowd, and so is the box of an object without a mask.
             width: of the image, in pixels.
             height: of the image, in pixels.
@@ -51,43 +52,27 @@ class CocoScore:
         self._images.append({"id": number, "width": width, "height": height})
         for place, sides in enumerate(_to_pixels(truth.boxes, width, height)):
             self._object_count += 1
-            crowd = bool(truth.is_group[place])
-            annotation: dict[str, Any] = {
-                "id": self._object_count,
-                "image_id": number,
-                "category_id": int(truth.labels[place]),
-            }
-            annotation |= {"bbox": sides, "area": sides[2] * sides[3], "iscrowd": int(crowd)}
-            if self._with_masks:
-                mask = truth.masks[place]
-                annotation |= {
-                    "iscrowd": int(crowd or mask is None),
-                    "segmentation": _segment(mask, sides, width, height),
-                }
-                annotation |= {} if mask is None else {"area": int(measure_areas([mask])[0])}
-            self._objects.append(annotation)
-        for place, sides in enumerate(_to_pixels(found.boxes, width, height)):
-            result: dict[str, Any] = {
-                "image_id": number,
-                "category_id": int(found.labels[place]),
-                "score": float(found.scores[place]),
-            }
-            shape = {"segmentation": _to_rle(found.masks[place])} if self._with_masks else {"bbox": sides}
-            self._found.append(result | shape)
-        if len(self._images) == _BATCH:
+            shape = _mask_of_object(truth, place, sides, width, height) if self._with_masks else {}
+            named = {"id": self._object_count, "image_id": number}
+            self._objects.append(named | _box_of_object(truth, place, sides) | shape)
+        for place, sides in enumerate(_to_pixels(detections.boxes, width, height)):
+            shape = {"segmentation": _to_rle(detections.masks[place])} if self._with_masks else {"bbox": sides}
+            scored = {"category_id": int(detections.labels[place]), "score": float(detections.scores[place])}
+            self._results.append({"image_id": number} | scored | shape)
+        if len(self._images) == _BATCH_IMAGES:
             self._send()
 
     def _send(self) -> None:
         if self._images:
-            self._evaluator.update(self._images, self._objects, self._found)
-        self._images, self._objects, self._found = [], [], []
+            self._evaluator.update(self._images, self._objects, self._results)
+        self._images, self._objects, self._results = [], [], []
 
     def finish(self) -> tuple[dict[str, float], dict[int, float]]:
         """Returns the twelve metrics of COCO by name (-1 without an object), and AP by class with an object."""
         self._send()
         evaluator = self._evaluator.finalize()
         evaluator.accumulate()
-        # The summary is printed as a table.
+        # `summarize` prints a table, which is no part of our output.
         with contextlib.redirect_stdout(io.StringIO()):
             evaluator.summarize()
         results = evaluator.get_results(per_class=True)
@@ -98,6 +83,25 @@ class CocoScore:
         return summary, {label: float(value) for label, value in sorted(by_class.items()) if value >= 0}
 
 
+def _box_of_object(truth: ScoredTruth, place: int, sides: list[float]) -> dict[str, Any]:
+    """Returns the fields of an object by its box; `sides` are (x, y, width, height) in pixels."""
+    return {
+        "category_id": int(truth.labels[place]),
+        "bbox": sides,
+        "area": sides[2] * sides[3],
+        "iscrowd": int(truth.is_group[place]),
+    }
+
+
+def _mask_of_object(truth: ScoredTruth, place: int, sides: list[float], width: int, height: int) -> dict[str, Any]:
+    """Returns the fields that differ where masks are scored; an object without a mask is the crowd of its box."""
+    mask = truth.masks[place]
+    if mask is not None:
+        return {"segmentation": _to_rle(mask), "area": int(measure_areas([mask])[0])}
+    box = load_hotcoco().mask.fr_bbox(sides, height, width)
+    return {"segmentation": box | {"counts": box["counts"].decode()}, "iscrowd": 1}
+
+
 def _to_pixels(boxes: np.ndarray, width: int, height: int) -> list[list[float]]:
     """Returns (x, y, width, height) in pixels of normalised boxes."""
     ymin, xmin, ymax, xmax = (boxes * (height, width, height, width)).T
@@ -106,11 +110,3 @@ def _to_pixels(boxes: np.ndarray, width: int, height: int) -> list[list[float]]:
 
 def _to_rle(mask: MaskRle) -> dict[str, Any]:
     return {"size": [mask.height, mask.width], "counts": mask.counts.decode()}
-
-
-def _segment(mask: MaskRle | None, sides: list[float], width: int, height: int) -> dict[str, Any]:
-    """Returns the region of an object: its mask, or its box."""
-    if mask is not None:
-        return _to_rle(mask)
-    region = load_hotcoco().mask.fr_bbox(sides, height, width)
-    return region | {"counts": region["counts"].decode()}

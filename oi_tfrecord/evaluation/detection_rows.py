@@ -12,34 +12,44 @@ SIDES = ("YMin", "XMin", "YMax", "XMax")
 """Columns of the sides of a box, in the order of the boxes here."""
 
 
+NO_BOX = (0.0, 0.0, 0.0, 0.0)
+"""The box of a detection that has a mask only."""
+
+
 class RowFault(ValueError):
     """A malformed row; the message is the problem."""
 
 
-class DetectionRow(NamedTuple):
-    """A detection.
+class ParsedDetection(NamedTuple):
+    """A detection as a file has it.
 
     Attributes:
-        place: line of the CSV or number of the JSON item, from 1.
         image: ImageID, source id or file name.
-        class_name: as in the file, for counts of unknown classes.
-        label: label map id; 0 for a class that is not in the label map.
+        class_name: MID, or `id N` in the forms of files that give label map ids.
         score: finite.
         box: (ymin, xmin, ymax, xmax), normalised or in pixels as the form of the file says.
         mask: of the size of its image; None for a detection of a box.
     """
 
-    place: int
     image: str
     class_name: str
-    label: int
     score: float
-    box: tuple[float, float, float, float]
+    box: tuple[float, float, float, float] = NO_BOX
     mask: MaskRle | None = None
 
 
-NO_BOX = (0.0, 0.0, 0.0, 0.0)
-"""The box of a detection that has a mask only."""
+class DetectionRow(NamedTuple):
+    """A detection with its place in the file and its class in the label map.
+
+    Attributes:
+        place: line of the CSV or number of the JSON item, from 1.
+        label: label map id; 0 for a class that is not in the label map.
+        parsed: the detection.
+    """
+
+    place: int
+    label: int
+    parsed: ParsedDetection
 
 
 def parse_numbers(values: Sequence[Any], names: Sequence[str]) -> tuple[float, ...]:

@@ -77,20 +77,20 @@ class Detections:
         Raises:
             InputError: naming the row whose mask has another size, or a file in pixels if the size is not known.
         """
-        found = self.columns.take(np.arange(self.offsets[index], self.offsets[index + 1]))
-        for mask, place in zip(found.masks, found.places.tolist(), strict=False):
+        detections = self.columns.take(np.arange(self.offsets[index], self.offsets[index + 1]))
+        for mask, place in zip(detections.masks, detections.places.tolist(), strict=False):
             if (mask.width, mask.height) != (width, height):
                 problem = f"the mask has {mask.width}x{mask.height} pixels, but the image {width}x{height}"
                 remedy = "Give masks of the size of the images in the records"
                 raise InputError(self.path, f"{self.row_word} {place}: {problem}", remedy)
-        if found.masks and not found.boxes.any():
-            return boxes_of_masks(found)
+        if detections.masks and not detections.boxes.any():
+            return boxes_of_masks(detections)
         if not self.in_pixels:
-            return found
+            return detections
         if not width or not height:
             problem = f"boxes are in pixels, but the record of {self.images[index]} has no size"
             raise InputError(self.path, problem, "Give detections with normalised coordinates, see the guide")
-        return dataclasses.replace(found, boxes=found.boxes / (height, width, height, width))
+        return dataclasses.replace(detections, boxes=detections.boxes / (height, width, height, width))
 
     @functools.cached_property
     def _index(self) -> dict[str, int]:
@@ -124,18 +124,19 @@ def _collect(path: str, rows: Iterable[DetectionRow], in_pixels: bool, row_word:
     masks: list[MaskRle] = []
     unknown: Counter[str] = Counter()
     for row in rows:
+        parsed = row.parsed
         if not row.label:
-            unknown[row.class_name] += 1
+            unknown[parsed.class_name] += 1
             continue
-        if bool(masks) != (row.mask is not None) and labels:
+        if bool(masks) != (parsed.mask is not None) and labels:
             problem = "the detection has no mask, but others have" if masks else "only this detection has a mask"
             raise InputError(path, f"{row_word} {row.place}: {problem}", "Give each detection a mask, or none")
-        images.append(number_of.setdefault(row.image, len(number_of)))
+        images.append(number_of.setdefault(parsed.image, len(number_of)))
         labels.append(row.label)
         places.append(row.place)
-        scores.append(row.score)
-        sides.extend(row.box)
-        masks.extend(() if row.mask is None else (row.mask,))
+        scores.append(parsed.score)
+        sides.extend(parsed.box)
+        masks.extend(() if parsed.mask is None else (parsed.mask,))
     names = sorted(number_of)
     rank_of = np.zeros(len(names), np.int64)
     rank_of[[number_of[name] for name in names]] = np.arange(len(names))
@@ -152,6 +153,6 @@ def _collect(path: str, rows: Iterable[DetectionRow], in_pixels: bool, row_word:
     return Detections(path, tuple(names), offsets, columns.take(order), in_pixels, row_word, dict(unknown))
 
 
-def boxes_of_masks(found: ImageDetections) -> ImageDetections:
+def boxes_of_masks(detections: ImageDetections) -> ImageDetections:
     """Returns detections with the tight boxes of their masks, as the challenge scores masks."""
-    return dataclasses.replace(found, boxes=find_boxes(found.masks))
+    return dataclasses.replace(detections, boxes=find_boxes(detections.masks))

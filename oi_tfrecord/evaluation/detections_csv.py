@@ -8,7 +8,6 @@ import csv
 import io
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.evaluation.detection_rows import (
@@ -16,11 +15,12 @@ from oi_tfrecord.evaluation.detection_rows import (
     REMEDY,
     SIDES,
     DetectionRow,
+    ParsedDetection,
     RowFault,
     parse_numbers,
     parse_size,
 )
-from oi_tfrecord.images.mask_rle import MaskRle, MaskTextError, parse_challenge_text
+from oi_tfrecord.images.mask_rle import MaskTextError, parse_challenge_text
 from oi_tfrecord.openimages.csv.files import open_decompressed
 from oi_tfrecord.records.label_map import LabelMap
 
@@ -48,23 +48,12 @@ def read_csv_rows(path: str, label_map: LabelMap) -> Iterator[DetectionRow]:
             columns = [_COLUMNS.get(name.strip().lower(), name) for name in next(reader, [])]
             parse = _choose_form(columns, path)
             for fields in filter(None, reader):
-                for found in parse(_name_fields(columns, fields)):
-                    label = label_map.id_of.get(found.name, 0)
-                    yield DetectionRow(reader.line_num, found.image, found.name, label, *found[2:])
+                for parsed in parse(_name_fields(columns, fields)):
+                    yield DetectionRow(reader.line_num, label_map.id_of.get(parsed.class_name, 0), parsed)
         except (csv.Error, RowFault, MaskTextError) as error:
             raise InputError(path, str(error), REMEDY, reader.line_num) from error
         except UnicodeDecodeError as error:
             raise InputError(path, "the text is not UTF-8", "Save the file as UTF-8", reader.line_num + 1) from error
-
-
-class _Found(NamedTuple):
-    """A detection before its class is looked up; the values are those of DetectionRow."""
-
-    image: str
-    name: str
-    score: float
-    box: tuple[float, float, float, float] = NO_BOX
-    mask: MaskRle | None = None
 
 
 def _name_fields(columns: Sequence[str], fields: Sequence[str]) -> Mapping[str, str]:
@@ -73,7 +62,7 @@ def _name_fields(columns: Sequence[str], fields: Sequence[str]) -> Mapping[str, 
     return dict(zip(columns, fields, strict=True))
 
 
-def _choose_form(columns: Sequence[str], path: str) -> Callable[[Mapping[str, str]], Iterator[_Found]]:
+def _choose_form(columns: Sequence[str], path: str) -> Callable[[Mapping[str, str]], Iterator[ParsedDetection]]:
     for needed, parse in (
         (("ImageID", "ImageWidth", "ImageHeight", "PredictionString"), _parse_mask_predictions),
         (("ImageID", "PredictionString"), _parse_box_predictions),
@@ -82,33 +71,33 @@ def _choose_form(columns: Sequence[str], path: str) -> Callable[[Mapping[str, st
     ):
         if set(needed) <= set(columns):
             return parse
-    raise InputError(path, f"the header {','.join(columns)!r} is none of detections", _FORMS, 1)
+    raise InputError(path, f"the header {','.join(columns)!r} is that of no form of detections", _FORMS, 1)
 
 
-def _parse_box(row: Mapping[str, str]) -> Iterator[_Found]:
+def _parse_box(row: Mapping[str, str]) -> Iterator[ParsedDetection]:
     names = ("Score", *SIDES)
     score, ymin, xmin, ymax, xmax = parse_numbers([row[name] for name in names], names)
-    yield _Found(row["ImageID"], row["LabelName"], score, (ymin, xmin, ymax, xmax))
+    yield ParsedDetection(row["ImageID"], row["LabelName"], score, (ymin, xmin, ymax, xmax))
 
 
-def _parse_mask(row: Mapping[str, str]) -> Iterator[_Found]:
+def _parse_mask(row: Mapping[str, str]) -> Iterator[ParsedDetection]:
     (score,) = parse_numbers([row["Score"]], ("Score",))
     size = parse_size([row["ImageWidth"], row["ImageHeight"]])
-    yield _Found(row["ImageID"], row["LabelName"], score, NO_BOX, parse_challenge_text(row["Mask"], *size))
+    yield ParsedDetection(row["ImageID"], row["LabelName"], score, NO_BOX, parse_challenge_text(row["Mask"], *size))
 
 
-def _parse_box_predictions(row: Mapping[str, str]) -> Iterator[_Found]:
+def _parse_box_predictions(row: Mapping[str, str]) -> Iterator[ParsedDetection]:
     names = ("Score", "XMin", "YMin", "XMax", "YMax")
     for name, *values in _group_words(row["PredictionString"], ("Label", *names)):
         score, xmin, ymin, xmax, ymax = parse_numbers(values, names)
-        yield _Found(row["ImageID"], name, score, (ymin, xmin, ymax, xmax))
+        yield ParsedDetection(row["ImageID"], name, score, (ymin, xmin, ymax, xmax))
 
 
-def _parse_mask_predictions(row: Mapping[str, str]) -> Iterator[_Found]:
+def _parse_mask_predictions(row: Mapping[str, str]) -> Iterator[ParsedDetection]:
     size = parse_size([row["ImageWidth"], row["ImageHeight"]])
     for name, text, mask in _group_words(row["PredictionString"], ("Label", "Score", "Mask")):
         (score,) = parse_numbers([text], ("Score",))
-        yield _Found(row["ImageID"], name, score, NO_BOX, parse_challenge_text(mask, *size))
+        yield ParsedDetection(row["ImageID"], name, score, NO_BOX, parse_challenge_text(mask, *size))
 
 
 def _group_words(text: str, names: Sequence[str]) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ Source of the results of COCO: cocodataset.org/#format-results, and `loadRes` of
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.evaluation.detection_rows import (
@@ -13,6 +13,7 @@ from oi_tfrecord.evaluation.detection_rows import (
     REMEDY,
     SIDES,
     DetectionRow,
+    ParsedDetection,
     RowFault,
     parse_numbers,
     parse_size,
@@ -34,57 +35,48 @@ def read_json(path: str, label_map: LabelMap) -> tuple[bool, Iterator[DetectionR
             given = json.load(stream)
         except (ValueError, RecursionError) as error:
             raise InputError(path, f"is not JSON: {error}", _FORMS) from error
+    label_of_ids = {_name_id(number): number for number in label_map.id_of.values()}
     if isinstance(given, dict):
-        return False, _read_items(_flatten(given, path), _parse_array_item, label_map, path)
+        return False, _read_items(_flatten(given, path), _parse_array_item, label_of_ids, path)
     if not isinstance(given, list):
         raise InputError(path, "is no list of detections and no object of images", _FORMS)
-    is_coco = bool(given) and isinstance(given[0], dict) and "image_id" in given[0]
-    return is_coco, _read_items(given, _parse_result if is_coco else _parse_row, label_map, path)
+    if given and isinstance(given[0], dict) and "image_id" in given[0]:
+        return True, _read_items(given, _parse_result, label_of_ids, path)
+    return False, _read_items(given, _parse_row, label_map.id_of, path)
 
 
-class _Found(NamedTuple):
-    """A detection before its class is looked up; the values are those of DetectionRow.
-
-    Attributes:
-        class_id: label map id, 0 where the class has a name.
-        class_name: MID, empty where the class has an id.
-    """
-
-    image: str
-    class_id: int
-    class_name: str
-    score: float
-    box: tuple[float, float, float, float] = NO_BOX
-    mask: MaskRle | None = None
+def _name_id(number: int) -> str:
+    """Returns the name of a class in a file that gives label map ids."""
+    return f"id {number}"
 
 
 def _read_items(
-    items: Iterable[Any], parse: Callable[[Mapping[str, Any]], _Found], label_map: LabelMap, path: str
+    items: Iterable[Any],
+    parse: Callable[[Mapping[str, Any]], ParsedDetection],
+    label_of: Mapping[str, int],
+    path: str,
 ) -> Iterator[DetectionRow]:
-    ids = {id: id for id in label_map.id_of.values()}
     for place, item in enumerate(items, start=1):
         try:
             if not isinstance(item, dict):
-                raise RowFault("is no object")
-            found = parse(item)
+                raise RowFault("is no JSON object")
+            parsed = parse(item)
         except KeyError as error:
-            raise InputError(path, f"item {place} has no {error.args[0]}", _FORMS) from error
+            raise InputError(path, f"item {place}: {error.args[0]} is missing", _FORMS) from error
         except (RowFault, MaskTextError) as error:
             raise InputError(path, f"item {place}: {error}", REMEDY) from error
-        name = found.class_name or f"id {found.class_id}"
-        label = label_map.id_of.get(found.class_name, 0) if found.class_name else ids.get(found.class_id, 0)
-        yield DetectionRow(place, found.image, name, label, *found[3:])
+        yield DetectionRow(place, label_of.get(parsed.class_name, 0), parsed)
 
 
-def _parse_result(item: Mapping[str, Any]) -> _Found:
+def _parse_result(item: Mapping[str, Any]) -> ParsedDetection:
     """Parses a result of COCO: `bbox` is (x, y, width, height) in pixels."""
-    image, class_id = str(item["image_id"]), _parse_id(item["category_id"], "category_id")
+    image, class_name = str(item["image_id"]), _parse_id(item["category_id"], "category_id")
     (score,) = parse_numbers([item["score"]], ("score",))
     mask = _parse_segmentation(item["segmentation"]) if "segmentation" in item else None
     if mask is not None and "bbox" not in item:
-        return _Found(image, class_id, "", score, NO_BOX, mask)
+        return ParsedDetection(image, class_name, score, NO_BOX, mask)
     x, y, width, height = _parse_four(item["bbox"], ("x", "y", "width", "height"), "bbox")
-    return _Found(image, class_id, "", score, (y, x, y + height, x + width), mask)
+    return ParsedDetection(image, class_name, score, (y, x, y + height, x + width), mask)
 
 
 def _parse_segmentation(value: Any) -> MaskRle:
@@ -97,15 +89,15 @@ def _parse_segmentation(value: Any) -> MaskRle:
     return parse_counts(counts, width, height)
 
 
-def _parse_row(item: Mapping[str, Any]) -> _Found:
+def _parse_row(item: Mapping[str, Any]) -> ParsedDetection:
     """Parses a row with the columns of the official program's CSV."""
     image, name = str(item["ImageID"]), str(item["LabelName"])
     (score,) = parse_numbers([item["Score"]], ("Score",))
     if "Mask" in item:
         size = parse_size([item["ImageWidth"], item["ImageHeight"]])
-        return _Found(image, 0, name, score, NO_BOX, parse_challenge_text(str(item["Mask"]), *size))
+        return ParsedDetection(image, name, score, NO_BOX, parse_challenge_text(str(item["Mask"]), *size))
     ymin, xmin, ymax, xmax = parse_numbers([item[side] for side in SIDES], SIDES)
-    return _Found(image, 0, name, score, (ymin, xmin, ymax, xmax))
+    return ParsedDetection(image, name, score, (ymin, xmin, ymax, xmax))
 
 
 def _flatten(images: Mapping[str, Any], path: str) -> Iterator[Mapping[str, Any]]:
@@ -120,17 +112,18 @@ def _flatten(images: Mapping[str, Any], path: str) -> Iterator[Mapping[str, Any]
             yield {"image": image, "box": box, "score": score, "class": class_id}
 
 
-def _parse_array_item(item: Mapping[str, Any]) -> _Found:
+def _parse_array_item(item: Mapping[str, Any]) -> ParsedDetection:
     (score,) = parse_numbers([item["score"]], ("score",))
     box = _parse_four(item["box"], SIDES, "the box")
-    return _Found(item["image"], _parse_id(item["class"], "the class"), "", score, box)
+    return ParsedDetection(item["image"], _parse_id(item["class"], "the class"), score, box)
 
 
-def _parse_id(value: Any, name: str) -> int:
+def _parse_id(value: Any, name: str) -> str:
+    """Returns the name of the class that has a label map id."""
     (number,) = parse_numbers([value], (name,))
     if number % 1:
         raise RowFault(f"{name} is {value!r}, which is no label map id")
-    return int(number)
+    return _name_id(int(number))
 
 
 def _parse_four(value: Any, names: Sequence[str], name: str) -> tuple[float, float, float, float]:

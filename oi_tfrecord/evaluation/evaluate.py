@@ -3,14 +3,12 @@
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.ground_truth import GroundTruth, read_ground_truths
-from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.label_map import require_label_map
 from oi_tfrecord.dataset.manifest import is_expanded
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
@@ -67,36 +65,27 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     """
     accept_beam_arguments(options.beam_arguments)
     [split] = find_splits(options.output_dir, [options.split]).values()
-    label_map = read_label_map(options.output_dir)
-    if label_map is None:
-        raise InputError(options.output_dir, f"there is no {LABEL_MAP_FILE}", "Put the label map of the records there")
+    label_map = require_label_map(options.output_dir)
     relatives = _read_relatives(options, label_map)
     detections = read_detections(options.detections, label_map)
     if options.masks and len(detections.columns.labels) and not detections.columns.masks:
         raise InputError(options.detections, "the detections have no masks", "Leave --masks out, or give masks")
     counts = _Counts(label_map, len(detections.images))
     scorer = _make_scorer(options, label_map)
-    config = _config_of(split)
     for truth in read_ground_truths(split, label_map):
         index = detections.find(truth.names)
-        found = _detections_of(detections, index, truth, options, relatives)
-        if relatives is not None and not is_expanded(config):
+        of_image = _detections_of(detections, index, truth, options, relatives)
+        if relatives is not None and not is_expanded(split.config):
             truth = expand_truth(truth, relatives)
         scored = to_scored(truth, options.masks)
-        counts.add(index, found, scored)
-        scorer.add(_Image(-1 if index is None else index, found, scored, truth.width, truth.height))
+        counts.add(index, of_image, scored)
+        scorer.add(_Image(-1 if index is None else index, of_image, scored, truth.width, truth.height))
     result = _summarize(options, split, detections, counts, scorer.finish(), label_map)
     if options.output:
         folder = os.path.dirname(options.output)
         storage.make_folder(folder or ".")
         storage.write(options.output, format_class_scores(result).encode(), folder)
     return result
-
-
-def _config_of(split: Split) -> Mapping[str, Any]:
-    """Returns the configuration that the manifest names; empty for third-party records."""
-    config: Mapping[str, Any] = (split.manifest or {}).get("config", {})
-    return config
 
 
 def _read_relatives(options: EvaluateOptions, label_map: LabelMap) -> ClassRelatives | None:
@@ -126,7 +115,7 @@ class _Image:
     """An image to score; `rank` is its place among the images with detections, -1 for none."""
 
     rank: int
-    found: ImageDetections
+    detections: ImageDetections
     truth: ScoredTruth
     width: int
     height: int
@@ -146,7 +135,7 @@ class _OpenImagesScorer:
         self._score = OpenImagesScore(PROTOCOLS[options.metrics], options.masks)
 
     def add(self, image: _Image) -> None:
-        self._score.add(image.rank, image.found, image.truth)
+        self._score.add(image.rank, image.detections, image.truth)
 
     def finish(self) -> _Scores:
         by_class = self._score.average_precisions()
@@ -163,7 +152,7 @@ class _CocoScorer:
         if not image.width or not image.height:
             problem = "records have no size of the image, which the metrics of COCO need"
             raise InputError(self._path, problem, "Score with --metrics=oid_V2, or convert again")
-        self._score.add(image.found, image.truth, image.width, image.height)
+        self._score.add(image.detections, image.truth, image.width, image.height)
 
     def finish(self) -> _Scores:
         return _Scores(*self._score.finish())
@@ -174,7 +163,7 @@ def _make_scorer(options: EvaluateOptions, label_map: LabelMap) -> _OpenImagesSc
 
 
 class _Counts:
-    """What was seen, for the report."""
+    """Counts images, labels, masks, objects and detections, for the result and its warnings."""
 
     def __init__(self, label_map: LabelMap, images_with_detections: int):
         size = 1 + max(label_map.id_of.values(), default=0)
@@ -185,12 +174,12 @@ class _Counts:
         self.detections = np.zeros(size, np.int64)
         self.is_seen = np.zeros(images_with_detections, bool)
 
-    def add(self, index: int | None, found: ImageDetections, truth: ScoredTruth) -> None:
+    def add(self, index: int | None, detections: ImageDetections, truth: ScoredTruth) -> None:
         self.images += 1
         self.verified += len(truth.verified)
         self.masks += len(truth.present_masks)
         np.add.at(self.objects, truth.labels, 1)
-        np.add.at(self.detections, found.labels, 1)
+        np.add.at(self.detections, detections.labels, 1)
         if index is not None:
             self.is_seen[index] = True
 
@@ -231,7 +220,7 @@ def _summarize(
 
 
 def _warn(options: EvaluateOptions, split: Split, counts: _Counts, label_map: LabelMap) -> Iterator[str]:
-    config = _config_of(split)
+    config = split.config
     if options.metrics != "coco" and config.get("select") == "boxed":
         yield (
             f"the split {split.name} holds images with a box only, so false positives on other labelled images do not "
@@ -249,7 +238,7 @@ def _warn(options: EvaluateOptions, split: Split, counts: _Counts, label_map: La
     if options.metrics != "coco" and not options.hierarchy and any(item.ancestor_ids for item in label_map.items):
         yield (
             "the label map names the classes above each class, by which the Object Detection API expands the records; "
-            "give --hierarchy=FILE to expand them here, too"
+            "give --hierarchy=FILE to score by them as well"
         )
     if options.hierarchy and is_expanded(config):
         yield "the records are expanded by the hierarchy, so they are not expanded again"

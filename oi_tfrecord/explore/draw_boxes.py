@@ -1,6 +1,5 @@
 """Draws the boxes of a record on its image."""
 
-import colorsys
 import contextlib
 import dataclasses
 import io
@@ -9,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oi_tfrecord.explore.class_colours import Colour, assign_colours, box_labels, text_colour
 from oi_tfrecord.images.mask_png import read_mask, sample_mask
 from oi_tfrecord.records.example_reader import Values
-from oi_tfrecord.records.keys import BBOX_KEYS, BOX_LABEL_KEY, MASK_KEY, flag_key
+from oi_tfrecord.records.keys import BBOX_KEYS, MASK_KEY, flag_key
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
-
-_GOLDEN_ANGLE = 0.618034
-"""Turns of the colour circle between one class id and the next, so that close ids get different colours."""
 
 _OPACITY = 0.45
 """Of the colour of a mask."""
@@ -66,15 +63,14 @@ def boxes_of(features: Mapping[str, Values], names: Sequence[str]) -> list[Drawn
         return []
     ymin, xmin, ymax, xmax = sides
     count = len(ymin)
-    labels = features.get(BOX_LABEL_KEY)
-    numbers = labels.tolist() if isinstance(labels, np.ndarray) and len(labels) == count else [0] * count
+    numbers = box_labels(features, count)
     boxes = []
     for index in range(count):
         flags = [word for flag, word in _FLAGS.items() if _is_set(features.get(flag_key(flag)), index)]
         name = names[index] if index < len(names) else "?"
         text = f"{name} ({', '.join(flags)})" if flags else name
         sides_of_box = (ymin[index], xmin[index], ymax[index], xmax[index])
-        boxes.append(DrawnBox(*sides_of_box, int(numbers[index]), text, _read_mask(features, index)))
+        boxes.append(DrawnBox(*sides_of_box, numbers[index], text, _read_mask(features, index)))
     return boxes
 
 
@@ -106,61 +102,77 @@ def draw_boxes(encoded: bytes, boxes: Sequence[DrawnBox]) -> bytes:
     # The EXIF orientation is ignored: boxes refer to the stored pixels.
     picture: Image.Image = Image.open(io.BytesIO(encoded))
     # `convert` would copy an image that is RGB already.
-    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
-    picture = _shade_masks(picture, boxes)
+    picture = shade_masks(picture if picture.mode == "RGB" else picture.convert("RGB"), boxes)
     draw = ImageDraw.Draw(picture)
+    colours = assign_colours(box.label for box in boxes)
     line = max(2, round(max(picture.size) / 400))
     font = ImageFont.load_default(max(12, round(max(picture.size) / 60)))
-    for box in sorted(boxes, key=lambda box: -(box.xmax - box.xmin) * (box.ymax - box.ymin)):
-        _draw(picture, draw, box, line, font)
+    for box in _order(boxes):
+        corners = _corners(box, picture.size)
+        draw.rectangle(corners, outline=colours[box.label], width=line)
+        _draw_badge(draw, box.text, corners, picture.size, colours[box.label], font)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _shade_masks(picture: "Image.Image", boxes: Sequence[DrawnBox]) -> "Image.Image":
-    """Returns a picture with the pixels of each mask in the colour of its class, half transparent."""
+def outline_boxes(picture: "Image.Image", boxes: Sequence[DrawnBox]) -> None:
+    """Draws the outlines of boxes on an RGB picture, for a picture that is too small for names."""
+    from PIL import ImageDraw
+
+    draw = ImageDraw.Draw(picture)
+    colours = assign_colours(box.label for box in boxes)
+    for box in _order(boxes):
+        draw.rectangle(_corners(box, picture.size), outline=colours[box.label], width=2)
+
+
+def shade_masks(picture: "Image.Image", boxes: Sequence[DrawnBox]) -> "Image.Image":
+    """Returns an RGB picture with the pixels of each mask in the colour of its class, half transparent."""
     from PIL import Image
 
     masked = [box for box in boxes if box.mask.size]
     if not masked:
         picture.load()
         return picture
+    colours = assign_colours(box.label for box in boxes)
     pixels = np.array(picture)
     for box in masked:
         is_object = sample_mask(box.mask, picture.width, picture.height) > 0
-        pixels[is_object] = (1 - _OPACITY) * pixels[is_object] + _OPACITY * np.array(colour_of(box.label))
+        pixels[is_object] = (1 - _OPACITY) * pixels[is_object] + _OPACITY * np.array(colours[box.label])
     return Image.fromarray(pixels)
 
 
-def colour_of(label: int) -> tuple[int, int, int]:
-    """Returns the colour of a class: red, green, blue, 0 to 255."""
-    red, green, blue = colorsys.hsv_to_rgb(label * _GOLDEN_ANGLE % 1, 0.85, 1.0)
-    return round(255 * red), round(255 * green), round(255 * blue)
+def _order(boxes: Sequence[DrawnBox]) -> list[DrawnBox]:
+    """Returns boxes with the large ones first, so that small ones stay visible."""
+    return sorted(boxes, key=lambda box: -(box.xmax - box.xmin) * (box.ymax - box.ymin))
 
 
-def _draw(
-    picture: "Image.Image",
-    draw: "ImageDraw.ImageDraw",
-    box: DrawnBox,
-    line: int,
-    font: "ImageFont.FreeTypeFont | ImageFont.ImageFont",
-) -> None:
-    width, height = picture.size
+def _corners(box: DrawnBox, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Returns left, top, right and bottom of a box in pixels, within the picture."""
+    width, height = size
     # Damaged records may have any values here.
     values = np.nan_to_num([box.xmin * width, box.ymin * height, box.xmax * width, box.ymax * height], nan=0.0)
     left, right = sorted(np.clip(values[[0, 2]], 0, width - 1).tolist())
     top, bottom = sorted(np.clip(values[[1, 3]], 0, height - 1).tolist())
-    colour = colour_of(box.label)
-    draw.rectangle((left, top, right, bottom), outline=colour, width=line)
-    _, text_top, text_right, text_bottom = draw.textbbox((0, 0), box.text, font=font)
+    return left, top, right, bottom
+
+
+def _draw_badge(
+    draw: "ImageDraw.ImageDraw",
+    text: str,
+    corners: tuple[float, float, float, float],
+    size: tuple[int, int],
+    colour: Colour,
+    font: "ImageFont.FreeTypeFont | ImageFont.ImageFont",
+) -> None:
+    left, top, _, _ = corners
+    _, text_top, text_right, text_bottom = draw.textbbox((0, 0), text, font=font)
     text_width, text_height = text_right + 6, text_bottom - text_top + 6
-    x = min(left, max(0, width - text_width))
+    x = min(left, max(0, size[0] - text_width))
     # Above the box where there is room, else inside it.
     y = top - text_height if top >= text_height else top
     draw.rectangle((x, y, x + text_width, y + text_height), fill=colour)
-    brightness = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-    draw.text((x + 3, y + 3 - text_top), box.text, fill="black" if brightness > 128 else "white", font=font)
+    draw.text((x + 3, y + 3 - text_top), text, fill=text_colour(colour), font=font)
 
 
 def _is_set(values: Values, index: int) -> bool:

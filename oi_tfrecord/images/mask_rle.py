@@ -51,12 +51,6 @@ def encode_mask(mask: np.ndarray) -> MaskRle:
     return MaskRle(width, height, encoded["counts"])
 
 
-def decode_mask(mask: MaskRle) -> np.ndarray:
-    """Returns the pixels of a mask, uint8 [height, width], 1 within the object."""
-    pixels: np.ndarray = load_hotcoco().mask.decode(_to_coco(mask))
-    return pixels
-
-
 def parse_counts(counts: str, width: int, height: int) -> MaskRle:
     """Returns the mask of compressed run lengths.
 

@@ -135,12 +135,21 @@ def _class_values(shard: JoinedShard, mids: Sequence[str], label_ids: np.ndarray
 def _label_columns(shard: JoinedShard, layout: RecordLayout, classes: ClassValues) -> list[LabelColumns]:
     """Returns the columns of human-verified labels, and apart from them those of machine labels."""
     columns = []
+    source = {"source"} if ExtraKeys.LABEL_SOURCE in layout.extra_keys else set()
     if Table.HUMAN_LABELS in layout.tables:
         human = _annotations(shard, Table.HUMAN_LABELS, LABEL_ROW)
-        columns.append(LabelColumns("image/class", human, layout.extra_keys, classes))
+        is_present = human.rows["confidence"] > 0
+        present = human.filter(is_present)
+        if layout.has_boxes:
+            columns.append(LabelColumns("image/class", {"confidence", *source}, human, classes))
+        else:
+            columns.append(LabelColumns("image/class", {"confidence", *source}, present, classes))
+            columns.append(LabelColumns("image/absent_class", source, human.filter(~is_present), classes))
+        if ExtraKeys.PRESENT_LABELS in layout.extra_keys:
+            columns.append(LabelColumns("image/present_class", {"confidence"}, present, classes))
     if ExtraKeys.MACHINE_LABELS in layout.extra_keys:
         machine = _annotations(shard, Table.MACHINE_LABELS, LABEL_ROW)
-        columns.append(LabelColumns("image/machine_class", machine, (), classes))
+        columns.append(LabelColumns("image/machine_class", {"confidence"}, machine, classes))
     return columns
 
 

@@ -125,15 +125,7 @@ def cut_classes(expanded: Annotations, expansion: Expansion) -> tuple[Annotation
     is_written = expansion.is_written[expanded.rows["label"]]
     if is_written.all():
         return expanded, Counter()
-    until = np.append(0, np.cumsum(is_written))
-    kept = dataclasses.replace(
-        expanded,
-        rows=expanded.rows[is_written],
-        offsets=until[expanded.offsets],
-        added=None if expanded.added is None else expanded.added[is_written],
-        origin=None if expanded.origin is None else expanded.origin[is_written],
-    )
-    return kept, _count_reasons(expanded.rows["label"][~is_written], expansion)
+    return expanded.filter(is_written), _count_reasons(expanded.rows["label"][~is_written], expansion)
 
 
 def _count_reasons(codes: np.ndarray, expansion: Expansion) -> Counter[Drop]:

@@ -1,16 +1,14 @@
 """The first step of the join: the images of a shard, in hash order, and the metadata row of each."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from oi_tfrecord.errors import InputError
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.image_id import IMAGE_ID, describe_collision, hash_ids
+from oi_tfrecord.openimages.image_id import IMAGE_ID, check_same_names, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
 
@@ -24,8 +22,8 @@ class ImageIndex:
     Attributes:
         image_ids: uint64 array [n], keys of the ImageIDs in hash order.
         hashes: uint64 array [n], ascending, `hash_ids` of the keys.
-        names: text columns [n], the ImageIDs themselves as the column IMAGE_ID; empty for published ImageIDs, whose
-            keys say it.
+        names: text columns [n], the ImageIDs themselves as the column IMAGE_ID; empty for published ImageIDs, which
+            their keys hold.
     """
 
     image_ids: np.ndarray
@@ -56,10 +54,8 @@ class ImageIndex:
 
     def _check_names(self, names: pa.Array, image_of: np.ndarray, known: np.ndarray) -> None:
         rows = np.flatnonzero(known)
-        found, own = names.take(pa.array(rows)), self.names[IMAGE_ID].take(pa.array(image_of[rows]))
-        for place in np.flatnonzero(pc.not_equal(found, own).to_numpy(zero_copy_only=False))[:1].tolist():
-            first, second = (column[place].as_py().decode() for column in (own, found))
-            raise InputError("tables", *describe_collision(first, second))
+        own = self.names[IMAGE_ID].take(pa.array(image_of[rows]))
+        check_same_names("tables", own, names.take(pa.array(rows)))
 
     def filter(self, keep_mask: np.ndarray) -> "ImageIndex":
         """Returns the images where `keep_mask` (bool [n]) is true."""
@@ -98,27 +94,40 @@ class ImageMetadata:
         return {name: column.take(indices).fill_null(b"") for name, column in self.table.text_columns.items()}
 
 
-def find_images(tables: Mapping[Table, ShardRows], driver: Table) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:
+def find_images(
+    tables: Mapping[Table, ShardRows], driver: Table, selecting: Collection[Table] = ()
+) -> tuple[ImageIndex, ImageMetadata, JoinAccount]:
     """Finds the images of a shard and their metadata.
 
     Args:
         tables: the rows of the shard.
         driver: the table whose ImageIDs are the images.
+        selecting: further tables whose ImageIDs are the images, unless the driver is the metadata, which names all.
 
     Returns:
         (the images, their metadata, the rows of the metadata table that are no image's row). Of several rows of an
         image the first counts, and the others are rejected.
     """
-    driving = tables.get(driver, ShardRows.empty(driver))
-    hashes, first_row = np.unique(hash_ids(driving.rows["image_id"]), return_index=True)
-    own = [name for name in (IMAGE_ID,) if name in driving.text_columns]
-    names = {name: driving.text_columns[name].take(pa.array(first_row)) for name in own}
-    images = ImageIndex(driving.rows["image_id"][first_row], hashes, names)
-    if names:
-        images.find(driving)
     if driver is Table.METADATA:
+        driving = tables.get(driver, ShardRows.empty(driver))
+        images, first_row = _index_images([driving])
         return images, ImageMetadata(driving, first_row), _reject_repeated(driving, first_row)
+    images, _ = _index_images([tables[table] for table in sorted({driver, *selecting}) if table in tables])
     return images, *_find_metadata(images, tables.get(Table.METADATA, ShardRows.empty(Table.METADATA)))
+
+
+def _index_images(naming: Sequence[ShardRows]) -> tuple[ImageIndex, np.ndarray]:
+    """Returns the distinct images of tables, and the place of the first row of each among the rows of all tables."""
+    naming = [table for table in naming if len(table.rows)]
+    image_ids = np.concatenate([np.zeros(0, np.uint64), *(table.rows["image_id"] for table in naming)])
+    hashes, first = np.unique(hash_ids(image_ids), return_index=True)
+    own = [table.text_columns[IMAGE_ID] for table in naming if IMAGE_ID in table.text_columns]
+    names = {IMAGE_ID: pa.concat_arrays(own).take(pa.array(first))} if own else {}
+    images = ImageIndex(image_ids[first], hashes, names)
+    if names:
+        for table in naming:
+            images.find(table)
+    return images, first
 
 
 def _reject_repeated(metadata: ShardRows, first_row: np.ndarray) -> JoinAccount:

@@ -14,7 +14,13 @@ from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.find_images import ImageIndex, find_images
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount, JoinFault
 from oi_tfrecord.join.pair_masks import MaskPairs, MaskRules, Masks, locate_masks, pair_masks
-from oi_tfrecord.join.select_images import ImageSelection, account_annotations, account_left_out, select_images
+from oi_tfrecord.join.select_images import (
+    SELECTING_TABLES,
+    ImageSelection,
+    account_annotations,
+    account_left_out,
+    select_images,
+)
 from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows, collect_tables
 from oi_tfrecord.openimages.image_id import id_texts
 from oi_tfrecord.openimages.schema import MASK_PATH, Table
@@ -35,6 +41,11 @@ class JoinRules:
     select: str
     mask_rules: MaskRules | None = None
 
+    @property
+    def selecting_tables(self) -> tuple[Table, ...]:
+        """The tables that name images beside the driver: `labelled` takes images with a box or a label."""
+        return SELECTING_TABLES["labelled"] if self.select == "labelled" else ()
+
 
 @dataclasses.dataclass(frozen=True)
 class Annotations:
@@ -54,6 +65,17 @@ class Annotations:
     sources: tuple[str, ...]
     added: np.ndarray | None = None
     origin: np.ndarray | None = None
+
+    def filter(self, keep_mask: np.ndarray) -> "Annotations":
+        """Returns the rows where `keep_mask` (bool [rows]) is true, by image."""
+        until = np.append(0, np.cumsum(keep_mask))
+        return Annotations(
+            rows=self.rows[keep_mask],
+            offsets=until[self.offsets],
+            sources=self.sources,
+            added=None if self.added is None else self.added[keep_mask],
+            origin=None if self.origin is None else self.origin[keep_mask],
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +138,7 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
         and one of an image that another driver does not name is left out.
     """
     tables = collect_tables(batches)
-    images, metadata, metadata_account = find_images(tables, rules.driver)
+    images, metadata, metadata_account = find_images(tables, rules.driver, rules.selecting_tables)
     attached, attached_account = attach_annotations(images, tables, rules.driver)
     pairs, pairs_account = _pair_masks(attached, rules.mask_rules)
     paired = attached if pairs is None else {**attached, Table.BOXES: pairs.boxes, Table.MASKS: pairs.masks}

@@ -1,4 +1,4 @@
-"""Image-level labels that contradict each other: a class that is both present and absent in one image is present."""
+"""Image-level labels of one class in one image that contradict or repeat each other."""
 
 import dataclasses
 from collections import Counter
@@ -15,15 +15,24 @@ def resolve_label_conflicts(shard: JoinedShard) -> JoinedShard:
 
     Present wins, as a person who sees an object proves more than a person who overlooks the object.
     """
-    if (table := Table.HUMAN_LABELS) not in shard.annotations:
+    if Table.HUMAN_LABELS not in shard.annotations:
         return shard
-    labels = shard.annotations[table]
-    is_conflict = find_contradicted(labels)
-    if not (conflicts := int(np.count_nonzero(is_conflict))):
+    is_conflict = find_contradicted(shard.annotations[Table.HUMAN_LABELS])
+    return _leave_out(shard, is_conflict, Drop.PRESENT_AND_ABSENT)
+
+
+def leave_out_repeated_labels(shard: JoinedShard) -> JoinedShard:
+    """Leaves out the human-verified labels of a shard whose class the image has from another source, and counts them.
+
+    Model Garden adds up the ids of an image (classification_input.py), so a repeated class would be present twice.
+    """
+    if Table.HUMAN_LABELS not in shard.annotations:
         return shard
-    annotations = {**shard.annotations, table: _filter(labels, ~is_conflict)}
-    dropped = {**shard.dropped, table: shard.dropped[table] + Counter({Drop.PRESENT_AND_ABSENT: conflicts})}
-    return dataclasses.replace(shard, annotations=annotations, dropped=dropped)
+    labels = shard.annotations[Table.HUMAN_LABELS]
+    _, first = np.unique(_class_of_image(labels), return_index=True)
+    is_repeated = np.ones(len(labels.rows), bool)
+    is_repeated[first] = False
+    return _leave_out(shard, is_repeated, Drop.SAME_LABEL)
 
 
 def find_contradicted(labels: Annotations) -> np.ndarray:
@@ -32,12 +41,21 @@ def find_contradicted(labels: Annotations) -> np.ndarray:
     Args:
         labels: LABEL_ROW rows of human-verified labels by image; a confidence of 0 means absent.
     """
-    image_of = np.repeat(np.arange(len(labels.offsets) - 1), np.diff(labels.offsets))
-    class_of_image = (image_of << 16) | labels.rows["label"]
+    class_of_image = _class_of_image(labels)
     is_absent = labels.rows["confidence"] == 0
     return is_absent & np.isin(class_of_image, class_of_image[~is_absent])
 
 
-def _filter(labels: Annotations, keep_mask: np.ndarray) -> Annotations:
-    until = np.append(0, np.cumsum(keep_mask))
-    return dataclasses.replace(labels, rows=labels.rows[keep_mask], offsets=until[labels.offsets])
+def _class_of_image(labels: Annotations) -> np.ndarray:
+    """Returns a number for the image and the class of each label; codes of classes have 16 bits."""
+    image_of = np.repeat(np.arange(len(labels.offsets) - 1), np.diff(labels.offsets))
+    return (image_of << 16) | labels.rows["label"]
+
+
+def _leave_out(shard: JoinedShard, is_left_out: np.ndarray, reason: Drop) -> JoinedShard:
+    if not (count := int(np.count_nonzero(is_left_out))):
+        return shard
+    table = Table.HUMAN_LABELS
+    annotations = {**shard.annotations, table: shard.annotations[table].filter(~is_left_out)}
+    dropped = {**shard.dropped, table: shard.dropped[table] + Counter({reason: count})}
+    return dataclasses.replace(shard, annotations=annotations, dropped=dropped)

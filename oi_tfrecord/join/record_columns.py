@@ -110,32 +110,32 @@ class BoxColumns:
 class LabelColumns:
     """The columns of the image-level labels of a shard."""
 
-    def __init__(self, prefix: str, labels: Annotations, extra_keys: Collection[ExtraKeys], classes: ClassValues):
+    def __init__(self, prefix: str, values: Collection[str], labels: Annotations, classes: ClassValues):
         """Lays out the columns.
 
         Args:
             prefix: of the keys, such as `image/class`.
+            values: what there is a key for beside the classes: `confidence`, `source`.
             labels: the labels of the shard.
-            extra_keys: the extra keys of the dataset.
             classes: the classes of the labels.
         """
         self._text_key, self._label_key = f"{prefix}/text", f"{prefix}/label"
-        self._confidence_key, self._source_key = f"{prefix}/confidence", f"{prefix}/source"
+        self._source_key = f"{prefix}/source"
         self._classes = classes
         self._offsets = labels.offsets.tolist()
         self._codes = labels.rows["label"].tolist()
-        self._confidence = np.ascontiguousarray(labels.rows["confidence"], "<f4").tobytes()
-        self._sources = _source_values(labels) if ExtraKeys.LABEL_SOURCE in extra_keys else None
+        self._floats = {}
+        if "confidence" in values:
+            self._floats[f"{prefix}/confidence"] = np.ascontiguousarray(labels.rows["confidence"], "<f4").tobytes()
+        self._sources = _source_values(labels) if "source" in values else None
 
     def features(self, index: int) -> dict[str, bytes]:
         """Returns the features of the labels of an image by key; `index` is its number in the shard."""
         start, end = self._offsets[index], self._offsets[index + 1]
         texts, ids = self._classes.features(self._codes[start:end])
-        features = {
-            self._text_key: texts,
-            self._label_key: ids,
-            self._confidence_key: float_feature(self._confidence[4 * start : 4 * end]),
-        }
+        features = {self._text_key: texts, self._label_key: ids}
+        for key, values in self._floats.items():
+            features[key] = float_feature(values[4 * start : 4 * end])
         if self._sources is not None:
             features[self._source_key] = joined_bytes_feature(b"".join(self._sources[start:end]))
         return features
@@ -152,7 +152,7 @@ class MaskColumns:
             extra_keys: the extra keys of the dataset.
         """
         table = masks.table
-        # The last value, to which the index -1 leads, is that of a box without a mask.
+        # A box without a mask has the index -1, so the last value is its value.
         self._box_ids = self._iou = None
         if ExtraKeys.BOX_ID in extra_keys:
             texts = table.text_columns[BOX_ID].to_pylist() if BOX_ID in table.text_columns else [b""] * len(table.rows)

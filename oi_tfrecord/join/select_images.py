@@ -11,7 +11,11 @@ from oi_tfrecord.join.shard_rows import RowsByImage
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop
 
-_SELECTING_TABLES = {"boxed": (Table.BOXES,), "labelled": (Table.BOXES, Table.HUMAN_LABELS)}
+SELECTING_TABLES: Mapping[str, tuple[Table, ...]] = {
+    "boxed": (Table.BOXES,),
+    "labelled": (Table.BOXES, Table.HUMAN_LABELS),
+}
+"""Value of `select` to the tables one of which must have a row of an image; other values look at no table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +51,7 @@ def select_images(
     """
     is_excluded = metadata.is_excluded
     is_selected = np.full(len(is_excluded), select == "all")
-    for table in _SELECTING_TABLES.get(select, ()):
+    for table in SELECTING_TABLES.get(select, ()):
         if table in annotations:
             is_selected[annotations[table].image_of] = True
     selection = ImageSelection(is_selected & ~is_excluded, is_excluded)

@@ -216,10 +216,19 @@ def _class_rows(data: bytes, path: str) -> list[_Row]:
         mid = row.fields[0].strip()
         if not mid:
             raise InputError(path, "the MID is empty", _ROW_REMEDY, row.line)
-        if other := next((name for name in _OTHER_SEPARATORS if name in mid), None):
-            problem = f"the fields are separated by {_OTHER_SEPARATORS[other]}, not by commas: {mid!r}"
-            raise InputError(path, problem, "Save the file as CSV with commas", row.line)
+        check_separator(mid, path, row.line)
     return rows
+
+
+def check_separator(text: str, path: str, line: int) -> None:
+    """Checks that a MID, or a line that begins with one, has no separator of another kind of file than CSV.
+
+    Raises:
+        InputError: naming the separator.
+    """
+    if other := next((name for name in _OTHER_SEPARATORS if name in text), None):
+        problem = f"the fields are separated by {_OTHER_SEPARATORS[other]}, not by commas: {text!r}"
+        raise InputError(path, problem, "Save the file as CSV with commas", line)
 
 
 def _is_header(first: _Row, second: list[_Row]) -> bool:

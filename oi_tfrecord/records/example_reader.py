@@ -1,11 +1,24 @@
 """Parses an Example, and gives its values by key in the kind that a caller expects."""
 
+import io
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from oi_tfrecord.records.keys import (
+    ABSENT_LABEL_KEY,
+    ABSENT_SOURCE_KEY,
+    ABSENT_TEXT_KEY,
+    ENCODED_KEY,
+    HEIGHT_KEY,
+    LABEL_CONFIDENCE_KEY,
+    LABEL_KEY,
+    LABEL_SOURCE_KEY,
+    LABEL_TEXT_KEY,
+    WIDTH_KEY,
+)
 from oi_tfrecord.records.message_types import Example
 from oi_tfrecord.records.record_limits import TooManyValues, check_keys_fit, check_values_fit
 
@@ -128,3 +141,69 @@ def check_lengths(lengths: Mapping[str, int], count: int) -> None:
 def decode(value: bytes) -> str:
     """Returns text to show; bytes that are no UTF-8 become a replacement character."""
     return value.decode(errors="replace")
+
+
+def find_image_size(example: Mapping[str, Values]) -> tuple[int, int]:
+    """Returns (width, height) of the image of a record, in pixels.
+
+    Args:
+        example: a record as `parse_example` returns it. The Object Detection API's own converter
+            (dataset_tools/oid_tfrecord_creation.py) writes no size; then the header of the image says the size, as
+            for Model Garden's decoder.
+
+    Returns:
+        The size; zeros if no program could know the size.
+    """
+    width, height = get_integer(example, WIDTH_KEY), get_integer(example, HEIGHT_KEY)
+    return (width, height) if width > 0 and height > 0 else _read_size(get_bytes(example, ENCODED_KEY))
+
+
+def _read_size(encoded: bytes) -> tuple[int, int]:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded)) as picture:
+            return picture.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0, 0
+
+
+_JOINED = ((LABEL_TEXT_KEY, ABSENT_TEXT_KEY), (LABEL_KEY, ABSENT_LABEL_KEY), (LABEL_SOURCE_KEY, ABSENT_SOURCE_KEY))
+
+
+def join_absent_labels(features: Mapping[str, Values]) -> Mapping[str, Values]:
+    """Returns a record that has the classes verified absent under `image/class`, too, with the confidence 0.
+
+    Records for detection have them there, as the Object Detection API reads them. Records for classification have them
+    apart, as Model Garden (vision/dataloaders/classification_input.py) takes each id there for a present class.
+
+    Args:
+        features: a record as `parse_example` returns it; one without keys of absent classes is returned as it is.
+    """
+    absent = max(_count(features, key) for key in (ABSENT_TEXT_KEY, ABSENT_LABEL_KEY))
+    if not absent:
+        return features
+    joined = dict(features)
+    for key, absent_key in _JOINED:
+        joined[key] = _concatenate(features.get(key), features.get(absent_key))
+    present = max(_count(features, key) for key in (LABEL_TEXT_KEY, LABEL_KEY))
+    confidences = features.get(LABEL_CONFIDENCE_KEY)
+    has_confidences = isinstance(confidences, np.ndarray) and len(confidences) > 0
+    given = confidences if has_confidences else np.ones(present, np.float32)
+    joined[LABEL_CONFIDENCE_KEY] = _concatenate(given, np.zeros(absent, np.float32))
+    return {key: values for key, values in joined.items() if values is not None}
+
+
+def _count(features: Mapping[str, Values], key: str) -> int:
+    values = features.get(key)
+    return 0 if values is None else len(values)
+
+
+def _concatenate(present: Values, absent: Values) -> Values:
+    if present is None or not len(present):
+        return absent
+    if absent is None or not len(absent):
+        return present
+    if isinstance(present, list) and isinstance(absent, list):
+        return [*present, *absent]
+    return np.concatenate([present, absent])

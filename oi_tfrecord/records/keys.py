@@ -61,16 +61,30 @@ LABEL_CONFIDENCE_KEY = "image/class/confidence"
 
 LABEL_SOURCE_KEY = "image/class/source"
 
+ABSENT_TEXT_KEY = "image/absent_class/text"
+
+ABSENT_LABEL_KEY = "image/absent_class/label"
+
+ABSENT_SOURCE_KEY = "image/absent_class/source"
+
 MACHINE_TEXT_KEY = "image/machine_class/text"
 
 MACHINE_LABEL_KEY = "image/machine_class/label"
 
 MACHINE_CONFIDENCE_KEY = "image/machine_class/confidence"
 
+PRESENT_TEXT_KEY = "image/present_class/text"
+
+PRESENT_LABEL_KEY = "image/present_class/label"
+
+PRESENT_CONFIDENCE_KEY = "image/present_class/confidence"
+
 LABEL_PAIRS = (
     (BOX_TEXT_KEY, BOX_LABEL_KEY),
     (LABEL_TEXT_KEY, LABEL_KEY),
+    (ABSENT_TEXT_KEY, ABSENT_LABEL_KEY),
     (MACHINE_TEXT_KEY, MACHINE_LABEL_KEY),
+    (PRESENT_TEXT_KEY, PRESENT_LABEL_KEY),
 )
 """Keys of MIDs, each with the key of their ids in the label map."""
 
@@ -104,7 +118,9 @@ class ListLength(enum.StrEnum):
     ONE = "one"
     BOXES = "boxes"
     LABELS = "labels"
+    ABSENT_LABELS = "absent_labels"
     MACHINE_LABELS = "machine_labels"
+    PRESENT_LABELS = "present_labels"
     ANY = "any"
 
 
@@ -175,14 +191,20 @@ KNOWN_KEYS: dict[str, KnownKey] = {
     BOX_SOURCE_KEY: KnownKey(FeatureKind.BYTES, ListLength.BOXES, readers=(_OURS,)),
     flag_key("inside"): KnownKey(FeatureKind.INT64, ListLength.BOXES, ValueRange.FLAG, (_OURS,)),
     LABEL_TEXT_KEY: KnownKey(FeatureKind.BYTES, ListLength.LABELS, readers=(_OD,)),
-    LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.LABELS, ValueRange.POSITIVE, (_OD, _OFF)),
+    LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.LABELS, ValueRange.POSITIVE, (_OD, _OFF, _MG)),
     LABEL_CONFIDENCE_KEY: KnownKey(FeatureKind.FLOAT, ListLength.LABELS, ValueRange.FRACTION, (_OD,)),
     LABEL_SOURCE_KEY: KnownKey(FeatureKind.BYTES, ListLength.LABELS, readers=(_OURS,)),
     "image/neg_category_ids": KnownKey(FeatureKind.INT64, ListLength.ANY, ValueRange.POSITIVE, (_OD,)),
     "image/not_exhaustive_category_ids": KnownKey(FeatureKind.INT64, ListLength.ANY, ValueRange.POSITIVE, (_OD,)),
+    ABSENT_TEXT_KEY: KnownKey(FeatureKind.BYTES, ListLength.ABSENT_LABELS, readers=(_OURS,)),
+    ABSENT_LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.ABSENT_LABELS, ValueRange.POSITIVE, (_OURS,)),
+    ABSENT_SOURCE_KEY: KnownKey(FeatureKind.BYTES, ListLength.ABSENT_LABELS, readers=(_OURS,)),
     MACHINE_TEXT_KEY: KnownKey(FeatureKind.BYTES, ListLength.MACHINE_LABELS, readers=(_OURS,)),
     MACHINE_LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.MACHINE_LABELS, ValueRange.POSITIVE, (_OURS,)),
     MACHINE_CONFIDENCE_KEY: KnownKey(FeatureKind.FLOAT, ListLength.MACHINE_LABELS, ValueRange.FRACTION, (_OURS,)),
+    PRESENT_TEXT_KEY: KnownKey(FeatureKind.BYTES, ListLength.PRESENT_LABELS, readers=(_OURS,)),
+    PRESENT_LABEL_KEY: KnownKey(FeatureKind.INT64, ListLength.PRESENT_LABELS, ValueRange.POSITIVE, (_MG,)),
+    PRESENT_CONFIDENCE_KEY: KnownKey(FeatureKind.FLOAT, ListLength.PRESENT_LABELS, ValueRange.FRACTION, (_OURS,)),
     **{
         attribution_key(name): KnownKey(FeatureKind.BYTES, ListLength.ONE, readers=(_OURS,))
         for name in ("license", "author", "profile_url", "title", "landing_url")
@@ -216,6 +238,7 @@ class ExtraKeys(enum.StrEnum):
     INSIDE = "inside"
     LABEL_SOURCE = "label_source"
     MACHINE_LABELS = "machine_labels"
+    PRESENT_LABELS = "present_labels"
     ATTRIBUTION = "attribution"
     MASKS = "masks"
     ROTATION = "rotation"
@@ -232,7 +255,8 @@ class RecordLayout:
         tables: tables of the dataset; image-level keys are there only if their table is.
         flags: fields of BOX_ROW whose column the box files have.
         extra_keys: groups of keys to add.
-        has_boxes: whether there are the keys of boxes, if only empty.
+        has_boxes: whether there are the keys of boxes, if only empty. Records without are for classification, and have
+            the classes that were verified absent under keys of their own.
     """
 
     tables: frozenset[Table]

@@ -21,11 +21,13 @@ class LabelMapItem:
     """A class in a label map.
 
     Args:
-        id: The number in `image/object/class/label`, from 1 (0 is the background) to 2**31 - 1.
+        id: The number in `image/object/class/label`, from 1 to 2**31 - 1; 0 for the item `background` alone.
         name: The MID, as in `image/object/class/text`.
         display_name: The description for people.
         ancestor_ids: Ids of all ancestors in the class hierarchy, not of the parents alone.
         descendant_ids: Ids of all descendants in the class hierarchy, not of the children alone.
+        unused: The fields that no reader of Open Images uses (keypoints, frequency, instance_count), as a serialised
+            StringIntLabelMapItem.
     """
 
     id: int
@@ -33,6 +35,7 @@ class LabelMapItem:
     display_name: str
     ancestor_ids: tuple[int, ...] = ()
     descendant_ids: tuple[int, ...] = ()
+    unused: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -80,16 +83,26 @@ def find_fault(items: Sequence[LabelMapItem]) -> ItemFault | None:
         dangling = [id for id in (*item.ancestor_ids, *item.descendant_ids) if id not in ids]
         if not item.name:
             return ItemFault(index, f"the item with id {item.id} has no name")
-        if not 1 <= item.id <= _MAX_ID:
+        if not 1 <= item.id <= _MAX_ID and not is_background(item):
             return ItemFault(index, f"{item.name} has the id {item.id}, and ids go from 1 to {_MAX_ID}")
         if item.id in name_of:
-            return ItemFault(index, f"{item.name} and {name_of[item.id]} have the same id {item.id}")
+            return ItemFault(
+                index, f"{item.name} and {name_of[item.id]} have the same id {item.id}, so records could not name both"
+            )
         if item.name in id_of:
             return ItemFault(index, f"{item.name} has two ids, {id_of[item.name]} and {item.id}")
         if dangling:
             return ItemFault(index, f"{item.name} has the relative {dangling[0]}, which is no id in the label map")
         name_of[item.id], id_of[item.name] = item.name, item.id
     return None
+
+
+def is_background(item: LabelMapItem) -> bool:
+    """Returns whether an item is the background, the only item that the API allows to have the id 0.
+
+    Source: `_validate_label_map` of the Object Detection API (utils/label_map_util.py).
+    """
+    return item.id == 0 and "background" in (item.name, item.display_name)
 
 
 def number_classes(mids: Sequence[str], descriptions: Mapping[str, str], first_id: int = 1) -> LabelMap:
@@ -146,11 +159,20 @@ def reuse_ids(existing: LabelMap, mids: Sequence[str], descriptions: Mapping[str
 
 
 def reuse_ids_and_append(existing: LabelMap, mids: Sequence[str], descriptions: Mapping[str, str]) -> LabelMap:
-    """Does as `reuse_ids`; classes that the existing map lacks get the ids after its highest, in list order."""
+    """Appends the classes that an existing label map lacks, under the ids after its highest, in list order.
+
+    Args:
+        existing: The label map; all its items stay, also those of classes outside the list.
+        mids: The class list.
+        descriptions: MID -> display name; a class without one keeps that of the existing map.
+
+    Returns:
+        The label map, its items in the order of their ids.
+    """
     first_id = max(existing.id_of.values(), default=0) + 1
     missing = [mid for mid in mids if mid not in existing.id_of]
     appended = number_classes(missing, descriptions, first_id)
-    return LabelMap(_restrict(existing, mids, descriptions).items + appended.items)
+    return LabelMap(_restrict(existing, [*existing.id_of, *mids], descriptions).items + appended.items)
 
 
 def with_relatives(label_map: LabelMap, hierarchy: Hierarchy) -> LabelMap:

@@ -20,6 +20,9 @@ _TOKEN = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\#.*|\w+|[{}<>]""")
 """A string, a comment, a word or a bracket of protobuf text."""
 
 
+_USED_FIELDS = ("name", "id", "display_name", "ancestor_ids", "descendant_ids")
+
+
 def format_pbtxt(label_map: LabelMap) -> str:
     """Writes a label map as protobuf text, in the layout of the published maps.
 
@@ -31,13 +34,14 @@ def format_pbtxt(label_map: LabelMap) -> str:
     """
     message = StringIntLabelMap()
     for item in label_map.items:
-        message.item.add(
+        added = message.item.add(
             name=item.name,
             id=item.id,
             display_name=item.display_name,
             ancestor_ids=item.ancestor_ids,
             descendant_ids=item.descendant_ids,
         )
+        added.MergeFromString(item.unused)
     text = text_format.MessageToString(message, as_utf8=True)
     # text_format also escapes an apostrophe, which strings in double quotes need not.
     return re.sub(r"\\(.)", lambda escape: "'" if escape[1] == "'" else escape[0], text)
@@ -85,7 +89,8 @@ def parse_pbtxt(data: bytes, path: str) -> LabelMap:
     items = tuple(map(_to_item, messages))
     if fault := find_fault(items):
         line = _line_of_item(text, fault.item)
-        raise InputError(path, fault.problem, "Give each class one item with its own id, from 1", line)
+        remedy = "Give each class one item with its own id, from 1; only the item `background` may have the id 0"
+        raise InputError(path, fault.problem, remedy, line)
     return LabelMap(items)
 
 
@@ -133,10 +138,15 @@ def _line_of_item(text: str, index: int) -> int:
 
 
 def _to_item(message: Any) -> LabelMapItem:
+    unused = type(message)()
+    unused.CopyFrom(message)
+    for field in _USED_FIELDS:
+        unused.ClearField(field)
     return LabelMapItem(
         id=message.id,
         name=message.name,
         display_name=message.display_name if message.HasField("display_name") else message.name,
         ancestor_ids=tuple(message.ancestor_ids),
         descendant_ids=tuple(message.descendant_ids),
+        unused=unused.SerializeToString(deterministic=True),
     )

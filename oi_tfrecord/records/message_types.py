@@ -35,6 +35,13 @@ message_type { name: "Example" field { name: "features" number: 1 label: LABEL_O
 
 _LABEL_MAP_FILE = """
 name: "object_detection/protos/string_int_label_map.proto"  package: "object_detection.protos"  syntax: "proto2"
+enum_type {
+  name: "LVISFrequency"
+  value { name: "UNSPECIFIED" number: 0 }
+  value { name: "FREQUENT" number: 1 }
+  value { name: "COMMON" number: 2 }
+  value { name: "RARE" number: 3 }
+}
 message_type {
   name: "StringIntLabelMapItem"
   nested_type {
@@ -48,6 +55,8 @@ message_type {
   field { name: "keypoints" number: 4 label: LABEL_REPEATED type_name: "KeypointMap" }
   field { name: "ancestor_ids" number: 5 label: LABEL_REPEATED type: TYPE_INT32 }
   field { name: "descendant_ids" number: 6 label: LABEL_REPEATED type: TYPE_INT32 }
+  field { name: "frequency" number: 7 label: LABEL_OPTIONAL type_name: "LVISFrequency" default_value: "UNSPECIFIED" }
+  field { name: "instance_count" number: 8 label: LABEL_OPTIONAL type: TYPE_INT32 }
 }
 message_type {
   name: "StringIntLabelMap"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oi_tfrecord.records.example_reader import Values
+from oi_tfrecord.records.example_reader import Values, join_absent_labels
 from oi_tfrecord.records.keys import (
     BBOX_KEYS,
     BOX_LABEL_KEY,
@@ -83,9 +83,10 @@ class RecordCounts:
         if isinstance(encoded, list) and encoded:
             self.image_bytes += len(encoded[0])
         self._add_boxes(features, expanded_boxes)
-        self._add_labels(features)
+        labelled = join_absent_labels(features)
+        self._add_labels(labelled)
         for table, key in SOURCE_KEYS.items():
-            if isinstance(sources := features.get(key), list):
+            if isinstance(sources := labelled.get(key), list):
                 names = [source.decode("utf-8", "replace") for source in sources]
                 self.sources.setdefault(table, Counter()).update(names)
 

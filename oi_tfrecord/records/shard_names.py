@@ -3,6 +3,9 @@
 import re
 from typing import NamedTuple
 
+SINGLE_FILE_ENDINGS = (".tfrecord", ".record", ".tfrecords")
+"""Ends of the names of third-party datasets in one file, such as `train.record`."""
+
 _OURS = re.compile(r"(?P<split>.+)\.tfrecord-(?P<shard>[0-9]{5})-of-(?P<count>[0-9]{5}|1[0-9]{5})")
 
 _ANY = re.compile(

@@ -1,4 +1,4 @@
-"""Writes one shard file: framed records, a SHA-256 of the file, visible only when complete."""
+"""Writes one shard file: framed records, the checksums of the file, visible only when complete."""
 
 import concurrent.futures
 import dataclasses
@@ -6,6 +6,8 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
+
+import google_crc32c
 
 from oi_tfrecord import storage
 from oi_tfrecord.records.tfrecord import frame
@@ -23,18 +25,25 @@ class WrittenShard:
     Attributes:
         records: Number of records.
         size: Bytes of the file.
-        sha256: Hex digest of the file.
+        crc32c: CRC-32C of the file, 8 hex digits.
+        sha256: Hex digest of the file; empty unless it is wanted.
         lengths: Bytes of the data of each record, in order.
     """
 
     records: int
     size: int
-    sha256: str
+    crc32c: str
+    sha256: str = ""
     lengths: tuple[int, ...] = dataclasses.field(default=(), compare=False)
 
 
 def write_shard(
-    path: str, temporary_folder: str, examples: Iterable[Sequence[bytes]], *, has_spare_cores: bool = True
+    path: str,
+    temporary_folder: str,
+    examples: Iterable[Sequence[bytes]],
+    *,
+    has_spare_cores: bool = True,
+    with_sha256: bool = False,
 ) -> WrittenShard:
     """Writes a shard file.
 
@@ -42,40 +51,46 @@ def write_shard(
         path: Final path of the file.
         temporary_folder: Folder on the same storage for the unfinished file.
         examples: Each record's data as pieces, which are written without being joined.
-        has_spare_cores: Whether two more threads hash and write; shards on remote storage always use them.
+        has_spare_cores: Whether another thread writes; shards on remote storage always use one.
+        with_sha256: Whether to compute the SHA-256 of the file.
 
     Returns:
-        Size and digest of the file, and the lengths of its records. If `examples` raises, no file appears.
+        Size and checksums of the file, and the lengths of its records. If `examples` raises, no file appears.
     """
     lengths: list[int] = []
     in_threads = has_spare_cores or not storage.is_local(path)
-    with storage.create(path, temporary_folder) as stream, _HashingWriter(stream, in_threads) as writer:
+    digests = [hashlib.sha256()] if with_sha256 else []
+    with storage.create(path, temporary_folder) as stream, _ChecksumWriter(stream, in_threads, digests) as writer:
         for pieces in examples:
             header, footer = frame(pieces)
             writer.write((header, *pieces, footer))
             lengths.append(sum(map(len, pieces)))
-    return WrittenShard(len(lengths), writer.size, writer.sha256, tuple(lengths))
+    sha256 = "".join(digest.hexdigest() for digest in digests)
+    return WrittenShard(len(lengths), writer.size, f"{writer.crc32c:08x}", sha256, tuple(lengths))
 
 
-class _HashingWriter:
-    """Writes and hashes, on two more threads if wanted, because neither needs the interpreter lock."""
+class _ChecksumWriter:
+    """Writes and hashes, on further threads if wanted, because neither needs the interpreter lock."""
 
-    def __init__(self, stream: BinaryIO, in_threads: bool):
+    def __init__(self, stream: BinaryIO, in_threads: bool, digests: Sequence["hashlib._Hash"]):
         self._stream = stream
-        self._digest = hashlib.sha256()
+        self._digests = digests
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._writing: concurrent.futures.Future[None] | None = None
         self._hashing: concurrent.futures.Future[None] | None = None
-        self._executor = concurrent.futures.ThreadPoolExecutor(2) if in_threads else None
+        self._executor = concurrent.futures.ThreadPoolExecutor(1 + len(digests)) if in_threads else None
         self.size = 0
+        self.crc32c = 0
 
-    def __enter__(self) -> "_HashingWriter":
+    def __enter__(self) -> "_ChecksumWriter":
         return self
 
     def write(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
             self._pending.append(piece)
+            # The bytes are in the cache of the processor, as `frame` has just read them.
+            self.crc32c = google_crc32c.extend(self.crc32c, piece)
             self._pending_bytes += len(piece)
         if self._pending_bytes >= _FLUSH_BYTES or len(self._pending) >= _MAX_PIECES - 8:
             self._flush()
@@ -90,7 +105,7 @@ class _HashingWriter:
             self._hash(pieces)
             return
         self._writing = self._executor.submit(self._write, pieces)
-        self._hashing = self._executor.submit(self._hash, pieces)
+        self._hashing = self._executor.submit(self._hash, pieces) if self._digests else None
 
     def _wait(self) -> None:
         for future in (self._writing, self._hashing):
@@ -112,12 +127,9 @@ class _HashingWriter:
                     data = data[os.write(descriptor, data) :]
 
     def _hash(self, pieces: list[bytes]) -> None:
-        for piece in pieces:
-            self._digest.update(piece)
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
+        for digest in self._digests:
+            for piece in pieces:
+                digest.update(piece)
 
     def __exit__(self, kind: object, *_: object) -> None:
         try:

@@ -119,7 +119,7 @@ def find_boxes_in_classification(config: ConvertConfig) -> ConfigError | None:
     if config.driver == Table.BOXES:
         return ConfigError("driver", "is boxes, which task=classification does not read; give --driver=metadata")
     if config.select == "boxed":
-        return ConfigError("select", "needs boxes, which task=classification does not read; give --select=labelled")
+        return ConfigError("select", "is boxed, but task=classification reads no boxes; give --select=labelled")
     return None
 
 

@@ -14,10 +14,9 @@ from oi_tfrecord.records.label_map import LABEL_ORDERS
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.settings.allowed_values import BoxesWithoutMask, Choice, PathPattern, Range, Text, UrlKind
 from oi_tfrecord.settings.options import Group, check_values, option
+from oi_tfrecord.settings.selection import SELECTIONS, default_selection
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
-
-SELECTIONS = ("boxed", "labelled", "all")
 
 MASK_SOURCES = ("mask_files", "mask_archives")
 
@@ -151,8 +150,9 @@ class ConvertConfig:
         Choice(DRIVERS),
     )
     select: str = option(
-        "boxed",
-        "Images to write: boxed (with a box), labelled (with a box or a human label) or all.",
+        "",
+        "Images to write: boxed (with a box), labelled (with a box or a human label) or all; by default labelled for "
+        "validation, test and classification, and boxed for other splits.",
         Group.CHOICE,
         Choice(SELECTIONS),
     )
@@ -216,6 +216,9 @@ class ConvertConfig:
     )
     attribution_csv: bool = option(
         False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.", Group.OUTPUT
+    )
+    shard_sha256: bool = option(
+        False, "Compute the SHA-256 of each shard for the manifest, too, which takes time.", Group.OUTPUT
     )
     num_shards: int = option(0, "Number of shards; 0 plans shards of about 150 MB.", Group.OUTPUT, Range(0, MAX_SHARDS))
     dry_run: bool = option(
@@ -283,10 +286,16 @@ class ConvertConfig:
         check_values(self)
         parse_max_rejects(self.max_rejects)
 
+    @property
+    def selection(self) -> str:
+        """Which images are written: `select`, or what the split is for decides."""
+        return self.select or default_selection(self.split, self.task)
+
     def shaping(self) -> dict[str, Any]:
         """Returns the fields that decide the bytes of the output, for the fingerprint and the manifest."""
         fields = dataclasses.fields(self)
-        return {field.name: getattr(self, field.name) for field in fields if field.metadata["shapes_output"]}
+        shaping = {field.name: getattr(self, field.name) for field in fields if field.metadata["shapes_output"]}
+        return shaping | {"select": self.selection}
 
 
 def parse_max_rejects(text: str) -> tuple[float, bool]:

@@ -11,14 +11,21 @@ from oi_tfrecord.openimages.release_headers import RELEASES, other_releases
 from oi_tfrecord.openimages.schema import CSV_TABLES, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.convert_config import ConvertConfig
+from oi_tfrecord.settings.selection import default_selection
 from oi_tfrecord.settings.yaml_file import read_config
 
 
 def needed_tables(config: ConvertConfig) -> set[Table]:
     """Returns the tables that a conversion cannot do without."""
-    needed = {Table(config.driver)} | ({Table.BOXES} if config.select == "boxed" else set())
+    needed = {Table(config.driver)} | ({Table.BOXES} if _selects_by_boxes(config) else set())
     needed |= {Table.BOXES, Table.MASKS} if ExtraKeys.MASKS in config.extra_keys else set()
     return needed | ({Table.METADATA} if config.attribution_csv else set())
+
+
+def _selects_by_boxes(config: ConvertConfig) -> bool:
+    """Returns whether the images are those with a box, among others where the split is one to evaluate with."""
+    is_default = config.selection == default_selection(config.split, config.task)
+    return config.selection == "boxed" or (config.task == "detection" and is_default)
 
 
 def check_release(config: ConvertConfig, file: InputFile) -> None:
@@ -30,15 +37,17 @@ def check_release(config: ConvertConfig, file: InputFile) -> None:
     if with_header := other_releases(config.release, file.table, file.names, config.split):
         fitting = [name for name in find_fitting_releases(config) if name in with_header]
         problem = f"its header is that of {' or '.join(fitting or with_header)}, not of {config.release}"
-        remedy = f"Give --config={fitting[0]}" if fitting else _find_release_option(config)
+        remedy = f"Give --config={fitting[0]}" if fitting else f"Give --release={_find_consistent_release(config)}"
         raise InputError(file.path, problem, remedy, 1)
 
 
-def _find_release_option(config: ConvertConfig) -> str:
-    """Returns the advice for files that have the names of the configured release, and the columns of another."""
-    if named := [name for name in RELEASES if _fits(dataclasses.replace(config, release=name))]:
-        return f"Give --release={named[0]} to read it by its columns"
-    return "Give --release=mixed to read each file by its columns"
+def _find_consistent_release(config: ConvertConfig) -> str:
+    """Returns the name of the release whose columns all files of a configuration have.
+
+    It is `mixed` if there is no such release: files are then read by the names of their columns.
+    """
+    fitting = (name for name in RELEASES if _fits(dataclasses.replace(config, release=name)))
+    return next(fitting, "mixed")
 
 
 @contextlib.contextmanager
@@ -53,17 +62,27 @@ def naming_the_release(config: ConvertConfig) -> Iterator[None]:
     except NotFoundError as error:
         if config.release not in RELEASES:
             raise
-        fitting = find_fitting_releases(config)
-        if not fitting or config.release in fitting or _fits(read_config(config.release, _place(config))):
-            # The missing file is one that the user names, and no release has.
+        fitting, named = find_fitting_releases(config), _find_releases_by_names(config)
+        if not named or config.release in named or _fits(read_config(config.release, _place(config))):
+            # The user named the missing file, so another release does not help.
             raise
-        problem = f"{error.problem}; the files there are those of {' or '.join(fitting)}, not of {config.release}"
-        raise InputError(error.path, problem, f"Give --config={fitting[0]}") from error
+        if fitting:
+            problem = f"{error.problem}; the files there are those of {' or '.join(fitting)}, not of {config.release}"
+            raise InputError(error.path, problem, f"Give --config={fitting[0]}") from error
+        problem = f"{error.problem}; the files there have the names of {' or '.join(named)}, and other columns"
+        release = _find_consistent_release(read_config(named[0], _find_given(config)))
+        raise InputError(error.path, problem, f"Give --config={named[0]} --release={release}") from error
 
 
 def find_fitting_releases(config: ConvertConfig) -> list[str]:
     """Returns the releases whose own configuration, with the options that were given, finds all its files."""
     given = _find_given(config)
+    return [name for name in RELEASES if _fits(read_config(name, given))]
+
+
+def _find_releases_by_names(config: ConvertConfig) -> list[str]:
+    """Returns the releases whose own configuration finds all its files, whatever columns these have."""
+    given = _find_given(config) | {"release": ""}
     return [name for name in RELEASES if _fits(read_config(name, given))]
 
 

@@ -54,22 +54,38 @@ def load_config(text: str | bytes, path: str, overrides: Mapping[str, Any]) -> C
     for_classification = loaded.pop("classification", {})
     if not isinstance(for_classification, dict):
         raise ConfigError("classification", f"must hold keys and values ({path})")
-    values, classification_values = _values_of(loaded, path), _values_of(for_classification, path)
-    given = _values_of(overrides, "flags")
+    given = _values_of(overrides, "flags", "")
+    split = str(given.get("split", loaded.get("split", "")))
+    values, classification_values = (_values_of(part, path, split) for part in (loaded, for_classification))
     if (values | given).get("task") == "classification":
         values |= classification_values
     return ConvertConfig(**(values | given))
 
 
-def _values_of(loaded: Mapping[Any, Any], path: str) -> dict[str, Any]:
-    """Returns the values of options, checked one by one, also those that a flag replaces."""
+_BY_SPLIT = ("select",)
+"""Options that may have a value for each split."""
+
+
+def _values_of(loaded: Mapping[Any, Any], path: str, split: str) -> dict[str, Any]:
+    """Returns the values of options, checked one by one, also those that a flag replaces.
+
+    Args:
+        loaded: option to value, or for those of _BY_SPLIT to a mapping of splits to values; an option without a value
+            for `split` is left out.
+        path: name of the file, for errors.
+        split: the split that is converted.
+    """
     options = {option.name: option for option in options_of(ConvertConfig)}
     values = {}
     for key, value in loaded.items():
         if key not in options:
             raise ConfigError(str(key), f"is no configuration key ({path}){nearest(str(key), options)}")
-        values[key] = _to_kind(options[key].kind, value)
-    ConvertConfig(**values)
+        by_split = value if key in _BY_SPLIT and isinstance(value, dict) else {split: value}
+        of_kind = {name: _to_kind(options[key].kind, of_split) for name, of_split in by_split.items()}
+        for of_split in of_kind.values():
+            ConvertConfig(**{key: of_split})
+        if split in of_kind:
+            values[key] = of_kind[split]
     return values
 
 

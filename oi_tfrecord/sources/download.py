@@ -13,17 +13,14 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from oi_tfrecord import storage
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
-from oi_tfrecord.openimages.csv.filters import is_in, parse_image_ids
 from oi_tfrecord.openimages.csv.find_id_form import find_id_form
+from oi_tfrecord.openimages.csv.id_lists import ImageIdList, parse_image_ids
 from oi_tfrecord.openimages.csv.metadata_rows import MetadataRow, stream_metadata
 from oi_tfrecord.openimages.csv.sample_rows import count_images
-from oi_tfrecord.openimages.image_id import id_keys
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.settings.allowed_values import UrlKind
@@ -63,7 +60,7 @@ class DownloadJob:
         layout: `image_id` stores `<ImageID>.jpg`, `url` stores `<first 3>/<base name of OriginalURL>`.
         kind: which file of an image.
         cache: where images are looked for first and kept, too; None for no cache.
-        image_ids: sorted uint64 array, keys of the ImageIDs to download; None for all.
+        listed: the ImageIDs to download; None for all.
         settings: settings of the client.
     """
 
@@ -72,7 +69,7 @@ class DownloadJob:
     layout: str
     kind: UrlKind
     cache: ImageCache | None
-    image_ids: np.ndarray | None
+    listed: ImageIdList | None
     settings: FetchSettings
 
     @property
@@ -103,9 +100,9 @@ class DownloadJob:
 
     def includes(self, row: MetadataRow) -> bool:
         """Returns whether a row is of an image to download; a row that cannot be read is included, to be listed."""
-        if self.image_ids is None or row.reject is not None:
+        if self.listed is None or row.reject is not None:
             return True
-        return bool(is_in(id_keys((row.image_id.encode(),)), self.image_ids)[0])
+        return self.listed.holds(row.image_id.encode())
 
 
 def find_inputs(options: DownloadOptions) -> DownloadJob:
@@ -126,7 +123,7 @@ def find_inputs(options: DownloadOptions) -> DownloadJob:
         layout=options.layout,
         kind=UrlKind(options.image_urls),
         cache=ImageCache(pathlib.Path(options.image_cache)) if options.image_cache else None,
-        image_ids=listed.image_ids if listed else None,
+        listed=listed,
         settings=fetch_settings(options),
     )
 
@@ -175,7 +172,7 @@ def _temporary_folders(job: DownloadJob) -> Iterator[None]:
 
 def _estimate_images(job: DownloadJob) -> int:
     images, _ = count_images(job.files)
-    return images if job.image_ids is None else min(images, len(job.image_ids))
+    return images if job.listed is None else min(images, len(job.listed.image_ids))
 
 
 def _download(job: DownloadJob, counts: DownloadCounts) -> None:

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 
 from oi_tfrecord.errors import InputError, OiTfrecordError, StorageError
+from oi_tfrecord.storage.optional_imports import install_command
 from oi_tfrecord.storage.paths import is_local
 
 RERUN = "then run the same command again; what is finished is kept"
@@ -91,8 +92,6 @@ def unusable(path: str) -> Iterator[None]:
 
 
 def _scheme_remedy(scheme: str) -> str:
-    from oi_tfrecord.storage.optional_imports import install_command
-
     if extra := {"hdfs": "hadoop", "gs": "gcp"}.get(scheme):
         return f"Run: {install_command(extra)}"
     return "Give a local path, or one on s3://, gs://, az://, or hdfs:// (with --hdfs_host)"

@@ -1,7 +1,6 @@
 """Files on any storage: the public face of this room.
 
-Each function chooses `local`, `object_files` or `beam_filesystem` by the path, and translates what they raise. The
-modules of remote files are imported with the first remote path, as most programs that read records have local ones.
+Each function chooses `local`, `object_files` or `beam_filesystem` by the path, and translates what they raise.
 """
 
 import contextlib
@@ -12,7 +11,7 @@ from typing import Any, BinaryIO
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.storage import local
 from oi_tfrecord.storage.faults import translated, unusable
-from oi_tfrecord.storage.paths import OBJECT_SCHEMES, READ_SCHEMES, FileInfo, handles_objects, is_local, join
+from oi_tfrecord.storage.paths import OBJECT_SCHEMES, READ_SCHEMES, FileInfo, is_local, is_object, join
 from oi_tfrecord.storage.store_settings import given_options as given_options
 from oi_tfrecord.storage.store_settings import parse_storage_options, use_settings
 from oi_tfrecord.storage.store_settings import use_options as use_options
@@ -60,8 +59,9 @@ def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
     if not store_of(pattern):
         return next((found for ending in endings if (found := match(pattern + ending))), [])
     with translated(pattern):
-        first: list[FileInfo] = _remote_module_of(pattern).match_first(pattern, endings)
-        return first
+        if is_object(pattern):
+            return _objects().match_first(pattern, endings)
+        return _beam().match_first(pattern, endings)
 
 
 def exists(path: str) -> bool:
@@ -107,7 +107,10 @@ def size(path: str, *, anonymous: bool = False) -> int | None:
     with translated(path):
         if is_local(path):
             return local.size(path)
-        return _remote_size(path, anonymous=anonymous)
+        if not path.startswith(READ_SCHEMES):
+            return _beam().size(path)
+        found = _objects().look(path, anonymous=anonymous)
+        return found.size if found else None
 
 
 def read_range(path: str, offset: int, length: int, *, anonymous: bool = False) -> bytes:
@@ -153,7 +156,7 @@ def write(path: str, data: bytes, temporary_folder: str) -> None:
 def rename(source: str, target: str) -> None:
     """Renames a remote file to a name that no file has."""
     with translated(target):
-        _remote_module_of(target).rename(source, target)
+        (_objects() if is_object(target) else _beam()).rename(source, target)
 
 
 def replaces_at_once(path: str) -> bool:
@@ -166,8 +169,8 @@ def make_folder(path: str) -> None:
     with translated(path):
         if is_local(path):
             local.make_folder(path)
-        elif not handles_objects(path):
-            _remote_module_of(path).make_folder(path)
+        elif not is_object(path):
+            _beam().make_folder(path)
 
 
 def delete(path: str) -> None:
@@ -179,8 +182,8 @@ def delete(path: str) -> None:
 def delete_all(folder: str, names: Sequence[str]) -> None:
     """Deletes files of a folder, on object stores many with one request; those that are not there are fine."""
     with translated(folder):
-        if handles_objects(folder):
-            _remote_module_of(folder).delete_all(folder, names)
+        if is_object(folder):
+            _objects().delete_all(folder, names)
         else:
             for name in names:
                 delete(join(folder, name))
@@ -199,48 +202,32 @@ def working_folder() -> str:
 
 def _module_of(path: str) -> Any:
     """Returns the module that works on a file."""
-    return local if is_local(path) else _remote_module_of(path)
-
-
-def _remote_module_of(path: str) -> Any:
-    """Returns the module that works on a remote file."""
-    if handles_objects(path):
-        from oi_tfrecord.storage import object_files
-
-        return object_files
-    from oi_tfrecord.storage import beam_filesystem
-
-    return beam_filesystem
-
-
-def _remote_size(path: str, *, anonymous: bool) -> int | None:
-    if path.startswith(READ_SCHEMES):
-        from oi_tfrecord.storage import object_files
-
-        found = object_files.look(path, anonymous=anonymous)
-        return found.size if found else None
-    from oi_tfrecord.storage import beam_filesystem
-
-    return beam_filesystem.size(path)
+    if is_local(path):
+        return local
+    return _objects() if is_object(path) else _beam()
 
 
 def _read_remote(path: str, offset: int, length: int | None, *, anonymous: bool = False) -> bytes:
     if path.startswith(READ_SCHEMES):
-        from oi_tfrecord.storage import object_files
-
-        return object_files.read_range(path, offset, length, anonymous=anonymous)
-    from oi_tfrecord.storage import beam_filesystem
-
-    return beam_filesystem.read_range(path, offset, length)
+        return _objects().read_range(path, offset, length, anonymous=anonymous)
+    return _beam().read_range(path, offset, length)
 
 
 def _create(path: str, temporary_folder: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if is_local(path):
         return local.create(path, temporary_folder)
-    if handles_objects(path):
-        from oi_tfrecord.storage import object_files
+    return _objects().create(path) if is_object(path) else _beam().create(path, temporary_folder)
 
-        return object_files.create(path)
+
+def _beam() -> Any:
+    """Returns the module of other remote files, which is imported when the first such file is used."""
     from oi_tfrecord.storage import beam_filesystem
 
-    return beam_filesystem.create(path, temporary_folder)
+    return beam_filesystem
+
+
+def _objects() -> Any:
+    """Returns the module of object stores, which is imported with the first remote path."""
+    from oi_tfrecord.storage import object_files
+
+    return object_files

@@ -18,7 +18,7 @@ from typing import TypeVar
 from oi_tfrecord.storage.retry import count_retry
 
 PATIENCE_SECONDS = 600.0
-"""A store that refuses all reads for this long has failed; one that gives a read now and then never has."""
+"""A store that refuses all reads for this long has failed."""
 
 MOST_RETRY_AFTER = 60.0
 """Bound on the wait that a server asks for, in seconds."""
@@ -28,7 +28,7 @@ _GAP_WIDER, _GAP_NARROWER = 1.3, 0.96
 _LEAST_GAP, _MOST_GAP = 0.01, 2.0
 
 _REFUSED_IN_A_ROW = 8
-"""So many refusals in a row come of a gap that is too small; more come of a store that gives nothing now."""
+"""Up to so many refusals in a row mean that the gap is too small; more mean that the store refuses every read now."""
 
 _WAIT_SECONDS = 0.012
 """Bound on the wait after a refusal; the bound after n refusals in a row is the square root of n times as large."""
@@ -100,7 +100,7 @@ class Pace:
             elif self.refused <= _REFUSED_IN_A_ROW:
                 self.gap = min(max(self.gap * _GAP_WIDER, _LEAST_GAP), _MOST_GAP)
         wait = draw(0.0, max(self.gap / 3, _WAIT_SECONDS * math.sqrt(self.refused)))
-        # The read that is sent again takes the place of the one that was refused.
+        # The refused read is sent again in the same place of the order, so its gap is not added twice.
         self.next_start = max(now, self.next_start - self.gap) + wait
         return is_cut
 

@@ -10,7 +10,6 @@ from typing import Any
 from oi_tfrecord.storage import object_files
 from oi_tfrecord.storage.object_faults import explain, may_pass
 from oi_tfrecord.storage.object_store import LOOK_RETRY, split_path
-from oi_tfrecord.storage.paths import handles_objects
 from oi_tfrecord.storage.retry import retry
 
 
@@ -31,11 +30,6 @@ class VersionedObject:
 
 class UnsupportedError(Exception):
     """The store refuses to write on a condition; the text is the path."""
-
-
-def has_versions(path: str) -> bool:
-    """Returns whether a path is on an object store that writes on conditions."""
-    return handles_objects(path)
 
 
 def read_object(path: str) -> VersionedObject | None:
@@ -90,7 +84,7 @@ def _put(path: str, data: bytes, mode: Any) -> VersionedObject | None:
     try:
         written = retry(put, may_pass, LOOK_RETRY)
     except (AlreadyExistsError, NotFoundError, PreconditionError):
-        # A request that the store carried out, and whose answer was lost, fails when it is sent again.
+        # If the answer to a successful write was lost, the second request fails though the object is ours.
         found = read_object(path)
         return found if found is not None and found.data == data else None
     except NotSupportedError as error:

@@ -28,7 +28,7 @@ _WRITER = {"timeout": _seconds(300), "connect_timeout": _seconds(10)}
 # `storage.retry` sends requests again, and counts them.
 _NO_RETRY: Any = {"max_retries": 0, "retry_timeout": _seconds(60)}
 
-# The parts of an upload can be sent again by the client alone.
+# Only the client can send a part of an upload again.
 _WRITER_RETRY: Any = {"max_retries": 20, "retry_timeout": _seconds(240)}
 
 _AWS_SOURCES = (

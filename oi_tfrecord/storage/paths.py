@@ -7,6 +7,9 @@ import posixpath
 import re
 import uuid
 
+_SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
+
+
 OBJECT_SCHEMES = ("s3://", "gs://", "az://")
 """Schemes of object stores, whose files appear whole when they are closed, so that no temporary name is needed."""
 
@@ -16,17 +19,15 @@ READ_SCHEMES = (*OBJECT_SCHEMES, "https://", "http://")
 EMULATOR = "STORAGE_EMULATOR_HOST"
 """Variable with the address of an emulator of gs://, which has the JSON interface alone; `obstore` uses the other."""
 
-_SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
+
+def is_object(path: str) -> bool:
+    """Returns whether `object_files` lists, writes and deletes the file; else Beam's filesystems do it."""
+    return path.startswith(OBJECT_SCHEMES) and not (path.startswith("gs://") and bool(os.environ.get(EMULATOR)))
 
 
 def is_local(path: str) -> bool:
     """Returns whether a path names a local file."""
     return not _SCHEME.match(path)
-
-
-def handles_objects(path: str) -> bool:
-    """Returns whether `object_files` lists, writes and deletes the objects of a path; else Beam's filesystems do."""
-    return path.startswith(OBJECT_SCHEMES) and not (path.startswith("gs://") and os.environ.get(EMULATOR))
 
 
 def join(folder: str, *parts: str) -> str:

@@ -133,12 +133,12 @@ def settings_of(root: str) -> StoreSettings:
 
 
 def _of_flags(scheme: str) -> StoreSettings:
-    # Without flags and without a pipeline there is nothing to ask Beam for, whose import takes a second.
+    # Without flags and without a pipeline Beam knows nothing, and its import takes a second.
     if not _process.flags and "apache_beam.options.value_provider" not in sys.modules:
         return StoreSettings()
     if scheme not in ("s3", "gs", "az"):
         return StoreSettings()
-    options = _pipeline_options()
+    options = pipeline_options()
     from oi_tfrecord.storage.store_flags import StoreFlags
 
     found = {"s3": _of_s3_flags, "gs": _of_gs_flags, "az": _of_az_flags}[scheme](options)
@@ -185,7 +185,7 @@ def _of_az_flags(options: Any) -> StoreSettings:
     )
 
 
-def _pipeline_options() -> Any:
+def pipeline_options() -> Any:
     """Returns the PipelineOptions that Beam's filesystems get (`FileSystems.get_filesystem`)."""
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.options.value_provider import RuntimeValueProvider

@@ -7,14 +7,18 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import google_crc32c
+
 CHUNK_BYTES = 1 << 20
 """Bytes that are read, or hashed, at once."""
 
 
-class _Positioned(io.RawIOBase):
-    """A readable stream with a position of its own."""
+class PositionedStream(io.RawIOBase):
+    """A readable stream with a position of its own, in a file of a known size."""
 
     _position = 0
+
+    _size = 0
 
     def readable(self) -> bool:
         """Returns True."""
@@ -28,8 +32,13 @@ class _Positioned(io.RawIOBase):
         """Returns the position."""
         return self._position
 
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves the position; returns it."""
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
 
-class RecentBytes(_Positioned):
+
+class RecentBytes(PositionedStream):
     """A file that is read once, and whose bytes stay at hand until `forget` drops them."""
 
     def __init__(self, stream: BinaryIO, size: int):
@@ -49,11 +58,6 @@ class RecentBytes(_Positioned):
     def end(self) -> int:
         """Offset after the last byte that was read."""
         return self._start + len(self._data)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves the position; returns it."""
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        return self._position
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
         """Fills a buffer; returns the number of bytes."""
@@ -86,7 +90,7 @@ class RecentBytes(_Positioned):
             self._start = before
 
 
-class ForwardStream(_Positioned):
+class ForwardStream(PositionedStream):
     """A file made of chunks, which can be moved forward, and back by a tar block."""
 
     def __init__(self, chunks: Iterator[bytes]):
@@ -121,27 +125,34 @@ class ForwardStream(_Positioned):
 
 
 class HashingStream:
-    """Reads a file, counts the bytes, and hashes them on a thread: hashing does not hold the interpreter lock."""
+    """Reads a file, and counts and hashes its bytes.
 
-    def __init__(self, file: BinaryIO, computes_digest: bool):
-        """Starts the thread.
+    Attributes:
+        size: bytes that were read.
+        crc32c: their CRC-32C.
+    """
+
+    def __init__(self, file: BinaryIO, computes_sha256: bool):
+        """Starts the thread of the SHA-256, which does not hold the interpreter lock.
 
         Args:
             file: opened for reading bytes.
-            computes_digest: whether to hash; if not, bytes are only counted.
+            computes_sha256: whether the SHA-256 is wanted, too.
         """
         self._file = file
         self._digest = hashlib.sha256()
-        self._executor = concurrent.futures.ThreadPoolExecutor(1) if computes_digest else None
+        self._executor = concurrent.futures.ThreadPoolExecutor(1) if computes_sha256 else None
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._hashing: concurrent.futures.Future[None] | None = None
         self.size = 0
+        self.crc32c = 0
 
     def read(self, size: int, /) -> bytes:
         """Returns the next bytes of the file."""
         data = self._file.read(size)
         self.size += len(data)
+        self.crc32c = google_crc32c.extend(self.crc32c, data)
         if self._executor is not None:
             self._pending.append(data)
             self._pending_bytes += len(data)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from oi_tfrecord.errors import ConfigError, InputError
-from oi_tfrecord.records.keys import LABEL_KEY
+from oi_tfrecord.records.keys import LABEL_KEY, PRESENT_LABEL_KEY
 from oi_tfrecord.training.split_facts import SplitFacts, TrainingFacts
 
 _EPOCHS = 12
@@ -169,8 +169,10 @@ def _add_detection(task: dict[str, Any], facts: TrainingFacts, model: str) -> No
 
 def _add_classification(task: dict[str, Any], facts: TrainingFacts, model: str) -> None:
     """Adds which key has the classes of an image; an image has any number of them."""
-    for name in ("train_data", "validation_data"):
-        task[name] |= {"is_multilabel": True, "label_field_key": LABEL_KEY}
+    for name, split in (("train_data", facts.train), ("validation_data", facts.evaluation)):
+        # Model Garden reads no confidence: it takes each label as present.
+        key = PRESENT_LABEL_KEY if split.has_present_labels else LABEL_KEY
+        task[name] |= {"is_multilabel": True, "label_field_key": key}
 
 
 def _trainer(facts: TrainingFacts, model: GardenModel, batch_size: int, steps: int) -> dict[str, Any]:

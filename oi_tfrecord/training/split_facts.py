@@ -12,6 +12,7 @@ from oi_tfrecord.dataset.splits import find_splits, require_manifest
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop
+from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.records.label_map import LabelMap, has_relatives
 
 _AGAIN = "Convert again with --overwrite"
@@ -31,8 +32,9 @@ class SplitFacts:
         has_boxes: Whether the records hold boxes.
         has_masks: Whether the records hold instance masks.
         has_labels: Whether the records hold human-verified labels.
+        has_present_labels: Whether the records hold the labels that are present apart.
         is_expanded: Whether the records are expanded by a hierarchy.
-        absent_labels: Human-verified labels that say that a class is not there.
+        absent_labels: Human-verified labels beside the present ones that say that a class is not there.
         labels_left_out: Human-verified labels of images without a record.
         may_leave_out_labels: Whether a conversion before the derivation of the records left out images by their boxes.
         numeric_ids: Whether source ids are numbers.
@@ -47,6 +49,7 @@ class SplitFacts:
     has_boxes: bool = True
     has_masks: bool = False
     has_labels: bool = False
+    has_present_labels: bool = False
     is_expanded: bool = False
     absent_labels: int = 0
     labels_left_out: int = 0
@@ -140,6 +143,7 @@ def split_facts(folder: str, split: str, manifest: Mapping[str, Any]) -> SplitFa
     totals, config = manifest["totals"], manifest["config"]
     labels = manifest["tables"].get(Table.HUMAN_LABELS)
     shards = len(manifest["shards"])
+    has_boxes = config.get("task") != "classification"
     return SplitFacts(
         name=split,
         pattern=f"{folder.rstrip('/')}/{split}.tfrecord-?????-of-{shards:05d}",
@@ -147,11 +151,13 @@ def split_facts(folder: str, split: str, manifest: Mapping[str, Any]) -> SplitFa
         records=totals["records"],
         most_boxes=totals["most_boxes_in_an_image"],
         most_expanded_boxes=totals.get("most_boxes_after_expansion", totals["most_boxes_in_an_image"]),
-        has_boxes=config.get("task") != "classification",
-        has_masks="masks" in config["extra_keys"],
+        has_boxes=has_boxes,
+        has_masks=ExtraKeys.MASKS in config["extra_keys"],
         has_labels=labels is not None,
+        has_present_labels=labels is not None and ExtraKeys.PRESENT_LABELS in config["extra_keys"],
         is_expanded=is_expanded(config),
-        absent_labels=sum(item["negative_labels"] for item in manifest["classes"]),
+        # Records for classification have the absent classes apart.
+        absent_labels=sum(item["negative_labels"] for item in manifest["classes"]) if has_boxes else 0,
         labels_left_out=labels["dropped"].get(Drop.IMAGE_NOT_SELECTED, 0) if labels else 0,
         # The counts of a derived split are those of its records, without what a conversion left out before.
         may_leave_out_labels="derived" in manifest and config.get("select") == "boxed",

@@ -14,7 +14,9 @@ def warn_of_records(facts: TrainingFacts, options: TrainingConfigOptions) -> tup
     if options.framework != "garden":
         return (*_warn_of_expansion(facts), *_warn_of_evaluation(facts.evaluation, options.metrics))
     if options.model == "classification":
-        return tuple(_warn_of_absent(split) for split in facts.splits if split.absent_labels)
+        return tuple(
+            _warn_of_absent(split) for split in facts.splits if split.absent_labels and not split.has_present_labels
+        )
     return ()
 
 
@@ -57,5 +59,5 @@ def _warn_of_evaluation(split: SplitFacts, metrics: str) -> list[str]:
 def _warn_of_absent(split: SplitFacts) -> str:
     return (
         f"{split.absent_labels:,} labels of {split.name} say that a class is not there, and Model Garden, which does "
-        "not read their confidence, learns the class as there; convert the split without the rows of confidence 0"
+        "not read their confidence, learns the class as there; convert the split with --extra_keys=present_labels"
     )

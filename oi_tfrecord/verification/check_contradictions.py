@@ -21,7 +21,8 @@ Problem = tuple[str, str]
 """Key of the manifest, joined by dots; what is wrong there."""
 
 _OPTIONAL_KEYS = {
-    "oi_tfrecord", "class_files", "changed_inputs", "attribution", "weights", "derived", "estimate", ENTRY_SHA256,
+    "oi_tfrecord", "selection", "class_files", "changed_inputs", "attribution", "weights", "derived", "estimate",
+    ENTRY_SHA256,
 }  # fmt: skip
 
 _COUNTED = ("images", "tables", "totals", "sources", "inputs", "shards", "classes")
@@ -29,7 +30,7 @@ _COUNTED = ("images", "tables", "totals", "sources", "inputs", "shards", "classe
 
 _KEYS_OF_ITEMS = {
     "inputs": ({"table", "path", "bytes", "rows", "lines", "crc32c_of_ranges"}, {"coverage"}),
-    "shards": ({"file", "records", "bytes", "sha256"}, set[str]()),
+    "shards": ({"file", "records", "bytes"}, {"crc32c", "sha256"}),
     "classes": ({"id", "mid", "name", "boxes", "positive_labels", "negative_labels"}, {"weight", "rows"}),
 }
 """Entry that is a list to the keys that each item must have, and may have."""
@@ -198,10 +199,23 @@ def _check_shards(split: str, manifest: Mapping[str, Any]) -> Iterator[Problem]:
         yield "shards", f"a file is no shard of {split!r}"
     if [name.shard for name in names if name] != sorted(name.shard for name in names if name):
         yield "shards", "the shards are not in order"
+    given = manifest["fingerprint"].get("config", {}).get("shard_sha256")
+    for number, shard in enumerate(manifest["shards"]):
+        yield from ((f"shards.{number}.{key}".rstrip("."), problem) for key, problem in _check_checksums(shard, given))
     planned = {name.num_shards for name in names if name}
     if not _equal(sorted(planned), [manifest["fingerprint"]["num_shards"]]):
         counts = " and ".join(map(str, sorted(planned)))
         yield "fingerprint.num_shards", f"{manifest['fingerprint']['num_shards']}, and the shards are of {counts}"
+
+
+def _check_checksums(shard: Mapping[str, Any], shard_sha256: bool | None) -> Iterator[Problem]:
+    """Versions without the option `shard_sha256` took the SHA-256 of a shard alone."""
+    needed = {None: {"sha256"}, False: {"crc32c"}, True: {"crc32c", "sha256"}}[shard_sha256]
+    if shard.keys() & {"crc32c", "sha256"} != needed:
+        yield "", f"the shard has not the checksums {' and '.join(sorted(needed))}"
+    for name, digits in (("crc32c", 8), ("sha256", 64)):
+        if name in shard and not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(shard[name])):
+            yield name, f"{shard[name]!r} is not {digits} hex digits"
 
 
 def _check_plan(manifest: Mapping[str, Any]) -> Iterator[Problem]:
@@ -213,6 +227,8 @@ def _check_plan(manifest: Mapping[str, Any]) -> Iterator[Problem]:
             yield f"config.{name}", "the fingerprint has another value"
     if not any(_equal(config.get("num_shards"), number) for number in (0, fingerprint["num_shards"])):
         yield "config.num_shards", "the fingerprint has another value"
+    if ENTRY_SHA256 in manifest and str(manifest.get("selection")).partition(":")[0] != config.get("select"):
+        yield "selection", f"{manifest.get('selection')!r}, and config.select is {config.get('select')!r}"
     if sorted(manifest.get("class_files", {}).values()) != fingerprint["class_files"]:
         yield "class_files", "the fingerprint has other digests"
     given = [[item["table"], posixpath.basename(item["path"]), item["bytes"]] for item in manifest["inputs"]]

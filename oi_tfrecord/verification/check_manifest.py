@@ -1,5 +1,6 @@
 """Checks the manifest of a split: its counts against the records, and its balances against themselves."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,6 +9,8 @@ from oi_tfrecord.dataset.coverage import find_losses
 from oi_tfrecord.dataset.file_names import MANIFEST_FILE
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import (
+    ABSENT_LABEL_KEY,
+    ABSENT_TEXT_KEY,
     ALWAYS_WRITTEN,
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
@@ -22,7 +25,7 @@ from oi_tfrecord.records.keys import (
     ListLength,
 )
 from oi_tfrecord.records.record_counts import SOURCE_KEYS, RecordCounts
-from oi_tfrecord.verification.check_contradictions import find_contradictions
+from oi_tfrecord.verification.check_contradictions import Problem, find_contradictions
 from oi_tfrecord.verification.faults import DatasetFault, FaultKind, fault_of_file
 
 _EXTRA_KEYS = {
@@ -32,6 +35,9 @@ _EXTRA_KEYS = {
     ExtraKeys.MASKS: (MASK_KEY,),
     ExtraKeys.MACHINE_LABELS: tuple(
         key for key, known in KNOWN_KEYS.items() if known.length is ListLength.MACHINE_LABELS
+    ),
+    ExtraKeys.PRESENT_LABELS: tuple(
+        key for key, known in KNOWN_KEYS.items() if known.length is ListLength.PRESENT_LABELS
     ),
 }
 """Keys that a group adds to every record; what `inside`, `label_source` and `attribution` add depends on the tables."""
@@ -45,13 +51,14 @@ Comparison = tuple[str, Any, Any]
 def required_keys(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the keys that every record of a split must have, by its manifest."""
     keys = list(ALWAYS_WRITTEN)
+    has_labels = Table.HUMAN_LABELS in manifest.get("tables", {})
     if manifest.get("config", {}).get("task") == "classification":
         keys = [key for key in keys if not key.startswith("image/object/")]
-    has_labels = Table.HUMAN_LABELS in manifest.get("tables", {})
+        keys += (ABSENT_TEXT_KEY, ABSENT_LABEL_KEY) if has_labels else ()
     if has_labels:
         keys += _LABEL_KEYS
     for group in manifest.get("config", {}).get("extra_keys", ()):
-        if group != ExtraKeys.LABEL_SOURCE or has_labels:
+        if group not in (ExtraKeys.LABEL_SOURCE, ExtraKeys.PRESENT_LABELS) or has_labels:
             keys += _EXTRA_KEYS.get(group, ())
     return tuple(keys)
 
@@ -66,24 +73,43 @@ def compare_manifest(split: str, manifest: Mapping[str, Any], counts: RecordCoun
         size: bytes of all its shards.
 
     Returns:
-        A fault for each count that differs.
+        A fault for each count that differs, and those of `check_entry`.
     """
+    return _report(split, itertools.chain(_find_differences(manifest, counts, size), _find_problems(split, manifest)))
+
+
+def check_entry(split: str, manifest: Mapping[str, Any]) -> list[DatasetFault]:
+    """Returns the faults that the entry of a split in the manifest shows by itself."""
+    return _report(split, _find_problems(split, manifest))
+
+
+def _report(split: str, problems: Iterator[Problem]) -> list[DatasetFault]:
+    """Returns the faults until the entry has another shape than expected."""
+    faults = []
     try:
-        comparisons = [
-            *_compare_totals(manifest, counts, size),
-            *_compare_tables(manifest, counts),
-            *_compare_sources(manifest, counts),
-            *_compare_classes(manifest, counts),
-        ]
-        problems = [
-            (key, f"the manifest has {stated}, the records have {found}")
-            for key, stated, found in comparisons
-            if stated != found
-        ]
-        problems += [*_find_imbalances(manifest), *find_contradictions(split, manifest)]
+        for key, detail in problems:
+            faults.append(fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, detail, key))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        return [fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, f"is not as convert writes it: {error!r}")]
-    return [fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, detail, key) for key, detail in problems]
+        detail = f"is not as convert writes it: {error!r}"
+        faults.append(fault_of_file(split, MANIFEST_FILE, FaultKind.COUNT, detail))
+    return faults
+
+
+def _find_problems(split: str, manifest: Mapping[str, Any]) -> Iterator[Problem]:
+    yield from _find_imbalances(manifest)
+    yield from find_contradictions(split, manifest)
+
+
+def _find_differences(manifest: Mapping[str, Any], counts: RecordCounts, size: int) -> Iterator[Problem]:
+    comparisons = (
+        *_compare_totals(manifest, counts, size),
+        *_compare_tables(manifest, counts),
+        *_compare_sources(manifest, counts),
+        *_compare_classes(manifest, counts),
+    )
+    for key, stated, found in comparisons:
+        if stated != found:
+            yield key, f"the manifest has {stated}, the records have {found}"
 
 
 def _compare_totals(manifest: Mapping[str, Any], counts: RecordCounts, size: int) -> Iterator[Comparison]:
@@ -94,8 +120,9 @@ def _compare_totals(manifest: Mapping[str, Any], counts: RecordCounts, size: int
     yield "totals.bytes", totals["bytes"], size
     yield "totals.image_bytes", totals["image_bytes"], counts.image_bytes
     yield "totals.most_boxes_in_an_image", totals["most_boxes_in_an_image"], counts.most_boxes
-    # Manifests of version 0.1 have no such total.
-    if (expanded := totals.get("most_boxes_after_expansion")) is not None:
+    expanded = totals.get("most_boxes_after_expansion")
+    # Versions before 0.2 did not count these boxes.
+    if expanded is not None or not str(manifest.get("oi_tfrecord", "")).startswith("0.1."):
         yield "totals.most_boxes_after_expansion", expanded, counts.most_expanded_boxes
     yield "totals.images_over_100_boxes", totals["images_over_100_boxes"], counts.images_over_100_boxes
 

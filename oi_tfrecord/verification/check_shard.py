@@ -33,6 +33,14 @@ from oi_tfrecord.verification.faults import (
 from oi_tfrecord.verification.result import SplitSummary, VerifyResult
 from oi_tfrecord.verification.scan_damaged import ScannedRecord, scan_records
 
+_KINDS = {
+    "records": FaultKind.SHARD_RECORDS,
+    "bytes": FaultKind.SHARD_SIZE,
+    "crc32c": FaultKind.SHARD_CRC32C,
+    "sha256": FaultKind.SHARD_SHA256,
+}
+"""What the manifest says of a shard to the kind of the fault."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ShardTask:
@@ -44,7 +52,7 @@ class ShardTask:
         path: of the file.
         shard, num_shards: its place in the hash order of a split that we wrote; -1 for third-party records.
         rules: what its records must hold.
-        expected: `records`, `bytes` and `sha256` of the manifest; None where there is no manifest.
+        expected: `records`, `bytes` and checksums of the manifest; None where there is no manifest.
         max_faults: number of faults that are kept; all are counted.
     """
 
@@ -136,14 +144,14 @@ def check_shard(
     size = 0
     try:
         with storage.open_read(task.path) as file:
-            stream = HashingStream(file, computes_digest=task.expected is not None)
+            stream = HashingStream(file, computes_sha256="sha256" in (task.expected or {}))
             for scanned in scan_records(stream):
                 record = check_scanned(scanned, task.rules)
                 faults.add(fault_of_record(task.split, task.file, record.place, item) for item in record.findings)
                 contents.add(record)
                 offsets.append(scanned.offset)
                 on_progress(contents.counts.records, stream.size, faults.counts.total())
-            size, digest = stream.size, stream.sha256()
+            size, crc32c, sha256 = stream.size, f"{stream.crc32c:08x}", stream.sha256()
     except FileNotFoundError:
         faults.add([fault_of_file(task.split, task.file, FaultKind.SHARD_MISSING, "there is no such file")])
     except OSError as error:
@@ -152,7 +160,7 @@ def check_shard(
     else:
         located = check_together(contents, task)
         faults.add(fault_of_record(task.split, task.file, place, finding) for place, finding in located)
-        faults.add(_compare_with_manifest(task, contents.records, size, digest))
+        faults.add(_compare_with_manifest(task, contents.records, size, crc32c, sha256))
         # A damaged shard has faults of its own, and the places of its records are not sure.
         if not faults.counts[FaultKind.FRAMING]:
             faults.add(check_index(task.path, task.split, offsets))
@@ -196,14 +204,31 @@ def _find_missing_keys(contents: ShardContents, rules: RecordRules) -> Iterator[
             yield contents.first_places[keys], Finding(FaultKind.KEY_MISSING, key, detail)
 
 
-def _compare_with_manifest(task: ShardTask, records: int, size: int, digest: str) -> Iterator[DatasetFault]:
+def _compare_with_manifest(
+    task: ShardTask, records: int, size: int, crc32c: str, sha256: str
+) -> Iterator[DatasetFault]:
     if task.expected is None:
         return
-    for name, kind, found in (
-        ("records", FaultKind.SHARD_RECORDS, records),
-        ("bytes", FaultKind.SHARD_SIZE, size),
-        ("sha256", FaultKind.SHARD_SHA256, digest),
-    ):
-        if task.expected.get(name) != found:
-            detail = f"{found}, and the manifest has {task.expected.get(name)}"
-            yield fault_of_file(task.split, task.file, kind, detail)
+    found: dict[str, str | int] = {"records": records, "bytes": size, "crc32c": crc32c, "sha256": sha256}
+    # A manifest has one of the checksums or both.
+    stated = {"records": None, "bytes": None, **task.expected}
+    yield from compare_file(task.split, task.file, stated, found)
+
+
+def compare_file(
+    split: str, file: str, stated: Mapping[str, Any], found: Mapping[str, str | int]
+) -> Iterator[DatasetFault]:
+    """Compares a shard file with the manifest.
+
+    Args:
+        split: name of the split.
+        file: base name of the shard.
+        stated: what the manifest says of the shard.
+        found: what is known of the file, by the same names.
+
+    Yields:
+        A fault for each name of both whose values differ.
+    """
+    for name, kind in _KINDS.items():
+        if name in stated and name in found and stated[name] != found[name]:
+            yield fault_of_file(split, file, kind, f"{found[name]}, and the manifest has {stated[name]}")

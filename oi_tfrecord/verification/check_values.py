@@ -10,7 +10,13 @@ from oi_tfrecord.verification.faults import FaultKind, Finding
 _KINDS = {"f": FeatureKind.FLOAT, "i": FeatureKind.INT64}
 """Kind of a NumPy array, by the kind of its dtype."""
 
-_PARALLEL = (ListLength.BOXES, ListLength.LABELS, ListLength.MACHINE_LABELS)
+_PARALLEL = (
+    ListLength.BOXES,
+    ListLength.LABELS,
+    ListLength.ABSENT_LABELS,
+    ListLength.MACHINE_LABELS,
+    ListLength.PRESENT_LABELS,
+)
 """Lengths that all keys of a record have in common."""
 
 

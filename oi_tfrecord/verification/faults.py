@@ -31,6 +31,7 @@ class FaultKind(enum.StrEnum):
     SHARD_UNREADABLE = "shard_unreadable"
     SHARD_STALE = "shard_stale"
     SHARD_SIZE = "shard_size"
+    SHARD_CRC32C = "shard_crc32c"
     SHARD_SHA256 = "shard_sha256"
     SHARD_RECORDS = "shard_records"
     COUNT = "count"

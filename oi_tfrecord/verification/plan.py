@@ -3,8 +3,7 @@
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
-from oi_tfrecord import storage
-from oi_tfrecord.dataset.splits import Split
+from oi_tfrecord.dataset.splits import Split, find_shard_paths
 from oi_tfrecord.openimages.image_id import ANY_FORMAT
 from oi_tfrecord.records.keys import ENCODED_KEY
 from oi_tfrecord.records.label_map import LabelMap
@@ -20,12 +19,7 @@ Files = Mapping[str, Sequence[str]]
 
 def find_shard_files(output_dir: str) -> Files:
     """Returns the shards in a folder, whether a manifest names them or not."""
-    files: dict[str, list[str]] = {}
-    for info in storage.match(storage.join(storage.escape(output_dir), "*-of-*")):
-        name = posixpath.basename(info.path)
-        if parsed := parse_any_shard_file(name):
-            files.setdefault(parsed.split, []).append(name)
-    return files
+    return {split: list(map(posixpath.basename, paths)) for split, paths in find_shard_paths(output_dir).items()}
 
 
 def plan_shards(

@@ -73,24 +73,24 @@ def verify(options: VerifyOptions, progress: Progress | None = None) -> VerifyRe
     accept_beam_arguments(options.beam_arguments)
     splits = find_splits(options.output_dir, options.split)
     files = find_shard_files(options.output_dir)
-    label_map, faults = _read_label_map(options, splits)
-    with _refusing_foreign_manifests(options.output_dir):
+    label_map, faults = read_given_label_map(options, splits)
+    with refusing_foreign_manifests(options.output_dir):
         tasks = plan_shards(splits, files, label_map, decode=options.decode, max_faults=options.max_faults)
     faults += [*check_shard_files(splits, files), *check_index_files(options.output_dir, splits)]
     result = _check_shards(options, tasks, progress or NoProgress())
     if data := read_manifest(options.output_dir):
         faults += check_manifest_form(data)
-        with _refusing_foreign_manifests(options.output_dir):
+        with refusing_foreign_manifests(options.output_dir):
             faults += check_tfds_files(options.output_dir, json.loads(data)["splits"])
     for split in splits.values():
-        with _refusing_foreign_manifests(options.output_dir):
+        with refusing_foreign_manifests(options.output_dir):
             faults += _check_files_beside(options.output_dir, split, label_map, result)
     without = tuple(name for name, split in splits.items() if split.manifest is None)
     return dataclasses.replace(add_faults(result, faults, options.max_faults), without_manifest=without)
 
 
 @contextlib.contextmanager
-def _refusing_foreign_manifests(output_dir: str) -> Iterator[None]:
+def refusing_foreign_manifests(output_dir: str) -> Iterator[None]:
     """Raises an InputError where the manifest has another shape than `convert` writes."""
     try:
         yield
@@ -99,7 +99,10 @@ def _refusing_foreign_manifests(output_dir: str) -> Iterator[None]:
         raise InputError(path, f"is not as convert writes it: {error!r}", "Convert again with --overwrite") from error
 
 
-def _read_label_map(options: VerifyOptions, splits: Mapping[str, Split]) -> tuple[LabelMap | None, list[DatasetFault]]:
+def read_given_label_map(
+    options: VerifyOptions, splits: Mapping[str, Split]
+) -> tuple[LabelMap | None, list[DatasetFault]]:
+    """Returns the label map of the options or of the folder, None if there is none, and its faults."""
     path = options.label_map or storage.join(options.output_dir, LABEL_MAP_FILE)
     has_manifest = any(split.manifest is not None for split in splits.values())
     return check_label_map(path, is_needed=bool(options.label_map) or has_manifest)
@@ -116,14 +119,15 @@ def _check_files_beside(
     rejects = rejects_file(name)
     return [
         *compare_manifest(name, manifest, summary.counts, summary.size),
-        *compare_label_map_csv(name, label_map, _read_text(storage.join(output_dir, LABEL_MAP_CSV))),
+        *compare_label_map_csv(name, label_map, read_text(storage.join(output_dir, LABEL_MAP_CSV))),
         *(compare_classes(name, manifest, label_map) if label_map else ()),
-        *compare_rejects(name, manifest, _read_text(storage.join(output_dir, rejects)), rejects),
+        *compare_rejects(name, manifest, read_text(storage.join(output_dir, rejects)), rejects),
         *check_named_files(output_dir, name, manifest),
     ]
 
 
-def _read_text(path: str) -> str | None:
+def read_text(path: str) -> str | None:
+    """Returns the text of a file beside the shards, None if there is none."""
     return storage.read(path).decode(errors="replace") if storage.exists(path) else None
 
 

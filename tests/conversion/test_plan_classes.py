@@ -5,8 +5,9 @@ import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_classes import choose_classes, plan_classes
+from oi_tfrecord.conversion.plan_classes import GivenLabelMap, choose_classes, name_by_mids, plan_classes
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.label_map_file import format_pbtxt
 from tests.support import small_release
 from tests.support.small_release import MIDS, UNLISTED, Release
@@ -103,3 +104,31 @@ def test_the_files_of_classes_have_their_digests(release: Release, tmp_path: pat
     assert [pathlib.Path(path).name for path in classes.files] == names
     assert {len(digest) for digest in classes.files.values()} == {64}
     assert classes.mask_of([MIDS[1]]).sum() == 1
+
+
+NAMES = {"/m/a": "Apple", "/m/b": "Bench", "/m/c": "Bench", "/m/d": "Mouse", "/m/e": "Mouse"}
+
+
+def label_map_of(*names: str) -> LabelMap:
+    return LabelMap(tuple(LabelMapItem(number, name, name) for number, name in enumerate(names, 1)))
+
+
+def test_display_names_of_a_label_map_are_taken_for_mids() -> None:
+    given = name_by_mids(label_map_of("apple", "Mouse", "/m/b", "unicorn"), ["/m/a", "/m/b", "/m/d"], NAMES)
+    assert given.label_map.id_of == {"/m/a": 1, "/m/d": 2, "/m/b": 3, "unicorn": 4}
+    [warning] = given.warnings
+    assert "2 names are display names" in warning
+    assert "'apple' is /m/a" in warning
+
+
+def test_a_label_map_of_mids_stays_as_it_is() -> None:
+    label_map = label_map_of("/m/a", "/m/b", "Bench")
+    # A dataset may use names of its own for MIDs.
+    assert name_by_mids(label_map, ["Bench"], NAMES | {"Bench": "Bench"}) == GivenLabelMap(label_map)
+
+
+def test_a_display_name_of_several_classes_is_refused_with_their_mids() -> None:
+    with pytest.raises(ConfigError, match=r"'Bench' is that of several classes, /m/b, /m/c; write the MID"):
+        name_by_mids(label_map_of("Apple", "Bench"), list(NAMES), NAMES)
+    with pytest.raises(ConfigError, match="/m/a has two ids"):
+        name_by_mids(label_map_of("Apple", "/m/a"), list(NAMES), NAMES)

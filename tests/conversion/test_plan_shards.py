@@ -304,9 +304,9 @@ def test_a_dry_run_prints_plan_size_and_time_and_leaves_the_output_alone(
         text,
         re.M,
     )
-    # 13 bytes for each of the 500 images, 40 for each box and 19 for each label that is kept, and some for each batch.
+    # 13 bytes for each of the 500 images, 42 for each box and 19 for each label that is kept, and some for each batch.
     expected = 0
-    for table, width in {"metadata": 13, "boxes": 40, "human_labels": 19}.items():
+    for table, width in {"metadata": 13, "boxes": 42, "human_labels": 19}.items():
         [line] = re.findall(rf"^{table} +([\d,]+) rows read.*?(?:class_not_in_label_map ([\d,]+))?\)?$", text, re.M)
         read, left = (int(count.replace(",", "") or 0) for count in line)
         expected += width * (read - left)

@@ -66,7 +66,7 @@ def counted(shard: JoinedShard, images: ImageOutcome) -> ShardAccount:
 
 def test_rows_of_an_image_without_a_record_are_rejected_with_it() -> None:
     account = counted(joined(), outcome([True, True, False]))
-    assert (account.shard, account.size, account.sha256, account.records) == (3, 999, "ff", 2)
+    assert (account.shard, account.size, account.crc32c, account.records) == (3, 999, "ff", 2)
     assert (account.images_selected, account.images_not_selected) == (3, 6)
     assert account.images_rejected == {"image_empty": 1}
     assert (account.image_bytes, account.images_reencoded, account.image_counts) == (500, {"PNG": 1}, {"turned": 1})

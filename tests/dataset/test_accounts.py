@@ -30,7 +30,7 @@ ANY_SHARD = st.builds(
     shard=COUNT,
     file=st.just("train.tfrecord-00000-of-00001"),
     size=COUNT,
-    sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
+    crc32c=st.text("0123456789abcdef", min_size=8, max_size=8),
     records=COUNT,
     images_selected=COUNT,
     images_not_selected=COUNT,
@@ -81,6 +81,14 @@ def test_an_account_of_version_0_1_is_read() -> None:
     assert decode_account(stored) == account
 
 
+def test_an_account_that_has_a_sha256_alone_gives_that_to_the_manifest() -> None:
+    stored = json.loads(encode_account(ShardAccount(**EMPTY_SHARD))) | {"sha256": "ab" * 32}
+    del stored["crc32c"]
+    sums = sum_accounts((), [decode_account(json.dumps(stored).encode())])
+    stated = sums.shards[0].describe()
+    assert (stated["sha256"], stated.keys()) == ("ab" * 32, {"file", "records", "bytes", "sha256"})
+
+
 def test_rows_of_a_rejected_image_are_not_listed_again() -> None:
     tables = {
         "metadata": TableAccount(5, {"image_rejected": 2, "duplicate": 1}, {}),
@@ -105,7 +113,7 @@ def test_sums_are_those_of_all_shards() -> None:
     assert sums.tables["boxes"].rejected == {"image_rejected": 1, "duplicate": 1}
     assert sums.tables["metadata"].dropped == {"image_not_selected": 2}
     first = SHARDS[0]
-    assert sums.shards[0] == ShardFile(first.shard, first.file, first.records, first.size, first.sha256)
+    assert sums.shards[0] == ShardFile(first.shard, first.file, first.records, first.size, first.crc32c)
     assert sums.ranges == RANGES
 
 

@@ -32,7 +32,7 @@ def range_result(table: str, index: int, **values: Any) -> RangeAccount:
 
 def shard_result(shard: int, **values: Any) -> ShardAccount:
     given = {
-        "file": f"train.tfrecord-{shard:05d}-of-00002", "size": 50, "sha256": f"{shard:064x}", "records": 4,
+        "file": f"train.tfrecord-{shard:05d}-of-00002", "size": 50, "crc32c": f"{shard:08x}", "records": 4,
         "images_selected": 5, "images_not_selected": 1, "images_rejected": {"image_missing": 1}, "image_bytes": 40,
         "images_reencoded": {}, "tables": {}, "boxes_per_class": {},
         "positive_per_class": {}, "negative_per_class": {}, "sources": {},
@@ -166,7 +166,7 @@ def test_a_split_does_not_depend_on_the_order_of_accounts() -> None:
         "images_over_100_boxes": 1,
     }
     assert split["shards"] == [
-        {"file": f"train.tfrecord-0000{n}-of-00002", "records": 4, "bytes": 50, "sha256": f"{n:064x}"} for n in (0, 1)
+        {"file": f"train.tfrecord-0000{n}-of-00002", "records": 4, "bytes": 50, "crc32c": f"{n:08x}"} for n in (0, 1)
     ]
     assert split["classes"] == [
         {"id": 1, "mid": "/m/a", "name": "A", "boxes": 13, "positive_labels": 1, "negative_labels": 0},

@@ -15,7 +15,7 @@ KEYS = Counter({"image/object/class/label": 5, "image/class/label": 5})
 
 def shard(**changes: Any) -> ShardAccount:
     values: dict[str, Any] = {
-        "shard": 0, "file": "train.tfrecord-00000-of-00001", "size": 90, "sha256": "x", "records": 3,
+        "shard": 0, "file": "train.tfrecord-00000-of-00001", "size": 90, "crc32c": "x", "records": 3,
         "images_selected": 3, "images_not_selected": 2, "images_rejected": {}, "image_bytes": 30,
         "images_reencoded": {},
         "tables": {

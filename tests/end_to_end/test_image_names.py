@@ -5,6 +5,9 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,11 +21,12 @@ from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.explore.browse.attribution import find_attribution
 from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
 from oi_tfrecord.explore.browse.index_files import open_index
+from oi_tfrecord.explore.browse.query import Query
 from oi_tfrecord.openimages.image_id import id_key
 from oi_tfrecord.records.example_reader import Values, get_bytes, parse_example
 from oi_tfrecord.storage.csv_text import without_apostrophe
 from tests.conftest import Converted, convert_arguments
-from tests.support import mask_release
+from tests.support import mask_release, small_release
 from tests.support.small_release import records, shards
 
 Run = Callable[..., Converted]
@@ -224,6 +228,113 @@ def test_resuming_gives_the_same_bytes(
     assert "Nothing to do" in again.out
 
 
+KILLED_AT_THE_SECOND_SHARD = """
+import os, signal, sys
+from tests.support.small_release import convert
+
+replace = os.replace
+
+def replace_or_die(source, target):
+    if os.path.basename(target) == "shard-00001.json":
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+os.replace = replace_or_die
+convert(sys.argv[1:])
+"""
+
+
+def test_a_killed_conversion_of_names_resumes_to_the_same_bytes(
+    converted: pathlib.Path, renamed: pathlib.Path, run: Run, tmp_path: pathlib.Path
+) -> None:
+    flags = convert_arguments(renamed, tmp_path / "out", "--select=all", "--attribution_csv")
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_THE_SECOND_SHARD, *flags],
+        env=small_release.environment(), cwd=small_release.ROOT, capture_output=True, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = run(renamed, tmp_path / "out", "--select=all", "--attribution_csv")
+    assert again.code == 0
+    assert "Resuming: 1 of 3 shards are finished" in again.err
+    assert small_release.dataset(tmp_path / "out") == small_release.dataset(converted)
+    assert verify(tmp_path / "out") == 0
+
+
+def test_show_prints_names(converted: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    number = ids_of(converted).index("Zoë-café")
+    assert main(["show", f"{converted / 'train'}:{number}", f"--png={tmp_path / 'boxes.png'}"]) == 0
+    printed = capsys.readouterr().out
+    assert "Zoë-café" in printed
+    assert "Zoë-café.jpg" in printed
+    assert (tmp_path / "boxes.png").read_bytes().startswith(b"\x89PNG")
+
+
+TWINS = ("comma, name", f"{id_key(b'comma, name'):016x}")
+"""Two ImageIDs with the same 64-bit hash: that of a published ImageID is its value."""
+
+
+@pytest.fixture(scope="module")
+def of_twin(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The dataset of names, with the other twin in place of `comma, name`."""
+    folder = tmp_path_factory.mktemp("twin") / "sample"
+    shutil.copytree(sample, folder)
+    rename(folder, tuple(TWINS[1] if name == TWINS[0] else name for name in NAMES))
+    return folder
+
+
+def names_twins(printed: str) -> bool:
+    [error] = [line for line in printed.splitlines() if line.startswith("error: ")]
+    return all(name in error for name in (*TWINS, "64-bit hash"))
+
+
+@pytest.mark.parametrize("long_list", [10_000, 1])
+def test_a_listed_name_is_not_taken_for_another_of_its_hash(
+    long_list: int, renamed: pathlib.Path, run: Run, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oi_tfrecord.conversion.kept_lists.LONG_LIST", long_list)
+    chosen = tmp_path / "ids.txt"
+    chosen.write_text(f"img_11287\n{TWINS[1]}\n")
+    done = run(renamed, tmp_path / "out", "--select=all", f"--image_ids={chosen}")
+    assert done.code == 1
+    assert names_twins(done.err)
+
+
+def test_an_image_in_an_archive_is_not_taken_for_another_of_its_hash(
+    renamed: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = tmp_path / "images.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for picture in sorted((renamed / "images" / "train").iterdir()):
+            zipped.write(picture, f"{TWINS[1]}.jpg" if picture.stem == TWINS[0] else picture.name)
+    flags = [f for f in convert_arguments(renamed, tmp_path / "out", "--select=all") if not f.startswith("--images")]
+    capsys.readouterr()
+    assert main(["convert", *flags, f"--archives={archive}"]) == 1
+    assert names_twins(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("on_duplicate", ["error", "first"])
+def test_merge_takes_no_image_for_another_of_its_hash(
+    on_duplicate: str,
+    renamed: pathlib.Path,
+    of_twin: pathlib.Path,
+    run: Run,
+    tmp_path: pathlib.Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    flags = []
+    for number, folder in enumerate((renamed, of_twin)):
+        chosen = tmp_path / f"ids-{number}.csv"
+        chosen.write_text(f'ImageID\n"{TWINS[number]}"\n')
+        form = ("any", "hex")[number]
+        done = run(folder, tmp_path / str(number), "--select=all", f"--image_ids={chosen}", f"--image_id_format={form}",
+                   "--max_rejects=100%")  # fmt: skip
+        assert ids_of(done.output_dir) == [TWINS[number]]
+        flags.append(str(done.output_dir))
+    capfd.readouterr()
+    assert main(["merge", *flags, f"--to={tmp_path / 'merged'}", f"--on_duplicate={on_duplicate}"]) == 1
+    assert names_twins(capfd.readouterr().err)
+
+
 def test_other_commands_take_names(
     converted: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,6 +430,20 @@ def test_browse_finds_names(converted: pathlib.Path) -> None:
     index = open_index(str(converted), "", 1, NoProgress())
     dataset = BrowsedDataset(str(converted), index)
     for name in ids_of(converted):
-        assert dataset.find_record("train", name) is not None, name
+        record = dataset.find_record("train", name)
+        assert record is not None, name
+        assert dataset.describe_image(record, Query())["id"] == name
+        assert dataset.read_image(record)[1] == "image/jpeg"
+        assert record in index.with_id(name[:2])
     authors = find_attribution(str(converted), index)
     assert (authors[:, 0] >= 0).all()
+
+
+def test_missing_images_of_any_name_are_skipped(renamed: pathlib.Path, run: Run, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "sample"
+    shutil.copytree(renamed, folder)
+    for name in NAMES[:3]:
+        (folder / "images" / "train" / f"{name}.jpg").unlink()
+    done = run(folder, tmp_path / "out", "--select=all", "--missing_images=skip", "--max_rejects=0")
+    assert done.manifest()["images"]["skipped"] == {"image_missing": 3}
+    assert not set(NAMES[:3]) & set(ids_of(tmp_path / "out"))

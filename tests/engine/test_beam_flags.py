@@ -1,12 +1,13 @@
 import pytest
 
 from oi_tfrecord.engine.beam_flags import (
+    count_slots,
     destination,
     is_dataflow,
     runs_here,
     split_beam_arguments,
     value_of,
-    without_secrets,
+    without_store_keys,
 )
 from oi_tfrecord.errors import ConfigError
 
@@ -60,7 +61,15 @@ def test_dataflow_is_known_by_all_its_names(runner: str, is_it: bool) -> None:
     assert not is_dataflow([])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "slots"),
+    [([], 0), (["--parallelism=4"], 4), (["--parallelism", "4", "--parallelism=6"], 6), (["--parallelism=-1"], 0)],
+)
+def test_the_slots_of_a_job_are_its_parallelism(arguments: list[str], slots: int) -> None:
+    assert count_slots(arguments) == slots
+
+
 def test_keys_of_stores_are_left_out_in_both_spellings() -> None:
     given = ["--runner=X", "--s3_secret_access_key=a", "--s3_access_key_id", "b", "--s3_region_name", "c", "--no_auth"]
-    assert without_secrets(given) == ["--runner=X", "--s3_region_name", "c", "--no_auth"]
-    assert without_secrets(["--s3_session_token", "--no_auth"]) == ["--no_auth"]
+    assert without_store_keys(given) == ["--runner=X", "--s3_region_name", "c", "--no_auth"]
+    assert without_store_keys(["--s3_session_token", "--no_auth"]) == ["--no_auth"]

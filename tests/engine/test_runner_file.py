@@ -24,7 +24,7 @@ def test_a_shipped_configuration_is_taken_by_beam_as_it_is_written(path: pathlib
     arguments = parse_convert([f"--runner_config={path.stem}"]).beam_arguments
     options = PipelineOptions(list(arguments)).get_all_options(drop_default=True)
     for key, value in yaml.safe_load(path.read_text()).items():
-        name = {"no_save_main_session": "save_main_session"}.get(key, key)
+        name = key.removeprefix("no_")
         # Beam keeps some numbers as texts.
         assert str(options[name]) == str(not value if name != key else value)
     # Each says what it costs to run on.
@@ -76,7 +76,7 @@ def test_a_job_on_dataflow_has_the_shipped_settings_where_it_names_none(tmp_path
     for runner in ("--runner=DataflowRunner", "--runner=dataflow"):
         options = shipped_options([*(flag for flag in launcher if not flag.startswith("--runner=")), runner])
         for key, value in yaml.safe_load((ROOT / "configs" / "runners" / "dataflow.yaml").read_text()).items():
-            name = {"no_save_main_session": "save_main_session"}.get(key, key)
+            name = key.removeprefix("no_")
             assert options[name] == shipped[name] or key == "runner"
             assert str(options[name]) == str(not value if name != key else value) or key == "runner"
         assert options["sdk_container_image"] == "image:1"

@@ -105,8 +105,8 @@ def test_unknown_classes_are_counted(tmp_path: pathlib.Path) -> None:
 
 
 FAULTS = {
-    "header.csv": ("ImageID,Label\n", "line 1: the header 'ImageID,Label' is none of detections"),
-    "empty.csv": ("", "line 1: the header '' is none"),
+    "header.csv": ("ImageID,Label\n", "line 1: the header 'ImageID,Label' is that of no form of detections"),
+    "empty.csv": ("", "line 1: the header '' is that of no form"),
     "words.csv": ("ImageID,PredictionString\nx,/m/a 1 0 0 1\n", "line 2: PredictionString has 5 words"),
     "number.csv": ("ImageID,PredictionString\ny,\nx,/m/a 1 0 0 1 one\n", "line 3: YMax is 'one', which is no finite"),
     "nan.csv": ("ImageID,LabelName,Score,XMin,XMax,YMin,YMax\nx,/m/a,nan,0,1,0,1\n", "line 2: Score is 'nan'"),
@@ -118,8 +118,8 @@ FAULTS = {
     "size.csv": (f"ImageID,ImageWidth,ImageHeight,LabelName,Score,Mask\nx,2,2,/m/a,1,{TEXT}\n", "line 2: total counts"),
     "text.json": ("{", "is not JSON"),
     "number.json": ("3", "is no list of detections"),
-    "item.json": ("[3]", "item 1: is no object"),
-    "key.json": ('[{"image_id": 1, "score": 1, "bbox": [0, 0, 1, 1]}]', "item 1 has no category_id"),
+    "item.json": ("[3]", "item 1: is no JSON object"),
+    "key.json": ('[{"image_id": 1, "score": 1, "bbox": [0, 0, 1, 1]}]', "item 1: category_id is missing"),
     "box.json": ('[{"image_id": 1, "category_id": 1, "score": 1, "bbox": [0, 0, 1]}]', r"item 1: bbox is \[0, 0, 1\]"),
     "score.json": ('[{"image_id": 1, "category_id": 1, "score": "?", "bbox": [0, 0, 1, 1]}]', "item 1: score is '?'"),
     "polygon.json": (

@@ -1,10 +1,10 @@
 import io
-import itertools
 
 import numpy as np
 from PIL import Image
 
-from oi_tfrecord.explore.draw_boxes import DrawnBox, boxes_of, colour_of, draw_boxes
+from oi_tfrecord.explore.class_colours import colour_of
+from oi_tfrecord.explore.draw_boxes import DrawnBox, boxes_of, draw_boxes, outline_boxes
 from oi_tfrecord.records.example_reader import Values
 from tests.support.mask_release import png_of
 
@@ -31,9 +31,11 @@ def test_boxes_that_are_wild_do_not_stop_the_drawing() -> None:
     assert Image.open(io.BytesIO(draw_boxes(picture((3, 2)), wild))).size == (3, 2)
 
 
-def test_near_ids_have_far_colours() -> None:
-    colours = [np.array(colour_of(label), int) for label in range(1, 12)]
-    assert min(np.abs(a - b).max() for a, b in itertools.pairwise(colours)) > 60
+def test_outlines_have_no_names() -> None:
+    small = Image.new("RGB", (40, 20))
+    outline_boxes(small, [DrawnBox(0.5, 0.25, 0.9, 0.75, 3, "Tree")])
+    assert small.getpixel((10, 10)) == colour_of(3)
+    assert small.getpixel((12, 4)) == (0, 0, 0)
 
 
 def test_boxes_of_a_record_have_names_and_flags() -> None:

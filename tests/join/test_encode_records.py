@@ -190,6 +190,11 @@ EXTRA: dict[ExtraKeys, Features] = {
     ExtraKeys.LABEL_SOURCE: {
         "image/class/source": ("bytes", [b"verification", b"crowdsource-verification", b""]),
     },
+    ExtraKeys.PRESENT_LABELS: {
+        "image/present_class/confidence": ("float", [1.0, 1.0]),
+        "image/present_class/label": ("int64", [127, 300]),
+        "image/present_class/text": ("bytes", [b"/m/0cnyhnx", b"/m/01g317"]),
+    },
     ExtraKeys.MACHINE_LABELS: {
         "image/machine_class/confidence": ("float", float32([0.7, 0.0])),
         "image/machine_class/label": ("int64", [1, 20_000]),
@@ -418,6 +423,9 @@ def features_of(image_id: int, drawn: dict[str, Any], image: PreparedImage, layo
         features |= {key: ("int64", [box[name] for box in boxes]) for name, key in names.items()}
     if Table.HUMAN_LABELS in layout.tables:
         features |= labels_of("image/class", drawn["human"], ExtraKeys.LABEL_SOURCE in extra)
+        if ExtraKeys.PRESENT_LABELS in extra:
+            present = [row for row in drawn["human"] if row["confidence"] > 0]
+            features |= labels_of("image/present_class", present, False)
     if ExtraKeys.MACHINE_LABELS in extra:
         features |= labels_of("image/machine_class", drawn["machine"], False)
     if ExtraKeys.ROTATION in extra:

@@ -22,7 +22,8 @@ from oi_tfrecord.openimages.schema import (
     Table,
 )
 from oi_tfrecord.reasons import Drop, Reject
-from oi_tfrecord.settings.convert_config import DRIVERS, SELECTIONS
+from oi_tfrecord.settings.convert_config import DRIVERS
+from oi_tfrecord.settings.selection import SELECTIONS
 
 IMAGE_IDS = (0, 1, 0xDEADBEEF, 1 << 63, (1 << 64) - 1)
 
@@ -135,6 +136,12 @@ def fmix64(value: int) -> int:
     return value ^ (value >> 33)
 
 
+def rows_naming_images(tables: Tables, driver: Table, select: str) -> list[Row]:
+    if select == "labelled" and driver is not Table.METADATA:
+        return tables[driver] + tables[Table.BOXES] + tables[Table.HUMAN_LABELS]
+    return tables[driver]
+
+
 def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
     faults = []
     rejected: dict[Table, Counter[Reject]] = {table: Counter() for table in tables}
@@ -146,7 +153,7 @@ def reference_join(tables: Tables, driver: Table, select: str) -> Outcome:
         rejected[row.key.table][reason] += 1
 
     images: dict[int, dict[Table, list[Row]]] = {}
-    for row in tables[driver]:
+    for row in rows_naming_images(tables, driver, select):
         if row.image_id not in images:
             images[row.image_id] = {table: [] for table in tables}
             title_of[row.image_id] = b""
@@ -258,7 +265,7 @@ def test_every_row_is_accounted_for_once(data: st.DataObject, tables: Tables, dr
     rejected = joined.rejected.get(Table.METADATA, Counter())
     left_out = joined.dropped.get(Table.METADATA, Counter())
     assert described + rejected.total() + left_out.total() == len(tables[Table.METADATA])
-    ids = {row.image_id for row in tables[driver]}
+    ids = {row.image_id for row in rows_naming_images(tables, driver, select)}
     assert len(joined.image_ids) + joined.images_not_selected + left_out[Drop.OTHER_SUBSET] == len(ids)
 
 

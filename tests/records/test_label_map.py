@@ -78,11 +78,22 @@ def test_reused_ids_stay_and_names_follow_the_descriptions() -> None:
     )
 
 
-def test_reuse_leaves_out_what_is_not_listed_and_never_reuses_its_id() -> None:
-    # /m/c held the highest id: a model trained with the old map knows 9 as /m/c.
-    assert reuse_ids_and_append(EXISTING, ["/m/new", "/m/b", "/m/a"], DESCRIPTIONS) == LabelMap(
-        (LabelMapItem(5, "/m/b", "Bench"), LabelMapItem(10, "/m/new", "/m/new"), LabelMapItem(11, "/m/a", "Apple"))
-    )
+def test_appending_keeps_every_item_of_the_map() -> None:
+    appended = reuse_ids_and_append(EXISTING, ["/m/new", "/m/b", "/m/a"], DESCRIPTIONS)
+    ids = {item.name: item.id for item in EXISTING.items}
+    assert appended.id_of == ids | {"/m/new": max(ids.values()) + 1, "/m/a": max(ids.values()) + 2}
+    for item in EXISTING.items:
+        [kept] = (other for other in appended.items if other.name == item.name)
+        assert (kept.ancestor_ids, kept.descendant_ids) == (item.ancestor_ids, item.descendant_ids)
+
+
+def test_only_the_background_may_have_the_id_0() -> None:
+    background = LabelMapItem(0, "background", "background")
+    with_background = LabelMap((background, LabelMapItem(1, "/m/a", "A")))
+    assert reuse_ids_and_append(with_background, ["/m/b"], {}).items[0] == background
+    assert reuse_ids(with_background, ["/m/a"], {}).id_of == {"/m/a": 1}
+    with pytest.raises(ConfigError, match="/m/a has the id 0"):
+        LabelMap((LabelMapItem(0, "/m/a", "A"),))
 
 
 def test_reuse_names_the_classes_the_map_lacks() -> None:

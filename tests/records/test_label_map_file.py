@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.classes import read_class_list, read_descriptions
-from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, number_classes
+from oi_tfrecord.records.label_map import LabelMap, LabelMapItem, number_classes, reuse_ids
 from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt, parse_pbtxt
 from oi_tfrecord.records.message_types import StringIntLabelMap
 from tests.conftest import DATA
@@ -104,21 +104,36 @@ item <
 """
 
 
+KEYPOINTS = b'"\x10\x08\x07\x12\x0cnose # } " {"\x07\x08\x08\x12\x03eye'
+"""The two keypoints, serialised: field 4 of StringIntLabelMapItem, twice."""
+
+
 @pytest.mark.parametrize("text", [HAND_WRITTEN, HAND_WRITTEN.replace("\n", "\r\n")])
 def test_reads_hand_written_maps(text: str) -> None:
     assert parse_pbtxt(text.encode(), "m.pbtxt") == LabelMap(
         (
             LabelMapItem(1, "/m/a", 'it"s'),
-            LabelMapItem(10, "/m/b", "café A'", (1, 1)),
+            LabelMapItem(10, "/m/b", "café A'", (1, 1), (), KEYPOINTS),
             LabelMapItem(31, "only a name", "only a name"),
         )
     )
 
 
+def test_fields_that_nobody_uses_here_are_kept() -> None:
+    text = (
+        'item {\n  name: "/m/a"\n  id: 4\n  display_name: "A"\n  keypoints {\n    id: 1\n    label: "nose"\n  }\n'
+        "  frequency: RARE\n  instance_count: 12\n}\n"
+    )
+    parsed = parse_pbtxt(text.encode(), "m.pbtxt")
+    assert format_pbtxt(parsed) == text
+    assert format_pbtxt(reuse_ids(parsed, ["/m/a"], {})) == text
+
+
 def test_skips_unknown_fields_of_every_kind_and_a_byte_order_mark() -> None:
     text = """\ufeffversion: 2 meta { tags: ["a", 'b'] deep { x: -1.5e3 y { } } }
     item { name: "/m/a" frequency: FREQUENT instance_count: 12 boxes: [{ id: 5 }, < id: 6 >] id: 4 }"""
-    assert parse_pbtxt(text.encode(), "m.pbtxt") == LabelMap((LabelMapItem(4, "/m/a", "/m/a"),))
+    unused = StringIntLabelMap.FromString(b"\n\x04\x38\x01\x40\x0c").item[0].SerializeToString()
+    assert parse_pbtxt(text.encode(), "m.pbtxt") == LabelMap((LabelMapItem(4, "/m/a", "/m/a", unused=unused),))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.openimages.image_id import hash_ids
-from oi_tfrecord.records.sharding import MAX_SHARDS, shard_of
+from oi_tfrecord.records.sharding import MAX_SHARDS, SHARD_BYTES, choose_num_shards, overlapping_shards, shard_of
 
 UINT64 = st.integers(0, 2**64 - 1)
 
@@ -43,3 +43,19 @@ def test_the_borders_of_the_shards_are_exact(shards: int, shard: int) -> None:
     shard = shard % (shards - 1) + 1
     first = -(-(shard << 64) // shards)
     assert shard_of(np.array([first - 1, first], np.uint64), shards).tolist() == [shard - 1, shard]
+
+
+def test_the_number_of_a_shard_has_32_bits() -> None:
+    assert shard_of(np.zeros(1, np.uint64), 3).dtype == np.uint32
+
+
+def test_shards_are_near_their_size() -> None:
+    sizes = {0: 1, 1: 1, SHARD_BYTES: 1, 4 / 3 * SHARD_BYTES: 1, 4 / 3 * SHARD_BYTES + 3: 2, 1.6 * SHARD_BYTES: 2}
+    sizes |= {2.4 * SHARD_BYTES: 2, 10 * SHARD_BYTES: 10, 1e6 * SHARD_BYTES: MAX_SHARDS}
+    assert {size: choose_num_shards(size) for size in sizes} == sizes
+
+
+def test_shards_overlap_where_they_share_hashes() -> None:
+    assert [list(overlapping_shards(shard, 3, 5)) for shard in range(3)] == [[0, 1], [1, 2, 3], [3, 4]]
+    assert [list(overlapping_shards(shard, 4, 2)) for shard in range(4)] == [[0], [0], [1], [1]]
+    assert list(overlapping_shards(0, 1, 4)) == [0, 1, 2, 3]

@@ -128,11 +128,21 @@ def test_the_walks_name_files_of_the_package() -> None:
 
 
 BEAM_FLAGS = {
-    "environment_cache_millis", "hdfs_host", "runner", "s3_endpoint_url", "sdk_container_image", "setup_file",
+    "azure_connection_string", "blob_service_endpoint", "environment_cache_millis", "hdfs_host", "job_endpoint",
+    "labels", "machine_type", "no_auth", "number_of_execution_retries", "object_reuse", "project", "requester_pays",
+    "runner", "s3_access_key_id", "s3_endpoint_url", "s3_region_name", "s3_secret_access_key", "s3_session_token",
+    "sdk_container_image", "setup_file", "use_public_ips",
 }  # fmt: skip
 """Flags of Beam that pages name."""
 
-THIRD_PARTY_FLAGS = {"additional-pipeline-options", "max-workers", "parameters", "worker-machine-type", "add-opens"}
+THIRD_PARTY_FLAGS = {
+    "additional-pipeline-options",
+    "max-workers",
+    "parameters",
+    "worker-machine-type",
+    "add-opens",
+    "build-arg",
+}
 """Flags of gcloud and Java that pages name."""
 
 

@@ -76,7 +76,7 @@ def test_a_complete_configuration_passes_every_check(change: dict[str, Any]) -> 
         ),
         ({"metadata": (), "rotation": "apply"}, "metadata", "is needed with rotation=apply for the column Rotation"),
         ({"metadata": (), "attribution_csv": True}, "metadata", "is needed with attribution_csv for the authors"),
-        ({"task": "classification"}, "select", "give --select=labelled"),
+        ({"task": "classification", "select": "boxed"}, "select", "give --select=labelled"),
         ({"task": "classification", "driver": "boxes"}, "driver", "give --driver=metadata"),
         ({"metadata": ()}, "metadata", "give --metadata or another --driver"),
         ({"driver": "boxes", "human_labels": ("labels.csv",)}, "boxes", "give --boxes or another --driver"),

@@ -1,13 +1,18 @@
 """Of which release the files of a folder are; tests/end_to_end/releases/test_release_layouts.py tries every pair."""
 
 import dataclasses
+import itertools
 import pathlib
+import re
+import shutil
 
 import pytest
 
+from oi_tfrecord.conversion.plan_inputs import plan_tables
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import open_table
 from oi_tfrecord.openimages.demo import release as sample
+from oi_tfrecord.openimages.release_headers import RELEASES
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.find_release import check_release, find_fitting_releases, naming_the_release, needed_tables
@@ -68,3 +73,41 @@ def test_a_missing_file_stays_missing_where_no_other_release_is_there(config: st
     own = dataclasses.replace(config_of("v6", v6), release=config)
     with pytest.raises(NotFoundError), naming_the_release(own):
         raise missing()
+
+
+@pytest.fixture(scope="module", params=["v3", "v4", "v6"])
+def layout(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The files of a release. Not to be changed."""
+    root = tmp_path_factory.mktemp("layout")
+    sample.generate(root, release=request.param, train_images=1, validation_images=1)
+    [folder] = (path for path in root.iterdir() if path.name not in ("images", "masks"))
+    return folder
+
+
+@pytest.mark.parametrize("columns", [8, 13, 21])
+def test_following_the_advice_leads_to_no_second_refusal(
+    columns: int, layout: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Tables with fewer columns than the release has, as third-party tools write them, under each configuration."""
+    folder = shutil.copytree(layout, tmp_path / layout.name)
+    for path in folder.rglob("*bbox.csv"):
+        lines = path.read_text().splitlines()
+        path.write_text("".join(",".join(line.split(",")[:columns]) + "\n" for line in lines))
+    for name, split in itertools.product(RELEASES, ("train", "validation")):
+        config = config_of(name, folder, split)
+        try:
+            with naming_the_release(config):
+                plan_tables(config)
+        except InputError as error:
+            advised = dict(re.findall(r"--(config|release)=(\w+)", error.remedy))
+            followed = config_of(advised.get("config", name), folder, split)
+            followed = dataclasses.replace(followed, release=advised.get("release", followed.release))
+            with naming_the_release(followed):
+                assert plan_tables(followed).files
+
+
+def test_the_boxes_of_an_evaluation_split_are_needed_unless_other_images_are_asked_for(v6: pathlib.Path) -> None:
+    config = config_of("v6", v6, "validation")
+    assert needed_tables(config) == {Table.METADATA, Table.BOXES}
+    assert needed_tables(dataclasses.replace(config, select="all")) == {Table.METADATA}
+    assert needed_tables(dataclasses.replace(config, split="train", select="labelled")) == {Table.METADATA}

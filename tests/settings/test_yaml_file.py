@@ -65,3 +65,13 @@ def test_a_file_is_read_as_utf8() -> None:
 def test_deep_nesting_is_an_error(text: str) -> None:
     with pytest.raises(ConfigError, match=r"x\.yaml: too many values are nested in each other"):
         load_config(text, "x.yaml", {})
+
+
+def test_a_value_may_depend_on_the_split() -> None:
+    text = "select: {train: boxed, test: all}\nnum_shards: 3\n"
+    assert load_config(text, "my.yaml", {"split": "train"}).select == "boxed"
+    assert load_config(text + "split: test\n", "my.yaml", {}).select == "all"
+    assert load_config(text, "my.yaml", {"split": "mine"}).select == ""
+    assert load_config(text, "my.yaml", {"split": "train", "select": "labelled"}).select == "labelled"
+    with pytest.raises(ConfigError, match="did you mean 'labelled'"):
+        load_config("select: {train: boxed, test: labeled}", "my.yaml", {"split": "train"})

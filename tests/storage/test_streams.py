@@ -2,6 +2,7 @@ import hashlib
 import io
 import random
 
+import google_crc32c
 import pytest
 
 from oi_tfrecord.storage.streams import CHUNK_BYTES, ForwardStream, HashingStream, RecentBytes
@@ -73,7 +74,7 @@ def test_a_fault_of_the_storage_is_kept() -> None:
 
 def test_the_bytes_that_are_read_are_hashed() -> None:
     data = random.Random(1).randbytes(5 << 20)
-    stream = HashingStream(io.BytesIO(data), computes_digest=True)
+    stream = HashingStream(io.BytesIO(data), computes_sha256=True)
     pieces = []
     size = 1
     while piece := stream.read(size):
@@ -82,8 +83,9 @@ def test_the_bytes_that_are_read_are_hashed() -> None:
     assert b"".join(pieces) == data
     assert stream.size == len(data)
     assert stream.sha256() == hashlib.sha256(data).hexdigest()
+    assert stream.crc32c == google_crc32c.value(data)
 
 
-def test_without_a_digest_bytes_are_only_counted() -> None:
-    stream = HashingStream(io.BytesIO(b"abc"), computes_digest=False)
+def test_the_sha256_is_computed_only_if_it_is_wanted() -> None:
+    stream = HashingStream(io.BytesIO(b"abc"), computes_sha256=False)
     assert (stream.read(5), stream.size, stream.sha256()) == (b"abc", 3, "")

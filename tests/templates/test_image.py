@@ -17,13 +17,29 @@ FOLDER = ROOT / "templates" / "dataflow"
 
 
 def pinned() -> dict[str, Version]:
-    return pins([line for line in (FOLDER / "requirements.txt").read_text().splitlines() if line and line[0] != "#"])
+    return pins([line.removesuffix(" \\") for line in requirement_lines() if not line.startswith(" ")])
+
+
+def requirement_lines() -> list[str]:
+    return [line for line in (FOLDER / "requirements.txt").read_text().splitlines() if line and line[0] != "#"]
 
 
 def pins(lines: list[str]) -> dict[str, Version]:
     parsed = [re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)(?: ; .+)?", line) for line in lines]
     assert all(parsed), "each requirement has one version"
     return {re.sub(r"[-_.]+", "-", match[1]).lower(): Version(match[2]) for match in parsed if match}
+
+
+def test_each_pin_has_hashes_and_pip_asks_for_them() -> None:
+    packages = re.split(r"\n(?=\S)", "\n".join(requirement_lines()))
+    assert len(packages) == len(pinned())
+    for package in packages:
+        first, *hashes = package.split(" \\\n")
+        assert hashes, f"{first} has no hash"
+        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}", line) for line in hashes)
+    [install] = [line for line in dockerfile() if "--requirement requirements.txt" in line]
+    assert {"--require-hashes", "--no-deps"} <= set(install.split())
+    assert install.endswith("&& pip check"), "no package may be missing, as pip resolves none"
 
 
 def required() -> list[Requirement]:

@@ -33,7 +33,7 @@ CLASSES = LabelMap((LabelMapItem(1, "/m/a", "A"), LabelMapItem(7, "/m/b", "B")))
 TRAIN = SplitFacts("train", "/r/train.tfrecord-?????-of-00100", 100, 900, 250, 700, has_masks=True, has_labels=True)
 EVALUATION = SplitFacts(
     "validation", "/r/validation.tfrecord-?????-of-00004", 4, 9, 120, 310,
-    has_masks=True, has_labels=True, numeric_ids=True,
+    has_masks=True, has_labels=True, has_present_labels=True, numeric_ids=True,
 )  # fmt: skip
 FACTS = TrainingFacts(TRAIN, EVALUATION, CLASSES, "/r/label_map.pbtxt", "/r/label_map.csv")
 
@@ -86,9 +86,9 @@ def test_all_boxes_of_the_fullest_image_are_learned_and_counted(name: str, parse
 
 
 def test_an_image_has_several_classes(parsed: dict[str, Any]) -> None:
-    for data in ("train_data", "validation_data"):
+    for data, key in (("train_data", "image/class/label"), ("validation_data", "image/present_class/label")):
         given = parsed["classification"]["task"][data]
-        assert (given["is_multilabel"], given["label_field_key"]) == (True, "image/class/label")
+        assert (given["is_multilabel"], given["label_field_key"]) == (True, key)
 
 
 def test_choices_take_the_place_of_defaults() -> None:

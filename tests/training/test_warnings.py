@@ -15,5 +15,8 @@ GARDEN = TrainingConfigOptions("r", "classification", framework="garden")
 def test_labels_of_absent_classes_are_warned_of_where_model_garden_takes_them_as_present() -> None:
     [warning] = warn_of_records(FACTS, GARDEN)
     assert warning.startswith("1,200 labels of train say that a class is not there")
+    assert "--extra_keys=present_labels" in warning
+    apart = dataclasses.replace(FACTS, train=dataclasses.replace(TRAIN, has_present_labels=True))
+    assert not warn_of_records(apart, GARDEN)
     assert not warn_of_records(FACTS, dataclasses.replace(GARDEN, model="retinanet"))
     assert not warn_of_records(FACTS, TrainingConfigOptions("r", "ssd"))

@@ -133,7 +133,7 @@ def test_every_damage_is_found(tasks: list[ShardTask], tmp_path: pathlib.Path) -
         kinds[damaged.what] += 1
         where = f"place {place}, {damaged.what} of {task.file}"
         found = check(task, damaged.data, path)
-        assert FaultKind.SHARD_SHA256 in found.fault_counts, where
+        assert FaultKind.SHARD_CRC32C in found.fault_counts, where
         assert sum(found.fault_counts.values()) == len(found.faults), where
         # Without a manifest, only the records show the damage; a record that is gone leaves no trace.
         alone = check(task, damaged.data, path, expected=None)

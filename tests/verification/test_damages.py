@@ -6,7 +6,6 @@ with a digest that fits the damaged entry: then something else in the folder has
 
 import copy
 import fnmatch
-import hashlib
 import io
 import json
 import pathlib
@@ -14,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import google_crc32c
 import pytest
 
 from oi_tfrecord.cli.main import main
@@ -40,6 +40,7 @@ NOTHING_CONTRADICTS = {
     "totals.most_boxes_after_expansion": "the key alone: version 0.1 wrote none",
     "totals.unknown_flags_written_as_0": "flags of -1, which are written as 0",
     "sources.machine_labels*": "the Source of machine-generated labels has no key in the records",
+    "selection": "the words that explain config.select",
     "warnings*": "what the conversion warned of",
     "inputs.*.coverage.unit": "which of the three units the ranges have",
 }
@@ -248,7 +249,7 @@ def copied(entry: Mapping[str, Any], path: tuple[Any, ...]) -> tuple[dict[str, A
 def verified(whole: pathlib.Path) -> tuple[dict[str, Any], RecordCounts, int]:
     """Entry of the training split, counts of its records, and their bytes."""
     splits = find_splits(str(whole), ("train",))
-    label_map, _ = command._read_label_map(command.VerifyOptions(str(whole)), splits)
+    label_map, _ = command.read_given_label_map(command.VerifyOptions(str(whole)), splits)
     tasks = command.plan_shards(splits, command.find_shard_files(str(whole)), label_map, decode=False, max_faults=9)
     summary = merge_results((check_shard(task)[0] for task in tasks), 9).splits["train"]
     return dict(splits["train"].manifest or {}), summary.counts, summary.size
@@ -343,7 +344,7 @@ def write_shard(folder: pathlib.Path, shard: pathlib.Path, records: list[bytes])
         [listed] = [item for item in entry["shards"] if item["file"] == shard.name]
         size = shard.stat().st_size
         entry["totals"]["bytes"] += size - listed["bytes"]
-        listed |= {"bytes": size, "sha256": hashlib.sha256(shard.read_bytes()).hexdigest(), "records": len(records)}
+        listed |= {"bytes": size, "crc32c": f"{google_crc32c.value(shard.read_bytes()):08x}", "records": len(records)}
         entry[ENTRY_SHA256] = digest_entry(entry)
 
     edit_file(folder, describe)

@@ -83,7 +83,7 @@ def test_the_text_names_shard_record_byte_image_and_key(
     assert isinstance(image_id, list)
     where = f"fault: {shard.name}, record 1 at byte {offset}, {image_id[0].decode()}, image/key/sha256: image_sha256:"
     assert where in out
-    assert "2 faults: image_sha256 1, shard_sha256 1" in out
+    assert "2 faults: image_sha256 1, shard_crc32c 1" in out
     assert main(["verify", str(copied), "--max_faults=0"]) == 1
     assert "... and 2 more" in capfd.readouterr().out
 
@@ -126,7 +126,7 @@ def test_an_image_that_is_in_two_splits_is_a_fault(copied: pathlib.Path, run_ver
         (validation.name, number, offset, ids[number]) for number, (offset, _) in enumerate(records)
     ]
     assert all(f"also in {train.name}, record {fault['record']} at byte" in fault["detail"] for fault in twice)
-    assert kinds(report)["shard_sha256"] == 1
+    assert kinds(report)["shard_crc32c"] == 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import read_record
 from oi_tfrecord.explore.browse.attribution import AttributionFile
+from oi_tfrecord.explore.browse.class_list import ClassList
 from oi_tfrecord.explore.browse.image_page import describe_image, media_type
 from oi_tfrecord.explore.browse.index import BrowseIndex
-from oi_tfrecord.explore.browse.query import Query, find_classes, find_images
+from oi_tfrecord.explore.browse.query import Query, count_alone, find_images
 from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES, flag_bits
+from oi_tfrecord.explore.browse.sort_images import ORDERS
+from oi_tfrecord.explore.draw_boxes import boxes_of, outline_boxes, shade_masks
 from oi_tfrecord.images.mask_png import read_mask
 from oi_tfrecord.images.pixel_budget import DECODED_AT_ONCE
 from oi_tfrecord.records.example_reader import RecordFault, Values, get_bytes, get_strings, parse_example
@@ -25,11 +28,20 @@ from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
 MOST_IMAGES = 500
 """Images that one answer lists."""
 
-MOST_CLASSES = 20
+MOST_CLASSES = 200
 """Classes that one answer lists."""
 
 THUMBNAIL = (256, 192)
 """Pixels; a quarter of the common 1024 x 768, to which a JPEG is decoded without scaling."""
+
+DRAWN = ("boxes", "masks")
+"""What a thumbnail can have on top of the image."""
+
+FIRST_CLASSES = 100
+"""Classes that the page comes with."""
+
+UNREADABLE = (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError)
+"""What Pillow raises for images that it cannot read."""
 
 SMALL_BYTES = 32 << 10
 """A browser draws an image of this size sooner than the server makes a thumbnail of it."""
@@ -51,13 +63,14 @@ class BrowsedDataset:
         items = label_map.items if label_map else ()
         self._names = {item.name: item.display_name for item in items}
         self._mid_of = {item.id: item.name for item in items}
+        self.classes = ClassList(index, self._names, {item.name: item.id for item in items})
         self._attribution = {split: AttributionFile(output_dir, split) for split in index.splits}
         # Part of the address of each image, so that a browser shows no cached image of an older dataset.
         places = (index.arrays[name].tobytes() for name in ("image_id", "offset"))
         self._version = hashlib.sha256(b"".join(places)).hexdigest()[:16]
         # Pillow looks for its plugins at the first image, which would take longer than the others.
         Image.preinit()
-        self._find = functools.lru_cache(maxsize=32)(functools.partial(find_images, index))
+        self._find = functools.lru_cache(maxsize=32)(functools.partial(find_images, index, self.classes))
 
     def describe(self) -> dict[str, Any]:
         """Returns the splits, and the flags and sources that a query can filter by."""
@@ -69,6 +82,8 @@ class BrowsedDataset:
             "records": self.index.records,
             "flags": [flag for flag in FLAG_NAMES if known & flag_bits(flag)[1]],
             "sources": sorted(filter(None, self.index.sources)),
+            "masks": bool(self.index.arrays["masks"].any()),
+            "classes": self.list_classes("", 0, FIRST_CLASSES),
         }
 
     def list_images(self, query: Query, start: int, count: int) -> dict[str, Any]:
@@ -76,18 +91,26 @@ class BrowsedDataset:
         found = self._find(query)
         shown = found[max(start, 0) :][: min(max(count, 0), MOST_IMAGES)]
         images = [self._summarise(record) for record in shown.tolist()]
-        return {"version": self._version, "total": len(found), "start": start, "images": images}
+        classes = [
+            {"text": text, "found": list(map(self.classes.describe, self.classes.find(text)))} for text in query.classes
+        ]
+        why = [] if len(found) else count_alone(self.index, self.classes, query)
+        listed = {"version": self._version, "total": len(found), "start": start, "images": images}
+        return listed | {"classes": classes, "why": why}
 
-    def list_classes(self, text: str) -> dict[str, Any]:
-        """Returns the classes that a text may mean, and the number of ImageIDs that begin with the text."""
+    def list_classes(self, text: str, start: int, count: int) -> dict[str, Any]:
+        """Returns some of the classes that a text may mean, and the number of ImageIDs that begin with the text."""
         images = len(self.index.with_id(text)) if text else 0
-        return {"classes": find_classes(self.index, self._names, text, MOST_CLASSES), "images": images}
+        found = self.classes.search(text, start, min(count, MOST_CLASSES))
+        return {"total": found.total, "classes": found.rows, "images": images}
 
     def describe_image(self, record: int, query: Query) -> dict[str, Any]:
         """Returns the facts of an image, and its neighbours among the images that a query finds."""
         found = self._find(query)
-        place = int(np.searchsorted(found, record))
-        inside = place < len(found) and int(found[place]) == record
+        places = np.flatnonzero(found == record)
+        inside = len(places) > 0
+        # An image that is not found has neighbours where the images come in the order of the records.
+        place = int(places[0]) if inside else int(np.searchsorted(found, record)) if query.order == ORDERS[0] else 0
         after = place + 1 if inside else place
         facts = describe_image(self._read_example(record), self._names, self._mid_of)
         facts["attribution"] = self._read_attribution(record) | facts["attribution"]
@@ -139,16 +162,25 @@ class BrowsedDataset:
         if len(encoded) <= SMALL_BYTES:
             return encoded, kind
         try:
-            with Image.open(io.BytesIO(encoded)) as image:
-                image.draft("RGB", (THUMBNAIL[0], THUMBNAIL[1]))
-                with DECODED_AT_ONCE.hold(image.width * image.height):
-                    image.thumbnail(THUMBNAIL)
-                out = io.BytesIO()
-                image.convert("RGB").save(out, "JPEG", quality=80)
-        except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError):
+            return _write_jpeg(_shrink(encoded)), "image/jpeg"
+        except UNREADABLE:
             # A browser may show an image that Pillow cannot read.
             return encoded, kind
-        return out.getvalue(), "image/jpeg"
+
+    def draw_thumbnail(self, record: int, drawn: Collection[str]) -> tuple[bytes, str]:
+        """Returns a small JPEG of a record's image with its `boxes`, its `masks` or both on top, and its media type."""
+        example = self._read_example(record)
+        encoded = get_bytes(example, ENCODED_KEY)
+        try:
+            picture = _shrink(encoded)
+        except UNREADABLE:
+            return encoded, media_type(encoded)
+        boxes = boxes_of(example, ())
+        if "masks" in drawn:
+            picture = shade_masks(picture, boxes)
+        if "boxes" in drawn:
+            outline_boxes(picture, boxes)
+        return _write_jpeg(picture), "image/jpeg"
 
     def _summarise(self, record: int) -> dict[str, Any]:
         return {
@@ -165,3 +197,18 @@ class BrowsedDataset:
     def _read_attribution(self, record: int) -> dict[str, str]:
         offset, length = self.index.arrays["attribution"][record].tolist()
         return self._attribution[self.index.split_of(record)].read_row(offset, length)
+
+
+def _shrink(encoded: bytes) -> Image.Image:
+    """Returns an image as an RGB picture of at most THUMBNAIL pixels."""
+    with Image.open(io.BytesIO(encoded)) as image:
+        image.draft("RGB", (THUMBNAIL[0], THUMBNAIL[1]))
+        with DECODED_AT_ONCE.hold(image.width * image.height):
+            image.thumbnail(THUMBNAIL)
+        return image.convert("RGB")
+
+
+def _write_jpeg(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=80)
+    return out.getvalue()

@@ -3,28 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
-from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES
+from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES, find_masked
+from oi_tfrecord.explore.class_colours import assign_colours, box_labels, format_colour, text_colour
 from oi_tfrecord.explore.record_text import describe_record
 from oi_tfrecord.openimages.schema import ATTRIBUTION
 from oi_tfrecord.records.example_reader import (
     Values,
     check_lengths,
     decode,
+    find_image_size,
     get_bytes,
     get_classes,
-    get_integer,
     get_numbers,
     get_strings,
+    join_absent_labels,
 )
 from oi_tfrecord.records.keys import (
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
     ENCODED_KEY,
-    HEIGHT_KEY,
-    MASK_KEY,
-    MASK_WEIGHT_KEY,
     SHA256_KEY,
-    WIDTH_KEY,
     attribution_key,
     flag_key,
 )
@@ -49,14 +47,16 @@ def describe_image(
 
     Returns:
         Values that JSON can hold. `boxes` are [xmin, ymin, xmax, ymax] as fractions of the image's sides, from its top
-        left corner, with class, flags and source; `mask` says whether `/mask` shows a mask of the box.
+        left corner, with class, flags and source; `mask` says whether `/mask` shows a mask of the box, and `colour` and
+        `ink` are the colours of its class and of text on that colour.
 
     Raises:
         RecordFault: if its lists do not belong together.
     """
+    width, height = find_image_size(example)
     return {
-        "width": get_integer(example, WIDTH_KEY),
-        "height": get_integer(example, HEIGHT_KEY),
+        "width": width,
+        "height": height,
         "bytes": len(get_bytes(example, ENCODED_KEY)),
         "sha256": decode(get_bytes(example, SHA256_KEY)),
         "boxes": _describe_boxes(example, names, mid_of),
@@ -84,7 +84,9 @@ def _describe_boxes(
     flags = {name: get_numbers(example, flag_key(name)) for name in FLAG_NAMES if flag_key(name) in example}
     sources = get_strings(example, BOX_SOURCE_KEY) or [b""] * len(mids)
     confidences = get_numbers(example, BOX_CONFIDENCE_KEY).tolist()
-    masked = _find_masked(example, len(mids))
+    masked = find_masked(example, len(mids))
+    labels = box_labels(example, len(mids))
+    colours = assign_colours(labels)
     check_lengths({"box sides": min(map(len, sides)), "source": len(sources)}, len(mids))
     check_lengths({name: len(values) for name, values in flags.items()}, len(mids))
     return [
@@ -96,22 +98,18 @@ def _describe_boxes(
             "source": decode(sources[place]),
             "confidence": _finite(confidences[place]) if place < len(confidences) else None,
             "mask": place in masked,
+            "colour": format_colour(colours[labels[place]]),
+            "ink": format_colour(text_colour(colours[labels[place]])),
         }
         for place, mid in enumerate(mids)
     ]
-
-
-def _find_masked(example: Mapping[str, Values], count: int) -> frozenset[int]:
-    """Returns the places of the boxes, of `count`, with a mask; an empty one in place of a missing mask is none."""
-    masks = get_strings(example, MASK_KEY)
-    weights = get_numbers(example, MASK_WEIGHT_KEY).tolist() or [1.0] * len(masks)
-    return frozenset(place for place in range(min(count, len(masks), len(weights))) if weights[place] > 0)
 
 
 def _describe_labels(
     example: Mapping[str, Values], names: Mapping[str, str], mid_of: Mapping[int, str]
 ) -> list[dict[str, Any]]:
     rows = []
+    example = join_absent_labels(example)
     for prefix in ("image/class", "image/machine_class"):
         mids = get_classes(example, prefix, mid_of)
         sources = get_strings(example, f"{prefix}/source")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from oi_tfrecord.explore.browse.search_rows import LABEL_KINDS, SearchRows
+from oi_tfrecord.explore.browse.search_rows import LABEL_KINDS, MASK_BIT, SearchRows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,8 @@ class BrowseIndex:
         classes: MIDs.
         sources: of boxes.
         arrays: by name: `image_id` bytes [records]; `id_order` records by ImageID; `offset`, `length`, `width`,
-            `height`, `boxes` [records]; `box_record`, `box_source`, `box_flags` [boxes], `box_start` [classes + 1]; and
+            `height`, `boxes` [records]; `box_record`, `box_source`, `box_flags` [boxes], `box_start` [classes + 1],
+            `masks` [classes] boxes with a mask; and
             `KIND_record` [labels], `KIND_start` [classes + 1] for LABEL_KINDS. The arrays may be mapped files.
     """
 
@@ -157,6 +158,7 @@ def _index_boxes(joined: _Joined, records: int) -> dict[str, np.ndarray]:
         "box_source": source[order].astype(np.uint16),
         "box_flags": flags[order].astype(np.uint16),
         "box_start": _class_starts(label, len(joined.classes)),
+        "masks": np.bincount(label[(flags & MASK_BIT) != 0], minlength=len(joined.classes)).astype(np.uint32),
     }
 
 

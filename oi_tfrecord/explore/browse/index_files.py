@@ -25,7 +25,7 @@ from oi_tfrecord.explore.browse.attribution import find_attribution
 from oi_tfrecord.explore.browse.index import BrowseIndex, build_index
 from oi_tfrecord.explore.browse.search_rows import SearchRows, make_search_rows
 
-FORMAT = "oi_tfrecord browse index 1"
+FORMAT = "oi_tfrecord browse index 2"
 """Changes whenever the arrays do."""
 
 FOLDER = "browse-index"

@@ -10,26 +10,30 @@ from oi_tfrecord.records.example_reader import (
     Values,
     check_lengths,
     decode,
+    find_image_size,
     get_bytes,
     get_classes,
-    get_integer,
     get_numbers,
     get_strings,
+    join_absent_labels,
     parse_example,
 )
 from oi_tfrecord.records.keys import (
     BOX_SOURCE_KEY,
     FILENAME_KEY,
-    HEIGHT_KEY,
     LABEL_CONFIDENCE_KEY,
+    MASK_KEY,
+    MASK_WEIGHT_KEY,
     SOURCE_ID_KEY,
-    WIDTH_KEY,
     flag_key,
 )
 
 LABEL_KINDS = ("positive", "negative", "machine")
 
 FLAG_NAMES = tuple(FLAGS)
+
+MASK_BIT = 1 << 15
+"""Bit of a box that has a mask."""
 
 
 def flag_bits(flag: str) -> tuple[int, int]:
@@ -48,7 +52,7 @@ class SearchRows:
         sizes: int64 array [records, 2], width and height in pixels.
         box_records: int64 array [boxes], number of the record within the shard.
         box_classes, box_sources: int64 arrays [boxes], indices into `classes` and `sources`.
-        box_flags: int64 array [boxes], see `flag_bits`.
+        box_flags: int64 array [boxes], see `flag_bits` and MASK_BIT.
         labels: for each of LABEL_KINDS, int64 array [labels, 2] of record and class.
         classes: MIDs, or `id N` for classes without one.
         sources: of boxes; an empty text is an unknown source.
@@ -82,7 +86,7 @@ def make_search_rows(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, 
         example = parse_example(data)
         collected.image_ids.append(get_bytes(example, SOURCE_ID_KEY) or get_bytes(example, FILENAME_KEY))
         collected.places.append((offset, len(data)))
-        collected.sizes.append((get_integer(example, WIDTH_KEY), get_integer(example, HEIGHT_KEY)))
+        collected.sizes.append(find_image_size(example))
         collected.add_boxes(record, example, mid_of)
         collected.add_labels(record, example, mid_of)
     columns = np.array(collected.boxes, np.int64).reshape(-1, 4).T
@@ -98,6 +102,13 @@ def make_search_rows(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, 
         classes=list(collected.classes),
         sources=list(collected.sources),
     )
+
+
+def find_masked(example: Mapping[str, Values], count: int) -> frozenset[int]:
+    """Returns the places of the boxes, of `count`, with a mask; an empty one in place of a missing mask is none."""
+    masks = get_strings(example, MASK_KEY)
+    weights = get_numbers(example, MASK_WEIGHT_KEY).tolist() or [1.0] * len(masks)
+    return frozenset(place for place in range(min(count, len(masks), len(weights))) if weights[place] > 0)
 
 
 class _Collected:
@@ -117,12 +128,14 @@ class _Collected:
         sources = get_strings(example, BOX_SOURCE_KEY) or [b""] * len(mids)
         sides = get_numbers(example, "image/object/bbox/xmin")
         check_lengths({"xmin": len(sides), "source": len(sources)}, len(mids))
-        flags = _pack_flags(example, len(mids)).tolist()
-        for mid, source, flag in zip(mids, map(decode, sources), flags, strict=True):
+        flags = _pack_flags(example, len(mids))
+        flags[sorted(find_masked(example, len(mids)))] |= MASK_BIT
+        for mid, source, flag in zip(mids, map(decode, sources), flags.tolist(), strict=True):
             source_number = self.sources.setdefault(source, len(self.sources))
             self.boxes.append((record, self._number_of(mid), source_number, flag))
 
     def add_labels(self, record: int, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
+        example = join_absent_labels(example)
         mids = get_classes(example, "image/class", mid_of)
         has_confidence = LABEL_CONFIDENCE_KEY in example
         confidences = get_numbers(example, LABEL_CONFIDENCE_KEY).tolist() if has_confidence else [1.0] * len(mids)

@@ -1,4 +1,4 @@
-"""Serves the pages of a dataset to a web browser on this machine."""
+"""Serves the pages of a dataset to a web browser."""
 
 import asyncio
 import functools
@@ -9,13 +9,12 @@ from typing import Any
 from aiohttp import web
 
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.explore.browse.browsed_dataset import MOST_IMAGES, BrowsedDataset
+from oi_tfrecord.explore.browse.access import Access, find_refusal, format_address, listen, make_access
+from oi_tfrecord.explore.browse.browsed_dataset import DRAWN, MOST_CLASSES, MOST_IMAGES, BrowsedDataset
 from oi_tfrecord.explore.browse.query import parse_query
 from oi_tfrecord.explore.web_assets import embed, read_asset
 from oi_tfrecord.records.example_reader import ExampleError, RecordFault
 from oi_tfrecord.records.tfrecord import FramingError
-
-HOST = "127.0.0.1"
 
 FIRST_IMAGES = 100
 """Images that the page comes with; as many as browse.js asks for at once."""
@@ -35,6 +34,9 @@ HEADERS = {
 
 FILES = {
     "/browse.js": ("browse.js", "text/javascript"),
+    "/class-list.js": ("class-list.js", "text/javascript"),
+    "/dom.js": ("dom.js", "text/javascript"),
+    "/picture.js": ("picture.js", "text/javascript"),
     "/browse.css": ("browse.css", "text/css"),
     "/theme.css": ("theme.css", "text/css"),
 }
@@ -42,49 +44,55 @@ FILES = {
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_application(dataset: BrowsedDataset) -> web.Application:
-    """Returns the server. It sends the pages of the package, and records by number, but never a file by its name."""
-    application = web.Application(middlewares=[_guard])
+def make_application(dataset: BrowsedDataset, access: Access) -> web.Application:
+    """Returns the server, whose paths begin with the token.
+
+    It sends the pages of the package, and records by number, but never a file by its name.
+    """
+    application = web.Application()
     application.router.add_get("/", functools.partial(_send_page, dataset, read_asset("browse.html")))
     for path, (name, kind) in FILES.items():
         application.router.add_get(path, functools.partial(_send_file, read_asset(name), kind))
     application.router.add_get("/api/dataset", functools.partial(_send_json, lambda values: dataset.describe()))
-    application.router.add_get(
-        "/api/classes", functools.partial(_send_json, lambda values: dataset.list_classes(values.get("q", "")))
-    )
+    application.router.add_get("/api/classes", functools.partial(_send_json, functools.partial(_list_classes, dataset)))
     application.router.add_get("/api/images", functools.partial(_send_json, functools.partial(_list_images, dataset)))
     application.router.add_get("/api/image", functools.partial(_send_json, functools.partial(_describe_image, dataset)))
     application.router.add_get("/image", functools.partial(_send_bytes, dataset, dataset.read_image))
     application.router.add_get("/mask", functools.partial(_send_mask, dataset))
-    application.router.add_get("/thumbnail", functools.partial(_send_bytes, dataset, dataset.make_thumbnail))
-    return application
+    application.router.add_get("/thumbnail", functools.partial(_send_thumbnail, dataset))
+    guarded = web.Application(middlewares=[web.middleware(functools.partial(_guard, access))])
+    guarded.add_subapp(f"/{access.token}/", application)
+    return guarded
 
 
-def serve(dataset: BrowsedDataset, port: int, on_start: Callable[[str], None]) -> None:
-    """Serves a dataset on the loopback until it is interrupted.
+def serve(dataset: BrowsedDataset, host: str, port: int, on_start: Callable[[str], None]) -> None:
+    """Serves a dataset until it is interrupted.
 
     Args:
         dataset: what to serve.
+        host: name or IP address to listen on.
         port: to listen on; 0 takes a free one.
         on_start: called with the address once the server listens.
 
     Raises:
-        ConfigError: if the port cannot be had.
+        ConfigError: if the host or the port cannot be had.
     """
+    access = make_access(host)
     try:
-        listening = socket.create_server((HOST, port))
+        listening = listen(host, port)
+    except socket.gaierror as error:
+        raise ConfigError("host", f"{host!r} is no name or address of this machine: {error.strerror}") from error
     except (OSError, OverflowError) as error:
-        raise ConfigError("port", f"{port} cannot be had: {error}; 0 takes a free one") from error
-    on_start(f"http://{HOST}:{listening.getsockname()[1]}/")
-    web.run_app(make_application(dataset), sock=listening, print=None, access_log=None)
+        raise ConfigError("port", f"{port} of {host} cannot be had: {error}; 0 takes a free one") from error
+    on_start(format_address(host, listening.getsockname()[1], access))
+    web.run_app(make_application(dataset, access), sock=listening, print=None, access_log=None)
 
 
-@web.middleware
-async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Answers only requests to this machine by its own names, and turns errors into messages."""
-    # DNS rebinding: a page whose host name resolves to 127.0.0.1 could read the dataset otherwise.
-    if request.host.rpartition(":")[0] not in (HOST, "localhost"):
-        response: web.StreamResponse = web.json_response({"error": "unknown host"}, status=403)
+async def _guard(access: Access, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Answers only requests that the access allows, and turns errors into messages."""
+    refusal = find_refusal(access, request.host, request.headers.get("Origin", ""), request.path)
+    if refusal:
+        response: web.StreamResponse = web.json_response({"error": refusal}, status=403)
     else:
         try:
             response = await handler(request)
@@ -101,7 +109,9 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
 async def _send_page(dataset: BrowsedDataset, page: str, request: web.Request) -> web.Response:
     """Sends the page with the answers to its first two requests, which saves these requests."""
     try:
-        images = await asyncio.to_thread(dataset.list_images, parse_query(request.query), 0, FIRST_IMAGES)
+        images = await asyncio.to_thread(
+            dataset.list_images, parse_query(request.query, dataset.classes), 0, FIRST_IMAGES
+        )
         first = {"images": images, "dataset": dataset.describe()}
     except ConfigError:
         # The page sends the request itself then, and shows the error.
@@ -126,6 +136,14 @@ async def _send_bytes(
     return web.Response(body=body, content_type=kind, headers={"Cache-Control": "private, max-age=3600"})
 
 
+async def _send_thumbnail(dataset: BrowsedDataset, request: web.Request) -> web.Response:
+    drawn = tuple(filter(None, request.query.get("draw", "").split(",")))
+    if unknown := set(drawn) - set(DRAWN):
+        raise ConfigError("draw", f"{min(unknown)!r} is none of {', '.join(DRAWN)}")
+    read = functools.partial(dataset.draw_thumbnail, drawn=drawn) if drawn else dataset.make_thumbnail
+    return await _send_bytes(dataset, read, request)
+
+
 async def _send_mask(dataset: BrowsedDataset, request: web.Request) -> web.Response:
     record = _parse_number(request.query, "record", dataset.index.records)
     place = _parse_number(request.query, "place", 1 << 31)
@@ -133,9 +151,16 @@ async def _send_mask(dataset: BrowsedDataset, request: web.Request) -> web.Respo
     return web.Response(body=body, content_type=kind, headers={"Cache-Control": "private, max-age=3600"})
 
 
+def _list_classes(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[str, Any]:
+    start = _parse_number(values, "start", 1 << 62)
+    return dataset.list_classes(values.get("q", ""), start, _parse_number(values, "count", MOST_CLASSES + 1))
+
+
 def _list_images(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[str, Any]:
     start = _parse_number(values, "start", 1 << 62)
-    return dataset.list_images(parse_query(values), start, _parse_number(values, "count", MOST_IMAGES + 1))
+    return dataset.list_images(
+        parse_query(values, dataset.classes), start, _parse_number(values, "count", MOST_IMAGES + 1)
+    )
 
 
 def _describe_image(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[str, Any]:
@@ -143,7 +168,7 @@ def _describe_image(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[
     record = dataset.find_record(split, image_id)
     if record is None:
         raise web.HTTPNotFound(reason="there is no such image")
-    return dataset.describe_image(record, parse_query(values))
+    return dataset.describe_image(record, parse_query(values, dataset.classes))
 
 
 def _parse_number(values: Mapping[str, str], name: str, end: int) -> int:

@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 """Columns of each file, in the order of the published ones; masks is there if a record has one."""
 
 
-def file_name(split: str, table: str) -> str:
+def official_file(split: str, table: str) -> str:
     """Returns the name of the file of a table, such as `validation-image-labels.csv`."""
     return f"{split}-{table.replace('_', '-')}.csv"
 
@@ -54,13 +54,13 @@ def export_official(splits: Mapping[str, Split], label_map: LabelMap, folder: st
 def _export_split(split: Split, label_map: LabelMap, folder: str) -> dict[str, int]:
     mid_of = {item.id: item.name for item in label_map.items}
     counts = dict.fromkeys(COLUMNS, 0)
-    paths = {table: storage.join(folder, file_name(split.name, table)) for table in COLUMNS}
+    paths = {table: storage.join(folder, official_file(split.name, table)) for table in COLUMNS}
     with contextlib.ExitStack() as stack:
         streams = {table: stack.enter_context(storage.create(path, folder)) for table, path in paths.items()}
         for table, columns in COLUMNS.items():
             streams[table].write(_format_rows([columns]))
         for truth in read_ground_truths(split, label_map):
-            for table, rows in make_rows(truth, mid_of).items():
+            for table, rows in list_rows(truth, mid_of).items():
                 streams[table].write(_format_rows(rows))
                 counts[table] += len(rows)
     if not counts["masks"]:
@@ -69,7 +69,7 @@ def _export_split(split: Split, label_map: LabelMap, folder: str) -> dict[str, i
     return counts
 
 
-def make_rows(truth: GroundTruth, mid_of: Mapping[int, str]) -> dict[str, list[tuple[object, ...]]]:
+def list_rows(truth: GroundTruth, mid_of: Mapping[int, str]) -> dict[str, list[tuple[object, ...]]]:
     """Returns the rows of an image by table, with the columns of COLUMNS.
 
     Args:

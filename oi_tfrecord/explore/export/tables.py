@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from oi_tfrecord.openimages.image_id import HEX_ID
 from oi_tfrecord.openimages.schema import ATTRIBUTION, FLAGS
-from oi_tfrecord.records.example_reader import ExampleError, parse_example
+from oi_tfrecord.records.example_reader import ExampleError, join_absent_labels, parse_example
 from oi_tfrecord.records.keys import (
     BOX_CONFIDENCE_KEY,
     BOX_SOURCE_KEY,
@@ -173,7 +173,7 @@ class _Record:
     def __init__(self, number: int, data: bytes):
         self.number = number
         try:
-            self._features = parse_example(data)
+            self._features = join_absent_labels(parse_example(data))
         except ExampleError as error:
             raise RecordError(number, str(error)) from error
 

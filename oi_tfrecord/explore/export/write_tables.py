@@ -5,8 +5,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
-from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.label_map import read_label_map, require_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.errors import ConfigError, InputError
@@ -85,13 +84,10 @@ def export(options: ExportOptions) -> ExportResult:
     """
     accept_beam_arguments(options.beam_arguments)
     splits = find_splits(options.output_dir, options.split)
-    label_map = read_label_map(options.output_dir)
     if options.format == "oid":
-        if label_map is None:
-            raise InputError(
-                options.output_dir, f"there is no {LABEL_MAP_FILE}", "Put the label map of the records there"
-            )
-        return ExportResult(export_official(splits, label_map, options.to), options.target)
+        rows = export_official(splits, require_label_map(options.output_dir), options.to)
+        return ExportResult(rows, options.target)
+    label_map = read_label_map(options.output_dir)
     counts = {name: dict.fromkeys(SCHEMAS, 0) for name in splits}
     target: ParquetTarget | PostgresTarget
     if options.is_database:
@@ -103,8 +99,8 @@ def export(options: ExportOptions) -> ExportResult:
             target.start_split(name)
             for shard in read_tables(split, label_map):
                 target.add(shard)
-                for table, rows in shard.tables.items():
-                    counts[name][table] += rows.num_rows
+                for table, part in shard.tables.items():
+                    counts[name][table] += part.num_rows
     return ExportResult(counts, options.target)
 
 
@@ -121,7 +117,7 @@ def read_tables(split: Split, label_map: LabelMap | None) -> Iterator[ShardTable
     Raises:
         InputError: naming the shard and record that cannot be read.
     """
-    any_ids = (split.manifest or {}).get("config", {}).get("image_id_format") == ANY_FORMAT
+    any_ids = split.config.get("image_id_format") == ANY_FORMAT
     for path in split.shards:
         if not storage.exists(path):
             raise InputError(path, "is missing, though the manifest names it", _REMEDY)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from oi_tfrecord.explore.report.example_pictures import Picture
 from oi_tfrecord.explore.report.numbers import SplitNumbers
 from oi_tfrecord.explore.web_assets import embed
 from oi_tfrecord.storage.csv_text import as_text
@@ -30,7 +31,22 @@ class PageAssets:
     body: str
 
 
-def format_html(title: str, splits: Sequence[SplitNumbers], assets: PageAssets) -> str:
+@dataclasses.dataclass(frozen=True)
+class PageExtras:
+    """What the page has besides the numbers.
+
+    Attributes:
+        examples: pictures by split and MID.
+        browser: address of a browser of the records; empty without one.
+    """
+
+    examples: Mapping[str, Mapping[str, Sequence[Picture]]] = dataclasses.field(default_factory=dict)
+    browser: str = ""
+
+
+def format_html(
+    title: str, splits: Sequence[SplitNumbers], assets: PageAssets, extras: PageExtras = PageExtras()
+) -> str:
     """Returns the page.
 
     No name of a class or file can become markup: the numbers are JSON that the program puts into text nodes only, and
@@ -40,13 +56,14 @@ def format_html(title: str, splits: Sequence[SplitNumbers], assets: PageAssets) 
         title: of the page.
         splits: numbers of the splits.
         assets: programs, styles and body.
+        extras: pictures and links; none by default.
     """
     policy = (
         "default-src 'none'; "
         f"script-src {' '.join(map(_hash, assets.scripts))}; "
         f"style-src {' '.join(map(_hash, assets.styles))}; img-src data:"
     )
-    data = {"title": title, "splits": list(map(vars, splits))}
+    data = {"title": title, "splits": list(map(vars, splits)), **vars(extras)}
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -90,6 +107,7 @@ def _make_rows(split: SplitNumbers) -> Iterator[tuple[Any, ...]]:
         histogram = getattr(split, section)
         for low, high, count in zip(histogram["from"], histogram["to"], histogram["count"], strict=True):
             yield section, low, high, "count", count
+    yield from _make_table_rows(split)
     yield from (("box_areas", size, "", "boxes", count) for size, count in split.box_areas.items())
     for row in split.image_sizes:
         yield "image_sizes", f"{row['width']}x{row['height']}", "", "images", row["images"]
@@ -100,6 +118,18 @@ def _make_rows(split: SplitNumbers) -> Iterator[tuple[Any, ...]]:
     yield from (("keys", row["key"], "", "records", row["records"]) for row in split.keys)
     for section, rows in (("rejects", split.rejects or ()), ("left_out", split.left_out)):
         yield from ((section, row["reason"], row["table"], "count", row["count"]) for row in rows)
+
+
+def _make_table_rows(split: SplitNumbers) -> Iterator[tuple[Any, ...]]:
+    """Yields the counts that have two keys, of which the second stands in the column `name`."""
+    for side, counts in zip(split.box_shapes["side"], split.box_shapes["count"], strict=True):
+        for aspect, count in zip(split.box_shapes["aspect"], counts, strict=True):
+            yield "box_shapes", side, aspect, "boxes", count
+    for row, counts in enumerate(split.box_places):
+        yield from (("box_places", row, column, "boxes", count) for column, count in enumerate(counts))
+    mids = split.class_pairs["mid"]
+    for mid, counts in zip(mids, split.class_pairs["together"], strict=True):
+        yield from (("class_pairs", mid, other, "images", count) for other, count in zip(mids, counts, strict=True))
 
 
 def _make_class_rows(classes: Mapping[str, Sequence[Any]]) -> Iterator[tuple[Any, ...]]:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from oi_tfrecord.explore.report.class_pairs import tabulate_pairs
 from oi_tfrecord.explore.report.published_counts import PUBLISHED, PublishedCounts
 from oi_tfrecord.explore.report.record_stats import (
     ASPECT_LOG2,
     CLASS_COUNTS,
     LONG_SIDE_STEP,
+    SHAPE_BINS,
     SIZES_PER_OCTAVE,
     RecordStats,
 )
@@ -22,6 +24,8 @@ from oi_tfrecord.records.label_map import LabelMapItem
 MOST_IMAGE_SIZES = 20
 """Sizes of images that the report lists."""
 
+MOST_PAIRED = 20
+"""Classes whose pairs the report shows."""
 
 Histogram = Mapping[str, Sequence[float]]
 """Lists `from` and `to`, the lower and upper bounds of the bins, and `count`, the number in each bin."""
@@ -42,6 +46,11 @@ class SplitNumbers:
         published: rows that compare published counts, rows read, and records.
         classes: columns of the table of classes.
         boxes_per_image, box_sides, box_aspects, long_sides, encoded_sizes: histograms, see `RecordStats`.
+        box_shapes: `side` and `aspect`, the lower bounds of bins of size and aspect (as box_sides and box_aspects), and
+            `count`, the boxes by bin of size and bin of aspect.
+        box_places: boxes over each cell of an image, by row from the top and column from the left.
+        class_pairs: `mid` and `images`, the most frequent classes and their images, and `together`, the images with
+            both of two classes.
         box_areas: number of small, medium and large boxes.
         image_sizes: rows of the most frequent sizes of images.
         distinct_image_sizes: number of all sizes.
@@ -63,6 +72,9 @@ class SplitNumbers:
     boxes_per_image: Histogram
     box_sides: Histogram
     box_aspects: Histogram
+    box_shapes: Mapping[str, Sequence[Any]]
+    box_places: Sequence[Sequence[int]]
+    class_pairs: Mapping[str, Sequence[Any]]
     box_areas: Mapping[str, int]
     long_sides: Histogram
     encoded_sizes: Histogram
@@ -106,6 +118,13 @@ def make_numbers(
         boxes_per_image=_fill_bins(stats.boxes_per_image, lambda count: (count, count + 1)),
         box_sides=_divide_range(stats.box_sides, 0, 1),
         box_aspects=_divide_range(stats.box_aspects, -ASPECT_LOG2, ASPECT_LOG2),
+        box_shapes={
+            "side": np.linspace(0, 1, SHAPE_BINS[0], endpoint=False).round(6).tolist(),
+            "aspect": np.linspace(-ASPECT_LOG2, ASPECT_LOG2, SHAPE_BINS[1], endpoint=False).round(6).tolist(),
+            "count": stats.box_shapes.tolist(),
+        },
+        box_places=stats.box_places.tolist(),
+        class_pairs=_list_pairs(stats),
         box_areas=dict(zip(("small", "medium", "large"), stats.box_areas.tolist(), strict=True)),
         long_sides=_fill_bins(stats.long_sides, lambda bin: (bin * LONG_SIDE_STEP, (bin + 1) * LONG_SIDE_STEP)),
         encoded_sizes=_fill_bins(
@@ -192,6 +211,18 @@ def _list_classes(stats: RecordStats, classes: Sequence[LabelMapItem]) -> dict[s
         "name": [described[mid].display_name if mid in described else mid for mid in mids],
         "id": [described[mid].id if mid in described else None for mid in mids],
         **{column: [counts[mid][index] for mid in mids] for index, column in enumerate(CLASS_COUNTS)},
+    }
+
+
+def _list_pairs(stats: RecordStats) -> dict[str, list[Any]]:
+    """Returns the most frequent classes whose pairs are known, the images of each, and those of each pair."""
+    column = CLASS_COUNTS.index("images" if stats.boxes else "positive")
+    counts = {mid: int(counts[column]) for mid, counts in stats.classes.items() if counts[column]}
+    most = sorted(counts.keys() - stats.unpaired.keys(), key=lambda mid: (-counts[mid], mid))[:MOST_PAIRED]
+    return {
+        "mid": most,
+        "images": [counts[mid] for mid in most],
+        "together": tabulate_pairs(stats.class_pairs, most),
     }
 
 

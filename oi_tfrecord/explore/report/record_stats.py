@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from oi_tfrecord.explore.report.class_pairs import SAMPLED_IMAGES, Classes, choose_paired, count_pairs
 from oi_tfrecord.openimages.schema import FLAGS
 from oi_tfrecord.records.example_reader import (
     Values,
     check_lengths,
     decode,
+    find_image_size,
     get_bytes,
     get_classes,
-    get_integer,
     get_numbers,
     get_strings,
+    join_absent_labels,
     parse_example,
 )
 from oi_tfrecord.records.keys import (
@@ -41,6 +43,12 @@ ASPECT_BINS = 40
 ASPECT_LOG2 = 5.0
 """Bins of log2(width / height) of a box in pixels, from -5 (1:32) to 5; the end bins hold all beyond."""
 
+SHAPE_BINS = (25, 20)
+"""Bins of the size of a box, as SIDE_BINS, by bins of its aspect, as ASPECT_BINS."""
+
+PLACE_BINS = 32
+"""Cells across and down an image, for the places of boxes."""
+
 LONG_SIDE_STEP = 64
 """Width in pixels of the bins of an image's longer side."""
 
@@ -53,7 +61,7 @@ COCO_AREAS = (32**2, 96**2)
 LICENSE_KEY = attribution_key("license")
 
 
-def _histogram(bins: int) -> np.ndarray:
+def _histogram(*bins: int) -> np.ndarray:
     return np.zeros(bins, np.int64)
 
 
@@ -72,6 +80,8 @@ class RecordStats:
         boxes_per_image: number of images by number of boxes.
         box_sides: histogram of sqrt(area of the box / area of the image), SIDE_BINS.
         box_aspects: histogram of log2(width / height) in pixels, ASPECT_BINS.
+        box_shapes: histogram of both, int64 [SHAPE_BINS].
+        box_places: number of boxes over each cell of an image, int64 [PLACE_BINS rows, PLACE_BINS columns].
         box_areas: boxes that are small, medium and large by COCO_AREAS, in pixels of the image as stored.
         long_sides: number of images by longer side // LONG_SIDE_STEP.
         encoded_sizes: number of images by floor(SIZES_PER_OCTAVE * log2(bytes)).
@@ -79,6 +89,9 @@ class RecordStats:
         sources: by key of SOURCE_KEYS, number of boxes or labels by source.
         flags: by flag, int64 array [2] of boxes with the flag and of boxes whose record has the key of the flag.
         licenses: number of images by licence.
+        class_pairs: number of images with both of two classes, by pair of MIDs in order. The classes of an image are
+            those of its boxes or, in a record without keys of boxes, of its positive labels.
+        unpaired: number of images with each class, for the images and classes that are not in `class_pairs`.
     """
 
     records: int = 0
@@ -94,6 +107,8 @@ class RecordStats:
     boxes_per_image: Counter[int] = dataclasses.field(default_factory=Counter)
     box_sides: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(SIDE_BINS))
     box_aspects: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(ASPECT_BINS))
+    box_shapes: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(*SHAPE_BINS))
+    box_places: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(PLACE_BINS, PLACE_BINS))
     box_areas: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(len(COCO_AREAS) + 1))
     long_sides: Counter[int] = dataclasses.field(default_factory=Counter)
     encoded_sizes: Counter[int] = dataclasses.field(default_factory=Counter)
@@ -101,6 +116,8 @@ class RecordStats:
     sources: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
     flags: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     licenses: Counter[str] = dataclasses.field(default_factory=Counter)
+    class_pairs: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+    unpaired: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
 def measure_records(records: Iterable[bytes], mid_of: Mapping[int, str]) -> RecordStats:
@@ -115,17 +132,45 @@ def measure_records(records: Iterable[bytes], mid_of: Mapping[int, str]) -> Reco
         RecordFault: if the lists of an Example do not belong together.
     """
     stats = RecordStats()
-    corners: list[np.ndarray] = []
+    held = _Held()
     for data in records:
         example = parse_example(data)
         stats.records += 1
         stats.keys.update(example.keys())
         width, height = _add_image(stats, example)
-        corners.append(_add_boxes(stats, example, mid_of, width, height))
+        shapes = _add_boxes(stats, example, mid_of, width, height)
         _add_labels(stats, example, mid_of)
-    if corners:
-        _add_box_shapes(stats, np.concatenate(corners))
+        held.shapes.append(shapes)
+        held.classes.append(_paired_classes(example, mid_of))
+        if len(held.classes) == SAMPLED_IMAGES:
+            held = _Held(_add_held(stats, held))
+    _add_held(stats, held)
     return stats
+
+
+@dataclasses.dataclass
+class _Held:
+    """What is counted for many records at once.
+
+    Attributes:
+        paired: classes whose pairs are counted; empty before the first records are counted.
+        shapes: of the boxes, see `_add_boxes`, for each record.
+        classes: of each record.
+    """
+
+    paired: frozenset[str] = frozenset()
+    shapes: list[np.ndarray] = dataclasses.field(default_factory=list)
+    classes: list[Classes] = dataclasses.field(default_factory=list)
+
+
+def _add_held(stats: RecordStats, held: _Held) -> frozenset[str]:
+    """Counts what is held; returns the classes whose pairs are counted in the rest of the shard."""
+    paired = held.paired or choose_paired(held.classes)
+    if held.shapes:
+        _add_box_shapes(stats, np.concatenate(held.shapes))
+    stats.class_pairs.update(count_pairs(held.classes, paired))
+    stats.unpaired.update(mid for classes in held.classes for mid in classes if mid not in paired)
+    return paired
 
 
 def merge_stats(parts: Iterable[RecordStats]) -> RecordStats:
@@ -145,7 +190,7 @@ def merge_stats(parts: Iterable[RecordStats]) -> RecordStats:
 
 
 def _add_image(stats: RecordStats, example: Mapping[str, Values]) -> tuple[int, int]:
-    width, height = (get_integer(example, f"image/{side}") for side in ("width", "height"))
+    width, height = find_image_size(example)
     encoded = len(get_bytes(example, ENCODED_KEY))
     stats.image_bytes += encoded
     stats.image_sizes[width, height] += 1
@@ -160,7 +205,12 @@ def _add_image(stats: RecordStats, example: Mapping[str, Values]) -> tuple[int, 
 def _add_boxes(
     stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str], width: int, height: int
 ) -> np.ndarray:
-    """Counts the boxes of a record; returns (width, height, image width, image height) of each, in pixels."""
+    """Counts the boxes of a record.
+
+    Returns:
+        float64 [boxes, 8]: (width, height, image width, image height) of each box in pixels, and (xmin, ymin, xmax,
+        ymax) as fractions of the sides of the image.
+    """
     ymin, xmin, ymax, xmax = (get_numbers(example, key) for key in BBOX_KEYS)
     classes = get_classes(example, "image/object/class", mid_of)
     count = len(xmin)
@@ -177,9 +227,10 @@ def _add_boxes(
     for name, values in flags.items():
         stats.flags.setdefault(name, np.zeros(2, np.int64))
         stats.flags[name] += (np.count_nonzero(values == 1), count)
-    shape = np.empty((count, 4))
+    shape = np.empty((count, 8))
     shape[:, 0], shape[:, 1] = (xmax - xmin) * float(width), (ymax - ymin) * float(height)
     shape[:, 2], shape[:, 3] = width, height
+    shape[:, 4:] = np.stack([xmin, ymin, xmax, ymax], axis=1)
     return shape
 
 
@@ -196,19 +247,51 @@ def _add_masks(stats: RecordStats, example: Mapping[str, Values], classes: list[
 
 def _add_box_shapes(stats: RecordStats, shapes: np.ndarray) -> None:
     with np.errstate(invalid="ignore"):
-        proper = np.all(np.isfinite(shapes), axis=1) & np.all(shapes > 0, axis=1)
+        proper = np.all(np.isfinite(shapes), axis=1) & np.all(shapes[:, :4] > 0, axis=1)
     stats.degenerate_boxes += int(np.count_nonzero(~proper))
-    width, height, image_width, image_height = shapes[proper].T
+    width, height, image_width, image_height, *corners = shapes[proper].T
     area = width * height
     side = np.clip(np.sqrt(area / (image_width * image_height)), 0, 1)
     limit = np.nextafter(ASPECT_LOG2, 0)
     aspect = np.clip(np.log2(width / height), -limit, limit)
     stats.box_sides += np.histogram(side, SIDE_BINS, (0, 1))[0]
     stats.box_aspects += np.histogram(aspect, ASPECT_BINS, (-ASPECT_LOG2, ASPECT_LOG2))[0]
+    ranges = ((0, 1), (-ASPECT_LOG2, ASPECT_LOG2))
+    stats.box_shapes += np.histogram2d(side, aspect, SHAPE_BINS, ranges)[0].astype(np.int64)
+    stats.box_places += count_places(np.array(corners))
     stats.box_areas += np.bincount(np.digitize(area, COCO_AREAS), minlength=len(COCO_AREAS) + 1)
 
 
+def count_places(corners: np.ndarray) -> np.ndarray:
+    """Counts the boxes over each cell of an image.
+
+    Args:
+        corners: float64 [4, boxes]: xmin, ymin, xmax, ymax as fractions of the sides of the image.
+
+    Returns:
+        int64 [PLACE_BINS rows, PLACE_BINS columns].
+    """
+    scaled = np.clip(corners, 0, 1) * PLACE_BINS
+    left, top = np.minimum(np.floor(scaled[:2]), PLACE_BINS - 1).astype(np.int64)
+    right, bottom = np.maximum(np.ceil(scaled[2:]).astype(np.int64), [left + 1, top + 1])
+    # Sums of the differences at the corners of a box are 1 in the box and 0 elsewhere.
+    steps = np.zeros((PLACE_BINS + 1, PLACE_BINS + 1), np.int64)
+    for rows, columns, step in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
+        np.add.at(steps, (rows, columns), step)
+    return steps.cumsum(0).cumsum(1)[:PLACE_BINS, :PLACE_BINS]
+
+
+def _paired_classes(example: Mapping[str, Values], mid_of: Mapping[int, str]) -> Classes:
+    if BBOX_KEYS[0] in example:
+        return tuple(set(get_classes(example, "image/object/class", mid_of)))
+    classes = get_classes(example, "image/class", mid_of)
+    confidence = get_numbers(example, LABEL_CONFIDENCE_KEY)
+    certain = confidence > 0 if len(confidence) else np.ones(len(classes), bool)
+    return tuple({mid for mid, present in zip(classes, certain.tolist(), strict=True) if present})
+
+
 def _add_labels(stats: RecordStats, example: Mapping[str, Values], mid_of: Mapping[int, str]) -> None:
+    example = join_absent_labels(example)
     classes = get_classes(example, "image/class", mid_of)
     # Third-party records may have labels without confidence, which are all verified as present.
     has_confidence = LABEL_CONFIDENCE_KEY in example

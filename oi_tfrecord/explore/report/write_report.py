@@ -11,8 +11,9 @@ from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits, require_manifest
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.map_shards import map_shards
-from oi_tfrecord.errors import InputError
-from oi_tfrecord.explore.report.format_report import PageAssets, format_csv, format_html, format_json
+from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.explore.report.example_pictures import MOST_CLASSES, Picture, choose_wanted, find_pictures
+from oi_tfrecord.explore.report.format_report import PageAssets, PageExtras, format_csv, format_html, format_json
 from oi_tfrecord.explore.report.numbers import SplitNumbers, make_numbers
 from oi_tfrecord.explore.report.record_stats import RecordStats, measure_records, merge_stats
 from oi_tfrecord.explore.report.reject_examples import RejectGroup, group_rejects
@@ -36,11 +37,24 @@ class ReportOptions:
     )
     format: str = option("html", "Format of the report.", Group.OUTPUT, Choice(FORMATS))
     split: tuple[str, ...] = option((), "Splits to count; all by default.", Group.INPUTS)
+    examples: int = option(
+        0,
+        f"Small pictures of each of the {MOST_CLASSES} most frequent classes in the page.",
+        Group.OUTPUT,
+        Range(0, 100),
+    )
+    browser: str = option(
+        "", "Address that `oi-tfrecord browse` prints; each class of the page links to its images there.", Group.OUTPUT
+    )
     workers: int = option(0, "Processes that read shards; 0 chooses.", Group.RUNNER, Range(0, 1024))
     beam_arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_values(self)
+        if self.browser and not self.browser.startswith(("http://", "https://")):
+            raise ConfigError("browser", f"{self.browser!r} does not start with http:// or https://")
+        if self.examples and self.format != "html":
+            raise ConfigError("examples", f"is for the page, but --format={self.format} has no pictures")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +87,7 @@ def report(options: ReportOptions) -> Report:
     accept_beam_arguments(options.beam_arguments)
     found = find_splits(options.output_dir, options.split)
     splits = tuple(count_split(options.output_dir, split, options.workers) for split in found.values())
-    text = _format(options, splits)
+    text = _format(options, found, splits)
     if options.output == "-":
         return Report(splits, text, "")
     path = options.output or storage.join(options.output_dir, f"report.{options.format}")
@@ -88,7 +102,7 @@ def describe_report(report: Report) -> Iterator[str]:
     yield f"report     {report.path}"
 
 
-def _format(options: ReportOptions, splits: Sequence[SplitNumbers]) -> str:
+def _format(options: ReportOptions, found: Mapping[str, Split], splits: Sequence[SplitNumbers]) -> str:
     match options.format:
         case "json":
             return format_json(splits)
@@ -96,7 +110,21 @@ def _format(options: ReportOptions, splits: Sequence[SplitNumbers]) -> str:
             return format_csv(splits)
         case _:
             title = f"Report on {posixpath.basename(options.output_dir.rstrip('/')) or options.output_dir}"
-            return format_html(title, splits, _page_assets())
+            extras = PageExtras(_find_examples(options, found, splits), options.browser)
+            return format_html(title, splits, _page_assets(), extras)
+
+
+def _find_examples(
+    options: ReportOptions, found: Mapping[str, Split], splits: Sequence[SplitNumbers]
+) -> dict[str, Mapping[str, Sequence[Picture]]]:
+    if not options.examples:
+        return {}
+    label_map = read_label_map(options.output_dir)
+    mid_of = {item.id: item.name for item in (label_map.items if label_map else ())}
+    return {
+        split.split: find_pictures(found[split.split].shards, choose_wanted(split.classes, options.examples), mid_of)
+        for split in splits
+    }
 
 
 def count_split(output_dir: str, split: Split, workers: int) -> SplitNumbers:
@@ -152,6 +180,9 @@ def _page_assets() -> PageAssets:
     license = read_asset("vendor/uplot/LICENSE")
     return PageAssets(
         styles=(read_asset("vendor/uplot/uPlot.min.css"), read_asset("theme.css"), read_asset("report.css")),
-        scripts=(f"/*\n{license}*/\n{read_asset('vendor/uplot/uPlot.iife.min.js')}", read_asset("report.js")),
+        scripts=(
+            f"/*\n{license}*/\n{read_asset('vendor/uplot/uPlot.iife.min.js')}",
+            *map(read_asset, ("report_charts.js", "report_classes.js", "report.js")),
+        ),
         body=read_asset("report.html"),
     )

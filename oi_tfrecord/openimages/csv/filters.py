@@ -1,6 +1,5 @@
 """Filters of rows that a user asks for; they run before the shuffle, so rows that are left out cost nothing there."""
 
-import codecs
 import dataclasses
 import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -8,18 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.openimages.csv.id_lists import is_in
 from oi_tfrecord.openimages.hierarchy import Hierarchy
-from oi_tfrecord.openimages.image_id import (
-    HEX_ID,
-    IdForm,
-    describe_collision,
-    format_id,
-    hash_ids,
-    id_key,
-    id_keys,
-    is_image_name,
-)
+from oi_tfrecord.openimages.image_id import IMAGE_ID, check_same_names, hash_ids
 from oi_tfrecord.openimages.schema import BOX_ID, HUMAN_SOURCES, MACHINE_SOURCE, UNKNOWN_IOU, Table
 from oi_tfrecord.reasons import Drop
 
@@ -37,14 +27,6 @@ VALUE_FILTERS = {Table.METADATA: ("subset", "Subset"), Table.BOXES: ("box_source
 
 _OTHER_SOURCES = {Table.HUMAN_LABELS: frozenset({MACHINE_SOURCE}), Table.MACHINE_LABELS: frozenset(HUMAN_SOURCES)}
 """Sources of labels of the other kind. V1 has both kinds in one file; machine labels never pass for verified ones."""
-
-_NAME_REMEDY = "Give a name of at most 255 bytes of UTF-8 per line, without control characters"
-
-_REMEDIES = {
-    IdForm.HEX: "Give 16 lower-case hex digits per line; for names of your own, give --image_id_format=any",
-    IdForm.NAME: _NAME_REMEDY,
-    IdForm.FILE_NAME: _NAME_REMEDY,
-}
 
 _Check = tuple[Drop, np.ndarray]
 """A filter on the rows [n] of a table: the reason to leave out a row, and bool [n], which rows pass."""
@@ -99,6 +81,7 @@ class RowFilters:
         sample_below: images whose `sample_hash` is below are kept, 0 to EVERY_IMAGE; set by the option `sample`.
         limit_below: the same, of the images that all other filters keep; set by the option `max_images`.
         image_ids: sorted uint64 array of the keys of the ImageIDs that are kept; None keeps all.
+        image_names: the ImageIDs of these keys, in their order; None for published ones, which their keys hold.
         chosen_codes: bool array, vocabulary codes of the classes that are kept; None keeps all.
         min_predicted_iou: of masks, 0 to 1; masks without a PredictedIoU are kept.
         box_ids: BoxIDs of the masks that are kept; None keeps all.
@@ -113,6 +96,7 @@ class RowFilters:
     sample_below: int = EVERY_IMAGE
     limit_below: int = EVERY_IMAGE
     image_ids: np.ndarray | None = None
+    image_names: pa.BinaryArray | None = None
     chosen_codes: np.ndarray | None = None
     min_predicted_iou: float = 0.0
     box_ids: frozenset[str] | None = None
@@ -146,10 +130,13 @@ class RowFilters:
 
         Returns:
             (reason, indices into `rows`) for each reason that occurs; a row has one reason at most.
+
+        Raises:
+            InputError: if an ImageID that is kept and another one of the rows have the same key.
         """
         hashes = self._sample_hashes(rows)
         checks = (
-            *self._check_images(rows, hashes),
+            *self._check_images(rows, hashes, texts),
             *self._check_labels(table, rows, sources),
             *(self._check_boxes(rows, sources) if table is Table.BOXES else ()),
             *(self._check_masks(rows, texts) if table is Table.MASKS else ()),
@@ -173,10 +160,17 @@ class RowFilters:
         is_needed = min(self.sample_below, self.limit_below) < EVERY_IMAGE
         return sample_hash(rows["image_id"]) if is_needed else np.zeros(0, np.uint64)
 
-    def _check_images(self, rows: np.ndarray, hashes: np.ndarray) -> list[_Check]:
+    def _check_images(self, rows: np.ndarray, hashes: np.ndarray, texts: Mapping[str, pa.BinaryArray]) -> list[_Check]:
         checks = []
         if self.image_ids is not None:
-            checks.append((Drop.NOT_IN_IMAGE_LIST, is_in(rows["image_id"], self.image_ids)))
+            is_listed = is_in(rows["image_id"], self.image_ids)
+            if self.image_names is not None:
+                listed = np.flatnonzero(is_listed)
+                places = np.searchsorted(self.image_ids, rows["image_id"][listed])
+                check_same_names(
+                    "image_ids", self.image_names.take(pa.array(places)), texts[IMAGE_ID].take(pa.array(listed))
+                )
+            checks.append((Drop.NOT_IN_IMAGE_LIST, is_listed))
         if self.sample_below < EVERY_IMAGE:
             checks.append((Drop.NOT_SAMPLED, hashes < np.uint64(self.sample_below)))
         return checks
@@ -254,92 +248,6 @@ def sample_hash(image_ids: np.ndarray) -> np.ndarray:
 def sample_limit(fraction: float) -> int:
     """Returns `sample_below` for a share of the images, above 0 to 1."""
     return EVERY_IMAGE if fraction == 1 else int(fraction * EVERY_IMAGE)
-
-
-def is_in(image_ids: np.ndarray, listed: np.ndarray) -> np.ndarray:
-    """Returns which of `image_ids` are in `listed`, a sorted array; both uint64."""
-    if not len(listed):
-        return np.zeros(len(image_ids), bool)
-    places = np.minimum(np.searchsorted(listed, image_ids), len(listed) - 1)
-    return listed[places] == image_ids
-
-
-def parse_box_ids(data: bytes, path: str) -> frozenset[str]:
-    """Parses a list of BoxIDs, one per line; a header line `BoxID` is skipped.
-
-    Raises:
-        InputError: if the file lists none.
-    """
-    lines = [line.strip().strip('"') for line in data.decode("utf-8-sig", "replace").splitlines()]
-    box_ids = frozenset(line for line in lines if line and line != BOX_ID)
-    if not box_ids:
-        raise InputError(path, "the file lists no BoxID", "Give a BoxID per line")
-    return box_ids
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageIdList:
-    """The ImageIDs that a file lists.
-
-    Attributes:
-        image_ids: sorted uint64 array of the keys of the ImageIDs, without repeats.
-        other_splits: number of lines of other splits, which are left out.
-        names: the ImageIDs in the order of their keys; empty for published ones, whose keys say it.
-    """
-
-    image_ids: np.ndarray
-    other_splits: int
-    names: tuple[str, ...] = ()
-
-    def texts(self, count: int) -> list[str]:
-        """Returns the first `count` ImageIDs."""
-        return list(self.names[:count]) or [format_id(key) for key in self.image_ids[:count].tolist()]
-
-
-def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HEX) -> ImageIdList:
-    """Parses a list of ImageIDs.
-
-    Args:
-        data: an ImageID per line, or a CSV with the ImageID first; a header line is skipped. `.jpg` may follow the
-            ImageID, and the split may precede it (`train/0000000000000001`), as in the lists of the published
-            downloader (downloader.py of github.com/openimages/dataset).
-        path: the file, for the error.
-        split: the split whose lines are kept.
-        form: what the ImageIDs are.
-
-    Raises:
-        InputError: naming the first line that is no ImageID.
-    """
-    names: set[bytes] = set()
-    other_splits = 0
-    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
-        text = _first_field(line)
-        if not text or (number == 1 and text.lower() == b"imageid"):
-            continue
-        of_split, slash, name = text.rpartition(b"/")
-        image_id = name if form is IdForm.FILE_NAME else name.removesuffix(b".jpg")
-        if not (HEX_ID.fullmatch(image_id) if form is IdForm.HEX else is_image_name(image_id)):
-            raise InputError(path, f"{text.decode('utf-8', 'replace')!r} is no ImageID", _REMEDIES[form], number)
-        if slash and of_split.decode("utf-8", "replace") != split:
-            other_splits += 1
-        else:
-            names.add(image_id)
-    if form is IdForm.HEX:
-        return ImageIdList(np.sort(id_keys(names)), other_splits)
-    name_of: dict[int, str] = {}
-    for name in names:
-        if (other := name_of.setdefault(id_key(name), name.decode())) != name.decode():
-            raise InputError(path, *describe_collision(other, name.decode()))
-    keys = sorted(name_of)
-    return ImageIdList(np.array(keys, np.uint64), other_splits, tuple(name_of[key] for key in keys))
-
-
-def _first_field(line: bytes) -> bytes:
-    """Returns the first field of a line of CSV, without the blanks and quotes around it."""
-    line = line.strip()
-    if line.startswith(b'"'):
-        return line[1:].split(b'"', 1)[0].strip()
-    return line.split(b",", 1)[0].strip().strip(b'"')
 
 
 def lowest_hashes(hashes: np.ndarray, count: int) -> np.ndarray:

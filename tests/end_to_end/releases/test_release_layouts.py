@@ -29,7 +29,7 @@ FLAGS = {"group_of": "IsGroupOf", "occluded": "IsOccluded", "truncated": "IsTrun
 # Which configurations read a layout: where the names and headers are the same nothing distinguishes the releases, and
 # nothing need. V2 and V3 differ in their folder, V4 and V5 in line ends, V4 to V6 only in the files of train.
 READERS = {
-    "train": [{"v1"}, {"v2", "v3"}, {"v2", "v3"}, {"v4", "v5"}, {"v4", "v5"}, {"v6"}, {"v7"}],
+    "train": [{"v1"}, {"v2", "v3"}, {"v2", "v3"}, *[{"v4", "v5", "v6"}] * 2, {"v6"}, {"v7"}],
     "validation": [{"v1"}, {"v2", "v3"}, {"v2", "v3"}, *[{"v4", "v5", "v6"}] * 3, {"v7"}],
 }
 
@@ -107,7 +107,8 @@ def drawn(release: str, split: str) -> dict[str, tuple[bytes, dict[Table, list[d
             rows[Table.BOXES] = []
         if (release, split) == ("v1", "train"):
             rows[Table.HUMAN_LABELS] = []
-        if rows[Table.BOXES] or release == "v1":
+        is_labelled = split != "train" and rows[Table.HUMAN_LABELS]
+        if rows[Table.BOXES] or is_labelled or release == "v1":
             images[picture.image_id] = picture.jpeg, rows
     return images
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
@@ -66,6 +67,7 @@ STEPS = {
     "ReadTables", "ReadTables/CreateLineRanges", "ReadTables/CreateQuotedRanges", "ReadTables/ScanQuotes",
     "ReadTables/GroupByFile", "ReadTables/ResolveRanges", "ReadTables/FlattenRanges", "ReadTables/SpreadRanges",
     "ReadTables/ReadRanges", "GroupBatches", "GroupBatches/CreateShards", "GroupBatches/SeedShards",
+    "GroupBatches/KeyBatches",
     "GroupBatches/FlattenSeeds", "GroupBatches/GroupByShard", "ClaimLabelMap", "WriteShards", "WriteShards/WriteShard",
     "FinishDataset", "FinishDataset/KeyAccounts", "FinishDataset/KeyShards", "FinishDataset/GroupResults",
     "FinishDataset/WriteManifest",
@@ -115,6 +117,25 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         yield store
 
 
+def settings_of(job: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings that Dataflow would take from a job, by the names of the runner configuration."""
+    [pool] = job["environment"]["workerPools"]
+    scaling = pool["autoscalingSettings"]
+    options = job["environment"]["sdkPipelineOptions"]["options"]
+    return {
+        "runner": options["runner"],
+        "machine_type": pool["machineType"],
+        "number_of_worker_harness_threads": pool["numThreadsPerWorker"],
+        "disk_size_gb": pool["diskSizeGb"],
+        "num_workers": pool["numWorkers"],
+        "autoscaling_algorithm": {"AUTOSCALING_ALGORITHM_BASIC": "THROUGHPUT_BASED"}[scaling["algorithm"]],
+        "max_num_workers": scaling["maxNumWorkers"],
+        "labels": [f"{key}={value}" for key, value in job["labels"].items() if key == "application"],
+        "no_save_main_session": not options["save_main_session"],
+        "no_use_public_ips": pool["ipConfiguration"] == "WORKER_IP_PRIVATE",
+    }
+
+
 def test_a_template_stages_what_workers_need(bucket: Store, release: Release, tmp_path: pathlib.Path) -> None:
     """As the launcher of the flex template does: with --template_location the job is staged and not submitted."""
     flags = [flag for flag in CLOUD if not flag.startswith("--temp_location")]
@@ -124,7 +145,8 @@ def test_a_template_stages_what_workers_need(bucket: Store, release: Release, tm
     assert "The job was built" in done.stdout
     staged = {name.rpartition("/")[2]: data for name, data in bucket.get_all("tmp/").items()}
     job = json.loads(bucket.get_all("template.json")[""])
-    assert job["environment"]["sdkPipelineOptions"]["options"]["runner"] == "DataflowRunner"
+    shipped = yaml.safe_load((small_release.ROOT / "configs" / "runners" / "dataflow.yaml").read_text())
+    assert settings_of(job) == shipped
     url = next(part for part in re.findall(r"gs://[^\"]+", json.dumps(job)) if part.endswith("pipeline.pb"))
     assert url.startswith(f"gs://{BUCKET}/tmp/")
     graph = beam_runner_api_pb2.Pipeline.FromString(staged["pipeline.pb"])

@@ -105,3 +105,31 @@ def test_image_ids_are_no_numbers_but_can_be_made_anew_when_reading(
     assert "StringToNumberOp could not correctly convert string" in refused.stderr
     records = records_of(garden_read(result, "validation", "--regenerate_source_id"))
     assert len({record["evaluated"]["source_id"] for record in records}) == len(records) > 5
+
+
+def test_model_garden_trains_on_what_is_present(
+    sample: pathlib.Path, tmp_path: pathlib.Path, run: Callable[..., Converted]
+) -> None:
+    """The multi-label decoder and parser of its image classification, and a few steps of its task."""
+    result = run(sample, tmp_path / "out", "--task=classification")
+    assert result.code == 0, result.err
+    mids = read_list(sample / "2017_11" / "classes-trainable.txt")
+    labels = rows_by_image(sample / "2017_11" / "train" / "annotations-human.csv")
+    script = REPOSITORY / "tests" / "support" / "peers" / "garden_classify.py"
+    done = subprocess.run(
+        [str(peer_python("garden")), str(script), *map(str, result.shards("train")), f"--num_classes={len(mids) + 1}"],
+        check=False, capture_output=True, text=True,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+    )  # fmt: skip
+    *read, losses = records_of(done)
+    found = dict(zip(image_ids(result, "train"), read, strict=True))
+    absent = 0
+    for image_id, targets in found.items():
+        rows = [row for row in labels[image_id] if row["LabelName"] in mids]
+        present = {row["LabelName"] for row in rows if row["Confidence"] == "1"}
+        # Id 0 is the background.
+        assert targets == [0.0, *(float(mid in present) for mid in mids)]
+        absent += len(rows) - len(present)
+    assert absent > 0
+    assert len(losses) == 3
+    assert np.isfinite(losses).all()

@@ -22,6 +22,9 @@ def test_boxes_have_corners_class_flags_and_source() -> None:
         object__inside=int64_feature((1, 1)),
         object__source=texts("xclick", "freeform"),
     )
+    colours = [(box.pop("colour"), box.pop("ink")) for box in facts["boxes"]]
+    assert colours[0][0] != colours[1][0]
+    assert {ink for _, ink in colours} <= {"#000000", "#ffffff"}
     assert facts["boxes"] == [
         {
             "mid": "/m/a", "name": "Apple", "box": [0.2, 0.1, 0.4, 0.3], "flags": ["inside"], "source": "xclick",

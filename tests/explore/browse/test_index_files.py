@@ -11,6 +11,7 @@ from oi_tfrecord.dataset.splits import read_record
 from oi_tfrecord.engine.progress_line import NoProgress
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.explore.browse import index_files
+from oi_tfrecord.explore.browse.class_list import ClassList
 from oi_tfrecord.explore.browse.index_files import FOLDER, open_index
 from oi_tfrecord.explore.browse.query import Query, find_images
 from oi_tfrecord.records.example_reader import parse_example
@@ -62,7 +63,7 @@ def test_the_index_is_made_once(records: pathlib.Path, monkeypatch: pytest.Monke
     assert {name: array.tolist() for name, array in again.arrays.items()} == {
         name: array.tolist() for name, array in made.arrays.items()
     }
-    assert find_images(again, Query(min_boxes=3)).tolist() == [3, 4]
+    assert find_images(again, ClassList(again, {}, {}), Query(min_boxes=3)).tolist() == [3, 4]
 
 
 def test_an_index_that_came_with_the_records_is_not_believed(records: pathlib.Path, cache: pathlib.Path) -> None:

@@ -3,16 +3,21 @@
 import dataclasses
 import random
 
+import numpy as np
 import pytest
 
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.explore.browse.class_list import ClassList
 from oi_tfrecord.explore.browse.index import BrowseIndex, build_index
-from oi_tfrecord.explore.browse.query import Query, find_classes, find_images, parse_query
+from oi_tfrecord.explore.browse.query import Query, count_alone, find_images, parse_query
 from oi_tfrecord.explore.browse.search_rows import make_search_rows
-from oi_tfrecord.records.example_writer import int64_feature
+from oi_tfrecord.explore.browse.sort_images import ORDERS, sort_images
+from oi_tfrecord.records.example_writer import bytes_feature, int64_feature
 from tests.support.few_records import boxes, floats, image, make_example, texts
+from tests.support.mask_release import png_of
 
-MIDS = ("/m/a", "/m/b", "/m/c", "/m/d")
+MIDS = ("/m/a", "/m/b", "/m/c", "/m/d", "/m/label")
+NAMES = {"/m/a": "Dog", "/m/b": "Dog", "/m/c": "Cat, tabby"}
 SOURCES = ("xclick", "freeform")
 
 
@@ -35,7 +40,8 @@ def make_record(chosen: random.Random, split: str) -> Record:
         f"{chosen.randrange(1 << 32):0{chosen.choice((8, 8, 12))}x}",
         [
             (
-                chosen.choice(MIDS), chosen.choice(SOURCES), *((chosen.random() < 0.4,) * 2 if known else (None,) * 2)
+                chosen.choice(MIDS[:4]), chosen.choice(SOURCES),
+                *((chosen.random() < 0.4,) * 2 if known else (None,) * 2),
             )
             for _ in range(chosen.choice((0, 1, 2, 5)))
         ],
@@ -58,20 +64,37 @@ def encode(record: Record) -> bytes:
     return make_example(**features)
 
 
-def meets(record: Record, query: Query) -> bool:
-    of_boxes = query.kind == "boxes"
-    fits = [
-        box
-        for box in record.boxes
-        if (not query.classes or not of_boxes or box[0] in query.classes)
-        and (not query.source or box[1] == query.source)
-        and all(box[{"group_of": 2, "occluded": 3}[flag]] is value for flag, value in query.flags)
-    ]
-    wants_box = bool((query.classes and of_boxes) or query.source or query.flags)
-    labels = [] if of_boxes else getattr(record, query.kind)
+def find(index: BrowseIndex, query: Query) -> list[int]:
+    found: list[int] = find_images(index, ClassList(index, NAMES, {}), query).tolist()
+    return found
+
+
+def kind_of(records: list[Record], mid: str) -> str:
+    """Returns what a class is searched by if nothing else is said."""
+    if any(box[0] == mid for record in records for box in record.boxes):
+        return "boxes"
+    return next(kind for kind in ("positive", "machine", "negative") if any(mid in getattr(r, kind) for r in records))
+
+
+def meets(record: Record, query: Query, records: list[Record]) -> bool:
+    def fits(mid: str) -> bool:
+        return any(
+            mid in ("", box[0])
+            and (not query.source or box[1] == query.source)
+            and all(box[{"group_of": 2, "occluded": 3}[flag]] is value for flag, value in query.flags)
+            for box in record.boxes
+        )
+
+    def has(mid: str) -> bool:
+        if mid not in MIDS:
+            return False
+        kind = kind_of(records, mid) if query.kind == "auto" else query.kind
+        return fits(mid) if kind == "boxes" else mid in getattr(record, kind) and (not wants_box or fits(""))
+
+    wants_box = bool(query.source or query.flags)
+    joined = all if query.match == "all" else any
     return (
-        (bool(fits) or not wants_box)
-        and (of_boxes or not query.classes or bool(set(labels) & set(query.classes)))
+        (joined(map(has, query.classes)) if query.classes else not wants_box or fits(""))
         and record.image_id.startswith(query.image_id)
         and query.split in ("", record.split)
         and (query.min_boxes < 0 or len(record.boxes) >= query.min_boxes)
@@ -128,7 +151,8 @@ def test_any_query_finds_what_a_walk_finds(records: list[Record], index: BrowseI
     for _ in range(400):
         query = Query(
             classes=tuple(chosen.sample((*MIDS, "/m/none"), chosen.choice((0, 0, 1, 1, 2)))),
-            kind=chosen.choice(("boxes", "boxes", "positive", "negative", "machine")),
+            match=chosen.choice(("any", "all")),
+            kind=chosen.choice(("auto", "auto", "boxes", "positive", "negative", "machine")),
             image_id=chosen.choice(
                 ("", "", "", chosen.choice(records).image_id[: chosen.choice((1, 4, 12))], "f" * 40)
             ),
@@ -138,49 +162,108 @@ def test_any_query_finds_what_a_walk_finds(records: list[Record], index: BrowseI
             min_boxes=chosen.choice((-1, -1, 0, 1, 2)),
             max_boxes=chosen.choice((-1, -1, 0, 2, 5)),
         )
-        expected = [number for number, record in enumerate(records) if meets(record, query)]
-        assert find_images(index, query).tolist() == expected, query
+        expected = [number for number, record in enumerate(records) if meets(record, query, records)]
+        assert find(index, query) == expected, query
         sizes.add(len(expected))
     assert len(sizes) > 20
 
 
 def test_an_empty_dataset_finds_nothing() -> None:
     empty = build_index([("train", [("train-0", make_search_rows([], {}))])])
-    assert find_images(empty, Query(classes=("/m/a",))).tolist() == []
+    assert find(empty, Query(classes=("/m/a",))) == []
     assert empty.with_id("").tolist() == []
-    assert find_classes(empty, {}, "", 5) == []
+    assert find(empty, Query(order="random")) == []
 
 
-def test_classes_are_found_by_name_and_mid(records: list[Record], index: BrowseIndex) -> None:
-    names = {"/m/a": "Dog", "/m/b": "Hot dog", "/m/c": "Dogfish", "/m/d": "Éclair"}
-    assert [row["name"] for row in find_classes(index, names, " DOG ", 10)] == ["Dog", "Dogfish", "Hot dog"]
-    [row] = find_classes(index, names, "/M/A", 10)
-    assert row["boxes"] == sum(box[0] == "/m/a" for record in records for box in record.boxes)
-    for kind in ("positive", "negative", "machine"):
-        assert row[kind] == sum("/m/a" in getattr(record, kind) for record in records)
-    assert [row["name"] for row in find_classes(index, names, "éCLAIR", 10)] == ["Éclair"]
-    counts = [row["boxes"] for row in find_classes(index, names, "/m/", 10)]
-    assert counts == sorted(counts, reverse=True)
-    assert len(find_classes(index, names, "", 2)) == 2
+def test_a_class_without_boxes_is_searched_among_labels(records: list[Record], index: BrowseIndex) -> None:
+    found = find(index, Query(classes=("/m/label",)))
+    assert found == [number for number, record in enumerate(records) if "/m/label" in record.positive]
+    assert found
+    assert find(index, Query(classes=("/m/label",), kind="boxes")) == []
 
 
-def test_queries_of_addresses() -> None:
-    assert parse_query({}) == Query()
+def test_classes_are_named_by_mid_or_name(records: list[Record], index: BrowseIndex) -> None:
+    # Two classes have the same name: an image needs one of them.
+    dogs = [n for n, record in enumerate(records) if {"/m/a", "/m/b"} & {box[0] for box in record.boxes}]
+    tabbies = {n for n, record in enumerate(records) if "/m/c" in {box[0] for box in record.boxes}}
+    assert find(index, Query(classes=("dog",))) == dogs
+    both = parse_query({"class": "Dog,Cat, tabby", "match": "all"}, ClassList(index, NAMES, {}))
+    assert both.classes == ("Dog", "Cat, tabby")
+    assert find(index, both) == [number for number in dogs if number in tabbies]
+
+
+def test_masks_are_searched() -> None:
+    masks = bytes_feature((png_of(np.eye(3, dtype=bool)), png_of(np.eye(3, dtype=bool))))
+    whole = (0.0, 0.0, 1.0, 1.0)
+    one = image(image_id="a") | boxes(whole, whole, mids=("/m/a", "/m/b"))
+    masked = make_example(**one, object__mask=masks, object__mask__weight=floats(0, 1))
+    rows = make_search_rows([(0, masked), (9, make_example(**image(), **boxes(whole, mids=("/m/b",))))], {})
+    index = build_index([("train", [("train-0", rows)])])
+    assert find(index, Query(classes=("/m/b",), kind="masks")) == [0]
+    assert find(index, Query(classes=("/m/a",), kind="masks")) == []
+    counts = {row["mid"]: row["masks"] for row in ClassList(index, {}, {}).search("", 0, 9).rows}
+    assert counts == {"/m/a": 0, "/m/b": 1}
+
+
+def test_images_are_sorted(records: list[Record], index: BrowseIndex) -> None:
+    everything = list(range(len(records)))
+    assert find(index, Query(order="boxes")) == sorted(everything, key=lambda number: -len(records[number].boxes))
+    assert find(index, Query(order="size")) == everything
+    for order in ("hash", "random"):
+        found = find(index, Query(order=order))
+        assert sorted(found) == everything
+        assert found != everything
+    assert find(index, Query(order="random", seed=1)) != find(index, Query(order="random", seed=2))
+    # A part of the images comes in the same order as among all of them.
+    part = np.array(everything[::3])
+    for order in ORDERS:
+        kept = [number for number in find(index, Query(order=order, seed=3)) if number % 3 == 0]
+        assert sort_images(index, part, order, 3).tolist() == kept
+
+
+def test_an_empty_result_is_explained_by_each_condition(records: list[Record], index: BrowseIndex) -> None:
+    query = Query(classes=("/m/a", "/m/none"), match="all", split="test", flags=(("group_of", True),), min_boxes=3)
+    assert find(index, query) == []
+    alone = {(row["name"], row["value"]): row["images"] for row in count_alone(index, ClassList(index, {}, {}), query)}
+    assert alone == {
+        ("class", "/m/a"): sum("/m/a" in {box[0] for box in record.boxes} for record in records),
+        ("class", "/m/none"): 0,
+        ("group_of", "yes"): sum(any(box[2] for box in record.boxes) for record in records),
+        ("split", "test"): 60,
+        ("min_boxes", "3"): sum(len(record.boxes) >= 3 for record in records),
+    }
+
+
+def test_queries_of_addresses(index: BrowseIndex) -> None:
+    classes = ClassList(index, {}, {})
+    assert parse_query({}, classes) == Query()
     assert parse_query(
         {
             "class": "/m/a,/m/b", "kind": "negative", "id": "00", "split": "train", "group_of": "yes", "inside": "no",
             "source": "xclick", "min_boxes": "0", "max_boxes": "12", "image": "train/x",
-        }
+            "match": "all", "sort": "random", "seed": "7",
+        },
+        classes,
     ) == Query(
-        ("/m/a", "/m/b"), "negative", "00", "train", (("group_of", True), ("inside", False)), "xclick", 0, 12
+        ("/m/a", "/m/b"), "all", "negative", "00", "train", (("group_of", True), ("inside", False)), "xclick", 0, 12,
+        "random", 7,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("kind", "x"), ("group_of", "1"), ("min_boxes", "-1"), ("max_boxes", "1e3"), ("min_boxes", "9" * 30)],
+    [
+        ("kind", "x"),
+        ("match", "or"),
+        ("sort", "name"),
+        ("seed", "x"),
+        ("group_of", "1"),
+        ("min_boxes", "-1"),
+        ("max_boxes", "1e3"),
+        ("min_boxes", "9" * 30),
+    ],
 )
-def test_a_bad_value_is_named(name: str, value: str) -> None:
+def test_a_bad_value_is_named(index: BrowseIndex, name: str, value: str) -> None:
     with pytest.raises(ConfigError) as error:
-        parse_query({name: value})
+        parse_query({name: value}, ClassList(index, {}, {}))
     assert error.value.field == name

@@ -96,3 +96,15 @@ def test_the_numbers_are_plain_values() -> None:
     held.flags = {"group_of": np.array([1, 2])}
     data = make_numbers("train", manifest(), 1, held, ITEMS, [])
     assert json.loads(json.dumps(vars(data))) == vars(data)
+
+
+def test_pairs_of_the_most_frequent_classes_are_listed_if_all_of_them_were_counted() -> None:
+    held = stats(a=(5, 5, 0, 0, 0, 0), b=(9, 9, 0, 0, 0, 0), c=(7, 7, 0, 0, 0, 0), d=(0, 0, 4, 0, 0, 0))
+    held.boxes = 21
+    held.class_pairs.update({("/m/a", "/m/b"): 3, ("/m/b", "/m/c"): 2})
+    held.unpaired.update({"/m/c": 1})
+    assert make_numbers("train", None, 1, held, ITEMS, None).class_pairs == {
+        "mid": ["/m/b", "/m/a"],
+        "images": [9, 5],
+        "together": [[0, 3], [3, 0]],
+    }

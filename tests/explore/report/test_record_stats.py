@@ -3,10 +3,12 @@ import math
 import numpy as np
 import pytest
 
+from oi_tfrecord.explore.report import record_stats
 from oi_tfrecord.explore.report.record_stats import (
     ASPECT_BINS,
     CLASS_COUNTS,
     LONG_SIDE_STEP,
+    PLACE_BINS,
     RecordStats,
     measure_records,
     merge_stats,
@@ -86,6 +88,43 @@ def test_classes_of_records_with_ids_only() -> None:
         "object__class__label": int64_feature((1, 7)),
     }
     assert set(measure_records([example(**image(), **features)], {1: DOG}).classes) == {DOG, "id 7"}
+
+
+def test_boxes_are_counted_over_the_cells_that_they_cover() -> None:
+    # The left half, the lower right corner, and a box that is far outside on two sides.
+    record = example(**image(), **boxes((0, 0, 1, 0.5), (0.99, 0.99, 1, 1), (-5, -5, 0.01, 0.01), mids=(DOG, DOG, CAT)))
+    places = measure_records([record], {}).box_places
+    half = PLACE_BINS // 2
+    assert places[1:, :half].tolist() == [[1] * half] * (PLACE_BINS - 1)
+    assert places[0, 0] == 2
+    assert places[-1, -1] == 1
+    assert places.sum() == PLACE_BINS * half + 2
+
+
+def test_boxes_are_counted_by_size_and_aspect_together() -> None:
+    stats = measure_records([RICH], {})
+    assert stats.box_shapes.sum() == 3
+    assert stats.box_shapes.sum(0).tolist() == stats.box_aspects.reshape(-1, 2).sum(1).tolist()
+    assert stats.box_shapes.sum(1).tolist() == stats.box_sides.reshape(-1, 2).sum(1).tolist()
+
+
+def test_classes_that_are_together_are_those_of_boxes_or_else_of_positive_labels() -> None:
+    labels = {"class__text": bytes_feature((b"/m/a", b"/m/b", b"/m/c")), "class__confidence": floats(1, 1, 0)}
+    assert measure_records([RICH, RICH], {}).class_pairs == {(CAT, DOG): 2}
+    assert measure_records([example(**image(), **labels)], {}).class_pairs == {("/m/a", "/m/b"): 1}
+    assert measure_records([example(**image(), **labels, **boxes(mids=()))], {}).class_pairs == {}
+
+
+def test_classes_that_are_not_in_the_first_records_have_no_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_stats, "SAMPLED_IMAGES", 2)
+    late = example(**image(), **boxes((0, 0, 1, 1), (0, 0, 1, 1), mids=(DOG, "/m/late")))
+    stats = measure_records([RICH, RICH, late, RICH, RICH], {})
+    assert stats.class_pairs == {(CAT, DOG): 4}
+    assert stats.unpaired == {"/m/late": 1}
+    assert (
+        stats.box_places.sum()
+        == merge_stats([measure_records([record], {}) for record in [RICH] * 4 + [late]]).box_places.sum()
+    )
 
 
 def test_labels_without_confidence_are_positive() -> None:

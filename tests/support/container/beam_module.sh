@@ -2,7 +2,7 @@
 # Prints the folder of Beam's sources for containers, of the version in requirements.txt, from Go's module proxy.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)
-version=$(sed -n 's/^apache-beam==//p' "$root/templates/dataflow/requirements.txt")
+version=$(sed -n 's/^apache-beam==\([^ ]*\).*/\1/p' "$root/templates/dataflow/requirements.txt")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

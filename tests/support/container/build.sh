@@ -24,7 +24,7 @@ fi
 . "$here/environment.sh" "$folder"
 
 beam=$("$here/beam_module.sh")
-version=$(sed -n 's/^apache-beam==//p' "$root/templates/dataflow/requirements.txt")
+version=$(sed -n 's/^apache-beam==\([^ ]*\).*/\1/p' "$root/templates/dataflow/requirements.txt")
 # pip asks the network as it does on this machine.
 network=(--network host)
 for path in /etc/ssl/certs /etc/pip.conf; do

@@ -1,16 +1,16 @@
-"""Trains a small detector in Keras on records, writes what it finds in the validation split, and draws some of it.
+"""Trains a small detector in Keras on records, and writes what it finds in the validation split.
 
     oi-tfrecord sample --output_dir=sample/data --train_images=1000 --validation_images=200
     oi-tfrecord convert --config=configs/sample.yaml --split=train
     oi-tfrecord convert --config=configs/sample.yaml --split=validation
-    python examples/train_detector.py sample/records --detections=detections.json --picture=detections.jpg
+    python examples/keras/train.py sample/records --detections=detections.json
+    python examples/draw_detections.py sample/records detections.json detections.jpg
 
 The detector is a small FCOS (Tian et al. 2019, arxiv.org/abs/1904.01355) of one scale: each cell of a grid says of
 which class the object is whose middle it lies in, and how far the object's four sides are from the cell's centre.
 """
 
 import argparse
-import io
 import json
 import os
 import pathlib
@@ -22,12 +22,9 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 import tensorflow as tf
 from keras import layers, ops
-from PIL import Image
 
 import oi_tfrecord
 from oi_tfrecord.dataset.label_map import read_label_map
-from oi_tfrecord.explore.draw_boxes import DrawnBox, draw_boxes
-from oi_tfrecord.records.label_map import LabelMap
 
 IMAGE_SIZE = (128, 128)
 GRID = 16
@@ -43,11 +40,11 @@ def cell_centres() -> tf.Tensor:
 
 
 def training_pair(batch: dict[str, tf.Tensor], ids: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the images of a batch, half of it mirrored, and what the model should say of each cell.
+    """Returns the images of a batch, half of it mirrored, and the answer that the model should give for each cell.
 
     Args:
-        batch: as `oi_tfrecord.load` gives it; boxes are padded with zeros.
-        ids: the label map's, in the order of the model's classes.
+        batch: What `oi_tfrecord.load` gives; boxes are padded with zeros.
+        ids: Ids of the label map, in the order of the model's classes.
 
     Returns:
         uint8 [batch, height, width, 3], and float32 [batch, cells, classes + 4]: 1 for the class of the object, then
@@ -109,13 +106,32 @@ def build_model(num_classes: int) -> keras.Model:
     return keras.Model(image, layers.Reshape((GRID * GRID, -1))(layers.Concatenate()([classes, sides])))
 
 
-def detect(model: keras.Model, records: str, ids: Sequence[int]) -> dict[str, dict[str, list]]:
-    """Returns what is found in each validation image, by its id.
+def train(records: str, split: str, ids: Sequence[int], steps: int) -> keras.Model:
+    """Trains a detector on a split, and prints how the loss falls."""
+    keras.utils.set_random_seed(1)
+    tf.config.experimental.enable_op_determinism()
+    train = oi_tfrecord.load(
+        records, split, image_size=IMAGE_SIZE, batch_size=BATCH, drop_remainder=True,
+        shuffle_buffer=1000, seed=1,
+    )  # fmt: skip
+    pairs = train.map(lambda batch: training_pair(batch, ids)).repeat().take(steps).prefetch(2)
+    model = build_model(len(ids))
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=4e-3, warmup_steps=50)
+    model.compile(keras.optimizers.Adam(rate), loss=detection_loss)
+    # Keras prints the mean of an epoch's losses.
+    tenth = max(1, steps // 10)
+    history = model.fit(pairs, epochs=steps // tenth, steps_per_epoch=tenth, shuffle=False, verbose=2).history["loss"]
+    print(f"loss: {history[0]:.3f} in the first tenth of the steps, {history[-1]:.3f} in the last")
+    return model
 
-    It is `boxes` (rows of ymin, xmin, ymax, xmax, normalised), `scores` (0 to 1) and `classes` (ids of the label map).
+
+def detect(model: keras.Model, records: str, split: str, ids: Sequence[int]) -> dict[str, dict[str, list]]:
+    """Returns what is found in each image of a split, by its ImageID.
+
+    An image has `boxes` (rows of ymin, xmin, ymax, xmax, normalised), `scores` (0 to 1) and `classes` (label map ids).
     """
     found = {}
-    for batch in oi_tfrecord.load(records, "validation", image_size=IMAGE_SIZE, batch_size=BATCH):
+    for batch in oi_tfrecord.load(records, split, image_size=IMAGE_SIZE, batch_size=BATCH):
         said = model(batch["image"], training=False)
         sides, centres = tf.sigmoid(said[..., -4:]), cell_centres()
         boxes = tf.concat([centres - sides[..., :2], centres + sides[..., 2:]], axis=-1)
@@ -136,58 +152,22 @@ def detect(model: keras.Model, records: str, ids: Sequence[int]) -> dict[str, di
     return found
 
 
-def draw(records: str, found: dict[str, dict[str, list]], label_map: LabelMap, path: pathlib.Path) -> None:
-    """Writes a picture of what was found in the first six validation images with a score of at least 0.4."""
-    names = {item.id: item.display_name for item in label_map.items}
-    sheet = Image.new("RGB", (3 * 300, 2 * 225), "white")
-    for place, values in enumerate(oi_tfrecord.load(records, "validation", decode=False).take(6)):
-        own = found[values["image_id"].numpy().decode()]
-        boxes = [
-            DrawnBox(*box, label, f"{names[label]} {score:.2f}")
-            for box, score, label in zip(own["boxes"], own["scores"], own["classes"], strict=True)
-            if score >= 0.4
-        ]
-        with Image.open(io.BytesIO(draw_boxes(values["image"].numpy(), boxes))) as drawn:
-            drawn.thumbnail((294, 219))
-            row, column = divmod(place, 3)
-            sheet.paste(drawn, (column * 300 + (300 - drawn.width) // 2, row * 225 + (225 - drawn.height) // 2))
-    sheet.save(path, quality=85)
-
-
 def main() -> None:
     """Trains, and writes the detections."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("records", help="Folder with the splits train and validation.")
     flags.add_argument("--steps", type=int, default=600, help=f"Batches of {BATCH} images to train on.")
     flags.add_argument("--detections", type=pathlib.Path, required=True, help="JSON file to write.")
-    flags.add_argument("--picture", type=pathlib.Path, help="Picture to write.")
     options = flags.parse_args()
     label_map = read_label_map(options.records)
     if label_map is None:
         flags.error(f"there is no label map in {options.records}")
     ids = [item.id for item in label_map.items]
 
-    keras.utils.set_random_seed(1)
-    tf.config.experimental.enable_op_determinism()
-    train = oi_tfrecord.load(
-        options.records, "train", image_size=IMAGE_SIZE, batch_size=BATCH, drop_remainder=True,
-        shuffle_buffer=1000, seed=1,
-    )  # fmt: skip
-    pairs = train.map(lambda batch: training_pair(batch, ids)).repeat().take(options.steps).prefetch(2)
-    model = build_model(len(ids))
-    rate = keras.optimizers.schedules.CosineDecay(0.0, options.steps, warmup_target=4e-3, warmup_steps=50)
-    model.compile(keras.optimizers.Adam(rate), loss=detection_loss)
-    # Keras prints the mean of an epoch's losses.
-    tenth = max(1, options.steps // 10)
-    history = model.fit(pairs, epochs=options.steps // tenth, steps_per_epoch=tenth, shuffle=False, verbose=2).history[
-        "loss"
-    ]
-    print(f"loss: {history[0]:.3f} in the first tenth of the steps, {history[-1]:.3f} in the last")
-    found = detect(model, options.records, ids)
+    model = train(options.records, "train", ids, options.steps)
+    found = detect(model, options.records, "validation", ids)
     options.detections.write_text(json.dumps(found))
     print(f"detections: {sum(len(own['scores']) for own in found.values())} in {len(found)} images")
-    if options.picture:
-        draw(options.records, found, label_map, options.picture)
 
 
 if __name__ == "__main__":
