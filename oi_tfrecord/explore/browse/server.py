@@ -3,13 +3,14 @@
 import asyncio
 import functools
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.explore.browse.access import Access, find_refusal, format_address, listen, make_access
+from oi_tfrecord.explore.browse.access import Access, find_refusal, format_address, listen
 from oi_tfrecord.explore.browse.browsed_dataset import DRAWN, MOST_CLASSES, MOST_IMAGES, BrowsedDataset
 from oi_tfrecord.explore.browse.query import parse_query
 from oi_tfrecord.explore.web_assets import embed, read_asset
@@ -24,7 +25,7 @@ PLACEHOLDER = "{FIRST}"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'none'; frame-ancestors "
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -66,11 +67,12 @@ def make_application(dataset: BrowsedDataset, access: Access) -> web.Application
     return guarded
 
 
-def serve(dataset: BrowsedDataset, host: str, port: int, on_start: Callable[[str], None]) -> None:
+def serve(dataset: BrowsedDataset, access: Access, host: str, port: int, on_start: Callable[[str], None]) -> None:
     """Serves a dataset until it is interrupted.
 
     Args:
         dataset: what to serve.
+        access: who may ask.
         host: name or IP address to listen on.
         port: to listen on; 0 takes a free one.
         on_start: called with the address once the server listens.
@@ -78,7 +80,6 @@ def serve(dataset: BrowsedDataset, host: str, port: int, on_start: Callable[[str
     Raises:
         ConfigError: if the host or the port cannot be had.
     """
-    access = make_access(host)
     try:
         listening = listen(host, port)
     except socket.gaierror as error:
@@ -86,7 +87,10 @@ def serve(dataset: BrowsedDataset, host: str, port: int, on_start: Callable[[str
     except (OSError, OverflowError) as error:
         raise ConfigError("port", f"{port} of {host} cannot be had: {error}; 0 takes a free one") from error
     on_start(format_address(host, listening.getsockname()[1], access))
-    web.run_app(make_application(dataset, access), sock=listening, print=None, access_log=None)
+    # Only the main thread takes signals.
+    signals = threading.current_thread() is threading.main_thread()
+    application = make_application(dataset, access)
+    web.run_app(application, sock=listening, print=None, access_log=None, handle_signals=signals)
 
 
 async def _guard(access: Access, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -105,6 +109,7 @@ async def _guard(access: Access, request: web.Request, handler: _Handler) -> web
             response = web.json_response({"error": f"the record cannot be read: {error}"}, status=500)
     if not response.prepared:
         response.headers.update(HEADERS)
+        response.headers["Content-Security-Policy"] += access.frame_ancestors
     return response
 
 
