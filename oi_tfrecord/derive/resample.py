@@ -108,7 +108,7 @@ class ResampleOptions:
         Choice(tuple(CLASSES_BY)),
     )
     shard_sha256: bool = option(
-        False, "Compute the SHA-256 of each shard for the manifest, too, which takes time.", Group.OUTPUT
+        False, "Also compute the SHA-256 of each shard for the manifest, which takes time.", Group.OUTPUT
     )
     num_shards: int = option(0, "Number of shards; 0 chooses by the size.", Group.OUTPUT, Range(0, MAX_SHARDS))
     workers: int = option(
