@@ -131,8 +131,7 @@ def reopen_split(target: OutputTarget, shards: Collection[int]) -> OutputState:
     """
     # The manifest goes first: an interruption leaves an unfinished split, which the next run finishes.
     _remove_entry(target)
-    for shard in sorted(shards):
-        target.work.delete_result(shard)
+    target.work.delete_results(sorted(shards))
     return OutputState(_open_work_folder(target, _inspect(target)))
 
 

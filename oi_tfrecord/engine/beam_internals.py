@@ -198,6 +198,26 @@ class _NoteInfo(logging.Filter):
         return False
 
 
+@contextlib.contextmanager
+def without_interactive_beam() -> Iterator[None]:
+    """Keeps Beam from taking a pipeline in a notebook for an interactive one, within the block.
+
+    Beam would import what `apache_beam[interactive]` needs, which fails with pandas 3, and change the labels of steps.
+    """
+    from apache_beam import pipeline
+    from apache_beam.utils import interactive_utils
+
+    modules: list[Any] = [pipeline, interactive_utils]
+    asked = [(module, module.is_in_ipython) for module in modules]
+    for module, _ in asked:
+        module.is_in_ipython = lambda: False
+    try:
+        yield
+    finally:
+        for module, is_in_ipython in asked:
+            module.is_in_ipython = is_in_ipython
+
+
 def hide_known_errors() -> None:
     """Keeps Beam from logging the traceback of an error that the command prints in one line at its end."""
     for name in STEP_LOGGERS:

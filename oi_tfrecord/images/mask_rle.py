@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.storage.optional_imports import install_command
+from oi_tfrecord.storage.optional_imports import import_optional
 
 
 class MaskTextError(ValueError):
@@ -141,9 +140,5 @@ def load_hotcoco() -> Any:
     Raises:
         ConfigError: if hotcoco is not installed.
     """
-    try:
-        import hotcoco
-    except ImportError as error:
-        problem = f"their run lengths, and the metrics of COCO, need hotcoco: {install_command('evaluate')}"
-        raise ConfigError("masks", problem) from error
-    return hotcoco
+    need = "their run lengths, and the metrics of COCO, need hotcoco"
+    return import_optional("hotcoco", extra="evaluate", field="masks", need=need)

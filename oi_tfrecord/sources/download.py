@@ -141,6 +141,7 @@ def download(options: DownloadOptions, *, progress: Progress | None = None) -> D
     Raises:
         ConfigError, InputError: naming the field or file to correct.
     """
+    storage.start_command(storage.given_options())
     job = find_inputs(options)
     counts = DownloadCounts()
     with _temporary_folders(job), (progress or NoProgress()).watch(DownloadStatus(counts, _estimate_images(job))):

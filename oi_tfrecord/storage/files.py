@@ -14,6 +14,7 @@ from oi_tfrecord.storage.faults import translated, unusable
 from oi_tfrecord.storage.paths import OBJECT_SCHEMES, READ_SCHEMES, FileInfo, is_local, is_object, join
 from oi_tfrecord.storage.store_settings import given_options as given_options
 from oi_tfrecord.storage.store_settings import parse_storage_options, use_settings
+from oi_tfrecord.storage.store_settings import start_command as start_command
 from oi_tfrecord.storage.store_settings import use_options as use_options
 
 _LOCAL_THREADS, _REMOTE_THREADS = 1, 64

@@ -20,6 +20,9 @@ from oi_tfrecord.storage.retry import count_retry
 PATIENCE_SECONDS = 600.0
 """A store that refuses all reads for this long has failed."""
 
+FIRST_PATIENCE_SECONDS = 45.0
+"""The same for the first requests of a command, as a user waits for their error."""
+
 MOST_RETRY_AFTER = 60.0
 """Bound on the wait that a server asks for, in seconds."""
 
@@ -112,16 +115,19 @@ class Pace:
 class Governor:
     """Lets the threads of a process read from one store at its pace."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float] = time.monotonic, first_patience: float = PATIENCE_SECONDS):
         """Holds nothing back yet.
 
         Args:
             clock: seconds.
+            first_patience: seconds after which a store that has given nothing yet has failed; PATIENCE_SECONDS is that
+                of a store that gave a read before.
         """
         self._clock = clock
+        self._patience = first_patience
         self._pace = Pace()
         self._may_start = threading.Condition()
-        self._last_success = clock()
+        self._refused_since = math.inf
 
     def read(
         self,
@@ -137,8 +143,8 @@ class Governor:
             retry_after: returns the seconds that the store asks to wait; called once for each cut of the pace.
 
         Returns:
-            What the request returns; any other exception is raised unchanged, and a refusal after PATIENCE_SECONDS
-            without a read that succeeded.
+            What the request returns; any other exception is raised unchanged, and a refusal when the store has
+            refused all reads for as long as its patience.
         """
         while True:
             started = self._start()
@@ -150,7 +156,7 @@ class Governor:
                     raise
                 if self._refuse(started):
                     self._pause(min(retry_after(), MOST_RETRY_AFTER))
-                if self._clock() - self._last_success > PATIENCE_SECONDS:
+                if self._clock() - self._refused_since > self._patience:
                     raise
                 count_retry()
             else:
@@ -176,11 +182,13 @@ class Governor:
     def _succeed(self) -> None:
         with self._may_start:
             self._pace.succeed()
-            self._last_success = self._clock()
+            self._refused_since, self._patience = math.inf, PATIENCE_SECONDS
             self._may_start.notify(2)
 
     def _refuse(self, started: float) -> bool:
         with self._may_start:
+            # A store that was not asked for a while, as no image was needed, has not refused in that time.
+            self._refused_since = min(self._refused_since, started)
             is_cut = self._pace.refuse(self._clock(), started)
             self._may_start.notify()
             return is_cut

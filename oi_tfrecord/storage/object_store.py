@@ -101,7 +101,7 @@ class ObjectStore:
         """Returns the first bytes of an object and its size, by one request; raises as `read_range`."""
         name = split_path(path)[1]
         try:
-            return _ask(lambda: self._govern(path, lambda: _read_start(self.reader, name, length)), _may_pass)
+            return ask(lambda: self._govern(path, lambda: _read_start(self.reader, name, length)), _may_pass)
         except Exception as error:
             if is_past_end(error):
                 return Piece(b"", 0)
@@ -178,7 +178,7 @@ class ObjectStore:
 
     def _ask(self, path: str, request: Callable[[], Result]) -> Result:
         try:
-            return _ask(lambda: self._govern(path, request), _may_pass)
+            return ask(lambda: self._govern(path, request), _may_pass)
         except Exception as error:
             raise explain(error, path) from error
 
@@ -201,7 +201,7 @@ def split_path(path: str) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def _ask(request: Callable[[], Result], may_pass: Callable[[BaseException], bool]) -> Result:
+def ask(request: Callable[[], Result], may_pass: Callable[[BaseException], bool]) -> Result:
     """Sends a request that a user waits for, so that it fails early if no host answers."""
     return retry(
         lambda: retry(request, is_silent, SILENT_RETRY), lambda e: may_pass(e) and not is_silent(e), LOOK_RETRY

@@ -9,9 +9,10 @@ import pathlib
 from typing import Any
 
 from oi_tfrecord.errors import InputError
+from oi_tfrecord.storage.governor import FIRST_PATIENCE_SECONDS, PATIENCE_SECONDS, Governor
 from oi_tfrecord.storage.object_store import ObjectStore
 from oi_tfrecord.storage.optional_imports import install_command
-from oi_tfrecord.storage.store_settings import StoreSettings
+from oi_tfrecord.storage.store_settings import StoreSettings, runs_command
 
 
 def _seconds(number: float) -> datetime.timedelta:
@@ -70,7 +71,8 @@ def open_store(root: str, settings: StoreSettings) -> ObjectStore:
         kind(name, **arguments, client_options={**client, **times}, retry_config=retry)
         for times, retry in ((_READER, _NO_RETRY), (_LOOKER, _NO_RETRY), (_WRITER, _WRITER_RETRY))
     )
-    return ObjectStore(root, reader, looker, writer)
+    first_patience = FIRST_PATIENCE_SECONDS if runs_command() else PATIENCE_SECONDS
+    return ObjectStore(root, reader, looker, writer, Governor(first_patience=first_patience))
 
 
 def _s3_arguments(settings: StoreSettings) -> dict[str, Any]:

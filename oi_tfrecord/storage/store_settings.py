@@ -64,19 +64,21 @@ def parse_storage_options(options: Mapping[str, Any]) -> StoreSettings:
 
 @dataclasses.dataclass
 class _Process:
-    """What `use_options` and `use_store` set.
+    """What `use_options`, `use_store` and `start_command` set.
 
     Attributes:
         flags: Beam's flags.
         has_new_flags: whether Beam's filesystems do not have these flags yet.
         settings: by scheme, made from the flags.
         of_stores: settings of one store, by its root.
+        runs_command: whether a command started in this process, and not in the parent of a worker.
     """
 
     flags: tuple[str, ...] = ()
     has_new_flags: bool = False
     settings: dict[str, StoreSettings] = dataclasses.field(default_factory=dict)
     of_stores: dict[str, StoreSettings] = dataclasses.field(default_factory=dict)
+    runs_command: bool = False
 
 
 _process = _Process()
@@ -91,6 +93,17 @@ def use_options(beam_arguments: Sequence[str]) -> None:
         _process.flags = tuple(beam_arguments)
         _process.has_new_flags = True
         _process.settings = {}
+
+
+def start_command(beam_arguments: Sequence[str]) -> None:
+    """Sets Beam's flags; a store that refuses the first requests of this process is given up soon."""
+    use_options(beam_arguments)
+    _process.runs_command = True
+
+
+def runs_command() -> bool:
+    """Returns whether a user waits for the first requests of this process."""
+    return _process.runs_command
 
 
 def given_options() -> tuple[str, ...]:

@@ -9,6 +9,13 @@ import urllib.parse
 
 LOOPBACK = "127.0.0.1"
 
+NO_PAGE = "'none'"
+
+LOCAL_PAGES = "http://localhost:* http://127.0.0.1:* https://localhost:* https://127.0.0.1:*"
+
+ALL_PAGES = "http: https:"
+"""Pages that may show the browser in a frame, as a Content-Security-Policy names them (frame-ancestors)."""
+
 _TOKEN_BYTES = 16
 
 
@@ -20,11 +27,13 @@ class Access:
         token: first part of each path; other users of the machine can reach the port, but do not know the token.
         names: names and addresses of this machine that the Host header may have.
         takes_addresses: whether the Host header may be any IP address, which no foreign page can have as its name.
+        frame_ancestors: pages that may show the browser in a frame.
     """
 
     token: str
     names: frozenset[str]
     takes_addresses: bool
+    frame_ancestors: str = NO_PAGE
 
 
 def make_access(host: str) -> Access:
@@ -33,6 +42,16 @@ def make_access(host: str) -> Access:
         return Access(secrets.token_hex(_TOKEN_BYTES), frozenset({LOOPBACK, "localhost", host.lower()}), False)
     names = frozenset({LOOPBACK, "localhost", host.lower(), socket.gethostname().lower()})
     return Access(secrets.token_hex(_TOKEN_BYTES), names, True)
+
+
+def make_notebook_access(host: str) -> Access:
+    """Returns the access to a server that a notebook shows in a frame.
+
+    The notebook's page comes from this machine, like the server on the loopback, or from a host that is not known here;
+    then, the token alone keeps other pages from the server.
+    """
+    frame_ancestors = LOCAL_PAGES if is_loopback(host) else ALL_PAGES
+    return dataclasses.replace(make_access(host), frame_ancestors=frame_ancestors)
 
 
 def is_loopback(host: str) -> bool:

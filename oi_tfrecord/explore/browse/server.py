@@ -3,13 +3,14 @@
 import asyncio
 import functools
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.explore.browse.access import Access, find_refusal, format_address, listen, make_access
+from oi_tfrecord.explore.browse.access import Access, find_refusal, format_address, listen
 from oi_tfrecord.explore.browse.browsed_dataset import DRAWN, MOST_CLASSES, MOST_IMAGES, BrowsedDataset
 from oi_tfrecord.explore.browse.query import parse_query
 from oi_tfrecord.explore.web_assets import embed, read_asset
@@ -25,7 +26,7 @@ PLACEHOLDER = "{FIRST}"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'none'; frame-ancestors "
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -36,6 +37,7 @@ FILES = {
     "/browse.js": ("browse.js", "text/javascript"),
     "/class-list.js": ("class-list.js", "text/javascript"),
     "/dom.js": ("dom.js", "text/javascript"),
+    "/marks.js": ("marks.js", "text/javascript"),
     "/picture.js": ("picture.js", "text/javascript"),
     "/browse.css": ("browse.css", "text/css"),
     "/theme.css": ("theme.css", "text/css"),
@@ -60,16 +62,18 @@ def make_application(dataset: BrowsedDataset, access: Access) -> web.Application
     application.router.add_get("/image", functools.partial(_send_bytes, dataset, dataset.read_image))
     application.router.add_get("/mask", functools.partial(_send_mask, dataset))
     application.router.add_get("/thumbnail", functools.partial(_send_thumbnail, dataset))
+    application.router.add_get("/image_ids.txt", functools.partial(_send_image_ids, dataset))
     guarded = web.Application(middlewares=[web.middleware(functools.partial(_guard, access))])
     guarded.add_subapp(f"/{access.token}/", application)
     return guarded
 
 
-def serve(dataset: BrowsedDataset, host: str, port: int, on_start: Callable[[str], None]) -> None:
+def serve(dataset: BrowsedDataset, access: Access, host: str, port: int, on_start: Callable[[str], None]) -> None:
     """Serves a dataset until it is interrupted.
 
     Args:
         dataset: what to serve.
+        access: who may ask.
         host: name or IP address to listen on.
         port: to listen on; 0 takes a free one.
         on_start: called with the address once the server listens.
@@ -77,7 +81,6 @@ def serve(dataset: BrowsedDataset, host: str, port: int, on_start: Callable[[str
     Raises:
         ConfigError: if the host or the port cannot be had.
     """
-    access = make_access(host)
     try:
         listening = listen(host, port)
     except socket.gaierror as error:
@@ -85,7 +88,10 @@ def serve(dataset: BrowsedDataset, host: str, port: int, on_start: Callable[[str
     except (OSError, OverflowError) as error:
         raise ConfigError("port", f"{port} of {host} cannot be had: {error}; 0 takes a free one") from error
     on_start(format_address(host, listening.getsockname()[1], access))
-    web.run_app(make_application(dataset, access), sock=listening, print=None, access_log=None)
+    # Only the main thread takes signals.
+    signals = threading.current_thread() is threading.main_thread()
+    application = make_application(dataset, access)
+    web.run_app(application, sock=listening, print=None, access_log=None, handle_signals=signals)
 
 
 async def _guard(access: Access, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -102,7 +108,9 @@ async def _guard(access: Access, request: web.Request, handler: _Handler) -> web
             response = web.json_response({"error": str(error)}, status=400)
         except (OSError, ExampleError, FramingError, RecordFault) as error:
             response = web.json_response({"error": f"the record cannot be read: {error}"}, status=500)
-    response.headers.update(HEADERS)
+    if not response.prepared:
+        response.headers.update(HEADERS)
+        response.headers["Content-Security-Policy"] += access.frame_ancestors
     return response
 
 
@@ -134,6 +142,18 @@ async def _send_bytes(
     record = _parse_number(request.query, "record", dataset.index.records)
     body, kind = await asyncio.to_thread(read, record)
     return web.Response(body=body, content_type=kind, headers={"Cache-Control": "private, max-age=3600"})
+
+
+async def _send_image_ids(dataset: BrowsedDataset, request: web.Request) -> web.StreamResponse:
+    """Sends the ImageIDs that a query finds, a line each, in parts, as they may be many millions."""
+    parts = dataset.list_image_ids(parse_query(request.query, dataset.classes))
+    response = web.StreamResponse(headers={**HEADERS, "Content-Disposition": 'attachment; filename="image_ids.txt"'})
+    response.content_type = "text/plain"
+    await response.prepare(request)
+    while part := await asyncio.to_thread(next, parts, b""):
+        await response.write(part)
+    await response.write_eof()
+    return response
 
 
 async def _send_thumbnail(dataset: BrowsedDataset, request: web.Request) -> web.Response:

@@ -2,7 +2,14 @@ import socket
 
 import pytest
 
-from oi_tfrecord.explore.browse.access import Access, find_refusal, format_address, is_loopback, make_access
+from oi_tfrecord.explore.browse.access import (
+    Access,
+    find_refusal,
+    format_address,
+    is_loopback,
+    make_access,
+    make_notebook_access,
+)
 
 
 def refusal(access: Access, host: str, origin: str = "", path: str = "") -> str:
@@ -30,6 +37,12 @@ def test_a_server_for_other_machines_takes_its_name_and_any_ip_address() -> None
         assert refusal(access, host) == ""
     assert refusal(access, "evil.example:8000") == "unknown host"
     assert refusal(make_access("my.machine.example"), "my.machine.example:80") == ""
+
+
+def test_pages_of_this_machine_may_show_the_browser_of_a_notebook_in_a_frame() -> None:
+    assert make_access("127.0.0.1").frame_ancestors == "'none'"
+    assert "http://localhost:*" in make_notebook_access("127.0.0.1").frame_ancestors.split()
+    assert make_notebook_access("0.0.0.0").frame_ancestors == "http: https:"
 
 
 def test_token_and_origin_are_compared() -> None:
