@@ -83,7 +83,9 @@ class Predictions:
         self._label_map = label_map
         self._items = {item.id: item for item in label_map.items}
         self._objects = _count_objects(index)
-        records, scores, outcomes = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0, np.int8)]
+        records = [np.zeros(0, np.int64)]
+        scores = [np.zeros(0)]
+        outcomes = [np.zeros(0, np.int8)]
         for name in self._detections.images:
             for record in index.with_id(name.rpartition("/")[2].removesuffix(".jpg")).tolist():
                 if index.id_of(record) not in (name, name.rpartition("/")[2].removesuffix(".jpg")):
@@ -93,7 +95,9 @@ class Predictions:
                 records.append(np.full(len(found.labels), record))
                 scores.append(found.scores)
                 outcomes.append(match_boxes(found, truth).outcomes)
-        self._records, self._scores, self._outcomes = map(np.concatenate, (records, scores, outcomes))
+        self._records = np.concatenate(records)
+        self._scores = np.concatenate(scores)
+        self._outcomes = np.concatenate(outcomes)
         covered = np.unique(np.searchsorted(index.split_starts, self._records, "right") - 1)
         splits = np.searchsorted(index.split_starts, np.arange(index.records), "right") - 1
         # Only in splits with detections, a box without one is a box that the model missed.

@@ -87,7 +87,7 @@ def test_an_image_lists_its_detections(dataset: BrowsedDataset) -> None:
 
 def test_the_page_shows_what_was_matched_missed_and_false(dataset: BrowsedDataset) -> None:
     from tests.support.browse_page import Page
-    from tests.support.chromium import By, Select, errors_of, open_chromium
+    from tests.support.chromium import Select, errors_of, open_chromium
 
     with serve(dataset) as base, open_chromium(1000, 800) as browser:
         page = Page(browser)
@@ -95,12 +95,15 @@ def test_the_page_shows_what_was_matched_missed_and_false(dataset: BrowsedDatase
         page.wait(lambda: page.tiles())
         Select(page.one("[name=sort]")).select_by_value("worst")
         page.wait(lambda: page.tiles()[0] == image_id(3))
-        assert "1 matched, 2 missed, 1 false" in page.text(".tile")
+        caption = page.wait(lambda: page.text(f'.tile[title="{image_id(3)}"]'))
+        assert "1 matched, 2 missed, 1 false" in caption
         page.one(f'.tile[title="{image_id(3)}"]').click()
         page.wait(lambda: page.shown() == image_id(3))
 
         def badges() -> set[str]:
-            return {one.text for one in browser.find_elements(By.CSS_SELECTOR, ".badge")}
+            # At once, as the badges are drawn again when the picture is there.
+            texts = "return [...document.querySelectorAll('.badge')].map((one) => one.textContent)"
+            return set(browser.execute_script(texts))
 
         assert {"Dog", "missed: Cat", "found 0.90: Dog", "false 0.80: Dog"} <= badges()
         assert "Boxes (3), detections (2)" in page.text("#facts")
