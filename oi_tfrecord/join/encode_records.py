@@ -1,7 +1,6 @@
 """The record of an image: which keys it has, and their values."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,8 +33,6 @@ from oi_tfrecord.records.keys import (
 )
 
 _JPEG = bytes_feature((b"jpeg",))
-
-_ENCODED = EntryEncoder(ENCODED_KEY)
 
 _UNKNOWN_ROTATION = -1
 
@@ -77,7 +74,7 @@ class RecordEncoder:
         self._masks = MaskColumns(shard.masks, layout.extra_keys) if shard.masks else None
         self._labels = _label_columns(shard, layout, classes)
         self._texts = _attribution(shard) if ExtraKeys.ATTRIBUTION in layout.extra_keys else {}
-        self._orders: dict[tuple[str, ...], _EntryOrder] = {}
+        self._entries: dict[str, EntryEncoder] = {}
 
     def encode(self, index: int, image: PreparedImage, masks: ImageMasks | None = None) -> tuple[bytes, bytes, bytes]:
         """Returns the Example of one image as three pieces; the middle one is the image's bytes.
@@ -115,28 +112,15 @@ class RecordEncoder:
 
     def _assemble(self, features: Mapping[str, bytes], encoded: bytes) -> tuple[bytes, bytes, bytes]:
         """Returns the Example with its keys in the order that deterministic serialization gives them."""
-        keys = tuple(features)
-        # Nearly all records of a shard have the same keys, which are sorted once.
-        order = self._orders.get(keys) or self._orders.setdefault(keys, _EntryOrder.of(keys))
-        before = [entry.encode(features[entry.key]) for entry in order.before]
-        before.append(_ENCODED.encode_around(len(encoded)))
-        after = [entry.encode(features[entry.key]) for entry in order.after]
+        before: list[bytes] = []
+        after: list[bytes] = []
+        for key in sorted(features):
+            (before if key < ENCODED_KEY else after).append(self._entry(key).encode(features[key]))
+        before.append(self._entry(ENCODED_KEY).encode_around(len(encoded)))
         return assemble(b"".join(before), encoded, b"".join(after))
 
-
-class _EntryOrder(NamedTuple):
-    """The entries of a record, sorted by key, before and after that of the image's bytes."""
-
-    before: tuple[EntryEncoder, ...]
-    after: tuple[EntryEncoder, ...]
-
-    @classmethod
-    def of(cls, keys: Sequence[str]) -> "_EntryOrder":
-        entries = [EntryEncoder(key) for key in sorted(keys)]
-        return cls(
-            tuple(entry for entry in entries if entry.key < ENCODED_KEY),
-            tuple(entry for entry in entries if entry.key > ENCODED_KEY),
-        )
+    def _entry(self, key: str) -> EntryEncoder:
+        return self._entries.get(key) or self._entries.setdefault(key, EntryEncoder(key))
 
 
 def _class_values(shard: JoinedShard, mids: Sequence[str], label_ids: np.ndarray) -> ClassValues:

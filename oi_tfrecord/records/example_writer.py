@@ -77,8 +77,8 @@ class EntryEncoder:
 
     def encode(self, feature: bytes) -> bytes:
         """Returns the entry of this key with `feature` as value."""
-        body = self._prefix + varint(len(feature)) + feature
-        return b"\x0a" + varint(len(body)) + body
+        body_length = len(self._prefix) + len(size := varint(len(feature))) + len(feature)
+        return b"".join((b"\x0a", varint(body_length), self._prefix, size, feature))
 
     def encode_around(self, value_length: int) -> bytes:
         """Returns the entry of a BytesList with one value of `value_length` bytes, up to that value.
