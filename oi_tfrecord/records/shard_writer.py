@@ -13,7 +13,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.records.tfrecord import frame
 
 _FLUSH_BYTES = 512 << 10
-"""What waits to be written stays in the cache of the processor: with 2 MiB, two shards took a quarter more time of it."""
+"""What waits to be written should still be in the cache of the processor; with 2 MiB, two shards at once are not."""
 
 _MAX_PIECES = 1000
 """A vectored write takes at most IOV_MAX (1024) pieces."""
