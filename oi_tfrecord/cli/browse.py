@@ -1,4 +1,4 @@
-"""`oi-tfrecord browse`: shows a dataset in a web browser on this machine."""
+"""`oi-tfrecord browse`: shows a dataset in a web browser."""
 
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
@@ -27,7 +27,10 @@ COMMAND = Command(
     run=run,
     details=(
         "The pages search by class and ImageID, filter, and show boxes, labels and raw records. Only this machine "
-        "(127.0.0.1) can reach the server, which reads no file outside of the folder.",
+        "(127.0.0.1) can reach the server, and only the address that is printed, with its token, is answered: other "
+        "users of the machine do not know the token. The server reads no file outside of the folder.",
+        "On a remote machine or in a notebook, --host=0.0.0.0 lets other machines ask, with the same token. The pages "
+        "are sent unencrypted; a tunnel (ssh -L 8000:127.0.0.1:8000 MACHINE) needs no --host.",
         "The first start reads all records and stores an index beside them (browse-index), or in the cache folder of "
         "the user where the records cannot be written to.",
         "The command needs aiohttp (the extra `browse`).",

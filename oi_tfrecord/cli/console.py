@@ -63,7 +63,7 @@ class Console:
         """What long runs report to; with `--quiet` nothing is printed."""
         if self.options.quiet:
             return NoProgress()
-        # Standard output of a program's summary is nothing but JSON.
+        # With --format=json, standard output must hold nothing but the JSON value.
         return PrintedProgress(self.err if self.summary.format == "json" else self.out, self.err)
 
     def print_data(self, text: str) -> None:

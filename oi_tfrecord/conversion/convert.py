@@ -15,7 +15,14 @@ from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archive
 from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.conversion.plan_shards import (
+    CORE_SECONDS_PER_IMAGE,
+    ShardPlan,
+    describe_bucket,
+    describe_shards,
+    plan_shards,
+    reads_images_from_store,
+)
 from oi_tfrecord.conversion.rerun.known_inputs import with_known_inputs
 from oi_tfrecord.conversion.rerun.try_again import try_again
 from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry_run_workers, run_plan
@@ -58,6 +65,8 @@ def convert(
     _check_runs_now(config, beam_arguments)
     accept_beam_arguments(beam_arguments)
     plan = _plan_conversion(config, progress)
+    if not runs_here(beam_arguments) and reads_images_from_store(plan):
+        progress.plan(describe_bucket(CORE_SECONDS_PER_IMAGE))
     return run_plan(plan, workers or choose_conversion_workers(plan), beam_arguments, progress)
 
 
@@ -209,7 +218,7 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     place = _place_of_images(plan, shard_plan)
     if not config.num_shards or shard_plan.has_none:
         progress.plan(describe_shards(shard_plan, num_shards, *place))
-    # Who allows every image to be rejected may hold so few that no sampled image is among them.
+    # A user who allows every image to be rejected may have so few images that none was sampled.
     if shard_plan.has_none and not plan.samples.has_stand_ins and not _may_hold_some(plan, shard_plan):
         problem = f"none of the {shard_plan.sampled:,} images that were looked for is there"
         raise InputError(place[1], problem, f"Put the images there, or give another --{place[0]}")
@@ -217,7 +226,7 @@ def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
 
 
 def _may_hold_some(plan: ConvertPlan, shard_plan: ShardPlan) -> bool:
-    """Returns whether the user expects that few images are there, and some of them may be, though none was found."""
+    """Returns whether the flags allow most images to be missing, and images may be there though no sampled one is."""
     config = plan.config
     if config.missing_images == "skip":
         return shard_plan.sampled < shard_plan.images and not is_empty_folder(plan.samples.path("0"))
@@ -225,7 +234,7 @@ def _may_hold_some(plan: ConvertPlan, shard_plan: ShardPlan) -> bool:
 
 
 def is_empty_folder(path: str) -> bool:
-    """Returns whether the folder of a local file is not there, or holds nothing."""
+    """Returns whether the folder of a local file is missing or empty."""
     folder = pathlib.Path(path).parent
     return storage.is_local(path) and not (folder.is_dir() and any(folder.iterdir()))
 

@@ -1,47 +1,58 @@
 """Batches of rows by shard, through the runner's shuffle or through files."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam
 from apache_beam.typehints import KV
 
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.engine.flink_slots import spread_keys
 from oi_tfrecord.join.shuffle_files import ShardBatches, ShuffleIndex, read_index
 
 
 class GroupBatches(beam.PTransform):
     """Groups batches by shard through the runner's shuffle; every shard is in the output, also one without rows.
 
-    Input: (shard, batch of rows). Output: (shard, iterable of batches).
+    Input: (shard, batch of rows). Output: (key of the shard, iterable of batches); the shard is the key mod
+    the number of shards.
     """
 
-    def __init__(self, shards: Iterable[int]):
+    def __init__(self, shards: Iterable[int], num_shards: int, slots: int):
         """Groups nothing yet.
 
         Args:
             shards: the shards to group for.
+            num_shards: number of all shards.
+            slots: slots of the job on Flink, over which the shards are spread evenly; 0 if unknown.
         """
         super().__init__()
-        self._shards = tuple(shards)
+        self._keys = spread_keys(tuple(shards), num_shards, slots)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
         """Adds the steps to a pipeline."""
         seeds = (
             batches.pipeline
-            # shard
-            | "CreateShards" >> beam.Create(self._shards)
-            # (shard, empty batch)
-            | "SeedShards" >> beam.Map(lambda shard: (shard, b"")).with_output_types(KV[int, bytes])
+            # key of a shard
+            | "CreateShards" >> beam.Create(self._keys.values())
+            # (key, empty batch)
+            | "SeedShards" >> beam.Map(lambda key: (key, b"")).with_output_types(KV[int, bytes])
         )
+        # (key, batch)
+        keyed = batches | "KeyBatches" >> beam.Map(_under_key, self._keys).with_output_types(KV[int, bytes])
         return (
-            (batches, seeds)
-            # (shard, batch)
+            (keyed, seeds)
+            # (key, batch)
             | "FlattenSeeds" >> beam.Flatten()
-            # (shard, batches)
+            # (key, batches)
             | "GroupByShard" >> beam.GroupByKey()
         )
+
+
+def _under_key(element: tuple[int, bytes], keys: Mapping[int, int]) -> tuple[int, bytes]:
+    shard, batch = element
+    return keys[shard], batch
 
 
 class GroupFiles(beam.PTransform):

@@ -95,7 +95,7 @@ def _is_long(kept: Sized | None) -> bool:
 
 
 def _path(work: WorkFolder, name: str, data: bytes) -> str:
-    # A process that reads the lists of two conversions must not take one for the other.
+    # A worker process may serve two conversions, so a list of another content has another path.
     return storage.join(work.path, f"{name}-{hashlib.sha256(data).hexdigest()[:16]}")
 
 

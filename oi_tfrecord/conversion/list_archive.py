@@ -94,7 +94,7 @@ def make_file_rows(
         archive: the archive.
     """
     rows = _fill_rows(block, first)
-    # An image has many masks, which their names tell apart.
+    # An image has many masks, so the name of the file identifies the mask.
     texts = _names_of(block) if archive.listing is Table.MASK_FILES else {}
     if archive.id_form is not IdForm.HEX:
         texts[IMAGE_ID] = pa.array([find_name(archive, found.member.name) for found in block], pa.binary())

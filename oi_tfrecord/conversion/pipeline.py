@@ -81,8 +81,8 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
         The manifest of the split, one dict.
     """
     shards = [shard for shard in range(plan.num_shards) if shard not in finished]
-    # (shard, batches of rows), RangeAccount
-    grouped, accounts = read_by_shard(root, plan.range_job(frozenset(finished)), shards, plan.threads)
+    # (key of a shard, batches of rows), RangeAccount
+    grouped, accounts = read_by_shard(root, plan, plan.range_job(frozenset(finished)), shards)
     claimed = (
         # packed label map
         make_label_map(root, plan.classes, accounts)
@@ -126,29 +126,29 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     """
     # The places of images in archives do not matter yet, and cost as much to find as the images to read.
     job = dataclasses.replace(plan.range_job(frozenset()), archives={})
-    # (shard, batches of rows)
-    grouped, _ = read_by_shard(root, job, range(plan.num_shards), plan.threads)
+    # (key of a shard, batches of rows)
+    grouped, _ = read_by_shard(root, plan, job, range(plan.num_shards))
     return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
 
 
 def read_by_shard(
-    root: beam.Pipeline, job: RangeJob, shards: Iterable[int], threads: int
+    root: beam.Pipeline, plan: ConvertPlan, job: RangeJob, shards: Iterable[int]
 ) -> tuple[beam.PCollection, beam.PCollection]:
     """Adds the steps that read the tables and group their rows by shard.
 
     Args:
         root: the pipeline.
+        plan: the conversion.
         job: the ranges, and the way by which their rows are grouped.
         shards: the shards to group for.
-        threads: ranges that a worker process reads at once.
 
     Returns:
-        ((shard, batches of rows) for each shard, RangeAccounts).
+        ((key of the shard, batches of rows) for each shard, RangeAccounts).
     """
     if not job.shuffle_folder:
         tables = root | "ReadTables" >> ReadTables(job)
-        return tables.batches | "GroupBatches" >> GroupBatches(shards), tables.accounts
-    accounts = root | "ReadTables" >> ReadTablesToFiles(job, threads)
+        return tables.batches | "GroupBatches" >> GroupBatches(shards, plan.num_shards, plan.slots), tables.accounts
+    accounts = root | "ReadTables" >> ReadTablesToFiles(job, plan.threads)
     return accounts | "GroupBatches" >> GroupFiles(shards, job.shuffle_folder, job.work), accounts
 
 
@@ -176,7 +176,7 @@ def make_label_map(root: beam.Pipeline, classes: ClassPlan, accounts: beam.PColl
 
 
 def without_counts(account: RangeAccount) -> RangeAccount:
-    """Returns an account with what identifies the bytes of its range alone, as all accounts go to one worker."""
+    """Returns an account that only identifies the bytes of its range, as one worker gets the accounts of all ranges."""
     return dataclasses.replace(account, rejected={}, dropped={}, class_rows={}, values={}, found_ids="")
 
 

@@ -16,7 +16,8 @@ from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget
 from oi_tfrecord.dataset.work_folder import WorkFolder, digest_fingerprint
 from oi_tfrecord.openimages.csv.files import InputFile
-from oi_tfrecord.openimages.csv.filters import ImageIdList, RowFilters, parse_box_ids, parse_image_ids, sample_limit
+from oi_tfrecord.openimages.csv.filters import RowFilters, sample_limit
+from oi_tfrecord.openimages.csv.id_lists import ImageIdList, parse_box_ids, parse_image_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
@@ -55,6 +56,7 @@ class ConvertPlan:
         num_shards: number of shards; 0 until it is decided.
         shuffle_folder: folder of the files that a local run groups rows through; empty for the runner's shuffle.
         threads: ranges or shards that a process of the run works on at once.
+        slots: slots of the job on Flink, over which shards are spread evenly; 0 if unknown.
         expected_images: estimated number of images, for the progress line; 0 if unknown.
     """
 
@@ -74,6 +76,7 @@ class ConvertPlan:
     num_shards: int = 0
     shuffle_folder: str = ""
     threads: int = 1
+    slots: int = 0
     expected_images: int = 0
 
     @property

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from oi_tfrecord import storage
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected
+from oi_tfrecord.join.select_images import SELECTING_TABLES
 from oi_tfrecord.openimages.csv.check_rows import RowRules
-from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, is_in, sample_hash
+from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, sample_hash
+from oi_tfrecord.openimages.csv.id_lists import is_in
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.image_id import hash_ids, id_keys
 from oi_tfrecord.openimages.schema import Table
@@ -28,6 +31,15 @@ TRIED_IMAGES = 32
 UNSEEN_IMAGE_BYTES = 300_000
 """Assumed where no image is there yet: the train images of V4 to V7, 1.74 million, have 513 GB
 (storage.googleapis.com/openimages, "Download")."""
+
+
+BUCKET_READS = 5000
+"""Reads per second that a new bucket gives; more only after some minutes of load. Source:
+cloud.google.com/storage/docs/request-rate; S3 gives 5,500 for each prefix
+(docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html)."""
+
+CORE_SECONDS_PER_IMAGE = 0.002
+"""Assumed where no image was timed: a core reads and checks about 500 images/s."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +104,26 @@ def describe_shards(shard_plan: ShardPlan, num_shards: int, field: str, path: st
     return f"plan       {text}"
 
 
+def reads_images_from_store(plan: ConvertPlan) -> bool:
+    """Returns whether images come from an object store, with a request for each."""
+    config = plan.config
+    return any(map(storage.store_of, config.archives or (config.images, config.url_folders)))
+
+
+def describe_bucket(seconds_per_image: float) -> str:
+    """Returns a line that says how many workers a bucket feeds.
+
+    Args:
+        seconds_per_image: core-seconds for an image.
+    """
+    rate = 1 / seconds_per_image
+    workers = max(round(BUCKET_READS / rate), 1)
+    return (
+        f"bucket     feeds about {workers:,} workers of one core and {rate:,.0f} images/s each: a new bucket gives "
+        f"about {BUCKET_READS:,} reads/s, and more only after some minutes of load (estimated)"
+    )
+
+
 def plan_shards(plan: ConvertPlan) -> ShardPlan:
     """Estimates the size of the output and plans the number of shards.
 
@@ -130,8 +162,7 @@ def estimate_images(plan: ConvertPlan) -> tuple[int, list[str]]:
     of_rows = dataclasses.replace(filters, sample_below=EVERY_IMAGE, image_ids=None)
     job = plan.range_job(frozenset())
     rules = RowRules(job.vocabulary, job.kept_codes, of_rows)
-    selecting = {"boxed": (Table.BOXES,), "labelled": (Table.HUMAN_LABELS, Table.BOXES)}
-    tables = selecting.get(config.selection, (Table(config.driver),))
+    tables = SELECTING_TABLES.get(config.selection, (Table(config.driver),))
     counts = [count_images([file for file in plan.tables if file.table == table], rules) for table in tables]
     images, ids = max(counts, key=lambda count: count[0])
     images = int(images * filters.sample_below / EVERY_IMAGE)

@@ -15,7 +15,7 @@ from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, count_correctable, prepare_output, read_split
 from oi_tfrecord.dataset.run_lock import hold_split
-from oi_tfrecord.engine.beam_flags import runs_here
+from oi_tfrecord.engine.beam_flags import count_slots, runs_here
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import ConversionStatus, describe_resumption
 from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
@@ -102,7 +102,7 @@ def _run_pipelines(
         progress.note(describe_resumption(len(state.finished), plan.num_shards))
     processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
     with raise_relayed_errors(plan.work), _shuffle_folder(plan, beam_arguments) as folder:
-        plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
+        plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads, slots=count_slots(beam_arguments))
         if plan.config.max_images:
             plan = _limit_images(plan, processes, beam_arguments, progress)
         _write_shards(plan, state.finished, processes, beam_arguments, progress)

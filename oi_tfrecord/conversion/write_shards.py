@@ -22,8 +22,8 @@ _LOGGER = logging.getLogger(__name__)
 class WriteShards(beam.PTransform):
     """Joins and writes each shard.
 
-    Input: (shard, batches of rows). Output: number of each shard, whose account is in the work folder. Images are read
-    here, after the shuffle, so no shuffle has their bytes.
+    Input: (key of a shard, batches of rows), as of `GroupBatches`. Output: number of each shard, whose account is in
+    the work folder. Images are read here, after the shuffle, so no shuffle has their bytes.
     """
 
     def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, threads: int):
@@ -54,11 +54,12 @@ class _WriteShard(ShardFn):
         yield from self.run(self._write, element, label_map)
 
     def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[int]:
-        shard, batches = element
+        key, batches = element
+        shard = key % self._job.num_shards
         with relay_errors(self._job.work):
             finished = find_finished(self._job, shard)
         if finished is not None:
-            # The engine tries a bundle again of which this shard was written.
+            # The engine runs a bundle again that had already written this shard.
             return [shard]
         began = time.monotonic()
         with relay_errors(self._job.work):

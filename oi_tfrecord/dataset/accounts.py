@@ -314,7 +314,7 @@ def decode_account(data: bytes) -> ShardAccount:
     values: dict[str, Any] = json.loads(data)
     # Version 0.1 also stored the name of the class, and its interrupted conversions can be resumed.
     values.pop("kind", None)
-    # It did not count expanded boxes.
+    # Accounts of earlier versions have no count of expanded boxes.
     values.setdefault("most_expanded_boxes", values["most_boxes"])
     # It took the SHA-256 of shards alone.
     values.setdefault("crc32c", "")

@@ -70,7 +70,7 @@ def find_relayed_error(work: WorkFolder, raised: BaseException) -> FileError | N
         return _decode(base64.b64decode(encoded[1]))
     with contextlib.suppress(OSError, FileError):
         stored = _decode(work.read_error())
-        # An engine elsewhere names the error that ended the job; any other stored error passed with a retry.
+        # The message of the engine names the error that ended the job; a retry corrected any other stored error.
         if not isinstance(raised, RunnerError) or type(stored).__name__ in str(raised):
             return stored
     return None

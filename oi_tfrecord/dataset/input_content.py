@@ -71,12 +71,12 @@ def has_content(path: str, header: RangeContent, ranges: Sequence[RangeContent])
     """Returns whether a table still holds what was read, for which the whole file is read.
 
     Args:
-        path: Path of the file.
-        header: The bytes before the first row.
-        ranges: The ranges of its rows, in file order.
+        path: path of the file.
+        header: the bytes before the first row.
+        ranges: the ranges of its rows, in file order.
 
     Raises:
-        InputError: If the file is compressed and damaged or cut off.
+        InputError: if the file is compressed and damaged or cut off.
     """
     parts = [header, *ranges]
     if any(part.end != following.start for part, following in itertools.pairwise(parts)):

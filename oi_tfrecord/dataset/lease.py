@@ -90,11 +90,11 @@ def hold_or_refuse(path: str) -> Iterator[None]:
     """Holds a lock during the block.
 
     Args:
-        path: Path of the lock, on an object store.
+        path: path of the lock, on an object store.
 
     Raises:
-        HeldError: If another process holds it.
-        EngineError: If another process took it over, as this one did not write it for LEASE_SECONDS.
+        HeldError: if another process holds it.
+        EngineError: if another process took the lock over, as this one did not write it for LEASE_SECONDS.
     """
     with _held(path, waits=False):
         yield
@@ -102,7 +102,7 @@ def hold_or_refuse(path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hold_or_wait(path: str) -> Iterator[None]:
-    """Holds a lock during the block, for which it waits until no other process holds it; raises as `hold_or_refuse`."""
+    """Waits until no other process holds a lock, and holds it during the block; raises as `hold_or_refuse`."""
     with _held(path, waits=True):
         yield
 
@@ -179,7 +179,7 @@ class _Lease(threading.Thread):
                 self._beat()
             if self.is_lost:
                 if self._interrupts and not self._has_ended.is_set():
-                    # A signal also ends a call of the system that the main thread waits for.
+                    # A signal also interrupts a system call in which the main thread waits.
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 return
 

@@ -1,4 +1,4 @@
-"""Adds a split to what all splits of an output folder share, or takes it out."""
+"""Updates the files that all splits of an output folder share: adds the entry of a split, or removes the entry."""
 
 import contextlib
 import json

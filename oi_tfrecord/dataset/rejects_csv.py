@@ -92,7 +92,7 @@ def format_piece(rejected: Iterable[Rejected]) -> str:
     """
     lines = []
     for item in rejected:
-        # The detail of a row is text of its table; that of an image has the address of the image.
+        # The detail of an image holds its address, which may have a secret; the detail of a row quotes the table.
         detail = (hide_secrets(item.detail) if item.file_index < 0 else item.detail)[:MAX_DETAIL]
         place = (item.file_index, item.range_index, item.line)
         lines.append(

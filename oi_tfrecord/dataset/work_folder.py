@@ -25,7 +25,7 @@ of a finished conversion, so that another run writes only the shards of these im
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from oi_tfrecord import storage
 
@@ -92,7 +92,7 @@ class WorkFolder:
             storage.make_folder(storage.join(self.path, name))
 
     def keep_results(self) -> None:
-        """Deletes what a run that ended does not need to write some of its shards again."""
+        """Keeps of a finished run what a rerun needs to write some of its shards again, and deletes the rest."""
         storage.delete(storage.join(self.path, _ERROR_FILE))
         for name in ("temporary", "progress", "shuffle", "damage"):
             storage.delete_folder(storage.join(self.path, name))
@@ -112,9 +112,9 @@ class WorkFolder:
         path = storage.join(self.path, _INPUTS_FILE)
         return storage.read(path) if storage.exists(path) else None
 
-    def delete_result(self, shard: int) -> None:
-        """Deletes the result of a shard, which is then to be written again."""
-        storage.delete(storage.join(self.path, "results", f"shard-{shard:05d}.json"))
+    def delete_results(self, shards: Iterable[int]) -> None:
+        """Deletes the results of shards, which are then to be written again."""
+        storage.delete_all(storage.join(self.path, "results"), [f"shard-{shard:05d}.json" for shard in shards])
 
     def write_result(self, shard: int, data: bytes) -> None:
         """Stores the result of a finished shard."""

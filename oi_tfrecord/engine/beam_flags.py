@@ -121,6 +121,11 @@ def is_dataflow(beam_arguments: Sequence[str]) -> bool:
     return "dataflow" in value_of(beam_arguments, "--runner").lower()
 
 
+def count_slots(beam_arguments: Sequence[str]) -> int:
+    """Returns the slots of a job on Flink, as `--parallelism` says; 0 if unknown."""
+    return max(int(value_of(beam_arguments, "--parallelism") or 0), 0)
+
+
 def value_of(beam_arguments: Sequence[str], name: str) -> str:
     """Returns the value of a flag, the last of several values; empty for a flag that is not given."""
     found = ""

@@ -48,7 +48,7 @@ def find_flags() -> Mapping[str, argparse.Action]:
     """Returns Beam's flags by name with the dashes, those of all runners that are installed."""
     from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-    # Its flags are found like those of Beam once its module is imported.
+    # Importing the module adds its flags to those that Beam's option classes have.
     from oi_tfrecord.storage import store_flags as store_flags
 
     parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
@@ -196,6 +196,26 @@ class _NoteInfo(logging.Filter):
         if found := re.search(r"JOB_MESSAGE_BASIC: (.*)|(Job \S+ is in state .*)", record.getMessage(), re.DOTALL):
             self._note(found[1] or found[2])
         return False
+
+
+@contextlib.contextmanager
+def without_interactive_beam() -> Iterator[None]:
+    """Keeps Beam from taking a pipeline in a notebook for an interactive one, within the block.
+
+    Beam would import what `apache_beam[interactive]` needs, which fails with pandas 3, and change the labels of steps.
+    """
+    from apache_beam import pipeline
+    from apache_beam.utils import interactive_utils
+
+    modules: list[Any] = [pipeline, interactive_utils]
+    asked = [(module, module.is_in_ipython) for module in modules]
+    for module, _ in asked:
+        module.is_in_ipython = lambda: False
+    try:
+        yield
+    finally:
+        for module, is_in_ipython in asked:
+            module.is_in_ipython = is_in_ipython
 
 
 def hide_known_errors() -> None:

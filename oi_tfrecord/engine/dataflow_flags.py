@@ -28,7 +28,7 @@ def accept_beam_arguments(beam_arguments: Sequence[str]) -> None:
     check_job(beam_arguments)
     if not runs_here(beam_arguments):
         check_servers(functools.partial(value_of, beam_arguments))
-    storage.use_options(beam_arguments)
+    storage.start_command(beam_arguments)
 
 
 def check_job(beam_arguments: Sequence[str]) -> None:

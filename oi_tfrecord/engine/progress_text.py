@@ -59,7 +59,7 @@ class ConversionStatus:
 
     def _describe_silence(self, described: Sequence[str], now: float) -> list[str]:
         """Says that nothing changed for long, and what the engine reports; empty if something did."""
-        # The time that is left changes without any work.
+        # The time left changes even if no work is done.
         done = [part for part in described if not part.endswith(" left")]
         if done != self._described:
             self._described, self._changed = done, now

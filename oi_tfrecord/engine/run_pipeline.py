@@ -7,7 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oi_tfrecord.engine.beam_flags import runs_here, to_beam_flags, without_store_keys
-from oi_tfrecord.engine.beam_internals import find_engine_message, hide_known_errors, hide_worker_counts
+from oi_tfrecord.engine.beam_internals import (
+    find_engine_message,
+    hide_known_errors,
+    hide_worker_counts,
+    without_interactive_beam,
+)
 from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.errors import EngineError, RunnerError
 from oi_tfrecord.storage.faults import RERUN, one_line
@@ -44,6 +49,7 @@ class Job:
     staged: tuple[str, ...]
 
 
+@without_interactive_beam()
 def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job:
     """Builds the job of a runner that knows Beam's `--dry_run`, which must be given.
 
@@ -67,6 +73,7 @@ def build_job(beam_arguments: Sequence[str], build: Callable[[Any], Any]) -> Job
     return Job(len(graph.components.transforms), graph.ByteSize(), tuple(sorted(set(staged))))
 
 
+@without_interactive_beam()
 def run_pipeline(
     beam_arguments: Sequence[str],
     processes: int,

@@ -113,7 +113,7 @@ def _flags_of(key: str, value: Any, action: argparse.Action) -> list[str]:
 def _text(key: str, value: Any, action: argparse.Action) -> str:
     if isinstance(value, (dict, list)) or value is None:
         raise ConfigError(key, f"{value!r} is not a single value")
-    # YAML's true and false are words of another case than those of a job server.
+    # YAML reads true as Python's True, but a job server takes the word in lower case.
     text = str(value).lower() if action.choices == BOOLEAN else str(value)
     check_value(key, text, action)
     return text

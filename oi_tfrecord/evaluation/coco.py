@@ -19,7 +19,7 @@ _BATCH_IMAGES = 256
 
 
 class CocoScore:
-    """The images so far; hotcoco keeps what it has matched, not the annotations."""
+    """The matches of the images so far; hotcoco does not keep the annotations."""
 
     def __init__(self, label_map: LabelMap, with_masks: bool):
         """Starts without an image.
@@ -34,15 +34,15 @@ class CocoScore:
         self._evaluator = load_hotcoco().StreamingEval(categories, "segm" if with_masks else "bbox")
         self._images: list[dict[str, Any]] = []
         self._objects: list[dict[str, Any]] = []
-        self._found: list[dict[str, Any]] = []
+        self._results: list[dict[str, Any]] = []
         self._image_count = 0
         self._object_count = 0
 
-    def add(self, found: ImageDetections, truth: ScoredTruth, width: int, height: int) -> None:
+    def add(self, detections: ImageDetections, truth: ScoredTruth, width: int, height: int) -> None:
         """Adds an image.
 
         Args:
-            found: the detections of the image.
+            detections: the detections of the image.
             truth: the ground truth of the image; a group is a crowd, and so is the box of an object without a mask.
             width: of the image, in pixels.
             height: of the image, in pixels.
@@ -55,24 +55,24 @@ class CocoScore:
             shape = _mask_of_object(truth, place, sides, width, height) if self._with_masks else {}
             named = {"id": self._object_count, "image_id": number}
             self._objects.append(named | _box_of_object(truth, place, sides) | shape)
-        for place, sides in enumerate(_to_pixels(found.boxes, width, height)):
-            shape = {"segmentation": _to_rle(found.masks[place])} if self._with_masks else {"bbox": sides}
-            scored = {"category_id": int(found.labels[place]), "score": float(found.scores[place])}
-            self._found.append({"image_id": number} | scored | shape)
+        for place, sides in enumerate(_to_pixels(detections.boxes, width, height)):
+            shape = {"segmentation": _to_rle(detections.masks[place])} if self._with_masks else {"bbox": sides}
+            scored = {"category_id": int(detections.labels[place]), "score": float(detections.scores[place])}
+            self._results.append({"image_id": number} | scored | shape)
         if len(self._images) == _BATCH_IMAGES:
             self._send()
 
     def _send(self) -> None:
         if self._images:
-            self._evaluator.update(self._images, self._objects, self._found)
-        self._images, self._objects, self._found = [], [], []
+            self._evaluator.update(self._images, self._objects, self._results)
+        self._images, self._objects, self._results = [], [], []
 
     def finish(self) -> tuple[dict[str, float], dict[int, float]]:
         """Returns the twelve metrics of COCO by name (-1 without an object), and AP by class with an object."""
         self._send()
         evaluator = self._evaluator.finalize()
         evaluator.accumulate()
-        # The summary is printed as a table.
+        # `summarize` prints a table, which is no part of our output.
         with contextlib.redirect_stdout(io.StringIO()):
             evaluator.summarize()
         results = evaluator.get_results(per_class=True)

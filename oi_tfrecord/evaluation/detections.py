@@ -77,20 +77,20 @@ class Detections:
         Raises:
             InputError: naming the row whose mask has another size, or a file in pixels if the size is not known.
         """
-        found = self.columns.take(np.arange(self.offsets[index], self.offsets[index + 1]))
-        for mask, place in zip(found.masks, found.places.tolist(), strict=False):
+        detections = self.columns.take(np.arange(self.offsets[index], self.offsets[index + 1]))
+        for mask, place in zip(detections.masks, detections.places.tolist(), strict=False):
             if (mask.width, mask.height) != (width, height):
                 problem = f"the mask has {mask.width}x{mask.height} pixels, but the image {width}x{height}"
                 remedy = "Give masks of the size of the images in the records"
                 raise InputError(self.path, f"{self.row_word} {place}: {problem}", remedy)
-        if found.masks and not found.boxes.any():
-            return boxes_of_masks(found)
+        if detections.masks and not detections.boxes.any():
+            return boxes_of_masks(detections)
         if not self.in_pixels:
-            return found
+            return detections
         if not width or not height:
             problem = f"boxes are in pixels, but the record of {self.images[index]} has no size"
             raise InputError(self.path, problem, "Give detections with normalised coordinates, see the guide")
-        return dataclasses.replace(found, boxes=found.boxes / (height, width, height, width))
+        return dataclasses.replace(detections, boxes=detections.boxes / (height, width, height, width))
 
     @functools.cached_property
     def _index(self) -> dict[str, int]:
@@ -153,6 +153,6 @@ def _collect(path: str, rows: Iterable[DetectionRow], in_pixels: bool, row_word:
     return Detections(path, tuple(names), offsets, columns.take(order), in_pixels, row_word, dict(unknown))
 
 
-def boxes_of_masks(found: ImageDetections) -> ImageDetections:
+def boxes_of_masks(detections: ImageDetections) -> ImageDetections:
     """Returns detections with the tight boxes of their masks, as the challenge scores masks."""
-    return dataclasses.replace(found, boxes=find_boxes(found.masks))
+    return dataclasses.replace(detections, boxes=find_boxes(detections.masks))

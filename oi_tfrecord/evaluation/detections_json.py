@@ -46,7 +46,7 @@ def read_json(path: str, label_map: LabelMap) -> tuple[bool, Iterator[DetectionR
 
 
 def _name_id(number: int) -> str:
-    """Returns the name of a class of which a file gives the label map id."""
+    """Returns the name of a class in a file that gives label map ids."""
     return f"id {number}"
 
 

@@ -74,12 +74,12 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     scorer = _make_scorer(options, label_map)
     for truth in read_ground_truths(split, label_map):
         index = detections.find(truth.names)
-        found = _detections_of(detections, index, truth, options, relatives)
+        of_image = _detections_of(detections, index, truth, options, relatives)
         if relatives is not None and not is_expanded(split.config):
             truth = expand_truth(truth, relatives)
         scored = to_scored(truth, options.masks)
-        counts.add(index, found, scored)
-        scorer.add(_Image(-1 if index is None else index, found, scored, truth.width, truth.height))
+        counts.add(index, of_image, scored)
+        scorer.add(_Image(-1 if index is None else index, of_image, scored, truth.width, truth.height))
     result = _summarize(options, split, detections, counts, scorer.finish(), label_map)
     if options.output:
         folder = os.path.dirname(options.output)
@@ -115,7 +115,7 @@ class _Image:
     """An image to score; `rank` is its place among the images with detections, -1 for none."""
 
     rank: int
-    found: ImageDetections
+    detections: ImageDetections
     truth: ScoredTruth
     width: int
     height: int
@@ -135,7 +135,7 @@ class _OpenImagesScorer:
         self._score = OpenImagesScore(PROTOCOLS[options.metrics], options.masks)
 
     def add(self, image: _Image) -> None:
-        self._score.add(image.rank, image.found, image.truth)
+        self._score.add(image.rank, image.detections, image.truth)
 
     def finish(self) -> _Scores:
         by_class = self._score.average_precisions()
@@ -152,7 +152,7 @@ class _CocoScorer:
         if not image.width or not image.height:
             problem = "records have no size of the image, which the metrics of COCO need"
             raise InputError(self._path, problem, "Score with --metrics=oid_V2, or convert again")
-        self._score.add(image.found, image.truth, image.width, image.height)
+        self._score.add(image.detections, image.truth, image.width, image.height)
 
     def finish(self) -> _Scores:
         return _Scores(*self._score.finish())
@@ -174,12 +174,12 @@ class _Counts:
         self.detections = np.zeros(size, np.int64)
         self.is_seen = np.zeros(images_with_detections, bool)
 
-    def add(self, index: int | None, found: ImageDetections, truth: ScoredTruth) -> None:
+    def add(self, index: int | None, detections: ImageDetections, truth: ScoredTruth) -> None:
         self.images += 1
         self.verified += len(truth.verified)
         self.masks += len(truth.present_masks)
         np.add.at(self.objects, truth.labels, 1)
-        np.add.at(self.detections, found.labels, 1)
+        np.add.at(self.detections, detections.labels, 1)
         if index is not None:
             self.is_seen[index] = True
 

@@ -52,72 +52,76 @@ class ClassMatches:
     hits: np.ndarray
 
 
-def select_scored(found: ImageDetections, truth: ScoredTruth, protocol: Protocol) -> ImageDetections:
+def select_scored(detections: ImageDetections, truth: ScoredTruth, protocol: Protocol) -> ImageDetections:
     """Returns the detections that are scored: of verified classes, if the protocol says so, and with an area."""
-    ymin, xmin, ymax, xmax = found.boxes.T
-    scored = (ymin < ymax) & (xmin < xmax) & (found.scores > _LEAST_SCORE)
+    ymin, xmin, ymax, xmax = detections.boxes.T
+    scored = (ymin < ymax) & (xmin < xmax) & (detections.scores > _LEAST_SCORE)
     if protocol.only_verified:
-        scored &= np.isin(found.labels, np.concatenate([truth.verified, truth.labels]))
-    return found.take(np.flatnonzero(scored))
+        scored &= np.isin(detections.labels, np.concatenate([truth.verified, truth.labels]))
+    return detections.take(np.flatnonzero(scored))
 
 
-def match_image(found: ImageDetections, truth: ScoredTruth, protocol: Protocol) -> Iterator[ClassMatches]:
+def match_image(detections: ImageDetections, truth: ScoredTruth, protocol: Protocol) -> Iterator[ClassMatches]:
     """Yields the matches of each class that is detected.
 
     Args:
-        found: as `select_scored` returns them; with masks if masks are scored.
+        detections: as `select_scored` returns them; with masks if masks are scored.
         truth: with a mask or None for each box if masks are scored.
         protocol: how group boxes count.
     """
     with_objects = set(truth.labels.tolist())
-    by_label = np.argsort(found.labels, kind="stable")
-    starts = np.flatnonzero(np.diff(found.labels[by_label], prepend=-1)).tolist()
+    by_label = np.argsort(detections.labels, kind="stable")
+    starts = np.flatnonzero(np.diff(detections.labels[by_label], prepend=-1)).tolist()
     for start, end in itertools.pairwise([*starts, len(by_label)]):
         chosen = by_label[start:end]
         if end - start > 1:
             # Not stable: the official program breaks ties in this way.
-            chosen = chosen[np.argsort(found.scores[chosen])[::-1][:_MOST_PER_CLASS]]
-        label = int(found.labels[chosen[0]])
+            chosen = chosen[np.argsort(detections.scores[chosen])[::-1][:_MOST_PER_CLASS]]
+        label = int(detections.labels[chosen[0]])
         if label in with_objects:
             own_truth = truth.take(np.flatnonzero(truth.labels == label))
-            yield _match_class(label, found.take(chosen), own_truth, protocol)
+            yield _match_class(label, detections.take(chosen), own_truth, protocol)
         else:
-            yield ClassMatches(label, found.scores[chosen], np.zeros(len(chosen)))
+            yield ClassMatches(label, detections.scores[chosen], np.zeros(len(chosen)))
 
 
-def _match_class(label: int, found: ImageDetections, truth: ScoredTruth, protocol: Protocol) -> ClassMatches:
+def _match_class(label: int, detections: ImageDetections, truth: ScoredTruth, protocol: Protocol) -> ClassMatches:
     stages = [truth.take(np.flatnonzero(~truth.has_mask))]
-    if found.masks:
+    if detections.masks:
         stages.insert(0, truth.take(np.flatnonzero(truth.has_mask)))
-    is_hit = np.zeros(len(found.scores), bool)
-    is_ignored = np.zeros(len(found.scores), bool)
-    in_group = np.zeros(len(found.scores), bool)
+    is_hit = np.zeros(len(detections.scores), bool)
+    is_ignored = np.zeros(len(detections.scores), bool)
+    in_group = np.zeros(len(detections.scores), bool)
     group_scores = []
     for stage in stages:
-        by_mask = bool(found.masks) and bool(stage.has_mask.any())
+        by_mask = bool(detections.masks) and bool(stage.has_mask.any())
         # Where masks are scored, a box without a mask is a region to ignore.
-        to_ignore = bool(found.masks) and not by_mask
-        new_hits = _hit_objects(found, stage.take(np.flatnonzero(~stage.is_group)), is_hit | in_group, by_mask)
+        to_ignore = bool(detections.masks) and not by_mask
+        new_hits = _hit_objects(detections, stage.take(np.flatnonzero(~stage.is_group)), is_hit | in_group, by_mask)
         is_hit |= new_hits
         is_ignored |= new_hits & to_ignore
-        group_of = _find_group(found, stage.take(np.flatnonzero(stage.is_group)), is_hit | in_group, by_mask)
+        group_of = _find_group(detections, stage.take(np.flatnonzero(stage.is_group)), is_hit | in_group, by_mask)
         in_group |= group_of >= 0
         groups = [] if to_ignore else np.unique(group_of[group_of >= 0]).tolist()
-        group_scores += [found.scores[group_of == group].max() for group in groups]
+        group_scores += [detections.scores[group_of == group].max() for group in groups]
     counted = ~in_group & ~is_ignored
     # The official program counts no group whose best score is 0 or less.
     scored_groups = [score for score in group_scores if score > 0 and protocol.group_weight > 0]
-    scores = np.concatenate([found.scores[counted], scored_groups])
+    scores = np.concatenate([detections.scores[counted], scored_groups])
     hits = np.concatenate([is_hit[counted].astype(float), np.full(len(scored_groups), protocol.group_weight)])
     return ClassMatches(label, scores, hits)
 
 
-def _hit_objects(found: ImageDetections, objects: ScoredTruth, is_settled: np.ndarray, by_mask: bool) -> np.ndarray:
+def _hit_objects(
+    detections: ImageDetections, objects: ScoredTruth, is_settled: np.ndarray, by_mask: bool
+) -> np.ndarray:
     """Returns which detections, in descending order of scores, are the first on the object that each overlaps most."""
-    hits = np.zeros(len(found.scores), bool)
-    if not len(objects.labels) or not len(found.scores):
+    hits = np.zeros(len(detections.scores), bool)
+    if not len(objects.labels) or not len(detections.scores):
         return hits
-    overlaps = measure_iou(found.masks, objects.present_masks) if by_mask else box_iou(found.boxes, objects.boxes)
+    overlaps = (
+        measure_iou(detections.masks, objects.present_masks) if by_mask else box_iou(detections.boxes, objects.boxes)
+    )
     best = overlaps.argmax(axis=1)
     candidates = np.flatnonzero(~is_settled & (overlaps.max(axis=1) >= IOU_THRESHOLD))
     _, firsts = np.unique(best[candidates], return_index=True)
@@ -125,11 +129,13 @@ def _hit_objects(found: ImageDetections, objects: ScoredTruth, is_settled: np.nd
     return hits
 
 
-def _find_group(found: ImageDetections, groups: ScoredTruth, is_settled: np.ndarray, by_mask: bool) -> np.ndarray:
+def _find_group(detections: ImageDetections, groups: ScoredTruth, is_settled: np.ndarray, by_mask: bool) -> np.ndarray:
     """Returns the group box that each detection lies in, int64 [n]; -1 for none."""
-    if not len(groups.labels) or not len(found.scores):
-        return np.full(len(found.scores), -1)
-    overlaps = measure_ioa(found.masks, groups.present_masks) if by_mask else box_ioa(found.boxes, groups.boxes)
+    if not len(groups.labels) or not len(detections.scores):
+        return np.full(len(detections.scores), -1)
+    overlaps = (
+        measure_ioa(detections.masks, groups.present_masks) if by_mask else box_ioa(detections.boxes, groups.boxes)
+    )
     return np.where(~is_settled & (overlaps.max(axis=1) >= IOU_THRESHOLD), overlaps.argmax(axis=1), -1)
 
 

@@ -36,17 +36,17 @@ class OpenImagesScore:
         self._objects: dict[int, float] = {}
         self._matches: dict[int, _ClassArrays] = {}
 
-    def add(self, rank: int, found: ImageDetections, truth: ScoredTruth) -> None:
+    def add(self, rank: int, detections: ImageDetections, truth: ScoredTruth) -> None:
         """Adds an image.
 
         Args:
             rank: place of the image in the order of ImageIDs, by which equal scores of several images are ordered.
-            found: the detections of the image.
+            detections: the detections of the image.
             truth: the ground truth of the image.
         """
         self._count_objects(truth)
-        scored = select_scored(found, truth, self._protocol)
-        self.not_scored += len(found.scores) - len(scored.scores)
+        scored = select_scored(detections, truth, self._protocol)
+        self.not_scored += len(detections.scores) - len(scored.scores)
         for matches in match_image(scored, truth, self._protocol):
             self._matches.setdefault(matches.label, _ClassArrays()).add(rank, matches)
 
@@ -66,7 +66,7 @@ class OpenImagesScore:
         }
 
     def objects(self) -> dict[int, float]:
-        """Returns the number of objects that are to be found, by label map id."""
+        """Returns the number of objects that are to be detections, by label map id."""
         return dict(self._objects)
 
 

@@ -105,10 +105,10 @@ def expand_truth(truth: GroundTruth, relatives: ClassRelatives) -> GroundTruth:
     )
 
 
-def expand_detections(found: ImageDetections, relatives: ClassRelatives) -> ImageDetections:
+def expand_detections(detections: ImageDetections, relatives: ClassRelatives) -> ImageDetections:
     """Adds a copy of each detection for each ancestor of its class."""
-    places, labels = _repeat_by_ancestors(found.labels, relatives)
-    return dataclasses.replace(found.take(places), labels=labels)
+    places, labels = _repeat_by_ancestors(detections.labels, relatives)
+    return dataclasses.replace(detections.take(places), labels=labels)
 
 
 def _repeat_by_ancestors(labels: np.ndarray, relatives: ClassRelatives) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.storage.optional_imports import install_command
+from oi_tfrecord.storage.optional_imports import import_optional
 
 
 class MaskTextError(ValueError):
@@ -49,12 +48,6 @@ def encode_mask(mask: np.ndarray) -> MaskRle:
     height, width = mask.shape
     encoded = load_hotcoco().mask.encode(np.asfortranarray(mask, np.uint8))
     return MaskRle(width, height, encoded["counts"])
-
-
-def decode_mask(mask: MaskRle) -> np.ndarray:
-    """Returns the pixels of a mask, uint8 [height, width], 1 within the object."""
-    pixels: np.ndarray = load_hotcoco().mask.decode(_to_coco(mask))
-    return pixels
 
 
 def parse_counts(counts: str, width: int, height: int) -> MaskRle:
@@ -147,9 +140,5 @@ def load_hotcoco() -> Any:
     Raises:
         ConfigError: if hotcoco is not installed.
     """
-    try:
-        import hotcoco
-    except ImportError as error:
-        problem = f"their run lengths, and the metrics of COCO, need hotcoco: {install_command('evaluate')}"
-        raise ConfigError("masks", problem) from error
-    return hotcoco
+    need = "their run lengths, and the metrics of COCO, need hotcoco"
+    return import_optional("hotcoco", extra="evaluate", field="masks", need=need)

@@ -5,12 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from oi_tfrecord.errors import InputError
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.image_id import IMAGE_ID, describe_collision, hash_ids
+from oi_tfrecord.openimages.image_id import IMAGE_ID, check_same_names, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
 
@@ -56,10 +54,8 @@ class ImageIndex:
 
     def _check_names(self, names: pa.Array, image_of: np.ndarray, known: np.ndarray) -> None:
         rows = np.flatnonzero(known)
-        found, own = names.take(pa.array(rows)), self.names[IMAGE_ID].take(pa.array(image_of[rows]))
-        for place in np.flatnonzero(pc.not_equal(found, own).to_numpy(zero_copy_only=False))[:1].tolist():
-            first, second = (column[place].as_py().decode() for column in (own, found))
-            raise InputError("tables", *describe_collision(first, second))
+        own = self.names[IMAGE_ID].take(pa.array(image_of[rows]))
+        check_same_names("tables", own, names.take(pa.array(rows)))
 
     def filter(self, keep_mask: np.ndarray) -> "ImageIndex":
         """Returns the images where `keep_mask` (bool [n]) is true."""

@@ -152,7 +152,7 @@ class MaskColumns:
             extra_keys: the extra keys of the dataset.
         """
         table = masks.table
-        # The last value, to which the index -1 leads, is that of a box without a mask.
+        # A box without a mask has the index -1, so the last value is its value.
         self._box_ids = self._iou = None
         if ExtraKeys.BOX_ID in extra_keys:
             texts = table.text_columns[BOX_ID].to_pylist() if BOX_ID in table.text_columns else [b""] * len(table.rows)

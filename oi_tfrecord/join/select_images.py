@@ -11,7 +11,11 @@ from oi_tfrecord.join.shard_rows import RowsByImage
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop
 
-SELECTING_TABLES = {"boxed": (Table.BOXES,), "labelled": (Table.BOXES, Table.HUMAN_LABELS)}
+SELECTING_TABLES: Mapping[str, tuple[Table, ...]] = {
+    "boxed": (Table.BOXES,),
+    "labelled": (Table.BOXES, Table.HUMAN_LABELS),
+}
+"""Value of `select` to the tables one of which must have a row of an image; other values look at no table."""
 
 
 @dataclasses.dataclass(frozen=True)

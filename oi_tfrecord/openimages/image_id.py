@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from oi_tfrecord.errors import InputError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -77,6 +79,24 @@ def describe_collision(first: str, second: str) -> tuple[str, str]:
     """Returns problem and remedy of two ImageIDs with the same key."""
     problem = f"the ImageIDs {first!r} and {second!r} have the same 64-bit hash, by which tables are joined"
     return problem, "Rename one of the two images, in all tables"
+
+
+def check_same_names(where: str, names: "pa.BinaryArray", others: "pa.BinaryArray") -> None:
+    """Checks that ImageIDs with the same keys are the same.
+
+    Args:
+        where: the tables or the list, for the error.
+        names: ImageIDs [n].
+        others: ImageIDs [n] with the keys of `names`.
+
+    Raises:
+        InputError: naming the first two that differ.
+    """
+    import pyarrow.compute as pc
+
+    for place in np.flatnonzero(pc.not_equal(names, others).to_numpy(zero_copy_only=False))[:1].tolist():
+        first, second = (column[place].as_py().decode() for column in (names, others))
+        raise InputError(where, *describe_collision(first, second))
 
 
 def id_keys(names: Iterable[bytes]) -> npt.NDArray[np.uint64]:

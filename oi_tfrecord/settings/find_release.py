@@ -64,7 +64,7 @@ def naming_the_release(config: ConvertConfig) -> Iterator[None]:
             raise
         fitting, named = find_fitting_releases(config), _find_releases_by_names(config)
         if not named or config.release in named or _fits(read_config(config.release, _place(config))):
-            # The missing file is one that the user names, and no release has.
+            # The user named the missing file, so another release does not help.
             raise
         if fitting:
             problem = f"{error.problem}; the files there are those of {' or '.join(fitting)}, not of {config.release}"

@@ -94,7 +94,7 @@ class ArchiveSource:
         if storing is Storing.GZIP:
             part = GzipPart(offset, stored, int(row["bits"]), window, int(row["skip"]))
             return part.inflate(storage.read_range(path, offset, stored), size)
-        # Names of other characters may stand in a zip in several encodings; the CRC-32 has to do for these.
+        # Zips encode other characters in several ways, so only the CRC-32 checks files with such names.
         in_name = format_id(int(row["image_id"])) if file.id_form is IdForm.HEX else ""
         data = _read_member(path, offset, stored, in_name)
         # One byte more than the size is enough for the check of the CRC-32 to fail.

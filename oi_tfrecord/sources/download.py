@@ -17,8 +17,8 @@ from oi_tfrecord import storage
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.openimages.csv.files import InputFile, open_table
-from oi_tfrecord.openimages.csv.filters import ImageIdList, parse_image_ids
 from oi_tfrecord.openimages.csv.find_id_form import find_id_form
+from oi_tfrecord.openimages.csv.id_lists import ImageIdList, parse_image_ids
 from oi_tfrecord.openimages.csv.metadata_rows import MetadataRow, stream_metadata
 from oi_tfrecord.openimages.csv.sample_rows import count_images
 from oi_tfrecord.openimages.schema import Table
@@ -141,6 +141,7 @@ def download(options: DownloadOptions, *, progress: Progress | None = None) -> D
     Raises:
         ConfigError, InputError: naming the field or file to correct.
     """
+    storage.start_command(storage.given_options())
     job = find_inputs(options)
     counts = DownloadCounts()
     with _temporary_folders(job), (progress or NoProgress()).watch(DownloadStatus(counts, _estimate_images(job))):

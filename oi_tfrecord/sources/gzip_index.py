@@ -9,7 +9,6 @@ indexed_gzip finds the access points (zlib's examples/zran.c explains the method
 """
 
 import bisect
-import importlib
 import io
 import struct
 import zlib
@@ -17,9 +16,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
 
-from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.sources.inflate import WINDOW, inflate, inflate_good, sparse_window
-from oi_tfrecord.storage.optional_imports import install_command
+from oi_tfrecord.storage.optional_imports import import_optional
 from oi_tfrecord.storage.streams import CHUNK_BYTES, RecentBytes
 
 SPACING = 1 << 16
@@ -243,7 +241,4 @@ def load_indexed_gzip() -> ModuleType:
     Raises:
         ConfigError: if it is not installed.
     """
-    try:
-        return importlib.import_module("indexed_gzip")
-    except ImportError:
-        raise ConfigError("archives", f"tar.gz needs more packages: {install_command('archives')}") from None
+    return import_optional("indexed_gzip", extra="archives", field="archives", need="tar.gz needs more packages")

@@ -16,6 +16,7 @@ from oi_tfrecord.storage.files import read_range as read_range
 from oi_tfrecord.storage.files import rename as rename
 from oi_tfrecord.storage.files import replaces_at_once as replaces_at_once
 from oi_tfrecord.storage.files import size as size
+from oi_tfrecord.storage.files import start_command as start_command
 from oi_tfrecord.storage.files import store_of as store_of
 from oi_tfrecord.storage.files import use_options as use_options
 from oi_tfrecord.storage.files import use_store as use_store

@@ -128,7 +128,7 @@ def delete_folder(path: str) -> None:
     if not path.startswith(ATOMIC_CREATE):
         delete(path)
     elif match(posixpath.join(path, "**")):
-        # Given a pattern, the filesystem deletes many files with each request.
+        # With a pattern, the filesystem deletes many files in one request.
         _filesystems().delete([posixpath.join(path, "**")])
 
 

@@ -18,7 +18,10 @@ from typing import TypeVar
 from oi_tfrecord.storage.retry import count_retry
 
 PATIENCE_SECONDS = 600.0
-"""A store that refuses all reads for this long has failed; one that gives a read now and then never has."""
+"""A store that refuses all reads for this long has failed."""
+
+FIRST_PATIENCE_SECONDS = 45.0
+"""The same for the first requests of a command, as a user waits for their error."""
 
 MOST_RETRY_AFTER = 60.0
 """Bound on the wait that a server asks for, in seconds."""
@@ -28,7 +31,7 @@ _GAP_WIDER, _GAP_NARROWER = 1.3, 0.96
 _LEAST_GAP, _MOST_GAP = 0.01, 2.0
 
 _REFUSED_IN_A_ROW = 8
-"""So many refusals in a row come of a gap that is too small; more come of a store that gives nothing now."""
+"""Up to so many refusals in a row mean that the gap is too small; more mean that the store refuses every read now."""
 
 _WAIT_SECONDS = 0.012
 """Bound on the wait after a refusal; the bound after n refusals in a row is the square root of n times as large."""
@@ -100,7 +103,7 @@ class Pace:
             elif self.refused <= _REFUSED_IN_A_ROW:
                 self.gap = min(max(self.gap * _GAP_WIDER, _LEAST_GAP), _MOST_GAP)
         wait = draw(0.0, max(self.gap / 3, _WAIT_SECONDS * math.sqrt(self.refused)))
-        # The read that is sent again takes the place of the one that was refused.
+        # The refused read is sent again in the same place of the order, so its gap is not added twice.
         self.next_start = max(now, self.next_start - self.gap) + wait
         return is_cut
 
@@ -112,16 +115,19 @@ class Pace:
 class Governor:
     """Lets the threads of a process read from one store at its pace."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float] = time.monotonic, first_patience: float = PATIENCE_SECONDS):
         """Holds nothing back yet.
 
         Args:
             clock: seconds.
+            first_patience: seconds after which a store that has given nothing yet has failed; PATIENCE_SECONDS is that
+                of a store that gave a read before.
         """
         self._clock = clock
+        self._patience = first_patience
         self._pace = Pace()
         self._may_start = threading.Condition()
-        self._last_success = clock()
+        self._refused_since = math.inf
 
     def read(
         self,
@@ -137,8 +143,8 @@ class Governor:
             retry_after: returns the seconds that the store asks to wait; called once for each cut of the pace.
 
         Returns:
-            What the request returns; any other exception is raised unchanged, and a refusal after PATIENCE_SECONDS
-            without a read that succeeded.
+            What the request returns; any other exception is raised unchanged, and a refusal when the store has
+            refused all reads for as long as its patience.
         """
         while True:
             started = self._start()
@@ -150,7 +156,7 @@ class Governor:
                     raise
                 if self._refuse(started):
                     self._pause(min(retry_after(), MOST_RETRY_AFTER))
-                if self._clock() - self._last_success > PATIENCE_SECONDS:
+                if self._clock() - self._refused_since > self._patience:
                     raise
                 count_retry()
             else:
@@ -176,11 +182,13 @@ class Governor:
     def _succeed(self) -> None:
         with self._may_start:
             self._pace.succeed()
-            self._last_success = self._clock()
+            self._refused_since, self._patience = math.inf, PATIENCE_SECONDS
             self._may_start.notify(2)
 
     def _refuse(self, started: float) -> bool:
         with self._may_start:
+            # A store that was not asked for a while, as no image was needed, has not refused in that time.
+            self._refused_since = min(self._refused_since, started)
             is_cut = self._pace.refuse(self._clock(), started)
             self._may_start.notify()
             return is_cut

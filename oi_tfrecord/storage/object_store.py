@@ -101,7 +101,7 @@ class ObjectStore:
         """Returns the first bytes of an object and its size, by one request; raises as `read_range`."""
         name = split_path(path)[1]
         try:
-            return _ask(lambda: self._govern(path, lambda: _read_start(self.reader, name, length)), _may_pass)
+            return ask(lambda: self._govern(path, lambda: _read_start(self.reader, name, length)), _may_pass)
         except Exception as error:
             if is_past_end(error):
                 return Piece(b"", 0)
@@ -126,7 +126,7 @@ class ObjectStore:
         Args:
             folder: name within the bucket, empty for the whole bucket.
             stem: first letters of the name within the folder; of many objects, only these are asked for.
-            is_deep: whether objects in folders of this folder are wanted, too.
+            is_deep: whether to list objects in folders of this folder as well.
         """
         whole = is_deep or bool(stem)
         function = _list_from if whole else _list_level
@@ -163,7 +163,7 @@ class ObjectStore:
         """Deletes objects, as many with one request as the store allows; those that are not there are fine."""
         names = [split_path(path)[1] for path in paths]
         some = [names[start : start + _DELETED_AT_ONCE] for start in range(0, len(names), _DELETED_AT_ONCE)]
-        # A store that takes one name with each request deletes ten at once for each thread.
+        # For a store that deletes one object with each request, `obstore` sends ten requests at once for each thread.
         with concurrent.futures.ThreadPoolExecutor(_DELETING_THREADS) as pool:
             list(pool.map(self._delete_some, some))
 
@@ -178,7 +178,7 @@ class ObjectStore:
 
     def _ask(self, path: str, request: Callable[[], Result]) -> Result:
         try:
-            return _ask(lambda: self._govern(path, request), _may_pass)
+            return ask(lambda: self._govern(path, request), _may_pass)
         except Exception as error:
             raise explain(error, path) from error
 
@@ -201,15 +201,15 @@ def split_path(path: str) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def _ask(request: Callable[[], Result], may_pass: Callable[[BaseException], bool]) -> Result:
-    """Returns what a request returns that a user waits for."""
+def ask(request: Callable[[], Result], may_pass: Callable[[BaseException], bool]) -> Result:
+    """Sends a request that a user waits for, so that it fails early if no host answers."""
     return retry(
         lambda: retry(request, is_silent, SILENT_RETRY), lambda e: may_pass(e) and not is_silent(e), LOOK_RETRY
     )
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Returns whether a read may succeed that the governor does not send again."""
+    """Returns whether a failed read may succeed later; the governor itself sends refused reads again."""
     return may_pass(error) and not is_refusal(error)
 
 
@@ -272,11 +272,11 @@ def _look(client: Any, name: str, path: str) -> FileInfo:
 
 
 def _list_from(client: Any, folder: str, stem: str, at_once: int = _LISTED_AT_ONCE) -> Iterator[Any]:
-    """Yields what is said of each object below a folder whose name begins with `stem`, those in folders included."""
+    """Yields the metadata of each object below a folder, at any depth, whose name begins with `stem`."""
     import obstore
 
     start = f"{folder}/{stem}" if folder else stem
-    # The store continues after a name that comes before all that begin with the stem.
+    # The listing starts after this name, which sorts before all names with the stem.
     offset = start[:-1] if len(stem) > 1 else None
     for some in obstore.list(client, folder or None, offset=offset, chunk_size=at_once):
         for meta in some:
@@ -304,7 +304,7 @@ def _delete(client: Any, names: Sequence[str]) -> None:
     try:
         obstore.delete(client, names)
     except FileNotFoundError:
-        # Some stores refuse the name that is not there, and keep the names after it.
+        # Some stores refuse a name that is not there, and do not delete the names after it.
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 obstore.delete(client, name)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from oi_tfrecord.storage.object_store import PART_BYTES, ObjectStore
+from oi_tfrecord.storage.streams import PositionedStream
 
 FIRST_BYTES = 64 << 10
 """Bytes of the first request, and of one after a jump; each request after it asks for twice as many."""
@@ -23,10 +24,10 @@ def open_object(store: ObjectStore, path: str) -> BinaryIO:
     return io.BufferedReader(_Ranges(store, path), FIRST_BYTES)
 
 
-class _Ranges(io.RawIOBase):
-    """Reads an object range by range: small ones where a caller jumps, large ones where a caller reads on.
+class _Ranges(PositionedStream):
+    """Reads an object range by range: small ones where a caller jumps, large ones where a caller continues.
 
-    From the largest ranges on, the next range is read while the caller uses the last.
+    Once ranges have the largest size, the next range is read while the caller uses the last one.
     """
 
     def __init__(self, store: ObjectStore, path: str):
@@ -34,23 +35,9 @@ class _Ranges(io.RawIOBase):
         self._path = path
         self._data, self._size = store.read_start(path, FIRST_BYTES)
         self._start = 0
-        self._position = 0
         self._next_bytes = 2 * FIRST_BYTES
         self._executor: concurrent.futures.Executor | None = None
         self._ahead: tuple[int, concurrent.futures.Future[bytes]] | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         wanted = max(min(len(buffer), self._size - self._position), 0)
@@ -119,7 +106,7 @@ class Upload(io.RawIOBase):
         return self._size
 
     def write(self, data: Any) -> int:
-        """Takes all bytes; sends what is beyond a part."""
+        """Takes all bytes, and sends each part that is full."""
         size = memoryview(data).nbytes
         self._pending += data
         self._size += size
@@ -167,4 +154,4 @@ class Upload(io.RawIOBase):
 
 
 class _AbandonedError(Exception):
-    """Has the store drop the parts that were sent."""
+    """Ends an upload, so that the store drops the parts that were sent."""

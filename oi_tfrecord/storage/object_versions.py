@@ -9,8 +9,7 @@ from typing import Any
 
 from oi_tfrecord.storage import object_files
 from oi_tfrecord.storage.object_faults import explain, may_pass
-from oi_tfrecord.storage.object_store import LOOK_RETRY, split_path
-from oi_tfrecord.storage.retry import retry
+from oi_tfrecord.storage.object_store import ask, split_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +44,7 @@ def read_object(path: str) -> VersionedObject | None:
         return VersionedObject(bytes(answer.bytes()), answer.meta["e_tag"], answer.meta["version"])
 
     try:
-        return retry(get, may_pass, LOOK_RETRY)
+        return ask(get, may_pass)
     except Exception as error:
         explained = explain(error, path)
         if isinstance(explained, FileNotFoundError):
@@ -82,9 +81,9 @@ def _put(path: str, data: bytes, mode: Any) -> VersionedObject | None:
     client, name = object_files.store_of(path).looker, split_path(path)[1]
     put: Callable[[], Any] = lambda: obstore.put(client, name, data, mode=mode, use_multipart=False)  # noqa: E731
     try:
-        written = retry(put, may_pass, LOOK_RETRY)
+        written = ask(put, may_pass)
     except (AlreadyExistsError, NotFoundError, PreconditionError):
-        # A request that the store carried out, and whose answer was lost, fails when it is sent again.
+        # If the answer to a successful write was lost, the second request fails though the object is ours.
         found = read_object(path)
         return found if found is not None and found.data == data else None
     except NotSupportedError as error:

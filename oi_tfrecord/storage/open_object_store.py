@@ -9,9 +9,10 @@ import pathlib
 from typing import Any
 
 from oi_tfrecord.errors import InputError
+from oi_tfrecord.storage.governor import FIRST_PATIENCE_SECONDS, PATIENCE_SECONDS, Governor
 from oi_tfrecord.storage.object_store import ObjectStore
 from oi_tfrecord.storage.optional_imports import install_command
-from oi_tfrecord.storage.store_settings import StoreSettings
+from oi_tfrecord.storage.store_settings import StoreSettings, runs_command
 
 
 def _seconds(number: float) -> datetime.timedelta:
@@ -28,7 +29,7 @@ _WRITER = {"timeout": _seconds(300), "connect_timeout": _seconds(10)}
 # `storage.retry` sends requests again, and counts them.
 _NO_RETRY: Any = {"max_retries": 0, "retry_timeout": _seconds(60)}
 
-# The parts of an upload can be sent again by the client alone.
+# Only the client can send a part of an upload again.
 _WRITER_RETRY: Any = {"max_retries": 20, "retry_timeout": _seconds(240)}
 
 _AWS_SOURCES = (
@@ -70,7 +71,8 @@ def open_store(root: str, settings: StoreSettings) -> ObjectStore:
         kind(name, **arguments, client_options={**client, **times}, retry_config=retry)
         for times, retry in ((_READER, _NO_RETRY), (_LOOKER, _NO_RETRY), (_WRITER, _WRITER_RETRY))
     )
-    return ObjectStore(root, reader, looker, writer)
+    first_patience = FIRST_PATIENCE_SECONDS if runs_command() else PATIENCE_SECONDS
+    return ObjectStore(root, reader, looker, writer, Governor(first_patience=first_patience))
 
 
 def _s3_arguments(settings: StoreSettings) -> dict[str, Any]:

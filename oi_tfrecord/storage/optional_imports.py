@@ -6,6 +6,7 @@ import time and 80 MB of each process.
 
 import contextlib
 import functools
+import importlib
 import importlib.metadata
 import re
 import shlex
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+
+from oi_tfrecord.errors import ConfigError
 
 FILESYSTEMS = (
     "apache_beam.io.hadoopfilesystem",
@@ -71,6 +74,24 @@ def install_command(extra: str) -> str:
         required = []
     packages = [found["package"] for text in required if (found := marked.fullmatch(text))]
     return f"pip install {' '.join(map(shlex.quote, packages)) or shlex.quote(f'oi_tfrecord[{extra}]')}"
+
+
+def import_optional(module: str, *, extra: str, field: str, need: str) -> ModuleType:
+    """Imports a package that only an extra installs.
+
+    Args:
+        module: name of the package.
+        extra: name of the extra in setup.py.
+        field: option that needs the package.
+        need: says what needs which package, for the error.
+
+    Raises:
+        ConfigError: if the package cannot be imported, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(field, f"{need}: {install_command(extra)}") from error
 
 
 class _Missing:

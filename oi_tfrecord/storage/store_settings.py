@@ -64,19 +64,21 @@ def parse_storage_options(options: Mapping[str, Any]) -> StoreSettings:
 
 @dataclasses.dataclass
 class _Process:
-    """What `use_options` and `use_store` set.
+    """What `use_options`, `use_store` and `start_command` set.
 
     Attributes:
         flags: Beam's flags.
         has_new_flags: whether Beam's filesystems do not have these flags yet.
         settings: by scheme, made from the flags.
         of_stores: settings of one store, by its root.
+        runs_command: whether a command started in this process, and not in the parent of a worker.
     """
 
     flags: tuple[str, ...] = ()
     has_new_flags: bool = False
     settings: dict[str, StoreSettings] = dataclasses.field(default_factory=dict)
     of_stores: dict[str, StoreSettings] = dataclasses.field(default_factory=dict)
+    runs_command: bool = False
 
 
 _process = _Process()
@@ -91,6 +93,17 @@ def use_options(beam_arguments: Sequence[str]) -> None:
         _process.flags = tuple(beam_arguments)
         _process.has_new_flags = True
         _process.settings = {}
+
+
+def start_command(beam_arguments: Sequence[str]) -> None:
+    """Sets Beam's flags; a store that refuses the first requests of this process is given up soon."""
+    use_options(beam_arguments)
+    _process.runs_command = True
+
+
+def runs_command() -> bool:
+    """Returns whether a user waits for the first requests of this process."""
+    return _process.runs_command
 
 
 def given_options() -> tuple[str, ...]:
@@ -133,7 +146,7 @@ def settings_of(root: str) -> StoreSettings:
 
 
 def _of_flags(scheme: str) -> StoreSettings:
-    # Without flags and without a pipeline there is nothing to ask Beam for, whose import takes a second.
+    # Without flags and without a pipeline Beam knows nothing, and its import takes a second.
     if not _process.flags and "apache_beam.options.value_provider" not in sys.modules:
         return StoreSettings()
     if scheme not in ("s3", "gs", "az"):

@@ -13,10 +13,12 @@ CHUNK_BYTES = 1 << 20
 """Bytes that are read, or hashed, at once."""
 
 
-class _Positioned(io.RawIOBase):
-    """A readable stream with a position of its own."""
+class PositionedStream(io.RawIOBase):
+    """A readable stream with a position of its own, in a file of a known size."""
 
     _position = 0
+
+    _size = 0
 
     def readable(self) -> bool:
         """Returns True."""
@@ -30,8 +32,13 @@ class _Positioned(io.RawIOBase):
         """Returns the position."""
         return self._position
 
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves the position; returns it."""
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
 
-class RecentBytes(_Positioned):
+
+class RecentBytes(PositionedStream):
     """A file that is read once, and whose bytes stay at hand until `forget` drops them."""
 
     def __init__(self, stream: BinaryIO, size: int):
@@ -51,11 +58,6 @@ class RecentBytes(_Positioned):
     def end(self) -> int:
         """Offset after the last byte that was read."""
         return self._start + len(self._data)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves the position; returns it."""
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        return self._position
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
         """Fills a buffer; returns the number of bytes."""
@@ -88,7 +90,7 @@ class RecentBytes(_Positioned):
             self._start = before
 
 
-class ForwardStream(_Positioned):
+class ForwardStream(PositionedStream):
     """A file made of chunks, which can be moved forward, and back by a tar block."""
 
     def __init__(self, chunks: Iterator[bytes]):

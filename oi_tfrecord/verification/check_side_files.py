@@ -27,22 +27,26 @@ def check_manifest_form(data: bytes) -> Iterator[DatasetFault]:
     Args:
         data: the file.
     """
-    repeated: list[str] = []
-
-    def note_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(pairs)
-        if len(values) < len(pairs):
-            repeated.extend(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
-        return values
-
-    manifest = json.loads(data, object_pairs_hook=note_repeated)
+    manifest = json.loads(data)
     if manifest.get("format") != FORMAT:
         detail = f"its format is {manifest.get('format')!r}, not {FORMAT!r}"
         yield fault_of_file("", MANIFEST_FILE, FaultKind.COUNT, detail, "format")
     for key in sorted(manifest.keys() - {"format", "splits"}):
         yield fault_of_file("", MANIFEST_FILE, FaultKind.COUNT, "convert writes no such key", key)
-    for key in repeated:
+    for key in _find_repeated_keys(json.loads(data, object_pairs_hook=tuple)):
         yield fault_of_file("", MANIFEST_FILE, FaultKind.COUNT, "the key is there twice", key)
+
+
+def _find_repeated_keys(value: Any) -> Iterator[str]:
+    """Yields the keys that an object of JSON has twice; an object is a tuple of (key, value), a list stays a list."""
+    if isinstance(value, tuple):
+        names = [key for key, _ in value]
+        yield from (key for number, key in enumerate(names) if key in names[:number])
+        for _, item in value:
+            yield from _find_repeated_keys(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _find_repeated_keys(item)
 
 
 def check_named_files(output_dir: str, split: str, manifest: Mapping[str, Any]) -> Iterator[DatasetFault]:
@@ -86,7 +90,7 @@ def check_without_manifest(output_dir: str, split: str) -> Iterator[DatasetFault
         output_dir: folder of the records.
         split: name of the split.
     """
-    # A run that has not ended has no manifest, either.
+    # A run that has not finished has no manifest yet.
     if storage.exists(storage.join(WorkFolder.of(output_dir, split).path, "fingerprint.json")):
         detail = f"a conversion of {split!r} has not ended; run its command again to complete the split"
         yield fault_of_file(split, MANIFEST_FILE, FaultKind.MANIFEST_MISSING, detail)

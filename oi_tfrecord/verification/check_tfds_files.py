@@ -23,7 +23,7 @@ def check_tfds_files(output_dir: str, splits: Mapping[str, Mapping[str, Any]]) -
     if not splits or not any(texts.values()):
         return []
     keys = [read_keys(output_dir, entry) for entry in splits.values() if entry["totals"]["records"]]
-    # The key of a damaged or missing record is not known, which is a fault of its own.
+    # The keys of a damaged or missing record are unknown; other checks report that record.
     expected = {FEATURES_FILE: describe_features(keys) if all(keys) else None, INFO_FILE: describe_info(splits)}
     compare = {FEATURES_FILE: _compare_features, INFO_FILE: _compare_info}
     faults = []

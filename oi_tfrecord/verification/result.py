@@ -150,7 +150,7 @@ def describe_key_table(result: VerifyResult) -> Iterator[str]:
         yield f"{name}:"
         yield f"  {'key':<38} {'records':>11} {'with values':>11}  read by"
         for row in describe_keys(item.counts):
-            # A known key that neither the records have nor a reader wants is not listed.
+            # Keys that no record has and no reader needs are not listed.
             if row["records"] or row["readers"]:
                 readers = ", ".join(row["readers"]) or ("nobody" if row["known"] else "unknown")
                 yield f"  {row['key']:<38} {row['records']:>11,} {row['filled']:>11,}  {readers}"

@@ -14,7 +14,7 @@ from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import run_plan as run_plan_module
 from oi_tfrecord.conversion.finish import finish_dataset
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards, reads_images_from_store
 from oi_tfrecord.errors import EngineError
 from oi_tfrecord.openimages.csv import sample_rows
 from oi_tfrecord.openimages.csv.files import open_table
@@ -304,9 +304,9 @@ def test_a_dry_run_prints_plan_size_and_time_and_leaves_the_output_alone(
         text,
         re.M,
     )
-    # 13 bytes for each of the 500 images, 40 for each box and 19 for each label that is kept, and some for each batch.
+    # 13 bytes for each of the 500 images, 42 for each box and 19 for each label that is kept, and some for each batch.
     expected = 0
-    for table, width in {"metadata": 13, "boxes": 40, "human_labels": 19}.items():
+    for table, width in {"metadata": 13, "boxes": 42, "human_labels": 19}.items():
         [line] = re.findall(rf"^{table} +([\d,]+) rows read.*?(?:class_not_in_label_map ([\d,]+))?\)?$", text, re.M)
         read, left = (int(count.replace(",", "") or 0) for count in line)
         expected += width * (read - left)
@@ -374,3 +374,11 @@ def test_a_plan_without_any_image_looked_for_none() -> None:
     nothing = dataclasses.replace(ESTIMATE, images=0, found=0.0, image_bytes=0.0)
     line = describe_shards(nothing, 1, "images", "/a/00ff.jpg")
     assert " ".join(line.split()) == "plan 1 shards: about 0 images, estimated from a sample of the tables"
+
+
+def test_images_in_a_bucket_are_read_with_a_request_each(tmp_path: pathlib.Path) -> None:
+    release = small_release.write_release(tmp_path / "data", images=8)
+    plan = make_plan(parse_convert(release.flags(tmp_path / "out")).config)
+    assert not reads_images_from_store(plan)
+    stored = dataclasses.replace(plan.config, images="s3://bucket/{image_id}.jpg")
+    assert reads_images_from_store(dataclasses.replace(plan, config=stored))

@@ -236,7 +236,7 @@ def test_a_complete_conversion_is_found_and_its_work_folder_removed(release: Rel
     run(release, tmp_path)
     plan = plan_of(release, tmp_path)
     # As if a run was killed while it deleted its work folder.
-    plan.work.delete_result(0)
+    plan.work.delete_results([0])
     assert prepare_output(plan.target).complete == read_split(str(tmp_path), "train")
     assert not os.path.exists(plan.work.path)
 

@@ -40,6 +40,14 @@ def test_results_are_given_back_by_shard(work: WorkFolder) -> None:
     assert list(work.results()) == [b"shard 0", b"shard 2 again", b"shard 10"]
 
 
+def test_results_that_are_deleted_are_gone(work: WorkFolder) -> None:
+    work.create({})
+    for shard in (0, 1, 2):
+        work.write_result(shard, b"shard %d" % shard)
+    work.delete_results([0, 2, 3])
+    assert list(work.results()) == [b"shard 1"]
+
+
 def test_results_are_counted(work: WorkFolder) -> None:
     work.create({})
     assert work.count_results() == 0

@@ -1,6 +1,7 @@
 import pytest
 
 from oi_tfrecord.engine.beam_flags import (
+    count_slots,
     destination,
     is_dataflow,
     runs_here,
@@ -58,6 +59,14 @@ def test_a_value_that_beam_would_not_take_is_refused(arguments: list[str], messa
 def test_dataflow_is_known_by_all_its_names(runner: str, is_it: bool) -> None:
     assert is_dataflow([f"--runner={runner}"]) is is_it
     assert not is_dataflow([])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "slots"),
+    [([], 0), (["--parallelism=4"], 4), (["--parallelism", "4", "--parallelism=6"], 6), (["--parallelism=-1"], 0)],
+)
+def test_the_slots_of_a_job_are_its_parallelism(arguments: list[str], slots: int) -> None:
+    assert count_slots(arguments) == slots
 
 
 def test_keys_of_stores_are_left_out_in_both_spellings() -> None:

@@ -6,7 +6,9 @@ The use of Beam's validator is tested in test_dataflow_flags.py, as the validato
 import inspect
 import logging
 import re
+import sys
 import threading
+import types
 from collections.abc import Iterator
 
 import apache_beam
@@ -34,6 +36,7 @@ from oi_tfrecord.engine.beam_internals import (
     hide_lost_connections,
     is_worker_thread,
     make_provision_info,
+    without_interactive_beam,
 )
 from oi_tfrecord.errors import EncodedFileError, InputError, StorageError
 from tests.support import small_release
@@ -160,3 +163,15 @@ def test_lost_connections_are_kept_off_the_log(caplog: pytest.LogCaptureFixture)
     finally:
         logger.filters[:] = before
     assert [record.exc_info[1].args for record in caplog.records if record.exc_info] == [("a fault",)]
+
+
+def test_beam_takes_no_pipeline_for_an_interactive_one_within_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=object))  # type: ignore[arg-type]
+    from apache_beam.utils import interactive_utils
+
+    assert interactive_utils.is_in_ipython()
+    with without_interactive_beam():
+        # Outside of the block, this imports `apache_beam.runners.interactive`.
+        interactive_utils.alter_label_if_ipython(object(), None)
+        assert not apache_beam.pipeline.is_in_ipython()
+    assert apache_beam.pipeline.is_in_ipython()

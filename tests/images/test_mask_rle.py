@@ -10,11 +10,11 @@ from oi_tfrecord.images.mask_png import empty_mask
 from oi_tfrecord.images.mask_rle import (
     MaskRle,
     MaskTextError,
-    decode_mask,
     encode_mask,
     encode_png,
     find_boxes,
     format_challenge_text,
+    load_hotcoco,
     measure_areas,
     measure_ioa,
     measure_iou,
@@ -30,7 +30,7 @@ def test_a_mask_survives_text() -> None:
     assert (mask.width, mask.height) == (3, 4)
     again = parse_challenge_text(format_challenge_text(mask), 3, 4)
     assert again == mask
-    assert (decode_mask(again) == L_SHAPE).all()
+    assert (load_hotcoco().mask.decode({"size": [4, 3], "counts": again.counts}) == L_SHAPE).all()
 
 
 def test_the_text_is_base64_of_zlib_of_the_run_lengths() -> None:

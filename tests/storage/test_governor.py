@@ -118,4 +118,41 @@ def test_a_store_that_refuses_everything_is_given_up(monkeypatch: pytest.MonkeyP
         raise Refused
 
     with pytest.raises(Refused):
-        Governor().read(refuse, lambda e: isinstance(e, Refused), lambda: 0.0)
+        Governor(first_patience=-1.0).read(refuse, lambda e: isinstance(e, Refused), lambda: 0.0)
+    later = Governor()
+    assert later.read(lambda: 1, lambda e: isinstance(e, Refused), lambda: 0.0) == 1
+    with pytest.raises(Refused):
+        later.read(refuse, lambda e: isinstance(e, Refused), lambda: 0.0)
+
+
+@pytest.mark.parametrize(
+    ("gives_first", "outage", "is_outlasted"), [(False, 40.0, True), (False, 60.0, False), (True, 500.0, True)]
+)
+def test_a_store_that_gave_something_gets_more_patience(gives_first: bool, outage: float, is_outlasted: bool) -> None:
+    now = 0.0
+
+    def clock() -> float:
+        # Each look at the clock takes longer than the pause between two requests.
+        nonlocal now
+        now += 1.0
+        return now
+
+    made = Governor(clock, first_patience=governor.FIRST_PATIENCE_SECONDS)
+    if gives_first:
+        made.read(lambda: 1, lambda e: False, lambda: 0.0)
+    # Nobody asks for an hour.
+    now = begin = 3600.0
+
+    def request() -> int:
+        nonlocal now
+        now += outage / 10
+        if now - begin < outage:
+            raise Refused
+        return 1
+
+    if is_outlasted:
+        assert made.read(request, lambda e: isinstance(e, Refused), lambda: 0.0) == 1
+    else:
+        with pytest.raises(Refused):
+            made.read(request, lambda e: isinstance(e, Refused), lambda: 0.0)
+        assert now - begin < outage

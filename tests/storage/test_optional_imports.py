@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from oi_tfrecord.storage.optional_imports import install_command, without
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.storage.optional_imports import import_optional, install_command, without
 from tests.support import small_release
 
 ARROW = """
@@ -67,3 +68,9 @@ def test_missing_packages_are_named_by_themselves_as_no_index_need_have_this_pro
     assert "'indexed-gzip" in install_command("archives")
     assert "oi_tfrecord" not in install_command("archives")
     assert install_command("no_such_extra") == "pip install 'oi_tfrecord[no_such_extra]'"
+
+
+def test_a_package_of_an_extra_that_is_not_installed_is_named_with_the_command_and_the_option() -> None:
+    with pytest.raises(ConfigError, match=r"archives: tar\.gz needs more packages: pip install .*indexed-gzip"):
+        import_optional("no_such_module", extra="archives", field="archives", need="tar.gz needs more packages")
+    assert import_optional("json", extra="archives", field="archives", need="x") is sys.modules["json"]

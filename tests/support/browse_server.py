@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from oi_tfrecord.explore.browse.access import LOOPBACK, format_address, make_access
 from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
 from oi_tfrecord.explore.browse.server import make_application
 from oi_tfrecord.records.example_writer import int64_feature
@@ -53,9 +54,10 @@ def is_group_of(number: int) -> bool:
 
 def get(base: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """Asks for a path as it is given, `..` and all."""
-    connection = http.client.HTTPConnection(base.removeprefix("http://"))
+    parts = urllib.parse.urlsplit(base)
+    connection = http.client.HTTPConnection(parts.netloc)
     with contextlib.closing(connection):
-        connection.putrequest("GET", path, skip_host="Host" in headers)
+        connection.putrequest("GET", parts.path + path, skip_host="Host" in headers)
         for name, value in headers.items():
             connection.putheader(name, value)
         connection.endheaders()
@@ -73,14 +75,15 @@ def get_json(base: str, path: str, **values: Any) -> Any:
 def serve(dataset: BrowsedDataset) -> Iterator[str]:
     """Serves a dataset from a thread of this process; gives its address."""
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(make_application(dataset), access_log=None)
+    access = make_access(LOOPBACK)
+    runner = web.AppRunner(make_application(dataset, access), access_log=None)
     loop.run_until_complete(runner.setup())
     site = web.TCPSite(runner, "127.0.0.1", 0)
     loop.run_until_complete(site.start())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield format_address(LOOPBACK, runner.addresses[0][1], access).rstrip("/")
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
         loop.call_soon_threadsafe(loop.stop)

@@ -93,7 +93,7 @@ def _have_same_tables(plan: ConvertPlan, earlier: EarlierRun, progress: Progress
     touched = [file for file, our, their in zip(plan.tables, ours, theirs, strict=True) if our != their]
     for file in touched:
         progress.note(f"Comparing {file.path} with what was read before, as its time of change differs.")
-    # Before a shard was written there is nothing that could mix with what the tables hold now.
+    # Before a shard is written, no record of an earlier version of the tables exists.
     return (not earlier.is_finished and not earlier.contents) or all(_is_same(file, earlier) for file in touched)
 
 

@@ -1,4 +1,4 @@
-"""Tries images of a finished conversion again that were rejected for a reason which may have passed since."""
+"""Reads images again that a finished conversion rejected for a reason that the user may have corrected."""
 
 import concurrent.futures
 import dataclasses
@@ -65,7 +65,7 @@ def try_again(plan: ConvertPlan, state: OutputState, progress: Progress) -> Outp
 
 
 def find_rejected(plan: ConvertPlan) -> Iterator[RejectedItems]:
-    """Yields what is rejected in each shard that has rejects which may be corrected, from its stored account."""
+    """Yields the correctable rejects of each shard that has some, from its stored account."""
     for account in map(decode_account, plan.work.results()):
         masks = _count_masks(account)
         if account.to_try_again or masks:
@@ -81,7 +81,7 @@ def _find_changed_images(plan: ConvertPlan, rejected: list[RejectedItems]) -> li
     """Returns the shards with an image that may no longer be rejected for the same reason."""
     source = plan.source
     if isinstance(source, ArchiveSource):
-        # The archives are as they were: other archives are another conversion.
+        # Changed archives have another fingerprint, which makes another conversion.
         return []
     if isinstance(source, UrlSource):
         return [item.shard for item in rejected if Reject.DOWNLOAD_FAILED in item.images.values()]

@@ -2,13 +2,14 @@
 
 import * as classList from "./class-list.js";
 import { ask, byId, chip, clamp, count, el, linkTo, show } from "./dom.js";
+import * as marks from "./marks.js";
+import * as drawing from "./picture.js";
 
 const grid = byId("grid");
 const space = byId("space");
 const search = byId("search");
 const suggestions = byId("suggestions");
 const viewer = byId("viewer");
-const overlay = byId("overlay");
 const picture = byId("picture");
 
 const PAGE = 100; // images per request
@@ -27,7 +28,6 @@ let pages = new Map(); // number of a page -> its images, or a promise of them
 let generation = 0; // grows with each search, so that late answers are recognised
 let selected = -1;
 let opened = null; // the facts of the image that is shown
-let boxesShown = true;
 let opening = 0; // number of images that are being loaded
 let steps = 0; // images to step on from the image that is shown; negative for back
 
@@ -162,6 +162,8 @@ async function find(known) {
     say(error.message, true);
   }
   if (document.activeElement !== search) search.value = state.id || searched.map((one) => nameOfClass(one.text)).join(", ");
+  byId("save-found").href = `image_ids.txt${address(filters()).replace(location.pathname, "")}`;
+  byId("save-found").hidden = !total;
   showConditions();
   classList.markActive(searched.flatMap((one) => one.found.map((found) => found.mid)));
   layOut(0);
@@ -248,10 +250,13 @@ function draw() {
   for (let place = first; place < last; place += 1) {
     let tile = tiles.get(place);
     if (!tile) {
-      tile = el("a", { className: "tile", tabIndex: -1 }, el("img", { alt: "" }), el("span"));
+      tile = el("a", { className: "tile", tabIndex: -1 }, el("img", { alt: "" }), el("span", { className: "mark", role: "checkbox", title: "Mark this image ( x )" }, "✓"), el("span"));
+      // The focus stays in the grid, whose keys go on from the selected image.
+      tile.addEventListener("mousedown", (event) => { if (event.target.className === "mark") event.preventDefault(); });
       tile.addEventListener("click", (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey || !tile.dataset.image) return;
         event.preventDefault();
+        if (event.target.className === "mark") { marks.toggle(tile.dataset.image); return; }
         selected = Number(tile.dataset.place);
         go({ image: tile.dataset.image });
       });
@@ -272,9 +277,26 @@ function draw() {
       tile.title = image.id;
       tile.firstChild.src = `thumbnail?${new URLSearchParams({ record: image.record, v: version, ...(state.tiles ? { draw: state.tiles } : {}) })}`;
       tile.firstChild.alt = `Image ${image.id}`;
+      showMark(tile);
       tile.lastChild.textContent = `${count(image.boxes, "box")} · ${image.id}`;
     }
   }
+}
+
+function showMark(tile) {
+  const isMarked = marks.isMarked(tile.dataset.image);
+  tile.classList.toggle("marked", isMarked);
+  tile.children[1].setAttribute("aria-checked", String(isMarked));
+}
+
+function showMarks() {
+  for (const tile of tiles.values()) if (tile.dataset.image) showMark(tile);
+  byId("mark").setAttribute("aria-pressed", String(marks.isMarked(state.image)));
+}
+
+function markSelected() {
+  const image = selected >= 0 && imageAt(selected);
+  if (image) marks.toggle(keyOf(image));
 }
 
 function select(place) {
@@ -312,15 +334,15 @@ async function load(image) {
   document.title = `${facts.id} · oi-tfrecord browse`;
   picture.src = `image?record=${facts.record}&v=${version}`;
   picture.alt = `Image ${facts.id}`;
-  if (facts.width) { picture.width = facts.width; picture.height = facts.height; }
-  picture.style.height = "auto";
   byId("place").textContent = facts.place === null ? "not among the images found" : `${show(facts.place + 1)} of ${show(facts.total)}`;
   byId("previous").disabled = !facts.previous;
   byId("next").disabled = !facts.next;
+  showMarks();
   byId("facts").replaceChildren(...describe(facts));
   byId("facts").scrollTop = 0;
   byId("content").scrollTop = 0;
-  drawBoxes();
+  byId("toggle-masks").hidden = !facts.boxes.some((box) => box.mask);
+  drawing.open(facts, (place) => `mask?record=${facts.record}&place=${place}&v=${version}`);
   if (!viewer.contains(document.activeElement)) byId("close").focus();
   for (const other of [facts.next, facts.previous]) if (other) new Image().src = `image?record=${other.record}&v=${version}`;
 }
@@ -329,6 +351,7 @@ function hide() {
   viewer.hidden = true;
   opened = null;
   steps = 0;
+  drawing.close();
   picture.removeAttribute("src");
   document.title = "oi-tfrecord browse";
   select(selected);
@@ -351,44 +374,6 @@ function takeSteps() {
 }
 
 const close = () => go({ image: "" });
-
-function svg(tag, attributes, text) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  return element;
-}
-
-function drawBoxes() {
-  overlay.replaceChildren();
-  overlay.classList.remove("some");
-  if (!opened || !boxesShown || !picture.clientWidth) return;
-  const width = picture.clientWidth;
-  const height = picture.clientHeight;
-  for (const [name, value] of [["left", picture.offsetLeft], ["top", picture.offsetTop], ["width", width], ["height", height]]) overlay.style[name] = `${value}px`;
-  opened.boxes.forEach((box, place) => {
-    const [xmin, ymin, xmax, ymax] = box.box;
-    const corner = { x: xmin * width, y: ymin * height, width: Math.max(0, xmax - xmin) * width, height: Math.max(0, ymax - ymin) * height };
-    const colour = box.colour;
-    const group = svg("g", { "data-place": place });
-    if (box.mask) {
-      const shape = svg("mask", { id: `mask-${place}` });
-      shape.append(svg("image", { href: `mask?record=${opened.record}&place=${place}&v=${version}`, width, height, preserveAspectRatio: "none" }));
-      group.append(shape, svg("rect", { width, height, class: "mask", fill: colour, mask: `url(#mask-${place})` }));
-    }
-    group.append(
-      svg("rect", { ...corner, class: "shade" }),
-      svg("rect", { ...corner, class: "box", stroke: colour, "stroke-dasharray": box.flags.includes("group_of") ? "7 4" : "" }),
-      svg("text", { x: corner.x + 4, y: corner.y + 14, fill: colour }, box.name),
-    );
-    overlay.append(group);
-  });
-}
-
-function point(places) {
-  overlay.classList.toggle("some", places.length > 0);
-  for (const group of overlay.children) group.classList.toggle("active", places.includes(Number(group.dataset.place)));
-}
 
 // An address may be anything, even a program: only http and https become links.
 function link(text, url) {
@@ -413,12 +398,6 @@ function tag(text) {
 
 function describe(facts) {
   const definition = (rows) => el("dl", {}, ...rows.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-  const boxes = el("ul", {}, ...facts.boxes.map((box, place) => {
-    const row = el("li", { tabIndex: 0 }, chip(box.colour), classLink(box, "boxes"), ...box.flags.map(tag), tag(box.source));
-    for (const name of ["mouseenter", "focus"]) row.addEventListener(name, () => point([place]));
-    for (const name of ["mouseleave", "blur"]) row.addEventListener(name, () => point([]));
-    return row;
-  }));
   const labels = (kind) => facts.labels.filter((label) => label.kind === kind);
   const listed = (kind) => el("ul", {}, ...labels(kind).map((label) => el("li", {},
     el("span", { className: kind === "machine" ? "muted" : kind }, kind === "positive" ? "✓ " : kind === "negative" ? "✗ " : "≈ "),
@@ -427,7 +406,7 @@ function describe(facts) {
   const parts = [
     el("h2", {}, facts.id),
     definition([["split", facts.split], ["size", `${facts.width} × ${facts.height}, ${show(facts.bytes)} bytes`], ["shard", `${facts.shard}, byte ${show(facts.offset)}`], ["SHA-256", facts.sha256]]),
-    el("h2", {}, `Boxes (${facts.boxes.length})`), boxes,
+    el("h2", {}, `Boxes (${facts.boxes.length})`), drawing.listBoxes(facts, classLink, tag),
   ];
   for (const [kind, title] of [["positive", "Positive labels"], ["negative", "Negative labels"], ["machine", "Machine labels"]]) {
     if (labels(kind).length) parts.push(el("h2", {}, `${title} (${labels(kind).length})`), listed(kind));
@@ -529,16 +508,11 @@ byId("show-classes").addEventListener("click", () => {
 byId("previous").addEventListener("click", () => step("previous"));
 byId("next").addEventListener("click", () => step("next"));
 byId("close").addEventListener("click", close);
-byId("toggle").addEventListener("click", toggleBoxes);
-function toggleBoxes() {
-  boxesShown = !boxesShown;
-  byId("toggle").setAttribute("aria-pressed", String(boxesShown));
-  drawBoxes();
-}
+byId("mark").addEventListener("click", () => marks.toggle(state.image));
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName)) return;
+  if (event.target.matches("select, textarea, input:not([type=checkbox])")) return;
   const { columns } = layout;
   const screen = columns * Math.max(1, Math.floor(grid.clientHeight / layout.row));
   const actions = viewer.hidden
@@ -547,10 +521,12 @@ document.addEventListener("keydown", (event) => {
       ArrowLeft: () => select(selected - 1), ArrowRight: () => select(selected + 1),
       ArrowUp: () => select(selected - columns), ArrowDown: () => select(selected < 0 ? 0 : selected + columns),
       PageUp: () => select(selected - screen), PageDown: () => select(Math.max(selected, 0) + screen),
-      Home: () => select(0), End: () => select(total - 1),
+      x: markSelected, Home: () => select(0), End: () => select(total - 1),
       Enter: () => { const image = selected >= 0 && imageAt(selected); if (image) go({ image: keyOf(image) }); },
     }
-    : { ArrowLeft: () => step("previous"), ArrowRight: () => step("next"), Escape: close, b: toggleBoxes, "/": () => { close(); search.focus(); search.select(); } };
+    : event.shiftKey && Object.hasOwn(drawing.SHIFT_KEYS, event.key)
+      ? drawing.SHIFT_KEYS
+      : { ...drawing.KEYS, ArrowLeft: () => step("previous"), ArrowRight: () => step("next"), Escape: close, x: () => marks.toggle(state.image), "/": () => { close(); search.focus(); search.select(); } };
   // Enter on a button or link activates that element.
   if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
   const action = Object.hasOwn(actions, event.key) && actions[event.key];
@@ -564,12 +540,9 @@ new ResizeObserver(() => {
   layOut();
   moveTo(Math.floor(place / layout.columns) * layout.row);
 }).observe(grid);
-// The image moves without a change of its own size when the space around it changes.
-const moves = new ResizeObserver(drawBoxes);
-for (const element of [picture, picture.parentElement]) moves.observe(element);
-picture.addEventListener("load", drawBoxes);
 
 async function start() {
+  marks.start(showMarks);
   const [dataset] = await Promise.all([first.dataset || ask("api/dataset", {}), apply(true)]);
   for (const split of dataset.splits) byId("form").elements.split.append(el("option", { value: split.name }, `${split.name} (${show(split.records)})`));
   for (const source of dataset.sources) byId("form").elements.source.append(el("option", { value: source }, source));

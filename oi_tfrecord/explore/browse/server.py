@@ -1,20 +1,21 @@
-"""Serves the pages of a dataset to a web browser on this machine."""
+"""Serves the pages of a dataset to a web browser."""
 
 import asyncio
 import functools
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.explore.browse.access import Access, find_refusal, format_address, listen
 from oi_tfrecord.explore.browse.browsed_dataset import DRAWN, MOST_CLASSES, MOST_IMAGES, BrowsedDataset
 from oi_tfrecord.explore.browse.query import parse_query
 from oi_tfrecord.explore.web_assets import embed, read_asset
 from oi_tfrecord.records.example_reader import ExampleError, RecordFault
-
-HOST = "127.0.0.1"
+from oi_tfrecord.records.tfrecord import FramingError
 
 FIRST_IMAGES = 100
 """Images that the page comes with; as many as browse.js asks for at once."""
@@ -25,7 +26,7 @@ PLACEHOLDER = "{FIRST}"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'none'; frame-ancestors "
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -36,6 +37,8 @@ FILES = {
     "/browse.js": ("browse.js", "text/javascript"),
     "/class-list.js": ("class-list.js", "text/javascript"),
     "/dom.js": ("dom.js", "text/javascript"),
+    "/marks.js": ("marks.js", "text/javascript"),
+    "/picture.js": ("picture.js", "text/javascript"),
     "/browse.css": ("browse.css", "text/css"),
     "/theme.css": ("theme.css", "text/css"),
 }
@@ -43,9 +46,12 @@ FILES = {
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_application(dataset: BrowsedDataset) -> web.Application:
-    """Returns the server. It sends the pages of the package, and records by number, but never a file by its name."""
-    application = web.Application(middlewares=[_guard])
+def make_application(dataset: BrowsedDataset, access: Access) -> web.Application:
+    """Returns the server, whose paths begin with the token.
+
+    It sends the pages of the package, and records by number, but never a file by its name.
+    """
+    application = web.Application()
     application.router.add_get("/", functools.partial(_send_page, dataset, read_asset("browse.html")))
     for path, (name, kind) in FILES.items():
         application.router.add_get(path, functools.partial(_send_file, read_asset(name), kind))
@@ -56,34 +62,43 @@ def make_application(dataset: BrowsedDataset) -> web.Application:
     application.router.add_get("/image", functools.partial(_send_bytes, dataset, dataset.read_image))
     application.router.add_get("/mask", functools.partial(_send_mask, dataset))
     application.router.add_get("/thumbnail", functools.partial(_send_thumbnail, dataset))
-    return application
+    application.router.add_get("/image_ids.txt", functools.partial(_send_image_ids, dataset))
+    guarded = web.Application(middlewares=[web.middleware(functools.partial(_guard, access))])
+    guarded.add_subapp(f"/{access.token}/", application)
+    return guarded
 
 
-def serve(dataset: BrowsedDataset, port: int, on_start: Callable[[str], None]) -> None:
-    """Serves a dataset on the loopback until it is interrupted.
+def serve(dataset: BrowsedDataset, access: Access, host: str, port: int, on_start: Callable[[str], None]) -> None:
+    """Serves a dataset until it is interrupted.
 
     Args:
         dataset: what to serve.
+        access: who may ask.
+        host: name or IP address to listen on.
         port: to listen on; 0 takes a free one.
         on_start: called with the address once the server listens.
 
     Raises:
-        ConfigError: if the port cannot be had.
+        ConfigError: if the host or the port cannot be had.
     """
     try:
-        listening = socket.create_server((HOST, port))
+        listening = listen(host, port)
+    except socket.gaierror as error:
+        raise ConfigError("host", f"{host!r} is no name or address of this machine: {error.strerror}") from error
     except (OSError, OverflowError) as error:
-        raise ConfigError("port", f"{port} cannot be had: {error}; 0 takes a free one") from error
-    on_start(f"http://{HOST}:{listening.getsockname()[1]}/")
-    web.run_app(make_application(dataset), sock=listening, print=None, access_log=None)
+        raise ConfigError("port", f"{port} of {host} cannot be had: {error}; 0 takes a free one") from error
+    on_start(format_address(host, listening.getsockname()[1], access))
+    # Only the main thread takes signals.
+    signals = threading.current_thread() is threading.main_thread()
+    application = make_application(dataset, access)
+    web.run_app(application, sock=listening, print=None, access_log=None, handle_signals=signals)
 
 
-@web.middleware
-async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Answers only requests to this machine by its own names, and turns errors into messages."""
-    # DNS rebinding: a page whose host name resolves to 127.0.0.1 could read the dataset otherwise.
-    if request.host.rpartition(":")[0] not in (HOST, "localhost"):
-        response: web.StreamResponse = web.json_response({"error": "unknown host"}, status=403)
+async def _guard(access: Access, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Answers only requests that the access allows, and turns errors into messages."""
+    refusal = find_refusal(access, request.host, request.headers.get("Origin", ""), request.path)
+    if refusal:
+        response: web.StreamResponse = web.json_response({"error": refusal}, status=403)
     else:
         try:
             response = await handler(request)
@@ -91,9 +106,11 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
             response = web.json_response({"error": error.reason}, status=error.status)
         except ConfigError as error:
             response = web.json_response({"error": str(error)}, status=400)
-        except (OSError, ExampleError, RecordFault) as error:
+        except (OSError, ExampleError, FramingError, RecordFault) as error:
             response = web.json_response({"error": f"the record cannot be read: {error}"}, status=500)
-    response.headers.update(HEADERS)
+    if not response.prepared:
+        response.headers.update(HEADERS)
+        response.headers["Content-Security-Policy"] += access.frame_ancestors
     return response
 
 
@@ -125,6 +142,18 @@ async def _send_bytes(
     record = _parse_number(request.query, "record", dataset.index.records)
     body, kind = await asyncio.to_thread(read, record)
     return web.Response(body=body, content_type=kind, headers={"Cache-Control": "private, max-age=3600"})
+
+
+async def _send_image_ids(dataset: BrowsedDataset, request: web.Request) -> web.StreamResponse:
+    """Sends the ImageIDs that a query finds, a line each, in parts, as they may be many millions."""
+    parts = dataset.list_image_ids(parse_query(request.query, dataset.classes))
+    response = web.StreamResponse(headers={**HEADERS, "Content-Disposition": 'attachment; filename="image_ids.txt"'})
+    response.content_type = "text/plain"
+    await response.prepare(request)
+    while part := await asyncio.to_thread(next, parts, b""):
+        await response.write(part)
+    await response.write_eof()
+    return response
 
 
 async def _send_thumbnail(dataset: BrowsedDataset, request: web.Request) -> web.Response:

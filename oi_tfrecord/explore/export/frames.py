@@ -1,6 +1,5 @@
 """Reads the tables of an export as pandas DataFrames, from exported Parquet files or else from the records."""
 
-import importlib
 import itertools
 import posixpath
 from collections import Counter
@@ -20,7 +19,7 @@ from oi_tfrecord.explore.export.tables import SCHEMAS, make_tables
 from oi_tfrecord.explore.export.write_tables import read_tables
 from oi_tfrecord.openimages.image_id import ANY_FORMAT
 from oi_tfrecord.records.label_map import LabelMap
-from oi_tfrecord.storage.optional_imports import install_command
+from oi_tfrecord.storage.optional_imports import import_optional
 
 TABLES = {"images": "images", "boxes": "boxes", "labels": "image_labels"}
 """Names for `to_pandas` to names of exported tables."""
@@ -187,8 +186,4 @@ def _path(folder: str, split: str, table: str) -> str:
 
 
 def _import_pandas() -> Any:
-    try:
-        # By its name: pandas has no types of its own.
-        return importlib.import_module("pandas")
-    except ModuleNotFoundError as error:
-        raise ConfigError("to_pandas", f"{error}: {install_command('notebook')}") from error
+    return import_optional("pandas", extra="notebook", field="to_pandas", need="DataFrames need pandas")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.tables import CLASSES, SCHEMAS, ShardTables, make_classes
 from oi_tfrecord.records.label_map import LabelMap
-from oi_tfrecord.storage.optional_imports import install_command
+from oi_tfrecord.storage.optional_imports import import_optional
 
 if TYPE_CHECKING:
     import psycopg
@@ -233,8 +233,4 @@ def _storable(value: Any) -> Any:
 
 
 def _import_psycopg() -> Any:
-    try:
-        import psycopg
-    except ImportError as error:
-        raise ConfigError("to", f"PostgreSQL needs psycopg: {install_command('postgresql')}") from error
-    return psycopg
+    return import_optional("psycopg", extra="postgresql", field="to", need="PostgreSQL needs psycopg")

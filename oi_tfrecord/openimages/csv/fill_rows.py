@@ -186,7 +186,7 @@ def _fill_confidence(rows: np.ndarray, columns: Columns) -> None:
     rows["confidence"] = 1
     if "Confidence" in columns.numbers:
         values = _clip_to_border(columns.numbers["Confidence"])
-        # An empty cell says as much as an absent column.
+        # An empty cell counts as an absent column.
         _fill_float32(rows, "confidence", np.where(np.isnan(values), 1, values))
 
 

@@ -1,27 +1,15 @@
 """Filters of rows that a user asks for; they run before the shuffle, so rows that are left out cost nothing there."""
 
-import codecs
 import dataclasses
 import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.openimages.csv.id_lists import is_in
 from oi_tfrecord.openimages.hierarchy import Hierarchy
-from oi_tfrecord.openimages.image_id import (
-    HEX_ID,
-    IMAGE_ID,
-    IdForm,
-    describe_collision,
-    format_id,
-    hash_ids,
-    id_key,
-    id_keys,
-    is_image_name,
-)
+from oi_tfrecord.openimages.image_id import IMAGE_ID, check_same_names, hash_ids
 from oi_tfrecord.openimages.schema import BOX_ID, HUMAN_SOURCES, MACHINE_SOURCE, UNKNOWN_IOU, Table
 from oi_tfrecord.reasons import Drop
 
@@ -39,14 +27,6 @@ VALUE_FILTERS = {Table.METADATA: ("subset", "Subset"), Table.BOXES: ("box_source
 
 _OTHER_SOURCES = {Table.HUMAN_LABELS: frozenset({MACHINE_SOURCE}), Table.MACHINE_LABELS: frozenset(HUMAN_SOURCES)}
 """Sources of labels of the other kind. V1 has both kinds in one file; machine labels never pass for verified ones."""
-
-_NAME_REMEDY = "Give a name of at most 255 bytes of UTF-8 per line, without control characters"
-
-_REMEDIES = {
-    IdForm.HEX: "Give 16 lower-case hex digits per line; for names of your own, give --image_id_format=any",
-    IdForm.NAME: _NAME_REMEDY,
-    IdForm.FILE_NAME: _NAME_REMEDY,
-}
 
 _Check = tuple[Drop, np.ndarray]
 """A filter on the rows [n] of a table: the reason to leave out a row, and bool [n], which rows pass."""
@@ -187,7 +167,9 @@ class RowFilters:
             if self.image_names is not None:
                 listed = np.flatnonzero(is_listed)
                 places = np.searchsorted(self.image_ids, rows["image_id"][listed])
-                check_same_names(texts[IMAGE_ID].take(pa.array(listed)), self.image_names.take(pa.array(places)))
+                check_same_names(
+                    "image_ids", self.image_names.take(pa.array(places)), texts[IMAGE_ID].take(pa.array(listed))
+                )
             checks.append((Drop.NOT_IN_IMAGE_LIST, is_listed))
         if self.sample_below < EVERY_IMAGE:
             checks.append((Drop.NOT_SAMPLED, hashes < np.uint64(self.sample_below)))
@@ -266,123 +248,6 @@ def sample_hash(image_ids: np.ndarray) -> np.ndarray:
 def sample_limit(fraction: float) -> int:
     """Returns `sample_below` for a share of the images, above 0 to 1."""
     return EVERY_IMAGE if fraction == 1 else int(fraction * EVERY_IMAGE)
-
-
-def is_in(image_ids: np.ndarray, listed: np.ndarray) -> np.ndarray:
-    """Returns which of `image_ids` are in `listed`, a sorted array; both uint64."""
-    if not len(listed):
-        return np.zeros(len(image_ids), bool)
-    places = np.minimum(np.searchsorted(listed, image_ids), len(listed) - 1)
-    return listed[places] == image_ids
-
-
-def parse_box_ids(data: bytes, path: str) -> frozenset[str]:
-    """Parses a list of BoxIDs, one per line; a header line `BoxID` is skipped.
-
-    Raises:
-        InputError: if the file lists none.
-    """
-    lines = [line.strip().strip('"') for line in data.decode("utf-8-sig", "replace").splitlines()]
-    box_ids = frozenset(line for line in lines if line and line != BOX_ID)
-    if not box_ids:
-        raise InputError(path, "the file lists no BoxID", "Give a BoxID per line")
-    return box_ids
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageIdList:
-    """The ImageIDs that a file lists.
-
-    Attributes:
-        image_ids: sorted uint64 array of the keys of the ImageIDs, without repeats.
-        other_splits: number of lines of other splits, which are left out.
-        names: the ImageIDs in the order of their keys; None for published ones, which their keys hold.
-    """
-
-    image_ids: np.ndarray
-    other_splits: int
-    names: pa.BinaryArray | None = None
-
-    def texts(self, count: int) -> list[str]:
-        """Returns the first `count` ImageIDs."""
-        if self.names is not None:
-            return [name.decode() for name in self.names[:count].to_pylist()]
-        return [format_id(key) for key in self.image_ids[:count].tolist()]
-
-    def holds(self, name: bytes) -> bool:
-        """Returns whether an ImageID is listed.
-
-        Raises:
-            InputError: if another ImageID of the same key is listed.
-        """
-        key = np.array([id_key(name)], np.uint64)
-        if not is_in(key, self.image_ids)[0]:
-            return False
-        if self.names is not None:
-            check_same_names(pa.array([name], pa.binary()), self.names.take(np.searchsorted(self.image_ids, key)))
-        return True
-
-
-def check_same_names(names: pa.BinaryArray, listed: pa.BinaryArray) -> None:
-    """Checks that ImageIDs of a table are those of the list that have the same keys.
-
-    Args:
-        names: ImageIDs [n] of a table.
-        listed: ImageIDs [n] of the list of `image_ids`.
-
-    Raises:
-        InputError: naming the first two that differ.
-    """
-    for place in np.flatnonzero(pc.not_equal(names, listed).to_numpy(zero_copy_only=False))[:1].tolist():
-        first, second = (column[place].as_py().decode() for column in (listed, names))
-        raise InputError("image_ids", *describe_collision(first, second))
-
-
-def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HEX) -> ImageIdList:
-    """Parses a list of ImageIDs.
-
-    Args:
-        data: an ImageID per line, or a CSV with the ImageID first; a header line is skipped. `.jpg` may follow the
-            ImageID, and the split may precede it (`train/0000000000000001`), as in the lists of the published
-            downloader (downloader.py of github.com/openimages/dataset).
-        path: the file, for the error.
-        split: the split whose lines are kept.
-        form: what the ImageIDs are.
-
-    Raises:
-        InputError: naming the first line that is no ImageID.
-    """
-    names: set[bytes] = set()
-    other_splits = 0
-    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
-        text = _first_field(line)
-        if not text or (number == 1 and text.lower() == b"imageid"):
-            continue
-        of_split, slash, name = text.rpartition(b"/")
-        image_id = name if form is IdForm.FILE_NAME else name.removesuffix(b".jpg")
-        if not (HEX_ID.fullmatch(image_id) if form is IdForm.HEX else is_image_name(image_id)):
-            raise InputError(path, f"{text.decode('utf-8', 'replace')!r} is no ImageID", _REMEDIES[form], number)
-        if slash and of_split.decode("utf-8", "replace") != split:
-            other_splits += 1
-        else:
-            names.add(image_id)
-    if form is IdForm.HEX:
-        return ImageIdList(np.sort(id_keys(names)), other_splits)
-    name_of: dict[int, str] = {}
-    for name in names:
-        if (other := name_of.setdefault(id_key(name), name.decode())) != name.decode():
-            raise InputError(path, *describe_collision(other, name.decode()))
-    keys = sorted(name_of)
-    listed = pa.array([name_of[key].encode() for key in keys], pa.binary())
-    return ImageIdList(np.array(keys, np.uint64), other_splits, listed)
-
-
-def _first_field(line: bytes) -> bytes:
-    """Returns the first field of a line of CSV, without the blanks and quotes around it."""
-    line = line.strip()
-    if line.startswith(b'"'):
-        return line[1:].split(b'"', 1)[0].strip()
-    return line.split(b",", 1)[0].strip().strip(b'"')
 
 
 def lowest_hashes(hashes: np.ndarray, count: int) -> np.ndarray:

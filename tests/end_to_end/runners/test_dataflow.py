@@ -67,7 +67,8 @@ STEPS = {
     "ReadTables", "ReadTables/CreateLineRanges", "ReadTables/CreateQuotedRanges", "ReadTables/ScanQuotes",
     "ReadTables/GroupByFile", "ReadTables/ResolveRanges", "ReadTables/FlattenRanges", "ReadTables/SpreadRanges",
     "ReadTables/ReadRanges", "GroupBatches", "GroupBatches/CreateShards", "GroupBatches/SeedShards",
-    "GroupBatches/FlattenSeeds", "GroupBatches/GroupByShard", "ClaimLabelMap", "WriteShards", "WriteShards/WriteShard",
+    "GroupBatches/KeyBatches", "GroupBatches/FlattenSeeds", "GroupBatches/GroupByShard", "ClaimLabelMap", "TakeContent",
+    "StoreInputs", "WriteShards", "WriteShards/WriteShard",
     "FinishDataset", "FinishDataset/KeyAccounts", "FinishDataset/KeyShards", "FinishDataset/GroupResults",
     "FinishDataset/WriteManifest",
 }  # fmt: skip

@@ -25,6 +25,9 @@ def test_four_workers_on_two_task_managers_give_the_files_of_a_local_run(
         assert started_by.count(str(flink_cluster.servers.running[name].pid)) >= 2
     vertices = flink_cluster.last_job()["vertices"]
     assert max(vertex["parallelism"] for vertex in vertices) == 4
+    # Each slot writes as many shards.
+    [writing] = [vertex["id"] for vertex in vertices if "WriteShards" in vertex["name"]]
+    assert flink_cluster.read_by_slot(writing) == [SHARED["num_shards"] // 4] * 4
     assert " on the job server localhost:" in done.stderr
     [split] = json.loads(local_files["manifest.json"])["splits"].values()
     counters = flink_cluster.counters("oi_tfrecord")

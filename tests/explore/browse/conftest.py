@@ -56,7 +56,7 @@ def page(browser: Any, base: str) -> Iterator[Any]:
     from tests.support.chromium import errors_of, requests_of
 
     requests_of(browser)
-    browser.get(base)
+    browser.get(base + "/")
     page = Page(browser)
     page.wait(lambda: page.text("#count") == f"{IMAGES} images" and page.tiles())
     yield page

@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+import urllib.parse
 
 import numpy as np
 import pytest
@@ -88,12 +89,22 @@ def test_nothing_else_is_served(base: str, path: str) -> None:
 def test_only_this_machines_own_pages_may_ask(base: str) -> None:
     assert get(base, "/api/dataset", Host="evil.example:80")[0] == 403
     assert get(base, "/api/dataset", Host="127.0.0.1.evil.example:80")[0] == 403
-    port = base.rpartition(":")[2]
+    port = urllib.parse.urlsplit(base).port
     assert get(base, "/api/dataset", Host=f"localhost:{port}")[0] == 200
+    assert get(base, "/api/dataset", Origin=f"http://127.0.0.1:{port}")[0] == 200
+    for origin in ("http://evil.example", f"http://127.0.0.1:{port}1", "null"):
+        assert get(base, "/api/dataset", Origin=origin)[0] == 403
     _, headers, _ = get(base, "/")
     assert "script-src 'self'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_without_the_token_nothing_is_answered(base: str) -> None:
+    root = base.rpartition("/")[0]
+    for path in ("/", "/api/dataset", "/browse.js", "/image?record=0", "/x/api/dataset", f"/{'0' * 32}/", "/é/"):
+        status, _, body = get(root, urllib.parse.quote(path, safe="/?="))
+        assert (status, "token" in json.loads(body)["error"]) == (403, True)
 
 
 def test_what_is_no_image_is_not_served_as_a_page(tmp_path: pathlib.Path) -> None:
@@ -154,11 +165,12 @@ def test_errors_of_the_command_are_one_line(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], base: str
 ) -> None:
     write_shard(tmp_path / "a-00000-of-00001", [make_record(1)])
-    port = base.rpartition(":")[2]
+    port = urllib.parse.urlsplit(base).port
     for arguments, problem in (
         ([str(tmp_path / "none")], "there are no records"),
         ([str(tmp_path), f"--port={port}"], "port"),
         ([str(tmp_path), "--port=99999"], "port"),
+        ([str(tmp_path), "--host=no.such.host.invalid", "--port=0"], "host"),
         ([str(tmp_path), "--prot=1"], "did you mean '--port'"),
     ):
         assert main(["browse", *arguments]) == 1

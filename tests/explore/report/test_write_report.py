@@ -130,7 +130,7 @@ def hostile(tmp_path: pathlib.Path) -> pathlib.Path:
     row = ["boxes", SCRIPT, "7", "0" * 16, "duplicate", SCRIPT]
     with (folder / "rejects-train.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["Table", "File", "Line", "ImageID", "Reason", "Detail"], row])
-    assert main(["report", str(folder), "--browser=http://127.0.0.1:8000/?token=T"]) == 0
+    assert main(["report", str(folder), "--browser=http://127.0.0.1:8000/TOKEN/"]) == 0
     return folder
 
 
@@ -195,7 +195,7 @@ def test_the_page_in_a_browser(hostile: pathlib.Path) -> None:
         search("</script>")
         assert rows() == [SCRIPT]
         link = browser.find_element("css selector", "td.name a").get_attribute("href")
-        assert link == "http://127.0.0.1:8000/?token=T&class=%2Fm%2F000002&split=train"
+        assert link == "http://127.0.0.1:8000/TOKEN/?class=%2Fm%2F000002&split=train"
         search("no such class")
         assert rows() == []
         details = script("return document.querySelector('details td:last-child').textContent")

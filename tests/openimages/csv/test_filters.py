@@ -6,18 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.csv.filters import (
     EVERY_IMAGE,
     RowFilters,
-    is_in,
     limit_below_of,
     lowest_hashes,
-    parse_image_ids,
     sample_hash,
     sample_limit,
 )
-from oi_tfrecord.openimages.image_id import IdForm, format_id, hash_ids, id_key
+from oi_tfrecord.openimages.image_id import hash_ids
 from oi_tfrecord.openimages.schema import CSV_TABLES, FLAGS, ROW_TYPES, Table
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.sharding import shard_of
@@ -232,12 +229,6 @@ def test_a_sample_has_its_share_of_every_shard() -> None:
     assert np.abs(per_shard - 0.3).max() < 0.033
 
 
-@given(st.lists(IDS), st.lists(IDS))
-def test_is_in_is_that_of_a_set(ids: list[int], listed: list[int]) -> None:
-    found = is_in(np.array(ids, np.uint64), np.unique(np.array(listed, np.uint64)))
-    assert found.tolist() == [image_id in set(listed) for image_id in ids]
-
-
 @given(st.lists(IDS, unique=True), st.integers(1, 8))
 def test_the_limit_keeps_just_the_wanted_number_whatever_the_pieces(hashes: list[int], count: int) -> None:
     pieces = [lowest_hashes(np.array(hashes[start::3], np.uint64), count + 1) for start in range(3)]
@@ -246,44 +237,3 @@ def test_the_limit_keeps_just_the_wanted_number_whatever_the_pieces(hashes: list
     limit = limit_below_of(lowest, count)
     assert sorted(value for value in hashes if value < limit) == sorted(hashes)[:count]
     assert (limit == EVERY_IMAGE) is (len(hashes) <= count)
-
-
-@given(
-    st.lists(IDS),
-    st.booleans(),
-    st.sampled_from(["\n", "\r\n"]),
-    st.sampled_from(["", ",train", ',"a, b"']),
-    st.sampled_from([b"", b"\xef\xbb\xbf"]),
-)
-def test_a_list_of_images_is_read_with_and_without_header_and_columns(
-    ids: list[int], header: bool, end: str, rest: str, mark: bytes
-) -> None:
-    lines = ["ImageID" + rest] * header + [format_id(image_id) + rest for image_id in ids]
-    assert parse_image_ids(mark + end.join(lines).encode(), "ids.txt", "train").image_ids.tolist() == sorted(set(ids))
-
-
-@pytest.mark.parametrize(
-    "wrong", ["nonsense", "04dbbaa3763cd27", "04DBBAA3763CD275", "04dbbaa3763cd275.png", "train/x", "ImageID"]
-)
-@pytest.mark.parametrize("before", [1, 3])
-def test_a_line_without_image_id_is_an_error_that_names_it(wrong: str, before: int) -> None:
-    lines = ["ImageID", *["04dbbaa3763cd275"] * before, wrong, "also wrong"]
-    with pytest.raises(InputError) as caught:
-        parse_image_ids("\n".join(lines).encode(), "ids.txt", "train")
-    assert (caught.value.path, caught.value.line) == ("ids.txt", before + 2)
-    assert wrong in str(caught.value)
-
-
-def test_lines_of_the_published_downloader_are_read_and_other_splits_counted() -> None:
-    data = b"train/000000000000000a\ntrain/000000000000000b.jpg\ntest/000000000000000c\n000000000000000d.jpg\n"
-    listed = parse_image_ids(data, "ids.txt", "train")
-    assert (listed.image_ids.tolist(), listed.other_splits) == ([10, 11, 13], 1)
-
-
-def test_a_list_of_names_holds_no_other_name_of_the_same_key() -> None:
-    listed = parse_image_ids("b\na\n猫.jpg\n".encode(), "ids.txt", "train", IdForm.NAME)
-    assert sorted(listed.texts(3)) == ["a", "b", "猫"]
-    assert listed.texts(1) == [min(("a", "b", "猫"), key=lambda name: id_key(name.encode()))]
-    assert [listed.holds(name.encode()) for name in ("a", "猫", "c")] == [True, True, False]
-    with pytest.raises(InputError, match="64-bit hash"):
-        listed.holds(format_id(id_key(b"a")).encode())

@@ -109,6 +109,11 @@ class FlinkCluster:
         newest = max(self.get("jobs/overview")["jobs"], key=lambda job: job["start-time"])
         return dict(self.get(f"jobs/{newest['jid']}"))
 
+    def read_by_slot(self, vertex: str) -> list[int]:
+        """Returns the elements that each slot read for a vertex of the newest job."""
+        subtasks = self.get(f"jobs/{self.last_job()['jid']}/vertices/{vertex}")["subtasks"]
+        return [subtask["metrics"]["read-records"] for subtask in subtasks]
+
     def counters(self, namespace: str) -> dict[str, int]:
         """Returns the counters of a namespace that Flink's page shows of the newest job: accumulators of its tasks."""
         accumulators = self.get(f"jobs/{self.last_job()['jid']}/accumulators")["user-task-accumulators"]
