@@ -4,6 +4,7 @@ import * as classList from "./class-list.js";
 import { ask, byId, chip, clamp, count, el, linkTo, show } from "./dom.js";
 import * as marks from "./marks.js";
 import * as drawing from "./picture.js";
+import * as rejects from "./rejects.js";
 
 const grid = byId("grid");
 const space = byId("space");
@@ -18,7 +19,7 @@ const first = JSON.parse(byId("first").textContent); // the first answers, which
 const FLAGS = ["group_of", "occluded", "truncated", "depiction", "inside"];
 const CONDITIONS = ["class", "match", "kind", "id", "split", ...FLAGS, "source", "min_boxes", "max_boxes", "outcome"];
 const FILTERS = [...CONDITIONS, "sort", "seed", "score"]; // what the list of images depends on
-const PARAMETERS = [...FILTERS, "tiles", "image"];
+const PARAMETERS = [...FILTERS, "tiles", "rejects", "image"];
 
 let state = {}; // the parameters of the address
 let version = "";
@@ -62,7 +63,7 @@ function fillForm() {
 
 async function apply(start = false) {
   const before = JSON.stringify(filters());
-  const tilesBefore = state.tiles;
+  const { tiles: tilesBefore, rejects: rejectsBefore } = state;
   state = Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => PARAMETERS.includes(name)));
   const changed = JSON.stringify(filters()) !== before;
   fillForm();
@@ -70,6 +71,8 @@ async function apply(start = false) {
   byId("filters").firstElementChild.textContent = others ? `Filters (${others})` : "Filters";
   if (changed || start) await find(start && first.images);
   else if (state.tiles !== tilesBefore) { clearTiles(); draw(); }
+  if (!state.rejects) rejects.hide();
+  else if (state.rejects !== rejectsBefore) await rejects.open(state.rejects);
   if (state.image) await open(state.image);
   else if (!viewer.hidden) hide();
 }
@@ -532,6 +535,7 @@ byId("show-classes").addEventListener("click", () => {
 byId("previous").addEventListener("click", () => step("previous"));
 byId("next").addEventListener("click", () => step("next"));
 byId("close").addEventListener("click", close);
+byId("open-rejects").addEventListener("click", () => go({ rejects: "all" }));
 byId("mark").addEventListener("click", () => marks.toggle(state.image));
 
 document.addEventListener("keydown", (event) => {
@@ -539,7 +543,7 @@ document.addEventListener("keydown", (event) => {
   if (event.target.matches("select, textarea, input:not([type=checkbox])")) return;
   const { columns } = layout;
   const screen = columns * Math.max(1, Math.floor(grid.clientHeight / layout.row));
-  const actions = viewer.hidden
+  const actions = viewer.hidden && state.rejects ? { Escape: () => go({ rejects: "" }) } : viewer.hidden
     ? {
       "/": () => { search.focus(); search.select(); },
       ArrowLeft: () => select(selected - 1), ArrowRight: () => select(selected + 1),
@@ -567,6 +571,12 @@ new ResizeObserver(() => {
 
 async function start() {
   marks.start(showMarks);
+  rejects.start({
+    open: (image) => go({ image }),
+    address: (image) => address({ ...state, image }),
+    close: () => go({ rejects: "" }),
+    choose: (reason) => go({ rejects: reason }, true),
+  });
   const [dataset] = await Promise.all([first.dataset || ask("api/dataset", {}), apply(true)]);
   for (const split of dataset.splits) byId("form").elements.split.append(el("option", { value: split.name }, `${split.name} (${show(split.records)})`));
   for (const source of dataset.sources) byId("form").elements.source.append(el("option", { value: source }, source));

@@ -19,6 +19,7 @@ from oi_tfrecord.explore.browse.image_page import describe_image, media_type
 from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.explore.browse.predictions import Predictions
 from oi_tfrecord.explore.browse.query import Query, count_alone, find_images
+from oi_tfrecord.explore.browse.rejects import explain_reason, read_rejects
 from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES, flag_bits
 from oi_tfrecord.explore.browse.sort_images import ORDERS
 from oi_tfrecord.explore.draw_boxes import boxes_of, outline_boxes, shade_masks
@@ -156,6 +157,22 @@ class BrowsedDataset:
             "previous": self._summarise(int(found[place - 1])) if place > 0 else None,
             "next": self._summarise(int(found[after])) if after < len(found) else None,
         }
+
+    def list_rejects(self, reason: str, start: int, count: int) -> dict[str, Any]:
+        """Returns some of the rejects, each with the number of the image's record; null where there is none."""
+        page = read_rejects(self._output_dir, self.index.splits, reason, start, min(count, MOST_IMAGES))
+        rows = [
+            {
+                "split": row.split,
+                **{name.lower(): value for name, value in row.fields.items()},
+                "record": self.find_record(row.split, row.fields["ImageID"]),
+            }
+            for row in page.rows
+        ]
+        reasons = [
+            {"reason": name, "count": number, "meaning": explain_reason(name)} for name, number in page.reasons.items()
+        ]
+        return {"version": self._version, "total": page.total, "reasons": reasons, "rejects": rows}
 
     def find_record(self, split: str, image_id: str) -> int | None:
         """Returns the number of an image's record; None if there is none."""
