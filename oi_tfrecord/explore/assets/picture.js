@@ -7,6 +7,7 @@ const picture = byId("picture");
 const overlay = byId("overlay");
 const badges = byId("badges");
 const MOST = 40; // screen pixels per pixel of the image
+const OUTCOMES = ["missed", "detection: false", "matched", "detection: found", "detection: in a group"]; // errors come first
 const PAN = 80; // screen pixels of a key
 
 let facts = null;
@@ -155,7 +156,9 @@ export function listBoxes(given, classLink, tag) {
   const { width, height } = given;
   const groups = new Map();
   given.boxes.forEach((box, number) => groups.set(groupOf(box), [...(groups.get(groupOf(box)) || []), number]));
-  return el("ul", { className: "box-classes" }, ...[...groups.values()].map((places) => {
+  const rank = (places) => OUTCOMES.indexOf(given.boxes[places[0]].outcome);
+  const ordered = [...groups.values()].sort((one, other) => rank(one) - rank(other));
+  return el("ul", { className: "box-classes" }, ...ordered.map((places) => {
     const box = given.boxes[places[0]];
     const check = el("input", { type: "checkbox", checked: isVisible(box), ariaLabel: `Show ${[box.name, box.outcome].filter((part) => part).join(", ")}`, title: "Show the boxes of this class" });
     check.addEventListener("change", () => {
