@@ -15,7 +15,14 @@ from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archive
 from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.conversion.plan_shards import (
+    CORE_SECONDS_PER_IMAGE,
+    ShardPlan,
+    describe_bucket,
+    describe_shards,
+    plan_shards,
+    reads_images_from_store,
+)
 from oi_tfrecord.conversion.rerun.known_inputs import with_known_inputs
 from oi_tfrecord.conversion.rerun.try_again import try_again
 from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry_run_workers, run_plan
@@ -58,6 +65,8 @@ def convert(
     _check_runs_now(config, beam_arguments)
     accept_beam_arguments(beam_arguments)
     plan = _plan_conversion(config, progress)
+    if not runs_here(beam_arguments) and reads_images_from_store(plan):
+        progress.plan(describe_bucket(CORE_SECONDS_PER_IMAGE))
     return run_plan(plan, workers or choose_conversion_workers(plan), beam_arguments, progress)
 
 

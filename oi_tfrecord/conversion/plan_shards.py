@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from oi_tfrecord import storage
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.images.prepare import prepare
@@ -30,6 +31,15 @@ TRIED_IMAGES = 32
 UNSEEN_IMAGE_BYTES = 300_000
 """Assumed where no image is there yet: the train images of V4 to V7, 1.74 million, have 513 GB
 (storage.googleapis.com/openimages, "Download")."""
+
+
+BUCKET_READS = 5000
+"""Reads per second that a new bucket gives; more only after some minutes of load. Source:
+cloud.google.com/storage/docs/request-rate; S3 gives 5,500 for each prefix
+(docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html)."""
+
+CORE_SECONDS_PER_IMAGE = 0.002
+"""Assumed where no image was timed: a core reads and checks about 500 images/s."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +102,26 @@ def describe_shards(shard_plan: ShardPlan, num_shards: int, field: str, path: st
     else:
         text = f"{num_shards:,} shards: {images}, estimated from a sample of the tables"
     return f"plan       {text}"
+
+
+def reads_images_from_store(plan: ConvertPlan) -> bool:
+    """Returns whether images come from an object store, with a request for each."""
+    config = plan.config
+    return any(map(storage.store_of, config.archives or (config.images, config.url_folders)))
+
+
+def describe_bucket(seconds_per_image: float) -> str:
+    """Returns a line that says how many workers a bucket feeds.
+
+    Args:
+        seconds_per_image: core-seconds for an image.
+    """
+    rate = 1 / seconds_per_image
+    workers = max(round(BUCKET_READS / rate), 1)
+    return (
+        f"bucket     feeds about {workers:,} workers of one core and {rate:,.0f} images/s each: a new bucket gives "
+        f"about {BUCKET_READS:,} reads/s, and more only after some minutes of load (estimated)"
+    )
 
 
 def plan_shards(plan: ConvertPlan) -> ShardPlan:

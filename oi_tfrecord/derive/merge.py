@@ -54,7 +54,7 @@ class MergeOptions:
     )
     common_keys: bool = option(False, "Leave out keys that the records of some inputs lack.", Group.RECORDS)
     shard_sha256: bool = option(
-        False, "Compute the SHA-256 of each shard for the manifest, too, which takes time.", Group.OUTPUT
+        False, "Also compute the SHA-256 of each shard for the manifest, which takes time.", Group.OUTPUT
     )
     num_shards: int = option(
         0, "Number of shards of each split; 0 chooses by the size.", Group.OUTPUT, Range(0, MAX_SHARDS)

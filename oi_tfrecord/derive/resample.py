@@ -1,6 +1,7 @@
 """Makes a subset or a fold of a split, or weights for training with the split."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 
@@ -16,12 +17,14 @@ from oi_tfrecord.derive.record_index import CLASSES_BY
 from oi_tfrecord.derive.select_images import (
     ClassCap,
     FoldPart,
+    ListedImages,
     Selector,
     StratifiedSubset,
     class_counts,
     known_class_ids,
     parse_fraction,
     read_batches,
+    read_image_list,
 )
 from oi_tfrecord.derive.shard import DerivedJob
 from oi_tfrecord.derive.weights import write_weights
@@ -36,10 +39,12 @@ from oi_tfrecord.derive.write_split import (
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.openimages.csv.files import read_whole
 from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.settings.allowed_values import Choice, Range, Text
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+from oi_tfrecord.storage.secrets import hide_secrets
 
 PARTS = ("train", "test")
 
@@ -51,8 +56,8 @@ _SHAPING = ("fraction", "cap", "folds", "fold", "part", "repeat_threshold", "by"
 class ResampleOptions:
     """Which images `resample` takes of a split, and what it writes: the flags of the command.
 
-    At most one of `fraction`, `cap` and `folds` selects images. Without `to`, the weights of `repeat_threshold` are
-    written beside the records, which stay as they are.
+    At most one of `image_ids`, `fraction`, `cap` and `folds` selects images. Without `to`, the weights of
+    `repeat_threshold` are written beside the records, which stay as they are.
     """
 
     output_dir: str = option(
@@ -75,6 +80,7 @@ class ResampleOptions:
             "letters, digits, _, -, + and .",
         ),
     )
+    image_ids: str = option("", "File with the ImageIDs to take, one per line.", Group.CHOICE)
     fraction: str = option("", "Share of the images of each class, such as 0.1 or 1/3.", Group.CHOICE)
     cap: int = option(
         0,
@@ -102,7 +108,7 @@ class ResampleOptions:
         Choice(tuple(CLASSES_BY)),
     )
     shard_sha256: bool = option(
-        False, "Compute the SHA-256 of each shard for the manifest, too, which takes time.", Group.OUTPUT
+        False, "Also compute the SHA-256 of each shard for the manifest, which takes time.", Group.OUTPUT
     )
     num_shards: int = option(0, "Number of shards; 0 chooses by the size.", Group.OUTPUT, Range(0, MAX_SHARDS))
     workers: int = option(
@@ -113,8 +119,9 @@ class ResampleOptions:
 
     def __post_init__(self) -> None:
         check_values(self)
-        if sum(map(bool, (self.fraction, self.cap, self.folds))) > 1:
-            raise ConfigError("fraction", "give one of --fraction, --cap and --folds; a subset can be resampled again")
+        if sum(map(bool, (self.image_ids, self.fraction, self.cap, self.folds))) > 1:
+            problem = "give one of --image_ids, --fraction, --cap and --folds; a subset can be resampled again"
+            raise ConfigError("fraction", problem)
         if self.fraction:
             parse_fraction(self.fraction)
         if self.folds and not 0 <= self.fold < self.folds:
@@ -122,7 +129,8 @@ class ResampleOptions:
         if not self.folds and self.fold >= 0:
             raise ConfigError("folds", "is missing: --fold needs the number of folds")
         if not self.selects and not self.repeat_threshold:
-            raise ConfigError("fraction", "give --fraction, --cap or --folds to take images, or --repeat_threshold")
+            problem = "give --image_ids, --fraction, --cap or --folds to take images, or --repeat_threshold"
+            raise ConfigError("fraction", problem)
         if not self.to and self.selects:
             raise ConfigError("to", "is missing: the folder of the new split")
         if not self.to and self.as_:
@@ -133,11 +141,13 @@ class ResampleOptions:
     @property
     def selects(self) -> bool:
         """Whether images are left out."""
-        return bool(self.fraction or self.cap or self.folds)
+        return bool(self.image_ids or self.fraction or self.cap or self.folds)
 
     @property
     def reason(self) -> Drop:
         """Why images are left out."""
+        if self.image_ids:
+            return Drop.NOT_IN_IMAGE_LIST
         return Drop.OVER_CAP if self.cap else Drop.OTHER_FOLD if self.folds else Drop.NOT_IN_SUBSET
 
 
@@ -178,7 +188,7 @@ def _write_part(plan: DerivedPlan, options: ResampleOptions, progress: Progress)
         claim_label_map(plan.output_dir, plan.split, plan.label_map)
         index_sources(plan, progress)
         if options.selects:
-            _store_selection(plan, options)
+            _store_selection(plan, options, progress)
         sized = choose_shards(plan)
         write_shards(sized, state.finished, progress)
         weights = {"weights": write_weights(sized, options.repeat_threshold)} if options.repeat_threshold else {}
@@ -206,7 +216,7 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
 
 def _make_plan(source: Source, options: ResampleOptions) -> DerivedPlan:
     output_dir, split = options.to or options.output_dir, options.as_ or options.split
-    shaping = {name: getattr(options, name) for name in _SHAPING}
+    shaping = {name: getattr(options, name) for name in _SHAPING} | _describe_list(options)
     job = DerivedJob(
         split=split,
         output_dir=output_dir,
@@ -235,7 +245,17 @@ def _make_plan(source: Source, options: ResampleOptions) -> DerivedPlan:
     )
 
 
-def _store_selection(plan: DerivedPlan, options: ResampleOptions) -> None:
+def _describe_list(options: ResampleOptions) -> dict[str, str]:
+    """Returns the list of ImageIDs and a digest of its bytes; nothing without a list."""
+    if not options.image_ids:
+        return {}
+    if not storage.exists(options.image_ids):
+        raise ConfigError("image_ids", f"there is no file {options.image_ids}")
+    digest = hashlib.sha256(read_whole(options.image_ids)).hexdigest()
+    return {"image_ids": hide_secrets(options.image_ids), "image_ids_sha256": digest}
+
+
+def _store_selection(plan: DerivedPlan, options: ResampleOptions, progress: Progress) -> None:
     """Stores which images are taken."""
     known_ids = known_class_ids(plan.label_map)
     selector = _make_selector(plan, options, known_ids)
@@ -245,9 +265,13 @@ def _store_selection(plan: DerivedPlan, options: ResampleOptions) -> None:
         keep_mask = plan.job.index.read_selection(0, shard, plan.job.index.read_counts(0, shard).records)
         keep_mask[image] = True
         plan.job.index.write_selection(0, shard, keep_mask)
+    if isinstance(selector, ListedImages) and selector.missing:
+        progress.note(f"{selector.missing:,} ImageIDs of {options.image_ids} are in no record of {options.split}")
 
 
 def _make_selector(plan: DerivedPlan, options: ResampleOptions, known_ids: np.ndarray) -> Selector:
+    if options.image_ids:
+        return ListedImages(read_image_list(options.image_ids, options.split))
     if options.fraction:
         counts = class_counts(plan.sources[0].manifest["classes"], CLASSES_BY[options.by], known_ids)
         return StratifiedSubset(parse_fraction(options.fraction), counts)

@@ -14,7 +14,9 @@ import numpy as np
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.derive.record_index import NO_CLASS
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.openimages.image_id import hash_ids
+from oi_tfrecord.openimages.csv.files import read_whole
+from oi_tfrecord.openimages.csv.id_lists import parse_image_ids
+from oi_tfrecord.openimages.image_id import IdForm, choose_form, hash_ids
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.sharding import shard_of
 
@@ -208,6 +210,47 @@ class FoldPart:
     def find_added(self) -> list[tuple[int, int]]:
         """Returns no image: a fold may lack classes."""
         return []
+
+
+class ListedImages:
+    """The images of a list.
+
+    Attributes:
+        missing: number of listed ImageIDs that no batch has had so far.
+    """
+
+    def __init__(self, image_ids: np.ndarray):
+        """Starts before the first batch.
+
+        Args:
+            image_ids: uint64 array [n], keys of the ImageIDs, without repeats.
+        """
+        self._image_ids = image_ids
+        self.missing = len(image_ids)
+
+    def select(self, batch: ImageBatch) -> np.ndarray:
+        """Returns whether each image of the next batch is kept, a bool array [images]."""
+        is_listed: np.ndarray = np.isin(batch.image_ids, self._image_ids)
+        self.missing -= int(is_listed.sum())
+        return is_listed
+
+    def find_added(self) -> list[tuple[int, int]]:
+        """Returns no image: a list may lack classes."""
+        return []
+
+
+def read_image_list(path: str, split: str) -> np.ndarray:
+    """Returns the keys of the ImageIDs that a file lists for a split, uint64 array [n].
+
+    Raises:
+        InputError: naming the first line that is no ImageID.
+    """
+    data = read_whole(path)
+    names = [line.strip().rpartition(b"/")[2] for line in data.splitlines() if line.strip()]
+    # Lists of published ImageIDs may have `.jpg` behind them.
+    stems = [name.removesuffix(b".jpg") for name in names]
+    form = IdForm.HEX if choose_form(stems) is IdForm.HEX else choose_form(names)
+    return parse_image_ids(data, path, split, form).image_ids
 
 
 def count_earlier(codes: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -136,8 +136,8 @@ class ConvertConfig:
     mask_archives: tuple[str, ...] = option((), "Archives of the masks, patterns with {split}.", Group.INPUTS)
     boxes_without_mask: str = option(
         "drop",
-        "With extra_keys masks: drop boxes that have no mask, write them with an empty mask, or write so only groups, "
-        "the group-of boxes.",
+        "With extra_keys masks: drop leaves out boxes that have no mask, empty writes them with an empty mask, groups "
+        "writes only group-of boxes with an empty mask.",
         Group.RECORDS,
         Choice(tuple(BoxesWithoutMask)),
     )
@@ -218,7 +218,7 @@ class ConvertConfig:
         False, "Write ATTRIBUTION-<split>.csv beside the records, a row per record.", Group.OUTPUT
     )
     shard_sha256: bool = option(
-        False, "Compute the SHA-256 of each shard for the manifest, too, which takes time.", Group.OUTPUT
+        False, "Also compute the SHA-256 of each shard for the manifest, which takes time.", Group.OUTPUT
     )
     num_shards: int = option(0, "Number of shards; 0 plans shards of about 150 MB.", Group.OUTPUT, Range(0, MAX_SHARDS))
     dry_run: bool = option(
@@ -267,7 +267,7 @@ class ConvertConfig:
     )
     missing_images: str = option(
         "reject",
-        "reject counts images that are not there as rejects, skip leaves them out and counts them by themselves.",
+        "reject counts images that are not there as rejects; skip leaves them out and counts them apart from rejects.",
         Group.OUTPUT,
         Choice(MISSING_IMAGES),
     )

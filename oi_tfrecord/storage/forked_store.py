@@ -1,11 +1,12 @@
-"""Objects in a process that was forked: its threads for `obstore` are gone, so a process of its own sends the requests.
+"""Objects in a forked process: the threads of `obstore` are gone there, so a helper process sends the requests.
 
-PyTorch's DataLoader forks its workers on Linux. What a thread pool of the parent runs does not exist in them, and a
-request would wait for ever.
+PyTorch's DataLoader forks its workers on Linux. Threads of the parent do not exist in a forked process, and a request
+that waits for them would never end.
 
   python -m oi_tfrecord.storage.forked_store    # takes pickled requests from its standard input
 """
 
+import dataclasses
 import os
 import pickle
 import subprocess
@@ -20,24 +21,17 @@ from oi_tfrecord.storage.paths import FileInfo
 from oi_tfrecord.storage.store_settings import StoreSettings
 
 
+@dataclasses.dataclass(frozen=True)
 class ForkedStore(ObjectStore):
-    """A store whose requests a helper process sends, one after the other."""
+    """A store whose requests a helper process sends, one after the other; it writes no objects in parts.
 
-    def __init__(self, root: str, settings: StoreSettings):
-        """Starts the helper.
+    Attributes:
+        helper: the process.
+        lock: keeps the threads of this process from mixing their requests.
+    """
 
-        Args:
-            root: scheme and bucket, or scheme and host.
-            settings: how the store is reached.
-        """
-        super().__init__(root, None, None, None)
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        helper = subprocess.Popen(
-            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
-        object.__setattr__(self, "_helper", helper)
-        object.__setattr__(self, "_lock", threading.Lock())
-        pickle.dump((root, settings), helper.stdin)  # type: ignore[arg-type]
+    helper: Any = None
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, compare=False)
 
     def read_range(self, path: str, offset: int, length: int | None) -> bytes:
         """See `ObjectStore.read_range`."""
@@ -74,15 +68,33 @@ class ForkedStore(ObjectStore):
         """See `ObjectStore.delete`."""
         self._call("delete", list(paths))
 
+    def rename(self, source: str, target: str) -> None:
+        """See `ObjectStore.rename`."""
+        self._call("rename", source, target)
+
     def _call(self, method: str, *values: Any, **named: Any) -> Any:
-        helper, lock = self.__dict__["_helper"], self.__dict__["_lock"]
-        with lock:
-            pickle.dump((method, values, named), helper.stdin)
-            helper.stdin.flush()
-            result, error = pickle.load(helper.stdout)
+        with self.lock:
+            pickle.dump((method, values, named), self.helper.stdin)
+            self.helper.stdin.flush()
+            result, error = pickle.load(self.helper.stdout)
         if error is not None:
             raise error
         return result
+
+
+def open_forked_store(root: str, settings: StoreSettings) -> ForkedStore:
+    """Starts the helper of a store.
+
+    Args:
+        root: scheme and bucket, or scheme and host.
+        settings: how the store is reached.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    helper = subprocess.Popen(
+        [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
+    pickle.dump((root, settings), helper.stdin)  # type: ignore[arg-type]
+    return ForkedStore(root, reader=None, looker=None, writer=None, helper=helper)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

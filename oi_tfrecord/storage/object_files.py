@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from oi_tfrecord.storage.forked_store import ForkedStore
+from oi_tfrecord.storage.forked_store import open_forked_store
 from oi_tfrecord.storage.object_faults import explain
 from oi_tfrecord.storage.object_store import ObjectStore, split_path
 from oi_tfrecord.storage.object_streams import Upload, open_object
@@ -129,7 +129,7 @@ def store_at(root: str, anonymous: bool = False) -> ObjectStore:
         if key not in _stores:
             is_forked = any(process != key[0] for process, *_ in _stores)
             try:
-                _stores[key] = (ForkedStore if is_forked else open_store)(root, settings)
+                _stores[key] = (open_forked_store if is_forked else open_store)(root, settings)
             except Exception as error:
                 raise explain(error, root) from error
         return _stores[key]

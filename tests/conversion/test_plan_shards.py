@@ -14,7 +14,7 @@ from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import run_plan as run_plan_module
 from oi_tfrecord.conversion.finish import finish_dataset
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards
+from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards, reads_images_from_store
 from oi_tfrecord.errors import EngineError
 from oi_tfrecord.openimages.csv import sample_rows
 from oi_tfrecord.openimages.csv.files import open_table
@@ -374,3 +374,11 @@ def test_a_plan_without_any_image_looked_for_none() -> None:
     nothing = dataclasses.replace(ESTIMATE, images=0, found=0.0, image_bytes=0.0)
     line = describe_shards(nothing, 1, "images", "/a/00ff.jpg")
     assert " ".join(line.split()) == "plan 1 shards: about 0 images, estimated from a sample of the tables"
+
+
+def test_images_in_a_bucket_are_read_with_a_request_each(tmp_path: pathlib.Path) -> None:
+    release = small_release.write_release(tmp_path / "data", images=8)
+    plan = make_plan(parse_convert(release.flags(tmp_path / "out")).config)
+    assert not reads_images_from_store(plan)
+    stored = dataclasses.replace(plan.config, images="s3://bucket/{image_id}.jpg")
+    assert reads_images_from_store(dataclasses.replace(plan, config=stored))

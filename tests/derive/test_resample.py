@@ -282,11 +282,11 @@ def test_a_damaged_or_changed_shard_is_named(
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ((), "error: fraction: give --fraction, --cap or --folds"),
+        ((), "error: fraction: give --image_ids, --fraction, --cap or --folds"),
         (("--fraction=0.1",), "error: to: is missing"),
         (("--to=x", "--fraction=2"), "error: fraction: 2 is not above 0"),
         (("--to=x", "--cap=-1"), "error: cap: -1 is not within 1 to"),
-        (("--to=x", "--cap=0"), "error: fraction: give --fraction, --cap or --folds"),
+        (("--to=x", "--cap=0"), "error: fraction: give --image_ids, --fraction, --cap or --folds"),
         (("--to=x", "--cap=5", "--fraction=0.1"), "error: fraction: give one of"),
         (("--to=x", "--folds=5", "--fold=5"), "error: fold: must be 0 to 4"),
         (("--to=x", "--folds=5"), "error: fold: must be 0 to 4"),
@@ -326,3 +326,33 @@ def test_third_party_records_are_refused(
     shutil.copy(records / "train.tfrecord-00003-of-00007", tmp_path / "theirs")
     assert resample(tmp_path / "theirs", f"--to={tmp_path / 'part'}", "--cap=3") == 1
     assert "oi-tfrecord convert" in capsys.readouterr().err
+
+
+def test_the_images_of_a_list_are_taken(
+    records: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = list(read_classes(records))
+    wanted = every[::5]
+    listed = tmp_path / "ids.txt"
+    listed.write_text("".join(f"{image_id}\n" for image_id in [*wanted, "f" * 16]))
+    assert resample(records, f"--to={tmp_path / 'part'}", f"--image_ids={listed}") == 0
+    assert list(read_classes(tmp_path / "part")) == wanted
+    manifest = read_manifest(tmp_path / "part")
+    assert manifest["images"]["left_out"] == {"not_in_image_list": len(every) - len(wanted)}
+    assert "1 ImageIDs of" in capsys.readouterr().err
+    assert verify(VerifyOptions(str(tmp_path / "part"))).ok
+    # The manifest keeps a digest of the list, so that another list is another run.
+    assert hashlib.sha256(listed.read_bytes()).hexdigest() in json.dumps(manifest)
+
+
+def test_a_list_with_splits_file_names_or_a_missing_file(
+    records: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = list(read_classes(records))[:2]
+    listed = tmp_path / "ids.txt"
+    listed.write_text(f"train/{first}.jpg\nvalidation/{second}.jpg\n")
+    assert resample(records, f"--to={tmp_path / 'part'}", f"--image_ids={listed}") == 0
+    assert list(read_classes(tmp_path / "part")) == [first]
+    assert resample(records, f"--to={tmp_path / 'b'}", f"--image_ids={tmp_path / 'none'}") == 1
+    assert "image_ids: there is no file" in capsys.readouterr().err
+    assert resample(records, f"--to={tmp_path / 'b'}", f"--image_ids={listed}", "--cap=1") == 1

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from oi_tfrecord.conversion.dry_run.measure import Workload
+from oi_tfrecord.conversion.plan_shards import CORE_SECONDS_PER_IMAGE, describe_bucket
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.records.sharding import choose_num_shards
 from oi_tfrecord.settings.prices import NO_PRICES, PRICED_REQUESTS, Prices
@@ -48,6 +49,7 @@ def describe(workload: Workload, workers: int, prices: Prices) -> list[str]:
         _describe_output(workload) if workload.output_bytes else "",
         f"shuffle    {format_size(shuffled)} of rows (counted: {shuffled:,} bytes); no image passes through it",
         requests if reads or writes else "",
+        describe_bucket(workload.seconds_per_image or CORE_SECONDS_PER_IMAGE) if workload.image_reads else "",
         _describe_time(workload, predict(workload, workers), workers),
         _describe_work(workload),
         _describe_cost(workload, prices) if workload.timed_images and prices != NO_PRICES else "",

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.plan import ConvertPlan
-from oi_tfrecord.conversion.plan_shards import ShardPlan
+from oi_tfrecord.conversion.plan_shards import ShardPlan, reads_images_from_store
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -50,6 +50,7 @@ class Workload:
         image_bytes: mean bytes of a sampled image in its record.
         shuffled_bytes: bytes of rows that went to the shuffle.
         reads: requests that read from object stores.
+        image_reads: of these, requests for images.
         writes: requests that write to object stores.
         timed_images: sampled images that were converted, an image counted each time.
         seconds_per_image: core-seconds for an image, waiting for its storage included; 0 if none was timed.
@@ -66,6 +67,7 @@ class Workload:
     image_bytes: float
     shuffled_bytes: int
     reads: int = 0
+    image_reads: int = 0
     writes: int = 0
     timed_images: int = 0
     seconds_per_image: float = 0.0
@@ -113,6 +115,7 @@ def measure(
         image_bytes=shard_plan.image_bytes,
         shuffled_bytes=counted["shuffled_bytes"],
         reads=reads,
+        image_reads=math.ceil(images) if reads_images_from_store(plan) else 0,
         writes=writes,
         timed_images=timed_images,
         seconds_per_image=seconds_per_image,
@@ -219,9 +222,8 @@ def count_requests(plan: ConvertPlan, images: int, ranges: int) -> tuple[int, in
         (requests that read, requests that write).
     """
     config = plan.config
-    image_paths = config.archives or (config.images, config.url_folders)
     table_paths = [file.path for file in plan.tables]
-    image_reads = images if any(map(storage.store_of, image_paths)) else 0
+    image_reads = images if reads_images_from_store(plan) else 0
     table_reads = _READS_PER_RANGE * ranges if any(map(storage.store_of, table_paths)) else 0
     # A result is written beside each shard, and read at the end.
     shards = plan.num_shards if storage.store_of(config.output_dir) else 0

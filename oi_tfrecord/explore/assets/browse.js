@@ -2,6 +2,7 @@
 
 import * as classList from "./class-list.js";
 import { ask, byId, chip, clamp, count, el, linkTo, show } from "./dom.js";
+import * as marks from "./marks.js";
 import * as drawing from "./picture.js";
 
 const grid = byId("grid");
@@ -161,6 +162,8 @@ async function find(known) {
     say(error.message, true);
   }
   if (document.activeElement !== search) search.value = state.id || searched.map((one) => nameOfClass(one.text)).join(", ");
+  byId("save-found").href = `image_ids.txt${address(filters()).replace(location.pathname, "")}`;
+  byId("save-found").hidden = !total;
   showConditions();
   classList.markActive(searched.flatMap((one) => one.found.map((found) => found.mid)));
   layOut(0);
@@ -247,10 +250,13 @@ function draw() {
   for (let place = first; place < last; place += 1) {
     let tile = tiles.get(place);
     if (!tile) {
-      tile = el("a", { className: "tile", tabIndex: -1 }, el("img", { alt: "" }), el("span"));
+      tile = el("a", { className: "tile", tabIndex: -1 }, el("img", { alt: "" }), el("span", { className: "mark", role: "checkbox", title: "Mark this image ( x )" }, "✓"), el("span"));
+      // The focus stays in the grid, whose keys go on from the selected image.
+      tile.addEventListener("mousedown", (event) => { if (event.target.className === "mark") event.preventDefault(); });
       tile.addEventListener("click", (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey || !tile.dataset.image) return;
         event.preventDefault();
+        if (event.target.className === "mark") { marks.toggle(tile.dataset.image); return; }
         selected = Number(tile.dataset.place);
         go({ image: tile.dataset.image });
       });
@@ -271,9 +277,26 @@ function draw() {
       tile.title = image.id;
       tile.firstChild.src = `thumbnail?${new URLSearchParams({ record: image.record, v: version, ...(state.tiles ? { draw: state.tiles } : {}) })}`;
       tile.firstChild.alt = `Image ${image.id}`;
+      showMark(tile);
       tile.lastChild.textContent = `${count(image.boxes, "box")} · ${image.id}`;
     }
   }
+}
+
+function showMark(tile) {
+  const isMarked = marks.isMarked(tile.dataset.image);
+  tile.classList.toggle("marked", isMarked);
+  tile.children[1].setAttribute("aria-checked", String(isMarked));
+}
+
+function showMarks() {
+  for (const tile of tiles.values()) if (tile.dataset.image) showMark(tile);
+  byId("mark").setAttribute("aria-pressed", String(marks.isMarked(state.image)));
+}
+
+function markSelected() {
+  const image = selected >= 0 && imageAt(selected);
+  if (image) marks.toggle(keyOf(image));
 }
 
 function select(place) {
@@ -314,6 +337,7 @@ async function load(image) {
   byId("place").textContent = facts.place === null ? "not among the images found" : `${show(facts.place + 1)} of ${show(facts.total)}`;
   byId("previous").disabled = !facts.previous;
   byId("next").disabled = !facts.next;
+  showMarks();
   byId("facts").replaceChildren(...describe(facts));
   byId("facts").scrollTop = 0;
   byId("content").scrollTop = 0;
@@ -484,6 +508,7 @@ byId("show-classes").addEventListener("click", () => {
 byId("previous").addEventListener("click", () => step("previous"));
 byId("next").addEventListener("click", () => step("next"));
 byId("close").addEventListener("click", close);
+byId("mark").addEventListener("click", () => marks.toggle(state.image));
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -496,12 +521,12 @@ document.addEventListener("keydown", (event) => {
       ArrowLeft: () => select(selected - 1), ArrowRight: () => select(selected + 1),
       ArrowUp: () => select(selected - columns), ArrowDown: () => select(selected < 0 ? 0 : selected + columns),
       PageUp: () => select(selected - screen), PageDown: () => select(Math.max(selected, 0) + screen),
-      Home: () => select(0), End: () => select(total - 1),
+      x: markSelected, Home: () => select(0), End: () => select(total - 1),
       Enter: () => { const image = selected >= 0 && imageAt(selected); if (image) go({ image: keyOf(image) }); },
     }
     : event.shiftKey && Object.hasOwn(drawing.SHIFT_KEYS, event.key)
       ? drawing.SHIFT_KEYS
-      : { ...drawing.KEYS, ArrowLeft: () => step("previous"), ArrowRight: () => step("next"), Escape: close, "/": () => { close(); search.focus(); search.select(); } };
+      : { ...drawing.KEYS, ArrowLeft: () => step("previous"), ArrowRight: () => step("next"), Escape: close, x: () => marks.toggle(state.image), "/": () => { close(); search.focus(); search.select(); } };
   // Enter on a button or link activates that element.
   if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
   const action = Object.hasOwn(actions, event.key) && actions[event.key];
@@ -517,6 +542,7 @@ new ResizeObserver(() => {
 }).observe(grid);
 
 async function start() {
+  marks.start(showMarks);
   const [dataset] = await Promise.all([first.dataset || ask("api/dataset", {}), apply(true)]);
   for (const split of dataset.splits) byId("form").elements.split.append(el("option", { value: split.name }, `${split.name} (${show(split.records)})`));
   for (const source of dataset.sources) byId("form").elements.source.append(el("option", { value: source }, source));

@@ -80,6 +80,7 @@
   }
 
   function published(split) {
+    if (!split.totals.records || split.published.every((row) => row.published === null && row.read === null)) return;
     const csv = { name: `${split.split}-published`, columns: ["what", "published", "read", "records"], rows: () => split.published.map((row) => [row.what, row.published, row.read, row.records]) };
     const known = split.published.some((row) => row.published !== null);
     const note = known ? "Published: numbers of the release's own table." : "Published numbers are not known: no manifest names the release, or the release has no such split.";
@@ -122,7 +123,8 @@
     }
     const csv = { name: `${split.split}-rejects`, columns: ["table", "reason", "count"], rows: () => split.rejects.map((group) => [group.table, group.reason, group.count]) };
     const part = section("Rejects by reason", `From rejects-${split.split}.csv, which lists every reject.`, true, csv);
-    if (!split.rejects.length) part.append(el("p", { className: "good" }, "Nothing was rejected."));
+    const count = sum(split.rejects.map((group) => group.count));
+    part.append(el("p", { className: count ? "bad" : "good" }, count ? `${show(count)} rows, images or masks were rejected.` : "Nothing was rejected."));
     for (const group of split.rejects) {
       part.append(el("details", {}, el("summary", {}, `${group.table}: ${group.reason.replaceAll("_", " ")}, ${show(group.count)}`),
         table(["ImageID", "where", "detail"], group.examples.map((row) => [row.ImageID, `${row.File}${row.Line ? `, line ${row.Line}` : ""}`, row.Detail]), [])));
@@ -146,7 +148,7 @@
     const rejectsAreFirst = attention(split);
     totals(split);
     sideBySide(data.splits);
-    if (split.totals.records) published(split);
+    published(split);
     barChart(split);
     examples(split);
     together(split);

@@ -36,6 +36,7 @@ FILES = {
     "/browse.js": ("browse.js", "text/javascript"),
     "/class-list.js": ("class-list.js", "text/javascript"),
     "/dom.js": ("dom.js", "text/javascript"),
+    "/marks.js": ("marks.js", "text/javascript"),
     "/picture.js": ("picture.js", "text/javascript"),
     "/browse.css": ("browse.css", "text/css"),
     "/theme.css": ("theme.css", "text/css"),
@@ -60,6 +61,7 @@ def make_application(dataset: BrowsedDataset, access: Access) -> web.Application
     application.router.add_get("/image", functools.partial(_send_bytes, dataset, dataset.read_image))
     application.router.add_get("/mask", functools.partial(_send_mask, dataset))
     application.router.add_get("/thumbnail", functools.partial(_send_thumbnail, dataset))
+    application.router.add_get("/image_ids.txt", functools.partial(_send_image_ids, dataset))
     guarded = web.Application(middlewares=[web.middleware(functools.partial(_guard, access))])
     guarded.add_subapp(f"/{access.token}/", application)
     return guarded
@@ -105,8 +107,9 @@ async def _guard(access: Access, request: web.Request, handler: _Handler) -> web
             response = web.json_response({"error": str(error)}, status=400)
         except (OSError, ExampleError, RecordFault) as error:
             response = web.json_response({"error": f"the record cannot be read: {error}"}, status=500)
-    response.headers.update(HEADERS)
-    response.headers["Content-Security-Policy"] += access.frame_ancestors
+    if not response.prepared:
+        response.headers.update(HEADERS)
+        response.headers["Content-Security-Policy"] += access.frame_ancestors
     return response
 
 
@@ -138,6 +141,18 @@ async def _send_bytes(
     record = _parse_number(request.query, "record", dataset.index.records)
     body, kind = await asyncio.to_thread(read, record)
     return web.Response(body=body, content_type=kind, headers={"Cache-Control": "private, max-age=3600"})
+
+
+async def _send_image_ids(dataset: BrowsedDataset, request: web.Request) -> web.StreamResponse:
+    """Sends the ImageIDs that a query finds, a line each, in parts, as they may be many millions."""
+    parts = dataset.list_image_ids(parse_query(request.query, dataset.classes))
+    response = web.StreamResponse(headers={**HEADERS, "Content-Disposition": 'attachment; filename="image_ids.txt"'})
+    response.content_type = "text/plain"
+    await response.prepare(request)
+    while part := await asyncio.to_thread(next, parts, b""):
+        await response.write(part)
+    await response.write_eof()
+    return response
 
 
 async def _send_thumbnail(dataset: BrowsedDataset, request: web.Request) -> web.Response:

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from oi_tfrecord.explore.report.box_shapes import ASPECT_LOG2, SHAPE_BINS
 from oi_tfrecord.explore.report.class_pairs import tabulate_pairs
 from oi_tfrecord.explore.report.published_counts import PUBLISHED, PublishedCounts
 from oi_tfrecord.explore.report.record_stats import (
-    ASPECT_LOG2,
     CLASS_COUNTS,
     LONG_SIDE_STEP,
-    SHAPE_BINS,
     SIZES_PER_OCTAVE,
     RecordStats,
 )

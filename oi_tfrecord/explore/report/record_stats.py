@@ -6,6 +6,15 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from oi_tfrecord.explore.report.box_shapes import (
+    ASPECT_BINS,
+    COCO_AREAS,
+    PLACE_BINS,
+    SHAPE_BINS,
+    SIDE_BINS,
+    count_shapes,
+    zeros,
+)
 from oi_tfrecord.explore.report.class_pairs import SAMPLED_IMAGES, Classes, choose_paired, count_pairs
 from oi_tfrecord.openimages.schema import FLAGS
 from oi_tfrecord.records.example_reader import (
@@ -35,34 +44,13 @@ CLASS_COUNTS = ("images", "boxes", "positive", "negative", "machine", "masks")
 """Columns of `RecordStats.classes`: images with a box of the class, its boxes, its verified labels of confidence above
 0 and of 0, its machine-generated labels, and its boxes with a mask that is not empty."""
 
-SIDE_BINS = 50
-"""Bins of the square root of the share of its image's area that a box has, from 0 to 1."""
-
-ASPECT_BINS = 40
-
-ASPECT_LOG2 = 5.0
-"""Bins of log2(width / height) of a box in pixels, from -5 (1:32) to 5; the end bins hold all beyond."""
-
-SHAPE_BINS = (25, 20)
-"""Bins of the size of a box, as SIDE_BINS, by bins of its aspect, as ASPECT_BINS."""
-
-PLACE_BINS = 32
-"""Cells across and down an image, for the places of boxes."""
-
 LONG_SIDE_STEP = 64
 """Width in pixels of the bins of an image's longer side."""
 
 SIZES_PER_OCTAVE = 4
 """Bins of an encoded image's bytes between a power of 2 and the next."""
 
-COCO_AREAS = (32**2, 96**2)
-"""Pixels from which a box is medium, and large. Source: cocodataset.org, "Metrics"."""
-
 LICENSE_KEY = attribution_key("license")
-
-
-def _histogram(*bins: int) -> np.ndarray:
-    return np.zeros(bins, np.int64)
 
 
 @dataclasses.dataclass
@@ -105,11 +93,11 @@ class RecordStats:
     keys: Counter[str] = dataclasses.field(default_factory=Counter)
     classes: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     boxes_per_image: Counter[int] = dataclasses.field(default_factory=Counter)
-    box_sides: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(SIDE_BINS))
-    box_aspects: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(ASPECT_BINS))
-    box_shapes: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(*SHAPE_BINS))
-    box_places: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(PLACE_BINS, PLACE_BINS))
-    box_areas: np.ndarray = dataclasses.field(default_factory=lambda: _histogram(len(COCO_AREAS) + 1))
+    box_sides: np.ndarray = dataclasses.field(default_factory=lambda: zeros(SIDE_BINS))
+    box_aspects: np.ndarray = dataclasses.field(default_factory=lambda: zeros(ASPECT_BINS))
+    box_shapes: np.ndarray = dataclasses.field(default_factory=lambda: zeros(*SHAPE_BINS))
+    box_places: np.ndarray = dataclasses.field(default_factory=lambda: zeros(PLACE_BINS, PLACE_BINS))
+    box_areas: np.ndarray = dataclasses.field(default_factory=lambda: zeros(len(COCO_AREAS) + 1))
     long_sides: Counter[int] = dataclasses.field(default_factory=Counter)
     encoded_sizes: Counter[int] = dataclasses.field(default_factory=Counter)
     image_sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
@@ -167,7 +155,13 @@ def _add_held(stats: RecordStats, held: _Held) -> frozenset[str]:
     """Counts what is held; returns the classes whose pairs are counted in the rest of the shard."""
     paired = held.paired or choose_paired(held.classes)
     if held.shapes:
-        _add_box_shapes(stats, np.concatenate(held.shapes))
+        shapes = count_shapes(np.concatenate(held.shapes))
+        stats.degenerate_boxes += shapes.degenerate
+        stats.box_sides += shapes.sides
+        stats.box_aspects += shapes.aspects
+        stats.box_shapes += shapes.both
+        stats.box_places += shapes.places
+        stats.box_areas += shapes.areas
     stats.class_pairs.update(count_pairs(held.classes, paired))
     stats.unpaired.update(mid for classes in held.classes for mid in classes if mid not in paired)
     return paired
@@ -245,48 +239,12 @@ def _add_masks(stats: RecordStats, example: Mapping[str, Values], classes: list[
     _add_classes(stats, masked, CLASS_COUNTS.index("masks"))
 
 
-def _add_box_shapes(stats: RecordStats, shapes: np.ndarray) -> None:
-    with np.errstate(invalid="ignore"):
-        proper = np.all(np.isfinite(shapes), axis=1) & np.all(shapes[:, :4] > 0, axis=1)
-    stats.degenerate_boxes += int(np.count_nonzero(~proper))
-    width, height, image_width, image_height, *corners = shapes[proper].T
-    area = width * height
-    side = np.clip(np.sqrt(area / (image_width * image_height)), 0, 1)
-    limit = np.nextafter(ASPECT_LOG2, 0)
-    aspect = np.clip(np.log2(width / height), -limit, limit)
-    stats.box_sides += np.histogram(side, SIDE_BINS, (0, 1))[0]
-    stats.box_aspects += np.histogram(aspect, ASPECT_BINS, (-ASPECT_LOG2, ASPECT_LOG2))[0]
-    ranges = ((0, 1), (-ASPECT_LOG2, ASPECT_LOG2))
-    stats.box_shapes += np.histogram2d(side, aspect, SHAPE_BINS, ranges)[0].astype(np.int64)
-    stats.box_places += count_places(np.array(corners))
-    stats.box_areas += np.bincount(np.digitize(area, COCO_AREAS), minlength=len(COCO_AREAS) + 1)
-
-
-def count_places(corners: np.ndarray) -> np.ndarray:
-    """Counts the boxes over each cell of an image.
-
-    Args:
-        corners: float64 [4, boxes]: xmin, ymin, xmax, ymax as fractions of the sides of the image.
-
-    Returns:
-        int64 [PLACE_BINS rows, PLACE_BINS columns].
-    """
-    scaled = np.clip(corners, 0, 1) * PLACE_BINS
-    left, top = np.minimum(np.floor(scaled[:2]), PLACE_BINS - 1).astype(np.int64)
-    right, bottom = np.maximum(np.ceil(scaled[2:]).astype(np.int64), [left + 1, top + 1])
-    # Sums of the differences at the corners of a box are 1 in the box and 0 elsewhere.
-    steps = np.zeros((PLACE_BINS + 1, PLACE_BINS + 1), np.int64)
-    for rows, columns, step in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
-        np.add.at(steps, (rows, columns), step)
-    return steps.cumsum(0).cumsum(1)[:PLACE_BINS, :PLACE_BINS]
-
-
 def _paired_classes(example: Mapping[str, Values], mid_of: Mapping[int, str]) -> Classes:
     if BBOX_KEYS[0] in example:
         return tuple(set(get_classes(example, "image/object/class", mid_of)))
     classes = get_classes(example, "image/class", mid_of)
     confidence = get_numbers(example, LABEL_CONFIDENCE_KEY)
-    certain = confidence > 0 if len(confidence) else np.ones(len(classes), bool)
+    certain = confidence > 0 if len(confidence) == len(classes) else np.ones(len(classes), bool)
     return tuple({mid for mid, present in zip(classes, certain.tolist(), strict=True) if present})
 
 

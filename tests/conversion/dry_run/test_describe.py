@@ -102,3 +102,11 @@ def test_requests_are_printed_and_add_to_the_cost() -> None:
 def test_a_number_of_shards_that_does_not_suit_the_counted_size_is_named(shards: int, has_advice: bool) -> None:
     printed = lines(dataclasses.replace(WORKLOAD, shards=shards))["output"]
     assert ("; for shards of 100 to 200 MB give --num_shards=" in printed) is has_advice
+
+
+def test_a_bucket_feeds_as_many_workers_as_its_rate_allows() -> None:
+    assert "bucket" not in lines(WORKLOAD)
+    stored = dataclasses.replace(WORKLOAD, reads=100_000, image_reads=100_000)
+    assert lines(stored)["bucket"].startswith("feeds about 8 workers of one core and 625 images/s each: a new bucket ")
+    untimed = dataclasses.replace(UNTIMED, reads=100_000, image_reads=100_000)
+    assert lines(untimed)["bucket"].startswith("feeds about 10 workers of one core and 500 images/s each")

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from oi_tfrecord.explore.report import record_stats
+from oi_tfrecord.explore.report.box_shapes import ASPECT_BINS
 from oi_tfrecord.explore.report.record_stats import (
-    ASPECT_BINS,
     CLASS_COUNTS,
     LONG_SIDE_STEP,
-    PLACE_BINS,
     RecordStats,
     measure_records,
     merge_stats,
@@ -88,17 +87,6 @@ def test_classes_of_records_with_ids_only() -> None:
         "object__class__label": int64_feature((1, 7)),
     }
     assert set(measure_records([example(**image(), **features)], {1: DOG}).classes) == {DOG, "id 7"}
-
-
-def test_boxes_are_counted_over_the_cells_that_they_cover() -> None:
-    # The left half, the lower right corner, and a box that is far outside on two sides.
-    record = example(**image(), **boxes((0, 0, 1, 0.5), (0.99, 0.99, 1, 1), (-5, -5, 0.01, 0.01), mids=(DOG, DOG, CAT)))
-    places = measure_records([record], {}).box_places
-    half = PLACE_BINS // 2
-    assert places[1:, :half].tolist() == [[1] * half] * (PLACE_BINS - 1)
-    assert places[0, 0] == 2
-    assert places[-1, -1] == 1
-    assert places.sum() == PLACE_BINS * half + 2
 
 
 def test_boxes_are_counted_by_size_and_aspect_together() -> None:
