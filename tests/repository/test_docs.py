@@ -137,13 +137,15 @@ BEAM_FLAGS = {
 
 THIRD_PARTY_FLAGS = {
     "additional-pipeline-options",
+    "checksum-algorithm",
+    "hex",
     "max-workers",
     "parameters",
     "worker-machine-type",
     "add-opens",
     "build-arg",
 }
-"""Flags of gcloud and Java that pages name."""
+"""Flags of gcloud, aws, xxd and Java that pages name."""
 
 
 def test_flags_that_pages_name_are_there() -> None:
