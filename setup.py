@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "oi_tfrecord" / "__init__.py").read_text())[1]
 
 READERS = ["tensorflow>=2.16"]
+GRAIN = ["grain>=0.2.10,<0.3"]
 # Lower bounds exclude releases with published vulnerabilities, as far as advisories name the release that corrects them
 # (read in advisories and in the bump requests of other projects in November 2026, because no audit database could be
 # asked from here): aiohttp before 3.14.3 (last CVE-2026-69244), Pillow before 12.3.0 (last CVE-2026-59197 to 59200),
@@ -30,7 +31,7 @@ NOTEBOOK = ["pandas>=2,<4", "ipython>=8,<10", *DOWNLOAD]
 EXECUTE_NOTEBOOK = ["ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"]
 # What the tests that `make test` skips there need.
 TEST_ALL = [
-    *TEST, *READERS, *STORES, *FUZZ, *POSTGRESQL, *EXECUTE_NOTEBOOK,
+    *TEST, *READERS, *GRAIN, *STORES, *FUZZ, *POSTGRESQL, *EXECUTE_NOTEBOOK,
     "duckdb>=1", "mutmut>=3.8,<4", "pandas>=2", "selenium>=4.20",
 ]  # fmt: skip
 LINT = ["build>=1", "import-linter>=2", "mypy>=1.11", "ruff>=0.6", "twine>=5", "types-PyYAML", "types-protobuf"]

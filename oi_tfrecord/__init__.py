@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from oi_tfrecord.conversion.outcome import ConversionResult as ConversionResult
     from oi_tfrecord.dataset.record_dataset import RecordDataset as RecordDataset
     from oi_tfrecord.dataset.tf_dataset import load as load
+    from oi_tfrecord.dataset.training_values import collate as collate
     from oi_tfrecord.derive.merge import MergeOptions as MergeOptions
     from oi_tfrecord.derive.merge import MergeResult as MergeResult
     from oi_tfrecord.derive.merge import merge as merge
@@ -69,6 +70,7 @@ _NAMES = {
     "conversion.outcome": ("ConversionResult",),
     "dataset.record_dataset": ("RecordDataset",),
     "dataset.tf_dataset": ("load",),
+    "dataset.training_values": ("collate",),
     "derive.merge": ("MergeOptions", "MergeResult", "merge"),
     "derive.resample": ("ResampleOptions", "resample"),
     "derive.write_split": ("WrittenSplit",),

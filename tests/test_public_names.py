@@ -86,7 +86,9 @@ def run_mypy(programs: Iterable[str], folder: pathlib.Path) -> tuple[int, str]:
     for number, program in enumerate(programs):
         names.append(f"program_{number}.py")
         (folder / names[-1]).write_text(program)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *names]
+    # The documents use packages that the tests do not need, such as PyTorch.
+    options = ["--strict", "--config-file=", "--disable-error-code=import-not-found"]
+    command = [sys.executable, "-m", "mypy", *options, *names]
     environment = small_release.environment() | {"MYPYPATH": str(REPOSITORY)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout

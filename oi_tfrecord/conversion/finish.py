@@ -23,6 +23,7 @@ from oi_tfrecord.dataset.manifest import (
 from oi_tfrecord.dataset.output_state import read_splits
 from oi_tfrecord.dataset.publish_split import publish_split, update_manifest
 from oi_tfrecord.dataset.rejects_csv import absolute_lines, format_header
+from oi_tfrecord.dataset.shard_index import write_missing_indexes
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.records.label_map import LabelMap
@@ -117,6 +118,9 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
             "shuffled_bytes": sum(account.shuffled_bytes for account in totals.ranges),
             "cpu_seconds": totals.cpu_seconds,
         }
+    else:
+        # A shard of an interrupted run of an earlier version has no index.
+        write_missing_indexes(job.output_dir, [shard["file"] for shard in split["shards"]], temporary)
     split = seal_entry(split)
     write = update_manifest if job.dry_run else publish_split
     write(job.output_dir, job.split, split, temporary)

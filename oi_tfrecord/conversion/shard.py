@@ -14,6 +14,7 @@ from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.accounts import ShardAccount, decode_account, encode_account
 from oi_tfrecord.dataset.attribution_csv import format_attribution
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
+from oi_tfrecord.dataset.shard_index import write_index
 from oi_tfrecord.errors import EngineError
 from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.encode_records import RecordEncoder
@@ -40,7 +41,7 @@ def convert_shard(
     label_map: LabelMap,
     on_progress: OnProgress = ignore_progress,
 ) -> ShardAccount:
-    """Writes one shard file, its list of rejects, and its account beside it.
+    """Writes one shard file and its index, its list of rejects, and its account beside it.
 
     Args:
         job: the conversion.
@@ -71,6 +72,7 @@ def convert_shard(
         account = dataclasses.replace(account, cpu_seconds=time.thread_time() - began)
     else:
         images, written = _write_records(job, storage.join(job.output_dir, name), joined, facts, label_ids, on_progress)
+        write_index(job.output_dir, name, written.lengths, job.work.temporary)
         account = count_shard(shard, name, joined, images, written, label_ids, label_map.expanded_boxes)
         if job.attribution_csv:
             job.work.write_attribution(shard, format_attribution(joined, images.has_record))

@@ -12,6 +12,7 @@ from oi_tfrecord.dataset.accounts import decode_account
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, attribution_file, rejects_file, weights_file
 from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest
 from oi_tfrecord.dataset.publish_split import publish_split
+from oi_tfrecord.dataset.shard_index import find_index_files, write_missing_indexes
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.openimages.schema import Table
@@ -94,6 +95,7 @@ def prepare_output(target: OutputTarget) -> OutputState:
         found = dataclasses.replace(found, shards={}, entry=None, unfinished=None)
     if found.entry is not None:
         _check_finished(target, found.entry, found.shards)
+        write_missing_indexes(target.output_dir, [shard["file"] for shard in found.entry["shards"]])
         if can_try_again(target.work, found.entry):
             target.work.keep_results()
         else:
@@ -235,7 +237,7 @@ def _remove(target: OutputTarget, found: _FoundOutput) -> None:
     if found.entry is not None:
         _remove_entry(target)
     side_files = (rejects_file(split), attribution_file(split), weights_file(split))
-    storage.delete_all(output_dir, [*found.shards, *side_files])
+    storage.delete_all(output_dir, [*found.shards, *find_index_files(output_dir, split), *side_files])
     target.work.delete()
 
 

@@ -1,29 +1,74 @@
 """Reads a split for training without TensorFlow: in order, or any record by its number."""
 
 import bisect
+import copy
+import functools
 import io
 import itertools
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+import operator
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.splits import find_records, find_splits, read_record, read_shard
-from oi_tfrecord.dataset.training_values import training_values
+from oi_tfrecord.dataset.shard_index import check_whole, count_records, locate_records, read_record_at, read_whole_shard
+from oi_tfrecord.dataset.splits import find_splits
+from oi_tfrecord.dataset.training_values import check_keys, further_values, torchvision_values, training_values
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.example_reader import Values, get_strings, parse_example
 from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
 
 if TYPE_CHECKING:
     from oi_tfrecord.explore.notebook import RecordPicture
+    from oi_tfrecord.records.label_map import LabelMap
+
+TARGETS = ("torchvision",)
+
+Item = TypeVar("Item")
+"""What a record is given as, which `target` decides."""
+
+_THREADS, _AHEAD_BYTES = 16, 64 << 20
+"""Of a batch on remote storage, whose records are fetched at once."""
 
 
-class RecordDataset:
-    """The records of a split, as a PyTorch `DataLoader` and other readers of sequences take them.
+class RecordDataset(Generic[Item]):
+    """The records of a split, as a PyTorch `DataLoader`, Grain and other readers of sequences take them.
 
-    The dataset looks up a record by the headers of its shard, which it reads when the shard is first used (16 bytes
-    of memory per record). It can be sent to worker processes; each opens its own files.
+    The dataset looks up a record by the index of its shard (`shard_index`), which it reads when the shard is first
+    used (16 bytes of memory per record); it scans a shard without an index. It checks the CRCs of every record, and
+    raises an InputError that names the shard where a shard is not whole. It can be sent to worker processes; each opens
+    its own files. A slice, such as `dataset[rank::world]`, is a dataset of those records, and reads nothing.
     """
+
+    @overload
+    def __init__(
+        self: "RecordDataset[dict[str, Any]]",
+        output_dir: str,
+        split: str,
+        *,
+        decode: bool = ...,
+        image_size: tuple[int, int] | None = ...,
+        storage_options: Mapping[str, Any] | None = ...,
+        masks: bool = ...,
+        keys: Sequence[str] = ...,
+        target: None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "RecordDataset[tuple[np.ndarray, dict[str, Any]]]",
+        output_dir: str,
+        split: str,
+        *,
+        decode: Literal[True] = ...,
+        image_size: tuple[int, int] | None = ...,
+        storage_options: Mapping[str, Any] | None = ...,
+        masks: bool = ...,
+        keys: Sequence[str] = ...,
+        target: Literal["torchvision"],
+    ) -> None: ...
 
     def __init__(
         self,
@@ -34,8 +79,10 @@ class RecordDataset:
         image_size: tuple[int, int] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         masks: bool = False,
-    ):
-        """Finds the shards of a split.
+        keys: Sequence[str] = (),
+        target: Literal["torchvision"] | None = None,
+    ) -> None:
+        """Finds the shards of a split, and compares their sizes with the manifest.
 
         Args:
             output_dir: Folder of the records, on any filesystem.
@@ -48,51 +95,131 @@ class RecordDataset:
                 that the dataset is sent to. By default, the environment says how.
             masks: Whether records also have `masks`, uint8 [boxes, height, width] of the size of `image`, 1 in the
                 object; [0, height, width] where the records have no masks.
+            keys: Further keys of the records, such as `image/filename`; their values come under the names of the keys.
+            target: None gives each record as a dict; "torchvision" as (image, target), see
+                `training_values.torchvision_values`.
 
         Raises:
-            ConfigError: For a bad setting of the store.
-            InputError: If there is no such split.
+            ConfigError: For a bad argument, or a bad setting of the store.
+            InputError: If there is no such split, or a shard of the split is missing, short or of another conversion.
         """
+        if target is not None and target not in TARGETS:
+            raise ConfigError("target", f"must be None or one of {', '.join(map(repr, TARGETS))}, not {target!r}")
+        if target and not decode:
+            raise ConfigError("decode", f"must be True with target={target!r}, whose images are pixels")
+        check_keys(keys)
         self._output_dir = output_dir
         self._split = split
         self._storage_options = dict(storage_options or {})
         storage.use_store(output_dir, self._storage_options)
         [found] = find_splits(output_dir, [split]).values()
+        check_whole(found)
         self._shards = found.shards
+        self._sizes = [found.sizes[posixpath.basename(path)] for path in found.shards]
         self._decode = decode
         self._image_size = image_size
         self._masks = masks
+        self._keys = tuple(keys)
+        self._target = target
         self._places: dict[int, np.ndarray] = {}
-        if found.manifest is not None:
-            counts = [shard["records"] for shard in found.manifest["shards"]]
-        else:
-            counts = [len(self._places_of(shard)) for shard in range(len(self._shards))]
+        counts = count_records(found)
+        if counts is None:
+            places = [locate_records(path, size, None) for path, size in zip(self._shards, self._sizes, strict=True)]
+            self._places = dict(enumerate(places))
+            counts = list(map(len, places))
+        self._counts = counts
         self._ends = list(itertools.accumulate(counts))
+        self._selected = range(self._ends[-1])
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return len(self._selected)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Returns the values of a record: `image`, and those of `training_values.VALUE_SPECS`.
+    def __repr__(self) -> str:
+        settings = {"image_size": self._image_size, "masks": self._masks, "keys": self._keys, "target": self._target}
+        named = "".join(f", {name}={value!r}" for name, value in settings.items() if value)
+        shown = f"{self._output_dir!r}, {self._split!r}{'' if self._decode else ', decode=False'}{named}"
+        part = "" if len(self) == self._ends[-1] else f" of {self._ends[-1]:,}"
+        shards = f"{len(self._shards):,} shard{'s' if len(self._shards) > 1 else ''}"
+        return f"<RecordDataset({shown}): {len(self):,}{part} records in {shards}>"
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "RecordDataset[Item]": ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        """Returns a record (`image` and the values of `training_values.VALUE_SPECS`), or a part of the dataset.
 
         Args:
-            index: Number of the record in the order of the shards, from 0, or from -1 at the end.
+            index: Number of the record in the order of the shards, from 0, or from -1 at the end; a slice gives the
+                dataset of the records that it names.
 
         Raises:
             IndexError: If there is no such record.
+            InputError: If the record or its shard is damaged, missing or short; the error names the shard.
         """
+        if isinstance(index, slice):
+            part = copy.copy(self)
+            part._selected = self._selected[index]
+            return part
         return self._values(self._read(self._number_of(index)))
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yields the values of each record in order, and checks the CRCs of the records."""
-        for shard in self._shards:
-            for _, data in read_shard(shard):
+    def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Item]:
+        """Returns the records of a batch, as `DataLoader` asks for them; on remote storage, fetches many at once.
+
+        Args:
+            indices: Numbers as `__getitem__` takes them.
+
+        Raises:
+            IndexError: If there is no such record.
+            InputError: See `__getitem__`.
+        """
+        numbers = [self._number_of(index) for index in indices]
+        if storage.is_local(self._output_dir):
+            return [self._values(self._read(number)) for number in numbers]
+        from oi_tfrecord.storage.read_ahead import map_in_order
+
+        read = map_in_order(
+            self._read, numbers, threads=_THREADS, max_bytes=_AHEAD_BYTES, size_of=len, items_per_task=1
+        )
+        return [self._values(data) for data in read]
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yields the values of each record in order."""
+        if self._selected != range(self._ends[-1]):
+            yield from (self[index] for index in range(len(self)))
+            return
+        for path, count in zip(self._shards, self._counts, strict=True):
+            for data in read_whole_shard(path, count):
                 yield self._values(data)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Takes the state of a dataset that was sent to this process, and the way to its store."""
         self.__dict__ |= state
         storage.use_store(self._output_dir, self._storage_options)
+
+    @functools.cached_property
+    def label_map(self) -> "LabelMap":
+        """The label map of the folder: the class of each id.
+
+        Raises:
+            InputError: If the folder has no label map.
+        """
+        from oi_tfrecord.dataset.label_map import read_label_map
+
+        if (label_map := read_label_map(self._output_dir)) is None:
+            raise InputError(self._output_dir, "there is no label_map.pbtxt", "Put the label map of the records there")
+        return label_map
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of each class by its id in `labels`; no class has the id 0, which detectors take as the background.
+
+        Raises:
+            InputError: If the folder has no label map.
+        """
+        return {item.id: item.display_name or item.name for item in self.label_map.items}
 
     def show(self, index: int) -> "RecordPicture":
         """Returns a record as a picture with its boxes and masks, which a notebook shows.
@@ -130,33 +257,32 @@ class RecordDataset:
 
         return read_frame(self._output_dir, self._split, table, exported)
 
-    def _number_of(self, index: int) -> int:
+    def _number_of(self, index: SupportsIndex) -> int:
         """Returns the number of a record in the split."""
-        number = index + len(self) if index < 0 else index
-        if not 0 <= number < len(self):
-            raise IndexError(f"there is no record {index} of {len(self)}")
-        return number
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"there is no record {number} of {len(self)} in {self._split!r} of {self._output_dir}")
+        return self._selected[number]
 
     def _read(self, number: int) -> bytes:
         shard = bisect.bisect_right(self._ends, number)
-        first = self._ends[shard - 1] if shard else 0
-        offset, length = self._places_of(shard)[number - first].tolist()
-        return read_record(self._shards[shard], offset, length)
+        record = number - (self._ends[shard - 1] if shard else 0)
+        return read_record_at(self._shards[shard], self._places_of(shard)[record], record)
 
     def _places_of(self, shard: int) -> np.ndarray:
         if shard not in self._places:
-            self._places[shard] = find_records(self._shards[shard])
+            self._places[shard] = locate_records(self._shards[shard], self._sizes[shard], self._counts[shard])
         return self._places[shard]
 
-    def _values(self, data: bytes) -> dict[str, Any]:
+    def _values(self, data: bytes) -> Any:
         example = parse_example(data)
         encoded = example[ENCODED_KEY]
         jpeg = encoded[0] if encoded else b""
         image = _decode_image(jpeg, self._image_size) if self._decode else jpeg
-        values = {"image": image, **training_values(example)}
+        values = {"image": image, **training_values(example), **further_values(example, self._keys)}
         if self._masks:
             values["masks"] = _read_masks(example, self._image_size or (int(values["height"]), int(values["width"])))
-        return values
+        return torchvision_values(values, self._keys) if self._target else values
 
 
 def _read_masks(example: Mapping[str, Values], size: tuple[int, int]) -> np.ndarray:
@@ -176,5 +302,5 @@ def _decode_image(encoded: bytes, image_size: tuple[int, int] | None) -> np.ndar
             height, width = image_size
             # The decoder may scale by a power of two, as long as the result is not smaller than `image_size`.
             picture.draft("RGB", (width, height))
-            return np.asarray(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
-        return np.asarray(picture.convert("RGB"))
+            return np.array(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+        return np.array(picture.convert("RGB"))

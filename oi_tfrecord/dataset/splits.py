@@ -13,7 +13,14 @@ from oi_tfrecord.dataset.file_names import ENTRY_KEYS, MANIFEST_FILE
 from oi_tfrecord.dataset.manifest_file import read_manifest
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.shard_names import SINGLE_FILE_ENDINGS, parse_any_shard_file
-from oi_tfrecord.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, FramingError, read_header, read_records
+from oi_tfrecord.records.tfrecord import (
+    FOOTER_BYTES,
+    HEADER_BYTES,
+    FramingError,
+    read_framed,
+    read_header,
+    read_records,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +31,13 @@ class Split:
         name: Train, validation or test; for third-party records, the start of the names of their shards.
         shards: Paths, in order.
         manifest: The split's part of `manifest.json`; None without a manifest.
+        sizes: Base name to bytes of the shards that a listing of the folder found.
     """
 
     name: str
     shards: tuple[str, ...]
     manifest: Mapping[str, Any] | None = None
+    sizes: Mapping[str, int] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -50,7 +59,11 @@ def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]
     Raises:
         InputError: If the folder has no records, or none of a wanted split.
     """
-    splits = _find_by_names(output_dir) | _find_by_manifest(output_dir)
+    found = _find_by_names(output_dir)
+    splits = found | {
+        name: dataclasses.replace(split, sizes=found[name].sizes) if name in found else split
+        for name, split in _find_by_manifest(output_dir).items()
+    }
     if not splits:
         raise InputError(output_dir, "there are no records", "Give the folder that `oi-tfrecord convert` wrote")
     if missing := [name for name in wanted if name not in splits]:
@@ -68,21 +81,32 @@ def find_shard_paths(output_dir: str) -> dict[str, list[str]]:
         Paths by split, in order of their names. A file without a number, such as `train.record`, is a split of its own
         unless there are numbered shards of the split.
     """
+    return {name: [info.path for info in infos] for name, infos in _list_shards(output_dir).items()}
+
+
+def _list_shards(output_dir: str) -> dict[str, list[storage.FileInfo]]:
     folder = storage.escape(output_dir)
-    shards: dict[str, list[str]] = {}
+    shards: dict[str, list[storage.FileInfo]] = {}
     for info in storage.match(storage.join(folder, "*-of-*")):
         if named := parse_any_shard_file(posixpath.basename(info.path)):
-            shards.setdefault(named.split, []).append(info.path)
+            shards.setdefault(named.split, []).append(info)
     for ending in SINGLE_FILE_ENDINGS:
         for info in storage.match(storage.join(folder, f"*{ending}")):
             name = posixpath.basename(info.path)
             if not parse_any_shard_file(name):
-                shards.setdefault(name.removesuffix(ending), [info.path])
+                shards.setdefault(name.removesuffix(ending), [info])
     return shards
 
 
 def _find_by_names(output_dir: str) -> dict[str, Split]:
-    return {name: Split(name, tuple(paths)) for name, paths in find_shard_paths(output_dir).items()}
+    return {
+        name: Split(
+            name,
+            tuple(info.path for info in infos),
+            sizes={posixpath.basename(info.path): info.size for info in infos},
+        )
+        for name, infos in _list_shards(output_dir).items()
+    }
 
 
 def _find_by_manifest(output_dir: str) -> dict[str, Split]:
@@ -150,6 +174,17 @@ def find_records(path: str) -> np.ndarray:
     return np.array(places, np.int64).reshape(-1, 2)
 
 
-def read_record(path: str, offset: int, length: int) -> bytes:
-    """Returns the serialised Example at a place that `find_records` returned; its CRC is not checked."""
-    return storage.read_range(path, offset, length)
+def read_record(path: str, offset: int, length: int, record: int = 0) -> bytes:
+    """Returns the serialised Example at a place that `find_records` returned, its CRCs checked.
+
+    Args:
+        path: Path of the shard.
+        offset: Byte offset of the record's data.
+        length: Bytes of the data.
+        record: Number of the record in the shard, for the error.
+
+    Raises:
+        FramingError: If there is no such record, or it is damaged.
+    """
+    framed = storage.read_range(path, offset - HEADER_BYTES, HEADER_BYTES + length + FOOTER_BYTES)
+    return read_framed(framed, length, record, offset - HEADER_BYTES)

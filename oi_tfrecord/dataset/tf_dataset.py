@@ -1,11 +1,14 @@
 """Reads a split for training as a `tf.data.Dataset`."""
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.splits import find_splits, read_shard
-from oi_tfrecord.dataset.training_values import VALUE_SPECS
+from oi_tfrecord.dataset.shard_index import check_whole, count_records, read_whole_shard
+from oi_tfrecord.dataset.splits import find_splits
+from oi_tfrecord.dataset.training_values import VALUE_SPECS, check_keys
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.keys import (
     ABSENT_LABEL_KEY,
@@ -14,11 +17,14 @@ from oi_tfrecord.records.keys import (
     BOX_LABEL_KEY,
     ENCODED_KEY,
     HEIGHT_KEY,
+    KNOWN_KEYS,
     LABEL_CONFIDENCE_KEY,
     LABEL_KEY,
     MASK_KEY,
     SOURCE_ID_KEY,
     WIDTH_KEY,
+    FeatureKind,
+    ListLength,
     flag_key,
 )
 
@@ -43,6 +49,8 @@ def load(
     deterministic: bool = True,
     storage_options: Mapping[str, Any] | None = None,
     masks: bool = False,
+    keys: Sequence[str] = (),
+    shard: "tuple[int, int] | tf.distribute.InputContext | None" = None,
 ) -> "tf.data.Dataset":
     """Returns the records of a split as dicts of tensors: `image`, and the values of `training_values.VALUE_SPECS`.
 
@@ -61,25 +69,36 @@ def load(
         storage_options: How an object store is reached; see `RecordDataset`.
         masks: Whether records also have `masks`, uint8 [boxes, height, width] of the size of `image`, 1 in the object;
             [0, height, width] where the records have no masks.
+        keys: Further keys of the records, such as `image/filename`; their values come under the names of the keys.
+        shard: Part of the records for one of several workers, as (index, count) or as the `InputContext` that
+            `Strategy.distribute_datasets_from_function` gives. It is chosen before the shuffle and before images are
+            decoded: each record goes to one worker. Worker `index` reads each `count`-th shard; with fewer shards than
+            workers, it reads all shards and keeps each `count`-th record.
 
     Returns:
-        The dataset; its `element_spec` has the dtypes and shapes.
+        The dataset; its `element_spec` has the dtypes and shapes. It knows its length where the manifest or the indexes
+        of the shards say the number of records, and then stops with an error if it reads fewer.
 
     Raises:
         ConfigError: For a bad argument, or a bad setting of the store.
-        InputError: If there is no such split.
+        InputError: If there is no such split, or a shard of the split is missing, short or of another conversion.
     """
     import tensorflow as tf
 
     _check_arguments(decode, image_size, batch_size, shuffle_buffer)
+    check_keys(keys)
+    worker = Worker.of(shard)
     storage.use_store(output_dir, storage_options or {})
     [found] = find_splits(output_dir, [split]).values()
+    check_whole(found)
+    parts = choose_parts(found.shards, count_records(found), worker)
+    records = _shuffle_shards(parts, seed, deterministic) if shuffle_buffer else _read_parts(parts)
+    if (length := count_parts(parts)) is not None:
+        records = records.apply(tf.data.experimental.assert_cardinality(length))
     if shuffle_buffer:
-        records = _shuffle_records(found.shards, shuffle_buffer, seed, deterministic)
-    else:
-        records = _read_shards(found.shards)
+        records = records.shuffle(shuffle_buffer, seed=seed)
     dataset = records.map(
-        lambda data: _parse(data, decode, image_size, masks),
+        lambda data: _parse(data, decode, image_size, masks, keys),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=deterministic,
     )
@@ -98,28 +117,117 @@ def _check_arguments(decode: bool, image_size: tuple[int, int] | None, batch_siz
         raise ConfigError("image_size", "is needed with batch_size, as images of a batch must have one size")
 
 
-def _shuffle_records(
-    paths: tuple[str, ...], shuffle_buffer: int, seed: int | None, deterministic: bool
-) -> "tf.data.Dataset":
-    """Returns the serialised records of shards, read from several shards at once in a random order."""
+@dataclasses.dataclass(frozen=True)
+class Worker:
+    """Which of `count` workers reads, from 0."""
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def of(cls, shard: Any) -> "Worker":
+        """Returns the worker that an argument `shard` of `load` names: (index, count), an InputContext, or None.
+
+        Raises:
+            ConfigError: If there is no such worker.
+        """
+        if hasattr(shard, "num_input_pipelines"):
+            return cls(shard.input_pipeline_id, shard.num_input_pipelines)
+        try:
+            index, count = (0, 1) if shard is None else map(int, shard)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                "shard", f"must be (index, count) or a tf.distribute.InputContext, not {shard!r}"
+            ) from error
+        if not 0 <= index < count:
+            raise ConfigError("shard", f"must be (index, count) with 0 <= index < count, not {shard!r}")
+        return cls(index, count)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardPart:
+    """The records of a shard that a worker reads.
+
+    Attributes:
+        path: Path of the shard.
+        first: Number in the shard, from 0, of the first record that the worker reads.
+        step: Distance from one of its records to the next.
+        records: Number of its records; None if the number of the shard's records is unknown.
+    """
+
+    path: str
+    first: int
+    step: int
+    records: int | None
+
+
+def choose_parts(paths: Sequence[str], counts: Sequence[int] | None, worker: Worker) -> tuple[ShardPart, ...]:
+    """Returns what a worker reads: whole shards, or a part of each where there are fewer shards than workers.
+
+    Args:
+        paths: The shards.
+        counts: Number of records of each shard; None if unknown.
+        worker: The worker.
+    """
+    known: Sequence[int | None] = counts if counts is not None else [None] * len(paths)
+    if len(paths) >= worker.count:
+        shards = range(worker.index, len(paths), worker.count)
+        return tuple(ShardPart(paths[shard], 0, 1, known[shard]) for shard in shards)
+    # Counted through all shards, so that the workers get equally many records.
+    starts = itertools.accumulate(counts or [0] * len(paths), initial=0)
+    firsts = [(worker.index - start) % worker.count for start in starts]
+    return tuple(
+        ShardPart(path, first, worker.count, None if count is None else len(range(first, count, worker.count)))
+        for path, first, count in zip(paths, firsts, known, strict=False)
+    )
+
+
+def count_parts(parts: Sequence[ShardPart]) -> int | None:
+    """Returns the number of records that a worker reads; None if unknown."""
+    counts = [part.records for part in parts]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def _shuffle_shards(parts: Sequence[ShardPart], seed: int | None, deterministic: bool) -> "tf.data.Dataset":
+    """Returns the serialised records of a worker, read from several shards at once in a random order of the shards."""
     import tensorflow as tf
 
-    shards = tf.data.Dataset.from_tensor_slices(list(paths)).shuffle(len(paths), seed=seed)
-    return shards.interleave(
-        _read_object if storage.store_of(paths[0]) else tf.data.TFRecordDataset,
-        cycle_length=min(_SHARDS_AT_ONCE, len(paths)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=deterministic,
-    ).shuffle(shuffle_buffer, seed=seed)
+    return (
+        _list_parts(parts)
+        .shuffle(len(parts), seed=seed)
+        .interleave(
+            _reader_of(parts),
+            cycle_length=min(_SHARDS_AT_ONCE, len(parts)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=deterministic,
+        )
+    )
 
 
-def _read_shards(paths: tuple[str, ...]) -> "tf.data.Dataset":
-    """Returns the serialised records of shards in their order."""
+def _read_parts(parts: Sequence[ShardPart]) -> "tf.data.Dataset":
+    """Returns the serialised records of a worker in the order of the shards."""
     import tensorflow as tf
 
-    if storage.store_of(paths[0]):
-        return tf.data.Dataset.from_tensor_slices(list(paths)).flat_map(_read_object)
-    return tf.data.TFRecordDataset(list(paths), buffer_size=_BUFFER_BYTES)
+    if storage.store_of(parts[0].path) or parts[0].step > 1:
+        return _list_parts(parts).flat_map(_reader_of(parts))
+    return tf.data.TFRecordDataset([part.path for part in parts], buffer_size=_BUFFER_BYTES)
+
+
+def _list_parts(parts: Sequence[ShardPart]) -> "tf.data.Dataset":
+    """Returns (path, first) of each part."""
+    import tensorflow as tf
+
+    firsts = tf.constant([part.first for part in parts], tf.int64)
+    return tf.data.Dataset.from_tensor_slices(([part.path for part in parts], firsts))
+
+
+def _reader_of(parts: Sequence[ShardPart]) -> Callable[["tf.Tensor", "tf.Tensor"], "tf.data.Dataset"]:
+    """Returns what makes the serialised records of a part, given its path and first record."""
+    import tensorflow as tf
+
+    read = _read_object if storage.store_of(parts[0].path) else tf.data.TFRecordDataset
+    step = parts[0].step
+    return lambda path, first: read(path) if step == 1 else read(path).shard(step, first)
 
 
 def _read_object(path: "tf.Tensor") -> "tf.data.Dataset":
@@ -130,14 +238,16 @@ def _read_object(path: "tf.Tensor") -> "tf.data.Dataset":
 
 
 def _read_records(path: bytes) -> Iterator[bytes]:
-    return (data for _, data in read_shard(path.decode()))
+    return read_whole_shard(path.decode(), None)
 
 
-def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None, masks: bool) -> dict[str, Any]:
+def _parse(
+    data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None, masks: bool, keys: Sequence[str]
+) -> dict[str, Any]:
     """Returns the tensors of a serialised record."""
     import tensorflow as tf
 
-    parsed = tf.io.parse_single_example(data, _feature_specs())
+    parsed = tf.io.parse_single_example(data, {**_further_specs(keys), **_feature_specs()})
     image = parsed[ENCODED_KEY]
     height, width = _find_size(parsed)
     if decode:
@@ -158,7 +268,21 @@ def _parse(data: "tf.Tensor", decode: bool, image_size: tuple[int, int] | None, 
         values[name].set_shape(spec.shape)
     if masks:
         values["masks"] = _decode_masks(parsed[MASK_KEY], parsed[HEIGHT_KEY], parsed[WIDTH_KEY], image_size)
-    return {"image": image, **values}
+    return {"image": image, **values, **{key: parsed[key] for key in keys}}
+
+
+def _further_specs(keys: Sequence[str]) -> dict[str, Any]:
+    """Returns the features of further keys; see `training_values.further_values`."""
+    import tensorflow as tf
+
+    dtypes = {FeatureKind.BYTES: tf.string, FeatureKind.FLOAT: tf.float32, FeatureKind.INT64: tf.int64}
+    known = {key: KNOWN_KEYS[key] for key in keys}
+    return {
+        key: tf.io.FixedLenFeature([], dtypes[found.kind])
+        if found.length is ListLength.ONE
+        else tf.io.FixedLenSequenceFeature([], dtypes[found.kind], allow_missing=True)
+        for key, found in known.items()
+    }
 
 
 def _feature_specs() -> dict[str, Any]:

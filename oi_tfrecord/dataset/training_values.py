@@ -1,18 +1,23 @@
-"""The values of a record that a training loop gets from `load` and from `RecordDataset`."""
+"""The values of a record that `load` and `RecordDataset` give a training loop, and their form for torchvision."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.records.example_reader import Values, find_image_size, join_absent_labels
 from oi_tfrecord.records.keys import (
     BBOX_KEYS,
     BOX_FLAGS,
     BOX_LABEL_KEY,
+    KNOWN_KEYS,
     LABEL_CONFIDENCE_KEY,
     LABEL_KEY,
     SOURCE_ID_KEY,
+    FeatureKind,
+    ListLength,
     flag_key,
 )
 
@@ -70,6 +75,119 @@ def training_values(example: Mapping[str, Values]) -> dict[str, Any]:
         "image_labels": image_labels,
         "image_confidences": _numbers_or(example, LABEL_CONFIDENCE_KEY, present),
     }
+
+
+def check_keys(keys: Sequence[str]) -> None:
+    """Checks the names of further keys.
+
+    Raises:
+        ConfigError: If oi_tfrecord knows no such key of records.
+    """
+    names = [keys] if isinstance(keys, str) else keys
+    for key in names:
+        if key not in KNOWN_KEYS:
+            raise ConfigError("keys", f"there is no key {key!r} of records{nearest(key, KNOWN_KEYS)}")
+    if isinstance(keys, str):
+        raise ConfigError("keys", f"must be a list of keys, such as [{keys!r}]")
+
+
+def further_values(example: Mapping[str, Values], keys: Iterable[str]) -> dict[str, Any]:
+    """Returns the values of further keys by the names of the keys.
+
+    Args:
+        example: A record as `parse_example` returns it.
+        keys: Keys of KNOWN_KEYS. A key with one value gives that value; any other a list of bytes or an array.
+
+    Raises:
+        ConfigError: If the record lacks a key that has one value.
+    """
+    return {key: _further_value(example, key) for key in keys}
+
+
+def _further_value(example: Mapping[str, Values], key: str) -> Any:
+    known, values = KNOWN_KEYS[key], example.get(key)
+    if known.length is ListLength.ONE:
+        if values is None or len(values) != 1:
+            raise ConfigError("keys", f"the records have no {key}")
+        return values[0]
+    if values is not None and len(values):
+        return values
+    if known.kind is FeatureKind.BYTES:
+        return []
+    return np.zeros(0, np.float32 if known.kind is FeatureKind.FLOAT else np.int64)
+
+
+def torchvision_values(values: Mapping[str, Any], keys: Iterable[str] = ()) -> tuple[np.ndarray, dict[str, Any]]:
+    """Returns a record as the detectors of torchvision take it (torchvision/models/detection/generalized_rcnn.py).
+
+    A detector stops at a box without area, so that boxes that have none in float32 pixels are left out, with all that
+    belongs to them.
+
+    Args:
+        values: A record with decoded pixels.
+        keys: Further keys that the target has.
+
+    Returns:
+        float32 [3, height, width] image, RGB from 0 to 1, that can be written to; and its target: `boxes`, float32
+        [n, 4], (xmin, ymin, xmax, ymax) in pixels of the image; `labels`, int64 [n], ids of the label map from 1 on;
+        `area`, float32 [n]; `iscrowd`, int64 [n], 1 for a box around a group; `image_id`, a string; and `masks`, uint8
+        [n, height, width], where the record has them.
+    """
+    pixels = values["image"]
+    height, width = pixels.shape[:2]
+    image = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / np.float32(255)
+    boxes = values["boxes"][:, [1, 0, 3, 2]] * np.array([width, height, width, height], np.float32)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    kept = (sides > 0).all(axis=1)
+    target = {
+        "boxes": boxes[kept],
+        "labels": values["labels"][kept],
+        "area": sides[kept].prod(axis=1),
+        "iscrowd": values["group_of"][kept],
+        "image_id": values["image_id"].decode("utf-8", "replace"),
+        **{
+            key: _select(values[key], kept) if KNOWN_KEYS[key].length is ListLength.BOXES else values[key]
+            for key in keys
+        },
+    }
+    if "masks" in values:
+        if len(values["masks"]) != len(kept):
+            raise ConfigError(
+                "masks", f"must be False: an image has {len(kept)} boxes and {len(values['masks'])} masks"
+            )
+        target["masks"] = values["masks"][kept]
+    return image, target
+
+
+def _select(values: Any, kept: np.ndarray) -> Any:
+    """Returns the values of the boxes that are kept, of a list or an array; an empty one stays empty."""
+    if isinstance(values, list):
+        return list(itertools.compress(values, kept))
+    return values[kept] if len(values) else values
+
+
+def collate(batch: Sequence[tuple[Any, Mapping[str, Any]]]) -> tuple[list[Any], list[dict[str, Any]]]:
+    """Returns a batch as the detectors of torchvision take it; `DataLoader` takes this function as its `collate_fn`.
+
+    Args:
+        batch: Items of a `RecordDataset` with `target="torchvision"`.
+
+    Returns:
+        A tensor for each image, and a dict for each target, whose arrays are tensors, too.
+
+    Raises:
+        ConfigError: If the items have another form.
+    """
+    import torch  # type: ignore[import-not-found]
+
+    if not all(isinstance(item, tuple) and len(item) == 2 for item in batch):
+        raise ConfigError("target", 'must be "torchvision" in the RecordDataset whose items are collated')
+    images = [torch.as_tensor(image) for image, _ in batch]
+    targets = [
+        {name: torch.as_tensor(value) if isinstance(value, np.ndarray) else value for name, value in target.items()}
+        for _, target in batch
+    ]
+    return images, targets
 
 
 def _numbers(example: Mapping[str, Values], key: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount, encode_account
+from oi_tfrecord.dataset.shard_index import write_index
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.derive.record_index import COUNTED, IndexFolder, count_rows
 from oi_tfrecord.derive.relabel import encode_values, is_same, relabel
@@ -98,7 +99,7 @@ def write_derived_shard(
     *,
     has_spare_cores: bool = True,
 ) -> ShardAccount:
-    """Writes one shard file, and its account into the work folder, so that a resumed run keeps the shard.
+    """Writes one shard file and its index, and its account into the work folder, so that a resumed run keeps the shard.
 
     Args:
         job: the derived split.
@@ -116,6 +117,7 @@ def write_derived_shard(
     written = write_shard(
         path, job.work.temporary, records, has_spare_cores=has_spare_cores, with_sha256=job.shard_sha256
     )
+    write_index(job.output_dir, name, written.lengths, job.work.temporary)
     account = _make_account(job, shard, written, counts, places.left_out)
     if job.number_source_ids:
         account = dataclasses.replace(account, image_counts={"source_id_moved": int(moved.sum())})

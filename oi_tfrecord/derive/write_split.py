@@ -11,6 +11,7 @@ from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFE
 from oi_tfrecord.dataset.manifest import seal_entry
 from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.rejects_csv import format_header
+from oi_tfrecord.dataset.shard_index import write_missing_indexes
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
 from oi_tfrecord.engine.beam_flags import runs_here
@@ -148,6 +149,7 @@ def finish_split(plan: DerivedPlan, more: Mapping[str, Any]) -> WrittenSplit:
     for name, text in texts.items():
         storage.write(storage.join(plan.output_dir, name), text.encode(), temporary)
     entry = seal_entry({**_make_entry(plan), **more})
+    write_missing_indexes(plan.output_dir, [shard["file"] for shard in entry["shards"]], temporary)
     publish_split(plan.output_dir, plan.split, entry, temporary)
     plan.work.delete()
     return WrittenSplit(plan.output_dir, plan.split, entry)

@@ -87,7 +87,9 @@ def show(options: ShowOptions) -> RecordText:
     path, number, places = _find_place(given, wanted)
     offset, length = places[number].tolist()
     try:
-        features = parse_example(read_record(path, offset, length))
+        features = parse_example(read_record(path, offset, length, number))
+    except FramingError as error:
+        raise InputError(path, str(error), _REMEDY) from error
     except ExampleError as error:
         raise InputError(path, f"record {number} is {error}", _REMEDY) from error
     label_map = (

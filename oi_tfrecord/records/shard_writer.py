@@ -12,7 +12,8 @@ import google_crc32c
 from oi_tfrecord import storage
 from oi_tfrecord.records.tfrecord import frame
 
-_FLUSH_BYTES = 2 << 20
+_FLUSH_BYTES = 512 << 10
+"""What waits to be written should still be in the cache of the processor; with 2 MiB, two shards at once are not."""
 
 _MAX_PIECES = 1000
 """A vectored write takes at most IOV_MAX (1024) pieces."""
@@ -27,12 +28,14 @@ class WrittenShard:
         size: Bytes of the file.
         crc32c: CRC-32C of the file, 8 hex digits.
         sha256: Hex digest of the file; empty unless it is wanted.
+        lengths: Bytes of the data of each record, in order.
     """
 
     records: int
     size: int
     crc32c: str
     sha256: str = ""
+    lengths: tuple[int, ...] = dataclasses.field(default=(), compare=False)
 
 
 def write_shard(
@@ -53,18 +56,18 @@ def write_shard(
         with_sha256: Whether to compute the SHA-256 of the file.
 
     Returns:
-        Size and checksums of the file. If `examples` raises, no file appears.
+        Size and checksums of the file, and the lengths of its records. If `examples` raises, no file appears.
     """
-    records = 0
+    lengths: list[int] = []
     in_threads = has_spare_cores or not storage.is_local(path)
     digests = [hashlib.sha256()] if with_sha256 else []
     with storage.create(path, temporary_folder) as stream, _ChecksumWriter(stream, in_threads, digests) as writer:
         for pieces in examples:
             header, footer = frame(pieces)
             writer.write((header, *pieces, footer))
-            records += 1
+            lengths.append(sum(map(len, pieces)))
     sha256 = "".join(digest.hexdigest() for digest in digests)
-    return WrittenShard(records, writer.size, f"{writer.crc32c:08x}", sha256)
+    return WrittenShard(len(lengths), writer.size, f"{writer.crc32c:08x}", sha256, tuple(lengths))
 
 
 class _ChecksumWriter:

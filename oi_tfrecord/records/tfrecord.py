@@ -1,14 +1,16 @@
-"""The TFRecord framing: length, masked CRC-32C of the length, data, masked CRC-32C of the data.
+"""The TFRecord framing: length, masked CRC-32C of the length, data, masked CRC-32C of the data; and its index.
 
 Source: tensorflow/core/lib/io/record_writer.h; the mask is `masked_crc` of
-tensorflow/core/lib/hash/crc32c.h.
+tensorflow/core/lib/hash/crc32c.h. An index has a line `offset length` for each record, of the record with its framing:
+the form of DALI's `tfrecord2idx` (tools/tfrecord2idx).
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import google_crc32c
+import numpy as np
 
 _LENGTH = struct.Struct("<Q")
 
@@ -106,12 +108,68 @@ def read_records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     offset = 0
     while header := stream.read(HEADER_BYTES):
         length = read_header(header, record, offset)
-        body = stream.read(length + FOOTER_BYTES)
-        if len(body) < length + FOOTER_BYTES:
-            raise FramingError(record, offset, f"data cut off after {len(body)} of {length + FOOTER_BYTES} bytes")
-        data = body[:length]
-        if mask_crc(google_crc32c.value(data)) != _CRC.unpack_from(body, length)[0]:
-            raise FramingError(record, offset, "CRC of the data does not match")
-        yield offset, data
+        yield offset, _check_data(stream.read(length + FOOTER_BYTES), length, record, offset)
         offset += HEADER_BYTES + length + FOOTER_BYTES
         record += 1
+
+
+def read_framed(framed: bytes, length: int, record: int, offset: int) -> bytes:
+    """Returns the data of a record, its CRCs checked.
+
+    Args:
+        framed: The header, data and footer; fewer bytes if the file ends there.
+        length: Bytes of the data, as an index says.
+        record: Number of the record, for the error.
+        offset: Byte offset of the header, for the error.
+
+    Raises:
+        FramingError: If the record is cut off, has another length, or a CRC does not match.
+    """
+    stated = read_header(framed[:HEADER_BYTES], record, offset)
+    if stated != length:
+        raise FramingError(record, offset, f"the length is {stated} bytes, and {length} were expected")
+    return _check_data(framed[HEADER_BYTES:], length, record, offset)
+
+
+def _check_data(body: bytes, length: int, record: int, offset: int) -> bytes:
+    """Returns the data of a record, given the data and its footer."""
+    if len(body) < length + FOOTER_BYTES:
+        raise FramingError(record, offset, f"data cut off after {len(body)} of {length + FOOTER_BYTES} bytes")
+    data = body[:length]
+    if mask_crc(google_crc32c.value(data)) != _CRC.unpack_from(body, length)[0]:
+        raise FramingError(record, offset, "CRC of the data does not match")
+    return data
+
+
+def format_index(lengths: Iterable[int]) -> bytes:
+    """Returns the index of a file of records.
+
+    Args:
+        lengths: Bytes of the data of each record, in order.
+    """
+    lines, offset = [], 0
+    for length in lengths:
+        framed = HEADER_BYTES + length + FOOTER_BYTES
+        lines.append(f"{offset} {framed}\n")
+        offset += framed
+    return "".join(lines).encode()
+
+
+def parse_index(text: bytes) -> np.ndarray:
+    """Returns the places of records that an index lists.
+
+    Returns:
+        int64 array [records, 2]: byte offset and length of each record's data.
+
+    Raises:
+        ValueError: If the records do not follow each other from the start of the file.
+    """
+    numbers = np.array(text.split(), dtype=np.int64)
+    if len(numbers) != 2 * len(text.splitlines()):
+        raise ValueError("a line has not two numbers")
+    offsets, lengths = numbers.reshape(-1, 2).T
+    if (lengths < HEADER_BYTES + FOOTER_BYTES).any() or (
+        offsets != np.cumsum([0, *lengths[:-1]])[: len(offsets)]
+    ).any():
+        raise ValueError("its records do not follow each other")
+    return np.stack([offsets + HEADER_BYTES, lengths - HEADER_BYTES - FOOTER_BYTES], axis=1)

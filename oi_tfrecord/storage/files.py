@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.storage import beam_filesystem, local
+from oi_tfrecord.storage import local
 from oi_tfrecord.storage.faults import translated, unusable
 from oi_tfrecord.storage.paths import OBJECT_SCHEMES, READ_SCHEMES, FileInfo, is_local, is_object, join
 from oi_tfrecord.storage.store_settings import given_options as given_options
@@ -62,7 +62,7 @@ def match_first(pattern: str, endings: Sequence[str]) -> list[FileInfo]:
     with translated(pattern):
         if is_object(pattern):
             return _objects().match_first(pattern, endings)
-        return beam_filesystem.match_first(pattern, endings)
+        return _beam().match_first(pattern, endings)
 
 
 def exists(path: str) -> bool:
@@ -109,7 +109,7 @@ def size(path: str, *, anonymous: bool = False) -> int | None:
         if is_local(path):
             return local.size(path)
         if not path.startswith(READ_SCHEMES):
-            return beam_filesystem.size(path)
+            return _beam().size(path)
         found = _objects().look(path, anonymous=anonymous)
         return found.size if found else None
 
@@ -157,7 +157,7 @@ def write(path: str, data: bytes, temporary_folder: str) -> None:
 def rename(source: str, target: str) -> None:
     """Renames a remote file to a name that no file has."""
     with translated(target):
-        (_objects() if is_object(target) else beam_filesystem).rename(source, target)
+        (_objects() if is_object(target) else _beam()).rename(source, target)
 
 
 def replaces_at_once(path: str) -> bool:
@@ -171,7 +171,7 @@ def make_folder(path: str) -> None:
         if is_local(path):
             local.make_folder(path)
         elif not is_object(path):
-            beam_filesystem.make_folder(path)
+            _beam().make_folder(path)
 
 
 def delete(path: str) -> None:
@@ -205,19 +205,26 @@ def _module_of(path: str) -> Any:
     """Returns the module that works on a file."""
     if is_local(path):
         return local
-    return _objects() if is_object(path) else beam_filesystem
+    return _objects() if is_object(path) else _beam()
 
 
 def _read_remote(path: str, offset: int, length: int | None, *, anonymous: bool = False) -> bytes:
     if path.startswith(READ_SCHEMES):
         return _objects().read_range(path, offset, length, anonymous=anonymous)
-    return beam_filesystem.read_range(path, offset, length)
+    return _beam().read_range(path, offset, length)
 
 
 def _create(path: str, temporary_folder: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if is_local(path):
         return local.create(path, temporary_folder)
-    return _objects().create(path) if is_object(path) else beam_filesystem.create(path, temporary_folder)
+    return _objects().create(path) if is_object(path) else _beam().create(path, temporary_folder)
+
+
+def _beam() -> Any:
+    """Returns the module of other remote files, which is imported when the first such file is used."""
+    from oi_tfrecord.storage import beam_filesystem
+
+    return beam_filesystem
 
 
 def _objects() -> Any:

@@ -19,6 +19,7 @@ from oi_tfrecord.verification.check_hash_order import (
     find_of_other_shards,
     find_out_of_order,
 )
+from oi_tfrecord.verification.check_index import check_index
 from oi_tfrecord.verification.check_record import RecordRules, check_record
 from oi_tfrecord.verification.faults import (
     DatasetFault,
@@ -139,6 +140,7 @@ def check_shard(
     """
     faults = FaultList(task.max_faults)
     contents = ShardContents(task.rules.expanded_boxes)
+    offsets: list[int] = []
     size = 0
     try:
         with storage.open_read(task.path) as file:
@@ -147,6 +149,7 @@ def check_shard(
                 record = check_scanned(scanned, task.rules)
                 faults.add(fault_of_record(task.split, task.file, record.place, item) for item in record.findings)
                 contents.add(record)
+                offsets.append(scanned.offset)
                 on_progress(contents.counts.records, stream.size, faults.counts.total())
             size, crc32c, sha256 = stream.size, f"{stream.crc32c:08x}", stream.sha256()
     except FileNotFoundError:
@@ -158,6 +161,9 @@ def check_shard(
         located = check_together(contents, task)
         faults.add(fault_of_record(task.split, task.file, place, finding) for place, finding in located)
         faults.add(_compare_with_manifest(task, contents.records, size, crc32c, sha256))
+        # A damaged shard has faults of its own, and the places of its records are not sure.
+        if not faults.counts[FaultKind.FRAMING]:
+            faults.add(check_index(task.path, task.split, offsets))
     summary = SplitSummary(shards=1, size=size, counts=contents.counts)
     result = VerifyResult({task.split: summary}, tuple(faults.kept), dict(faults.counts))
     return result, np.array(contents.ids, np.uint64)

@@ -42,6 +42,8 @@ class FaultKind(enum.StrEnum):
     REJECTS = "rejects"
     ATTRIBUTION = "attribution"
     WEIGHTS = "weights"
+    INDEX = "index"
+    """The index of a shard, a file of the folder `index`, contradicts the shard."""
     TFDS = "tfds"
     """The files of TensorFlow Datasets contradict the manifest or the records."""
 

@@ -23,6 +23,7 @@ from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+from oi_tfrecord.verification.check_index import check_index_files
 from oi_tfrecord.verification.check_label_map import check_label_map, compare_classes, compare_label_map_csv
 from oi_tfrecord.verification.check_manifest import compare_manifest
 from oi_tfrecord.verification.check_rejects import compare_rejects
@@ -75,7 +76,7 @@ def verify(options: VerifyOptions, progress: Progress | None = None) -> VerifyRe
     label_map, faults = read_given_label_map(options, splits)
     with refusing_foreign_manifests(options.output_dir):
         tasks = plan_shards(splits, files, label_map, decode=options.decode, max_faults=options.max_faults)
-    faults += check_shard_files(splits, files)
+    faults += [*check_shard_files(splits, files), *check_index_files(options.output_dir, splits)]
     result = _check_shards(options, tasks, progress or NoProgress())
     if data := read_manifest(options.output_dir):
         faults += check_manifest_form(data)

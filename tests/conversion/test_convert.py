@@ -166,6 +166,7 @@ def test_files_are_those_that_the_manifest_names(output_dir: pathlib.Path) -> No
         "features.json",
         "dataset_info.json",
         "manifest.json",
+        "index",
         "rejects-train.csv",
         ".oi_tfrecord-train",
     }

@@ -1,12 +1,16 @@
 import pathlib
+import shutil
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
 import oi_tfrecord
 from oi_tfrecord.dataset.record_dataset import RecordDataset
+from oi_tfrecord.dataset.splits import find_records
+from oi_tfrecord.dataset.tf_dataset import Worker, choose_parts, count_parts
 from oi_tfrecord.dataset.training_values import VALUE_SPECS
 from oi_tfrecord.errors import ConfigError, InputError
 from tests.support.optional import tensorflow as tf
@@ -101,6 +105,78 @@ def test_third_party_records_have_defaults(tmp_path: pathlib.Path) -> None:
     assert values["image_confidences"].tolist() == [1]
 
 
+@pytest.mark.parametrize("with_counts", [True, False])
+@pytest.mark.parametrize(("shards", "workers"), [(4, 1), (4, 2), (4, 3), (4, 4), (4, 5), (1, 7), (3, 64)])
+def test_workers_share_no_record_and_lose_none(shards: int, workers: int, with_counts: bool) -> None:
+    counts = [5, 0, 13, 4][:shards]
+    paths = [str(shard) for shard in range(shards)]
+    seen, lengths = [], []
+    for index in range(workers):
+        parts = choose_parts(paths, counts if with_counts else None, Worker(index, workers))
+        own = [(p.path, n) for p in parts for n in range(p.first, counts[int(p.path)], p.step)]
+        assert count_parts(parts) == (len(own) if with_counts else None)
+        seen += own
+        lengths.append(len(own))
+    assert sorted(seen) == [(path, n) for path, count in zip(paths, counts, strict=True) for n in range(count)]
+    if workers > shards and with_counts:
+        assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize("shuffle_buffer", [0, 5])
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_a_worker_loads_its_part_and_knows_its_length(count: int, shuffle_buffer: int, output_dir: str) -> None:
+    context = tf.distribute.InputContext
+    parts = []
+    for index in range(count):
+        shard = context(count, index, count) if index % 2 else (index, count)
+        dataset = oi_tfrecord.load(output_dir, "validation", decode=False, shuffle_buffer=shuffle_buffer, shard=shard)
+        parts.append(ids(dataset))
+        assert len(dataset) == len(parts[-1])
+    assert sorted(id for part in parts for id in part) == sorted(ids(oi_tfrecord.load(output_dir, "validation")))
+
+
+def test_the_length_counts_batches_and_comes_from_the_index_without_a_manifest(
+    output_dir: str, tmp_path: pathlib.Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(output_dir, folder)
+
+    def length(**arguments: Any) -> int:
+        return oi_tfrecord.load(str(folder), "validation", image_size=(8, 8), batch_size=5, **arguments).cardinality()
+
+    assert (length(), length(drop_remainder=True), length(shuffle_buffer=3)) == (3, 2, 3)
+    (folder / "manifest.json").unlink()
+    assert length() == 3
+    shutil.rmtree(folder / "index")
+    assert length() == tf.data.UNKNOWN_CARDINALITY
+
+
+def test_a_shard_that_is_not_whole_is_named_and_a_lost_record_is_an_error(
+    output_dir: str, tmp_path: pathlib.Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(output_dir, folder)
+    opened = oi_tfrecord.load(str(folder), "validation", decode=False)
+    shard = sorted(folder.glob("validation.tfrecord-*"))[1]
+    offset, _ = find_records(str(shard))[-1].tolist()
+    shard.write_bytes(shard.read_bytes()[: offset - 12])
+    with pytest.raises(InputError, match=shard.name):
+        oi_tfrecord.load(str(folder), "validation")
+    with pytest.raises(tf.errors.FailedPreconditionError, match="expected to contain 12 elements"):
+        list(opened)
+
+
+def test_further_keys_equal_those_of_the_reader_without_tensorflow(output_dir: str) -> None:
+    keys = ("image/filename", "image/object/class/text", "image/object/area")
+    with_tensorflow = oi_tfrecord.load(output_dir, "validation", keys=keys).as_numpy_iterator()
+    without = RecordDataset(output_dir, "validation", keys=keys)
+    for values, expected in zip(with_tensorflow, without, strict=True):
+        assert values.keys() == expected.keys()
+        assert values["image/filename"] == expected["image/filename"]
+        assert list(values["image/object/class/text"]) == expected["image/object/class/text"]
+        np.testing.assert_array_equal(values["image/object/area"], expected["image/object/area"])
+
+
 @pytest.mark.parametrize(
     ("field", "arguments"),
     [
@@ -109,6 +185,10 @@ def test_third_party_records_have_defaults(tmp_path: pathlib.Path) -> None:
         ("image_size", {"batch_size": 2}),
         ("image_size", {"image_size": (0, 5)}),
         ("image_size", {"image_size": (5, 5), "decode": False}),
+        ("shard", {"shard": (2, 2)}),
+        ("shard", {"shard": (-1, 2)}),
+        ("shard", {"shard": 3}),
+        ("keys", {"keys": ["image/nothing"]}),
     ],
 )
 def test_a_bad_argument_is_named(field: str, arguments: dict, output_dir: str) -> None:

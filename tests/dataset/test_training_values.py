@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from oi_tfrecord.dataset.training_values import VALUE_SPECS, training_values
+from oi_tfrecord.dataset.training_values import VALUE_SPECS, torchvision_values, training_values
+from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.keys import BOX_FLAGS
 
 NONE = np.zeros(0, np.int64)
@@ -46,3 +47,25 @@ def test_an_image_without_annotations(empty: np.ndarray | None) -> None:
 def test_labels_without_confidences_are_present() -> None:
     values = training_values({key: value for key, value in EXAMPLE.items() if key != "image/class/confidence"})
     assert values["image_confidences"].tolist() == [1]
+
+
+def test_boxes_of_torchvision_are_pixels_and_have_an_area() -> None:
+    values = {
+        "image": np.arange(2 * 4 * 3, dtype=np.uint8).reshape(2, 4, 3),
+        "boxes": np.array([[0, 0.25, 1, 0.5], [0.5, 0, 0.5, 1], [0.2, 0.3, 0.4, 0.3], [0.9, 0, 0.1, 1]], np.float32),
+        "labels": np.array([3, 4, 5, 6]),
+        "group_of": np.array([1, 0, 0, 0]),
+        "image_id": b"a1",
+        "masks": np.ones((4, 2, 4), np.uint8),
+        "image/object/class/text": [b"/m/a", b"/m/b", b"/m/c", b"/m/d"],
+    }
+    image, target = torchvision_values(values, ["image/object/class/text"])
+    assert (image.shape, image.dtype, image.flags.writeable) == ((3, 2, 4), np.float32, True)
+    np.testing.assert_allclose(image[1, 1, 2], values["image"][1, 2, 1] / 255)
+    assert target["boxes"].tolist() == [[1, 0, 2, 2]]
+    assert (target["boxes"].dtype, target["labels"].dtype) == (np.float32, np.int64)
+    assert (target["labels"].tolist(), target["iscrowd"].tolist(), target["area"].tolist()) == ([3], [1], [2])
+    assert (target["image_id"], target["image/object/class/text"]) == ("a1", [b"/m/a"])
+    assert (target["masks"].shape, target["masks"].dtype) == ((1, 2, 4), np.uint8)
+    with pytest.raises(ConfigError, match="4 boxes and 0 masks"):
+        torchvision_values({**values, "masks": np.zeros((0, 2, 4), np.uint8)})

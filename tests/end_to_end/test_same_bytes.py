@@ -53,7 +53,9 @@ def digests(folder: pathlib.Path, flags: list[str]) -> dict[str, str]:
         arguments = convert_arguments(data, folder / "records", *flags, split=split)
         subprocess.run([*command, "convert", *arguments], cwd=REPOSITORY, check=True, capture_output=True)
     descriptions = ("manifest.json", "features.json", "dataset_info.json")
-    names = [path for path in sorted((folder / "records").iterdir()) if path.name not in descriptions]
+    names = [
+        path for path in sorted((folder / "records").iterdir()) if path.is_file() and path.name not in descriptions
+    ]
     # The list of rejects holds the path of this folder.
     texts = {path.name: path.read_bytes().replace(str(folder).encode(), b"") for path in names}
     return {name: hashlib.sha256(data).hexdigest() for name, data in texts.items()}

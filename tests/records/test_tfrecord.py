@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oi_tfrecord.records.tfrecord import FramingError, frame, mask_crc, read_records
+from oi_tfrecord.records.tfrecord import (
+    FramingError,
+    format_index,
+    frame,
+    mask_crc,
+    parse_index,
+    read_framed,
+    read_records,
+)
 from tests.support.optional import tensorflow as tf
 
 # Made with tf.io.TFRecordWriter of TensorFlow 2.21, records b"" and b"Open Images".
@@ -79,3 +87,32 @@ def test_a_length_that_no_example_has_is_an_error_and_takes_no_memory() -> None:
     header = packed + mask_crc(google_crc32c.value(packed)).to_bytes(4, "little")
     with pytest.raises(FramingError, match="more than an Example can have"):
         list(read_records(io.BytesIO(header + b"data")))
+
+
+def test_an_index_has_a_line_for_each_record_as_dali_reads_it() -> None:
+    assert format_index([0, 11]) == b"0 16\n16 27\n"
+    assert parse_index(b"0 16\n16 27\n").tolist() == [[12, 0], [28, 11]]
+    assert parse_index(format_index([])).shape == (0, 2)
+
+
+@given(lengths=st.lists(st.integers(0, 1 << 31), max_size=20))
+def test_an_index_is_read_as_it_was_written(lengths: list[int]) -> None:
+    places = parse_index(format_index(lengths))
+    assert places[:, 1].tolist() == lengths
+    assert (places[1:, 0] == places[:-1].sum(axis=1) + 16).all()
+
+
+@pytest.mark.parametrize("text", [b"0\n", b"0 16 16\n", b"0 15\n", b"16 16\n", b"0 16\n17 16\n", b"a b\n", b"0 1e3\n"])
+def test_what_is_no_index_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"a line has not|do not follow|invalid literal"):
+        parse_index(text)
+
+
+def test_a_record_is_checked_against_its_place() -> None:
+    record = framed([b"Open Images"])
+    assert read_framed(record, 11, 0, 0) == b"Open Images"
+    with pytest.raises(FramingError, match="record 3 at byte 40: the length is 11 bytes, and 12 were expected"):
+        read_framed(record + b"x", 12, 3, 40)
+    for end in range(len(record)):
+        with pytest.raises(FramingError, match="cut off"):
+            read_framed(record[:end], 11, 0, 0)

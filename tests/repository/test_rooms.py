@@ -97,4 +97,4 @@ def test_a_reader_loads_no_module_of_the_writer(reader: str) -> None:
 def test_record_dataset_loads_few_modules() -> None:
     loaded = [name for name in loaded_by(READERS["RecordDataset"]) if name.startswith("oi_tfrecord")]
     modules = [name for name in loaded if not (REPOSITORY / name.replace(".", "/") / "__init__.py").exists()]
-    assert len(modules) <= 25, modules
+    assert len(modules) <= 20, modules

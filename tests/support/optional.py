@@ -17,6 +17,7 @@ COMMANDS = {
     "gcp_storage_emulator": "make dev",
     "google.cloud.dataflow_v1beta3": "make dev",
     "google.cloud.storage": "make dev",
+    "grain": "make dev",
     "ipykernel": "make dev",
     "hdfs": "make dev",
     "importlinter": "make dev",

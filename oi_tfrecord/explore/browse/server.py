@@ -15,6 +15,7 @@ from oi_tfrecord.explore.browse.browsed_dataset import DRAWN, MOST_CLASSES, MOST
 from oi_tfrecord.explore.browse.query import parse_query
 from oi_tfrecord.explore.web_assets import embed, read_asset
 from oi_tfrecord.records.example_reader import ExampleError, RecordFault
+from oi_tfrecord.records.tfrecord import FramingError
 
 FIRST_IMAGES = 100
 """Images that the page comes with; as many as browse.js asks for at once."""
@@ -105,7 +106,7 @@ async def _guard(access: Access, request: web.Request, handler: _Handler) -> web
             response = web.json_response({"error": error.reason}, status=error.status)
         except ConfigError as error:
             response = web.json_response({"error": str(error)}, status=400)
-        except (OSError, ExampleError, RecordFault) as error:
+        except (OSError, ExampleError, FramingError, RecordFault) as error:
             response = web.json_response({"error": f"the record cannot be read: {error}"}, status=500)
     if not response.prepared:
         response.headers.update(HEADERS)
