@@ -129,7 +129,6 @@ def test_the_walks_name_files_of_the_package() -> None:
 
 BEAM_FLAGS = {
     "azure_connection_string", "blob_service_endpoint", "environment_cache_millis", "hdfs_host", "job_endpoint",
-    "parallelism",
     "labels", "machine_type", "no_auth", "number_of_execution_retries", "object_reuse", "project", "requester_pays",
     "runner", "s3_access_key_id", "s3_endpoint_url", "s3_region_name", "s3_secret_access_key", "s3_session_token",
     "sdk_container_image", "setup_file", "use_public_ips",
@@ -138,15 +137,16 @@ BEAM_FLAGS = {
 
 THIRD_PARTY_FLAGS = {
     "additional-pipeline-options",
-    "checksum-algorithm",
-    "hex",
     "max-workers",
     "parameters",
     "worker-machine-type",
     "add-opens",
     "build-arg",
+    "checksum-algorithm",
+    "hex",
+    "parallelism",
 }
-"""Flags of gcloud, aws, xxd and Java that pages name."""
+"""Flags of gcloud, gsutil, aws, Java, Docker and Flink's job server that pages name."""
 
 
 def test_flags_that_pages_name_are_there() -> None:
