@@ -1,16 +1,20 @@
 """Whole conversions from s3:// with `obstore` and with boto3, in turn, from nginx that serves files as S3 does by path.
 
-  python -m tests.benchmarks.make_images --output_dir=/tmp/v3_images --images=1500
+  python -m tests.benchmarks.make_images --output_dir=/tmp/v3_images --images=6000
   python -m tests.benchmarks.s3_images --release=/tmp/v3_images --work_dir=/tmp/s3_images --rounds=3
   python -m tests.benchmarks.s3_images --release=/tmp/v3_images --work_dir=/tmp/s3_images --delay_ms=50
 
 nginx takes a hundredth of the processor time of moto. `--delay_ms` needs its module for Lua
 (`apt-get install nginx-light libnginx-mod-http-lua`). boto3 reads as this program did before version 0.2.0: one client,
 64 threads.
+
+Start-up, planning and the tables take the same time with both clients. Each conversion is therefore run with few
+images, too (`--few`), and the difference of the two runs gives the images/s of the shards alone.
 """
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -92,24 +96,59 @@ def use_boto3() -> None:
     object_files.read_range = read_range
 
 
-def convert(name: str, given: argparse.Namespace, port: int) -> tuple[float, float]:
-    """Runs a conversion with one of the clients; returns images a second, and milliseconds of processor an image."""
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A conversion: its records, and its wall and processor time in seconds."""
+
+    records: int
+    seconds: float
+    processor: float
+
+    def __sub__(self, few: "Run") -> "Run":
+        return Run(self.records - few.records, self.seconds - few.seconds, self.processor - few.processor)
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.records / self.seconds
+
+    def __str__(self) -> str:
+        return f"{self.rate:.0f} images/s, {1000 * self.processor / self.records:.2f} ms of processor/image"
+
+
+def convert(name: str, given: argparse.Namespace, port: int, *more: str) -> Run:
+    """Runs a conversion with one of the clients."""
     output_dir = given.work_dir / "records"
     shutil.rmtree(output_dir, ignore_errors=True)
     flags = [
         "convert", "--config=v3", "--split=train", f"--data_dir={given.release}/2017_11",
         f"--images=s3://{BUCKET}/train/{{image_id}}.jpg", f"--output_dir={output_dir}", "--num_shards=4", "--workers=1",
+        *more,
     ]  # fmt: skip
     first = "from tests.benchmarks.s3_images import use_boto3; use_boto3()\n" if name == "boto3" else ""
     program = f"{first}from oi_tfrecord.cli.main import main\nraise SystemExit(main({flags!r}))"
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
     environment = {**os.environ, **keys, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
     began, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     seconds, after = time.perf_counter() - began, os.times()
     records = json.loads((output_dir / "manifest.json").read_text())["splits"]["train"]["totals"]["records"]
     processor = after.children_user - before.children_user + after.children_system - before.children_system
-    return records / seconds, 1000 * processor / records
+    return Run(records, seconds, processor)
+
+
+def list_few(given: argparse.Namespace) -> pathlib.Path:
+    """Writes a list of the first images."""
+    path = pathlib.Path(given.work_dir / "few.txt")
+    ids = sorted(file.stem for file in (given.release / "images" / "train").iterdir())
+    path.write_text("".join(f"{image_id}\n" for image_id in ids[: given.few]))
+    return path
 
 
 def main() -> None:
@@ -119,17 +158,22 @@ def main() -> None:
     parser.add_argument("--work_dir", type=pathlib.Path, required=True)
     parser.add_argument("--delay_ms", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--few", type=int, default=300, help="images of the run that is subtracted")
     given = parser.parse_args()
     given.work_dir.mkdir(parents=True, exist_ok=True)
-    rates: dict[str, list[float]] = {name: [] for name in _CLIENTS}
+    few_images = f"--image_ids={list_few(given)}"
+    whole: dict[str, list[float]] = {name: [] for name in _CLIENTS}
+    shards: dict[str, list[float]] = {name: [] for name in _CLIENTS}
     with serve(given.release / "images", given.work_dir, given.delay_ms) as port:
         for _ in range(given.rounds):
             for name in _CLIENTS:
-                rate, processor = convert(name, given, port)
-                rates[name].append(rate)
-                print(f"{name}: {rate:.0f} images/s, {processor:.2f} ms of processor/image", flush=True)
-    ratios = spread(pair_ratios(rates["obstore"], rates["boto3"]))
-    print(f"obstore / boto3: {ratios.median:.2f} ({ratios.least:.2f} to {ratios.most:.2f})")
+                every, few = convert(name, given, port), convert(name, given, port, few_images)
+                whole[name].append(every.rate)
+                shards[name].append((every - few).rate)
+                print(f"{name}: {every}; shards alone {every - few}", flush=True)
+    for kind, rates in (("whole conversion", whole), ("shards alone", shards)):
+        ratios = spread(pair_ratios(rates["obstore"], rates["boto3"]))
+        print(f"obstore / boto3, {kind}: {ratios.median:.2f} ({ratios.least:.2f} to {ratios.most:.2f})")
 
 
 if __name__ == "__main__":

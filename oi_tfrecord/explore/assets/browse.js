@@ -16,8 +16,8 @@ const PAGE = 100; // images per request
 const MOST_PIXELS = 8e6; // browsers cut off elements that are higher than about 17 million pixels
 const first = JSON.parse(byId("first").textContent); // the first answers, which came with the page
 const FLAGS = ["group_of", "occluded", "truncated", "depiction", "inside"];
-const CONDITIONS = ["class", "match", "kind", "id", "split", ...FLAGS, "source", "min_boxes", "max_boxes"];
-const FILTERS = [...CONDITIONS, "sort", "seed"]; // what the list of images depends on
+const CONDITIONS = ["class", "match", "kind", "id", "split", ...FLAGS, "source", "min_boxes", "max_boxes", "outcome"];
+const FILTERS = [...CONDITIONS, "sort", "seed", "score"]; // what the list of images depends on
 const PARAMETERS = [...FILTERS, "tiles", "image"];
 
 let state = {}; // the parameters of the address
@@ -82,6 +82,7 @@ function describeCondition(name, value) {
   if (name === "class") return `class ${nameOfClass(value)}`;
   if (name === "kind") return `searched in ${KIND_NAMES[value] || value}`;
   if (name === "id") return `ImageID ${value}…`;
+  if (name === "outcome") return { matched: "with matched boxes", missed: "with missed boxes", false: "with false detections" }[value] || value;
   if (name === "min_boxes") return `at least ${count(Number(value), "box")}`;
   if (name === "max_boxes") return `at most ${count(Number(value), "box")}`;
   if (FLAGS.includes(name)) return `${name.replaceAll("_", " ")}: ${value}`;
@@ -278,7 +279,7 @@ function draw() {
       tile.firstChild.src = `thumbnail?${new URLSearchParams({ record: image.record, v: version, ...(state.tiles ? { draw: state.tiles } : {}) })}`;
       tile.firstChild.alt = `Image ${image.id}`;
       showMark(tile);
-      tile.lastChild.textContent = `${count(image.boxes, "box")} · ${image.id}`;
+      tile.lastChild.textContent = `${image.matched === undefined ? count(image.boxes, "box") : `${image.matched} matched, ${image.missed} missed, ${image.false} false`} · ${image.id}`;
     }
   }
 }
@@ -327,6 +328,7 @@ async function load(image) {
     return;
   }
   if (state.image !== image || mine !== generation) return;
+  if (facts.detections) addDetections(facts);
   opened = facts;
   version = facts.version;
   if (facts.place !== null) selected = facts.place;
@@ -345,6 +347,28 @@ async function load(image) {
   drawing.open(facts, (place) => `mask?record=${facts.record}&place=${place}&v=${version}`);
   if (!viewer.contains(document.activeElement)) byId("close").focus();
   for (const other of [facts.next, facts.previous]) if (other) new Image().src = `image?record=${other.record}&v=${version}`;
+}
+
+function headBoxes(facts) {
+  const detections = facts.boxes.filter((box) => box.score !== undefined).length;
+  const boxes = `Boxes (${facts.boxes.length - detections})`;
+  return facts.detections ? `${boxes}, detections (${detections})` : boxes;
+}
+
+// The boxes that were matched, those that were missed, and the detections come in groups of their own.
+function addDetections(facts) {
+  const kept = facts.detections.filter((detection) => detection.score >= facts.score);
+  const found = new Set(kept.map((detection) => detection.object));
+  facts.boxes.forEach((box, place) => {
+    if (box.flags.includes("group_of")) return;
+    box.outcome = found.has(place) ? "matched" : "missed";
+    if (box.outcome === "missed") box.label = `missed: ${box.name}`;
+  });
+  const words = { matched: "found", false: "false", ignored: "in a group" };
+  for (const detection of kept) {
+    const label = `${words[detection.outcome]} ${detection.score.toFixed(2)}: ${detection.name}`;
+    facts.boxes.push({ ...detection, label, outcome: `detection: ${words[detection.outcome]}`, flags: [], source: "", confidence: detection.score, mask: false, dashes: "2 3" });
+  }
 }
 
 function hide() {
@@ -406,7 +430,7 @@ function describe(facts) {
   const parts = [
     el("h2", {}, facts.id),
     definition([["split", facts.split], ["size", `${facts.width} × ${facts.height}, ${show(facts.bytes)} bytes`], ["shard", `${facts.shard}, byte ${show(facts.offset)}`], ["SHA-256", facts.sha256]]),
-    el("h2", {}, `Boxes (${facts.boxes.length})`), drawing.listBoxes(facts, classLink, tag),
+    el("h2", {}, headBoxes(facts)), drawing.listBoxes(facts, classLink, tag),
   ];
   for (const [kind, title] of [["positive", "Positive labels"], ["negative", "Negative labels"], ["machine", "Machine labels"]]) {
     if (labels(kind).length) parts.push(el("h2", {}, `${title} (${labels(kind).length})`), listed(kind));
@@ -549,6 +573,8 @@ async function start() {
   for (const flag of dataset.flags) {
     byId("flags").append(el("label", {}, `${flag.replaceAll("_", " ")} `, el("select", { name: flag }, el("option", { value: "" }, "any"), el("option", { value: "yes" }, "yes"), el("option", { value: "no" }, "no"))));
   }
+  byId("outcomes").hidden = !dataset.detections;
+  byId("form").elements.sort.lastElementChild.hidden = !dataset.detections;
   byId("tile-views").lastElementChild.hidden = !dataset.masks;
   classList.start(dataset.classes, {
     address: (mids, kind) => address({ class: mids.join(","), kind, tiles: state.tiles, sort: state.sort, seed: state.seed }),
