@@ -250,11 +250,15 @@ class RecordDataset(Generic[Item]):
                 the records are read.
 
         Raises:
-            ConfigError: For an unknown table, or if pandas is not installed.
+            ConfigError: For an unknown table, for a slice of a dataset, or if pandas is not installed.
             InputError: If a record cannot be read, or `exported` does not belong to the records.
         """
         from oi_tfrecord.explore.export.frames import read_frame
 
+        if self._selected != range(self._ends[-1]):
+            raise ConfigError(
+                "to_pandas", "takes a whole split: call it before the slice, and select rows of the result"
+            )
         return read_frame(self._output_dir, self._split, table, exported)
 
     def _number_of(self, index: SupportsIndex) -> int:

@@ -12,7 +12,8 @@ import google_crc32c
 from oi_tfrecord import storage
 from oi_tfrecord.records.tfrecord import frame
 
-_FLUSH_BYTES = 2 << 20
+_FLUSH_BYTES = 512 << 10
+"""What waits to be written should still be in the cache of the processor; with 2 MiB, two shards at once are not."""
 
 _MAX_PIECES = 1000
 """A vectored write takes at most IOV_MAX (1024) pieces."""

@@ -24,6 +24,7 @@ from oi_tfrecord.engine.progress_text import StepStatus, format_size
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.storage.streams import CHUNK_BYTES, HashingStream
+from oi_tfrecord.verification.check_index import check_index_files
 from oi_tfrecord.verification.check_label_map import compare_classes, compare_label_map_csv
 from oi_tfrecord.verification.check_manifest import check_entry
 from oi_tfrecord.verification.check_rejects import compare_rejects
@@ -119,6 +120,7 @@ def verify_quick(options: VerifyOptions, progress: Progress | None = None) -> Qu
     faults = FaultList(options.max_faults)
     faults.add(found_faults)
     faults.add(check_shard_files(splits, files))
+    faults.add(check_index_files(options.output_dir, splits))
     with refusing_foreign_manifests(options.output_dir):
         faults.add(check_manifest_form(read_manifest(options.output_dir) or b""))
         summaries = {}

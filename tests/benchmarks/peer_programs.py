@@ -128,7 +128,7 @@ def _writers(inputs: Inputs, beam_writer: bool) -> list[Program]:
         f"--output_dir={inputs.output_dir}",
         f"--num_shards={inputs.num_shards}",
     )
-    loops = {own: "stage", "bare loop": "bare", "bare loop with both SHA-256": "bare_sha256"}
+    loops = {own: "stage", "bare loop": "bare", "bare loop with the SHA-256 of images": "bare_sha256"}
     tfds = {"TFDS, `Writer`": "writer"} | ({"TFDS, `BeamWriter`": "beam_writer"} if beam_writer else {})
     script = str(REPOSITORY / "tests/support/peers/write_tfds.py")
     return [

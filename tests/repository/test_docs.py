@@ -142,8 +142,11 @@ THIRD_PARTY_FLAGS = {
     "worker-machine-type",
     "add-opens",
     "build-arg",
+    "checksum-algorithm",
+    "hex",
+    "parallelism",
 }
-"""Flags of gcloud and Java that pages name."""
+"""Flags of gcloud, gsutil, aws, Java, Docker and Flink's job server that pages name."""
 
 
 def test_flags_that_pages_name_are_there() -> None:

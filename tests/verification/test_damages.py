@@ -37,7 +37,6 @@ NOTHING_CONTRADICTS = {
     "inputs.*.lines": "lines that a quoted field or an empty line adds to the rows",
     "totals.image_counts": "what was done to images before they were written",
     "totals.images_reencoded": "the format that an image had before",
-    "totals.most_boxes_after_expansion": "the key alone: version 0.1 wrote none",
     "totals.unknown_flags_written_as_0": "flags of -1, which are written as 0",
     "sources.machine_labels*": "the Source of machine-generated labels has no key in the records",
     "selection": "the words that explain config.select",

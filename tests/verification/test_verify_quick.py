@@ -88,6 +88,18 @@ def test_the_files_beside_the_shards_are_compared(copied: pathlib.Path, quick: Q
     assert kinds["label_map"] >= 1
 
 
+def test_derived_splits_have_both_checksums_where_the_flag_is_given(
+    whole: pathlib.Path, tmp_path: pathlib.Path, quick: Quick
+) -> None:
+    arguments = ["resample", str(whole), "--split=train", "--fraction=0.5", f"--to={tmp_path / 'some'}"]
+    assert main([*arguments, "--shard_sha256"]) == 0
+    assert main(["merge", str(whole), f"--to={tmp_path / 'merged'}", "--split=train"]) == 0
+    for folder, checksums in ((tmp_path / "some", {"crc32c", "sha256"}), (tmp_path / "merged", {"crc32c"})):
+        assert quick(folder)[1]["faults"] == []
+        for shard in json.loads((folder / "manifest.json").read_text())["splits"]["train"]["shards"]:
+            assert shard.keys() & {"crc32c", "sha256"} == checksums
+
+
 def as_before(copied: pathlib.Path) -> None:
     """Makes a manifest as versions wrote that took the SHA-256 of shards alone."""
     manifest = json.loads((copied / "manifest.json").read_text())

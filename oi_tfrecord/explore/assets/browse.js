@@ -4,6 +4,7 @@ import * as classList from "./class-list.js";
 import { ask, byId, chip, clamp, count, el, linkTo, show } from "./dom.js";
 import * as marks from "./marks.js";
 import * as drawing from "./picture.js";
+import * as rejects from "./rejects.js";
 
 const grid = byId("grid");
 const space = byId("space");
@@ -16,9 +17,9 @@ const PAGE = 100; // images per request
 const MOST_PIXELS = 8e6; // browsers cut off elements that are higher than about 17 million pixels
 const first = JSON.parse(byId("first").textContent); // the first answers, which came with the page
 const FLAGS = ["group_of", "occluded", "truncated", "depiction", "inside"];
-const CONDITIONS = ["class", "match", "kind", "id", "split", ...FLAGS, "source", "min_boxes", "max_boxes"];
-const FILTERS = [...CONDITIONS, "sort", "seed"]; // what the list of images depends on
-const PARAMETERS = [...FILTERS, "tiles", "image"];
+const CONDITIONS = ["class", "match", "kind", "id", "split", ...FLAGS, "source", "min_boxes", "max_boxes", "outcome"];
+const FILTERS = [...CONDITIONS, "sort", "seed", "score"]; // what the list of images depends on
+const PARAMETERS = [...FILTERS, "tiles", "rejects", "image"];
 
 let state = {}; // the parameters of the address
 let version = "";
@@ -62,7 +63,7 @@ function fillForm() {
 
 async function apply(start = false) {
   const before = JSON.stringify(filters());
-  const tilesBefore = state.tiles;
+  const { tiles: tilesBefore, rejects: rejectsBefore } = state;
   state = Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => PARAMETERS.includes(name)));
   const changed = JSON.stringify(filters()) !== before;
   fillForm();
@@ -70,6 +71,8 @@ async function apply(start = false) {
   byId("filters").firstElementChild.textContent = others ? `Filters (${others})` : "Filters";
   if (changed || start) await find(start && first.images);
   else if (state.tiles !== tilesBefore) { clearTiles(); draw(); }
+  if (!state.rejects) rejects.hide();
+  else if (state.rejects !== rejectsBefore) await rejects.open(state.rejects);
   if (state.image) await open(state.image);
   else if (!viewer.hidden) hide();
 }
@@ -82,6 +85,7 @@ function describeCondition(name, value) {
   if (name === "class") return `class ${nameOfClass(value)}`;
   if (name === "kind") return `searched in ${KIND_NAMES[value] || value}`;
   if (name === "id") return `ImageID ${value}…`;
+  if (name === "outcome") return { matched: "with matched boxes", missed: "with missed boxes", false: "with false detections" }[value] || value;
   if (name === "min_boxes") return `at least ${count(Number(value), "box")}`;
   if (name === "max_boxes") return `at most ${count(Number(value), "box")}`;
   if (FLAGS.includes(name)) return `${name.replaceAll("_", " ")}: ${value}`;
@@ -278,7 +282,7 @@ function draw() {
       tile.firstChild.src = `thumbnail?${new URLSearchParams({ record: image.record, v: version, ...(state.tiles ? { draw: state.tiles } : {}) })}`;
       tile.firstChild.alt = `Image ${image.id}`;
       showMark(tile);
-      tile.lastChild.textContent = `${count(image.boxes, "box")} · ${image.id}`;
+      tile.lastChild.textContent = `${image.matched === undefined ? count(image.boxes, "box") : `${image.matched} matched, ${image.missed} missed, ${image.false} false`} · ${image.id}`;
     }
   }
 }
@@ -327,6 +331,7 @@ async function load(image) {
     return;
   }
   if (state.image !== image || mine !== generation) return;
+  if (facts.detections) addDetections(facts);
   opened = facts;
   version = facts.version;
   if (facts.place !== null) selected = facts.place;
@@ -345,6 +350,28 @@ async function load(image) {
   drawing.open(facts, (place) => `mask?record=${facts.record}&place=${place}&v=${version}`);
   if (!viewer.contains(document.activeElement)) byId("close").focus();
   for (const other of [facts.next, facts.previous]) if (other) new Image().src = `image?record=${other.record}&v=${version}`;
+}
+
+function headBoxes(facts) {
+  const detections = facts.boxes.filter((box) => box.score !== undefined).length;
+  const boxes = `Boxes (${facts.boxes.length - detections})`;
+  return facts.detections ? `${boxes}, detections (${detections})` : boxes;
+}
+
+// The boxes that were matched, those that were missed, and the detections come in groups of their own.
+function addDetections(facts) {
+  const kept = facts.detections.filter((detection) => detection.score >= facts.score);
+  const found = new Set(kept.map((detection) => detection.object));
+  facts.boxes.forEach((box, place) => {
+    if (box.flags.includes("group_of")) return;
+    box.outcome = found.has(place) ? "matched" : "missed";
+    if (box.outcome === "missed") box.label = `missed: ${box.name}`;
+  });
+  const words = { matched: "found", false: "false", ignored: "in a group" };
+  for (const detection of kept) {
+    const label = `${words[detection.outcome]} ${detection.score.toFixed(2)}: ${detection.name}`;
+    facts.boxes.push({ ...detection, label, outcome: `detection: ${words[detection.outcome]}`, flags: [], source: "", confidence: detection.score, mask: false, dashes: "2 3" });
+  }
 }
 
 function hide() {
@@ -406,7 +433,7 @@ function describe(facts) {
   const parts = [
     el("h2", {}, facts.id),
     definition([["split", facts.split], ["size", `${facts.width} × ${facts.height}, ${show(facts.bytes)} bytes`], ["shard", `${facts.shard}, byte ${show(facts.offset)}`], ["SHA-256", facts.sha256]]),
-    el("h2", {}, `Boxes (${facts.boxes.length})`), drawing.listBoxes(facts, classLink, tag),
+    el("h2", {}, headBoxes(facts)), drawing.listBoxes(facts, classLink, tag),
   ];
   for (const [kind, title] of [["positive", "Positive labels"], ["negative", "Negative labels"], ["machine", "Machine labels"]]) {
     if (labels(kind).length) parts.push(el("h2", {}, `${title} (${labels(kind).length})`), listed(kind));
@@ -508,6 +535,7 @@ byId("show-classes").addEventListener("click", () => {
 byId("previous").addEventListener("click", () => step("previous"));
 byId("next").addEventListener("click", () => step("next"));
 byId("close").addEventListener("click", close);
+byId("open-rejects").addEventListener("click", () => go({ rejects: "all" }));
 byId("mark").addEventListener("click", () => marks.toggle(state.image));
 
 document.addEventListener("keydown", (event) => {
@@ -515,7 +543,7 @@ document.addEventListener("keydown", (event) => {
   if (event.target.matches("select, textarea, input:not([type=checkbox])")) return;
   const { columns } = layout;
   const screen = columns * Math.max(1, Math.floor(grid.clientHeight / layout.row));
-  const actions = viewer.hidden
+  const actions = viewer.hidden && state.rejects ? { Escape: () => go({ rejects: "" }) } : viewer.hidden
     ? {
       "/": () => { search.focus(); search.select(); },
       ArrowLeft: () => select(selected - 1), ArrowRight: () => select(selected + 1),
@@ -543,12 +571,20 @@ new ResizeObserver(() => {
 
 async function start() {
   marks.start(showMarks);
+  rejects.start({
+    open: (image) => go({ image }),
+    address: (image) => address({ ...state, image }),
+    close: () => go({ rejects: "" }),
+    choose: (reason) => go({ rejects: reason }, true),
+  });
   const [dataset] = await Promise.all([first.dataset || ask("api/dataset", {}), apply(true)]);
   for (const split of dataset.splits) byId("form").elements.split.append(el("option", { value: split.name }, `${split.name} (${show(split.records)})`));
   for (const source of dataset.sources) byId("form").elements.source.append(el("option", { value: source }, source));
   for (const flag of dataset.flags) {
     byId("flags").append(el("label", {}, `${flag.replaceAll("_", " ")} `, el("select", { name: flag }, el("option", { value: "" }, "any"), el("option", { value: "yes" }, "yes"), el("option", { value: "no" }, "no"))));
   }
+  byId("outcomes").hidden = !dataset.detections;
+  byId("form").elements.sort.lastElementChild.hidden = !dataset.detections;
   byId("tile-views").lastElementChild.hidden = !dataset.masks;
   classList.start(dataset.classes, {
     address: (mids, kind) => address({ class: mids.join(","), kind, tiles: state.tiles, sort: state.sort, seed: state.seed }),

@@ -7,13 +7,14 @@ const picture = byId("picture");
 const overlay = byId("overlay");
 const badges = byId("badges");
 const MOST = 40; // screen pixels per pixel of the image
+const OUTCOMES = ["missed", "detection: false", "matched", "detection: found", "detection: in a group"]; // errors come first
 const PAN = 80; // screen pixels of a key
 
 let facts = null;
 let maskAddress = null;
 let view = { scale: 1, x: 0, y: 0, fits: true };
 const shown = { boxes: true, masks: true };
-const hiddenClasses = new Set(); // MIDs; they stay hidden from image to image
+const hiddenGroups = new Set(); // classes, by outcome where there are detections; they stay hidden from image to image
 
 const size = () => ({ width: facts.width || picture.naturalWidth, height: facts.height || picture.naturalHeight });
 
@@ -94,7 +95,8 @@ function placeBadges() {
 
 // --- boxes and masks ---
 
-const isVisible = (box) => !hiddenClasses.has(box.mid);
+const groupOf = (box) => `${box.outcome || ""} ${box.mid}`;
+const isVisible = (box) => !hiddenGroups.has(groupOf(box));
 const area = ([xmin, ymin, xmax, ymax]) => (xmax - xmin) * (ymax - ymin);
 
 function draw() {
@@ -123,9 +125,9 @@ function drawBox(box, number, width, height) {
   if (shown.boxes) {
     group.append(
       svg("rect", { ...corner, class: "shade" }),
-      svg("rect", { ...corner, class: "box", stroke: box.colour, "stroke-dasharray": box.flags.includes("group_of") ? "7 4" : "" }),
+      svg("rect", { ...corner, class: "box", stroke: box.colour, "stroke-dasharray": box.dashes || (box.flags.includes("group_of") ? "7 4" : "") }),
     );
-    const badge = el("span", { className: "badge" }, box.name);
+    const badge = el("span", { className: "badge" }, box.label || box.name);
     badge.style.background = box.colour;
     badge.style.color = box.ink;
     badge.dataset.place = number;
@@ -153,15 +155,17 @@ export function toggle(layer) {
 export function listBoxes(given, classLink, tag) {
   const { width, height } = given;
   const groups = new Map();
-  given.boxes.forEach((box, number) => groups.set(box.mid, [...(groups.get(box.mid) || []), number]));
-  return el("ul", { className: "box-classes" }, ...[...groups.values()].map((places) => {
+  given.boxes.forEach((box, number) => groups.set(groupOf(box), [...(groups.get(groupOf(box)) || []), number]));
+  const rank = (places) => OUTCOMES.indexOf(given.boxes[places[0]].outcome);
+  const ordered = [...groups.values()].sort((one, other) => rank(one) - rank(other));
+  return el("ul", { className: "box-classes" }, ...ordered.map((places) => {
     const box = given.boxes[places[0]];
-    const check = el("input", { type: "checkbox", checked: isVisible(box), ariaLabel: `Show ${box.name}`, title: "Show the boxes of this class" });
+    const check = el("input", { type: "checkbox", checked: isVisible(box), ariaLabel: `Show ${[box.name, box.outcome].filter((part) => part).join(", ")}`, title: "Show the boxes of this class" });
     check.addEventListener("change", () => {
-      hiddenClasses[check.checked ? "delete" : "add"](box.mid);
+      hiddenGroups[check.checked ? "delete" : "add"](groupOf(box));
       draw();
     });
-    const head = el("div", {}, check, " ", chip(box.colour), classLink(box, "boxes"), el("span", { className: "muted" }, ` ${places.length}`));
+    const head = el("div", {}, check, " ", chip(box.colour), classLink(box, "boxes"), el("span", { className: "muted" }, ` ${places.length}`), tag(box.outcome));
     for (const [name, chosen] of [["mouseenter", places], ["mouseleave", []]]) head.addEventListener(name, () => point(chosen));
     return el("li", {}, head, el("ul", {}, ...places.map((number) => describeBox(given.boxes[number], number, width, height, tag))));
   }));

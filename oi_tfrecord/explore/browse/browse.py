@@ -21,6 +21,7 @@ class BrowseOptions:
     """Which dataset `browse` serves, and where: the flags of the command."""
 
     output_dir: str = option(REQUIRED, "Folder of the records.", Group.INPUTS, positional="DIR")
+    detections: str = option("", "File of detections to show beside the records, as evaluate takes it.", Group.INPUTS)
     host: str = option(
         LOOPBACK,
         "Name or IP address to listen on; 0.0.0.0 lets other machines ask, with the token of the address.",
@@ -65,7 +66,7 @@ def browse(
 
     Raises:
         ConfigError: if aiohttp is not installed, or host or port cannot be had.
-        InputError: see `open_index`.
+        InputError: see `open_index` and `BrowsedDataset`.
     """
     try:
         from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
@@ -74,7 +75,7 @@ def browse(
         raise ConfigError("browse", f"{error}: {install_command('browse')}") from error
     accept_beam_arguments(options.beam_arguments)
     index = open_index(options.output_dir, options.index_dir, options.workers, progress or NoProgress())
-    dataset = BrowsedDataset(options.output_dir, index)
+    dataset = BrowsedDataset(options.output_dir, index, options.detections)
     if is_notebook():
         start = functools.partial(serve, dataset, make_notebook_access(options.host), options.host)
         address = _start_beside_notebook(start, options.port)

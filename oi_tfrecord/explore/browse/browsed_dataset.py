@@ -10,13 +10,16 @@ import numpy as np
 from PIL import Image
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.label_map import read_label_map
+from oi_tfrecord.dataset.label_map import LABEL_MAP_FILE, read_label_map
 from oi_tfrecord.dataset.splits import read_record
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.explore.browse.attribution import AttributionFile
 from oi_tfrecord.explore.browse.class_list import ClassList
 from oi_tfrecord.explore.browse.image_page import describe_image, media_type
 from oi_tfrecord.explore.browse.index import BrowseIndex
+from oi_tfrecord.explore.browse.predictions import Predictions
 from oi_tfrecord.explore.browse.query import Query, count_alone, find_images
+from oi_tfrecord.explore.browse.rejects import explain_reason, read_rejects
 from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES, flag_bits
 from oi_tfrecord.explore.browse.sort_images import ORDERS
 from oi_tfrecord.explore.draw_boxes import boxes_of, outline_boxes, shade_masks
@@ -53,12 +56,16 @@ SMALL_BYTES = 32 << 10
 class BrowsedDataset:
     """A dataset and its index: gives the pages the values that they show."""
 
-    def __init__(self, output_dir: str, index: BrowseIndex):
-        """Reads the label map and the headers of the attribution files.
+    def __init__(self, output_dir: str, index: BrowseIndex, detections: str = ""):
+        """Reads the label map, the headers of the attribution files, and the detections.
 
         Args:
             output_dir: folder of the records.
             index: of the records.
+            detections: file of the detections to show beside the records; empty for none.
+
+        Raises:
+            InputError: naming the row of the detections that is malformed, or records without a label map.
         """
         self.index = index
         self._output_dir = output_dir
@@ -73,7 +80,13 @@ class BrowsedDataset:
         self._version = hashlib.sha256(b"".join(places)).hexdigest()[:16]
         # Pillow looks for its plugins at the first image, which would take longer than the others.
         Image.preinit()
-        self._find = functools.lru_cache(maxsize=32)(functools.partial(find_images, index, self.classes))
+        self._find = functools.lru_cache(maxsize=32)(self._find_images)
+        self._predictions: Predictions | None = None
+        if detections:
+            if label_map is None:
+                raise InputError(output_dir, f"there is no {LABEL_MAP_FILE}", "Put the label map of the records there")
+            self._predictions = Predictions(detections, label_map, index, self._read_example)
+            self._count_outcomes = functools.lru_cache(maxsize=4)(self._predictions.count)
 
     def describe(self) -> dict[str, Any]:
         """Returns the splits, and the flags and sources that a query can filter by."""
@@ -85,6 +98,7 @@ class BrowsedDataset:
             "records": self.index.records,
             "flags": [flag for flag in FLAG_NAMES if known & flag_bits(flag)[1]],
             "sources": sorted(filter(None, self.index.sources)),
+            "detections": self._predictions is not None,
             "masks": bool(self.index.arrays["masks"].any()),
             "classes": self.list_classes("", 0, FIRST_CLASSES),
         }
@@ -93,11 +107,14 @@ class BrowsedDataset:
         """Returns the number of images that a query finds, and `count` of them from `start`."""
         found = self._find(query)
         shown = found[max(start, 0) :][: min(max(count, 0), MOST_IMAGES)]
-        images = [self._summarise(record) for record in shown.tolist()]
+        images = [self._summarise(record) | self._outcomes_of(record, query) for record in shown.tolist()]
         classes = [
             {"text": text, "found": list(map(self.classes.describe, self.classes.find(text)))} for text in query.classes
         ]
         why = [] if len(found) else count_alone(self.index, self.classes, query)
+        if query.outcome and not len(found):
+            alone = self._find(Query(outcome=query.outcome, score=query.score))
+            why.append({"name": "outcome", "value": query.outcome, "images": len(alone)})
         listed = {"version": self._version, "total": len(found), "start": start, "images": images}
         return listed | {"classes": classes, "why": why}
 
@@ -123,7 +140,10 @@ class BrowsedDataset:
         # An image that is not found has neighbours where the images come in the order of the records.
         place = int(places[0]) if inside else int(np.searchsorted(found, record)) if query.order == ORDERS[0] else 0
         after = place + 1 if inside else place
-        facts = describe_image(self._read_example(record), self._names, self._mid_of)
+        example = self._read_example(record)
+        facts = describe_image(example, self._names, self._mid_of)
+        facts["detections"] = self._predictions.describe(example) if self._predictions else None
+        facts["score"] = query.score
         facts["attribution"] = self._read_attribution(record) | facts["attribution"]
         shard, offset, _ = self.index.place_of(record)
         return {
@@ -137,6 +157,22 @@ class BrowsedDataset:
             "previous": self._summarise(int(found[place - 1])) if place > 0 else None,
             "next": self._summarise(int(found[after])) if after < len(found) else None,
         }
+
+    def list_rejects(self, reason: str, start: int, count: int) -> dict[str, Any]:
+        """Returns some of the rejects, each with the number of the image's record; null where there is none."""
+        page = read_rejects(self._output_dir, self.index.splits, reason, start, min(count, MOST_IMAGES))
+        rows = [
+            {
+                "split": row.split,
+                **{name.lower(): value for name, value in row.fields.items()},
+                "record": self.find_record(row.split, row.fields["ImageID"]),
+            }
+            for row in page.rows
+        ]
+        reasons = [
+            {"reason": name, "count": number, "meaning": explain_reason(name)} for name, number in page.reasons.items()
+        ]
+        return {"version": self._version, "total": page.total, "reasons": reasons, "rejects": rows}
 
     def find_record(self, split: str, image_id: str) -> int | None:
         """Returns the number of an image's record; None if there is none."""
@@ -192,6 +228,25 @@ class BrowsedDataset:
         if "boxes" in drawn:
             outline_boxes(picture, boxes)
         return _write_jpeg(picture), "image/jpeg"
+
+    def _find_images(self, query: Query) -> np.ndarray:
+        """Returns the records that a query finds, also by what became of the detections."""
+        found = find_images(self.index, self.classes, query)
+        if self._predictions is None:
+            return found
+        counts = self._count_outcomes(query.score)
+        if query.outcome:
+            found = found[counts[query.outcome][found] > 0]
+        if query.order == "worst":
+            errors = (counts["missed"] + counts["false"])[found]
+            found = found[np.argsort(-errors, kind="stable")]
+        return found
+
+    def _outcomes_of(self, record: int, query: Query) -> dict[str, int]:
+        """Returns how many boxes and detections of a record have each outcome; nothing without detections."""
+        if self._predictions is None:
+            return {}
+        return {outcome: int(counts[record]) for outcome, counts in self._count_outcomes(query.score).items()}
 
     def _summarise(self, record: int) -> dict[str, Any]:
         return {

@@ -1,6 +1,7 @@
 """Queries for images, and their results in the index."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.explore.browse.class_list import KINDS, ClassList
 from oi_tfrecord.explore.browse.index import BrowseIndex
+from oi_tfrecord.explore.browse.predictions import OUTCOMES
 from oi_tfrecord.explore.browse.search_rows import FLAG_NAMES, MASK_BIT, flag_bits
 from oi_tfrecord.explore.browse.sort_images import ORDERS, sort_images
 
@@ -36,6 +38,8 @@ class Query:
         min_boxes, max_boxes: limits of the number of boxes of the image; -1 is no limit.
         order: one of ORDERS.
         seed: of the random order.
+        score: least score of the detections that count.
+        outcome: images with a box or detection of this outcome, one of OUTCOMES; empty for all images.
     """
 
     classes: tuple[str, ...] = ()
@@ -49,6 +53,8 @@ class Query:
     max_boxes: int = -1
     order: str = ORDERS[0]
     seed: int = 0
+    score: float = 0.5
+    outcome: str = ""
 
 
 def parse_query(values: Mapping[str, str], classes: ClassList) -> Query:
@@ -56,7 +62,7 @@ def parse_query(values: Mapping[str, str], classes: ClassList) -> Query:
 
     Args:
         values: `class` (MIDs or names with commas between), `match`, `kind`, `id`, `split`, `source`, `min_boxes`,
-            `max_boxes`, `sort`, `seed`, and a flag's name with `yes` or `no`.
+            `max_boxes`, `sort`, `seed`, `score`, `outcome`, and a flag's name with `yes` or `no`.
         classes: of the dataset.
 
     Raises:
@@ -80,6 +86,8 @@ def parse_query(values: Mapping[str, str], classes: ClassList) -> Query:
         max_boxes=_parse_number(values, "max_boxes", -1),
         order=_parse_choice(values, "sort", ORDERS),
         seed=_parse_number(values, "seed", 0),
+        score=_parse_score(values),
+        outcome=_parse_choice(values, "outcome", ("", *OUTCOMES)),
     )
 
 
@@ -195,6 +203,14 @@ def _parse_choice(values: Mapping[str, str], name: str, allowed: Sequence[str]) 
     if value not in allowed:
         raise ConfigError(name, f"{value!r} is none of {', '.join(allowed)}")
     return value
+
+
+def _parse_score(values: Mapping[str, str]) -> float:
+    """Returns the least score that the parameter gives."""
+    value = values.get("score") or "0.5"
+    if not re.fullmatch(r"[01](\.[0-9]{1,9})?|\.[0-9]{1,9}", value):
+        raise ConfigError("score", f"{value!r} is no number from 0 to 1")
+    return float(value)
 
 
 def _parse_number(values: Mapping[str, str], name: str, default: int) -> int:

@@ -38,6 +38,7 @@ FILES = {
     "/class-list.js": ("class-list.js", "text/javascript"),
     "/dom.js": ("dom.js", "text/javascript"),
     "/marks.js": ("marks.js", "text/javascript"),
+    "/rejects.js": ("rejects.js", "text/javascript"),
     "/picture.js": ("picture.js", "text/javascript"),
     "/browse.css": ("browse.css", "text/css"),
     "/theme.css": ("theme.css", "text/css"),
@@ -62,6 +63,7 @@ def make_application(dataset: BrowsedDataset, access: Access) -> web.Application
     application.router.add_get("/image", functools.partial(_send_bytes, dataset, dataset.read_image))
     application.router.add_get("/mask", functools.partial(_send_mask, dataset))
     application.router.add_get("/thumbnail", functools.partial(_send_thumbnail, dataset))
+    application.router.add_get("/api/rejects", functools.partial(_send_json, functools.partial(_list_rejects, dataset)))
     application.router.add_get("/image_ids.txt", functools.partial(_send_image_ids, dataset))
     guarded = web.Application(middlewares=[web.middleware(functools.partial(_guard, access))])
     guarded.add_subapp(f"/{access.token}/", application)
@@ -174,6 +176,11 @@ async def _send_mask(dataset: BrowsedDataset, request: web.Request) -> web.Respo
 def _list_classes(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[str, Any]:
     start = _parse_number(values, "start", 1 << 62)
     return dataset.list_classes(values.get("q", ""), start, _parse_number(values, "count", MOST_CLASSES + 1))
+
+
+def _list_rejects(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[str, Any]:
+    start = _parse_number(values, "start", 1 << 62)
+    return dataset.list_rejects(values.get("reason", ""), start, _parse_number(values, "count", MOST_IMAGES + 1))
 
 
 def _list_images(dataset: BrowsedDataset, values: Mapping[str, str]) -> dict[str, Any]:

@@ -5,9 +5,9 @@ import numpy as np
 from oi_tfrecord.explore.browse.index import BrowseIndex
 from oi_tfrecord.openimages.image_id import hash_ids, id_keys, image_ids
 
-ORDERS = ("records", "boxes", "size", "hash", "random")
+ORDERS = ("records", "boxes", "size", "hash", "random", "worst")
 """As the records are stored; most boxes first; most pixels first; by the hash of the ImageID, by which `resample` and
-`--max_images` choose; or by chance."""
+`--max_images` choose; by chance; or most missed boxes and false detections first, where there are detections."""
 
 
 def sort_images(index: BrowseIndex, found: np.ndarray, order: str, seed: int) -> np.ndarray:

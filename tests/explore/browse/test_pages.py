@@ -194,6 +194,50 @@ def test_a_narrow_window(base: str) -> None:
         assert page.one("#close").rect["x"] + page.one("#close").rect["width"] <= 400
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_all_text_can_be_read(base: str, dark: bool) -> None:
+    """The contrast of each text to what is behind the text is at least 4.5 (WCAG 2.2)."""
+    with open_chromium(width=1400, height=900, dark=dark) as browser:
+        page = Page(browser)
+        for query in (
+            "?class=dog,cat&tiles=boxes",
+            "?class=none&min_boxes=9",
+            f"?image=train/{image_id(7)}",
+            "?rejects=all",
+        ):
+            browser.get(f"{base}/{query}")
+            page.wait(lambda: page.text("#count") and page.text("#class-rows"))
+            page.wait(lambda query=query: "image=" not in query or page.shown())
+            assert browser.execute_script(LOW_CONTRAST) == []
+
+
+LOW_CONTRAST = """
+  const parse = (text) => text.match(/[0-9.]+/g).map(Number);
+  const light = (colour) => colour.slice(0, 3).map((value) => value / 255)
+    .map((share) => (share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, share, place) => sum + share * [0.2126, 0.7152, 0.0722][place], 0.05);
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const colour = parse(getComputedStyle(one).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  for (const element of document.body.querySelectorAll('*')) {
+    const text = [...element.childNodes].filter((node) => node.nodeType === 3 && node.data.trim()).length;
+    const style = getComputedStyle(element);
+    if ((!text && !element.placeholder) || !element.getClientRects().length || style.opacity === '0') continue;
+    const inks = [style.color, ...(element.placeholder ? [getComputedStyle(element, '::placeholder').color] : [])];
+    for (const ink of inks) {
+      const [one, other] = [light(parse(ink)), light(behind(element))].sort((a, b) => a - b);
+      if (other / one < 4.5 && !element.disabled) low.push([element.outerHTML.slice(0, 80), other / one]);
+    }
+  }
+  return low;
+"""
+
+
 def make_large(index: BrowseIndex, records: int) -> BrowseIndex:
     """Returns an index of many records, all of them the same one."""
     ids = np.char.mod(b"%016x", np.arange(records)).astype("S16")

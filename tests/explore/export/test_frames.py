@@ -88,6 +88,13 @@ def test_exported_files_of_other_records_are_not_read(folder: pathlib.Path) -> N
     assert len(RecordDataset(str(folder / "records"), "train").to_pandas("boxes")) == 0
 
 
+def test_a_slice_has_no_frame_of_its_own(folder: pathlib.Path) -> None:
+    records = RecordDataset(str(folder / "records"), "train")
+    with pytest.raises(ConfigError, match="whole split"):
+        records[:1].to_pandas("boxes")
+    assert len(records[:].to_pandas("boxes")) == 3
+
+
 def test_an_unknown_table_is_named(folder: pathlib.Path) -> None:
     with pytest.raises(ConfigError, match="'classes' is none of images, boxes, labels"):
         RecordDataset(str(folder / "records"), "train").to_pandas("classes")
