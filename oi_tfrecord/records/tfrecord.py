@@ -167,7 +167,7 @@ def parse_index(text: bytes) -> np.ndarray:
     numbers = np.array(text.split(), dtype=np.int64)
     if len(numbers) != 2 * len(text.splitlines()):
         raise ValueError("a line has not two numbers")
-    offsets, lengths = numbers.reshape(-1, 2).T
+    offsets, lengths = numbers[::2], numbers[1::2]
     if (lengths < HEADER_BYTES + FOOTER_BYTES).any() or (
         offsets != np.cumsum([0, *lengths[:-1]])[: len(offsets)]
     ).any():

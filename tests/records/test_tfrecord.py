@@ -1,5 +1,6 @@
 import io
 import pathlib
+import pickle
 
 import google_crc32c
 import pytest
@@ -7,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.records.tfrecord import (
+    MAX_LENGTH,
     FramingError,
     format_index,
     frame,
     mask_crc,
     parse_index,
     read_framed,
+    read_header,
     read_records,
 )
 from tests.support.optional import tensorflow as tf
@@ -116,3 +119,51 @@ def test_a_record_is_checked_against_its_place() -> None:
     for end in range(len(record)):
         with pytest.raises(FramingError, match="cut off"):
             read_framed(record[:end], 11, 0, 0)
+
+
+def test_an_error_survives_the_way_from_a_worker() -> None:
+    error = pickle.loads(pickle.dumps(FramingError(3, 40, "a problem")))
+    assert (error.record, error.offset, error.problem, error.args) == (3, 40, "a problem", (3, 40, "a problem"))
+    assert str(error) == "record 3 at byte 40: a problem"
+
+
+def damaged_at(record: bytes, place: int) -> bytes:
+    return record[:place] + bytes([record[place] ^ 1]) + record[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "problem"),
+    [
+        (framed([b"abc"])[:5], "header cut off after 5 of 12 bytes"),
+        (framed([b"abc"])[:17], "data cut off after 5 of 7 bytes"),
+        (damaged_at(framed([b"abc"]), 0), "CRC of the length does not match"),
+        (damaged_at(framed([b"abc"]), 12), "CRC of the data does not match"),
+    ],
+)
+def test_an_error_names_the_record_the_byte_and_the_problem(damaged: bytes, problem: str) -> None:
+    before = framed([b"first"]) + framed([b""]) + framed([b"third"])
+    with pytest.raises(FramingError) as caught:
+        list(read_records(io.BytesIO(before + damaged)))
+    assert str(caught.value) == f"record 3 at byte {len(before)}: {problem}"
+    with pytest.raises(FramingError) as caught:
+        read_framed(damaged, 3, 7, 99)
+    assert str(caught.value) == f"record 7 at byte 99: {problem}"
+
+
+def test_the_longest_example_has_a_header() -> None:
+    def header(length: int) -> bytes:
+        packed = length.to_bytes(8, "little")
+        return packed + mask_crc(google_crc32c.value(packed)).to_bytes(4, "little")
+
+    assert read_header(header(MAX_LENGTH), 0, 0) == MAX_LENGTH
+    with pytest.raises(FramingError) as caught:
+        read_header(header(MAX_LENGTH + 1), 2, 8)
+    assert str(caught.value) == "record 2 at byte 8: the length is 2147483648 bytes, more than an Example can have"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [(b"0\n", "a line has not two numbers"), (b"0 15\n", "its records do not follow each other")]
+)
+def test_what_is_wrong_in_an_index_is_said(text: bytes, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        parse_index(text)
