@@ -97,7 +97,8 @@ long: dev hdfs
 	$(MAKE) trainings
 
 trainings: dev .venv-peers/installed $(PINNED:%=.venv-%/installed) .venv-torchvision/installed
-	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest tests/end_to_end/trainers/test_trainings.py
+	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest tests/end_to_end/trainers/test_torch_loader.py \
+	  tests/end_to_end/trainers/test_trainings.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \

@@ -31,7 +31,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 collect_ignore = [] if os.environ.get("OI_TFRECORD_CONTAINER") else ["end_to_end/runners/test_container.py"]
 if os.environ.get("OI_TFRECORD_LONG") != "1":
     collect_ignore += ["end_to_end/faults/test_flink_faults.py", "end_to_end/test_read_everywhere.py"]
-    collect_ignore += ["end_to_end/trainers/test_trainings.py"]
+    collect_ignore += ["end_to_end/trainers/test_trainings.py", "end_to_end/trainers/test_torch_loader.py"]
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"

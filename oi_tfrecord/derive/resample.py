@@ -265,8 +265,8 @@ def _store_selection(plan: DerivedPlan, options: ResampleOptions, progress: Prog
         keep_mask = plan.job.index.read_selection(0, shard, plan.job.index.read_counts(0, shard).records)
         keep_mask[image] = True
         plan.job.index.write_selection(0, shard, keep_mask)
-    if isinstance(selector, ListedImages) and selector.missing:
-        progress.note(f"{selector.missing:,} ImageIDs of {options.image_ids} are in no record of {options.split}")
+    for note in selector.find_notes():
+        progress.note(f"{options.split}: {note}")
 
 
 def _make_selector(plan: DerivedPlan, options: ResampleOptions, known_ids: np.ndarray) -> Selector:

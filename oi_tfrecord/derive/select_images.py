@@ -96,8 +96,12 @@ class Selector(Protocol):
     def find_added(self) -> list[tuple[int, int]]:
         """Returns (shard, image) of images to add when all batches are selected."""
 
+    def find_notes(self) -> list[str]:
+        """Returns what a person should know when all batches are selected."""
+        return []
 
-class StratifiedSubset:
+
+class StratifiedSubset(Selector):
     """A share of each stratum; the stratum of an image is the rarest of its classes.
 
     Of n images of a stratum, every (1 / share)-th in hash order is kept: share * n images, rounded half up. So a subset
@@ -159,7 +163,7 @@ class StratifiedSubset:
         return added
 
 
-class ClassCap:
+class ClassCap(Selector):
     """Images with a class that is still below its cap.
 
     A class is below its cap as long as it has had fewer images than the cap, all of which were kept. So the first
@@ -190,7 +194,7 @@ class ClassCap:
 
 
 @dataclasses.dataclass(frozen=True)
-class FoldPart:
+class FoldPart(Selector):
     """The images of a fold, or those of all other folds.
 
     Attributes:
@@ -212,12 +216,8 @@ class FoldPart:
         return []
 
 
-class ListedImages:
-    """The images of a list.
-
-    Attributes:
-        missing: number of listed ImageIDs that no batch has had so far.
-    """
+class ListedImages(Selector):
+    """The images of a list."""
 
     def __init__(self, image_ids: np.ndarray):
         """Starts before the first batch.
@@ -226,17 +226,21 @@ class ListedImages:
             image_ids: uint64 array [n], keys of the ImageIDs, without repeats.
         """
         self._image_ids = image_ids
-        self.missing = len(image_ids)
+        self._missing = len(image_ids)
 
     def select(self, batch: ImageBatch) -> np.ndarray:
         """Returns whether each image of the next batch is kept, a bool array [images]."""
         is_listed: np.ndarray = np.isin(batch.image_ids, self._image_ids)
-        self.missing -= int(is_listed.sum())
+        self._missing -= int(is_listed.sum())
         return is_listed
 
     def find_added(self) -> list[tuple[int, int]]:
         """Returns no image: a list may lack classes."""
         return []
+
+    def find_notes(self) -> list[str]:
+        """Returns how many listed ImageIDs have no record, if there are any."""
+        return [f"{self._missing:,} ImageIDs of the list are in no record"] if self._missing else []
 
 
 def read_image_list(path: str, split: str) -> np.ndarray:

@@ -46,7 +46,11 @@ class ConvertConfig:
     with `.gz` or `.bz2` added.
     """
 
-    release: str = option("", "Name of the release, kept in the manifest.", Group.INPUTS)
+    release: str = option(
+        "",
+        "Name of the release, kept in the manifest; another name than v1 to v7 turns the check of headers off.",
+        Group.INPUTS,
+    )
     split: str = option(
         "",
         "Split to convert, such as train, validation or test.",

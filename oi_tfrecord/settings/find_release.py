@@ -37,17 +37,17 @@ def check_release(config: ConvertConfig, file: InputFile) -> None:
     if with_header := other_releases(config.release, file.table, file.names, config.split):
         fitting = [name for name in find_fitting_releases(config) if name in with_header]
         problem = f"its header is that of {' or '.join(fitting or with_header)}, not of {config.release}"
-        remedy = f"Give --config={fitting[0]}" if fitting else f"Give --release={_find_consistent_release(config)}"
+        remedy = f"Give --config={fitting[0]}" if fitting else f"Give {_advise_release(config)}"
         raise InputError(file.path, problem, remedy, 1)
 
 
-def _find_consistent_release(config: ConvertConfig) -> str:
-    """Returns the name of the release whose columns all files of a configuration have.
+def _advise_release(config: ConvertConfig) -> str:
+    """Returns the flag that names the release whose columns all files of a configuration have, and its effect.
 
-    It is `mixed` if there is no such release: files are then read by the names of their columns.
+    The release is `mixed` if there is no such release: a name that is no release's turns the check of headers off.
     """
     fitting = (name for name in RELEASES if _fits(dataclasses.replace(config, release=name)))
-    return next(fitting, "mixed")
+    return f"--release={next(fitting, 'mixed')}, and each file is read by the names of its columns"
 
 
 @contextlib.contextmanager
@@ -70,8 +70,8 @@ def naming_the_release(config: ConvertConfig) -> Iterator[None]:
             problem = f"{error.problem}; the files there are those of {' or '.join(fitting)}, not of {config.release}"
             raise InputError(error.path, problem, f"Give --config={fitting[0]}") from error
         problem = f"{error.problem}; the files there have the names of {' or '.join(named)}, and other columns"
-        release = _find_consistent_release(read_config(named[0], _find_given(config)))
-        raise InputError(error.path, problem, f"Give --config={named[0]} --release={release}") from error
+        release = _advise_release(read_config(named[0], _find_given(config)))
+        raise InputError(error.path, problem, f"Give --config={named[0]} {release}") from error
 
 
 def find_fitting_releases(config: ConvertConfig) -> list[str]:

@@ -21,6 +21,7 @@ FLAGS = {
         "--output_dir={folder}",
     ],
     "download": ["--config=v3", "--split=train", "--data_dir={folder}", "--image_urls=original", "--output_dir={new}"],
+    "evaluate": ["{folder}", "--split=train", "--detections={new}.json"],
     "export": ["{folder}", "--to={new}"],
     "fetch": ["--config=v3", "--split=train", "--data_dir={folder}"],
     "merge": ["{folder}", "--to={new}"],
@@ -32,7 +33,7 @@ FLAGS = {
     "verify": ["{folder}"],
 }
 """Complete flags of each command."""
-OF_FOLDERS = ("browse", "export", "merge", "report", "resample", "show", "training-config", "verify")
+OF_FOLDERS = ("browse", "evaluate", "export", "merge", "report", "resample", "show", "training-config", "verify")
 """What reads a folder of records, and so its label map."""
 BY_FLAG = ("convert", "merge", "show", "verify")
 """What reads the label map of --label_map."""
@@ -171,6 +172,7 @@ def test_no_damage_of_a_dataset_ends_in_a_traceback(
     folder = tmp_path / "records"
     shutil.copytree(exportable, folder)
     spoil(folder)
+    (tmp_path / "new.json").write_text("[]")
     code = main([command, *flags_of(command, folder, tmp_path / "new")])
     err = capfd.readouterr().err
     assert code in (0, 1)

@@ -110,7 +110,6 @@ BAD_ANNOTATIONS: dict[str, tuple[Callable[[str], str], str, str]] = {
     "additional field": (lambda row: row + ",1", "malformed_row", "fields expected"),
     "not a number": (set_fields(Confidence="sure"), "malformed_row", "sure"),
     "not finite": (set_fields(Confidence="nan"), "malformed_row", "nan"),
-    "empty number": (set_fields(Confidence=""), "malformed_row", "Confidence"),
     "NUL byte": (set_fields(Source="\0"), "malformed_row", "NUL"),
     "Latin-1 byte": (set_fields(Source="xcl\udce9ck"), "malformed_row", r"\xe9"),
     "Latin-1 byte in the class": (set_fields(LabelName="/m/caf\udce9"), "malformed_row", "LabelName: '/m/caf"),
@@ -135,14 +134,22 @@ BAD_BOXES: dict[str, tuple[Callable[[str], str], str, str]] = {
     "box before the image": (set_fields(YMin="-0.1"), "box_out_of_range", "-0.1"),
     "box in pixels": (set_fields(XMin="10", XMax="200", YMin="10", YMax="90"), "box_out_of_range", "200"),
 }
-CASES = [(name, case) for name in (BOXES, LABELS) for case in BAD_ANNOTATIONS] + [(BOXES, case) for case in BAD_BOXES]
+BAD_LABELS: dict[str, tuple[Callable[[str], str], str, str]] = {
+    # A box without Confidence counts as a box of a table without this column; a label says nothing without one.
+    "empty number": (set_fields(Confidence=""), "malformed_row", "Confidence"),
+}
+CASES = [
+    *((name, case) for name in (BOXES, LABELS) for case in BAD_ANNOTATIONS),
+    *((BOXES, case) for case in BAD_BOXES),
+    *((LABELS, case) for case in BAD_LABELS),
+]
 
 
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_a_bad_row_is_rejected_by_its_line_and_harms_nothing_else(
     run: Callable[..., Converted], data: pathlib.Path, tmp_path: pathlib.Path, clean: Converted, name: str, case: str
 ) -> None:
-    change, reason, shows = (BAD_ANNOTATIONS | BAD_BOXES)[case]
+    change, reason, shows = (BAD_ANNOTATIONS | BAD_BOXES | BAD_LABELS)[case]
     path = table(data, name)
     number = used_lines(data, name)[20]
     before = edit_line(path, number, change)
@@ -185,6 +192,16 @@ def test_an_unknown_flag_is_no_fault_but_counted(
     assert result.code == 0, result.err
     assert rejects(result, "validation") == []
     assert result.manifest("validation")["totals"]["unknown_flags_written_as_0"] == 1
+
+
+def test_a_box_without_confidence_counts_as_one_of_a_table_without_the_column(
+    run: Callable[..., Converted], data: pathlib.Path, tmp_path: pathlib.Path, clean: Converted
+) -> None:
+    edit_line(table(data, BOXES), used_lines(data, BOXES)[20], set_fields(Confidence=""))
+    result = run(data, tmp_path / "out", "--max_rejects=0")
+    assert result.code == 0, result.err
+    assert rejects(result) == []
+    assert shard_bytes(result) == shard_bytes(clean)
 
 
 @pytest.mark.parametrize("name", [BOXES, LABELS])
@@ -400,7 +417,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "header of V4": (
         IMAGES,
         lambda text: text.replace(b"Thumbnail300KURL", b"Thumbnail300KURL,Rotation", 1),
-        "--config=v4",
+        "Give --release=mixed, and each file is read by the names of its columns.",
     ),
     "column twice": (BOXES, lambda text: text.replace(b"YMin", b"XMin", 1), "more than once: XMin"),
     "UTF-16": (LABELS, lambda text: text.decode().encode("utf-16"), "UTF-16"),
@@ -410,7 +427,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "no boxes at all": (BOXES, lambda text: b"", "empty"),
     "no metadata at all": (IMAGES, lambda text: b"", "empty"),
     "only line ends": (LABELS, lambda text: b"\n\n\n", "empty"),
-    "a web page": (BOXES, lambda text: b"<html><body>404</body></html>\n", "missing columns"),
+    "a web page": (BOXES, lambda text: b"<html><body>404</body></html>\n", "a web page"),
     "compressed but not named so": (BOXES, gzip.compress, "compressed (gzip)"),
 }
 
@@ -428,6 +445,23 @@ def test_an_unusable_file_is_one_clear_error(
     # The file, perhaps the line, what is wrong, what to do.
     assert re.fullmatch(rf"error: {re.escape(str(path))}(, line 1)?: [^\n]+\. [^\n]+\.\n", result.err)
     assert not result.shards()
+
+
+def test_a_release_of_mixed_files_is_read_as_the_error_advises(
+    run: Callable[..., Converted], data: pathlib.Path, tmp_path: pathlib.Path, clean: Converted
+) -> None:
+    """V3 with the metadata of V4: no configuration has both, so the advice may name none."""
+    path = table(data, IMAGES)
+    with path.open(encoding="utf-8", newline="") as lines:
+        header, *rows = csv.reader(lines)
+    with path.open("w", encoding="utf-8", newline="") as lines:
+        csv.writer(lines, lineterminator="\n").writerows([[*header, "Rotation"], *([*row, "0.0"] for row in rows)])
+    refused = run(data, tmp_path / "refused")
+    assert refused.code == 1
+    [advice] = re.findall(r"Give (--\S+),", refused.err)
+    result = run(data, tmp_path / "out", advice, "--max_rejects=0")
+    assert result.code == 0, result.err
+    assert shard_bytes(result) == shard_bytes(clean)
 
 
 @pytest.mark.parametrize("ending", [".gz", ".bz2"])

@@ -250,7 +250,7 @@ def test_one_client_per_settings() -> None:
 
 def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"oi_tfrecord\[download\]"):
+    with pytest.raises(ConfigError, match="image_urls: downloads need aiohttp: pip install 'aiohttp<"):
         check_installed()
 
 

@@ -57,7 +57,7 @@ def run_release(
     def run(folder: pathlib.Path, config: str, split: str, *flags: str) -> Converted:
         capfd.readouterr()
         output_dir = tmp_path / f"{folder.name}-{config}-{split}"
-        [data_dir] = (path for path in folder.iterdir() if path.name != "images")
+        [data_dir] = (path for path in folder.iterdir() if path.name not in ("images", "masks"))
         arguments = [
             f"--config={config}", f"--split={split}", f"--data_dir={data_dir}", f"--output_dir={output_dir}",
             f"--images={folder}/images/{{split}}/{{image_id}}.jpg", "--num_shards=2", "--workers=1", *flags,
@@ -257,7 +257,15 @@ def test_a_release_is_converted_for_classification(
     expected = {}
     for index in range(COUNTS[split]):
         picture = pictures.draw_picture(split, index, SEED)
-        labels = [row["LabelName"] for row in pictures.annotate(split, picture)[Table.HUMAN_LABELS]]
-        expected[picture.image_id] = [mid for mid in labels if mid in trainable]
-    found = {image_id: texts(record["image/class/text"]) for image_id, record in records(converted, split).items()}
-    assert found == {image_id: labels for image_id, labels in expected.items() if labels}
+        rows = [row for row in pictures.annotate(split, picture)[Table.HUMAN_LABELS] if row["LabelName"] in trainable]
+        if rows:
+            # Model Garden takes every class of image/class as present, so those verified absent stand apart.
+            expected[picture.image_id] = tuple(
+                [row["LabelName"] for row in rows if row["Confidence"] == value] for value in ("1", "0")
+            )
+    found = {
+        image_id: (texts(record["image/class/text"]), texts(record["image/absent_class/text"]))
+        for image_id, record in records(converted, split).items()
+    }
+    assert found == expected
+    assert all(any(labels) for labels in zip(*expected.values(), strict=True))

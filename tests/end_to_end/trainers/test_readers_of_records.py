@@ -1,17 +1,14 @@
-"""RecordDataset in the readers of other libraries: PyTorch's DataLoader with torchvision, and Grain."""
+"""RecordDataset in Grain, a third-party reader."""
 
-import json
-import os
 import pathlib
-import subprocess
 from typing import Any
 
 import pytest
 
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.record_dataset import RecordDataset
-from tests.conftest import REPOSITORY, convert_arguments
-from tests.support.optional import peer_python, require
+from tests.conftest import convert_arguments
+from tests.support.optional import require
 
 
 @pytest.fixture(scope="module")
@@ -23,24 +20,6 @@ def output_dir(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def ids_of(items: Any) -> list[str]:
     return [target["image_id"] for _, target in items]
-
-
-def test_a_data_loader_reads_in_processes_of_each_kind_and_torchvision_computes_losses(output_dir: str) -> None:
-    python = peer_python("torchvision")
-    script = REPOSITORY / "tests" / "support" / "peers" / "torchvision_read.py"
-    done = subprocess.run(
-        [python, script, output_dir, "validation"],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    ids = sorted(ids_of(RecordDataset(output_dir, "validation", target="torchvision")))
-    assert found["ids"] == dict.fromkeys(("fork", "spawn", "forkserver"), ids)
-    assert found["finite"]
-    assert len(found["losses"]) == 2
 
 
 def test_grain_shards_and_resumes(output_dir: str) -> None:
