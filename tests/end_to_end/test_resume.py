@@ -41,7 +41,13 @@ def converted(release: Release, output_dir: pathlib.Path, **flags: object) -> di
 def kill_everywhere(kinds: str, template: pathlib.Path, folder: pathlib.Path, until: str, *flags: list[str]) -> list:
     given = [sys.executable, str(KILL_POINTS), kinds, str(template), str(folder), until, *map(json.dumps, flags)]
     done = subprocess.run(
-        given, env=small_release.environment(), cwd=small_release.ROOT, capture_output=True, text=True, timeout=300
+        given,
+        env=small_release.environment(),
+        cwd=small_release.ROOT,
+        capture_output=True,
+        text=True,
+        # A conversion for each of some forty points, on a machine that may have other work.
+        timeout=10 * HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
