@@ -230,14 +230,16 @@ def _check_label_map(target: OutputTarget, found: _FoundOutput) -> None:
 def _remove(target: OutputTarget, found: _FoundOutput) -> None:
     """Removes the split.
 
-    The manifest goes first: without it no half removed dataset looks complete. The fingerprint of this run is
-    written when all is removed, so a resumed run does not take what is left for its own.
+    The manifest goes first: without it no half removed dataset looks complete. The shards go after the files beside
+    them: a run that finds shards without a manifest is refused, so that no other file of the split stays unseen. The
+    fingerprint of this run is written when all is removed, so a resumed run does not take what is left for its own.
     """
     output_dir, split = target.output_dir, target.split
     if found.entry is not None:
         _remove_entry(target)
     side_files = (rejects_file(split), attribution_file(split), weights_file(split))
-    storage.delete_all(output_dir, [*found.shards, *find_index_files(output_dir, split), *side_files])
+    storage.delete_all(output_dir, [*find_index_files(output_dir, split), *side_files])
+    storage.delete_all(output_dir, list(found.shards))
     target.work.delete()
 
 

@@ -2,10 +2,12 @@ import dataclasses
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from oi_tfrecord import storage
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
@@ -157,6 +159,30 @@ def test_overwrite_leaves_no_stale_shard_and_replaces_the_entry(release: Release
     assert [shard["file"] for shard in manifest["splits"]["train"]["shards"]] == [
         name for name in sorted(after) if ".tfrecord-" in name
     ]
+
+
+def test_an_overwrite_that_is_killed_before_the_shards_leaves_no_other_file_of_the_split(
+    release: Release, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(release, tmp_path / "out", num_shards=3, attribution_csv="true")
+    delete_all = storage.delete_all
+
+    def stop_before_shards(folder: str, names: Sequence[str]) -> None:
+        if any(".tfrecord-" in name for name in names):
+            raise KeyboardInterrupt
+        delete_all(folder, names)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "delete_all", stop_before_shards)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_output(plan_of(release, tmp_path / "out", num_shards=2, overwrite="true").target)
+    names = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    shards = {name for name in names if name.startswith("train.tfrecord-")}
+    assert len(shards) == 3
+    of_folder = {"dataset_info.json", "features.json", "label_map.csv", "label_map.pbtxt", "manifest.json"}
+    assert {name for name in names - shards if not name.startswith(".oi_tfrecord-train/")} <= of_folder
+    with pytest.raises(ConfigError, match="give --overwrite"):
+        prepare_output(plan_of(release, tmp_path / "out", num_shards=2).target)
 
 
 @pytest.mark.parametrize(("flags", "kept"), [({}, {1}), ({"select": "boxed"}, set())])
