@@ -96,8 +96,11 @@ class WorkFolder:
         storage.delete(storage.join(self.path, _ERROR_FILE))
         for name in ("temporary", "progress", "shuffle", "damage"):
             storage.delete_folder(storage.join(self.path, name))
-        # Written in place, as the folder of temporary files is gone.
-        storage.write(storage.join(self.path, _FINISHED_FILE), b"", self.path)
+        if not self.is_kept():
+            # The mark comes last and by a rename: a run that is killed before leaves all to be done by the next one.
+            storage.make_folder(self.temporary)
+            storage.write(storage.join(self.path, _FINISHED_FILE), b"", self.temporary)
+            storage.delete_folder(self.temporary)
 
     def is_kept(self) -> bool:
         """Returns whether the folder was left by a conversion that had finished."""

@@ -102,6 +102,24 @@ def test_clear_temporary_keeps_what_is_finished(work: WorkFolder) -> None:
     assert list(work.results()) == [b"result", b"more"]
 
 
+def test_keep_results_deletes_what_a_killed_run_left_half_written(work: WorkFolder) -> None:
+    work.create({"a": 1})
+    work.write_result(0, b"result")
+    work.write_rejects("range-1", "a\n")
+    work.write_progress("a", b"1")
+    half = storage.join(work.temporary, "half")
+    storage.write(half, b"x", work.temporary)
+    assert not work.is_kept()
+    for _ in range(2):
+        work.keep_results()
+        assert work.is_kept()
+        assert not storage.exists(half)
+        assert list(work.progress()) == []
+        assert list(work.results()) == [b"result"]
+        assert list(work.rejects()) == ["a\n"]
+        assert work.fingerprint() == {"a": 1}
+
+
 def test_delete_takes_only_this_split(work: WorkFolder) -> None:
     other = WorkFolder(work.path + "-other")
     for folder in (work, other):

@@ -44,6 +44,11 @@ def only_shards(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: data for name, data in files.items() if ".tfrecord-" in name}
 
 
+def without_work_folder(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Returns the files but those of the work folder, which stays as the rejected images can be corrected."""
+    return {name: data for name, data in files.items() if not name.startswith(".oi_tfrecord-train/")}
+
+
 @pytest.mark.parametrize("workers", [2, 4])
 def test_worker_processes_give_the_files_of_one_process(
     workers: int, release: Release, plain: dict[str, bytes], tmp_path: pathlib.Path
@@ -59,7 +64,8 @@ def test_small_ranges_give_the_same_shards_and_rejects(
 ) -> None:
     flags = release.flags(tmp_path, **SHARED | {"workers": workers, "csv_block_mb": 1})
     assert small_release.run_command(flags).returncode == 0
-    files = small_release.dataset(tmp_path)
+    # What the work folder holds of each range depends on the ranges.
+    files, plain = without_work_folder(small_release.dataset(tmp_path)), without_work_folder(plain)
     assert files.keys() == plain.keys()
     assert b'"csv_block_mb": 1' in files["manifest.json"]
     assert files["manifest.json"].count(b"crc32c_of_ranges") == plain["manifest.json"].count(b"crc32c_of_ranges") == 3

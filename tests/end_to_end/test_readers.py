@@ -23,7 +23,10 @@ FLAGS = {
 
 
 def expected_records(sample: pathlib.Path, split: str) -> dict[str, tuple[list[dict[str, str]], list[dict[str, str]]]]:
-    """ImageID to (boxes, human labels) of the label map's classes, for images with such a box."""
+    """ImageID to (boxes, human labels) of the label map's classes, for the images that the split selects.
+
+    These are images with such a box; in validation and test also images with such a label and no box.
+    """
     folder = sample / "2017_11"
     mids = set(read_list(folder / "classes-bbox-trainable.txt"))
     boxes = rows_by_image(folder / split / "annotations-human-bbox.csv")
@@ -32,8 +35,9 @@ def expected_records(sample: pathlib.Path, split: str) -> dict[str, tuple[list[d
     for row in read_rows(folder / split / "images.csv"):
         image_id = row["ImageID"]
         kept = [box for box in boxes.get(image_id, []) if box["LabelName"] in mids]
-        if kept:
-            expected[image_id] = kept, [label for label in labels.get(image_id, []) if label["LabelName"] in mids]
+        verified = [label for label in labels.get(image_id, []) if label["LabelName"] in mids]
+        if kept or (verified and split != "train"):
+            expected[image_id] = kept, verified
     return expected
 
 

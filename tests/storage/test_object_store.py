@@ -31,8 +31,9 @@ def test_as_many_objects_are_read_at_once_as_there_are_readers(proxied: Store, s
     for image_id in ids:
         proxied.put(f"{image_id}.jpg", image_id.encode())
     images = PatternReader(PatternSource(proxied.root + "/{image_id}.jpg", "train", 1 << 20), ids)
-    # An answer waits until as many requests are open as there should be.
-    slow.set(gather=readers)
+    # An answer waits until as many requests are open as there should be. Only the size of the first image, which does
+    # not wait, lets `map_in_order` read as many at once.
+    slow.set(gather=readers, ungathered=ids[0])
     read = map_in_order(images.read, range(len(ids)), threads=readers, max_bytes=1 << 26, size_of=len, items_per_task=1)
     assert list(read) == [image_id.encode() for image_id in ids]
     counts = slow.counts()

@@ -6,7 +6,8 @@ readers' own limit. So an object's answer is fetched once and then given from me
   python -m tests.support.slow_store UPSTREAM_PORT    # prints its own
 
 `POST /-/set` takes JSON: `delay` (seconds before each answer), `gather` (answers wait until so many
-requests are open, or for GATHER_SECONDS), `failures` (so many requests are answered 503), `broken`
+requests are open, or for GATHER_SECONDS), `ungathered` (answers to requests whose target
+has this regular expression do not wait), `failures` (so many requests are answered 503), `broken`
 (requests whose target holds this text are refused with 403, which no client tries again).
 It also sets the counts to zero. `GET /-/counts` gives them.
 """
@@ -15,6 +16,7 @@ import asyncio
 import collections
 import http.client
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -22,7 +24,7 @@ from typing import Any
 
 from tests.support.object_servers import read_port
 
-GATHER_SECONDS = 5.0
+GATHER_SECONDS = 30.0
 
 
 class Proxy:
@@ -35,7 +37,7 @@ class Proxy:
         self._clear({})
 
     def _clear(self, settings: dict[str, Any]) -> None:
-        self.settings = {"delay": 0.0, "gather": 0, "failures": 0, "broken": ""} | settings
+        self.settings = {"delay": 0.0, "gather": 0, "ungathered": "", "failures": 0, "broken": ""} | settings
         self._requests: collections.Counter[str] = collections.Counter()
         self._connections = 0
         self._open = self._most = 0
@@ -70,7 +72,7 @@ class Proxy:
         self._open += 1
         self._most = max(self._most, self._open)
         try:
-            await self._wait()
+            await self._wait(target)
             if self.settings["failures"]:
                 self.settings["failures"] -= 1
                 return _answer(503, "Service Unavailable", {}, b"")
@@ -86,8 +88,10 @@ class Proxy:
         finally:
             self._open -= 1
 
-    async def _wait(self) -> None:
+    async def _wait(self, target: str) -> None:
         await asyncio.sleep(self.settings["delay"])
+        if self.settings["ungathered"] and re.search(self.settings["ungathered"], target):
+            return
         if self._open >= self.settings["gather"]:
             self._gathered.set()
         try:
