@@ -122,7 +122,7 @@ def write_tfds_files(output_dir: str, splits: Mapping[str, Mapping[str, Any]], t
 
 
 def write_missing_tfds_files(output_dir: str, splits: Mapping[str, Mapping[str, Any]], temporary_folder: str) -> None:
-    """Writes the files if one is missing: on some storage a file is deleted before it is replaced, and a run may end so.
+    """Writes the files if one is missing: a run may end between the deletion of a file and its replacement.
 
     The arguments are those of `write_tfds_files`.
     """
