@@ -13,6 +13,7 @@ from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, attrib
 from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest
 from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.shard_index import find_index_files, write_missing_indexes
+from oi_tfrecord.dataset.tfds_files import write_missing_tfds_files
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.openimages.schema import Table
@@ -96,6 +97,7 @@ def prepare_output(target: OutputTarget) -> OutputState:
     if found.entry is not None:
         _check_finished(target, found.entry, found.shards)
         write_missing_indexes(target.output_dir, [shard["file"] for shard in found.entry["shards"]])
+        write_missing_tfds_files(target.output_dir, read_splits(target.output_dir), target.output_dir)
         if can_try_again(target.work, found.entry):
             target.work.keep_results()
         else:

@@ -53,12 +53,13 @@ def write_missing_indexes(output_dir: str, shards: Iterable[str], temporary_fold
         shards: Their base names.
         temporary_folder: See `storage.create`; the folder of the indexes by default.
 
-    A damaged or missing shard is a fault that `verify` finds, and no reason to lose the split that is written now.
+    A damaged or missing shard is a fault that `verify` finds, and no reason to lose the split that is written now. A
+    storage that fails is raised, as the last step is tried again.
     """
     there = set(find_index_files(output_dir))
     for shard in shards:
         if index_file(shard) not in there:
-            with contextlib.suppress(InputError, OSError):
+            with contextlib.suppress(InputError, FileNotFoundError):
                 lengths = scan_shard(storage.join(output_dir, shard))[:, 1].tolist()
                 write_index(output_dir, shard, lengths, temporary_folder or storage.join(output_dir, INDEX_FOLDER))
 

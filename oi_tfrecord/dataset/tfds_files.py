@@ -91,13 +91,14 @@ def read_keys(output_dir: str, entry: Mapping[str, Any]) -> frozenset[str]:
         output_dir: folder of the dataset.
         entry: the split's entry in the manifest.
 
-    A damaged or missing shard is a fault that `verify` finds, and no reason to lose the split that is written now.
+    A damaged or missing shard is a fault that `verify` finds, and no reason to lose the split that is written now. A
+    storage that fails is raised, as the last step is tried again.
     """
     first = next((shard["file"] for shard in entry.get("shards", ()) if shard["records"]), "")
     path = storage.join(output_dir, first)
     if not first or not storage.exists(path):
         return frozenset()
-    with contextlib.suppress(FramingError, ExampleError, OSError):
+    with contextlib.suppress(FramingError, ExampleError):
         for _, data in read_shard(path):
             return frozenset(parse_example(data))
     return frozenset()
@@ -118,3 +119,12 @@ def write_tfds_files(output_dir: str, splits: Mapping[str, Mapping[str, Any]], t
             storage.delete(path)
         if splits:
             storage.write(path, json.dumps(content, indent=1).encode() + b"\n", temporary_folder)
+
+
+def write_missing_tfds_files(output_dir: str, splits: Mapping[str, Mapping[str, Any]], temporary_folder: str) -> None:
+    """Writes the files if one is missing: a run may end between the deletion of a file and its replacement.
+
+    The arguments are those of `write_tfds_files`.
+    """
+    if not all(storage.exists(storage.join(output_dir, name)) for name in (FEATURES_FILE, INFO_FILE)):
+        write_tfds_files(output_dir, splits, temporary_folder)

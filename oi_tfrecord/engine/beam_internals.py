@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oi_tfrecord.errors import EncodedFileError, InputError, StorageError
+from oi_tfrecord.errors import EncodedFileError, InputError, OiTfrecordError, StorageError
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -114,6 +114,11 @@ def make_provision_info(options: "PipelineOptions") -> "ExtendedProvisionInfo":
 def is_worker_thread(thread: threading.Thread | None) -> bool:
     """Returns whether Beam waits in a thread for a worker process."""
     return thread is not None and thread.name == WORKER_THREAD
+
+
+def is_of_step(error: Exception) -> bool:
+    """Returns whether a step raised an error: a runner within this process runs the job while the job is submitted."""
+    return isinstance(error, OiTfrecordError) or "[while running " in str(error)
 
 
 def find_engine_message(error: Exception) -> str:

@@ -11,6 +11,7 @@ from oi_tfrecord.engine.beam_internals import (
     find_engine_message,
     hide_known_errors,
     hide_worker_counts,
+    is_of_step,
     without_interactive_beam,
 )
 from oi_tfrecord.engine.submitted_job import SubmittedJob
@@ -126,6 +127,8 @@ def _run_elsewhere(pipeline: Any, beam_arguments: tuple[str, ...], job: Submitte
         problem = "no job server answers (--job_endpoint is where it is, --job_server_timeout how long to wait for it)"
         raise RunnerError(problem) from error
     except Exception as error:
+        if is_of_step(error):
+            raise
         raise RunnerError(f"the job could not be submitted: {one_line(error)}") from error
     job.submit(result, beam_arguments)
     try:

@@ -4,7 +4,14 @@ import pathlib
 from typing import Any
 
 from oi_tfrecord.dataset.publish_split import publish_split
-from oi_tfrecord.dataset.tfds_files import describe_features, describe_info, read_keys
+from oi_tfrecord.dataset.tfds_files import (
+    FEATURES_FILE,
+    INFO_FILE,
+    describe_features,
+    describe_info,
+    read_keys,
+    write_missing_tfds_files,
+)
 from oi_tfrecord.records.shard_names import shard_file
 from tests.support.few_records import boxes, image, make_example, write_shard
 
@@ -81,3 +88,13 @@ def test_keys_are_those_of_the_first_record_and_damage_stops_nothing(tmp_path: p
     assert read_keys(str(tmp_path), entry) == frozenset()
     (tmp_path / shard["file"]).unlink()
     assert read_keys(str(tmp_path), entry) == frozenset()
+
+
+def test_files_that_a_run_lost_between_deletion_and_writing_are_written_again(tmp_path: pathlib.Path) -> None:
+    splits = {"train": {"shards": [{"file": "train.tfrecord-00000-of-00001", "records": 0, "bytes": 0}]}}
+    write_missing_tfds_files(str(tmp_path), splits, str(tmp_path))
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(written) == {FEATURES_FILE, INFO_FILE}
+    (tmp_path / INFO_FILE).unlink()
+    write_missing_tfds_files(str(tmp_path), splits, str(tmp_path))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == written

@@ -106,6 +106,23 @@ def test_a_job_that_another_runner_gives_up_is_named_with_a_remedy(line: Line) -
     assert line.calls == ["start", "stop"]
 
 
+def test_the_error_of_a_step_is_raised_by_a_runner_within_this_process(line: Line) -> None:
+    def fail(element: int) -> None:
+        raise ValueError("no such thing")
+
+    with pytest.raises(ValueError, match="no such thing"):
+        run_pipeline(["--runner=FnApiRunner"], 1, line, lambda root: root | beam.Create([1]) | beam.Map(fail))
+
+
+def test_a_runner_that_cannot_start_is_one_line(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(pipeline: beam.Pipeline) -> None:
+        raise RuntimeError("cannot download\nthe runner")
+
+    monkeypatch.setattr(beam.Pipeline, "run", run)
+    with pytest.raises(RunnerError, match="could not be submitted: cannot download the runner"):
+        run_pipeline(["--runner=PrismRunner"], 1, line, lambda root: root | beam.Create([1]))
+
+
 def test_a_job_server_that_does_not_answer_is_named(line: Line) -> None:
     # Nothing listens on port 1.
     flags = ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--job_server_timeout=1"]

@@ -137,7 +137,9 @@ def error_of(code: int, err: str, faults: Faults) -> str:
 
 
 def written() -> dict[str, bytes]:
-    return {path: data for path, data in FaultyFileSystem.files.items() if path.startswith("faulty://out/")}
+    """Returns the files of the dataset; the work folder that a rerun would use is no part of the dataset."""
+    out = {path: data for path, data in FaultyFileSystem.files.items() if path.startswith("faulty://out/")}
+    return {path: data for path, data in out.items() if "/.oi_tfrecord-" not in path}
 
 
 def image_ids(files: dict[str, bytes]) -> Counter[str]:
