@@ -58,9 +58,10 @@ def write_missing_indexes(output_dir: str, shards: Iterable[str], temporary_fold
     """
     there = set(find_index_files(output_dir))
     for shard in shards:
-        if index_file(shard) not in there:
-            with contextlib.suppress(InputError, FileNotFoundError):
-                lengths = scan_shard(storage.join(output_dir, shard))[:, 1].tolist()
+        path = storage.join(output_dir, shard)
+        if index_file(shard) not in there and storage.exists(path):
+            with contextlib.suppress(InputError):
+                lengths = scan_shard(path)[:, 1].tolist()
                 write_index(output_dir, shard, lengths, temporary_folder or storage.join(output_dir, INDEX_FOLDER))
 
 
