@@ -20,7 +20,7 @@ from tests.support.faulty_runs import (
 
 FIRST, SCHEDULES = (200, 800) if ALL_THROUGH_BEAM else (60, 90)
 """The seeds follow those of test_fault_commands."""
-BLOCKS = 5
+BLOCKS = 2
 
 
 @pytest.fixture(scope="module")
