@@ -145,6 +145,8 @@ def to_beam_flags(beam_arguments: Sequence[str]) -> list[str]:
     Args:
         beam_arguments: flags of Beam, each checked.
     """
+    if not value_of(beam_arguments, "--job_endpoint"):
+        return list(beam_arguments)
     own, known = find_flags(), find_known_flags(beam_arguments)
     arguments: list[str] = []
     words = list(beam_arguments)

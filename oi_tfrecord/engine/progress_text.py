@@ -117,11 +117,9 @@ class ConversionStatus:
         # A shard that is written again, as its worker was lost, is reported twice.
         done = min(done, self.num_shards - self.finished_shards)
         finished = self.finished_shards + int(done)
-        share = 100 * (self.finished_shards + done) / max(self.num_shards, 1)
-        todo = self.num_shards - self.finished_shards - done
-        left = [f"{format_clock(elapsed * todo / done)} left"] if done > 0 and todo > 0 else []
+        share = describe_share(done, self.num_shards - self.finished_shards, elapsed, self.finished_shards)
         last = ["writing the manifest"] if finished == self.num_shards else []
-        return [f"{share:.0f} %", *left, *last, *counted, f"{finished:,}/{self.num_shards:,} shards"]
+        return [*share, *last, *counted, f"{finished:,}/{self.num_shards:,} shards"]
 
 
 @dataclasses.dataclass
@@ -190,18 +188,19 @@ class VerifyStatus(RecordsStatus):
         return [f"{_sum(reports, 'rejects'):,.0f} faults"]
 
 
-def describe_share(done: float, total: float, elapsed: float) -> list[str]:
+def describe_share(done: float, total: float, elapsed: float, before: float = 0) -> list[str]:
     """Returns how much is done, and the time that is left, such as `56 %` and `0:08 left`; empty for no total.
 
     Args:
-        done: what is done, in any unit; what an earlier run did does not count.
-        total: all that is to be done, in the same unit.
-        elapsed: seconds that it took.
+        done: what this run has done, in any unit.
+        total: all that this run is to do, in the same unit.
+        elapsed: seconds that this run took until now.
+        before: what an earlier run did, in the same unit; it counts for the share and took no time.
     """
-    if total <= 0:
+    if before + total <= 0:
         return []
     left = [f"{format_clock(elapsed * (total - done) / done)} left"] if 0 < done < total else []
-    return [f"{min(100 * done / total, 100):.0f} %", *left]
+    return [f"{min(100 * (before + done) / (before + total), 100):.0f} %", *left]
 
 
 def read_reports(work: WorkFolder) -> list[dict[str, Any]]:

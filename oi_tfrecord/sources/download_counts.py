@@ -57,10 +57,8 @@ class DownloadStatus:
         done = requested + counts.kept
         total = max(self.total, done)
         # Images that were there before took no time, so the rest is estimated without them.
-        left = describe_share(requested, total - counts.kept, elapsed)[1:]
         return [
-            f"{100 * done / total:.0f} %" if total else "0 %",
-            *left,
+            *describe_share(requested, total - counts.kept, elapsed, counts.kept),
             f"{done:,}/{total:,} images",
             f"{requested / elapsed:,.0f}/s",
             f"{counts.size / elapsed / 1e6:,.0f} MB/s",
