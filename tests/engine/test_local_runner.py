@@ -32,7 +32,7 @@ def _excepthook() -> object:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 def test_a_killed_worker_ends_the_command_and_a_rerun_resumes(tmp_path: pathlib.Path) -> None:
-    release = small_release.write_release(tmp_path / "data", images=260, size=(640, 480))
+    release = small_release.write_release(tmp_path / "data", images=520, size=(640, 480))
     flags = release.flags(tmp_path / "out", num_shards=13, image_mode="verify", workers=4)
     process = subprocess.Popen(
         small_release.command(*flags), cwd=small_release.ROOT, env=small_release.environment(),
