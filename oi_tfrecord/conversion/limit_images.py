@@ -1,10 +1,15 @@
-"""Finds the limit that `max_images` stands for: a bound of the sample hash that as many images are below."""
+"""Reads the tables before the conversion does: for the limit of `max_images`, and for the images that are chosen.
+
+The limit is a bound of the sample hash that as many images are below. The chosen images decide what is kept of tar.gz
+archives, which are unpacked in one pass.
+"""
 
 from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
 
+from oi_tfrecord import storage
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.join.batches import decode
@@ -40,6 +45,48 @@ class LimitImages(beam.PTransform):
             # nothing
             | "StoreLimit" >> beam.FlatMap(_store_limit, self._job, self._max_images)
         )
+
+
+class ChooseImages(beam.PTransform):
+    """Finds the images that are selected, and stores their keys in the work folder.
+
+    Input: (shard, batches of rows). Output: nothing; the next pipeline of the run reads the work folder.
+    """
+
+    def __init__(self, job: ShardJob):
+        """Finds nothing yet.
+
+        Args:
+            job: the conversion.
+        """
+        super().__init__()
+        self._job = job
+
+    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
+        return (
+            grouped
+            # (None, keys of the shard's selected images, uint64 as bytes)
+            | "SelectImages" >> beam.Map(_select_images, self._job)
+            # (None, keys of all shards)
+            | "GroupImages" >> beam.GroupByKey()
+            # nothing
+            | "StoreImages" >> beam.FlatMap(_store_images, self._job)
+        )
+
+
+def _select_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob) -> tuple[None, bytes]:
+    with relay_errors(job.work):
+        batches = [decode(batch) for batch in grouped[1] if batch]
+    return None, join_shard(batches, job.join_rules).image_ids.astype("<u8").tobytes()
+
+
+def _store_images(grouped: tuple[None, Iterable[bytes]], job: ShardJob) -> list[int]:
+    # A runner may pass on a piece twice, so each image is taken once.
+    chosen = np.unique(np.frombuffer(b"".join(grouped[1]), "<u8"))
+    with relay_errors(job.work):
+        storage.write(job.work.chosen_images, chosen.tobytes(), job.work.temporary)
+    return []
 
 
 def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:

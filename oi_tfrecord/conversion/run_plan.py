@@ -4,7 +4,8 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.kept_lists import store_lists
@@ -105,6 +106,9 @@ def _run_pipelines(
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads, slots=count_slots(beam_arguments))
         if plan.config.max_images:
             plan = _limit_images(plan, processes, beam_arguments, progress)
+        if plan.chooses_images and not storage.exists(plan.work.chosen_images):
+            _choose_images(plan, processes, beam_arguments, progress)
+        plan = _keep_images(plan)
         _write_shards(plan, state.finished, processes, beam_arguments, progress)
 
 
@@ -112,15 +116,41 @@ def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[st
     """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
     from oi_tfrecord.conversion.pipeline import build_limit_pipeline
 
+    _read_tables(plan, build_limit_pipeline, processes, beam_arguments, progress)
+    return plan.with_image_limit(plan.work.limit())
+
+
+def _choose_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> None:
+    """Finds the images that are kept of tar.gz archives, for which all tables are read once more."""
+    from oi_tfrecord.conversion.pipeline import build_choice_pipeline
+
+    _read_tables(plan, build_choice_pipeline, processes, beam_arguments, progress)
+
+
+def _read_tables(
+    plan: ConvertPlan,
+    build: Callable[[Any, ConvertPlan], object],
+    processes: int,
+    beam_arguments: Sequence[str],
+    progress: Progress,
+) -> None:
+    """Runs a pipeline that reads the tables before the conversion does, and clears what it leaves."""
     job = SubmittedJob(progress.note)
-    shown = progress.watch(_status(plan, 0, job))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan), job)
-    limited = plan.with_image_limit(plan.work.limit())
+    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job))
+    run_pipeline(beam_arguments, processes, shown, lambda root: build(root, plan), job)
     plan.work.clear_temporary()
     if plan.shuffle_folder:
         storage.delete_folder(plan.shuffle_folder)
         storage.make_folder(plan.shuffle_folder)
-    return limited
+
+
+def _keep_images(plan: ConvertPlan) -> ConvertPlan:
+    """Returns the plan with the folder where images of tar.gz archives are kept."""
+    if not plan.shuffle_folder or storage.is_local(plan.work.path):
+        return plan.keeping_in(plan.work.kept, plan.work.temporary)
+    folder = storage.join(plan.shuffle_folder, "kept")
+    storage.make_folder(folder)
+    return plan.keeping_in(folder, folder)
 
 
 def _write_shards(

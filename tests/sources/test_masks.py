@@ -2,7 +2,6 @@ import pathlib
 import zipfile
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from oi_tfrecord.images.values import ImageRejected
@@ -61,7 +60,7 @@ def test_members_of_archives_are_read_at_their_place(tmp_path: pathlib.Path) -> 
     for field in ("offset", "size", "stored", "storing", "crc32"):
         rows[field][1] = getattr(member, field)
     rows["image_id"][1] = int(find_mask_image(NAME) or b"", 16)
-    places = ImageFiles(np.array([-1, 0]), rows, pa.array([b"", b""], pa.binary()))
+    places = ImageFiles(np.array([-1, 0]), rows)
     assert source.read(NAME, 1, places) == b"mask" * 50
     for index, given in ((0, places), (1, None)):
         with pytest.raises(ImageRejected, match=f"image_missing: 1 archives do not hold {NAME}"):
