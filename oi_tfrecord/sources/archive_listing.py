@@ -264,6 +264,12 @@ def find_content(file: ArchiveFile) -> int:
     return crc32c
 
 
+def find_archive_content(path: str) -> int:
+    """Returns `find_content` of the archive at a path."""
+    info = next(iter(storage.match(storage.escape(path))))
+    return find_content(ArchiveFile(Table.IMAGE_FILES, 0, path, info.size, info.modified, read_kind(path)))
+
+
 def _read_sample(stream: BinaryIO, member: Member) -> bytes:
     stream.seek(member.offset)
     first = stream.read(min(member.size, _SAMPLE_BYTES))
