@@ -9,6 +9,7 @@ from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.kept_lists import store_lists
+from oi_tfrecord.conversion.list_archive import keep_early
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.rerun.try_again import try_again
@@ -97,11 +98,33 @@ def _run_held_plan(
 def _run_pipelines(
     plan: ConvertPlan, state: OutputState, workers: int, beam_arguments: Sequence[str], progress: Progress
 ) -> None:
-    import_beam_quietly(beam_arguments)
     store_lists(plan.filters, plan.work)
     if state.finished:
         progress.note(describe_resumption(len(state.finished), plan.num_shards))
     processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
+    with _keep_early(plan, processes, beam_arguments):
+        import_beam_quietly(beam_arguments)
+        _run_steps(plan, state, processes, threads, beam_arguments, progress)
+
+
+def _keep_early(
+    plan: ConvertPlan, processes: int, beam_arguments: Sequence[str]
+) -> contextlib.AbstractContextManager[None]:
+    """Returns a block that unpacks a small tar.gz ahead, where a single process here runs the only pipeline."""
+    is_alone = processes == 1 and runs_here(beam_arguments) and storage.is_local(plan.work.path)
+    if not is_alone or plan.config.max_images or plan.chooses_images:
+        return contextlib.nullcontext()
+    return keep_early(plan.archives_to_list, plan.keeping_in(plan.work.kept, plan.work.temporary).kept)
+
+
+def _run_steps(
+    plan: ConvertPlan,
+    state: OutputState,
+    processes: int,
+    threads: int,
+    beam_arguments: Sequence[str],
+    progress: Progress,
+) -> None:
     with raise_relayed_errors(plan.work), _shuffle_folder(plan, beam_arguments) as folder:
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads, slots=count_slots(beam_arguments))
         if plan.config.max_images:

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import io
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, cast
 
 import google_crc32c
@@ -154,7 +154,7 @@ class ArchiveListing:
         self.damage = ""
         self.content = 0
 
-    def images(self) -> Iterator[FoundImage]:
+    def images(self) -> Generator[FoundImage, None, None]:
         """Yields the images, an image that the end of the archive cuts off included.
 
         Raises:

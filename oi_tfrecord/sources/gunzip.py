@@ -8,7 +8,7 @@ from zlib_ng import zlib_ng
 
 _GZIP_BITS = 31
 
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 19
 
 _OUTPUT_BYTES = 1 << 20
 """Output that is held at once: a few bytes may inflate to a thousand times their size."""
