@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ _BUFFER_BYTES = 4 << 20
 
 
 def load(
-    output_dir: str,
+    output_dir: str | os.PathLike[str],
     split: str,
     *,
     decode: bool = True,
@@ -85,6 +86,7 @@ def load(
     """
     import tensorflow as tf
 
+    output_dir = storage.expand(output_dir)
     _check_arguments(decode, image_size, batch_size, shuffle_buffer)
     check_keys(keys)
     worker = Worker.of(shard)

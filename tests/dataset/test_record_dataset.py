@@ -43,6 +43,12 @@ def test_a_record_by_number_equals_the_record_in_order(output_dir: str) -> None:
             dataset[index]
 
 
+def test_a_folder_may_be_a_path_or_begin_with_a_tilde(output_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(pathlib.Path(output_dir).parent))
+    for folder in (pathlib.Path(output_dir), "~/out"):
+        assert len(RecordDataset(folder, "validation")) == 12
+
+
 def test_values_have_the_specified_dtypes_and_shapes(output_dir: str) -> None:
     for values in RecordDataset(output_dir, "validation"):
         assert values["image"].shape == (values["height"], values["width"], 3)
