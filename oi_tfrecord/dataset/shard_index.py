@@ -195,7 +195,7 @@ def _check_names(split: Split) -> None:
 
 
 def _warn_of_empty_shards(split: Split) -> None:
-    """Warns of shards without a byte: a writer with fewer records than shards leaves them, and so does a lost upload."""
+    """Warns of shards without a byte: a writer with fewer records than shards leaves these, a lost upload as well."""
     empty = [path for path in split.shards if split.sizes.get(posixpath.basename(path)) == 0]
     if empty:
         problem = f"{len(empty)} of {len(split.shards)} shards are empty, such as {empty[0]}"
