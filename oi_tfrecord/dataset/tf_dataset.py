@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import operator
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -136,7 +137,7 @@ class Worker:
         if hasattr(shard, "num_input_pipelines"):
             return cls(shard.input_pipeline_id, shard.num_input_pipelines)
         try:
-            index, count = (0, 1) if shard is None else map(int, shard)
+            index, count = (0, 1) if shard is None else map(operator.index, shard)
         except (TypeError, ValueError) as error:
             raise ConfigError(
                 "shard", f"must be (index, count) or a tf.distribute.InputContext, not {shard!r}"

@@ -95,6 +95,16 @@ def test_records_without_a_manifest_are_counted(output_dir: str) -> None:
     assert [dataset[index]["image_id"] for index in range(len(dataset))] == ids
 
 
+def test_an_empty_shard_without_a_manifest_is_warned_of(output_dir: str) -> None:
+    shard = shards_of(output_dir)[0]
+    shard.write_bytes(b"")
+    (shard.parent / "manifest.json").unlink()
+    shutil.rmtree(shard.parent / "index")
+    with pytest.warns(UserWarning, match=rf"1 of 3 shards are empty, such as .*{re.escape(shard.name)}") as caught:
+        RecordDataset(output_dir, "validation", decode=False)
+    assert caught[0].filename == __file__
+
+
 def test_slices_are_datasets_and_lists_of_numbers_give_lists(output_dir: str) -> None:
     dataset = RecordDataset(output_dir, "validation", decode=False)
     ids = [values["image_id"] for values in dataset]

@@ -192,6 +192,8 @@ def test_further_keys_equal_those_of_the_reader_without_tensorflow(output_dir: s
         ("shard", {"shard": (2, 2)}),
         ("shard", {"shard": (-1, 2)}),
         ("shard", {"shard": 3}),
+        ("shard", {"shard": "01"}),
+        ("shard", {"shard": (0.5, 2)}),
         ("keys", {"keys": ["image/nothing"]}),
     ],
 )
