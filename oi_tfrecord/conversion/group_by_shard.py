@@ -1,7 +1,7 @@
 """Batches of rows by shard, through the runner's shuffle or through files."""
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.typehints import KV
@@ -9,7 +9,18 @@ from apache_beam.typehints import KV
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.flink_slots import spread_keys
-from oi_tfrecord.join.shuffle_files import ShardBatches, ShuffleIndex, read_index
+from oi_tfrecord.join.batches import decode
+from oi_tfrecord.join.shard_rows import ShardRows, collect_tables
+from oi_tfrecord.join.shuffle_files import ShardSlices, ShuffleIndex, read_index
+from oi_tfrecord.openimages.schema import Table
+
+ReadRows = Callable[[Any], dict[Table, ShardRows]]
+"""Returns the rows of a shard by table, from what a shuffle grouped for the shard."""
+
+
+def read_batches(batches: Iterable[bytes]) -> dict[Table, ShardRows]:
+    """Returns the rows in the batches of a shard; empty ones only name the shard."""
+    return collect_tables(decode(batch) for batch in batches if batch)
 
 
 class GroupBatches(beam.PTransform):
@@ -56,10 +67,10 @@ def _under_key(element: tuple[int, bytes], keys: Mapping[int, int]) -> tuple[int
 
 
 class GroupFiles(beam.PTransform):
-    """Gives each shard its batches in the files of the shuffle; every shard is in the output, also one without rows.
+    """Gives each shard its rows in the files of the shuffle; every shard is in the output, also one without rows.
 
     Input: the accounts of all ranges, which are there only when every range has written its file. Output: (shard,
-    iterable of batches).
+    places of its rows).
     """
 
     def __init__(self, shards: Iterable[int], folder: str, work: WorkFolder):
@@ -83,31 +94,19 @@ class GroupFiles(beam.PTransform):
             # shard
             | "CreateShards" >> beam.Create(self._shards)
             | "SpreadShards" >> beam.Reshuffle()
-            # (shard, batches)
-            | "ReadBatches" >> beam.ParDo(_ReadBatches(self._folder, self._work), written)
+            # (shard, places of its rows)
+            | "FindRows" >> beam.ParDo(_FindRows(self._folder, self._work), written)
         )
 
 
-class _ReadBatches(beam.DoFn):
+class _FindRows(beam.DoFn):
     def __init__(self, folder: str, work: WorkFolder):
         self._folder = folder
         self._work = work
         self._index: ShuffleIndex | None = None
 
-    def process(self, shard: int, written: int) -> Iterator[tuple[int, Iterable[bytes]]]:
+    def process(self, shard: int, written: int) -> Iterator[tuple[int, ShardSlices]]:
         if self._index is None:
             with relay_errors(self._work):
                 self._index = read_index(self._folder)
-        yield shard, _RelayingBatches(self._index.batches(shard), self._work)
-
-
-@dataclasses.dataclass(frozen=True)
-class _RelayingBatches:
-    """Batches that relay a read error, also if Beam itself reads them to learn the size of elements."""
-
-    batches: ShardBatches
-    work: WorkFolder
-
-    def __iter__(self) -> Iterator[bytes]:
-        with relay_errors(self.work):
-            yield from self.batches
+        yield shard, ShardSlices(self._index, shard)

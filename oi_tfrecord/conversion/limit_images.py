@@ -5,14 +5,15 @@ archives, which are unpacked in one pass.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.conversion.group_by_shard import ReadRows
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.error_relay import relay_errors
-from oi_tfrecord.join.batches import decode
 from oi_tfrecord.join.join_shard import join_shard
 from oi_tfrecord.openimages.csv.filters import limit_below_of, lowest_hashes, sample_hash
 
@@ -20,26 +21,29 @@ from oi_tfrecord.openimages.csv.filters import limit_below_of, lowest_hashes, sa
 class LimitImages(beam.PTransform):
     """Finds `RowFilters.limit_below` for `max_images`, and stores the limit in the work folder.
 
-    Input: (shard, batches of rows). Output: nothing; the next pipeline of the run reads the work folder.
+    Input: (shard, what the shuffle grouped for the shard). Output: nothing; the next pipeline of the run reads the
+    work folder.
     """
 
-    def __init__(self, job: ShardJob, max_images: int):
+    def __init__(self, job: ShardJob, max_images: int, read_rows: ReadRows):
         """Finds nothing yet.
 
         Args:
             job: the conversion.
             max_images: number of images to keep.
+            read_rows: returns the rows of a shard.
         """
         super().__init__()
         self._job = job
         self._max_images = max_images
+        self._read_rows = read_rows
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
         """Adds the steps to a pipeline."""
         return (
             grouped
             # (None, the max_images + 1 lowest sample hashes of the shard's selected images, uint64 as bytes)
-            | "HashImages" >> beam.Map(_hash_images, self._job, self._max_images)
+            | "HashImages" >> beam.Map(_hash_images, self._job, self._max_images, self._read_rows)
             # (None, hashes of all shards)
             | "GroupHashes" >> beam.GroupByKey()
             # nothing
@@ -53,21 +57,23 @@ class ChooseImages(beam.PTransform):
     Input: (shard, batches of rows). Output: nothing; the next pipeline of the run reads the work folder.
     """
 
-    def __init__(self, job: ShardJob):
+    def __init__(self, job: ShardJob, read_rows: ReadRows):
         """Finds nothing yet.
 
         Args:
             job: the conversion.
+            read_rows: reads the rows of a shard.
         """
         super().__init__()
         self._job = job
+        self._read_rows = read_rows
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
         """Adds the steps to a pipeline."""
         return (
             grouped
             # (None, keys of the shard's selected images, uint64 as bytes)
-            | "SelectImages" >> beam.Map(_select_images, self._job)
+            | "SelectImages" >> beam.Map(_select_images, self._job, self._read_rows)
             # (None, keys of all shards)
             | "GroupImages" >> beam.GroupByKey()
             # nothing
@@ -75,10 +81,10 @@ class ChooseImages(beam.PTransform):
         )
 
 
-def _select_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob) -> tuple[None, bytes]:
+def _select_images(grouped: tuple[int, Any], job: ShardJob, read_rows: ReadRows) -> tuple[None, bytes]:
     with relay_errors(job.work):
-        batches = [decode(batch) for batch in grouped[1] if batch]
-    return None, join_shard(batches, job.join_rules).image_ids.astype("<u8").tobytes()
+        tables = read_rows(grouped[1])
+    return None, join_shard(tables, job.join_rules).image_ids.astype("<u8").tobytes()
 
 
 def _store_images(grouped: tuple[None, Iterable[bytes]], job: ShardJob) -> list[int]:
@@ -89,10 +95,10 @@ def _store_images(grouped: tuple[None, Iterable[bytes]], job: ShardJob) -> list[
     return []
 
 
-def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:
+def _hash_images(grouped: tuple[int, Any], job: ShardJob, max_images: int, read_rows: ReadRows) -> tuple[None, bytes]:
     with relay_errors(job.work):
-        batches = [decode(batch) for batch in grouped[1] if batch]
-    joined = join_shard(batches, job.join_rules)
+        tables = read_rows(grouped[1])
+    joined = join_shard(tables, job.join_rules)
     return None, lowest_hashes(sample_hash(joined.image_ids), max_images + 1).tobytes()
 
 

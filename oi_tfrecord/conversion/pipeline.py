@@ -9,7 +9,7 @@
       |  (shard, batch of rows)                         |           |
       v                                                 |           |
     GroupBatches   elsewhere: the runner's shuffle      |           |
-      |            here: through shuffle/*.batches      |           |
+      |            here: through shuffle/*.rows         |           |
       |  (shard, batches of rows)                       |           |
       v                                                 |           |
     WriteShards <-- label map (side input) <------------+           |
@@ -53,7 +53,7 @@ from collections.abc import Collection, Iterable, Mapping
 import apache_beam as beam
 
 from oi_tfrecord.conversion.finish_dataset import FinishDataset
-from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles
+from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles, ReadRows, read_batches
 from oi_tfrecord.conversion.limit_images import ChooseImages, LimitImages
 from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
@@ -68,6 +68,7 @@ from oi_tfrecord.dataset.input_content import contents_of_ranges, decode_content
 from oi_tfrecord.dataset.label_map_claim import claim_packed
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import InputError
+from oi_tfrecord.join.shuffle_files import ShardSlices
 from oi_tfrecord.records.packed_label_map import pack
 
 
@@ -96,7 +97,7 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     )
     label_map = beam.pvalue.AsSingleton(claimed)
     # shard
-    written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads)
+    written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads, row_reader(plan))
     # manifest of the split
     return (accounts, written) | "FinishDataset" >> FinishDataset(plan.finish_job(), label_map, finished)
 
@@ -126,7 +127,7 @@ def build_choice_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PColle
     Returns:
         Nothing; the keys of the images are in the work folder.
     """
-    return _group_tables(root, plan) | "ChooseImages" >> ChooseImages(plan.shard_job())
+    return _group_tables(root, plan) | "ChooseImages" >> ChooseImages(plan.shard_job(), row_reader(plan))
 
 
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
@@ -139,7 +140,9 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     Returns:
         Nothing; the limit is in the work folder.
     """
-    return _group_tables(root, plan) | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
+    return _group_tables(root, plan) | "LimitImages" >> LimitImages(
+        plan.shard_job(), plan.config.max_images, row_reader(plan)
+    )
 
 
 def _group_tables(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
@@ -171,6 +174,11 @@ def read_by_shard(
         return tables.batches | "GroupBatches" >> GroupBatches(shards, plan.num_shards, plan.slots), tables.accounts
     accounts = root | "ReadTables" >> ReadTablesToFiles(job, plan.threads)
     return accounts | "GroupBatches" >> GroupFiles(shards, job.shuffle_folder, job.work), accounts
+
+
+def row_reader(plan: ConvertPlan) -> ReadRows:
+    """Returns how the rows of a shard are read from what its shuffle grouped."""
+    return ShardSlices.tables if plan.shuffle_folder else read_batches
 
 
 def make_label_map(root: beam.Pipeline, classes: ClassPlan, accounts: beam.PCollection) -> beam.PCollection:
