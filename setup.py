@@ -95,6 +95,7 @@ setup(
         "test": TEST,
         "docs": DOCS,
         # These need nothing more since 0.2.0; commands of earlier documents still name them.
+        "archives": [],
         "download": [],
         "browse": [],
         "dev": [*TEST_ALL, *LINT, *DOCS],

@@ -244,6 +244,8 @@ def list_zip(stream: BinaryIO, *, check_headers: bool = True) -> Iterator[Member
     try:
         infos = zipfile.ZipFile(stream).infolist()
         _check_count(stream, len(infos))
+        if any(info.header_offset < 0 for info in infos):
+            raise zipfile.BadZipFile("a file would lie before its start")
     except _BAD_DIRECTORY as error:
         yield from _scan_zip(stream)
         raise ArchiveDamaged(f"has no good directory at its end, it is cut off or damaged: {error}") from None
