@@ -60,7 +60,7 @@ def test_every_schedule_ends_in_the_same_bytes(conversion: Conversion, block: in
     for seed in range(block, SCHEDULES, BLOCKS):
         way = list(WAYS)[seed % len(WAYS)]
         faults = Faults.of_seed(seed)
-        ended = conversion.run_to_the_end(faults, way)
+        ended = conversion.run_to_the_end(faults, WAYS[way])
         assert written() == conversion.undisturbed, f"schedule {seed}, {way}"
         injected += faults.injected
         failed[ended.failed] += 1
@@ -105,7 +105,7 @@ def test_schedules_have_every_fault_on_every_way() -> None:
 def test_faults_of_a_seed_are_always_the_same(conversion: Conversion) -> None:
     def injected() -> Counter[str]:
         faults = Faults.of_seed(0)
-        conversion.run_to_the_end(faults, "files")
+        conversion.run_to_the_end(faults, WAYS["files"])
         return faults.injected
 
     assert injected() == injected() != Counter()

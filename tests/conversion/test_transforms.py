@@ -1,8 +1,8 @@
 import pathlib
 
 import pytest
+from oi_tfrecord.conversion.transforms import _ReadBatches
 
-from oi_tfrecord.conversion.group_by_shard import _ReadBatches
 from oi_tfrecord.dataset.error_relay import find_relayed_error
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import StorageError
