@@ -6,7 +6,7 @@ from oi_tfrecord.cli.command import Command, Example
 from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
-from oi_tfrecord.settings.options import Group, option
+from oi_tfrecord.settings.options import Group, check_values, option
 from oi_tfrecord.settings.yaml_file import read_config
 from oi_tfrecord.sources.download_options import LAYOUTS, DownloadOptions
 
@@ -18,6 +18,9 @@ class _ConfigOptions:
     config: str = option(
         "", "Configuration file, or the name of a shipped one (v1 to v7); flags win over it.", Group.INPUTS
     )
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 def run(parsed: ParsedFlags, console: Console) -> int:

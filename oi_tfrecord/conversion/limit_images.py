@@ -1,27 +1,26 @@
 """Finds the limit that `max_images` stands for: a bound of the sample hash that as many images are below."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.error_relay import relay_errors
-from oi_tfrecord.join.batches import decode
 from oi_tfrecord.join.join_shard import join_shard
+from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.csv.filters import limit_below_of, lowest_hashes, sample_hash
+from oi_tfrecord.openimages.schema import Table
 
 
-def hash_images(batches: Iterable[bytes], job: ShardJob, max_images: int) -> bytes:
+def hash_images(tables: Mapping[Table, ShardRows], job: ShardJob, max_images: int) -> bytes:
     """Returns the `max_images` + 1 lowest sample hashes of the selected images of a shard, uint64 as bytes.
 
     Args:
-        batches: the rows of the shard.
+        tables: the rows of the shard.
         job: the conversion.
         max_images: number of images to keep of all shards.
     """
-    with relay_errors(job.work):
-        decoded = [decode(batch) for batch in batches if batch]
-    joined = join_shard(decoded, job.join_rules)
+    joined = join_shard(tables, job.join_rules)
     return lowest_hashes(sample_hash(joined.image_ids), max_images + 1).tobytes()
 
 

@@ -9,7 +9,7 @@
       |  (shard, batch of rows)                         |           |
       v                                                 |           |
     GroupBatches   elsewhere: the runner's shuffle      |           |
-      |            here: through shuffle/*.batches      |           |
+      |            here: through shuffle/*.rows         |           |
       |  (shard, batches of rows)                       |           |
       v                                                 |           |
     WriteShards <-- label map (side input) <------------+           |
@@ -63,8 +63,10 @@ from oi_tfrecord.conversion.transforms import (
     ReadTablesToFiles,
     WriteShards,
 )
+from oi_tfrecord.conversion.write_shards import ReadRows, read_batches
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.label_map_claim import claim_packed
+from oi_tfrecord.join.shuffle_files import ShardSlices
 from oi_tfrecord.records.packed_label_map import pack
 
 
@@ -93,7 +95,7 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     )
     label_map = beam.pvalue.AsSingleton(claimed)
     # shard
-    written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads)
+    written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads, row_reader(plan))
     # manifest of the split
     return (accounts, written) | "FinishDataset" >> FinishDataset(plan.finish_job(), label_map, finished)
 
@@ -127,7 +129,7 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     job = dataclasses.replace(plan.range_job(frozenset()), archives={})
     # (key of a shard, batches of rows)
     grouped, _ = read_by_shard(root, plan, job, range(plan.num_shards))
-    return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
+    return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images, row_reader(plan))
 
 
 def read_by_shard(
@@ -149,6 +151,11 @@ def read_by_shard(
         return tables.batches | "GroupBatches" >> GroupBatches(shards, plan.num_shards, plan.slots), tables.accounts
     accounts = root | "ReadTables" >> ReadTablesToFiles(job, plan.threads)
     return accounts | "GroupBatches" >> GroupFiles(shards, job.shuffle_folder, job.work), accounts
+
+
+def row_reader(plan: ConvertPlan) -> ReadRows:
+    """Returns how the rows of a shard are read from what its shuffle grouped."""
+    return ShardSlices.tables if plan.shuffle_folder else read_batches
 
 
 def make_label_map(root: beam.Pipeline, classes: ClassPlan, accounts: beam.PCollection) -> beam.PCollection:

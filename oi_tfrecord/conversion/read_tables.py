@@ -11,7 +11,7 @@ from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.engine.progress_reports import READ, SCAN
 from oi_tfrecord.engine.step import Step, Tagged
 from oi_tfrecord.engine.step_metrics import StepMetrics
-from oi_tfrecord.join.shuffle_files import write_batches
+from oi_tfrecord.join.shuffle_files import write_rows
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.csv.record_boundaries import BlockScan
 from oi_tfrecord.openimages.schema import RangeKey
@@ -110,7 +110,7 @@ class ReadRange(Step):
             began = time.thread_time()
             for block in read_input(self._job, file_range, self._reporter.add_bytes):
                 shuffled_bytes = 0
-                for shard, batch in block.batches:
+                for shard, batch in block.rows.batches():
                     shuffled_bytes += len(batch)
                     yield shard, batch
                 account = with_costs(block.account, shuffled_bytes, time.thread_time() - began)
@@ -121,7 +121,7 @@ class ReadRange(Step):
 
 
 class ReadRangeToFile(Step):
-    """Writes the batches of each block to a file of the shuffle."""
+    """Writes the rows of each block to a file of the shuffle."""
 
     def __init__(self, job: RangeJob, threads: int):
         """Reads nothing yet.
@@ -144,12 +144,11 @@ class ReadRangeToFile(Step):
     def _write_blocks(self, file_range: FileRange) -> Iterator[RangeAccount]:
         began = time.thread_time()
         for block in read_input(self._job, file_range, self._reporter.add_bytes):
-            batches = list(block.batches)
             account = block.account
-            write_batches(self._job.shuffle_folder, f"{account.table}-{account.file}-{account.index}", batches)
+            shuffled_bytes = write_rows(self._job.shuffle_folder, block.rows)
             self._reporter.add_rows(account.rows_read, sum(account.rejected.values()))
             count_range(account, self.metrics)
-            yield with_costs(account, sum(len(batch) for _, batch in batches), time.thread_time() - began)
+            yield with_costs(account, shuffled_bytes, time.thread_time() - began)
             began = time.thread_time()
 
 

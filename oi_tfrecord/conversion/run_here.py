@@ -23,7 +23,7 @@ from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.label_map_claim import claim_packed
 from oi_tfrecord.engine.step import run_step
-from oi_tfrecord.join.shuffle_files import ShuffleIndex, read_index
+from oi_tfrecord.join.shuffle_files import ShardSlices, ShuffleIndex, read_index
 from oi_tfrecord.openimages.csv.file_ranges import FileRange
 from oi_tfrecord.openimages.csv.record_boundaries import BlockScan
 from oi_tfrecord.records.packed_label_map import pack
@@ -43,9 +43,9 @@ def write_shards_here(plan: ConvertPlan, finished: Collection[int]) -> None:
     packed = claim_packed(pack(label_map), plan.config.output_dir, plan.config.split)
     store_inputs(packed, plan.work, [without_counts(account) for account in accounts])
     index = _read_index(plan)
-    # (shard, batches of rows)
-    grouped = ((shard, index.batches(shard)) for shard in range(plan.num_shards) if shard not in finished)
-    written = list(run_step(WriteShard(plan.shard_job(), plan.threads), grouped, packed))
+    # (shard, places of its rows)
+    grouped = ((shard, ShardSlices(index, shard)) for shard in range(plan.num_shards) if shard not in finished)
+    written = list(run_step(WriteShard(plan.shard_job(), plan.threads, ShardSlices.tables), grouped, packed))
     finish({"accounts": accounts, "shards": written}, plan.finish_job(), packed, finished)
 
 
@@ -58,7 +58,8 @@ def limit_images_here(plan: ConvertPlan) -> None:
     # As in `build_limit_pipeline`, the images of archives are not looked for yet.
     _read_tables(dataclasses.replace(plan.range_job(frozenset()), archives={}), plan.threads)
     index, job, max_images = _read_index(plan), plan.shard_job(), plan.config.max_images
-    pieces = (hash_images(index.batches(shard), job, max_images) for shard in range(plan.num_shards))
+    with relay_errors(plan.work):
+        pieces = [hash_images(index.tables(shard), job, max_images) for shard in range(plan.num_shards)]
     store_limit(pieces, job, max_images)
 
 

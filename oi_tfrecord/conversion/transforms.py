@@ -1,7 +1,7 @@
 """The parts of a conversion's pipelines as transforms of Beam; the modules of the steps say what each does."""
 
-import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.typehints import KV
@@ -20,13 +20,13 @@ from oi_tfrecord.conversion.read_tables import (
     resolve,
 )
 from oi_tfrecord.conversion.shard_job import ShardJob
-from oi_tfrecord.conversion.write_shards import WriteShard
+from oi_tfrecord.conversion.write_shards import ReadRows, WriteShard
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.flink_slots import spread_keys
 from oi_tfrecord.engine.step_fn import StepFn
-from oi_tfrecord.join.shuffle_files import ShardBatches, ShuffleIndex, read_index
+from oi_tfrecord.join.shuffle_files import ShardSlices, ShuffleIndex, read_index
 from oi_tfrecord.openimages.csv.record_boundaries import BlockScan
 
 BATCHES = "batches"
@@ -57,7 +57,7 @@ class ReadTables(beam.PTransform):
 
 
 class ReadTablesToFiles(beam.PTransform):
-    """Reads the CSV files of a split, and lists the images of its archives; the batches go to the shuffle's files.
+    """Reads the CSV files of a split, and lists the images of its archives; the rows go to the shuffle's files.
 
     Output: a RangeAccount per block of a range.
     """
@@ -159,10 +159,10 @@ def _under_key(element: tuple[int, bytes], keys: Mapping[int, int]) -> tuple[int
 
 
 class GroupFiles(beam.PTransform):
-    """Gives each shard its batches in the files of the shuffle; every shard is in the output, also one without rows.
+    """Gives each shard its rows in the files of the shuffle; every shard is in the output, also one without rows.
 
     Input: the accounts of all ranges, which are there only when every range has written its file. Output: (shard,
-    iterable of batches).
+    places of its rows).
     """
 
     def __init__(self, shards: Iterable[int], folder: str, work: WorkFolder):
@@ -186,60 +186,53 @@ class GroupFiles(beam.PTransform):
             # shard
             | "CreateShards" >> beam.Create(self._shards)
             | "SpreadShards" >> beam.Reshuffle()
-            # (shard, batches)
-            | "ReadBatches" >> beam.ParDo(_ReadBatches(self._folder, self._work), written)
+            # (shard, places of its rows)
+            | "FindRows" >> beam.ParDo(_FindRows(self._folder, self._work), written)
         )
 
 
-class _ReadBatches(beam.DoFn):
+class _FindRows(beam.DoFn):
     def __init__(self, folder: str, work: WorkFolder):
         self._folder = folder
         self._work = work
         self._index: ShuffleIndex | None = None
 
-    def process(self, shard: int, written: int) -> Iterator[tuple[int, Iterable[bytes]]]:
+    def process(self, shard: int, written: int) -> Iterator[tuple[int, ShardSlices]]:
         if self._index is None:
             with relay_errors(self._work):
                 self._index = read_index(self._folder)
-        yield shard, _RelayingBatches(self._index.batches(shard), self._work)
-
-
-@dataclasses.dataclass(frozen=True)
-class _RelayingBatches:
-    """Batches that relay a read error, also if Beam itself reads them to learn the size of elements."""
-
-    batches: ShardBatches
-    work: WorkFolder
-
-    def __iter__(self) -> Iterator[bytes]:
-        with relay_errors(self.work):
-            yield from self.batches
+        yield shard, ShardSlices(self._index, shard)
 
 
 class WriteShards(beam.PTransform):
     """Joins and writes each shard.
 
-    Input: (key of a shard, batches of rows), as of `GroupBatches`. Output: number of each shard, whose account is in
-    the work folder. Images are read here, after the shuffle, so no shuffle has their bytes.
+    Input: (key of a shard, what the shuffle grouped for the shard), as of `GroupBatches` or `GroupFiles`. Output: the
+    number of each shard, whose account is in the work folder. Images are read here, after the shuffle, so no shuffle
+    has their bytes.
     """
 
-    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, threads: int):
+    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, threads: int, read_rows: ReadRows):
         """Writes nothing yet.
 
         Args:
             job: the conversion.
             label_map: side input with the packed label map.
             threads: shards that a worker process writes at once.
+            read_rows: returns the rows of a shard.
         """
         super().__init__()
         self._job = job
         self._label_map = label_map
         self._thread_count = threads
+        self._read_rows = read_rows
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
         """Adds the step to a pipeline."""
         # number of the shard
-        return grouped | "WriteShard" >> beam.ParDo(StepFn(WriteShard(self._job, self._thread_count)), self._label_map)
+        return grouped | "WriteShard" >> beam.ParDo(
+            StepFn(WriteShard(self._job, self._thread_count, self._read_rows)), self._label_map
+        )
 
 
 class FinishDataset(beam.PTransform):
@@ -286,26 +279,29 @@ def _under_one_key(value: object) -> tuple[None, object]:
 class LimitImages(beam.PTransform):
     """Finds `RowFilters.limit_below` for `max_images`, and stores the limit in the work folder.
 
-    Input: (shard, batches of rows). Output: nothing; the next pipeline of the run reads the work folder.
+    Input: (shard, what the shuffle grouped for the shard). Output: nothing; the next pipeline of the run reads the
+    work folder.
     """
 
-    def __init__(self, job: ShardJob, max_images: int):
+    def __init__(self, job: ShardJob, max_images: int, read_rows: ReadRows):
         """Finds nothing yet.
 
         Args:
             job: the conversion.
             max_images: number of images to keep.
+            read_rows: returns the rows of a shard.
         """
         super().__init__()
         self._job = job
         self._max_images = max_images
+        self._read_rows = read_rows
 
     def expand(self, grouped: beam.PCollection) -> beam.PCollection:
         """Adds the steps to a pipeline."""
         return (
             grouped
             # (None, the max_images + 1 lowest sample hashes of the shard's selected images, uint64 as bytes)
-            | "HashImages" >> beam.Map(_hash_under_one_key, self._job, self._max_images)
+            | "HashImages" >> beam.Map(_hash_under_one_key, self._job, self._max_images, self._read_rows)
             # (None, hashes of all shards)
             | "GroupHashes" >> beam.GroupByKey()
             # nothing
@@ -313,8 +309,12 @@ class LimitImages(beam.PTransform):
         )
 
 
-def _hash_under_one_key(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:
-    return None, hash_images(grouped[1], job, max_images)
+def _hash_under_one_key(
+    grouped: tuple[int, Any], job: ShardJob, max_images: int, read_rows: ReadRows
+) -> tuple[None, bytes]:
+    with relay_errors(job.work):
+        tables = read_rows(grouped[1])
+    return None, hash_images(tables, job, max_images)
 
 
 def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_images: int) -> list[int]:

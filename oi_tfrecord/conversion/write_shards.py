@@ -1,9 +1,11 @@
-"""Batches of rows to shard files."""
+"""Rows of a shard to its file."""
 
+import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from oi_tfrecord.conversion.shard import convert_shard, find_finished
 from oi_tfrecord.conversion.shard_job import ShardJob
@@ -12,35 +14,48 @@ from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.engine.step import ShardStep
 from oi_tfrecord.engine.step_metrics import StepMetrics
 from oi_tfrecord.join.batches import decode
+from oi_tfrecord.join.shard_rows import ShardRows, collect_tables
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.packed_label_map import unpack
 
 _LOGGER = logging.getLogger(__name__)
+
+ReadRows = Callable[[Any], dict[Table, ShardRows]]
+"""Returns the rows of a shard by table, from what a shuffle grouped for the shard."""
+
+
+def read_batches(batches: Iterable[bytes]) -> dict[Table, ShardRows]:
+    """Returns the rows in the batches of a shard; empty ones only name the shard."""
+    return collect_tables(decode(batch) for batch in batches if batch)
 
 
 class WriteShard(ShardStep):
     """Joins and writes a shard; images are read here, after the shuffle, so that no shuffle has their bytes."""
 
-    def __init__(self, job: ShardJob, threads: int):
+    def __init__(self, job: ShardJob, threads: int, read_rows: ReadRows):
         """Writes nothing yet.
 
         Args:
             job: the conversion.
             threads: shards to write at once.
+            read_rows: returns the rows of a shard.
         """
         super().__init__(job.work, threads)
         self._job = job
+        self._read_rows = read_rows
 
-    def process(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> Iterator[object]:
+    def process(self, element: tuple[int, Any], label_map: bytes) -> Iterator[object]:
         """Yields the numbers of the shards that are written, whose accounts are in the work folder.
 
         Args:
-            element: the key of the shard, which is the shard mod the number of shards, and the batches of its rows.
+            element: the key of the shard, which is the shard mod the number of shards, and
+                what the shuffle grouped for the shard.
             label_map: packed.
         """
         yield from self.run(self._write, element, label_map)
 
-    def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[int]:
-        key, batches = element
+    def _write(self, element: tuple[int, Any], label_map: bytes) -> list[int]:
+        key, grouped = element
         shard = key % self._job.num_shards
         with relay_errors(self._job.work):
             finished = find_finished(self._job, shard)
@@ -52,7 +67,7 @@ class WriteShard(ShardStep):
             account = convert_shard(
                 self._job,
                 shard,
-                (decode(batch) for batch in batches if batch),
+                functools.partial(self._read_rows, grouped),
                 unpack(label_map),
                 self._reporter.set_shard,
             )

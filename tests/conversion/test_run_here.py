@@ -51,7 +51,7 @@ def test_the_files_are_those_of_the_pipeline(
 def test_beam_is_loaded_only_where_it_is_needed(
     more: tuple[str, ...], loads_beam: bool, release: Release, tmp_path: pathlib.Path
 ) -> None:
-    program = "import sys; from oi_tfrecord.cli.main import main; main(sys.argv[1:]); print('apache_beam' in sys.modules)"
+    program = "import sys; from oi_tfrecord.cli.main import main; main(); print('apache_beam' in sys.modules)"
     flags = [*release.flags(tmp_path / "out", workers=1), *more]
     done = subprocess.run(
         [sys.executable, "-c", program, "convert", *flags],

@@ -201,6 +201,13 @@ def test_a_file_that_may_be_cut_off_is_a_warning() -> None:
     assert build_split([BOXES], sum_accounts(first_open, ()), LABEL_MAP, {})["warnings"] == []
 
 
+@pytest.mark.parametrize(("rows", "warned"), [(1_048_575, True), (65_535, True), (1_048_574, False)])
+def test_a_table_as_long_as_the_longest_sheet_is_a_warning(rows: int, warned: bool) -> None:
+    ranges = [range_result("boxes", 0, rows_read=10), range_result("boxes", 1, rows_read=rows - 10)]
+    warnings = build_split([BOXES], sum_accounts(ranges, ()), LABEL_MAP, {})["warnings"]
+    assert [f"it has {rows + 1:,} rows" in warning for warning in warnings] == [True] * warned
+
+
 @pytest.mark.parametrize(
     ("limit", "is_percentage", "over"),
     [

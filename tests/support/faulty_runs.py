@@ -72,7 +72,7 @@ class Conversion:
         assert run_command(self.flags(**WAYS[way], **others))[0] == 0
 
     def run_to_the_end(self, faults: Faults, way: dict[str, object]) -> "Ended":
-        """Runs the command with the flags of a way again and again; every run but the last, at most RUNS, has faults."""
+        """Runs the command with more flags again and again; each run but the last, at most RUNS, has faults."""
         self.start(faults)
         printed: list[str] = []
         killed = 0
