@@ -104,7 +104,7 @@ def find_written(annotations: Annotations, table: Table, images: ImageOutcome) -
         in_record[images.masks.boxes_left_out] = False
     until = np.append(0, np.cumsum(in_record))
     return WrittenRows(
-        rows=annotations.rows[in_record],
+        rows=annotations.rows if in_record.all() else annotations.rows.take(np.flatnonzero(in_record)),
         sources=annotations.sources,
         added_count=int(np.count_nonzero(in_record & _is_added(annotations))),
         per_record=np.diff(until[annotations.offsets])[images.has_record],
@@ -257,8 +257,9 @@ def _count_most_expanded(boxes: WrittenRows, label_ids: np.ndarray, expanded_box
 
 def _count_values(values: np.ndarray) -> dict[str, int]:
     """Returns the number of each value, the value as text."""
-    found, counts = np.unique(values, return_counts=True)
-    return {str(value): count for value, count in zip(found.tolist(), counts.tolist(), strict=True)}
+    counts = np.bincount(values)
+    found = np.flatnonzero(counts)
+    return {str(value): count for value, count in zip(found.tolist(), counts[found].tolist(), strict=True)}
 
 
 def _count_sources(written: WrittenRows) -> dict[str, int]:
