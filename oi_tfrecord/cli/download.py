@@ -61,7 +61,6 @@ COMMAND = Command(
         "against OriginalSize and OriginalMD5.",
         "Run the same command again to resume: stored images are kept, and failed images are tried again. Then give "
         "--images='validation/{image_id}.jpg' to convert.",
-        "The command needs aiohttp (the extra `download`).",
     ),
     exit_codes=(ExitCode.DONE, ExitCode.FAILED, ExitCode.REJECTED, ExitCode.INTERRUPTED),
     when_interrupted="interrupted; run the same command again to resume",

@@ -76,9 +76,21 @@ def read_range(path: str, offset: int, length: int) -> bytes:
     """Returns up to `length` bytes from `offset`."""
     descriptor = open_file(path)
     try:
-        return _read_fully(descriptor, offset, length)
+        return read_fully(descriptor, offset, length)
     finally:
         os.close(descriptor)
+
+
+def read_fully(descriptor: int, offset: int, length: int) -> bytes:
+    """Returns up to `length` bytes of an open file from `offset`."""
+    data = os.pread(descriptor, length, offset)
+    if len(data) == length:
+        return data
+    pieces = [data]
+    while data and (missing := length - sum(map(len, pieces))):
+        data = os.pread(descriptor, missing, offset + length - missing)
+        pieces.append(data)
+    return b"".join(pieces)
 
 
 @contextlib.contextmanager
@@ -147,14 +159,3 @@ def _list(folder: str) -> list[str]:
         return os.listdir(folder or os.curdir)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _read_fully(descriptor: int, offset: int, length: int) -> bytes:
-    data = os.pread(descriptor, length, offset)
-    if len(data) == length:
-        return data
-    pieces = [data]
-    while data and (missing := length - sum(map(len, pieces))):
-        data = os.pread(descriptor, missing, offset + length - missing)
-        pieces.append(data)
-    return b"".join(pieces)
