@@ -6,6 +6,7 @@ These functions print nothing: `progress` takes messages while they run, and the
 import contextlib
 import dataclasses
 import pathlib
+import tempfile
 import time
 from collections.abc import Sequence
 
@@ -15,7 +16,6 @@ from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archive
 from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_kept_images import describe_kept, plan_kept
 from oi_tfrecord.conversion.plan_shards import (
     CORE_SECONDS_PER_IMAGE,
     ShardPlan,
@@ -40,6 +40,7 @@ from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig, parse_max_rejects
 from oi_tfrecord.sources.archive_format import ArchiveKind
 from oi_tfrecord.sources.fetch_files import summary_lines
+from oi_tfrecord.sources.plan_kept_images import describe_kept, plan_kept
 
 DRY_RUN_FOLDER = "dry_run"
 """Folder within the output for the files of a dry run."""
@@ -250,7 +251,10 @@ def _plan_kept_images(
     """
     if not any(archive.kind is ArchiveKind.TAR_GZ for archive in plan.archives):
         return plan
-    kept = plan_kept(plan, known or plan_shards(plan), is_here=is_here)
+    # A store is too far away for images that are read soon again on this machine.
+    folder = tempfile.gettempdir() if is_here and not storage.is_local(plan.work.kept) else plan.work.kept
+    shard_plan = known or plan_shards(plan)
+    kept = plan_kept(plan.archives, int(shard_plan.images * shard_plan.file_bytes), folder)
     progress.plan(describe_kept(kept, output_bytes))
     return dataclasses.replace(plan, chooses_images=kept.chooses)
 

@@ -1,9 +1,6 @@
 """Lists the images of one archive as rows by shard: a row says where the bytes of an image are in the archive."""
 
-import concurrent.futures
-import contextlib
 import itertools
-import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -12,7 +9,6 @@ import pyarrow as pa
 from oi_tfrecord.conversion.read_range import BlockResult, RangeJob, ignore_bytes
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.engine.threads import switch_often
 from oi_tfrecord.join.batches import sort_by_shard
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.csv.file_ranges import FileRange
@@ -20,20 +16,12 @@ from oi_tfrecord.openimages.csv.filters import RowFilters
 from oi_tfrecord.openimages.image_id import IMAGE_ID, IdForm
 from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, RangeKey, Table
 from oi_tfrecord.reasons import Drop
-from oi_tfrecord.sources.archive_format import ArchiveKind
 from oi_tfrecord.sources.archive_listing import ArchiveFile, ArchiveListing, FoundImage, find_name
-from oi_tfrecord.sources.kept_images import KeptFolder
 
 BLOCK_MEMBERS = 1 << 18
 """Images of a block: some 12 MB of rows."""
 
 _LARGEST = (1 << 32) - 1
-
-_EARLY_BYTES = 1 << 30
-"""Largest archive that is unpacked before the pipeline runs, so that the progress line soon shows what is read."""
-
-_early: dict[tuple[str, str], concurrent.futures.Future[None]] = {}
-"""Archives that this process unpacks before the pipeline asks for them, by the folder that takes their images."""
 
 
 def list_archive(
@@ -47,9 +35,6 @@ def list_archive(
         on_bytes: called with the bytes of the archive that were passed since the last call.
     """
     archive = job.archives[file_range.key.table, file_range.key.file]
-    if (early := _early.get((job.kept.path, archive.path))) is not None:
-        # What this raises, the listing raises again.
-        early.exception()
     listing = ArchiveListing(archive, on_bytes, job.kept)
     images = listing.images()
     first = 0
@@ -67,35 +52,6 @@ def list_archive(
         if is_last:
             return
         first = end
-
-
-@contextlib.contextmanager
-def keep_early(archives: Sequence[ArchiveFile], kept: KeptFolder) -> Iterator[None]:
-    """Unpacks the first tar.gz on a thread while this process prepares its pipeline, for which it has one busy core.
-
-    Args:
-        archives: the archives of a conversion whose pipeline runs in this process.
-        kept: where their images are kept.
-    """
-    chosen = [file for file in archives if file.kind is ArchiveKind.TAR_GZ and file.size <= _EARLY_BYTES][:1]
-    stop = threading.Event()
-    switch_often()
-    with concurrent.futures.ThreadPoolExecutor(1, "early") as executor:
-        started = {(kept.path, file.path): executor.submit(_keep_images, file, kept, stop) for file in chosen}
-        _early.update(started)
-        try:
-            yield
-        finally:
-            stop.set()
-            for key in started:
-                del _early[key]
-
-
-def _keep_images(archive: ArchiveFile, kept: KeptFolder, stop: threading.Event) -> None:
-    with contextlib.closing(ArchiveListing(archive, kept=kept).images()) as images:
-        for _ in images:
-            if stop.is_set():
-                return
 
 
 def _store_damage(work: WorkFolder, archive: ArchiveFile, damage: str) -> None:

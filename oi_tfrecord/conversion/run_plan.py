@@ -4,23 +4,23 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.kept_lists import store_lists
-from oi_tfrecord.conversion.list_archive import keep_early
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.rerun.try_again import try_again
+from oi_tfrecord.conversion.run_here import choose_images_here, limit_images_here, write_shards_here
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, count_correctable, prepare_output, read_split
 from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.engine.beam_flags import count_slots, runs_here
+from oi_tfrecord.engine.local_end import temporary_folder
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import ConversionStatus, describe_resumption
-from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.run_pipeline import import_beam_quietly, needs_beam, run_here, run_pipeline
 from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 
@@ -98,69 +98,51 @@ def _run_held_plan(
 def _run_pipelines(
     plan: ConvertPlan, state: OutputState, workers: int, beam_arguments: Sequence[str], progress: Progress
 ) -> None:
+    processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
+    if needs_beam(beam_arguments, processes):
+        import_beam_quietly(beam_arguments)
     store_lists(plan.filters, plan.work)
     if state.finished:
         progress.note(describe_resumption(len(state.finished), plan.num_shards))
-    processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
-    with _keep_early(plan, processes, beam_arguments):
-        import_beam_quietly(beam_arguments)
-        _run_steps(plan, state, processes, threads, beam_arguments, progress)
-
-
-def _keep_early(
-    plan: ConvertPlan, processes: int, beam_arguments: Sequence[str]
-) -> contextlib.AbstractContextManager[None]:
-    """Returns a block that unpacks a small tar.gz ahead, where a single process here runs the only pipeline."""
-    is_alone = processes == 1 and runs_here(beam_arguments) and storage.is_local(plan.work.path)
-    if not is_alone or plan.config.max_images or plan.chooses_images:
-        return contextlib.nullcontext()
-    return keep_early(plan.archives_to_list, plan.keeping_in(plan.work.kept, plan.work.temporary).kept)
-
-
-def _run_steps(
-    plan: ConvertPlan,
-    state: OutputState,
-    processes: int,
-    threads: int,
-    beam_arguments: Sequence[str],
-    progress: Progress,
-) -> None:
     with raise_relayed_errors(plan.work), _shuffle_folder(plan, beam_arguments) as folder:
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads, slots=count_slots(beam_arguments))
         if plan.config.max_images:
             plan = _limit_images(plan, processes, beam_arguments, progress)
         if plan.chooses_images and not storage.exists(plan.work.chosen_images):
             _choose_images(plan, processes, beam_arguments, progress)
-        plan = _keep_images(plan)
-        _write_shards(plan, state.finished, processes, beam_arguments, progress)
+        _write_shards(_keep_images(plan), state.finished, processes, beam_arguments, progress)
 
 
 def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> ConvertPlan:
     """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
-    from oi_tfrecord.conversion.pipeline import build_limit_pipeline
+    job = SubmittedJob(progress.note)
+    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job))
+    if needs_beam(beam_arguments, processes):
+        from oi_tfrecord.conversion.pipeline import build_limit_pipeline
 
-    _read_tables(plan, build_limit_pipeline, processes, beam_arguments, progress)
-    return plan.with_image_limit(plan.work.limit())
+        run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan), job)
+    else:
+        run_here(shown, lambda: limit_images_here(plan))
+    limited = plan.with_image_limit(plan.work.limit())
+    _clear(plan)
+    return limited
 
 
 def _choose_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> None:
     """Finds the images that are kept of tar.gz archives, for which all tables are read once more."""
-    from oi_tfrecord.conversion.pipeline import build_choice_pipeline
-
-    _read_tables(plan, build_choice_pipeline, processes, beam_arguments, progress)
-
-
-def _read_tables(
-    plan: ConvertPlan,
-    build: Callable[[Any, ConvertPlan], object],
-    processes: int,
-    beam_arguments: Sequence[str],
-    progress: Progress,
-) -> None:
-    """Runs a pipeline that reads the tables before the conversion does, and clears what it leaves."""
     job = SubmittedJob(progress.note)
     shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build(root, plan), job)
+    if needs_beam(beam_arguments, processes):
+        from oi_tfrecord.conversion.pipeline import build_choice_pipeline
+
+        run_pipeline(beam_arguments, processes, shown, lambda root: build_choice_pipeline(root, plan), job)
+    else:
+        run_here(shown, lambda: choose_images_here(plan))
+    _clear(plan)
+
+
+def _clear(plan: ConvertPlan) -> None:
+    """Clears what a pass over the tables leaves for its own steps only."""
     plan.work.clear_temporary()
     if plan.shuffle_folder:
         storage.delete_folder(plan.shuffle_folder)
@@ -180,11 +162,14 @@ def _write_shards(
     plan: ConvertPlan, finished: frozenset[int], processes: int, beam_arguments: Sequence[str], progress: Progress
 ) -> None:
     """Writes the shards that are not finished, and the files that make all shards a dataset."""
-    from oi_tfrecord.conversion.pipeline import build_pipeline
-
     job = SubmittedJob(progress.note)
     shown = progress.watch(_status(plan, len(finished), job))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished), job)
+    if needs_beam(beam_arguments, processes):
+        from oi_tfrecord.conversion.pipeline import build_pipeline
+
+        run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished), job)
+    else:
+        run_here(shown, lambda: write_shards_here(plan, finished))
 
 
 def _status(plan: ConvertPlan, finished_shards: int, job: SubmittedJob) -> ConversionStatus:
@@ -203,8 +188,6 @@ def _status(plan: ConvertPlan, finished_shards: int, job: SubmittedJob) -> Conve
 
 def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:
     """Returns the folder of a local run's shuffle, "" for a run elsewhere."""
-    from oi_tfrecord.engine.local_runner import temporary_folder
-
     if not runs_here(beam_arguments):
         return contextlib.nullcontext("")
     # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.

@@ -103,11 +103,6 @@ def _check_workers(workers: int) -> None:
         raise ConfigError("workers", f"{workers} is too many for this machine of {cores} cores; give at most {most}")
 
 
-def switch_often() -> None:
-    """Makes the threads of this process take turns often, as most of their work does not hold the interpreter lock."""
-    sys.setswitchinterval(_SWITCH_SECONDS)
-
-
 class ThreadPool(Generic[Result]):
     """Runs functions on a bounded number of threads.
 
@@ -124,7 +119,7 @@ class ThreadPool(Generic[Result]):
         self._executor = concurrent.futures.ThreadPoolExecutor(count, "pool-thread") if count > 1 else None
         self._started: list[concurrent.futures.Future[Result]] = []
         if self._executor is not None:
-            switch_often()
+            sys.setswitchinterval(_SWITCH_SECONDS)
 
     def submit(self, function: Callable[..., Result], *arguments: object) -> Iterator[Result]:
         """Starts a function, and waits until a thread is free for the next one.

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from oi_tfrecord.conversion import plan_kept_images, write_shards
+from oi_tfrecord.conversion import write_shards
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.sources import archive_listing, gunzip
+from oi_tfrecord.sources import archive_listing, gunzip, plan_kept_images
 from oi_tfrecord.sources.kept_images import ArchiveFacts, KeptFolder
 from tests.support import small_release
 from tests.support.memory_filesystem import MemoryFileSystem

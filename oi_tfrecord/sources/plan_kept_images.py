@@ -3,13 +3,11 @@
 import dataclasses
 import pathlib
 import shutil
-import tempfile
+from collections.abc import Sequence
 
 from zlib_ng import zlib_ng
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.plan import ConvertPlan
-from oi_tfrecord.conversion.plan_shards import ShardPlan
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.openimages.schema import Table
@@ -41,23 +39,20 @@ class KeptPlan:
     chooses: bool
 
 
-def plan_kept(plan: ConvertPlan, shard_plan: ShardPlan, *, is_here: bool) -> KeptPlan:
-    """Estimates what is kept of the tar.gz archives of a conversion.
+def plan_kept(archives: Sequence[ArchiveFile], chosen_bytes: int, folder: str) -> KeptPlan:
+    """Estimates what is kept of tar.gz archives.
 
     Args:
-        plan: the conversion.
-        shard_plan: its images, estimated.
-        is_here: whether the conversion runs on this machine.
+        archives: all archives of a conversion.
+        chosen_bytes: bytes of the images that it selects.
+        folder: where images are kept.
     """
-    archives = [archive for archive in plan.archives if archive.kind is ArchiveKind.TAR_GZ]
-    unpacked = sum(map(estimate_unpacked, archives))
-    all_images = sum(archive.size for archive in plan.archives if archive.listing is Table.IMAGE_FILES)
-    chosen = int(shard_plan.images * shard_plan.file_bytes)
-    chooses = 0 < chosen < _CHOOSES_BELOW * all_images
-    kept_bytes = int(unpacked * chosen / all_images) if chooses else unpacked
-    # A store is too far away for images that are read soon again on this machine.
-    folder = tempfile.gettempdir() if is_here and not storage.is_local(plan.work.kept) else plan.work.kept
-    return KeptPlan(len(archives), folder, kept_bytes, chooses)
+    packed = [archive for archive in archives if archive.kind is ArchiveKind.TAR_GZ]
+    unpacked = sum(map(estimate_unpacked, packed))
+    all_images = sum(archive.size for archive in archives if archive.listing is Table.IMAGE_FILES)
+    chooses = 0 < chosen_bytes < _CHOOSES_BELOW * all_images
+    kept_bytes = int(unpacked * chosen_bytes / all_images) if chooses else unpacked
+    return KeptPlan(len(packed), folder, kept_bytes, chooses)
 
 
 def estimate_unpacked(archive: ArchiveFile) -> int:
