@@ -105,3 +105,19 @@ def test_no_flipped_bit_gives_another_mask_or_hides_one(tmp_path: pathlib.Path) 
         effects += bool(rejected or listing.damage)
     assert not wrong
     assert effects > FLIPS // 2
+
+
+def test_a_mask_that_the_directory_gives_the_name_of_another_is_not_read(tmp_path: pathlib.Path) -> None:
+    path, other = tmp_path / "x.zip", NAME.replace("52.png", "53.png")
+    with zipfile.ZipFile(path, "w") as zipped:
+        zipped.writestr(NAME, b"mask")
+        zipped.writestr(other, b"other")
+    data = path.read_bytes()
+    place = data.rindex(NAME.encode())
+    path.write_bytes(data[:place] + other.encode() + data[place + len(other) :])
+    archives = tuple(open_archives([str(path)], "train", Table.MASK_FILES, "mask_archives"))
+    first, _ = ArchiveListing(archives[0]).images()
+    assert first.member.name == other
+    source = MaskSource(MaskRules(), PatternSource("", "train", 1000), ArchiveSource(archives, 1000), 1000)
+    with pytest.raises(ImageRejected, match="image_broken"):
+        source.read(other, 0, ImageFiles(np.array([0]), np.array([row_of(first)], IMAGE_FILE_ROW)))
