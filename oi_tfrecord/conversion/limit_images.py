@@ -1,4 +1,7 @@
-"""Finds the limit that `max_images` stands for: a bound of the sample hash that as many images are below."""
+"""Finds the images that a conversion chooses, and the limit that `max_images` stands for.
+
+The limit is a bound of the sample hash that as many images are below.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +12,7 @@ import numpy as np
 from oi_tfrecord.conversion.group_by_shard import ReadRows
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.error_relay import relay_errors
+from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.join.join_shard import join_shard
 from oi_tfrecord.openimages.csv.filters import limit_below_of, lowest_hashes, sample_hash
 
@@ -44,6 +48,41 @@ class LimitImages(beam.PTransform):
             # nothing
             | "StoreLimit" >> beam.FlatMap(_store_limit, self._job, self._max_images)
         )
+
+
+class ListImages(beam.PTransform):
+    """Lists the images that the conversion chooses, in a file of the work folder for each shard (`read_listed`).
+
+    Input: (shard, what the shuffle grouped for the shard). Output: nothing.
+    """
+
+    def __init__(self, job: ShardJob, read_rows: ReadRows):
+        """Lists nothing yet.
+
+        Args:
+            job: the conversion.
+            read_rows: returns the rows of a shard.
+        """
+        super().__init__()
+        self._job = job
+        self._read_rows = read_rows
+
+    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
+        """Adds the step to a pipeline."""
+        # nothing
+        return grouped | "ListImages" >> beam.FlatMap(_list_images, self._job, self._read_rows)
+
+
+def read_listed(work: WorkFolder) -> list[str]:
+    """Returns the ImageIDs that ListImages stored."""
+    return [image_id.decode() for data in work.attribution() for image_id in data.splitlines()]
+
+
+def _list_images(grouped: tuple[int, Any], job: ShardJob, read_rows: ReadRows) -> list[int]:
+    with relay_errors(job.work):
+        joined = join_shard(read_rows(grouped[1]), job.join_rules)
+        job.work.write_attribution(grouped[0] % job.num_shards, "".join(f"{i}\n" for i in joined.id_texts).encode())
+    return []
 
 
 def _hash_images(grouped: tuple[int, Any], job: ShardJob, max_images: int, read_rows: ReadRows) -> tuple[None, bytes]:

@@ -52,7 +52,7 @@ import apache_beam as beam
 
 from oi_tfrecord.conversion.finish_dataset import FinishDataset
 from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles, ReadRows, read_batches
-from oi_tfrecord.conversion.limit_images import LimitImages
+from oi_tfrecord.conversion.limit_images import LimitImages, ListImages
 from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.plan_classes import ClassPlan
@@ -130,6 +130,22 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     # (key of a shard, batches of rows)
     grouped, _ = read_by_shard(root, plan, job, range(plan.num_shards))
     return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images, row_reader(plan))
+
+
+def build_list_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
+    """Adds the list of the images that a conversion would write to a pipeline.
+
+    Args:
+        root: the pipeline.
+        plan: the conversion.
+
+    Returns:
+        Nothing; the lists of the shards are in the work folder.
+    """
+    job = dataclasses.replace(plan.range_job(frozenset()), archives={})
+    # (key of a shard, batches of rows)
+    grouped, _ = read_by_shard(root, plan, job, range(plan.num_shards))
+    return grouped | "ListImages" >> ListImages(plan.shard_job(), row_reader(plan))
 
 
 def read_by_shard(

@@ -108,6 +108,31 @@ def _run_pipelines(
         _write_shards(plan, state.finished, processes, beam_arguments, progress)
 
 
+def list_images(plan: ConvertPlan, workers: int, progress: Progress) -> list[str]:
+    """Returns the ImageIDs of the images that a conversion would write if every image were there, in no order.
+
+    Args:
+        plan: the conversion, in a local folder of its own.
+        workers: ranges and shards that this machine works on at once.
+        progress: takes messages while the tables are read.
+    """
+    from oi_tfrecord.conversion.limit_images import read_listed
+    from oi_tfrecord.conversion.pipeline import build_list_pipeline
+
+    prepare_output(plan.target)
+    import_beam_quietly([])
+    store_lists(plan.filters, plan.work)
+    processes, threads = split_workers(workers, is_local=True)
+    with raise_relayed_errors(plan.work), _shuffle_folder(plan, []) as folder:
+        plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
+        if plan.config.max_images:
+            plan = _limit_images(plan, processes, [], progress)
+        job = SubmittedJob(progress.note)
+        shown = progress.watch(_status(plan, 0, job))
+        run_pipeline([], processes, shown, lambda root: build_list_pipeline(root, plan), job)
+        return read_listed(plan.work)
+
+
 def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> ConvertPlan:
     """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
     from oi_tfrecord.conversion.pipeline import build_limit_pipeline
