@@ -8,12 +8,12 @@ TYPE_CHECKING = False
 """The constant of `typing`, whose import takes so long that an interruption of a command falls into it."""
 
 if TYPE_CHECKING:
-    from oi_tfrecord.conversion.choose_images import download as download
     from oi_tfrecord.conversion.convert import BuiltTemplate as BuiltTemplate
     from oi_tfrecord.conversion.convert import DryRunResult as DryRunResult
     from oi_tfrecord.conversion.convert import build_template as build_template
     from oi_tfrecord.conversion.convert import convert as convert
     from oi_tfrecord.conversion.convert import dry_run as dry_run
+    from oi_tfrecord.conversion.dry_run.choose_images import download as download
     from oi_tfrecord.conversion.outcome import ConversionResult as ConversionResult
     from oi_tfrecord.dataset.record_dataset import RecordDataset as RecordDataset
     from oi_tfrecord.dataset.tf_dataset import load as load
@@ -93,7 +93,7 @@ _NAMES = {
     "explore.show": ("RecordText", "ShowOptions", "show"),
     "settings.convert_config": ("ConvertConfig",),
     "settings.yaml_file": ("read_config",),
-    "conversion.choose_images": ("download",),
+    "conversion.dry_run.choose_images": ("download",),
     "sources.download_counts": ("DownloadResult",),
     "sources.download_options": ("DownloadOptions",),
     "training.options": ("TrainingConfigOptions",),

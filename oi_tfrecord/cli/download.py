@@ -25,7 +25,7 @@ class _ConfigOptions:
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Downloads the images, and prints how many there are."""
-    from oi_tfrecord.conversion.choose_images import download
+    from oi_tfrecord.conversion.dry_run.choose_images import download
     from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
     from oi_tfrecord.sources.download_counts import describe_failures, summary_lines
 
@@ -72,7 +72,6 @@ COMMAND = Command(
         "--classes, --max_images and the like choose the images that convert would choose, by the same tables.",
         "Run the same command again to resume: stored images are kept, and failed images are tried again. Then give "
         "--images='validation/{image_id}.jpg' to convert.",
-        "The command needs aiohttp (the extra `download`).",
     ),
     beam_flags=BeamFlags.FILESYSTEMS,
     exit_codes=(ExitCode.DONE, ExitCode.FAILED, ExitCode.REJECTED, ExitCode.INTERRUPTED),

@@ -69,7 +69,7 @@ class Annotations:
         """Returns the rows where `keep_mask` (bool [rows]) is true, by image."""
         until = np.append(0, np.cumsum(keep_mask))
         return Annotations(
-            rows=self.rows[keep_mask],
+            rows=self.rows.take(np.flatnonzero(keep_mask)),
             offsets=until[self.offsets],
             sources=self.sources,
             added=None if self.added is None else self.added[keep_mask],
@@ -223,7 +223,7 @@ def _group_rows(attached: RowsByImage, selection: ImageSelection) -> Annotations
     offsets = np.append(0, np.cumsum(per_image[selection.keep_mask]))
     rows = attached.table.rows
     if offsets[-1] < len(rows):
-        rows = rows[np.flatnonzero(np.repeat(selection.keep_mask, per_image))]
+        rows = rows.take(np.flatnonzero(np.repeat(selection.keep_mask, per_image)))
     return Annotations(rows, offsets, attached.table.sources)
 
 

@@ -21,6 +21,7 @@ from oi_tfrecord.dataset.accounts import ShardAccount, decode_account
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.join.batches import Batch, decode
 from oi_tfrecord.join.shard_rows import collect_tables
+from oi_tfrecord.records.class_counts import unpack_counts
 from oi_tfrecord.sources.files import PatternSource
 from tests.conversion.test_read_range import ranges_of
 from tests.support import small_release
@@ -85,10 +86,14 @@ def test_counts_are_those_of_the_records(release: Release, tmp_path: pathlib.Pat
             ids.update(re.findall(rb"image ([0-9a-f]{16})", record))
         assert result.images_selected == result.records + sum(result.images_rejected.values())
         boxes = result.tables["boxes"]
-        assert sum(result.boxes_per_class.values()) == boxes.written == sum(result.sources["boxes"].values())
+        assert (
+            sum(unpack_counts(result.boxes_per_class).values())
+            == boxes.written
+            == sum(result.sources["boxes"].values())
+        )
         labels = result.tables["human_labels"]
         classified = (result.positive_per_class, result.negative_per_class)
-        assert sum(sum(counts.values()) for counts in classified) == labels.written
+        assert sum(sum(unpack_counts(counts).values()) for counts in classified) == labels.written
         assert result.tables["metadata"].written == result.records
         assert 0 < result.most_boxes <= 4
 
