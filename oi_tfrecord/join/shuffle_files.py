@@ -24,7 +24,7 @@ from oi_tfrecord.errors import StorageError
 from oi_tfrecord.join.batches import RowsByShard, decode_columns
 from oi_tfrecord.join.shard_rows import RangeParts, ShardRows, merge_ranges
 from oi_tfrecord.openimages.schema import ROW_TYPES, RangeKey, Table
-from oi_tfrecord.storage.local import open_file, read_fully, read_range
+from oi_tfrecord.storage.local import open_file, read_fully
 
 _ENTRY = np.dtype([("shard", "<u4"), ("rows", "<u4"), ("text_bytes", "<u4")])
 """A piece of rows; pieces and their texts lie one after the other."""
@@ -174,7 +174,9 @@ class _OpenFiles:
         if descriptor is None:
             descriptor = self._open(file)
         try:
-            data = read_range(path, offset, length) if descriptor < 0 else read_fully(descriptor, offset, length)
+            data = (
+                storage.read_range(path, offset, length) if descriptor < 0 else read_fully(descriptor, offset, length)
+            )
         except OSError as error:
             error.filename = path
             raise
@@ -186,7 +188,7 @@ class _OpenFiles:
         """Returns the descriptor of a file, -1 for a file that is opened for each piece."""
         with self._lock:
             if file not in self._descriptors:
-                is_kept = len(self._descriptors) < _MOST_OPEN_FILES
+                is_kept = storage.is_local(self._paths[file]) and len(self._descriptors) < _MOST_OPEN_FILES
                 self._descriptors[file] = open_file(self._paths[file]) if is_kept else -1
             return self._descriptors[file]
 

@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from oi_tfrecord.conversion.group_by_shard import read_batches
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.images.encode import fit_size
 from oi_tfrecord.settings.yaml_file import find_config, load_config

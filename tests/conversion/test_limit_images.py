@@ -6,9 +6,9 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.group_by_shard import read_batches
-from oi_tfrecord.conversion.limit_images import LimitImages
 from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.transforms import LimitImages
+from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.join.batches import Batch, encode
 from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, sample_hash
 from oi_tfrecord.openimages.schema import METADATA_ROW, RangeKey, Table

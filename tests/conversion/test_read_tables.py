@@ -9,10 +9,10 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.group_by_shard import read_batches
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.conversion.read_tables import ReadTables, ReadTablesToFiles
+from oi_tfrecord.conversion.transforms import ReadTables, ReadTablesToFiles
+from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.join.shuffle_files import read_index
 from tests.support import small_release

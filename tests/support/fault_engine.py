@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from oi_tfrecord.conversion.finish import finish_dataset
-from oi_tfrecord.conversion.group_by_shard import read_batches
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.dataset.accounts import AccountSum, RangeAccount, read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.join.shuffle_files import read_index, write_rows
