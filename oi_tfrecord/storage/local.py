@@ -52,7 +52,7 @@ def open_file(path: str) -> int:
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, f"Is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, not a file", path)
+        raise OSError(errno.EINVAL, f"Is {_kind_of(mode)}, not a file", path)
     return descriptor
 
 
@@ -78,7 +78,14 @@ def read_range(path: str, offset: int, length: int) -> bytes:
 
 @contextlib.contextmanager
 def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
-    """Opens a file that appears under its name when the block ends; nothing appears if the block raises."""
+    """Opens a file that appears under its name when the block ends; nothing appears if the block raises.
+
+    Raises:
+        OSError: Also where the name is that of a folder, device, pipe or socket, which would be replaced.
+    """
+    there = _look_at(path)
+    if there is not None and not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, f"Is {_kind_of(there.st_mode)}, not a file", path)
     temporary = temporary_path(temporary_folder)
     try:
         with open(temporary, "wb", buffering=0) as stream:
@@ -106,6 +113,10 @@ def delete_folder(path: str) -> None:
     import shutil
 
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _kind_of(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 
 def _look_at(path: str) -> os.stat_result | None:

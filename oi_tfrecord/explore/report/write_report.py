@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.file_names import rejects_path
+from oi_tfrecord.dataset.file_names import list_dataset_files, rejects_path
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits, require_manifest
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
@@ -83,15 +83,17 @@ def report(options: ReportOptions) -> Report:
 
     Raises:
         InputError: for a folder without records, or a record that cannot be read.
+        ConfigError: if the output is a file of the dataset.
     """
     accept_beam_arguments(options.beam_arguments)
     found = find_splits(options.output_dir, options.split)
+    path = options.output or storage.join(options.output_dir, f"report.{options.format}")
+    storage.refuse_inputs("output", path, [options.output_dir, *list_dataset_files(options.output_dir)])
     splits = tuple(count_split(options.output_dir, split, options.workers) for split in found.values())
     text = _format(options, found, splits)
     if options.output == "-":
         return Report(splits, text, "")
-    path = options.output or storage.join(options.output_dir, f"report.{options.format}")
-    storage.write(path, text.encode(), posixpath.dirname(path) or ".")
+    storage.write_output("output", path, text.encode())
     return Report(splits, text, path)
 
 
