@@ -31,9 +31,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 collect_ignore = [] if os.environ.get("OI_TFRECORD_CONTAINER") else ["end_to_end/runners/test_container.py"]
 if os.environ.get("OI_TFRECORD_LONG") != "1":
     collect_ignore += ["end_to_end/faults/test_flink_faults.py", "end_to_end/test_read_everywhere.py"]
-    collect_ignore += ["end_to_end/trainers/test_trainings.py", "end_to_end/trainers/test_torch_loader.py"]
+    collect_ignore += ["end_to_end/trainers/test_trainings.py"]
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+# `make trainings` installs these environments, as each brings gigabytes of CUDA's libraries.
+collect_ignore += [
+    f"end_to_end/trainers/{module}"
+    for module, name in (("test_torch_loader.py", "torchvision"), ("test_dali.py", "dali"))
+    if not (REPOSITORY / f".venv-{name}" / "installed").exists()
+]
 DATA = REPOSITORY.parent / "shared" / "data"
 PEER_READER = REPOSITORY / "tests" / "support" / "peers" / "od_read.py"
 
@@ -163,6 +169,23 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         require("hdfs")
     with serve(request.param) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[Store]:
+    """An S3 server for all tests of a module."""
+    require("boto3")
+    require("moto")
+    with serve("s3") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def s3_proxy(s3_server: Store) -> Iterator[SlowStore]:
+    """The proxy before `s3_server`."""
+    proxy = SlowStore(s3_server.port)
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import functools
 import io
 import itertools
 import operator
+import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex, TypeVar, overload
@@ -21,6 +22,8 @@ from oi_tfrecord.records.example_reader import Values, get_strings, parse_exampl
 from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from oi_tfrecord.explore.notebook import RecordPicture
     from oi_tfrecord.records.label_map import LabelMap
 
@@ -45,7 +48,7 @@ class RecordDataset(Generic[Item]):
     @overload
     def __init__(
         self: "RecordDataset[dict[str, Any]]",
-        output_dir: str,
+        output_dir: str | os.PathLike[str],
         split: str,
         *,
         decode: bool = ...,
@@ -59,7 +62,7 @@ class RecordDataset(Generic[Item]):
     @overload
     def __init__(
         self: "RecordDataset[tuple[np.ndarray, dict[str, Any]]]",
-        output_dir: str,
+        output_dir: str | os.PathLike[str],
         split: str,
         *,
         decode: Literal[True] = ...,
@@ -72,7 +75,7 @@ class RecordDataset(Generic[Item]):
 
     def __init__(
         self,
-        output_dir: str,
+        output_dir: str | os.PathLike[str],
         split: str,
         *,
         decode: bool = True,
@@ -108,6 +111,7 @@ class RecordDataset(Generic[Item]):
         if target and not decode:
             raise ConfigError("decode", f"must be True with target={target!r}, whose images are pixels")
         check_keys(keys)
+        output_dir = storage.expand(output_dir)
         self._output_dir = output_dir
         self._split = split
         self._storage_options = dict(storage_options or {})
@@ -306,5 +310,10 @@ def _decode_image(encoded: bytes, image_size: tuple[int, int] | None) -> np.ndar
             height, width = image_size
             # The decoder may scale by a power of two, as long as the result is not smaller than `image_size`.
             picture.draft("RGB", (width, height))
-            return np.array(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
-        return np.array(picture.convert("RGB"))
+            return np.array(_as_rgb(picture).resize((width, height), Image.Resampling.BILINEAR))
+        return np.array(_as_rgb(picture))
+
+
+def _as_rgb(picture: "Image.Image") -> "Image.Image":
+    """Returns a picture in RGB; `convert` copies a picture that is in RGB already."""
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

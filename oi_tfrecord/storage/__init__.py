@@ -28,6 +28,7 @@ from oi_tfrecord.storage.output_file import write_output as write_output
 from oi_tfrecord.storage.output_file import write_text as write_text
 from oi_tfrecord.storage.paths import FileInfo as FileInfo
 from oi_tfrecord.storage.paths import escape as escape
+from oi_tfrecord.storage.paths import expand as expand
 from oi_tfrecord.storage.paths import identify as identify
 from oi_tfrecord.storage.paths import is_local as is_local
 from oi_tfrecord.storage.paths import join as join
