@@ -217,7 +217,8 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     if box_id_file:
         filters = dataclasses.replace(filters, box_ids=parse_box_ids(box_id_file.data, box_id_file.path))
     class_files = {**classes.files, **{file.path: file.sha256 for file in (id_file, box_id_file) if file}}
-    refuse_outputs_as_inputs(config, [*(file.path for file in (*tables.files, *archives)), *class_files])
+    paths = (*(file.path for file in tables.files), *(file.path for file in archives), *class_files)
+    refuse_outputs_as_inputs(config, paths)
     plan = ConvertPlan(
         config=config,
         tables=tables.files,
