@@ -165,6 +165,7 @@ def download(options: DownloadOptions, *, progress: Progress | None = None) -> D
     """
     storage.start_command(storage.given_options())
     job = find_inputs(options)
+    _look_for_first(job)
     counts = DownloadCounts()
     with _temporary_folders(job), (progress or NoProgress()).watch(DownloadStatus(counts, _estimate_images(job))):
         _download(job, counts)
@@ -178,6 +179,16 @@ def download(options: DownloadOptions, *, progress: Progress | None = None) -> D
         failures_file=job.output_dir / FAILURES_FILE,
         max_rejects=options.max_rejects,
     )
+
+
+def _look_for_first(job: DownloadJob) -> None:
+    """Looks for one image, so that a store that cannot be used is an error in seconds; reads are tried for minutes."""
+    if job.images is None:
+        return
+    rows = (row for file in job.files for row in stream_metadata(file, ()))
+    first = next((row for row in rows if row.reject is None and job.includes(row)), None)
+    if first is not None:
+        job.images.size(first.image_id)
 
 
 @contextlib.contextmanager
