@@ -12,7 +12,7 @@ from oi_tfrecord.evaluation.result import describe_evaluation, to_values
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Prints the score."""
-    result = evaluate(parsed.make(EvaluateOptions))
+    result = evaluate(parsed.make(EvaluateOptions), progress=console.progress)
     if console.summary.format == "json":
         console.print_data(json.dumps(to_values(result), indent=1) + "\n")
     else:

@@ -224,9 +224,9 @@ def _describe_input(item: TableInput, ranges: Sequence[RangeAccount]) -> dict[st
 
 
 def _describe_classes(sums: AccountSum, label_map: LabelMap, config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    boxes = sum_counts(sums.boxes_per_class)
-    positive = sum_counts(sums.positive_per_class)
-    negative = sum_counts(sums.negative_per_class)
+    boxes = sum_counts(sums.boxes_per_class.by_id())
+    positive = sum_counts(sums.positive_per_class.by_id())
+    negative = sum_counts(sums.negative_per_class.by_id())
     weights = class_weights(positive) if config.get("task") == "classification" else {}
     # The numbers of rows show that the ids follow them.
     has_rows = config.get("label_order") == "frequency"

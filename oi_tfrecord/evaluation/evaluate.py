@@ -1,17 +1,20 @@
 """Scores a file of detections against the records of a split."""
 
 import dataclasses
-import os
+import posixpath
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.file_names import list_dataset_files
 from oi_tfrecord.dataset.ground_truth import GroundTruth, read_ground_truths
 from oi_tfrecord.dataset.label_map import require_label_map
 from oi_tfrecord.dataset.manifest import is_expanded
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.engine.progress_text import CountedStatus
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.evaluation.coco import CocoScore
 from oi_tfrecord.evaluation.detections import Detections, ImageDetections, boxes_of_masks, read_detections
@@ -50,11 +53,12 @@ class EvaluateOptions:
             raise ConfigError("expand_detections", "needs the classes above each class; give --hierarchy=FILE")
 
 
-def evaluate(options: EvaluateOptions) -> EvaluateResult:
+def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> EvaluateResult:
     """Scores a file of detections against the records of a split, and writes the CSV if one is named.
 
     Args:
         options: the records, the detections and the protocol.
+        progress: shows how far the run is; silent by default.
 
     Returns:
         The score.
@@ -65,6 +69,9 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     """
     accept_beam_arguments(options.beam_arguments)
     [split] = find_splits(options.output_dir, [options.split]).values()
+    if options.output:
+        given = [options.output_dir, options.detections, options.hierarchy]
+        storage.refuse_inputs("output", options.output, [*given, *list_dataset_files(options.output_dir)])
     label_map = require_label_map(options.output_dir)
     relatives = _read_relatives(options, label_map)
     detections = read_detections(options.detections, label_map)
@@ -72,19 +79,20 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         raise InputError(options.detections, "the detections have no masks", "Leave --masks out, or give masks")
     counts = _Counts(label_map, len(detections.images))
     scorer = _make_scorer(options, label_map)
-    for truth in read_ground_truths(split, label_map):
-        index = detections.find(truth.names)
-        of_image = _detections_of(detections, index, truth, options, relatives)
-        if relatives is not None and not is_expanded(split.config):
-            truth = expand_truth(truth, relatives)
-        scored = to_scored(truth, options.masks)
-        counts.add(index, of_image, scored)
-        scorer.add(_Image(-1 if index is None else index, of_image, scored, truth.width, truth.height))
+    status = CountedStatus(split.expected_records, "images scored")
+    with (progress or NoProgress()).watch(status):
+        for truth in status.count(read_ground_truths(split, label_map)):
+            index = detections.find(truth.names)
+            of_image = _detections_of(detections, index, truth, options, relatives)
+            if relatives is not None and not is_expanded(split.config):
+                truth = expand_truth(truth, relatives)
+            scored = to_scored(truth, options.masks)
+            counts.add(index, of_image, scored)
+            scorer.add(_Image(-1 if index is None else index, of_image, scored, truth.width, truth.height))
     result = _summarize(options, split, detections, counts, scorer.finish(), label_map)
     if options.output:
-        folder = os.path.dirname(options.output)
-        storage.make_folder(folder or ".")
-        storage.write(options.output, format_class_scores(result).encode(), folder)
+        storage.make_folder(posixpath.dirname(options.output) or ".")
+        storage.write_output("output", options.output, format_class_scores(result).encode())
     return result
 
 

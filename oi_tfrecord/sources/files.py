@@ -11,9 +11,10 @@ from oi_tfrecord import storage
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.settings.convert_config import CVDF
 from oi_tfrecord.sources.download_cache import ImageCache
 from oi_tfrecord.sources.protocol import ImageReader
-from oi_tfrecord.storage.local import open_file
+from oi_tfrecord.storage.local import open_sized
 
 _OF_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 
@@ -126,13 +127,12 @@ class PatternSource:
 
     def _read_local(self, path: str) -> bytes:
         try:
-            descriptor = open_file(path)
+            descriptor, size = open_sized(path)
         except FileNotFoundError:
             raise ImageRejected(Reject.IMAGE_MISSING, path) from None
         except OSError as error:
             raise _of_image(error, path) from None
         try:
-            size = os.fstat(descriptor).st_size
             if size > self.max_bytes:
                 raise ImageRejected(Reject.IMAGE_TOO_LARGE, f"{path} has {size} bytes")
             data = os.read(descriptor, size)
@@ -143,6 +143,21 @@ class PatternSource:
             raise _of_image(error, path) from None
         finally:
             os.close(descriptor)
+
+
+def open_pattern(images: str, split: str, max_bytes: int, *, anonymous: bool, cache: str) -> PatternSource:
+    """Returns the images of the option `images`.
+
+    Args:
+        images: a path pattern, or CVDF for the public bucket.
+        split: name for `{split}`.
+        max_bytes: largest file that is read.
+        anonymous: whether an object store is asked without credentials.
+        cache: local folder that keeps what comes from elsewhere; empty for none.
+    """
+    is_cvdf = images == CVDF
+    pattern = CVDF_PATTERN if is_cvdf else images
+    return PatternSource(pattern, split, max_bytes, anonymous=anonymous or is_cvdf, cache=cache)
 
 
 def _read_ahead(path: str) -> bool:

@@ -4,20 +4,18 @@ A client made here serves all threads of a process (`open_object_store`); its er
 """
 
 import concurrent.futures
-import contextlib
 import dataclasses
-import datetime
 import functools
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from oi_tfrecord.storage import object_requests
 from oi_tfrecord.storage.governor import Governor
 from oi_tfrecord.storage.object_faults import explain, is_past_end, is_refusal, is_silent, may_pass
+from oi_tfrecord.storage.object_requests import Piece
 from oi_tfrecord.storage.paths import FileInfo
-from oi_tfrecord.storage.retry import RetryPolicy, count_retry, parse_retry_after, retry
+from oi_tfrecord.storage.retry import RetryPolicy, count_retry, retry
 
 READ_RETRY = RetryPolicy(attempts=9, base_delay=0.5, max_delay=30.0)
 """Outlasts a store that is slow for a minute or two."""
@@ -33,24 +31,13 @@ PART_BYTES = 8 << 20
 
 _PARTS_AT_ONCE = 4
 
-_LISTED_AT_ONCE = 1000
-
 _DELETED_AT_ONCE = 250
 
 _DELETING_THREADS = 16
 
-_RETRY_AFTER_SECONDS = 10.0
-
 _NAME = re.compile(r"([a-z0-9]+://[^/]+)/(.+)", re.DOTALL)
 
 Result = TypeVar("Result")
-
-
-class Piece(NamedTuple):
-    """A part of an object, and the bytes of the whole object."""
-
-    data: bytes
-    size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +51,7 @@ class ObjectStore:
         reader: a store of `obstore` that reads; it sends no request again by itself.
         looker: the same with the short time limits of requests that a user waits for.
         writer: the same for writing, which sends parts of an upload again by itself.
+        takes_ranges: whether every server of this kind can be asked for a part of an object; some web servers cannot.
         governor: keeps the reads of this process to what the store gives.
     """
 
@@ -71,6 +59,7 @@ class ObjectStore:
     reader: Any
     looker: Any
     writer: Any
+    takes_ranges: bool = True
     governor: Governor = dataclasses.field(default_factory=Governor)
 
     def read_range(self, path: str, offset: int, length: int | None) -> bytes:
@@ -89,9 +78,7 @@ class ObjectStore:
         """
         name = split_path(path)[1]
         try:
-            return retry(
-                lambda: self._govern(path, lambda: _read_once(self.reader, name, offset, length)), _may_pass, READ_RETRY
-            )
+            return retry(lambda: self._govern(path, lambda: self._read(name, offset, length)), _may_pass, READ_RETRY)
         except Exception as error:
             if is_past_end(error):
                 return b""
@@ -101,7 +88,9 @@ class ObjectStore:
         """Returns the first bytes of an object and its size, by one request; raises as `read_range`."""
         name = split_path(path)[1]
         try:
-            return ask(lambda: self._govern(path, lambda: _read_start(self.reader, name, length)), _may_pass)
+            return ask(
+                lambda: self._govern(path, lambda: object_requests.read_start(self.reader, name, length)), _may_pass
+            )
         except Exception as error:
             if is_past_end(error):
                 return Piece(b"", 0)
@@ -111,7 +100,7 @@ class ObjectStore:
         """Returns what the store says of an object, None if there is none."""
         name = split_path(path)[1]
         try:
-            return self._ask(path, lambda: _look(self.looker, name, path))
+            return self._ask(path, lambda: object_requests.look(self.looker, name, path))
         except FileNotFoundError:
             return None
 
@@ -129,18 +118,18 @@ class ObjectStore:
             is_deep: whether to list objects in folders of this folder as well.
         """
         whole = is_deep or bool(stem)
-        function = _list_from if whole else _list_level
+        function = object_requests.list_from if whole else object_requests.list_level
         return self._ask(
             self.root + "/" + folder, lambda: [self._info(meta) for meta in function(self.looker, folder, stem)]
         )
 
     def folders(self, folder: str) -> list[str]:
         """Returns the names of the folders in a folder."""
-        return self._ask(self.root + "/" + folder, lambda: _list_folders(self.looker, folder))
+        return self._ask(self.root + "/" + folder, lambda: object_requests.list_folders(self.looker, folder))
 
     def has_folder(self, folder: str) -> bool:
         """Returns whether there is an object whose name begins with a folder's."""
-        return self._ask(self.root + "/" + folder, lambda: any(_list_from(self.looker, folder, "", 1)))
+        return self._ask(self.root + "/" + folder, lambda: any(object_requests.list_from(self.looker, folder, "", 1)))
 
     def write(self, path: str, data: bytes) -> None:
         """Writes an object in one request."""
@@ -168,7 +157,7 @@ class ObjectStore:
             list(pool.map(self._delete_some, some))
 
     def _delete_some(self, names: Sequence[str]) -> None:
-        self._ask(f"{self.root}/{names[0]}", lambda: _delete(self.looker, names))
+        self._ask(f"{self.root}/{names[0]}", lambda: object_requests.delete(self.looker, names))
 
     def rename(self, source: str, target: str) -> None:
         """Copies an object under another name of this bucket, and deletes it under the first."""
@@ -182,8 +171,17 @@ class ObjectStore:
         except Exception as error:
             raise explain(error, path) from error
 
+    def _read(self, name: str, offset: int, length: int | None) -> bytes:
+        if length is not None and (offset or self.takes_ranges):
+            return object_requests.read_range(self.reader, name, offset, length)
+        return object_requests.read_from(self.reader, name, offset, length)
+
     def _govern(self, path: str, request: Callable[[], Result]) -> Result:
-        return self.governor.read(request, is_refusal, functools.partial(_ask_retry_after, path))
+        return self.governor.read(request, is_refusal, functools.partial(self._ask_retry_after, path))
+
+    def _ask_retry_after(self, path: str, refusal: BaseException) -> float:
+        count_retry()
+        return object_requests.ask_retry_after(self.looker, path, split_path(path)[1], refusal)
 
     def _info(self, meta: Any) -> FileInfo:
         return FileInfo(f"{self.root}/{meta['path']}", int(meta["size"]), meta["last_modified"].timestamp())
@@ -211,100 +209,3 @@ def ask(request: Callable[[], Result], may_pass: Callable[[BaseException], bool]
 def _may_pass(error: BaseException) -> bool:
     """Returns whether a failed read may succeed later; the governor itself sends refused reads again."""
     return may_pass(error) and not is_refusal(error)
-
-
-def _ask_retry_after(path: str) -> float:
-    """Returns the seconds that a web server asks to wait, 0 if the server does not; `obstore` hides what it says."""
-    if not path.startswith(("https://", "http://")):
-        return 0.0
-    count_retry()
-    request = urllib.request.Request(path, headers={"Range": "bytes=0-0"})
-    try:
-        urllib.request.urlopen(request, timeout=_RETRY_AFTER_SECONDS).close()
-    except urllib.error.HTTPError as error:
-        asked = parse_retry_after(error.headers.get("Retry-After"), datetime.datetime.now(datetime.UTC))
-        return asked or 0.0
-    except (OSError, ValueError):
-        return 0.0
-    return 0.0
-
-
-def _read_once(client: Any, name: str, offset: int, length: int | None) -> bytes:
-    import obstore
-
-    if offset and length is not None:
-        return bytes(obstore.get_range(client, name, start=offset, length=length))
-    # A server without ranges answers this request, too.
-    answer = obstore.get(client, name, options={"range": {"offset": offset}} if offset else None)
-    if length is None or answer.meta["size"] - offset <= length:
-        return bytes(answer.bytes())
-    return _take(answer, length)
-
-
-def _read_start(client: Any, name: str, length: int) -> Piece:
-    import obstore
-
-    answer = obstore.get(client, name, options={"range": (0, length)})
-    return Piece(bytes(answer.bytes()), int(answer.meta["size"]))
-
-
-def _take(answer: Any, length: int) -> bytes:
-    pieces, missing = [], length
-    for piece in answer.stream():
-        pieces.append(bytes(piece[:missing]))
-        missing -= len(pieces[-1])
-        if not missing:
-            break
-    return b"".join(pieces)
-
-
-def _look(client: Any, name: str, path: str) -> FileInfo:
-    import obstore
-
-    try:
-        meta = obstore.head(client, name)
-    except Exception as error:
-        if may_pass(error):
-            raise
-        # The answer to HEAD has no body that says what is wrong, and some servers refuse HEAD.
-        meta = obstore.get(client, name).meta
-    return FileInfo(path, int(meta["size"]), meta["last_modified"].timestamp())
-
-
-def _list_from(client: Any, folder: str, stem: str, at_once: int = _LISTED_AT_ONCE) -> Iterator[Any]:
-    """Yields the metadata of each object below a folder, at any depth, whose name begins with `stem`."""
-    import obstore
-
-    start = f"{folder}/{stem}" if folder else stem
-    # The listing starts after this name, which sorts before all names with the stem.
-    offset = start[:-1] if len(stem) > 1 else None
-    for some in obstore.list(client, folder or None, offset=offset, chunk_size=at_once):
-        for meta in some:
-            if str(meta["path"]).startswith(start):
-                yield meta
-            elif str(meta["path"]) > start:
-                return
-
-
-def _list_level(client: Any, folder: str, _: str) -> Iterator[Any]:
-    import obstore
-
-    yield from obstore.list_with_delimiter(client, folder or None)["objects"]
-
-
-def _list_folders(client: Any, folder: str) -> list[str]:
-    import obstore
-
-    return list(map(str, obstore.list_with_delimiter(client, folder or None)["common_prefixes"]))
-
-
-def _delete(client: Any, names: Sequence[str]) -> None:
-    import obstore
-
-    try:
-        obstore.delete(client, names)
-    except FileNotFoundError:
-        # Some stores refuse a name that is not there, and do not delete the names after it.
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                obstore.delete(client, name)

@@ -54,6 +54,8 @@ def shard_result(plan: ConvertPlan, shard: int, size: int) -> bytes:
     for field in dataclasses.fields(ShardAccount):
         if "dict" in str(field.type):
             values[field.name] = {}
+        elif field.type is str:
+            values[field.name] = ""
     return encode_account(ShardAccount(**values | {"shard": shard, "file": name, "size": size, "crc32c": ""}))
 
 

@@ -6,12 +6,14 @@ Source: metrics/oid_challenge_evaluation.py and metrics/oid_challenge_evaluation
 import contextlib
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.ground_truth import GroundTruth, read_ground_truths
+from oi_tfrecord.dataset.label_map import load_label_map
 from oi_tfrecord.dataset.splits import Split
+from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.mask_rle import encode_png, format_challenge_text, measure_areas
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
@@ -32,26 +34,47 @@ def official_file(split: str, table: str) -> str:
     return f"{split}-{table.replace('_', '-')}.csv"
 
 
-def export_official(splits: Mapping[str, Split], label_map: LabelMap, folder: str) -> dict[str, dict[str, int]]:
+def export_official(
+    splits: Mapping[str, Split],
+    label_map: LabelMap,
+    folder: str,
+    count: Callable[[Iterable[GroundTruth]], Iterable[GroundTruth]] = iter,
+) -> dict[str, dict[str, int]]:
     """Writes the files of splits, and the label map.
 
     Args:
         splits: by name.
         label_map: of the records.
         folder: is made if it does not exist; files of the same splits are replaced.
+        count: counts the images of a split that are written, such as `CountedStatus.count`.
 
     Returns:
         Number of rows by split and table.
 
     Raises:
         InputError: naming the shard and the record that cannot be read.
+        ConfigError: if the folder has another label map, or a CSV with other columns of the name of a file.
     """
+    for name in splits:
+        for table, columns in COLUMNS.items():
+            path = storage.join(folder, official_file(name, table))
+            storage.refuse_foreign("to", path, _format_rows([columns]))
     storage.make_folder(folder)
-    storage.write(storage.join(folder, LABEL_MAP_FILE), format_pbtxt(label_map).encode(), folder)
-    return {name: _export_split(split, label_map, folder) for name, split in splits.items()}
+    _write_label_map(label_map, folder)
+    return {name: _export_split(split, label_map, folder, count) for name, split in splits.items()}
 
 
-def _export_split(split: Split, label_map: LabelMap, folder: str) -> dict[str, int]:
+def _write_label_map(label_map: LabelMap, folder: str) -> None:
+    path, data = storage.join(folder, LABEL_MAP_FILE), format_pbtxt(label_map).encode()
+    if not storage.exists(path):
+        storage.write(path, data, folder)
+    elif storage.read(path) != data and load_label_map(path) != label_map:
+        raise ConfigError("to", f"{path} is another label map; give another folder")
+
+
+def _export_split(
+    split: Split, label_map: LabelMap, folder: str, count: Callable[[Iterable[GroundTruth]], Iterable[GroundTruth]]
+) -> dict[str, int]:
     mid_of = {item.id: item.name for item in label_map.items}
     counts = dict.fromkeys(COLUMNS, 0)
     paths = {table: storage.join(folder, official_file(split.name, table)) for table in COLUMNS}
@@ -59,7 +82,7 @@ def _export_split(split: Split, label_map: LabelMap, folder: str) -> dict[str, i
         streams = {table: stack.enter_context(storage.create(path, folder)) for table, path in paths.items()}
         for table, columns in COLUMNS.items():
             streams[table].write(_format_rows([columns]))
-        for truth in read_ground_truths(split, label_map):
+        for truth in count(read_ground_truths(split, label_map)):
             for table, rows in list_rows(truth, mid_of).items():
                 streams[table].write(_format_rows(rows))
                 counts[table] += len(rows)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map import read_label_map, require_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.engine.progress_text import CountedStatus
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.official_csv import export_official
 from oi_tfrecord.explore.export.parquet import ParquetTarget
@@ -70,11 +72,12 @@ class ExportResult:
     target: str
 
 
-def export(options: ExportOptions) -> ExportResult:
+def export(options: ExportOptions, *, progress: Progress | None = None) -> ExportResult:
     """Exports the records of a dataset as tables; splits that are at the target are replaced.
 
     Args:
         options: what to export, and where.
+        progress: shows how far the run is; silent by default.
 
     Returns:
         What was written.
@@ -84,9 +87,20 @@ def export(options: ExportOptions) -> ExportResult:
     """
     accept_beam_arguments(options.beam_arguments)
     splits = find_splits(options.output_dir, options.split)
+    shown = progress or NoProgress()
     if options.format == "oid":
-        rows = export_official(splits, require_label_map(options.output_dir), options.to)
+        images = CountedStatus(sum(split.expected_records for split in splits.values()), "images exported")
+        with shown.watch(images):
+            rows = export_official(splits, require_label_map(options.output_dir), options.to, images.count)
         return ExportResult(rows, options.target)
+    return ExportResult(_export_tables(options, splits, shown), options.target)
+
+
+def _export_tables(
+    options: ExportOptions, splits: Mapping[str, Split], progress: Progress
+) -> Mapping[str, Mapping[str, int]]:
+    """Returns the number of rows by split and table."""
+    status = CountedStatus(sum(len(split.shards) for split in splits.values()), "shards exported")
     label_map = read_label_map(options.output_dir)
     counts = {name: dict.fromkeys(SCHEMAS, 0) for name in splits}
     target: ParquetTarget | PostgresTarget
@@ -94,14 +108,14 @@ def export(options: ExportOptions) -> ExportResult:
         target = PostgresTarget(options.to, options.schema or DEFAULT_SCHEMA, label_map)
     else:
         target = ParquetTarget(options.to, label_map)
-    with target:
+    with target, progress.watch(status):
         for name, split in splits.items():
             target.start_split(name)
-            for shard in read_tables(split, label_map):
+            for shard in status.count(read_tables(split, label_map)):
                 target.add(shard)
                 for table, part in shard.tables.items():
                     counts[name][table] += part.num_rows
-    return ExportResult(counts, options.target)
+    return counts
 
 
 def describe_export(result: ExportResult) -> Iterator[str]:
@@ -111,8 +125,8 @@ def describe_export(result: ExportResult) -> Iterator[str]:
     yield f"written to {result.target}"
 
 
-def read_tables(split: Split, label_map: LabelMap | None) -> Iterator[ShardTables]:
-    """Yields the rows of each shard of a split.
+def read_tables(split: Split, label_map: LabelMap | None, names: Collection[str] = SCHEMAS) -> Iterator[ShardTables]:
+    """Yields the rows of each shard of a split; `names` are the tables that are made.
 
     Raises:
         InputError: naming the shard and record that cannot be read.
@@ -123,7 +137,7 @@ def read_tables(split: Split, label_map: LabelMap | None) -> Iterator[ShardTable
             raise InputError(path, "is missing, though the manifest names it", _REMEDY)
         try:
             records = (data for _, data in read_shard(path))
-            yield make_tables(split.name, posixpath.basename(path), records, label_map, any_ids=any_ids)
+            yield make_tables(split.name, posixpath.basename(path), records, label_map, any_ids=any_ids, names=names)
         except FramingError as error:
             raise InputError(path, str(error), _REMEDY) from error
         except RecordError as error:
