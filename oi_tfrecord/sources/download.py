@@ -125,6 +125,10 @@ def find_inputs(options: DownloadOptions) -> DownloadJob:
     files = tuple(dataclasses.replace(file, id_form=form) for file in files)
     ids_file = options.image_ids
     listed = parse_image_ids(storage.read(ids_file), ids_file, options.split, form) if ids_file else None
+    for name in (SUCCESS_FILE, FAILURES_FILE):
+        path = storage.join(options.output_dir, name)
+        storage.refuse_inputs("output_dir", path, [*(file.path for file in files), ids_file])
+        storage.refuse_foreign("output_dir", path, f"{files[0].names[0]},".encode())
     return DownloadJob(
         files=files,
         output_dir=pathlib.Path(options.output_dir),
