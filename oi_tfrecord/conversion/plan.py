@@ -9,7 +9,14 @@ from oi_tfrecord import __version__
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
 from oi_tfrecord.conversion.kept_lists import split_lists
 from oi_tfrecord.conversion.plan_classes import ClassPlan, plan_classes, read_given_file
-from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
+from oi_tfrecord.conversion.plan_inputs import (
+    plan_archives,
+    plan_images,
+    plan_masks,
+    plan_tables,
+    refuse_outputs_as_inputs,
+    with_absolute_paths,
+)
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.filter_warnings import FilterNames
@@ -26,6 +33,8 @@ from oi_tfrecord.settings.find_release import naming_the_release
 from oi_tfrecord.settings.plan_records import image_options, record_layout, text_columns
 from oi_tfrecord.settings.selection import explain_selection
 from oi_tfrecord.sources.archive_listing import ArchiveFile
+from oi_tfrecord.sources.archives import ArchiveSource
+from oi_tfrecord.sources.kept_images import KeptFolder
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.samples import ImageSamples
@@ -58,6 +67,8 @@ class ConvertPlan:
         threads: ranges or shards that a process of the run works on at once.
         slots: slots of the job on Flink, over which shards are spread evenly; 0 if unknown.
         expected_images: estimated number of images, for the progress line; 0 if unknown.
+        chooses_images: whether only the chosen images are kept of tar.gz archives.
+        kept: where images of tar.gz archives are kept; its path is empty until a run decides.
     """
 
     config: ConvertConfig
@@ -78,6 +89,8 @@ class ConvertPlan:
     threads: int = 1
     slots: int = 0
     expected_images: int = 0
+    chooses_images: bool = False
+    kept: KeptFolder = dataclasses.field(default_factory=KeptFolder)
 
     @property
     def archives_to_list(self) -> tuple[ArchiveFile, ...]:
@@ -107,6 +120,27 @@ class ConvertPlan:
             self, num_shards=num_shards, fingerprint=fingerprint, expected_images=expected_images
         )
 
+    def keeping_in(self, folder: str, temporary: str) -> "ConvertPlan":
+        """Returns the plan with a place for the images of tar.gz archives.
+
+        Args:
+            folder: the place.
+            temporary: folder on the same storage for files that are being written.
+        """
+        kept = dataclasses.replace(
+            self.kept,
+            path=folder,
+            temporary=temporary,
+            chosen=self.work.chosen_images if self.chooses_images else "",
+            max_bytes=self.config.max_image_bytes,
+        )
+        source, masks = self.source, self.masks
+        if isinstance(source, ArchiveSource):
+            source = dataclasses.replace(source, kept_folder=folder)
+        if masks is not None:
+            masks = dataclasses.replace(masks, archives=dataclasses.replace(masks.archives, kept_folder=folder))
+        return dataclasses.replace(self, kept=kept, source=source, masks=masks)
+
     def with_image_limit(self, limit: int) -> "ConvertPlan":
         """Returns the plan with the limit that `max_images` means."""
         return dataclasses.replace(self, filters=dataclasses.replace(self.filters, limit_below=limit))
@@ -128,6 +162,7 @@ class ConvertPlan:
             work=self.work,
             shuffle_folder=self.shuffle_folder,
             counted=self.counted,
+            kept=self.kept,
         )
 
     def shard_job(self) -> ShardJob:
@@ -210,6 +245,8 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     if box_id_file:
         filters = dataclasses.replace(filters, box_ids=parse_box_ids(box_id_file.data, box_id_file.path))
     class_files = {**classes.files, **{file.path: file.sha256 for file in (id_file, box_id_file) if file}}
+    paths = (*(file.path for file in tables.files), *(file.path for file in archives), *class_files)
+    refuse_outputs_as_inputs(config, paths)
     plan = ConvertPlan(
         config=config,
         tables=tables.files,

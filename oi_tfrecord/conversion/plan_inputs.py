@@ -1,10 +1,11 @@
 """Plans the inputs of a conversion: tables and their columns, archives, sources of images and masks."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.attribution_csv import warn_of_lacking
+from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, files_beside_shards
 from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
 from oi_tfrecord.join.pair_masks import MaskRules
 from oi_tfrecord.openimages.csv.files import InputFile, is_there, open_table
@@ -30,7 +31,7 @@ from oi_tfrecord.settings.convert_config import CVDF, ConvertConfig
 from oi_tfrecord.settings.find_release import check_release, needed_tables
 from oi_tfrecord.sources.archive_listing import ArchiveFile, open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
-from oi_tfrecord.sources.files import CVDF_PATTERN, PatternSource
+from oi_tfrecord.sources.files import PatternSource, open_pattern
 from oi_tfrecord.sources.image_urls import check_url_columns
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
@@ -251,6 +252,24 @@ def _absolute(path: str) -> str:
     return path and storage.join(storage.working_folder(), path)
 
 
+def refuse_outputs_as_inputs(config: ConvertConfig, inputs: Iterable[str]) -> None:
+    """Refuses an input that the conversion would replace; its label map is written as it is, or the run is refused.
+
+    Args:
+        config: names the output folder and the split.
+        inputs: paths of all files that the conversion reads.
+
+    Raises:
+        ConfigError: naming the input.
+    """
+    names = files_beside_shards(config.split) - {LABEL_MAP_FILE}
+    outputs = {storage.identify(storage.join(config.output_dir, name)) for name in names}
+    for path in inputs:
+        if storage.identify(path) in outputs:
+            problem = f"{path} is read by this conversion, which would replace it; give another folder"
+            raise ConfigError("output_dir", problem)
+
+
 def plan_archives(config: ConvertConfig, id_form: IdForm = IdForm.HEX) -> tuple[ArchiveFile, ...]:
     """Finds the archives of images and of masks.
 
@@ -287,13 +306,8 @@ def plan_images(
     if config.archives:
         source = ArchiveSource(_archives_of(Table.IMAGE_FILES, archives), config.max_image_bytes)
         return source, ArchiveSamples(source)
-    is_cvdf = config.images == CVDF
-    pattern = PatternSource(
-        CVDF_PATTERN if is_cvdf else config.images,
-        config.split,
-        config.max_image_bytes,
-        anonymous=config.anonymous or is_cvdf,
-        cache=config.image_cache,
+    pattern = open_pattern(
+        config.images, config.split, config.max_image_bytes, anonymous=config.anonymous, cache=config.image_cache
     )
     return pattern, FileSamples(pattern)
 

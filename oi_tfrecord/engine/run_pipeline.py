@@ -5,7 +5,7 @@ import dataclasses
 import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from oi_tfrecord.engine.beam_flags import runs_here, to_beam_flags, without_store_keys
 from oi_tfrecord.engine.beam_internals import (
@@ -20,6 +20,8 @@ from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.errors import EngineError, RunnerError
 from oi_tfrecord.storage.faults import RERUN, one_line
 from oi_tfrecord.storage.optional_imports import without
+
+Result = TypeVar("Result")
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's default is 700; so many take some 5 MB."""
@@ -50,15 +52,15 @@ def needs_beam(beam_arguments: Sequence[str], processes: int) -> bool:
     return bool(beam_arguments) or processes > 1
 
 
-def run_here(shown: contextlib.AbstractContextManager[object], work: Callable[[], None]) -> None:
-    """Runs the steps of a pipeline in this process, without Beam.
+def run_here(shown: contextlib.AbstractContextManager[object], work: Callable[[], Result]) -> Result:
+    """Runs the steps of a pipeline in this process, without Beam; returns what they return.
 
     Args:
         shown: block around the run, such as that of a progress line.
         work: the steps.
     """
     with shown, ended_by_interrupt(), rare_garbage_collections():
-        work()
+        return work()
 
 
 @dataclasses.dataclass(frozen=True)
