@@ -4,12 +4,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from oi_tfrecord.engine.beam_flags import check_value, destination, find_known_flags, is_dataflow
 from oi_tfrecord.engine.job_server import BOOLEAN
 from oi_tfrecord.errors import ConfigError, nearest
-from oi_tfrecord.settings.yaml_file import find_config
 
 FOLDER = "runners"
 """Folder of the shipped files, within that of the configurations."""
@@ -42,6 +39,9 @@ def find_job_endpoint(name: str) -> str:
     """
     if not name:
         return ""
+    # Most commands name no such file, and these imports take longer than their help.
+    from oi_tfrecord.settings.yaml_file import find_config
+
     found = find_config(name, FOLDER)
     return str(_load(found.read_bytes(), str(found)).get("job_endpoint", ""))
 
@@ -57,6 +57,8 @@ def read_runner_config(name: str, arguments: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: naming the key, and the nearest known one if it is unknown.
     """
+    from oi_tfrecord.settings.yaml_file import find_config
+
     found = find_config(name, FOLDER)
     given = {destination(argument) for argument in arguments if argument.startswith("-")}
     parsed = parse_runner_config(found.read_bytes(), str(found))
@@ -88,6 +90,8 @@ def parse_runner_config(text: str | bytes, path: str) -> list[str]:
 
 
 def _load(text: str | bytes, path: str) -> dict[str, Any]:
+    import yaml
+
     try:
         loaded = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
