@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from oi_tfrecord import storage
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.flags import ParsedFlags
 from oi_tfrecord.dataset.file_names import list_dataset_files
 from oi_tfrecord.settings.options import Group, check_values, option
+from oi_tfrecord.storage import output_file
 from oi_tfrecord.training.options import TrainingConfigOptions
 from oi_tfrecord.training.training_config import make_settings
 
@@ -28,11 +28,11 @@ def run(parsed: ParsedFlags, console: Console) -> int:
     path = parsed.make(_FileOptions).output
     if path:
         given = [options.output_dir, options.pipeline, options.checkpoint]
-        storage.refuse_inputs("output", path, [*given, *list_dataset_files(options.output_dir)])
+        output_file.refuse_inputs("output", path, [*given, *list_dataset_files(options.output_dir)])
     settings = make_settings(options)
     console.print_warnings(settings.warnings)
     if path:
-        storage.write_text(path, settings.text.encode())
+        output_file.write_text(path, settings.text.encode())
     else:
         console.print_data(settings.text)
     return 0

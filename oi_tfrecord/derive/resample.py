@@ -45,6 +45,7 @@ from oi_tfrecord.reasons import Drop
 from oi_tfrecord.records.sharding import MAX_SHARDS
 from oi_tfrecord.settings.allowed_values import Choice, Range, Text
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+from oi_tfrecord.storage import output_file
 from oi_tfrecord.storage.secrets import hide_secrets
 
 PARTS = ("train", "test")
@@ -203,7 +204,7 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
         raise ConfigError("repeat_threshold", f"{split} of {output_dir} has weights already; give --overwrite")
     if "weights" not in manifest:
         path = storage.join(output_dir, weights_file(split))
-        storage.refuse_foreign("repeat_threshold", path, WEIGHTS_HEADER)
+        output_file.refuse_foreign("repeat_threshold", path, WEIGHTS_HEADER)
     work = WorkFolder.of(output_dir, f"{split}-weights")
     plan = dataclasses.replace(plan, job=dataclasses.replace(plan.job, work=work))
     try:

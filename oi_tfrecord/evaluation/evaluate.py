@@ -25,6 +25,7 @@ from oi_tfrecord.openimages.hierarchy import parse_hierarchy
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.allowed_values import Choice
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+from oi_tfrecord.storage import output_file
 
 METRICS = (*PROTOCOLS, "coco")
 
@@ -71,7 +72,7 @@ def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> E
     [split] = find_splits(options.output_dir, [options.split]).values()
     if options.output:
         given = [options.output_dir, options.detections, options.hierarchy]
-        storage.refuse_inputs("output", options.output, [*given, *list_dataset_files(options.output_dir)])
+        output_file.refuse_inputs("output", options.output, [*given, *list_dataset_files(options.output_dir)])
     label_map = require_label_map(options.output_dir)
     relatives = _read_relatives(options, label_map)
     detections = read_detections(options.detections, label_map)
@@ -92,7 +93,7 @@ def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> E
     result = _summarize(options, split, detections, counts, scorer.finish(), label_map)
     if options.output:
         storage.make_folder(posixpath.dirname(options.output) or ".")
-        storage.write_output("output", options.output, format_class_scores(result).encode())
+        output_file.write_output("output", options.output, format_class_scores(result).encode())
     return result
 
 

@@ -20,6 +20,7 @@ from oi_tfrecord.records.keys import ENCODED_KEY
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.tfrecord import FramingError
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+from oi_tfrecord.storage import output_file
 
 _NUMBERED = re.compile(r"(?P<path>.+):(?P<number>\d+)", re.DOTALL)
 
@@ -88,7 +89,7 @@ def show(options: ShowOptions) -> RecordText:
     path, number, places = _find_place(given, wanted)
     if options.png:
         folder = posixpath.dirname(path) or "."
-        storage.refuse_inputs("png", options.png, [path, options.label_map, *list_dataset_files(folder)])
+        output_file.refuse_inputs("png", options.png, [path, options.label_map, *list_dataset_files(folder)])
     offset, length = places[number].tolist()
     try:
         features = parse_example(read_record(path, offset, length, number))
@@ -103,7 +104,7 @@ def show(options: ShowOptions) -> RecordText:
     names, mid_of = {item.name: item.display_name for item in items}, {item.id: item.name for item in items}
     lines = tuple(describe_record(features, names, mid_of))
     if options.png:
-        storage.write_output("png", options.png, _draw(path, number, features, label_map))
+        output_file.write_output("png", options.png, _draw(path, number, features, label_map))
     return RecordText(path, number, len(places), offset, length, lines)
 
 

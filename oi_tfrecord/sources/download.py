@@ -35,6 +35,7 @@ from oi_tfrecord.sources.image_urls import ImageUrls, check_url_columns
 from oi_tfrecord.sources.load_image import load_image
 from oi_tfrecord.sources.url_folders import url_file
 from oi_tfrecord.sources.urls import fetch_settings
+from oi_tfrecord.storage import output_file
 from oi_tfrecord.storage.csv_text import as_text, replace_undecodable
 
 FAILURE_COLUMNS = ("reason", "status", "detail")
@@ -127,8 +128,8 @@ def find_inputs(options: DownloadOptions) -> DownloadJob:
     listed = parse_image_ids(storage.read(ids_file), ids_file, options.split, form) if ids_file else None
     for name in (SUCCESS_FILE, FAILURES_FILE):
         path = storage.join(options.output_dir, name)
-        storage.refuse_inputs("output_dir", path, [*(file.path for file in files), ids_file])
-        storage.refuse_foreign("output_dir", path, f"{files[0].names[0]},".encode())
+        output_file.refuse_inputs("output_dir", path, [*(file.path for file in files), ids_file])
+        output_file.refuse_foreign("output_dir", path, f"{files[0].names[0]},".encode())
     return DownloadJob(
         files=files,
         output_dir=pathlib.Path(options.output_dir),

@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Iterator
 
 from oi_tfrecord.errors import InputError, OiTfrecordError, StorageError
-from oi_tfrecord.storage.optional_imports import install_command
 from oi_tfrecord.storage.paths import is_local
 
 RERUN = "then run the same command again; what is finished is kept"
@@ -92,6 +91,9 @@ def unusable(path: str) -> Iterator[None]:
 
 
 def _scheme_remedy(scheme: str) -> str:
+    # Readers load few modules.
+    from oi_tfrecord.storage.optional_imports import install_command
+
     if extra := {"hdfs": "hadoop", "gs": "gcp"}.get(scheme):
         return f"Run: {install_command(extra)}"
     return "Give a local path, or one on s3://, gs://, az://, or hdfs:// (with --hdfs_host)"

@@ -17,6 +17,7 @@ from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.mask_rle import encode_png, format_challenge_text, measure_areas
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
+from oi_tfrecord.storage import output_file
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "boxes": ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax", "IsGroupOf"),
@@ -58,7 +59,7 @@ def export_official(
     for name in splits:
         for table, columns in COLUMNS.items():
             path = storage.join(folder, official_file(name, table))
-            storage.refuse_foreign("to", path, _format_rows([columns]))
+            output_file.refuse_foreign("to", path, _format_rows([columns]))
     storage.make_folder(folder)
     _write_label_map(label_map, folder)
     return {name: _export_split(split, label_map, folder, count) for name, split in splits.items()}

@@ -17,6 +17,7 @@ from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.sort_rows import SortedRuns
 from oi_tfrecord.explore.export.tables import CLASSES, SCHEMAS, ShardTables, make_classes
 from oi_tfrecord.records.label_map import LabelMap
+from oi_tfrecord.storage import output_file
 
 CLASSES_FILE = "classes.parquet"
 
@@ -119,7 +120,7 @@ class ParquetTarget:
 
 def _refuse_foreign(path: str, schema: pa.Schema) -> None:
     """Refuses to replace a file that is no earlier export: one without the first column of the table."""
-    storage.refuse_foreign("to", path, b"PAR1")
+    output_file.refuse_foreign("to", path, b"PAR1")
     if not storage.exists(path):
         return
     with storage.open_read(path) as stream:

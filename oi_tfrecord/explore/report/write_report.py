@@ -23,6 +23,7 @@ from oi_tfrecord.explore.web_assets import read_asset
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.allowed_values import Choice, Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
+from oi_tfrecord.storage import output_file
 
 FORMATS = ("html", "json", "csv")
 
@@ -92,7 +93,7 @@ def report(options: ReportOptions, *, progress: Progress | None = None) -> Repor
     accept_beam_arguments(options.beam_arguments)
     found = find_splits(options.output_dir, options.split)
     path = options.output or storage.join(options.output_dir, f"report.{options.format}")
-    storage.refuse_inputs("output", path, [options.output_dir, *list_dataset_files(options.output_dir)])
+    output_file.refuse_inputs("output", path, [options.output_dir, *list_dataset_files(options.output_dir)])
     label_map = read_label_map(options.output_dir)
     status = CountedStatus(sum(len(split.shards) for split in found.values()), "shards counted")
     with (progress or NoProgress()).watch(status):
@@ -100,7 +101,7 @@ def report(options: ReportOptions, *, progress: Progress | None = None) -> Repor
     text = _format(options, found, splits)
     if options.output == "-":
         return Report(splits, text, "")
-    storage.write_output("output", path, text.encode())
+    output_file.write_output("output", path, text.encode())
     return Report(splits, text, path)
 
 
