@@ -64,7 +64,7 @@ def convert(
     progress = progress or NoProgress()
     _check_runs_now(config, beam_arguments)
     accept_beam_arguments(beam_arguments)
-    plan = _plan_conversion(config, progress)
+    plan = plan_conversion(config, progress)
     if not runs_here(beam_arguments) and reads_images_from_store(plan):
         progress.plan(describe_bucket(CORE_SECONDS_PER_IMAGE))
     return run_plan(plan, workers or choose_conversion_workers(plan), beam_arguments, progress)
@@ -142,7 +142,7 @@ def build_beam_job(config: ConvertConfig, *, beam_arguments: Sequence[str], prog
         ConfigError, InputError: naming the field, flag or file to correct.
     """
     accept_beam_arguments(beam_arguments)
-    plan = _plan_conversion(config, progress or NoProgress())
+    plan = plan_conversion(config, progress or NoProgress())
     import_beam_quietly(beam_arguments)
     from oi_tfrecord.conversion.pipeline import build_pipeline
 
@@ -178,7 +178,7 @@ def build_template(
     if config.max_images:
         raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
     accept_beam_arguments(beam_arguments)
-    plan = _plan_conversion(config, progress or NoProgress())
+    plan = plan_conversion(config, progress or NoProgress())
     with hold_split(config.output_dir, config.split):
         state = try_again(plan, prepare_output(plan.target), progress or NoProgress())
     if state.complete is None:
@@ -204,8 +204,13 @@ def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> Non
             raise ConfigError(flag.lstrip("-"), f"builds a job that does not run now; call {function}")
 
 
-def _plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
-    """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits."""
+def plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
+    """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits.
+
+    Args:
+        config: complete configuration of the conversion.
+        progress: takes the plan, and names the steps that take long.
+    """
     config = _fetch_tables(config, progress)
     with progress.watch(StepStatus("looking at the tables and images")):
         plan = make_plan(config)
