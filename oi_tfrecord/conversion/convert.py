@@ -29,7 +29,7 @@ from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output
 from oi_tfrecord.dataset.run_lock import hold_split
-from oi_tfrecord.engine.beam_flags import runs_here, value_of
+from oi_tfrecord.engine.beam_flags import choose_parallelism, runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import StepStatus
@@ -67,6 +67,7 @@ def convert(
     plan = plan_conversion(config, progress)
     if not runs_here(beam_arguments) and reads_images_from_store(plan):
         progress.plan(describe_bucket(CORE_SECONDS_PER_IMAGE))
+    beam_arguments = choose_parallelism(beam_arguments, progress.note)
     return run_plan(plan, workers or choose_conversion_workers(plan), beam_arguments, progress)
 
 

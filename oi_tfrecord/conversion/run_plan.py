@@ -113,7 +113,7 @@ def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[st
     from oi_tfrecord.conversion.pipeline import build_limit_pipeline
 
     job = SubmittedJob(progress.note)
-    shown = progress.watch(_status(plan, 0, job))
+    shown = progress.watch(_status(plan, 0, job, beam_arguments))
     run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan), job)
     limited = plan.with_image_limit(plan.work.limit())
     plan.work.clear_temporary()
@@ -130,11 +130,13 @@ def _write_shards(
     from oi_tfrecord.conversion.pipeline import build_pipeline
 
     job = SubmittedJob(progress.note)
-    shown = progress.watch(_status(plan, len(finished), job))
+    shown = progress.watch(_status(plan, len(finished), job, beam_arguments))
     run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished), job)
 
 
-def _status(plan: ConvertPlan, finished_shards: int, job: SubmittedJob) -> ConversionStatus:
+def _status(
+    plan: ConvertPlan, finished_shards: int, job: SubmittedJob, beam_arguments: Sequence[str]
+) -> ConversionStatus:
     sizes = [*(file.size for file in plan.tables), *(archive.size for archive in plan.archives_to_list)]
     # How much a compressed table holds is known only once it is read.
     is_known = not any(file.compressed for file in plan.tables)
@@ -145,6 +147,7 @@ def _status(plan: ConvertPlan, finished_shards: int, job: SubmittedJob) -> Conve
         finished_shards,
         engine_state=job.state,
         expected_images=plan.expected_images,
+        runs_elsewhere=not runs_here(beam_arguments),
     )
 
 

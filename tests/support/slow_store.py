@@ -11,7 +11,8 @@ has this regular expression do not wait), `failures` (so many requests are answe
 (requests whose target holds this text are refused with 403, which no client tries again), `kept` (answers to
 reads of targets with this regular expression are given from memory), `image` (target of the one image that
 answers requests for any `.jpg`), `rate` (of requests whose method and target have the regular expression `limited`, so
-many a second are answered; the others get 503 with S3's code). It also sets the counts to zero. `GET /-/counts` gives them.
+many a second are answered; the others get 503 with S3's code). It also sets the counts to zero. `GET /-/counts` gives
+them.
 """
 
 import asyncio
@@ -76,7 +77,11 @@ class Proxy:
             self._clear(json.loads(body))
             return _answer(200, "OK", {}, b"")
         if target == "/-/counts":
-            counts: dict[str, Any] = {"requests": dict(self._requests), "most": self._most, "connections": self._connections}
+            counts: dict[str, Any] = {
+                "requests": dict(self._requests),
+                "most": self._most,
+                "connections": self._connections,
+            }
             counts["refused"] = self._refused
             return _answer(200, "OK", {}, json.dumps(counts).encode())
         self._requests[f"{method} {target}"] += 1
@@ -148,7 +153,10 @@ def _answer(status: int, reason: str, headers: dict[str, str], body: bytes, leng
 
 
 _SLOW_DOWN = _answer(
-    503, "Slow Down", {"Content-Type": "application/xml"}, b"<Error><Code>SlowDown</Code><Message>less</Message></Error>"
+    503,
+    "Slow Down",
+    {"Content-Type": "application/xml"},
+    b"<Error><Code>SlowDown</Code><Message>less</Message></Error>",
 )
 
 
