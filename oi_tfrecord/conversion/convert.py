@@ -35,8 +35,9 @@ from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import StepStatus
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
 from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.settings.allowed_values import parse_max_rejects
 from oi_tfrecord.settings.check_complete import check_complete
-from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig, parse_max_rejects
+from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
 from oi_tfrecord.sources.fetch_files import summary_lines
 
 DRY_RUN_FOLDER = "dry_run"

@@ -11,12 +11,14 @@ and compares every file with that of the local run. Prints a table in Markdown:
 - shuffled: as the engine counts it (Flink: bytes that tasks wrote; Spark: shuffle bytes written); here, the size of the
   files of the shuffle. Prism does not say.
 - shard writes: of a second conversion, to 200 shards, in which a worker is killed at 45 % (Flink: a TaskManager;
-  Spark: an executor; here and on Prism: a worker process, which ends the run, and the same command is run again).
+  Spark: an executor; here: a worker process; Prism: Prism itself, as it waits for a lost worker without an end). Where
+  that ends the run, the same command is run again.
 """
 
 import argparse
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -66,14 +68,15 @@ class Engine:
     Attributes:
         name: one of ENGINES.
         servers: its processes; None for the local runner.
-        flags: returns Beam's flags, given a folder for the program that boots workers.
+        flags: returns Beam's flags, given a folder for the program that boots workers, and variables of its
+            environment.
         kill: kills a worker of the conversion whose command has this process number.
         shuffled: returns the bytes that the last job shuffled; None if the engine does not say.
     """
 
     name: str
     servers: Servers | None
-    flags: Callable[[pathlib.Path], Sequence[str]]
+    flags: Callable[[pathlib.Path, dict[str, str]], Sequence[str]]
     kill: Callable[[int], None]
     shuffled: Callable[[], int | None]
 
@@ -122,23 +125,35 @@ def processor_seconds(pid: int) -> float:
 def start_engine(name: str, folder: pathlib.Path) -> Iterator[Engine]:
     """Starts an engine, yields it and ends it."""
     if name == "local":
-        yield Engine(name, None, lambda _: ["--workers=4"], _kill_worker, lambda: None)
+        yield Engine(name, None, lambda *_: ["--workers=4"], _kill_worker, lambda: None)
         return
     folder.mkdir(parents=True, exist_ok=True)
     installed = INSTALLED / name
     with servers_in(folder) as servers:
         if name == "prism":
             port, web_port = free_ports(2)
-            servers.start("prism", [installed / "prism", f"--job_port={port}", f"--web_port={web_port}"])
-            servers.await_port("prism", port)
+            command = [installed / "prism", f"--job_port={port}", f"--web_port={web_port}"]
+
+            def start_prism() -> None:
+                servers.start("prism", command)
+                servers.await_port("prism", port)
+
+            def restart(_: int) -> None:
+                os.killpg(servers.running["prism"].pid, signal.SIGKILL)
+                servers.running["prism"].wait()
+                start_prism()
+
+            start_prism()
             yield Engine(
-                name, servers, lambda where: portable_flags(port, write_boot(where)),
-                lambda _: _kill_worker(servers.running["prism"].pid), lambda: None,
+                name, servers, lambda where, variables: portable_flags(port, write_boot(where, **variables)),
+                restart, lambda: None,
             )  # fmt: skip
         elif name == "flink":
             flink = FlinkCluster(servers, installed)
             yield Engine(
-                name, servers, lambda where: [*portable_flags(flink.job_port, write_boot(where)), *flink.FLAGS],
+                name, servers, lambda where, variables: [
+                    *portable_flags(flink.job_port, write_boot(where, **variables)), *flink.FLAGS,
+                ],
                 lambda _: servers.kill(flink.TASK_MANAGERS[0]), flink.shuffled_bytes,
             )  # fmt: skip
         else:
@@ -147,7 +162,9 @@ def start_engine(name: str, folder: pathlib.Path) -> Iterator[Engine]:
             spark_cluster.SETTINGS |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": f"file://{events}"}
             spark = SparkCluster(servers, installed)
             yield Engine(
-                name, servers, lambda where: [*portable_flags(spark.job_port, write_boot(where)), *spark.FLAGS],
+                name, servers, lambda where, variables: [
+                    *portable_flags(spark.job_port, write_boot(where, **variables)), *spark.FLAGS,
+                ],
                 lambda _: spark.kill_executor(spark.WORKERS[0]), lambda: _spark_bytes(events),
             )  # fmt: skip
 
@@ -176,7 +193,7 @@ def convert_on(
         "--config=v3", "--split=train", f"--data_dir={release}", f"--output_dir={folder / 'out'}", "--max_rejects=100%",
         f"--images={release}/images/train/{{image_id}}.jpg", f"--num_shards={num_shards}", "--select=all",
     ]  # fmt: skip
-    command = small_release.command(*flags, *engine.flags(folder))
+    command = small_release.command(*flags, *engine.flags(folder, environment))
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             command, stdout=log, stderr=log, env={**small_release.environment(), **environment}, cwd=small_release.ROOT
@@ -208,7 +225,6 @@ def count_writes(engine: Engine, release: pathlib.Path, folder: pathlib.Path) ->
     folder.mkdir(parents=True)
     (folder / "sitecustomize.py").write_text(_COUNT_WRITES)
     path = os.pathsep.join([str(folder), str(small_release.ROOT)])
-    # `write_boot` sets PYTHONPATH for workers elsewhere, so they get the folder another way.
     environment = {"SHARD_WRITES": str(folder / "writes"), "PYTHONPATH": path}
     running = convert_on(engine, release, folder, _KILL_SHARDS, environment)
 
@@ -226,6 +242,14 @@ def count_writes(engine: Engine, release: pathlib.Path, folder: pathlib.Path) ->
     return len((folder / "writes").read_text().splitlines()), runs
 
 
+def check_files(output_dir: pathlib.Path, expected: pathlib.Path) -> None:
+    """Compares the files of a conversion with those of the first one, whose digests `expected` keeps."""
+    found = {name: hashlib.sha256(data).hexdigest() for name, data in small_release.dataset(output_dir).items()}
+    if not expected.exists():
+        expected.write_text(json.dumps(found))
+    assert found == json.loads(expected.read_text())
+
+
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -237,7 +261,6 @@ def main() -> None:
     release, few = given.work_dir / f"images-{given.images}", given.work_dir / "images-1000"
     for folder, count in ((release, given.images), (few, 1000)):
         make_release(folder, count, 3)
-    expected: dict[str, bytes] = {}
     print("| engine | wall s | processor s | peak MB | shuffled MB | shard writes after a kill | runs |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for name in given.engines.split(","):
@@ -245,9 +268,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         with start_engine(name, folder / "servers") as engine:
             measured = run_measured(engine, release, folder / "whole", given.num_shards)
-            found = small_release.dataset(folder / "whole" / "out")
-            expected = expected or found
-            assert found == expected, name
+            check_files(folder / "whole" / "out", given.work_dir / f"files-{given.images}-{given.num_shards}.json")
             writes, runs = count_writes(engine, few, folder / "killed")
         print(f"| {name} | {measured} | {writes} of {_KILL_SHARDS} | {runs} |", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
