@@ -16,7 +16,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from oi_tfrecord.storage.object_store import ObjectStore, Piece
+from oi_tfrecord.storage.object_requests import Piece
+from oi_tfrecord.storage.object_store import ObjectStore
 from oi_tfrecord.storage.object_streams import Upload
 from oi_tfrecord.storage.open_object_store import open_store
 from oi_tfrecord.storage.paths import FileInfo

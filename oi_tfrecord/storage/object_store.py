@@ -4,20 +4,17 @@ A client made here serves all threads of a process (`open_object_store`); its er
 """
 
 import concurrent.futures
-import contextlib
 import dataclasses
-import datetime
 import functools
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from oi_tfrecord.storage import object_requests
 from oi_tfrecord.storage.governor import Governor
 from oi_tfrecord.storage.object_faults import explain, is_past_end, is_refusal, is_silent, may_pass
 from oi_tfrecord.storage.paths import FileInfo
-from oi_tfrecord.storage.retry import RetryPolicy, count_retry, parse_retry_after, retry
+from oi_tfrecord.storage.retry import RetryPolicy, retry
 
 READ_RETRY = RetryPolicy(attempts=9, base_delay=0.5, max_delay=30.0)
 """Outlasts a store that is slow for a minute or two."""
@@ -33,24 +30,13 @@ PART_BYTES = 8 << 20
 
 _PARTS_AT_ONCE = 4
 
-_LISTED_AT_ONCE = 1000
-
 _DELETED_AT_ONCE = 250
 
 _DELETING_THREADS = 16
 
-_RETRY_AFTER_SECONDS = 10.0
-
 _NAME = re.compile(r"([a-z0-9]+://[^/]+)/(.+)", re.DOTALL)
 
 Result = TypeVar("Result")
-
-
-class Piece(NamedTuple):
-    """A part of an object, and the bytes of the whole object."""
-
-    data: bytes
-    size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,31 +76,35 @@ class ObjectStore:
         name = split_path(path)[1]
         try:
             return retry(
-                lambda: self._govern(path, lambda: _read_once(self.reader, name, offset, length)), _may_pass, READ_RETRY
+                lambda: self._govern(path, lambda: object_requests.read_part(self.reader, name, offset, length)),
+                _may_pass,
+                READ_RETRY,
             )
         except Exception as error:
             if is_past_end(error):
                 return b""
             raise explain(error, path) from error
 
-    def read_start(self, path: str, length: int) -> Piece:
+    def read_start(self, path: str, length: int) -> object_requests.Piece:
         """Returns the first bytes of an object and its size, by one request; raises as `read_range`."""
         name = split_path(path)[1]
         try:
-            return ask(lambda: self._govern(path, lambda: _read_start(self.reader, name, length)), _may_pass)
+            return ask(
+                lambda: self._govern(path, lambda: object_requests.read_start(self.reader, name, length)), _may_pass
+            )
         except Exception as error:
             if is_past_end(error):
-                return Piece(b"", 0)
+                return object_requests.Piece(b"", 0)
             raise explain(error, path) from error
 
     def look(self, path: str) -> FileInfo | None:
         """Returns what the store says of an object, None if there is none."""
         name = split_path(path)[1]
         # Each request has its own place in the pace: a store that gives one at a time would refuse the second of two.
-        if found := self._ask(path, lambda: _look(self.looker, name, path)):
+        if found := self._ask(path, lambda: object_requests.look(self.looker, name, path)):
             return found
         try:
-            return self._ask(path, lambda: _look_by_read(self.looker, name, path))
+            return self._ask(path, lambda: object_requests.look_by_read(self.looker, name, path))
         except FileNotFoundError:
             return None
 
@@ -132,18 +122,18 @@ class ObjectStore:
             is_deep: whether to list objects in folders of this folder as well.
         """
         whole = is_deep or bool(stem)
-        function = _list_from if whole else _list_level
+        function = object_requests.list_from if whole else object_requests.list_level
         return self._ask(
             self.root + "/" + folder, lambda: [self._info(meta) for meta in function(self.looker, folder, stem)]
         )
 
     def folders(self, folder: str) -> list[str]:
         """Returns the names of the folders in a folder."""
-        return self._ask(self.root + "/" + folder, lambda: _list_folders(self.looker, folder))
+        return self._ask(self.root + "/" + folder, lambda: object_requests.list_folders(self.looker, folder))
 
     def has_folder(self, folder: str) -> bool:
         """Returns whether there is an object whose name begins with a folder's."""
-        return self._ask(self.root + "/" + folder, lambda: any(_list_from(self.looker, folder, "", 1)))
+        return self._ask(self.root + "/" + folder, lambda: any(object_requests.list_from(self.looker, folder, "", 1)))
 
     def write(self, path: str, data: bytes) -> None:
         """Writes an object in one request."""
@@ -172,7 +162,7 @@ class ObjectStore:
             list(pool.map(self._delete_some, some))
 
     def _delete_some(self, names: Sequence[str]) -> None:
-        self._ask(f"{self.root}/{names[0]}", lambda: _delete(self.looker, names))
+        self._ask(f"{self.root}/{names[0]}", lambda: object_requests.delete_names(self.looker, names))
 
     def rename(self, source: str, target: str) -> None:
         """Copies an object under another name of this bucket, and deletes it under the first."""
@@ -187,7 +177,7 @@ class ObjectStore:
             raise explain(error, path) from error
 
     def _govern(self, path: str, request: Callable[[], Result]) -> Result:
-        return self.governor.read(request, is_refusal, functools.partial(_ask_retry_after, path))
+        return self.governor.read(request, is_refusal, functools.partial(object_requests.ask_retry_after, path))
 
     def _info(self, meta: Any) -> FileInfo:
         return FileInfo(f"{self.root}/{meta['path']}", int(meta["size"]), meta["last_modified"].timestamp())
@@ -215,108 +205,3 @@ def ask(request: Callable[[], Result], may_pass: Callable[[BaseException], bool]
 def _may_pass(error: BaseException) -> bool:
     """Returns whether a failed read may succeed later; the governor itself sends refused reads again."""
     return may_pass(error) and not is_refusal(error)
-
-
-def _ask_retry_after(path: str) -> float:
-    """Returns the seconds that a web server asks to wait, 0 if the server does not; `obstore` hides what it says."""
-    if not path.startswith(("https://", "http://")):
-        return 0.0
-    count_retry()
-    request = urllib.request.Request(path, headers={"Range": "bytes=0-0"})
-    try:
-        urllib.request.urlopen(request, timeout=_RETRY_AFTER_SECONDS).close()
-    except urllib.error.HTTPError as error:
-        asked = parse_retry_after(error.headers.get("Retry-After"), datetime.datetime.now(datetime.UTC))
-        return asked or 0.0
-    except (OSError, ValueError):
-        return 0.0
-    return 0.0
-
-
-def _read_once(client: Any, name: str, offset: int, length: int | None) -> bytes:
-    import obstore
-
-    if offset and length is not None:
-        return bytes(obstore.get_range(client, name, start=offset, length=length))
-    # A server without ranges answers this request, too.
-    answer = obstore.get(client, name, options={"range": {"offset": offset}} if offset else None)
-    if length is None or answer.meta["size"] - offset <= length:
-        return bytes(answer.bytes())
-    return _take(answer, length)
-
-
-def _read_start(client: Any, name: str, length: int) -> Piece:
-    import obstore
-
-    answer = obstore.get(client, name, options={"range": (0, length)})
-    return Piece(bytes(answer.bytes()), int(answer.meta["size"]))
-
-
-def _take(answer: Any, length: int) -> bytes:
-    pieces, missing = [], length
-    for piece in answer.stream():
-        pieces.append(bytes(piece[:missing]))
-        missing -= len(pieces[-1])
-        if not missing:
-            break
-    return b"".join(pieces)
-
-
-def _look(client: Any, name: str, path: str) -> FileInfo | None:
-    """Returns what the answer to HEAD says; None if the store refuses, as the answer has no body that says why."""
-    import obstore
-
-    try:
-        meta = obstore.head(client, name)
-    except Exception as error:
-        if may_pass(error):
-            raise
-        return None
-    return FileInfo(path, int(meta["size"]), meta["last_modified"].timestamp())
-
-
-def _look_by_read(client: Any, name: str, path: str) -> FileInfo:
-    """Returns what the answer to GET says: some servers refuse HEAD."""
-    import obstore
-
-    meta = obstore.get(client, name).meta
-    return FileInfo(path, int(meta["size"]), meta["last_modified"].timestamp())
-
-
-def _list_from(client: Any, folder: str, stem: str, at_once: int = _LISTED_AT_ONCE) -> Iterator[Any]:
-    """Yields the metadata of each object below a folder, at any depth, whose name begins with `stem`."""
-    import obstore
-
-    start = f"{folder}/{stem}" if folder else stem
-    # The listing starts after this name, which sorts before all names with the stem.
-    offset = start[:-1] if len(stem) > 1 else None
-    for some in obstore.list(client, folder or None, offset=offset, chunk_size=at_once):
-        for meta in some:
-            if str(meta["path"]).startswith(start):
-                yield meta
-            elif str(meta["path"]) > start:
-                return
-
-
-def _list_level(client: Any, folder: str, _: str) -> Iterator[Any]:
-    import obstore
-
-    yield from obstore.list_with_delimiter(client, folder or None)["objects"]
-
-
-def _list_folders(client: Any, folder: str) -> list[str]:
-    import obstore
-
-    return list(map(str, obstore.list_with_delimiter(client, folder or None)["common_prefixes"]))
-
-
-def _delete(client: Any, names: Sequence[str]) -> None:
-    import obstore
-
-    try:
-        obstore.delete(client, names)
-    except FileNotFoundError:
-        # Some stores refuse a name that is not there, and do not delete the names after it.
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                obstore.delete(client, name)
