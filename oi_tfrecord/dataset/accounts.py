@@ -155,11 +155,6 @@ class ShardAccount:
         )
         return rows + sum(self.images_rejected.values())
 
-    @property
-    def lists_rejects(self) -> bool:
-        """Whether the account holds its piece of the list of rejects; version 0.1 had files for them."""
-        return bool(self.rejects) or not self.listed_rejects
-
 
 class ShardFile(NamedTuple):
     """The part of a shard's account that the manifest lists for each shard."""

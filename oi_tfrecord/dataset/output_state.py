@@ -258,11 +258,7 @@ def _open_work_folder(target: OutputTarget, found: _FoundOutput) -> frozenset[in
     target.work.create(target.fingerprint)
     target.work.clear_temporary()
     accounts = map(decode_account, target.work.results())
-    return frozenset(
-        account.shard
-        for account in accounts
-        if found.shards.get(account.file) == account.size and account.lists_rejects
-    )
+    return frozenset(account.shard for account in accounts if found.shards.get(account.file) == account.size)
 
 
 def _refused(target: OutputTarget, what: str, earlier: Mapping[str, Any]) -> ConfigError:

@@ -54,7 +54,8 @@ def shard_result(plan: ConvertPlan, shard: int, size: int) -> bytes:
     for field in dataclasses.fields(ShardAccount):
         if "dict" in str(field.type):
             values[field.name] = {}
-    return encode_account(ShardAccount(**values | {"shard": shard, "file": name, "size": size, "crc32c": ""}))
+    values |= {"shard": shard, "file": name, "size": size, "crc32c": "", "rejects": ""}
+    return encode_account(ShardAccount(**values))
 
 
 def test_an_empty_folder_is_made_ready(release: Release, tmp_path: pathlib.Path) -> None:
