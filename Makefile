@@ -16,7 +16,8 @@
 # make dist        builds wheel and sdist, checks them, and converts the sample with the wheel alone
 # make long        runs 1,000 schedules of faults through the whole command, faults on Flink, readers on each store, and
 #                  the trainings
-# make trainings   trains with the Object Detection API, Model Garden and torchvision on a sample (10 GB; Python 3.11)
+# make trainings   trains with the Object Detection API, Model Garden and torchvision on a sample, and reads the records
+#                  with PyTorch and DALI (7 to 12 GB; Python 3.11)
 # make container   builds the image of the Dataflow template on stand-in bases (root on Debian or Ubuntu) and tests it
 
 PYTHON ?= python3
@@ -96,9 +97,9 @@ long: dev hdfs
 	! $(BIN)/python -m mutmut results | grep .
 	$(MAKE) trainings
 
-trainings: dev .venv-peers/installed $(PINNED:%=.venv-%/installed) .venv-torchvision/installed
+trainings: dev .venv-peers/installed $(PINNED:%=.venv-%/installed) .venv-torchvision/installed .venv-dali/installed
 	OI_TFRECORD_LONG=1 $(BIN)/python -m pytest tests/end_to_end/trainers/test_torch_loader.py \
-	  tests/end_to_end/trainers/test_trainings.py
+	  tests/end_to_end/trainers/test_dali.py tests/end_to_end/trainers/test_trainings.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -121,7 +122,7 @@ $(VENV)/installed-dev: $(PACKAGE) | $(BIN)/python
 	tests/support/peers/install.sh .venv-peers $(BIN)/python
 	touch $@
 
-$(PEERS:%=.venv-%/installed): .venv-%/installed: tests/support/peers/install_peer.sh $(VENV)/installed-dev
+$(PEERS:%=.venv-%/installed) .venv-dali/installed: .venv-%/installed: tests/support/peers/install_peer.sh $(VENV)/installed-dev
 	tests/support/peers/install_peer.sh $* .venv-$* $(BIN)/python
 	touch $@
 
@@ -130,8 +131,11 @@ $(PINNED:%=.venv-%/installed): .venv-%/installed: examples/%/requirements.txt
 	.venv-$*/bin/python -m pip install --quiet --no-deps --requirement $<
 	touch $@
 
+# PyTorch's own index has wheels for the CPU (200 MB); those of PyPI bring CUDA's libraries (5 GB).
 .venv-torchvision/installed: examples/torchvision/requirements.txt $(PACKAGE)
 	$(PYTHON311) -m venv --clear .venv-torchvision
+	.venv-torchvision/bin/python -m pip install --quiet --retries=1 --no-deps --requirement $< \
+	  --index-url=https://download.pytorch.org/whl/cpu || echo "no wheels for the CPU: those of PyPI are installed"
 	.venv-torchvision/bin/python -m pip install --quiet --requirement $< --editable .
 	touch $@
 

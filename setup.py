@@ -15,7 +15,6 @@ GRAIN = ["grain>=0.2.10,<0.3"]
 # asked from here): aiohttp before 3.14.3 (last CVE-2026-69244), Pillow before 12.3.0 (last CVE-2026-59197 to 59200),
 # protobuf before 5.29.6 and 6.33.5 (CVE-2026-0994). CVE-2026-96641 of Pillow (arithmetic of integer images) names no
 # corrected release there; nothing here computes with such images.
-DOWNLOAD = ["aiohttp>=3.14.3,<4"]
 ARCHIVES = ["indexed-gzip>=1.9,<2"]
 # Metrics of COCO and run lengths of masks, in Rust: pycocotools takes hours for the classes and images of Open Images.
 EVALUATE = ["hotcoco>=1.3,<2"]
@@ -24,9 +23,9 @@ STORES = ["apache-beam[gcp,aws,hadoop]", "gcp-storage-emulator", "moto[server]>=
 # atheris has builds for Linux only.
 FUZZ = ["atheris>=3,<4; sys_platform == 'linux' and platform_machine == 'x86_64'"]
 # What `make test` needs on a machine with Python alone.
-TEST = [*DOWNLOAD, *ARCHIVES, *EVALUATE, "hypothesis>=6", "pytest>=8", "pytest-xdist>=3"]
+TEST = [*ARCHIVES, *EVALUATE, "hypothesis>=6", "pytest>=8", "pytest-xdist>=3"]
 # What a notebook needs: DataFrames, pictures and bars, and the browser in a frame.
-NOTEBOOK = ["pandas>=2,<4", "ipython>=8,<10", *DOWNLOAD]
+NOTEBOOK = ["pandas>=2,<4", "ipython>=8,<10"]
 # The notebook of examples/ is executed.
 EXECUTE_NOTEBOOK = ["ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"]
 # What the tests that `make test` skips there need.
@@ -73,6 +72,7 @@ setup(
     },
     install_requires=[
         "absl-py>=2",
+        "aiohttp>=3.14.3,<4",
         "apache-beam>=2.65,<3",
         "google-crc32c>=1.5",
         "numpy>=1.26",
@@ -85,17 +85,18 @@ setup(
     ],
     extras_require={
         "tensorflow": READERS,
-        "download": DOWNLOAD,
         "archives": ARCHIVES,
         "evaluate": EVALUATE,
         "postgresql": POSTGRESQL,
-        "browse": DOWNLOAD,
         "notebook": NOTEBOOK,
         "gcp": ["apache-beam[gcp]"],
         "aws": ["apache-beam[aws]"],
         "hadoop": ["apache-beam[hadoop]"],
         "test": TEST,
         "docs": DOCS,
+        # These need nothing more since 0.2.0; commands of earlier documents still name them.
+        "download": [],
+        "browse": [],
         "dev": [*TEST_ALL, *LINT, *DOCS],
     },
     entry_points={

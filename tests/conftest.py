@@ -31,9 +31,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 collect_ignore = [] if os.environ.get("OI_TFRECORD_CONTAINER") else ["end_to_end/runners/test_container.py"]
 if os.environ.get("OI_TFRECORD_LONG") != "1":
     collect_ignore += ["end_to_end/faults/test_flink_faults.py", "end_to_end/test_read_everywhere.py"]
-    collect_ignore += ["end_to_end/trainers/test_trainings.py", "end_to_end/trainers/test_torch_loader.py"]
+    collect_ignore += ["end_to_end/trainers/test_trainings.py"]
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+# `make trainings` installs these environments, as each brings gigabytes of CUDA's libraries.
+collect_ignore += [
+    f"end_to_end/trainers/{module}"
+    for module, name in (("test_torch_loader.py", "torchvision"), ("test_dali.py", "dali"))
+    if not (REPOSITORY / f".venv-{name}" / "installed").exists()
+]
 DATA = REPOSITORY.parent / "shared" / "data"
 PEER_READER = REPOSITORY / "tests" / "support" / "peers" / "od_read.py"
 

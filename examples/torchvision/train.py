@@ -14,7 +14,7 @@ import argparse
 import itertools
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -26,38 +26,12 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.fcos import FCOSHead
 
 import oi_tfrecord
-from oi_tfrecord.dataset.label_map import read_label_map
 
 IMAGE_SIZE = 128
 BATCH = 16
 STRIDES = (8, 16, 32, 64)
 
-Targets = list[dict[str, torch.Tensor]]
-
-
-def collate(records: Sequence[Mapping[str, Any]]) -> tuple[list[torch.Tensor], Targets, list[str]]:
-    """Returns images, targets and ImageIDs of a batch, as torchvision's detectors take them.
-
-    Args:
-        records: what RecordDataset gives: boxes are (ymin, xmin, ymax, xmax), normalised.
-
-    Returns:
-        float32 [3, height, width] images from 0 to 1; targets with `boxes` (xmin, ymin, xmax, ymax) in pixels and
-        `labels`, ids of the label map; and the ImageIDs.
-    """
-    images, targets, image_ids = [], [], []
-    for record in records:
-        # The array of a record is read-only, and a tensor must not be.
-        image = torch.from_numpy(record["image"].copy()).permute(2, 0, 1).float() / 255
-        height, width = image.shape[1:]
-        boxes = torch.from_numpy(record["boxes"])[:, [1, 0, 3, 2]] * torch.tensor([width, height, width, height])
-        # torchvision stops at a box without area.
-        kept = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-        labels = torch.from_numpy(record["labels"].copy())
-        images.append(image)
-        targets.append({"boxes": boxes[kept], "labels": labels[kept]})
-        image_ids.append(record["image_id"].decode())
-    return images, targets, image_ids
+Targets = list[dict[str, Any]]
 
 
 def mirror_half(images: list[torch.Tensor], targets: Targets) -> tuple[list[torch.Tensor], Targets]:
@@ -65,9 +39,9 @@ def mirror_half(images: list[torch.Tensor], targets: Targets) -> tuple[list[torc
     mirrored = []
     for index, (image, target) in enumerate(zip(images, targets, strict=True)):
         if index % 2:
-            image, boxes = image.flip(-1), target["boxes"].clone()
-            boxes[:, [0, 2]] = image.shape[-1] - boxes[:, [2, 0]]
-            target = target | {"boxes": boxes}
+            xmin, ymin, xmax, ymax = target["boxes"].T
+            boxes = torch.stack([IMAGE_SIZE - xmax, ymin, IMAGE_SIZE - xmin, ymax], dim=1)
+            image, target = image.flip(-1), target | {"boxes": boxes}
         mirrored.append((image, target))
     return [image for image, _ in mirrored], [target for _, target in mirrored]
 
@@ -88,11 +62,11 @@ def build_model(num_classes: int) -> FCOS:
 
 def batches(records: str, split: str, *, shuffle: bool) -> DataLoader:
     """Returns the batches of a split."""
-    dataset = oi_tfrecord.RecordDataset(records, split, image_size=(IMAGE_SIZE, IMAGE_SIZE))
-    return DataLoader(dataset, BATCH, shuffle=shuffle, drop_last=shuffle, collate_fn=collate)
+    dataset = oi_tfrecord.RecordDataset(records, split, image_size=(IMAGE_SIZE, IMAGE_SIZE), target="torchvision")
+    return DataLoader(dataset, BATCH, shuffle=shuffle, drop_last=shuffle, collate_fn=oi_tfrecord.collate)
 
 
-def endless(loader: DataLoader) -> Iterator[tuple[list[torch.Tensor], Targets, list[str]]]:
+def endless(loader: DataLoader) -> Iterator[tuple[list[torch.Tensor], Targets]]:
     """Yields the batches of a split again and again, each time in another order."""
     while True:
         yield from loader
@@ -105,12 +79,10 @@ def train(model: FCOS, records: str, steps: int, device: torch.device) -> None:
     tenth = max(1, steps // 10)
     losses: list[float] = []
     model.train()
-    for step, (images, targets, _) in enumerate(
-        itertools.islice(endless(batches(records, "train", shuffle=True)), steps)
-    ):
+    for step, (images, targets) in enumerate(itertools.islice(endless(batches(records, "train", shuffle=True)), steps)):
         images, targets = mirror_half(images, targets)
         images = [image.to(device) for image in images]
-        targets = [{name: value.to(device) for name, value in target.items()} for target in targets]
+        targets = [{name: target[name].to(device) for name in ("boxes", "labels")} for target in targets]
         loss = sum(model(images, targets).values())
         optimizer.zero_grad()
         loss.backward()
@@ -127,10 +99,11 @@ def detect(model: FCOS, records: str, device: torch.device) -> dict[str, dict[st
     """Returns what is found in each validation image, by its ImageID; boxes are normalised again."""
     found = {}
     model.eval()
-    for images, _, image_ids in batches(records, "validation", shuffle=False):
-        for image_id, own in zip(image_ids, model([image.to(device) for image in images]), strict=True):
+    for images, targets in batches(records, "validation", shuffle=False):
+        for target, own in zip(targets, model([image.to(device) for image in images]), strict=True):
+            # Torchvision's order is (xmin, ymin, xmax, ymax).
             boxes = own["boxes"][:, [1, 0, 3, 2]] / IMAGE_SIZE
-            found[image_id] = {
+            found[target["image_id"]] = {
                 "boxes": boxes.tolist(),
                 "scores": own["scores"].tolist(),
                 "classes": own["labels"].tolist(),
@@ -145,12 +118,11 @@ def main() -> None:
     flags.add_argument("--steps", type=int, default=160, help=f"Batches of {BATCH} images to train on.")
     flags.add_argument("--detections", type=pathlib.Path, required=True, help="JSON file to write.")
     options = flags.parse_args()
-    label_map = read_label_map(options.records)
-    if label_map is None:
-        flags.error(f"there is no label map in {options.records}")
+    # 0 is the background.
+    num_classes = max(oi_tfrecord.RecordDataset(options.records, "train").class_names) + 1
     torch.manual_seed(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_model(max(item.id for item in label_map.items) + 1).to(device)
+    model = build_model(num_classes).to(device)
     train(model, options.records, options.steps, device)
     found = detect(model, options.records, device)
     options.detections.write_text(json.dumps(found))

@@ -33,7 +33,6 @@ COMMAND = Command(
         "are sent unencrypted; a tunnel (ssh -L 8000:127.0.0.1:8000 MACHINE) needs no --host.",
         "The first start reads all records and stores an index beside them (browse-index), or in the cache folder of "
         "the user where the records cannot be written to.",
-        "The command needs aiohttp (the extra `browse`).",
     ),
     beam_flags=BeamFlags.FILESYSTEMS,
 )

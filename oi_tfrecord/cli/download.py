@@ -6,7 +6,7 @@ from oi_tfrecord.cli.command import Command, Example
 from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
-from oi_tfrecord.settings.options import Group, option
+from oi_tfrecord.settings.options import Group, check_values, option
 from oi_tfrecord.settings.yaml_file import read_config
 from oi_tfrecord.sources.download_options import LAYOUTS, DownloadOptions
 
@@ -18,6 +18,9 @@ class _ConfigOptions:
     config: str = option(
         "", "Configuration file, or the name of a shipped one (v1 to v7); flags win over it.", Group.INPUTS
     )
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 def run(parsed: ParsedFlags, console: Console) -> int:
@@ -58,7 +61,6 @@ COMMAND = Command(
         "against OriginalSize and OriginalMD5.",
         "Run the same command again to resume: stored images are kept, and failed images are tried again. Then give "
         "--images='validation/{image_id}.jpg' to convert.",
-        "The command needs aiohttp (the extra `download`).",
     ),
     exit_codes=(ExitCode.DONE, ExitCode.FAILED, ExitCode.REJECTED, ExitCode.INTERRUPTED),
     when_interrupted="interrupted; run the same command again to resume",

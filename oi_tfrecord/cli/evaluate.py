@@ -1,17 +1,22 @@
 """`oi-tfrecord evaluate`: scores detections against the records of a split."""
 
+import json
+
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
-from oi_tfrecord.cli.console import Console
+from oi_tfrecord.cli.console import Console, SummaryOptions
 from oi_tfrecord.cli.exit_codes import ExitCode
 from oi_tfrecord.cli.flags import ParsedFlags
 from oi_tfrecord.evaluation.evaluate import EvaluateOptions, evaluate
-from oi_tfrecord.evaluation.result import describe_evaluation
+from oi_tfrecord.evaluation.result import describe_evaluation, to_values
 
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Prints the score."""
-    result = evaluate(parsed.make(EvaluateOptions))
-    console.print_data("".join(f"{line}\n" for line in describe_evaluation(result)))
+    result = evaluate(parsed.make(EvaluateOptions), progress=console.progress)
+    if console.summary.format == "json":
+        console.print_data(json.dumps(to_values(result), indent=1) + "\n")
+    else:
+        console.print_data("".join(f"{line}\n" for line in describe_evaluation(result)))
     console.print_warnings(result.warnings)
     return ExitCode.DONE
 
@@ -30,7 +35,7 @@ COMMAND = Command(
             "oi-tfrecord evaluate records --detections=results.json --metrics=coco --masks",
         ),
     ),
-    options=(EvaluateOptions,),
+    options=(EvaluateOptions, SummaryOptions),
     run=run,
     details=(
         "Detections are results of COCO (JSON), rows with ImageID and LabelName (JSON or CSV) or the PredictionString "

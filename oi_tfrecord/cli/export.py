@@ -10,7 +10,7 @@ from oi_tfrecord.explore.export.write_tables import ExportOptions, describe_expo
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Writes the tables, and prints how many rows each has."""
-    console.print_summary(describe_export(export(parsed.make(ExportOptions))))
+    console.print_summary(describe_export(export(parsed.make(ExportOptions), progress=console.progress)))
     return ExitCode.DONE
 
 

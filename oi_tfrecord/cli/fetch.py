@@ -22,6 +22,9 @@ class ConfigOptions:
         Group.INPUTS,
     )
 
+    def __post_init__(self) -> None:
+        check_values(self)
+
 
 @dataclasses.dataclass(frozen=True)
 class FetchOptions:

@@ -10,7 +10,8 @@ from absl import flags
 
 from oi_tfrecord.engine.beam_flags import split_beam_arguments
 from oi_tfrecord.engine.runner_file import combine_runner_flags, read_runner_file
-from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.settings.nearest_flag import nearest_flag
 from oi_tfrecord.settings.options import Option, options_of
 
 if TYPE_CHECKING:
@@ -135,8 +136,7 @@ def _check_words(rest: Sequence[str], own_flags: Sequence[str]) -> tuple[str, ..
     for word in rest:
         if word.startswith("-"):
             name = word.partition("=")[0]
-            near = nearest(name, ["--help", *(f"--{flag}" for flag in own_flags)])
-            raise ConfigError(name.lstrip("-"), f"is not a flag of this command{near}")
+            raise ConfigError(name.lstrip("-"), f"is not a flag of this command{nearest_flag(name, own_flags)}")
     return tuple(rest)
 
 

@@ -10,7 +10,7 @@ from oi_tfrecord.explore.report.write_report import ReportOptions, describe_repo
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Writes the report, or prints it."""
-    made = report(parsed.make(ReportOptions))
+    made = report(parsed.make(ReportOptions), progress=console.progress)
     if made.path:
         console.print_summary(describe_report(made))
     else:

@@ -27,17 +27,21 @@ class SampleOptions:
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Generates the dataset and prints how many images and rows each file has."""
+    from oi_tfrecord.engine.progress_text import CountedStatus
     from oi_tfrecord.openimages.demo.release import generate
 
     options = parsed.make(SampleOptions)
     folder = pathlib.Path(options.output_dir)
-    summary = generate(
-        folder,
-        release=options.release,
-        train_images=options.train_images,
-        validation_images=options.validation_images,
-        seed=options.seed,
-    )
+    status = CountedStatus(options.train_images + options.validation_images, "images drawn")
+    with console.progress.watch(status):
+        summary = generate(
+            folder,
+            release=options.release,
+            train_images=options.train_images,
+            validation_images=options.validation_images,
+            seed=options.seed,
+            count=status.count,
+        )
     lines = [f"{split}: {count} images" for split, count in summary.images.items()]
     lines += [f"{folder / path}: {rows} rows" for path, rows in summary.rows.items()]
     console.print_result(lines, summary)

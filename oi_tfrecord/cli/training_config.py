@@ -6,7 +6,7 @@ import pathlib
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.flags import ParsedFlags
-from oi_tfrecord.settings.options import Group, option
+from oi_tfrecord.settings.options import Group, check_values, option
 from oi_tfrecord.training.options import TrainingConfigOptions
 from oi_tfrecord.training.training_config import make_settings
 
@@ -16,6 +16,9 @@ class _FileOptions:
     """Where the text goes."""
 
     output: str = option("", "File to write; standard output by default.", Group.OUTPUT)
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 def run(parsed: ParsedFlags, console: Console) -> int:

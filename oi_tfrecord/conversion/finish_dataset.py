@@ -1,13 +1,16 @@
-"""Accounts of ranges and shards to the manifest."""
+"""What follows when all tables are read, and when all shards are written."""
 
-from collections.abc import Collection, Iterable
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypedDict
-
-import apache_beam as beam
 
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
 from oi_tfrecord.dataset.accounts import RangeAccount, read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.error_relay import relay_errors
+from oi_tfrecord.dataset.input_content import contents_of_ranges, decode_contents, encode_contents, have_changed
+from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.packed_label_map import unpack
 
 
@@ -18,51 +21,53 @@ class Finished(TypedDict):
     shards: Iterable[int]
 
 
-class FinishDataset(beam.PTransform):
+def finish(results: Finished, job: FinishJob, label_map: bytes, finished: Collection[int]) -> dict[str, object]:
     """Writes label map, rejects and manifest once all ranges and shards are done.
 
-    Input: (accounts of ranges, numbers of the shards that are written). The accounts of shards, which hold counts of
-    each class, are in the work folder, so that no runner has to keep them. Output: the manifest of the split.
+    Args:
+        results: of this run.
+        job: the end of the conversion.
+        label_map: packed.
+        finished: shards that an earlier run finished.
+
+    Returns:
+        The manifest of the split.
     """
-
-    def __init__(self, job: FinishJob, label_map: beam.pvalue.AsSingleton, finished: Iterable[int]):
-        """Writes nothing yet.
-
-        Args:
-            job: the end of the conversion.
-            label_map: side input with the packed label map.
-            finished: shards that an earlier run finished.
-        """
-        super().__init__()
-        self._job = job
-        self._label_map = label_map
-        self._finished = frozenset(finished)
-
-    def expand(self, inputs):  # type: ignore[no-untyped-def]
-        """Adds the steps to a pipeline."""
-        accounts, shards = inputs
-        return (
-            {
-                # (None, RangeAccount)
-                "accounts": accounts | "KeyAccounts" >> beam.Map(_under_one_key),
-                # (None, number of a shard)
-                "shards": shards | "KeyShards" >> beam.Map(_under_one_key),
-            }
-            # (None, Finished)
-            | "GroupResults" >> beam.CoGroupByKey()
-            # manifest of the split
-            | "WriteManifest" >> beam.Map(_finish, self._job, self._label_map, self._finished)
-        )
-
-
-def _under_one_key(value: object) -> tuple[None, object]:
-    return None, value
-
-
-def _finish(
-    grouped: tuple[None, Finished], job: FinishJob, label_map: bytes, finished: Collection[int]
-) -> dict[str, object]:
-    results = grouped[1]
     with relay_errors(job.work):
         shards = read_shard_accounts(job.work, {*results["shards"], *finished})
         return finish_dataset(job, sum_accounts(results["accounts"], shards), unpack(label_map))
+
+
+def without_counts(account: RangeAccount) -> RangeAccount:
+    """Returns an account that only identifies the bytes of its range, as one worker gets the accounts of all ranges."""
+    return dataclasses.replace(account, rejected={}, dropped={}, class_rows={}, values={}, found_ids="")
+
+
+def store_inputs(packed: bytes, work: WorkFolder, accounts: Iterable[RangeAccount]) -> bytes:
+    """Stores what the tables held in the work folder, for a run that resumes this one.
+
+    Args:
+        packed: the packed label map.
+        work: the work folder.
+        accounts: of all ranges.
+
+    Returns:
+        The packed label map, which shards are written with.
+    """
+    with relay_errors(work):
+        contents = contents_of_ranges(accounts)
+        earlier = work.read_inputs()
+        if earlier is None:
+            work.write_inputs(encode_contents(contents))
+        elif have_changed(decode_contents(earlier), contents):
+            problem = "an input changed since the run that is resumed, with the same size and time of change"
+            raise InputError(work.path, problem, "Delete this folder, and run the same command again")
+    return packed
+
+
+def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Returns the sum of counts by key; sums may be added up again."""
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total)

@@ -1,61 +1,42 @@
 """Finds the limit that `max_images` stands for: a bound of the sample hash that as many images are below."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-import apache_beam as beam
 import numpy as np
 
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.error_relay import relay_errors
-from oi_tfrecord.join.batches import decode
 from oi_tfrecord.join.join_shard import join_shard
+from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.csv.filters import limit_below_of, lowest_hashes, sample_hash
+from oi_tfrecord.openimages.schema import Table
 
 
-class LimitImages(beam.PTransform):
-    """Finds `RowFilters.limit_below` for `max_images`, and stores the limit in the work folder.
+def hash_images(tables: Mapping[Table, ShardRows], job: ShardJob, max_images: int) -> bytes:
+    """Returns the `max_images` + 1 lowest sample hashes of the selected images of a shard, uint64 as bytes.
 
-    Input: (shard, batches of rows). Output: nothing; the next pipeline of the run reads the work folder.
+    Args:
+        tables: the rows of the shard.
+        job: the conversion.
+        max_images: number of images to keep of all shards.
     """
-
-    def __init__(self, job: ShardJob, max_images: int):
-        """Finds nothing yet.
-
-        Args:
-            job: the conversion.
-            max_images: number of images to keep.
-        """
-        super().__init__()
-        self._job = job
-        self._max_images = max_images
-
-    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
-        """Adds the steps to a pipeline."""
-        return (
-            grouped
-            # (None, the max_images + 1 lowest sample hashes of the shard's selected images, uint64 as bytes)
-            | "HashImages" >> beam.Map(_hash_images, self._job, self._max_images)
-            # (None, hashes of all shards)
-            | "GroupHashes" >> beam.GroupByKey()
-            # nothing
-            | "StoreLimit" >> beam.FlatMap(_store_limit, self._job, self._max_images)
-        )
+    joined = join_shard(tables, job.join_rules)
+    return lowest_hashes(sample_hash(joined.image_ids), max_images + 1).tobytes()
 
 
-def _hash_images(grouped: tuple[int, Iterable[bytes]], job: ShardJob, max_images: int) -> tuple[None, bytes]:
-    with relay_errors(job.work):
-        batches = [decode(batch) for batch in grouped[1] if batch]
-    joined = join_shard(batches, job.join_rules)
-    return None, lowest_hashes(sample_hash(joined.image_ids), max_images + 1).tobytes()
+def store_limit(pieces: Iterable[bytes], job: ShardJob, max_images: int) -> None:
+    """Stores `RowFilters.limit_below` for `max_images` in the work folder; the next pipeline of the run reads it there.
 
-
-def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_images: int) -> list[int]:
+    Args:
+        pieces: hashes of each shard, as of `hash_images`.
+        job: the conversion.
+        max_images: number of images to keep.
+    """
     hashes = np.zeros(0, np.uint64)
-    for piece in grouped[1]:
+    for piece in pieces:
         # A runner may pass on a piece twice; the union has each image once, as their hashes differ.
         both = np.union1d(hashes, np.frombuffer(piece, np.uint64))
         hashes = lowest_hashes(both, max_images + 1)
     limit = limit_below_of(hashes, max_images)
     with relay_errors(job.work):
         job.work.write_limit(limit)
-    return []

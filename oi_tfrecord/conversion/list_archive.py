@@ -10,7 +10,7 @@ import pyarrow as pa
 from oi_tfrecord.conversion.read_range import BlockResult, RangeJob, ignore_bytes
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.join.batches import partition
+from oi_tfrecord.join.batches import sort_by_shard
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.csv.file_ranges import FileRange
 from oi_tfrecord.openimages.csv.filters import RowFilters
@@ -48,10 +48,10 @@ def list_archive(
         key = RangeKey(archive.listing, archive.number, index)
         damage = listing.damage if is_last else ""
         if is_last:
-            # Shards read the damage once all batches are there, so it is stored before the last batches.
+            # Shards read the damage once all rows are there, so it is stored before the last rows.
             _store_damage(job.work, archive, damage)
-        batches = partition(key, rows, job.num_shards, job.finished_shards)
-        yield BlockResult(batches, _count_block(key, first, end, rows, is_last, damage))
+        sorted_rows = sort_by_shard(key, rows, job.num_shards, job.finished_shards)
+        yield BlockResult(sorted_rows, _count_block(key, first, end, rows, is_last, damage))
         if is_last:
             return
         first = end

@@ -9,7 +9,7 @@
       |  (shard, batch of rows)                         |           |
       v                                                 |           |
     GroupBatches   elsewhere: the runner's shuffle      |           |
-      |            here: through shuffle/*.batches      |           |
+      |            here: through shuffle/*.rows         |           |
       |  (shard, batches of rows)                       |           |
       v                                                 |           |
     WriteShards <-- label map (side input) <------------+           |
@@ -44,27 +44,28 @@ The label map is part of the plan, unless classes are ordered by frequency: then
 """
 
 import dataclasses
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 import apache_beam as beam
 
-from oi_tfrecord.conversion.finish_dataset import FinishDataset
-from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles
-from oi_tfrecord.conversion.limit_images import LimitImages
+from oi_tfrecord.conversion.finish_dataset import add_counts, store_inputs, without_counts
 from oi_tfrecord.conversion.outcome import check_end
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.plan_classes import ClassPlan
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.conversion.read_tables import ReadTables, ReadTablesToFiles
-from oi_tfrecord.conversion.write_shards import WriteShards
-from oi_tfrecord.dataset.accounts import RangeAccount
-from oi_tfrecord.dataset.error_relay import relay_errors
+from oi_tfrecord.conversion.transforms import (
+    FinishDataset,
+    GroupBatches,
+    GroupFiles,
+    LimitImages,
+    ReadTables,
+    ReadTablesToFiles,
+    WriteShards,
+)
+from oi_tfrecord.conversion.write_shards import ReadRows, read_batches
 from oi_tfrecord.dataset.file_names import rejects_path
-from oi_tfrecord.dataset.input_content import contents_of_ranges, decode_contents, encode_contents, have_changed
 from oi_tfrecord.dataset.label_map_claim import claim_packed
-from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.join.shuffle_files import ShardSlices
 from oi_tfrecord.records.packed_label_map import pack
 
 
@@ -93,7 +94,7 @@ def build_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Collection[
     )
     label_map = beam.pvalue.AsSingleton(claimed)
     # shard
-    written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads)
+    written = grouped | "WriteShards" >> WriteShards(plan.shard_job(), label_map, plan.threads, row_reader(plan))
     # manifest of the split
     return (accounts, written) | "FinishDataset" >> FinishDataset(plan.finish_job(), label_map, finished)
 
@@ -127,7 +128,7 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     job = dataclasses.replace(plan.range_job(frozenset()), archives={})
     # (key of a shard, batches of rows)
     grouped, _ = read_by_shard(root, plan, job, range(plan.num_shards))
-    return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images)
+    return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images, row_reader(plan))
 
 
 def read_by_shard(
@@ -151,6 +152,11 @@ def read_by_shard(
     return accounts | "GroupBatches" >> GroupFiles(shards, job.shuffle_folder, job.work), accounts
 
 
+def row_reader(plan: ConvertPlan) -> ReadRows:
+    """Returns how the rows of a shard are read from what its shuffle grouped."""
+    return ShardSlices.tables if plan.shuffle_folder else read_batches
+
+
 def make_label_map(root: beam.Pipeline, classes: ClassPlan, accounts: beam.PCollection) -> beam.PCollection:
     """Adds the steps that make the label map.
 
@@ -172,38 +178,3 @@ def make_label_map(root: beam.Pipeline, classes: ClassPlan, accounts: beam.PColl
         # packed label map
         | "OrderByFrequency" >> beam.Map(lambda rows: pack(classes.make_label_map(rows)))
     )
-
-
-def without_counts(account: RangeAccount) -> RangeAccount:
-    """Returns an account that only identifies the bytes of its range, as one worker gets the accounts of all ranges."""
-    return dataclasses.replace(account, rejected={}, dropped={}, class_rows={}, values={}, found_ids="")
-
-
-def store_inputs(packed: bytes, work: WorkFolder, accounts: Iterable[RangeAccount]) -> bytes:
-    """Stores what the tables held in the work folder, for a run that resumes this one.
-
-    Args:
-        packed: the packed label map.
-        work: the work folder.
-        accounts: of all ranges.
-
-    Returns:
-        The packed label map, which shards are written with.
-    """
-    with relay_errors(work):
-        contents = contents_of_ranges(accounts)
-        earlier = work.read_inputs()
-        if earlier is None:
-            work.write_inputs(encode_contents(contents))
-        elif have_changed(decode_contents(earlier), contents):
-            problem = "an input changed since the run that is resumed, with the same size and time of change"
-            raise InputError(work.path, problem, "Delete this folder, and run the same command again")
-    return packed
-
-
-def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Returns the sum of counts by key; sums may be added up again."""
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
-    return dict(total)

@@ -5,12 +5,12 @@ import posixpath
 from collections.abc import Mapping, Sequence
 
 from oi_tfrecord import __version__
-from oi_tfrecord.conversion.fingerprint import make_fingerprint
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
 from oi_tfrecord.conversion.kept_lists import split_lists
 from oi_tfrecord.conversion.plan_classes import ClassPlan, plan_classes, read_given_file
 from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
 from oi_tfrecord.conversion.read_range import RangeJob
+from oi_tfrecord.conversion.rerun.fingerprint import make_fingerprint
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget

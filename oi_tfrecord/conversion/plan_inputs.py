@@ -31,7 +31,6 @@ from oi_tfrecord.settings.find_release import check_release, needed_tables
 from oi_tfrecord.sources.archive_listing import ArchiveFile, open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.sources.files import CVDF_PATTERN, PatternSource
-from oi_tfrecord.sources.http_client import check_installed
 from oi_tfrecord.sources.image_urls import check_url_columns
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
@@ -277,13 +276,9 @@ def plan_images(
         config: complete configuration, which names one source.
         tables: the CSV files.
         archives: the archives of images and masks.
-
-    Raises:
-        ConfigError: naming the package that a download needs and that is not installed.
     """
     metadata = tuple(file for file in tables if file.table is Table.METADATA)
     if config.image_urls:
-        check_installed()
         kind = UrlKind(config.image_urls)
         return UrlSource(kind, config.image_cache, fetch_settings(config)), UrlSamples(kind, metadata)
     if config.url_folders:

@@ -23,7 +23,7 @@ from oi_tfrecord.sources.samples import ImageSamples
 
 _SAMPLED_IMAGES = 256
 
-_THREADS = 16
+_LOOKING_THREADS, _READING_THREADS = 64, 16
 
 TRIED_IMAGES = 32
 """Sampled images that are read to plan, the first of them."""
@@ -191,20 +191,22 @@ def _look_up(samples: ImageSamples, image_ids: Sequence[str]) -> dict[str, int |
     """Returns the bytes of each image, None for an image that is not there."""
     # One request finds out whether the store can be reached.
     first = [samples.size(image_id) for image_id in image_ids[:1]]
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
+    with concurrent.futures.ThreadPoolExecutor(_LOOKING_THREADS) as executor:
         return dict(zip(image_ids, [*first, *executor.map(samples.size, image_ids[1:])], strict=True))
 
 
 def _share_written(image_ids: Sequence[str], samples: ImageSamples, options: ImageOptions) -> float:
     """Returns the share of its bytes that an image keeps when it is written."""
-    size = written = 0
-    for image_id in image_ids:
+    with concurrent.futures.ThreadPoolExecutor(_READING_THREADS) as executor:
+        sizes = list(executor.map(lambda image_id: _try_to_write(image_id, samples, options), image_ids))
+    size = sum(before for before, _ in sizes)
+    return sum(after for _, after in sizes) / size if size else 1.0
+
+
+def _try_to_write(image_id: str, samples: ImageSamples, options: ImageOptions) -> tuple[int, int]:
+    """Returns the bytes of an image before and after it is prepared; zeros if it has no record."""
+    try:
         data = samples.read(image_id)
-        if data is None:
-            continue
-        try:
-            written += len(prepare(data, options).encoded)
-        except ImageRejected:
-            continue
-        size += len(data)
-    return written / size if size else 1.0
+        return (0, 0) if data is None else (len(data), len(prepare(data, options).encoded))
+    except ImageRejected:
+        return 0, 0

@@ -14,7 +14,7 @@ from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.filter_warnings import count_values, pack_found
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.join.batches import partition
+from oi_tfrecord.join.batches import RowsByShard, sort_by_shard
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.check_rows import RowRules, TableRows, columns_to_parse, make_rows
 from oi_tfrecord.openimages.csv.columns import Columns
@@ -91,12 +91,11 @@ class BlockResult:
     """The outcome of one block.
 
     Attributes:
-        batches: (shard, batch of rows) of the rows that are kept. An iterator, as the batches of a block together
-            take as much memory as its rows.
-        account: the rows by what became of them; its costs are not known before the batches are made.
+        rows: the rows that are kept, by shard.
+        account: the rows by what became of them; its costs are not known before the rows are on their way.
     """
 
-    batches: Iterator[tuple[int, bytes]]
+    rows: RowsByShard
     account: RangeAccount
 
 
@@ -123,10 +122,10 @@ def read_table_range(
     for block, is_last_of_range in mark_last(_read_blocks(job, file, file_range)):
         is_last = is_last_of_range if file.compressed else block.account.end == file.size
         account = dataclasses.replace(block.account, is_last=is_last)
-        batches = partition(block.key, block.rows, job.num_shards, job.finished_shards)
-        # The next block needs memory while the last batches of this one are on their way.
+        rows = sort_by_shard(block.key, block.rows, job.num_shards, job.finished_shards)
+        # The next block needs memory while the rows of this one are on their way.
         del block
-        yield BlockResult(batches, account)
+        yield BlockResult(rows, account)
         on_bytes(account.end - account.start)
 
 

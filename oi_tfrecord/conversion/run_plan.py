@@ -11,14 +11,16 @@ from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.rerun.try_again import try_again
+from oi_tfrecord.conversion.run_here import limit_images_here, write_shards_here
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, count_correctable, prepare_output, read_split
 from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.engine.beam_flags import count_slots, runs_here
+from oi_tfrecord.engine.local_end import temporary_folder
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import ConversionStatus, describe_resumption
-from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.run_pipeline import import_beam_quietly, needs_beam, run_here, run_pipeline
 from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 
@@ -96,11 +98,12 @@ def _run_held_plan(
 def _run_pipelines(
     plan: ConvertPlan, state: OutputState, workers: int, beam_arguments: Sequence[str], progress: Progress
 ) -> None:
-    import_beam_quietly(beam_arguments)
+    processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
+    if needs_beam(beam_arguments, processes):
+        import_beam_quietly(beam_arguments)
     store_lists(plan.filters, plan.work)
     if state.finished:
         progress.note(describe_resumption(len(state.finished), plan.num_shards))
-    processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
     with raise_relayed_errors(plan.work), _shuffle_folder(plan, beam_arguments) as folder:
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads, slots=count_slots(beam_arguments))
         if plan.config.max_images:
@@ -110,11 +113,14 @@ def _run_pipelines(
 
 def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> ConvertPlan:
     """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
-    from oi_tfrecord.conversion.pipeline import build_limit_pipeline
-
     job = SubmittedJob(progress.note)
     shown = progress.watch(_status(plan, 0, job, beam_arguments))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan), job)
+    if needs_beam(beam_arguments, processes):
+        from oi_tfrecord.conversion.pipeline import build_limit_pipeline
+
+        run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan), job)
+    else:
+        run_here(shown, lambda: limit_images_here(plan))
     limited = plan.with_image_limit(plan.work.limit())
     plan.work.clear_temporary()
     if plan.shuffle_folder:
@@ -127,11 +133,14 @@ def _write_shards(
     plan: ConvertPlan, finished: frozenset[int], processes: int, beam_arguments: Sequence[str], progress: Progress
 ) -> None:
     """Writes the shards that are not finished, and the files that make all shards a dataset."""
-    from oi_tfrecord.conversion.pipeline import build_pipeline
-
     job = SubmittedJob(progress.note)
     shown = progress.watch(_status(plan, len(finished), job, beam_arguments))
-    run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished), job)
+    if needs_beam(beam_arguments, processes):
+        from oi_tfrecord.conversion.pipeline import build_pipeline
+
+        run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished), job)
+    else:
+        run_here(shown, lambda: write_shards_here(plan, finished))
 
 
 def _status(
@@ -153,8 +162,6 @@ def _status(
 
 def _shuffle_folder(plan: ConvertPlan, beam_arguments: Sequence[str]) -> contextlib.AbstractContextManager[str]:
     """Returns the folder of a local run's shuffle, "" for a run elsewhere."""
-    from oi_tfrecord.engine.local_runner import temporary_folder
-
     if not runs_here(beam_arguments):
         return contextlib.nullcontext("")
     # Beside the output, or, as a shuffle through remote storage would be slow, on this machine.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -16,12 +16,13 @@ from oi_tfrecord.dataset.attribution_csv import format_attribution
 from oi_tfrecord.dataset.rejects_csv import format_piece, reject_row
 from oi_tfrecord.dataset.shard_index import write_index
 from oi_tfrecord.errors import EngineError
-from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.encode_records import RecordEncoder
 from oi_tfrecord.join.expand_hierarchy import Expansion, expand_shard
 from oi_tfrecord.join.image_facts import ImageFacts, turn_shard
 from oi_tfrecord.join.join_shard import JoinedShard, join_shard
 from oi_tfrecord.join.label_conflicts import leave_out_repeated_labels, resolve_label_conflicts
+from oi_tfrecord.join.shard_rows import ShardRows
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.shard_names import shard_file
 from oi_tfrecord.records.shard_writer import WrittenShard, write_shard
@@ -37,7 +38,7 @@ def ignore_progress(records: int, image_bytes: int, rejects: int, share: float) 
 def convert_shard(
     job: ShardJob,
     shard: int,
-    batches: Iterable[Batch],
+    read_rows: Callable[[], Mapping[Table, ShardRows]],
     label_map: LabelMap,
     on_progress: OnProgress = ignore_progress,
 ) -> ShardAccount:
@@ -46,7 +47,7 @@ def convert_shard(
     Args:
         job: the conversion.
         shard: number of the shard.
-        batches: all rows of the shard.
+        read_rows: returns all rows of the shard.
         label_map: ids of the classes.
         on_progress: called after each record.
 
@@ -55,7 +56,7 @@ def convert_shard(
     """
     began = time.thread_time()
     label_ids = job.label_ids(label_map)
-    joined = _join(job, batches, label_ids)
+    joined = _join(job, read_rows(), label_ids)
     facts = ImageFacts.of(
         joined,
         shard,
@@ -101,8 +102,8 @@ def find_finished(job: ShardJob, shard: int) -> ShardAccount | None:
     return account if is_whole else None
 
 
-def _join(job: ShardJob, batches: Iterable[Batch], label_ids: np.ndarray) -> JoinedShard:
-    joined = resolve_label_conflicts(account_repeats(job, join_shard(batches, job.join_rules)))
+def _join(job: ShardJob, tables: Mapping[Table, ShardRows], label_ids: np.ndarray) -> JoinedShard:
+    joined = resolve_label_conflicts(account_repeats(job, join_shard(tables, job.join_rules)))
     if not job.layout.has_boxes:
         joined = leave_out_repeated_labels(joined)
     if job.hierarchy is None:

@@ -11,6 +11,7 @@ from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard
 from oi_tfrecord.openimages.schema import BOX_ROW, FLAGS, LABEL_ROW, UNKNOWN, Table
 from oi_tfrecord.reasons import CORRECTABLE, Drop, Reject
+from oi_tfrecord.records.class_counts import pack_counts
 from oi_tfrecord.records.shard_writer import WrittenShard
 
 READ_BOXES = 100
@@ -40,7 +41,7 @@ def count_shard(
     in_records = {table: find_written(joined.annotations[table], table, images) for table in _annotation_tables(joined)}
     boxes = in_records.get(Table.BOXES, _NO_BOXES)
     labels = in_records.get(Table.HUMAN_LABELS, _NO_LABELS)
-    label_map_ids, confidences = label_ids[labels.rows["label"]], labels.rows["confidence"]
+    codes, confidences = labels.rows["label"], labels.rows["confidence"]
     return ShardAccount(
         shard=shard,
         file=name,
@@ -55,9 +56,9 @@ def count_shard(
         image_bytes=images.image_bytes,
         images_reencoded=dict(images.reencoded),
         tables={table: count_table(table, joined, images, in_records) for table in joined.rejected},
-        boxes_per_class=_count_values(label_ids[boxes.rows["label"]]),
-        positive_per_class=_count_values(label_map_ids[confidences > 0]),
-        negative_per_class=_count_values(label_map_ids[confidences == 0]),
+        boxes_per_class=_count_classes(boxes.rows["label"], label_ids),
+        positive_per_class=_count_classes(codes[confidences > 0], label_ids),
+        negative_per_class=_count_classes(codes[confidences == 0], label_ids),
         sources={table: _count_sources(rows) for table, rows in in_records.items()},
         unknown_flags=sum(int(np.count_nonzero(boxes.rows[flag] == UNKNOWN)) for flag in FLAGS),
         most_boxes=int(boxes.per_record.max(initial=0)),
@@ -104,7 +105,7 @@ def find_written(annotations: Annotations, table: Table, images: ImageOutcome) -
         in_record[images.masks.boxes_left_out] = False
     until = np.append(0, np.cumsum(in_record))
     return WrittenRows(
-        rows=annotations.rows[in_record],
+        rows=annotations.rows if in_record.all() else annotations.rows.take(np.flatnonzero(in_record)),
         sources=annotations.sources,
         added_count=int(np.count_nonzero(in_record & _is_added(annotations))),
         per_record=np.diff(until[annotations.offsets])[images.has_record],
@@ -255,10 +256,18 @@ def _count_most_expanded(boxes: WrittenRows, label_ids: np.ndarray, expanded_box
     return int(np.diff(until[ends]).max(initial=0))
 
 
-def _count_values(values: np.ndarray) -> dict[str, int]:
-    """Returns the number of each value, the value as text."""
-    found, counts = np.unique(values, return_counts=True)
-    return {str(value): count for value, count in zip(found.tolist(), counts.tolist(), strict=True)}
+def _count_classes(codes: np.ndarray, label_ids: np.ndarray) -> str:
+    """Returns the packed counts of rows by label map id.
+
+    Args:
+        codes: int array, vocabulary code of each row.
+        label_ids: int array, label map id of each vocabulary code.
+    """
+    counts = np.bincount(codes)
+    found = np.flatnonzero(counts)
+    # Classes that are not in the label map have the id 0 in common.
+    ids, place = np.unique(label_ids[found], return_inverse=True)
+    return pack_counts(ids, np.bincount(place, counts[found]).astype(np.int64))
 
 
 def _count_sources(written: WrittenRows) -> dict[str, int]:

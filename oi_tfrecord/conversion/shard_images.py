@@ -33,7 +33,17 @@ LOCAL_THREADS = 2
 EXPECTED = 8
 """Files that the system reads ahead: enough to keep a disk busy, few enough to be cached still in their turn."""
 
-REMOTE_THREADS = 64
+_SLOW_SECONDS, _SLOW_BYTES_PER_SECOND = 1e-4, 4e9
+"""A read that takes longer waited for a disk; from the page cache, 250 KB take some 20 us."""
+
+SLOW_READS = 3
+"""Slow reads in a row after which the system is asked to read ahead: a single one may have waited for a thread."""
+
+EXPECTED_READS = 256
+"""Reads for which the system is then asked; after them, reads show again whether the files are in the page cache."""
+
+REMOTE_THREADS = 128
+"""At 50 ms for an answer, as many requests give 2,500 images/s; how many bytes they hold is bounded all the same."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,6 +59,32 @@ class LoadedImage:
     def size(self) -> int:
         """Bytes of the image and its masks."""
         return len(self.image.encoded) + self.masks.size if self.image else 0
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the read took as long as one that waits for a disk."""
+        return self.read_seconds > _SLOW_SECONDS + self.size / _SLOW_BYTES_PER_SECOND
+
+
+class ReadAhead:
+    """Decides whether the system is to read ahead: a request costs half a read of a file in the page cache."""
+
+    def __init__(self) -> None:
+        """Starts without, until reads are slow."""
+        self._slow_reads = 0
+        self._expected_reads = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the system is to read ahead for the next read."""
+        return self._expected_reads > 0
+
+    def note(self, is_slow: bool) -> None:
+        """Notes whether a read was slow."""
+        self._expected_reads -= self.is_on
+        self._slow_reads = self._slow_reads + 1 if is_slow else 0
+        if self._slow_reads == SLOW_READS:
+            self._expected_reads, self._slow_reads = EXPECTED_READS, 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,21 +214,24 @@ class ShardImages:
         return self._job.source.is_remote or (masks is not None and masks.is_remote)
 
     def _needs_no_threads(self) -> bool:
-        """Returns whether the system reads ahead, of which it starts the first images.
+        """Returns whether the system can read ahead.
 
         Threads would only wait for the interpreter then, and cost more than they save.
         """
         if self._job.read_threads or self._is_remote() or self._job.has_spare_cores:
             return False
-        return all(self._reader.expect(index) for index in range(min(len(self._image_ids), EXPECTED)))
+        return not len(self._image_ids) or self._reader.expect(0)
 
     def _load_expected(self) -> Iterator[LoadedImage]:
-        """Loads images in this thread, while the system reads the next ones."""
+        """Loads images in this thread, while the system reads the next ones if the reads have to wait."""
         count = len(self._image_ids)
+        ahead = ReadAhead()
         for index in range(count):
-            if index + EXPECTED < count:
+            if ahead.is_on and index + EXPECTED < count:
                 self._reader.expect(index + EXPECTED)
-            yield self._load(index)
+            loaded = self._load(index)
+            ahead.note(loaded.is_slow)
+            yield loaded
 
     def _load(self, index: int) -> LoadedImage:
         """Reads and checks an image and its masks; may be called from several threads.

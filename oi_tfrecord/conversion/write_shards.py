@@ -1,60 +1,61 @@
-"""Batches of rows to shard files."""
+"""Rows of a shard to its file."""
 
+import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-
-import apache_beam as beam
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from oi_tfrecord.conversion.shard import convert_shard, find_finished
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.accounts import ShardAccount
 from oi_tfrecord.dataset.error_relay import relay_errors
+from oi_tfrecord.engine.step import ShardStep
 from oi_tfrecord.engine.step_metrics import StepMetrics
-from oi_tfrecord.engine.threaded_fn import ShardFn
 from oi_tfrecord.join.batches import decode
+from oi_tfrecord.join.shard_rows import ShardRows, collect_tables
+from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.packed_label_map import unpack
 
 _LOGGER = logging.getLogger(__name__)
 
+ReadRows = Callable[[Any], dict[Table, ShardRows]]
+"""Returns the rows of a shard by table, from what a shuffle grouped for the shard."""
 
-class WriteShards(beam.PTransform):
-    """Joins and writes each shard.
 
-    Input: (key of a shard, batches of rows), as of `GroupBatches`. Output: number of each shard, whose account is in
-    the work folder. Images are read here, after the shuffle, so no shuffle has their bytes.
-    """
+def read_batches(batches: Iterable[bytes]) -> dict[Table, ShardRows]:
+    """Returns the rows in the batches of a shard; empty ones only name the shard."""
+    return collect_tables(decode(batch) for batch in batches if batch)
 
-    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, threads: int):
+
+class WriteShard(ShardStep):
+    """Joins and writes a shard; images are read here, after the shuffle, so that no shuffle has their bytes."""
+
+    def __init__(self, job: ShardJob, threads: int, read_rows: ReadRows):
         """Writes nothing yet.
 
         Args:
             job: the conversion.
-            label_map: side input with the packed label map.
-            threads: shards that a worker process writes at once.
+            threads: shards to write at once.
+            read_rows: returns the rows of a shard.
         """
-        super().__init__()
-        self._job = job
-        self._label_map = label_map
-        self._thread_count = threads
-
-    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
-        """Adds the step to a pipeline."""
-        # number of the shard
-        return grouped | "WriteShard" >> beam.ParDo(_WriteShard(self._job, self._thread_count), self._label_map)
-
-
-class _WriteShard(ShardFn):
-    def __init__(self, job: ShardJob, threads: int):
         super().__init__(job.work, threads)
         self._job = job
+        self._read_rows = read_rows
 
-    def process(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> Iterator[object]:
+    def process(self, element: tuple[int, Any], label_map: bytes) -> Iterator[object]:
+        """Yields the numbers of the shards that are written, whose accounts are in the work folder.
+
+        Args:
+            element: the key of the shard, which is the shard mod the number of shards, and
+                what the shuffle grouped for the shard.
+            label_map: packed.
+        """
         yield from self.run(self._write, element, label_map)
 
-    def _write(self, element: tuple[int, Iterable[bytes]], label_map: bytes) -> list[int]:
-        key, batches = element
+    def _write(self, element: tuple[int, Any], label_map: bytes) -> list[int]:
+        key, grouped = element
         shard = key % self._job.num_shards
         with relay_errors(self._job.work):
             finished = find_finished(self._job, shard)
@@ -66,13 +67,13 @@ class _WriteShard(ShardFn):
             account = convert_shard(
                 self._job,
                 shard,
-                (decode(batch) for batch in batches if batch),
+                functools.partial(self._read_rows, grouped),
                 unpack(label_map),
                 self._reporter.set_shard,
             )
         self._reporter.end_shard(account.records, account.image_bytes, account.listed_rejects)
-        count_account(account, self._metrics)
-        self._metrics.note("shard_msec", round(1e3 * (time.monotonic() - began)))
+        count_account(account, self.metrics)
+        self.metrics.note("shard_msec", round(1e3 * (time.monotonic() - began)))
         _LOGGER.info("%s is written: %d records, %d bytes", account.file, account.records, account.size)
         return [shard]
 

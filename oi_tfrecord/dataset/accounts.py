@@ -12,6 +12,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.records.class_counts import ClassCountSum, pack_mapping
 from oi_tfrecord.storage.read_ahead import map_in_order
 
 _LOCAL_THREADS, _REMOTE_THREADS = 1, 64
@@ -98,9 +99,9 @@ class ShardAccount:
         image_bytes: Bytes of the images in the records.
         images_reencoded: Images not copied byte for byte, by source format.
         tables: Account of each table by its name.
-        boxes_per_class: Label map id (as text) to boxes.
-        positive_per_class: Label map id (as text) to human labels that say the class is there.
-        negative_per_class: Label map id (as text) to human labels that say the class is not there.
+        boxes_per_class: Boxes by label map id (`class_counts.pack_counts`).
+        positive_per_class: Human labels that say the class is there, likewise.
+        negative_per_class: Human labels that say the class is not there, likewise.
         sources: Table name to source to rows.
         unknown_flags: Flags of -1 that were written as 0.
         most_boxes: Boxes of the image with most boxes.
@@ -127,9 +128,9 @@ class ShardAccount:
     image_bytes: int
     images_reencoded: dict[str, int]
     tables: dict[str, TableAccount]
-    boxes_per_class: dict[str, int]
-    positive_per_class: dict[str, int]
-    negative_per_class: dict[str, int]
+    boxes_per_class: str
+    positive_per_class: str
+    negative_per_class: str
     sources: dict[str, dict[str, int]]
     unknown_flags: int
     most_boxes: int
@@ -214,9 +215,9 @@ class AccountSum:
     images_skipped: Counter[str] = dataclasses.field(default_factory=Counter)
     images_reencoded: Counter[str] = dataclasses.field(default_factory=Counter)
     image_counts: Counter[str] = dataclasses.field(default_factory=Counter)
-    boxes_per_class: Counter[str] = dataclasses.field(default_factory=Counter)
-    positive_per_class: Counter[str] = dataclasses.field(default_factory=Counter)
-    negative_per_class: Counter[str] = dataclasses.field(default_factory=Counter)
+    boxes_per_class: ClassCountSum = dataclasses.field(default_factory=ClassCountSum)
+    positive_per_class: ClassCountSum = dataclasses.field(default_factory=ClassCountSum)
+    negative_per_class: ClassCountSum = dataclasses.field(default_factory=ClassCountSum)
     tables: defaultdict[str, TableSum] = dataclasses.field(default_factory=lambda: defaultdict(TableSum))
     sources: defaultdict[str, Counter[str]] = dataclasses.field(default_factory=lambda: defaultdict(Counter))
     _rejects: dict[int, bytes] = dataclasses.field(default_factory=dict)
@@ -262,9 +263,9 @@ class AccountSum:
         self.images_skipped.update(account.images_skipped)
         self.images_reencoded.update(account.images_reencoded)
         self.image_counts.update(account.image_counts)
-        self.boxes_per_class.update(account.boxes_per_class)
-        self.positive_per_class.update(account.positive_per_class)
-        self.negative_per_class.update(account.negative_per_class)
+        self.boxes_per_class.add(account.boxes_per_class)
+        self.positive_per_class.add(account.positive_per_class)
+        self.negative_per_class.add(account.negative_per_class)
         for name, table in account.tables.items():
             self._add_table(name, table)
         for name, sources in account.sources.items():
@@ -330,5 +331,8 @@ def decode_account(data: bytes) -> ShardAccount:
     values.setdefault("most_expanded_boxes", values["most_boxes"])
     # It took the SHA-256 of shards alone.
     values.setdefault("crc32c", "")
+    for name in ("boxes_per_class", "positive_per_class", "negative_per_class"):
+        if not isinstance(values[name], str):
+            values[name] = pack_mapping({int(label): count for label, count in values[name].items()})
     values["tables"] = {name: TableAccount(**table) for name, table in values["tables"].items()}
     return ShardAccount(**values)

@@ -83,6 +83,10 @@ def warn_of_other_expansion(name: str, split: Mapping[str, Any], splits: Mapping
     ]
 
 
+_SHEET_ROWS = frozenset((65_536, 1_048_576))
+"""Most rows of a sheet in the formats .xls and .xlsx, and so of what a spreadsheet saves of a longer table."""
+
+
 def first_lines(inputs: Sequence[TableInput], ranges: Iterable[RangeAccount]) -> dict[tuple[str, int, int], int]:
     """Returns the number, from 1, of the first line of each (table, file number, range)."""
     next_line = {(item.table, item.number): item.header_lines + 1 for item in inputs}
@@ -220,9 +224,9 @@ def _describe_input(item: TableInput, ranges: Sequence[RangeAccount]) -> dict[st
 
 
 def _describe_classes(sums: AccountSum, label_map: LabelMap, config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    boxes = sum_counts(sums.boxes_per_class)
-    positive = sum_counts(sums.positive_per_class)
-    negative = sum_counts(sums.negative_per_class)
+    boxes = sum_counts(sums.boxes_per_class.by_id())
+    positive = sum_counts(sums.positive_per_class.by_id())
+    negative = sum_counts(sums.negative_per_class.by_id())
     weights = class_weights(positive) if config.get("task") == "classification" else {}
     # The numbers of rows show that the ids follow them.
     has_rows = config.get("label_order") == "frequency"
@@ -249,6 +253,11 @@ def _warn_of_inputs(
         accounts = ranges[item.table, item.number]
         if accounts and accounts[-1].ends_open:
             warnings.append(f"{item.path}: its last line has no line end; the file may be cut off")
+        if item.unit is not Unit.FILES and (rows := 1 + sum(account.rows_read for account in accounts)) in _SHEET_ROWS:
+            warnings.append(
+                f"{item.path}: it has {rows:,} rows with the header, the most that a spreadsheet holds; a spreadsheet "
+                "may have cut it off, so compare it with the published file"
+            )
         warnings += [f"{item.path}: {account.damage}" for account in accounts if account.damage]
     return warnings
 

@@ -6,6 +6,7 @@ import functools
 import io
 import itertools
 import operator
+import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex, TypeVar, overload
@@ -45,7 +46,7 @@ class RecordDataset(Generic[Item]):
     @overload
     def __init__(
         self: "RecordDataset[dict[str, Any]]",
-        output_dir: str,
+        output_dir: str | os.PathLike[str],
         split: str,
         *,
         decode: bool = ...,
@@ -59,7 +60,7 @@ class RecordDataset(Generic[Item]):
     @overload
     def __init__(
         self: "RecordDataset[tuple[np.ndarray, dict[str, Any]]]",
-        output_dir: str,
+        output_dir: str | os.PathLike[str],
         split: str,
         *,
         decode: Literal[True] = ...,
@@ -72,7 +73,7 @@ class RecordDataset(Generic[Item]):
 
     def __init__(
         self,
-        output_dir: str,
+        output_dir: str | os.PathLike[str],
         split: str,
         *,
         decode: bool = True,
@@ -108,6 +109,7 @@ class RecordDataset(Generic[Item]):
         if target and not decode:
             raise ConfigError("decode", f"must be True with target={target!r}, whose images are pixels")
         check_keys(keys)
+        output_dir = storage.expand(output_dir)
         self._output_dir = output_dir
         self._split = split
         self._storage_options = dict(storage_options or {})

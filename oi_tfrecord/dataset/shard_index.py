@@ -6,6 +6,7 @@ has the form that DALI's `tfrecord` reader takes (`records.tfrecord`). A shard w
 
 import contextlib
 import posixpath
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -157,6 +158,7 @@ def check_whole(split: Split) -> None:
     """
     if split.manifest is None:
         _check_names(split)
+        _warn_of_empty_shards(split)
         return
     for path, stated in zip(split.shards, _stated_sizes(split), strict=True):
         found = split.sizes.get(posixpath.basename(path))
@@ -190,6 +192,14 @@ def _check_names(split: Split) -> None:
         path, named = next((path, name) for path, name in zip(split.shards, names, strict=True) if name)
         start, _, end = path.rpartition(f"{named.shard:05d}-of-")
         raise _missing(f"{start}{missing[0]:05d}-of-{end}")
+
+
+def _warn_of_empty_shards(split: Split) -> None:
+    """Warns of shards without a byte: a writer with fewer records than shards leaves these, a lost upload as well."""
+    empty = [path for path in split.shards if split.sizes.get(posixpath.basename(path)) == 0]
+    if empty:
+        problem = f"{len(empty)} of {len(split.shards)} shards are empty, such as {empty[0]}"
+        warnings.warn(f"{problem}, and no manifest says whether records are missing", stacklevel=4)
 
 
 def read_whole_shard(path: str, records: int | None) -> Iterator[bytes]:

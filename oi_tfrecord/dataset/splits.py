@@ -45,6 +45,13 @@ class Split:
         config: Mapping[str, Any] = (self.manifest or {}).get("config", {})
         return config
 
+    @property
+    def expected_records(self) -> int:
+        """The number of records that the manifest names; 0 if it names none."""
+        images = (self.manifest or {}).get("images")
+        records = images.get("records") if isinstance(images, dict) else 0
+        return records if isinstance(records, int) else 0
+
 
 def find_splits(output_dir: str, wanted: Sequence[str] = ()) -> dict[str, Split]:
     """Finds the splits of a folder, by its manifest and by the names of shards.

@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import operator
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +39,7 @@ _BUFFER_BYTES = 4 << 20
 
 
 def load(
-    output_dir: str,
+    output_dir: str | os.PathLike[str],
     split: str,
     *,
     decode: bool = True,
@@ -85,6 +87,7 @@ def load(
     """
     import tensorflow as tf
 
+    output_dir = storage.expand(output_dir)
     _check_arguments(decode, image_size, batch_size, shuffle_buffer)
     check_keys(keys)
     worker = Worker.of(shard)
@@ -134,7 +137,7 @@ class Worker:
         if hasattr(shard, "num_input_pipelines"):
             return cls(shard.input_pipeline_id, shard.num_input_pipelines)
         try:
-            index, count = (0, 1) if shard is None else map(int, shard)
+            index, count = (0, 1) if shard is None else map(operator.index, shard)
         except (TypeError, ValueError) as error:
             raise ConfigError(
                 "shard", f"must be (index, count) or a tf.distribute.InputContext, not {shard!r}"

@@ -14,6 +14,7 @@ from oi_tfrecord.derive.record_index import COUNTED, IndexFolder, count_rows
 from oi_tfrecord.derive.relabel import encode_values, is_same, relabel
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.records.class_counts import pack_mapping
 from oi_tfrecord.records.example_reader import Values, parse_example
 from oi_tfrecord.records.keys import SOURCE_ID_KEY
 from oi_tfrecord.records.record_counts import RecordCounts
@@ -211,9 +212,9 @@ def _make_account(
             str(table): TableAccount(count, {}, {job.reason: dropped} if dropped else {})
             for table, count, dropped in zip(COUNTED, count_rows(counts), rows_left_out, strict=True)
         },
-        boxes_per_class=_with_text_keys(counts.boxes_per_class),
-        positive_per_class=_with_text_keys(counts.positive_per_class),
-        negative_per_class=_with_text_keys(counts.negative_per_class),
+        boxes_per_class=pack_mapping(counts.boxes_per_class),
+        positive_per_class=pack_mapping(counts.positive_per_class),
+        negative_per_class=pack_mapping(counts.negative_per_class),
         sources={str(Table(table)): dict(sorted(sources.items())) for table, sources in counts.sources.items()},
         unknown_flags=0,
         most_boxes=counts.most_boxes,
@@ -221,10 +222,6 @@ def _make_account(
         images_over_100_boxes=counts.images_over_100_boxes,
         image_counts={},
     )
-
-
-def _with_text_keys(counts: Mapping[int, int]) -> dict[str, int]:
-    return {str(label): count for label, count in sorted(counts.items())}
 
 
 def _read_records(job: DerivedJob, places: ShardPlaces) -> Iterator[tuple[str, bytes]]:

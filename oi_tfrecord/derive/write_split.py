@@ -14,10 +14,12 @@ from oi_tfrecord.dataset.rejects_csv import format_header
 from oi_tfrecord.dataset.shard_index import write_missing_indexes
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split
 from oi_tfrecord.derive.plan import DerivedPlan
+from oi_tfrecord.derive.steps import IndexShard, WriteShard
 from oi_tfrecord.engine.beam_flags import runs_here
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import RecordsStatus, describe_resumption
-from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.run_pipeline import import_beam_quietly, needs_beam, run_here, run_pipeline
+from oi_tfrecord.engine.step import run_to_end
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
@@ -70,20 +72,24 @@ def index_sources(plan: DerivedPlan, progress: Progress) -> None:
     Raises:
         InputError: if a shard does not hold what the manifest of its split says.
     """
-    import_beam_quietly(plan.beam_arguments)
-    from oi_tfrecord.derive.pipeline import IndexShards
-
     storage.make_folder(plan.job.index.path)
     todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
         with raise_relayed_errors(plan.work):
-            run_pipeline(
-                plan.beam_arguments,
-                processes,
-                progress.watch(RecordsStatus(plan.work, len(todo), "indexed")),
-                lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
-            )
+            shown = progress.watch(RecordsStatus(plan.work, len(todo), "indexed"))
+            if needs_beam(plan.beam_arguments, processes):
+                import_beam_quietly(plan.beam_arguments)
+                from oi_tfrecord.derive.pipeline import IndexShards
+
+                run_pipeline(
+                    plan.beam_arguments,
+                    processes,
+                    shown,
+                    lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
+                )
+            else:
+                run_here(shown, lambda: run_to_end(IndexShard(plan.job, threads), todo))
         # The reports of this step must not count for the next one.
         plan.work.clear_temporary()
     for source, shard in plan.input_shards:
@@ -117,20 +123,25 @@ def write_shards(plan: DerivedPlan, finished: Collection[int], progress: Progres
         finished: shards of an earlier run.
         progress: shows messages and how far the run is.
     """
-    from oi_tfrecord.derive.pipeline import WriteDerivedShards
-
     todo = [shard for shard in range(plan.job.num_shards) if shard not in finished]
     if finished:
         progress.note(describe_resumption(len(finished), plan.job.num_shards))
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
         with raise_relayed_errors(plan.work):
-            run_pipeline(
-                plan.beam_arguments,
-                processes,
-                progress.watch(RecordsStatus(plan.work, len(todo), "written")),
-                lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
-            )
+            shown = progress.watch(RecordsStatus(plan.work, len(todo), "written"))
+            if needs_beam(plan.beam_arguments, processes):
+                import_beam_quietly(plan.beam_arguments)
+                from oi_tfrecord.derive.pipeline import WriteDerivedShards
+
+                run_pipeline(
+                    plan.beam_arguments,
+                    processes,
+                    shown,
+                    lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
+                )
+            else:
+                run_here(shown, lambda: run_to_end(WriteShard(plan.job, threads, len(todo)), todo))
 
 
 def finish_split(plan: DerivedPlan, more: Mapping[str, Any]) -> WrittenSplit:

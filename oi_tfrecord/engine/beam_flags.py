@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from oi_tfrecord.engine.beam_internals import find_flags
 from oi_tfrecord.engine.job_server import BOOLEAN, find_free_slots, find_server_flags
-from oi_tfrecord.errors import ConfigError, nearest
+from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.settings.nearest_flag import nearest_flag
 
 
 def find_known_flags(arguments: Sequence[str], job_endpoint: str = "") -> Mapping[str, argparse.Action]:
@@ -66,8 +67,8 @@ def _check_flag(argument: str, known: Mapping[str, argparse.Action], own_flags: 
     """Checks one flag; returns its name if its value is the next word, else an empty string."""
     name, equals, value = argument.partition("=")
     if name not in known:
-        names = ["--help", *(f"--{flag}" for flag in own_flags), *known]
-        raise ConfigError(name.lstrip("-"), f"is not a flag of this command or of Beam{nearest(name, names)}")
+        near = nearest_flag(name, own_flags, [flag.lstrip("-") for flag in known])
+        raise ConfigError(name.lstrip("-"), f"is not a flag of this command or of Beam{near}")
     if equals and known[name].nargs == 0:
         raise ConfigError(name.lstrip("-"), f"takes no value, and {value!r} is given")
     if equals:

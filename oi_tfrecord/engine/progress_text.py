@@ -4,14 +4,16 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_line import REMOTE_SECONDS, format_clock
 from oi_tfrecord.engine.progress_reports import READ, REPORT_SECONDS, SCAN, WRITE
 from oi_tfrecord.errors import OiTfrecordError
+
+Item = TypeVar("Item")
 
 SILENT_SECONDS = 300.0
 """How long nothing may finish before the progress line says so."""
@@ -151,6 +153,39 @@ class StepStatus:
         """Returns the step and how long it has taken; nothing for the first seconds."""
         elapsed = self.clock() - self._begun
         return [self.step, format_clock(elapsed)] if elapsed >= SHORT_SECONDS else []
+
+
+@dataclasses.dataclass
+class CountedStatus:
+    """Says how much a step of this process has done.
+
+    Attributes:
+        total: how much there is to do; 0 if unknown.
+        unit: what is counted, and the participle of what is done with it, such as "shards indexed".
+        clock: seconds.
+        seconds: least time between two questions.
+    """
+
+    total: int
+    unit: str
+    clock: Callable[[], float] = time.monotonic
+    seconds: float = REPORT_SECONDS
+
+    def __post_init__(self) -> None:
+        self._begun = self.clock()
+        self._done = 0
+
+    def count(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yields the items, and counts each as done when the next is asked for."""
+        for item in items:
+            yield item
+            self._done += 1
+
+    def parts(self) -> list[str]:
+        """Returns what describes the run now, the most important first."""
+        of_total = f"/{self.total:,}" if self.total else ""
+        share = describe_share(self._done, self.total, self.clock() - self._begun)
+        return [*share, f"{self._done:,}{of_total} {self.unit}"]
 
 
 @dataclasses.dataclass

@@ -14,6 +14,7 @@ from oi_tfrecord.engine.beam_internals import (
     is_of_step,
     without_interactive_beam,
 )
+from oi_tfrecord.engine.local_end import ended_by_interrupt
 from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.errors import EngineError, RunnerError
 from oi_tfrecord.storage.faults import RERUN, one_line
@@ -33,6 +34,27 @@ def import_beam_quietly(beam_arguments: Sequence[str] = ()) -> None:
 
     logging.getLogger().setLevel(level)
     hide_known_errors()
+
+
+def needs_beam(beam_arguments: Sequence[str], processes: int) -> bool:
+    """Returns whether a run needs Beam: one process of this machine does the steps one after the other without Beam.
+
+    Args:
+        beam_arguments: flags of Beam, any of which Beam gets.
+        processes: worker processes.
+    """
+    return bool(beam_arguments) or processes > 1
+
+
+def run_here(shown: contextlib.AbstractContextManager[object], work: Callable[[], None]) -> None:
+    """Runs the steps of a pipeline in this process, without Beam.
+
+    Args:
+        shown: block around the run, such as that of a progress line.
+        work: the steps.
+    """
+    with shown, ended_by_interrupt():
+        work()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +119,7 @@ def run_pipeline(
     from apache_beam import Pipeline
 
     from oi_tfrecord.engine.beam_options import KeptOptions
-    from oi_tfrecord.engine.local_runner import ended_by_interrupt, make_local_runner
+    from oi_tfrecord.engine.local_runner import make_local_runner
 
     arguments = to_beam_flags(beam_arguments)
     local = runs_here(beam_arguments)

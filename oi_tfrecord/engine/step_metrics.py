@@ -3,8 +3,6 @@
 import threading
 from collections import Counter
 
-from apache_beam.metrics import Metrics
-
 from oi_tfrecord.storage.governor import take_throttled_seconds
 from oi_tfrecord.storage.retry import take_retries
 
@@ -50,6 +48,8 @@ class StepMetrics:
 
     def publish(self) -> None:
         """Gives the counts until now to Beam, with those of requests; called from the runner's thread."""
+        from apache_beam.metrics import Metrics
+
         with self._lock:
             counts, self._counts = self._counts, Counter()
             values, self._values = self._values, []

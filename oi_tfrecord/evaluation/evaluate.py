@@ -12,6 +12,8 @@ from oi_tfrecord.dataset.label_map import require_label_map
 from oi_tfrecord.dataset.manifest import is_expanded
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.engine.progress_text import CountedStatus
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.evaluation.coco import CocoScore
 from oi_tfrecord.evaluation.detections import Detections, ImageDetections, boxes_of_masks, read_detections
@@ -50,11 +52,12 @@ class EvaluateOptions:
             raise ConfigError("expand_detections", "needs the classes above each class; give --hierarchy=FILE")
 
 
-def evaluate(options: EvaluateOptions) -> EvaluateResult:
+def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> EvaluateResult:
     """Scores a file of detections against the records of a split, and writes the CSV if one is named.
 
     Args:
         options: the records, the detections and the protocol.
+        progress: shows how far the run is; silent by default.
 
     Returns:
         The score.
@@ -72,14 +75,16 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         raise InputError(options.detections, "the detections have no masks", "Leave --masks out, or give masks")
     counts = _Counts(label_map, len(detections.images))
     scorer = _make_scorer(options, label_map)
-    for truth in read_ground_truths(split, label_map):
-        index = detections.find(truth.names)
-        of_image = _detections_of(detections, index, truth, options, relatives)
-        if relatives is not None and not is_expanded(split.config):
-            truth = expand_truth(truth, relatives)
-        scored = to_scored(truth, options.masks)
-        counts.add(index, of_image, scored)
-        scorer.add(_Image(-1 if index is None else index, of_image, scored, truth.width, truth.height))
+    status = CountedStatus(split.expected_records, "images scored")
+    with (progress or NoProgress()).watch(status):
+        for truth in status.count(read_ground_truths(split, label_map)):
+            index = detections.find(truth.names)
+            of_image = _detections_of(detections, index, truth, options, relatives)
+            if relatives is not None and not is_expanded(split.config):
+                truth = expand_truth(truth, relatives)
+            scored = to_scored(truth, options.masks)
+            counts.add(index, of_image, scored)
+            scorer.add(_Image(-1 if index is None else index, of_image, scored, truth.width, truth.height))
     result = _summarize(options, split, detections, counts, scorer.finish(), label_map)
     if options.output:
         folder = os.path.dirname(options.output)

@@ -1,7 +1,9 @@
 """The score of detections, and the texts that say the score."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from oi_tfrecord.storage.csv_text import format_csv_line
 
@@ -65,6 +67,12 @@ def format_class_scores(result: EvaluateResult) -> str:
         precision = "" if item.average_precision is None else item.average_precision
         lines.append(format_csv_line((item.id, item.mid, item.name, precision, item.objects, item.detections)))
     return "".join(lines)
+
+
+def to_values(result: EvaluateResult) -> dict[str, Any]:
+    """Returns a result as values of JSON; a score that is no number, as no class has an object, is None."""
+    summary = {name: None if math.isnan(value) else value for name, value in result.summary.items()}
+    return {**dataclasses.asdict(result), "summary": summary}
 
 
 def describe_evaluation(result: EvaluateResult) -> Iterator[str]:

@@ -7,7 +7,7 @@ import numpy as np
 from oi_tfrecord.join.find_duplicates import find_duplicates, find_repeated_values
 from oi_tfrecord.join.find_images import ImageIndex
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
-from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows
+from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows, run_starts
 from oi_tfrecord.openimages.schema import MASK_PATH, Table
 from oi_tfrecord.reasons import Drop, Reject
 
@@ -77,7 +77,18 @@ def _find_repeated(annotations: ShardRows, table: Table) -> np.ndarray:
 
 
 def _sort_by_image(annotations: ShardRows, image_of: np.ndarray, image_count: int) -> RowsByImage:
+    order = _stable_order(image_of, image_count)
+    return RowsByImage(annotations.take(order), image_of.take(order))
+
+
+def _stable_order(image_of: np.ndarray, image_count: int) -> np.ndarray:
+    """Returns `np.argsort(image_of, kind="stable")`; runs of equal values, of which there are fewer, are sorted."""
+    starts = run_starts(image_of)
+    lengths = np.diff(starts, append=len(image_of))
     # A stable sort of 16-bit integers is a radix sort in NumPy.
-    keys = image_of.astype(np.uint16) if image_count <= 1 << 16 else image_of
-    order = np.argsort(keys, kind="stable")
-    return RowsByImage(annotations.take(order), image_of[order])
+    order_of_runs = np.argsort(
+        image_of[starts].astype(np.uint16 if image_count <= 1 << 16 else np.int64), kind="stable"
+    )
+    lengths = lengths.take(order_of_runs)
+    shifts = starts.take(order_of_runs) - (np.cumsum(lengths) - lengths)
+    return np.repeat(shifts, lengths) + np.arange(len(image_of))

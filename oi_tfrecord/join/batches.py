@@ -5,6 +5,7 @@ A batch is encoded as bytes: a fixed header, the source names, the rows as they 
 """
 
 import dataclasses
+import itertools
 import struct
 from collections.abc import Collection, Iterator, Mapping
 
@@ -49,10 +50,11 @@ def encode(batch: Batch) -> bytes:
     sources = "\n".join(batch.sources).encode()
     key = batch.key
     header = _HEADER.pack(_TABLES.index(key.table), key.file, key.index, batch.part, len(batch.rows), len(sources))
-    return b"".join((header, sources, batch.rows.tobytes(), _encode_columns(batch.text_columns)))
+    return b"".join((header, sources, batch.rows.tobytes(), encode_columns(batch.text_columns)))
 
 
-def _encode_columns(columns: Mapping[str, pa.Array]) -> bytes:
+def encode_columns(columns: Mapping[str, pa.Array]) -> bytes:
+    """Returns text columns as an Arrow IPC stream; no bytes for no columns."""
     if not columns:
         return b""
     table = pa.table(dict(columns))
@@ -70,43 +72,87 @@ def decode(data: bytes) -> Batch:
     rows = np.frombuffer(data, ROW_TYPES[table], count, start)
     sources = data[_HEADER.size : start].decode()
     names = tuple(sources.split("\n")) if "source" in (rows.dtype.names or ()) else ()
-    return Batch(RangeKey(table, file, index), part, names, rows, _decode_columns(data, start + rows.nbytes))
+    texts = memoryview(data)[start + rows.nbytes :]
+    return Batch(RangeKey(table, file, index), part, names, rows, decode_columns(texts))
 
 
-def _decode_columns(data: bytes, start: int) -> dict[str, pa.Array]:
-    if start == len(data):
+def decode_columns(data: memoryview) -> dict[str, pa.Array]:
+    """Returns the text columns of which `encode_columns` made `data`, whose memory they share."""
+    if not data:
         return {}
-    stored = pa.ipc.open_stream(pa.BufferReader(data).read_buffer()[start:]).read_all()
+    stored = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
     return {name: stored[name].combine_chunks() for name in stored.column_names}
 
 
-def partition(
+@dataclasses.dataclass(frozen=True)
+class RowsByShard:
+    """The rows of one range in the order of their shards, cut in pieces of at most about MAX_BATCH_BYTES.
+
+    Attributes:
+        key: the range.
+        sources: names that the rows' `source` field indexes.
+        rows: array [n] of the table's ROW_TYPES dtype; the rows of a shard are in file order.
+        text_columns: text columns [n] beside the rows, by name.
+        shards: int array [pieces], ascending, the shard of each piece.
+        bounds: int array [pieces + 1]; piece `i` is `rows[bounds[i]:bounds[i + 1]]`.
+    """
+
+    key: RangeKey
+    sources: tuple[str, ...]
+    rows: np.ndarray
+    text_columns: Mapping[str, pa.Array]
+    shards: np.ndarray
+    bounds: np.ndarray
+
+    def batches(self) -> Iterator[tuple[int, bytes]]:
+        """Yields (shard, encoded batch) of each piece."""
+        # A piece's number among those of its shard is the distance to the first of them.
+        parts = np.arange(len(self.shards)) - np.searchsorted(self.shards, self.shards)
+        bounds = self.bounds.tolist()
+        for piece, (shard, part) in enumerate(zip(self.shards.tolist(), parts.tolist(), strict=True)):
+            start, stop = bounds[piece : piece + 2]
+            batch = Batch(self.key, part, self.sources, self.rows[start:stop], self._cut_columns(start, stop))
+            yield shard, encode(batch)
+
+    def encoded_texts(self) -> list[bytes]:
+        """Returns the text columns of each piece as an Arrow IPC stream; an empty list without text columns."""
+        if not self.text_columns:
+            return []
+        bounds = self.bounds.tolist()
+        return [encode_columns(self._cut_columns(*piece)) for piece in itertools.pairwise(bounds)]
+
+    def header_bytes(self) -> int:
+        """Returns the bytes that the batches take beside their rows and texts."""
+        return len(self.shards) * (_HEADER.size + len("\n".join(self.sources).encode()))
+
+    def _cut_columns(self, start: int, stop: int) -> dict[str, pa.Array]:
+        return {name: column.slice(start, stop - start) for name, column in self.text_columns.items()}
+
+
+def sort_by_shard(
     key: RangeKey, table_rows: TableRows, num_shards: int, skipped_shards: Collection[int] = ()
-) -> Iterator[tuple[int, bytes]]:
-    """Splits the rows of a range by shard.
+) -> RowsByShard:
+    """Sorts the rows of a range by shard.
 
     Args:
         key: names the range.
         table_rows: its usable rows.
         num_shards: number of shards of the dataset.
         skipped_shards: shards that are finished and take no rows.
-
-    Yields:
-        (shard, encoded batch of at most about MAX_BATCH_BYTES), rows in file order.
     """
     shards = shard_of(hash_ids(table_rows.rows["image_id"]), num_shards)
     if num_shards <= 1 << 16:
         # NumPy sorts 16-bit integers by radix, which is stable and several times faster.
         shards = shards.astype(np.uint16)
     order = np.argsort(shards, kind="stable")
+    if skipped_shards:
+        order = order[~np.isin(shards[order], list(skipped_shards))]
     rows = np.take(table_rows.rows, order)
     columns = {name: column.take(pa.array(order)) for name, column in table_rows.text_columns.items()}
-    row_ends = _row_ends(rows, columns)
-    for shard, start, end in _runs(shards[order]):
-        if shard not in skipped_shards:
-            for part, (begin, stop) in enumerate(_cut(row_ends, start, end)):
-                sliced = {name: column.slice(begin, stop - begin) for name, column in columns.items()}
-                yield shard, encode(Batch(key, part, table_rows.sources, rows[begin:stop], sliced))
+    in_order = shards[order]
+    starts = np.append(0, np.flatnonzero(in_order[1:] != in_order[:-1]) + 1)[: len(rows)]
+    bounds = _cut_long(_row_ends(rows, columns), np.append(starts, len(rows)))
+    return RowsByShard(key, table_rows.sources, rows, columns, in_order[bounds[:-1]], bounds)
 
 
 def _row_ends(rows: np.ndarray, columns: Mapping[str, pa.Array]) -> np.ndarray:
@@ -117,17 +163,21 @@ def _row_ends(rows: np.ndarray, columns: Mapping[str, pa.Array]) -> np.ndarray:
     return ends
 
 
-def _runs(values: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """Yields (value, start, end) of each run of equal values of a sorted array."""
-    starts = np.flatnonzero(np.diff(values, prepend=np.array([-1], np.int64)))
-    ends = np.append(starts, len(values))[1:]
-    yield from zip(values[starts].tolist(), starts.tolist(), ends.tolist(), strict=True)
+def _cut_long(row_ends: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Cuts pieces of more than MAX_BATCH_BYTES again; a longer row is a piece of its own.
 
+    Args:
+        row_ends: int array [rows + 1], the bytes before each row and after the last.
+        bounds: int array [pieces + 1], the rows at which pieces start, and the number of rows.
 
-def _cut(row_ends: np.ndarray, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Cuts rows `start` to `end` in runs of at most MAX_BATCH_BYTES; a longer row is a run of its own."""
-    while start < end:
-        fitting = int(np.searchsorted(row_ends, row_ends[start] + MAX_BATCH_BYTES, side="right")) - 1
-        stop = min(max(fitting, start + 1), end)
-        yield start, stop
-        start = stop
+    Returns:
+        The bounds with those of the further pieces.
+    """
+    cuts = []
+    for piece in np.flatnonzero(np.diff(row_ends[bounds]) > MAX_BATCH_BYTES).tolist():
+        start, end = bounds[piece : piece + 2].tolist()
+        while row_ends[end] - row_ends[start] > MAX_BATCH_BYTES:
+            fitting = int(np.searchsorted(row_ends, row_ends[start] + MAX_BATCH_BYTES, side="right")) - 1
+            start = max(fitting, start + 1)
+            cuts.append(start)
+    return np.union1d(bounds, np.array(cuts, bounds.dtype))

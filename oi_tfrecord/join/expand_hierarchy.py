@@ -213,7 +213,7 @@ def _grow(annotations: Annotations, lists: np.ndarray, relatives: Relatives) -> 
     begin = np.cumsum(1 + copies) - (1 + copies)
     rank = np.arange(len(origin)) - begin[origin]
     added = rank > 0
-    rows = annotations.rows[origin]
+    rows = annotations.rows.take(origin)
     place_in_codes = relatives.offsets[lists[origin]] + rank - 1
     rows["label"][added] = relatives.codes[place_in_codes[added]]
     image_of = np.repeat(np.arange(len(annotations.offsets) - 1), np.diff(annotations.offsets))
@@ -247,7 +247,7 @@ def _keep(annotations: Annotations, grown: _GrownRows, keep_mask: np.ndarray) ->
     offsets = np.searchsorted(grown.image_of[keep_mask], np.arange(len(annotations.offsets)))
     return dataclasses.replace(
         annotations,
-        rows=grown.rows[keep_mask],
+        rows=grown.rows.take(np.flatnonzero(keep_mask)),
         offsets=offsets,
         added=grown.added[keep_mask],
         origin=grown.origin[keep_mask],

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount
-from oi_tfrecord.join.shard_rows import ShardRows
+from oi_tfrecord.join.shard_rows import ShardRows, run_starts
 from oi_tfrecord.openimages.image_id import IMAGE_ID, check_same_names, hash_ids
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
@@ -43,11 +43,16 @@ class ImageIndex:
         Raises:
             InputError: if a row names another image of the same key.
         """
-        row_hashes = hash_ids(table.rows["image_id"])
-        image_of = np.searchsorted(self.hashes, row_hashes)
+        image_ids = np.ascontiguousarray(table.rows["image_id"])
+        # The rows of an image mostly lie one after the other, so that one search finds the image of all of them.
+        starts = run_starts(image_ids)
+        run_of = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(image_ids)))
+        run_hashes = hash_ids(image_ids[starts])
+        image_of_run = np.searchsorted(self.hashes, run_hashes)
         if not len(self.hashes):
-            return image_of, np.zeros(len(table.rows), bool)
-        known = self.hashes[np.minimum(image_of, len(self.hashes) - 1)] == row_hashes
+            return image_of_run.take(run_of), np.zeros(len(table.rows), bool)
+        is_known = self.hashes[np.minimum(image_of_run, len(self.hashes) - 1)] == run_hashes
+        image_of, known = image_of_run.take(run_of), is_known.take(run_of)
         if IMAGE_ID in self.names:
             self._check_names(table.text_columns[IMAGE_ID], image_of, known)
         return image_of, known

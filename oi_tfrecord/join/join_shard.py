@@ -3,14 +3,13 @@
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.join.archive_places import ImageFiles, LocatedFiles, RepeatedFiles, locate_files
 from oi_tfrecord.join.attach_annotations import attach_annotations
-from oi_tfrecord.join.batches import Batch
 from oi_tfrecord.join.find_images import ImageIndex, find_images
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount, JoinFault
 from oi_tfrecord.join.pair_masks import MaskPairs, MaskRules, Masks, locate_masks, pair_masks
@@ -21,7 +20,7 @@ from oi_tfrecord.join.select_images import (
     account_left_out,
     select_images,
 )
-from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows, collect_tables
+from oi_tfrecord.join.shard_rows import RowsByImage, ShardRows
 from oi_tfrecord.openimages.image_id import id_texts
 from oi_tfrecord.openimages.schema import MASK_PATH, Table
 from oi_tfrecord.reasons import Drop, Reject
@@ -70,7 +69,7 @@ class Annotations:
         """Returns the rows where `keep_mask` (bool [rows]) is true, by image."""
         until = np.append(0, np.cumsum(keep_mask))
         return Annotations(
-            rows=self.rows[keep_mask],
+            rows=self.rows.take(np.flatnonzero(keep_mask)),
             offsets=until[self.offsets],
             sources=self.sources,
             added=None if self.added is None else self.added[keep_mask],
@@ -125,11 +124,11 @@ class JoinedShard:
         )
 
 
-def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
+def join_shard(tables: Mapping[Table, ShardRows], rules: JoinRules) -> JoinedShard:
     """Joins the tables of one shard.
 
     Args:
-        batches: all batches of the shard, in any order.
+        tables: the rows of the shard.
         rules: how the tables are joined.
 
     Returns:
@@ -137,7 +136,6 @@ def join_shard(batches: Iterable[Batch], rules: JoinRules) -> JoinedShard:
         duplicate and kept once; an annotation of an image that the metadata does not name is rejected,
         and one of an image that another driver does not name is left out.
     """
-    tables = collect_tables(batches)
     images, metadata, metadata_account = find_images(tables, rules.driver, rules.selecting_tables)
     attached, attached_account = attach_annotations(images, tables, rules.driver)
     pairs, pairs_account = _pair_masks(attached, rules.mask_rules)
@@ -225,7 +223,7 @@ def _group_rows(attached: RowsByImage, selection: ImageSelection) -> Annotations
     offsets = np.append(0, np.cumsum(per_image[selection.keep_mask]))
     rows = attached.table.rows
     if offsets[-1] < len(rows):
-        rows = rows[np.flatnonzero(np.repeat(selection.keep_mask, per_image))]
+        rows = rows.take(np.flatnonzero(np.repeat(selection.keep_mask, per_image)))
     return Annotations(rows, offsets, attached.table.sources)
 
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from oi_tfrecord.images.mask_png import ImageMasks
-from oi_tfrecord.images.values import PreparedImage
 from oi_tfrecord.join.join_shard import Annotations
 from oi_tfrecord.join.pair_masks import Masks
 from oi_tfrecord.openimages.schema import ATTRIBUTES, BOX_ID, FLAGS, UNKNOWN_IOU
@@ -18,7 +17,6 @@ from oi_tfrecord.records.example_writer import (
     joined_int64_feature,
 )
 from oi_tfrecord.records.keys import (
-    AREA_KEY,
     BBOX_KEYS,
     BOX_CONFIDENCE_KEY,
     BOX_FLAGS,
@@ -84,19 +82,17 @@ class BoxColumns:
         """Returns the number of boxes of an image."""
         return self._offsets[index + 1] - self._offsets[index]
 
-    def features(self, index: int, image: PreparedImage, places: Sequence[int] | None = None) -> dict[str, bytes]:
-        """Returns the features of the boxes of an image by key.
+    def features(self, index: int, places: Sequence[int] | None = None) -> dict[str, bytes]:
+        """Returns the features of the boxes of an image by key, without their areas.
 
         Args:
             index: number of the image in the shard.
-            image: the image.
             places: which of its boxes are written, ascending; None for all.
         """
         start, end = self._offsets[index], self._offsets[index + 1]
-        area = (self._area[start:end] * (image.height * image.width)).astype("<f4").tobytes()
         codes = self._codes[start:end] if places is None else [self._codes[start + place] for place in places]
-        features = {AREA_KEY: float_feature(_take(area, 4, places))}
-        features[BOX_TEXT_KEY], features[BOX_LABEL_KEY] = self._classes.features(codes)
+        texts, ids = self._classes.features(codes)
+        features = {BOX_TEXT_KEY: texts, BOX_LABEL_KEY: ids}
         for key, values in self._floats.items():
             features[key] = float_feature(_take(values[4 * start : 4 * end], 4, places))
         for key, values in self._flags.items():
@@ -105,6 +101,11 @@ class BoxColumns:
             sources = self._sources[start:end] if places is None else [self._sources[start + place] for place in places]
             features[BOX_SOURCE_KEY] = joined_bytes_feature(b"".join(sources))
         return features
+
+    def area_feature(self, index: int, pixels: int, places: Sequence[int] | None = None) -> bytes:
+        """Returns the feature of the areas of the boxes of an image of so many pixels; see `features`."""
+        area = (self._area[self._offsets[index] : self._offsets[index + 1]] * pixels).astype("<f4").tobytes()
+        return float_feature(_take(area, 4, places))
 
 
 class LabelColumns:

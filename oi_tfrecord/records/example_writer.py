@@ -4,6 +4,7 @@ Wire format: tensorflow/core/example/{example,feature}.proto; map entries are wr
 order of their keys, as `SerializeToString(deterministic=True)` does.
 """
 
+import functools
 from collections.abc import Sequence
 
 _SMALL_VARINTS = tuple(
@@ -11,6 +12,9 @@ _SMALL_VARINTS = tuple(
 )
 
 _BYTES, _FLOAT, _INT64 = b"\x0a", b"\x12", b"\x1a"
+
+_KEPT_STARTS = 1 << 10
+"""Lengths of lists for which the bytes before the list are kept, as the lists of most images are short."""
 
 
 def varint(value: int) -> bytes:
@@ -60,10 +64,14 @@ def joined_int64_feature(packed: bytes) -> bytes:
 
 
 def _packed(kind: bytes, packed: bytes) -> bytes:
-    if not packed:
-        return kind + b"\x00"
-    body = b"\x0a" + varint(len(packed)) + packed
-    return kind + varint(len(body)) + body
+    return _start_packed(kind, len(packed)) + packed if packed else kind + b"\x00"
+
+
+@functools.lru_cache(_KEPT_STARTS)
+def _start_packed(kind: bytes, length: int) -> bytes:
+    """Returns what comes before `length` bytes of packed numbers."""
+    start = b"\x0a" + varint(length)
+    return kind + varint(len(start) + length) + start
 
 
 class EntryEncoder:
@@ -74,11 +82,16 @@ class EntryEncoder:
         encoded = key.encode()
         self.key = key
         self._prefix = b"\x0a" + varint(len(encoded)) + encoded + b"\x12"
+        self._start = functools.lru_cache(_KEPT_STARTS)(self._make_start)
 
     def encode(self, feature: bytes) -> bytes:
         """Returns the entry of this key with `feature` as value."""
-        body_length = len(self._prefix) + len(size := varint(len(feature))) + len(feature)
-        return b"".join((b"\x0a", varint(body_length), self._prefix, size, feature))
+        return self._start(len(feature)) + feature
+
+    def _make_start(self, length: int) -> bytes:
+        """Returns what comes before a feature of `length` bytes."""
+        start = self._prefix + varint(length)
+        return b"\x0a" + varint(len(start) + length) + start
 
     def encode_around(self, value_length: int) -> bytes:
         """Returns the entry of a BytesList with one value of `value_length` bytes, up to that value.

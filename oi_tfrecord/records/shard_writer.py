@@ -7,10 +7,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
-import google_crc32c
-
 from oi_tfrecord import storage
-from oi_tfrecord.records.tfrecord import frame
+from oi_tfrecord.records.tfrecord import checksum_records, frame
 
 _FLUSH_BYTES = 512 << 10
 """What waits to be written should still be in the cache of the processor; with 2 MiB, two shards at once are not."""
@@ -59,18 +57,22 @@ def write_shard(
         Size and checksums of the file, and the lengths of its records. If `examples` raises, no file appears.
     """
     lengths: list[int] = []
+    headers, footers = bytearray(), bytearray()
     in_threads = has_spare_cores or not storage.is_local(path)
     digests = [hashlib.sha256()] if with_sha256 else []
-    with storage.create(path, temporary_folder) as stream, _ChecksumWriter(stream, in_threads, digests) as writer:
+    with storage.create(path, temporary_folder) as stream, _ShardStream(stream, in_threads, digests) as writer:
         for pieces in examples:
             header, footer = frame(pieces)
             writer.write((header, *pieces, footer))
+            headers += header
+            footers += footer
             lengths.append(sum(map(len, pieces)))
     sha256 = "".join(digest.hexdigest() for digest in digests)
-    return WrittenShard(len(lengths), writer.size, f"{writer.crc32c:08x}", sha256, tuple(lengths))
+    crc32c = checksum_records(bytes(headers), lengths, bytes(footers))
+    return WrittenShard(len(lengths), writer.size, f"{crc32c:08x}", sha256, tuple(lengths))
 
 
-class _ChecksumWriter:
+class _ShardStream:
     """Writes and hashes, on further threads if wanted, because neither needs the interpreter lock."""
 
     def __init__(self, stream: BinaryIO, in_threads: bool, digests: Sequence["hashlib._Hash"]):
@@ -82,17 +84,13 @@ class _ChecksumWriter:
         self._hashing: concurrent.futures.Future[None] | None = None
         self._executor = concurrent.futures.ThreadPoolExecutor(1 + len(digests)) if in_threads else None
         self.size = 0
-        self.crc32c = 0
 
-    def __enter__(self) -> "_ChecksumWriter":
+    def __enter__(self) -> "_ShardStream":
         return self
 
-    def write(self, pieces: Iterable[bytes]) -> None:
-        for piece in pieces:
-            self._pending.append(piece)
-            # The bytes are in the cache of the processor, as `frame` has just read them.
-            self.crc32c = google_crc32c.extend(self.crc32c, piece)
-            self._pending_bytes += len(piece)
+    def write(self, pieces: Sequence[bytes]) -> None:
+        self._pending += pieces
+        self._pending_bytes += sum(map(len, pieces))
         if self._pending_bytes >= _FLUSH_BYTES or len(self._pending) >= _MAX_PIECES - 8:
             self._flush()
 

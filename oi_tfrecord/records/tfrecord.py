@@ -12,6 +12,8 @@ from typing import BinaryIO
 import google_crc32c
 import numpy as np
 
+from oi_tfrecord.records.crc32c import combine
+
 _LENGTH = struct.Struct("<Q")
 
 _CRC = struct.Struct("<I")
@@ -69,6 +71,27 @@ def frame(pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
         length += len(piece)
     packed = _LENGTH.pack(length)
     return packed + _CRC.pack(mask_crc(google_crc32c.value(packed))), _CRC.pack(mask_crc(crc))
+
+
+def checksum_records(headers: bytes, lengths: Sequence[int], footers: bytes) -> int:
+    """Returns the CRC-32C of a file of whole records, without reading the data of the records again.
+
+    Args:
+        headers: The headers of the records, in order, as `frame` returns them.
+        lengths: Bytes of the data of each record.
+        footers: The footers of the records.
+    """
+    masked = np.frombuffer(footers, "<u4") - np.uint32(_MASK_DELTA)
+    data = masked << np.uint32(15) | masked >> np.uint32(17)
+    parts = np.stack([_checksums(headers, HEADER_BYTES), data, _checksums(footers, FOOTER_BYTES)], axis=1)
+    sizes = np.insert(np.full((len(parts), 2), (HEADER_BYTES, FOOTER_BYTES), np.int64), 1, lengths, axis=1)
+    return combine(parts.ravel(), sizes.ravel())
+
+
+def _checksums(pieces: bytes, size: int) -> np.ndarray:
+    """Returns the CRC-32C of each piece of `size` bytes."""
+    starts = range(0, len(pieces), size)
+    return np.array([google_crc32c.value(pieces[start : start + size]) for start in starts], np.uint32)
 
 
 def read_header(header: bytes, record: int, offset: int) -> int:

@@ -7,6 +7,7 @@ import os
 import typing
 from typing import TYPE_CHECKING, Any
 
+from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.allowed_values import Allowed
 
@@ -125,7 +126,7 @@ def options_of(options_class: type[Any]) -> tuple[Option, ...]:
 
 
 def check_values(options: "DataclassInstance") -> None:
-    """Checks the type and the allowed values of each option, and expands `~`; called by `__post_init__`.
+    """Checks type and allowed values of each option, and makes texts of paths; called by `__post_init__`.
 
     Args:
         options: an instance of a dataclass with fields made by `option`.
@@ -134,25 +135,23 @@ def check_values(options: "DataclassInstance") -> None:
         ConfigError: naming the first option with a bad value.
     """
     for declared in options_of(type(options)):
-        value = getattr(options, declared.name)
-        _check_type(declared, value)
-        if (expanded := _expand_home(value)) != value:
+        given = getattr(options, declared.name)
+        if (value := _as_text(given)) is not given:
             # The dataclass is frozen, and not made yet.
-            object.__setattr__(options, declared.name, expanded)
+            object.__setattr__(options, declared.name, value)
+        _check_type(declared, value)
         if declared.allowed is None or (value == declared.default and not declared.required):
             continue
         for item in value if isinstance(value, tuple) else (value,):
             declared.allowed.check(declared.flag, item)
 
 
-def _expand_home(value: Any) -> Any:
-    """Returns a text, or the texts of a tuple, with the home folder for a leading `~`.
-
-    A shell expands `~` at the start of a word only, so not in `--output_dir=~/records`.
-    """
+def _as_text(value: Any) -> Any:
+    """Returns a text or a path of `pathlib`, or those of a tuple, as texts with the home folder for a leading `~`."""
     if isinstance(value, tuple):
-        return tuple(map(_expand_home, value))
-    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~") else value
+        return tuple(map(_as_text, value))
+    is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and value.startswith("~"))
+    return storage.expand(value) if is_path else value
 
 
 def _check_type(declared: Option, value: Any) -> None:

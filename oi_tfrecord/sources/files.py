@@ -13,7 +13,7 @@ from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.download_cache import ImageCache
 from oi_tfrecord.sources.protocol import ImageReader
-from oi_tfrecord.storage.local import open_file
+from oi_tfrecord.storage.local import open_sized
 
 _OF_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 
@@ -126,13 +126,12 @@ class PatternSource:
 
     def _read_local(self, path: str) -> bytes:
         try:
-            descriptor = open_file(path)
+            descriptor, size = open_sized(path)
         except FileNotFoundError:
             raise ImageRejected(Reject.IMAGE_MISSING, path) from None
         except OSError as error:
             raise _of_image(error, path) from None
         try:
-            size = os.fstat(descriptor).st_size
             if size > self.max_bytes:
                 raise ImageRejected(Reject.IMAGE_TOO_LARGE, f"{path} has {size} bytes")
             data = os.read(descriptor, size)

@@ -8,18 +8,15 @@ import asyncio
 import atexit
 import concurrent.futures
 import functools
-import importlib.util
 import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from oi_tfrecord import __version__
-from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.http_host import Host, UrlRequests
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, MayPassError
-from oi_tfrecord.storage.optional_imports import install_command
 from oi_tfrecord.storage.retry import retry_async
 
 QUEUE = 1024
@@ -30,16 +27,6 @@ _THREADS = 4
 Result = TypeVar("Result")
 
 
-def check_installed() -> None:
-    """Checks that the HTTP library is installed.
-
-    Raises:
-        ConfigError: if the library is missing.
-    """
-    if importlib.util.find_spec("aiohttp") is None:
-        raise ConfigError("image_urls", f"downloads need aiohttp: {install_command('download')}")
-
-
 class Fetcher:
     """The client. `get` and `run` are awaited in its loop; the other methods may be called from any thread."""
 
@@ -48,11 +35,7 @@ class Fetcher:
 
         Args:
             settings: bounds on connections, times and bytes.
-
-        Raises:
-            ConfigError: if the HTTP library is not installed.
         """
-        check_installed()
         from oi_tfrecord.sources import http_request
 
         self._request = http_request

@@ -24,6 +24,7 @@ from oi_tfrecord.storage.files import working_folder as working_folder
 from oi_tfrecord.storage.files import write as write
 from oi_tfrecord.storage.paths import FileInfo as FileInfo
 from oi_tfrecord.storage.paths import escape as escape
+from oi_tfrecord.storage.paths import expand as expand
 from oi_tfrecord.storage.paths import identify as identify
 from oi_tfrecord.storage.paths import is_local as is_local
 from oi_tfrecord.storage.paths import join as join

@@ -142,14 +142,15 @@ class Governor:
         self,
         request: Callable[[], Result],
         is_refusal: Callable[[BaseException], bool],
-        retry_after: Callable[[], float],
+        retry_after: Callable[[BaseException], float],
     ) -> Result:
         """Sends a read when its turn comes, and again while the store refuses it.
 
         Args:
             request: sends it.
             is_refusal: whether an exception says that there are too many requests.
-            retry_after: returns the seconds that the store asks to wait; called once for each cut of the pace.
+            retry_after: returns the seconds that the store asks to wait, from a refusal; called once for each cut of
+                the pace.
 
         Returns:
             What the request returns; any other exception is raised unchanged, and a refusal when the store has
@@ -164,7 +165,7 @@ class Governor:
                     self._end()
                     raise
                 if self._refuse(started):
-                    self._pause(min(retry_after(), MOST_RETRY_AFTER))
+                    self._pause(min(retry_after(error), MOST_RETRY_AFTER))
                 if self._has_failed():
                     raise
                 count_retry()

@@ -48,12 +48,17 @@ def open_file(path: str) -> int:
     Raises:
         OSError: also for what is no file: a pipe that nothing writes to would be waited for without an end.
     """
+    return open_sized(path)[0]
+
+
+def open_sized(path: str) -> tuple[int, int]:
+    """Opens a file for reading; returns its descriptor and its size in bytes; raises as `open_file`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, f"Is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, not a file", path)
-    return descriptor
+        raise OSError(errno.EINVAL, f"Is {_KINDS.get(stat.S_IFMT(found.st_mode), 'a device')}, not a file", path)
+    return descriptor, found.st_size
 
 
 def open_read(path: str) -> BinaryIO:
@@ -71,9 +76,21 @@ def read_range(path: str, offset: int, length: int) -> bytes:
     """Returns up to `length` bytes from `offset`."""
     descriptor = open_file(path)
     try:
-        return _read_fully(descriptor, offset, length)
+        return read_fully(descriptor, offset, length)
     finally:
         os.close(descriptor)
+
+
+def read_fully(descriptor: int, offset: int, length: int) -> bytes:
+    """Returns up to `length` bytes of an open file from `offset`."""
+    data = os.pread(descriptor, length, offset)
+    if len(data) == length:
+        return data
+    pieces = [data]
+    while data and (missing := length - sum(map(len, pieces))):
+        data = os.pread(descriptor, missing, offset + length - missing)
+        pieces.append(data)
+    return b"".join(pieces)
 
 
 @contextlib.contextmanager
@@ -142,14 +159,3 @@ def _list(folder: str) -> list[str]:
         return os.listdir(folder or os.curdir)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _read_fully(descriptor: int, offset: int, length: int) -> bytes:
-    data = os.pread(descriptor, length, offset)
-    if len(data) == length:
-        return data
-    pieces = [data]
-    while data and (missing := length - sum(map(len, pieces))):
-        data = os.pread(descriptor, missing, offset + length - missing)
-        pieces.append(data)
-    return b"".join(pieces)

@@ -1,7 +1,11 @@
-"""Single requests of `obstore`: each is sent once, and raises what `obstore` raises."""
+"""Requests to one store through `obstore`: each function sends one, or those of a listing, and sends none again.
+
+The errors of `obstore` pass through; `object_faults` explains them.
+"""
 
 import contextlib
 import datetime
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -9,11 +13,15 @@ from typing import Any, NamedTuple
 
 from oi_tfrecord.storage.object_faults import may_pass
 from oi_tfrecord.storage.paths import FileInfo
-from oi_tfrecord.storage.retry import count_retry, parse_retry_after
+from oi_tfrecord.storage.retry import parse_retry_after
 
 _LISTED_AT_ONCE = 1000
 
 _RETRY_AFTER_SECONDS = 10.0
+
+_SIGNED_FOR = datetime.timedelta(minutes=5)
+
+_ADDRESS = re.compile(r"uri: Some\(\s*(https?://\S+?),?\s*\)")
 
 
 class Piece(NamedTuple):
@@ -23,29 +31,18 @@ class Piece(NamedTuple):
     size: int
 
 
-def ask_retry_after(path: str) -> float:
-    """Returns the seconds that a web server asks to wait, 0 if the server does not; `obstore` hides what it says."""
-    if not path.startswith(("https://", "http://")):
-        return 0.0
-    count_retry()
-    request = urllib.request.Request(path, headers={"Range": "bytes=0-0"})
-    try:
-        urllib.request.urlopen(request, timeout=_RETRY_AFTER_SECONDS).close()
-    except urllib.error.HTTPError as error:
-        asked = parse_retry_after(error.headers.get("Retry-After"), datetime.datetime.now(datetime.UTC))
-        return asked or 0.0
-    except (OSError, ValueError):
-        return 0.0
-    return 0.0
-
-
-def read_part(client: Any, name: str, offset: int, length: int | None) -> bytes:
-    """Returns up to `length` bytes of an object from `offset` on, None for all."""
+def read_range(client: Any, name: str, offset: int, length: int) -> bytes:
+    """Returns up to `length` bytes from `offset`."""
     import obstore
 
-    if offset and length is not None:
-        return bytes(obstore.get_range(client, name, start=offset, length=length))
-    # A server without ranges answers this request, too.
+    # One call for head and body: a thread waits for the interpreter lock after each.
+    return bytes(obstore.get_range(client, name, start=offset, length=length))
+
+
+def read_from(client: Any, name: str, offset: int, length: int | None) -> bytes:
+    """Returns up to `length` bytes from `offset`, None for all; a server without ranges answers for offset 0."""
+    import obstore
+
     answer = obstore.get(client, name, options={"range": {"offset": offset}} if offset else None)
     if length is None or answer.meta["size"] - offset <= length:
         return bytes(answer.bytes())
@@ -53,7 +50,7 @@ def read_part(client: Any, name: str, offset: int, length: int | None) -> bytes:
 
 
 def read_start(client: Any, name: str, length: int) -> Piece:
-    """Returns the first bytes of an object, and its size."""
+    """Returns the first `length` bytes of an object, and its size."""
     import obstore
 
     answer = obstore.get(client, name, options={"range": (0, length)})
@@ -120,7 +117,7 @@ def list_folders(client: Any, folder: str) -> list[str]:
     return list(map(str, obstore.list_with_delimiter(client, folder or None)["common_prefixes"]))
 
 
-def delete_names(client: Any, names: Sequence[str]) -> None:
+def delete(client: Any, names: Sequence[str]) -> None:
     """Deletes objects; those that are not there are fine."""
     import obstore
 
@@ -131,3 +128,43 @@ def delete_names(client: Any, names: Sequence[str]) -> None:
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 obstore.delete(client, name)
+
+
+def ask_retry_after(client: Any, path: str, name: str, refusal: BaseException) -> float:
+    """Asks a server that refused a request for how long it wants to be left alone.
+
+    `obstore` hides the header Retry-After of an answer, so the first byte of the object is asked for once more, by a
+    client that shows the header. A server that gives the byte takes requests again, and no wait is needed.
+
+    Args:
+        client: of the store.
+        path: of the object.
+        name: of the object in the store.
+        refusal: error of the first request.
+
+    Returns:
+        Seconds, 0 if the server does not say.
+    """
+    try:
+        request = urllib.request.Request(_address(client, path, name, refusal), headers={"Range": "bytes=0-0"})
+        urllib.request.urlopen(request, timeout=_RETRY_AFTER_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        asked = parse_retry_after(error.headers.get("Retry-After"), datetime.datetime.now(datetime.UTC))
+        return asked or 0.0
+    except Exception:
+        # The request is only for the header: the next one of `obstore` raises what is wrong.
+        return 0.0
+    return 0.0
+
+
+def _address(client: Any, path: str, name: str, refusal: BaseException) -> str:
+    """Returns a URL of an object, with a signature where its store needs one; raises if there is none."""
+    import obstore
+
+    # Google's credentials of users sign no URL without a request; its servers send no Retry-After either.
+    if path.startswith(("s3://", "az://")) and not client.config.get("skip_signature"):
+        return str(obstore.sign(client, "GET", name, _SIGNED_FOR))
+    found = _ADDRESS.search(str(refusal))
+    if found is None:
+        raise ValueError(f"no address of {path} is known")
+    return found[1]

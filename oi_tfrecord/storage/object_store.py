@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from oi_tfrecord.storage import object_requests
 from oi_tfrecord.storage.governor import Governor
 from oi_tfrecord.storage.object_faults import explain, is_past_end, is_refusal, is_silent, may_pass
+from oi_tfrecord.storage.object_requests import Piece
 from oi_tfrecord.storage.paths import FileInfo
-from oi_tfrecord.storage.retry import RetryPolicy, retry
+from oi_tfrecord.storage.retry import RetryPolicy, count_retry, retry
 
 READ_RETRY = RetryPolicy(attempts=9, base_delay=0.5, max_delay=30.0)
 """Outlasts a store that is slow for a minute or two."""
@@ -50,6 +51,7 @@ class ObjectStore:
         reader: a store of `obstore` that reads and writes small objects; it sends no request again by itself.
         looker: the same with the short time limits of requests that a user waits for.
         writer: the same for large objects; it sends parts of an upload again by itself.
+        takes_ranges: whether every server of this kind can be asked for a part of an object; some web servers cannot.
         governor: keeps the reads of this process to what the store gives.
     """
 
@@ -57,6 +59,7 @@ class ObjectStore:
     reader: Any
     looker: Any
     writer: Any
+    takes_ranges: bool = True
     governor: Governor = dataclasses.field(default_factory=Governor)
 
     def read_range(self, path: str, offset: int, length: int | None) -> bytes:
@@ -75,17 +78,13 @@ class ObjectStore:
         """
         name = split_path(path)[1]
         try:
-            return retry(
-                lambda: self._govern(path, lambda: object_requests.read_part(self.reader, name, offset, length)),
-                _may_pass,
-                READ_RETRY,
-            )
+            return retry(lambda: self._govern(path, lambda: self._read(name, offset, length)), _may_pass, READ_RETRY)
         except Exception as error:
             if is_past_end(error):
                 return b""
             raise explain(error, path) from error
 
-    def read_start(self, path: str, length: int) -> object_requests.Piece:
+    def read_start(self, path: str, length: int) -> Piece:
         """Returns the first bytes of an object and its size, by one request; raises as `read_range`."""
         name = split_path(path)[1]
         try:
@@ -94,7 +93,7 @@ class ObjectStore:
             )
         except Exception as error:
             if is_past_end(error):
-                return object_requests.Piece(b"", 0)
+                return Piece(b"", 0)
             raise explain(error, path) from error
 
     def look(self, path: str) -> FileInfo | None:
@@ -162,7 +161,7 @@ class ObjectStore:
             list(pool.map(self._delete_some, some))
 
     def _delete_some(self, names: Sequence[str]) -> None:
-        self._ask(f"{self.root}/{names[0]}", lambda: object_requests.delete_names(self.looker, names))
+        self._ask(f"{self.root}/{names[0]}", lambda: object_requests.delete(self.looker, names))
 
     def rename(self, source: str, target: str) -> None:
         """Copies an object under another name of this bucket, and deletes it under the first."""
@@ -176,8 +175,17 @@ class ObjectStore:
         except Exception as error:
             raise explain(error, path) from error
 
+    def _read(self, name: str, offset: int, length: int | None) -> bytes:
+        if length is not None and (offset or self.takes_ranges):
+            return object_requests.read_range(self.reader, name, offset, length)
+        return object_requests.read_from(self.reader, name, offset, length)
+
     def _govern(self, path: str, request: Callable[[], Result]) -> Result:
-        return self.governor.read(request, is_refusal, functools.partial(object_requests.ask_retry_after, path))
+        return self.governor.read(request, is_refusal, functools.partial(self._ask_retry_after, path))
+
+    def _ask_retry_after(self, path: str, refusal: BaseException) -> float:
+        count_retry()
+        return object_requests.ask_retry_after(self.looker, path, split_path(path)[1], refusal)
 
     def _info(self, meta: Any) -> FileInfo:
         return FileInfo(f"{self.root}/{meta['path']}", int(meta["size"]), meta["last_modified"].timestamp())

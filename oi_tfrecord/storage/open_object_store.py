@@ -77,7 +77,7 @@ def open_store(root: str, settings: StoreSettings) -> ObjectStore:
         for times, retry in ((_READER, _NO_RETRY), (_LOOKER, _NO_RETRY), (_WRITER, _WRITER_RETRY))
     )
     first_patience = FIRST_PATIENCE_SECONDS if runs_command() else PATIENCE_SECONDS
-    return ObjectStore(root, reader, looker, writer, Governor(first_patience=first_patience))
+    return ObjectStore(root, reader, looker, writer, kind is not HTTPStore, Governor(first_patience=first_patience))
 
 
 def _s3_arguments(settings: StoreSettings) -> dict[str, Any]:

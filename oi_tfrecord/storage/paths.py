@@ -38,6 +38,14 @@ def join(folder: str, *parts: str) -> str:
     return path
 
 
+def expand(path: str | os.PathLike[str]) -> str:
+    """Returns a path as a text, with the home folder for a leading `~`.
+
+    A shell expands `~` at the start of a word only, so not in `--output_dir=~/records`.
+    """
+    return os.path.expanduser(os.fspath(path))
+
+
 def escape(folder: str) -> str:
     """Returns the pattern that matches only this folder (Beam's patterns have no escape)."""
     return glob.escape(folder) if is_local(folder) else folder

@@ -152,8 +152,13 @@ def _add_detection(task: dict[str, Any], facts: TrainingFacts, model: str) -> No
     """Adds the decoder, and limits under which all boxes of an image are learned and found."""
     for name, split in (("train_data", facts.train), ("validation_data", facts.evaluation)):
         # Model Garden turns source ids into numbers, and stops at an ImageID.
-        decoder = {"label_map": facts.label_map_csv, "regenerate_source_id": not split.numeric_ids}
-        task[name]["decoder"] = {"type": "label_map_decoder", "label_map_decoder": decoder}
+        regenerated = {"regenerate_source_id": not split.numeric_ids}
+        task[name]["decoder"] = {
+            "type": "label_map_decoder",
+            "label_map_decoder": {"label_map": facts.label_map_csv, **regenerated},
+            # The evaluation of masks reads the records once more, by this decoder whatever the type.
+            "simple_decoder": regenerated,
+        }
         # Its default is 100: it would neither learn nor count further boxes.
         task[name]["parser"] = {"max_num_instances": max(split.most_boxes, 1)}
     task["train_data"]["parser"] |= {"aug_rand_hflip": True, "aug_scale_min": 0.8, "aug_scale_max": 1.2}

@@ -52,14 +52,58 @@ _PREDICTS_MASKS: Path = (
     "model", "faster_rcnn", "second_stage_box_predictor", "mask_rcnn_box_predictor", "predict_instance_masks"
 )  # fmt: skip
 
-_UNKNOWN_TASKS = ("keypoint_estimation_task", "densepose_estimation_task", "track_estimation_task")
-"""What models of the kind center_net can learn, and Open Images has no annotations of."""
+_CENTER_NET: Path = ("model", "center_net")
+
+_UNKNOWN_TASKS: tuple[Path, ...] = (
+    (*_CENTER_NET, "keypoint_estimation_task"),
+    (*_CENTER_NET, "densepose_estimation_task"),
+    (*_CENTER_NET, "track_estimation_task"),
+    (*_CENTER_NET, "temporal_offset_task"),
+    ("model", "ssd", "box_coder", "keypoint_box_coder"),
+)
+"""Messages that make a model learn what Open Images has no annotations of."""
+
+_CONTEXT: Path = ("model", "faster_rcnn", "context_config")
+"""Message that makes a Faster R-CNN a Context R-CNN."""
+
+_CONTEXT_FIELDS = ("load_context_features", "load_context_image_ids")
+
+_READER_FIELDS = (
+    "external_input_reader",
+    "sample_from_datasets_weights",
+    "sample_1_of_n_examples",
+    "input_type",
+    "frame_index",
+    "load_instance_masks",
+    "mask_type",
+    "expand_labels_hierarchy",
+    "load_multiclass_scores",
+    "load_dense_pose",
+    "load_track_id",
+    "load_keypoint_depth_features",
+    "num_keypoints",
+    "keypoint_type_weight",
+    "use_keypoint_label_map",
+    "num_additional_channels",
+)
+"""Fields of a reader that say which records are read and what these hold: those of the template's records."""
+
+_EVALUATION_FIELDS = (
+    "parameterized_metric",
+    "super_categories",
+    "keypoint_edge",
+    "export_path",
+    "visualization_export_dir",
+    "eval_master",
+)
+"""Fields of an evaluation that name the template's classes, folders and machine."""
 
 _WARMUP_STEPS = 10_000
 """Default of `warmup_steps` in protos/optimizer.proto."""
 
 _INSTRUCTIONS = re.compile(
-    rf"(?:^[ \t]*#[^\n]*Users should configure[^\n]*\n(?:[ \t]*#[^\n]*\n)*?)?^[ \t]*#[^\n]*{PLACEHOLDER}[^\n]*\n",
+    rf"(?:^[ \t]*#[^\n]*Users should configure[^\n]*\n(?:[ \t]*#[^\n]*\n)*?)?^[ \t]*#[^\n]*{PLACEHOLDER}[^\n]*\n"
+    r"(?:[ \t]*#[ \t]*(?:should be )?configured\.?[ \t]*\r?\n)?",
     re.MULTILINE,
 )
 
@@ -129,13 +173,18 @@ def _check_model(text: str, path: str, kind: str, facts: TrainingFacts, wanted: 
     if wanted and wanted != kind and not (wanted == "context_rcnn" and kind == "faster_rcnn"):
         raise ConfigError("model", f"is {wanted!r}, and the model of {path} is {kind!r}; leave out --model")
     for task in _UNKNOWN_TASKS:
-        if text_proto.has(text, ("model", "center_net", task)):
-            remedy = "Give the file of a model without this task"
-            raise InputError(path, f"the model learns {task}, of which the records have no annotations", remedy)
+        if text_proto.has(text, task):
+            remedy = f"Give the file of a model without {task[-1]}"
+            raise InputError(path, f"the model learns {task[-1]}, of which the records have no annotations", remedy)
     for split in facts.splits:
         if _predicts_masks(text) and not split.has_masks:
             problem = f"the model predicts masks, and the records of the split {split.name!r} have none"
             raise InputError(path, problem, "Convert with --extra_keys=masks, or give the file of another model")
+
+
+def takes_context(text: str) -> bool:
+    """Returns whether the model of a pipeline.config takes features of other images, as Context R-CNN does."""
+    return text_proto.has(text, _CONTEXT)
 
 
 def _predicts_masks(text: str) -> bool:
@@ -146,6 +195,7 @@ def _predicts_masks(text: str) -> bool:
 def _fill_model(text: str, kind: str, facts: TrainingFacts) -> str:
     """Sets the number of classes, and raises limits under which not all boxes of an image could be found."""
     text = set_value(text, ("model", kind, "num_classes"), str(facts.highest_id))
+    text = remove(text, (*_CENTER_NET, "keypoint_label_map_path"))
     most = max(facts.boxes_read(facts.train), facts.boxes_read(facts.evaluation))
     for path, default in _LIMITS[kind].items():
         if most > _number(text, path, default):
@@ -190,13 +240,8 @@ def _number(text: str, path: Path, default: int) -> int:
 
 def _fill_reader(text: str, name: str, facts: TrainingFacts, split: SplitFacts) -> str:
     """Has an input reader read a split, with its other settings as they are."""
-    for removed in (
-        "external_input_reader",
-        "input_type",
-        "load_instance_masks",
-        "mask_type",
-        "expand_labels_hierarchy",
-    ):
+    context_fields = () if takes_context(text) else _CONTEXT_FIELDS
+    for removed in (*_READER_FIELDS, *context_fields):
         text = remove(text, (name, removed))
     order = {"shuffle": "true"} if name == "train_input_reader" else {"shuffle": "false", "num_epochs": "1"}
     for path, value in reader_values(facts, split, order).items():
@@ -206,6 +251,8 @@ def _fill_reader(text: str, name: str, facts: TrainingFacts, split: SplitFacts) 
 
 def _fill_evaluation(text: str, facts: TrainingFacts, metrics: str) -> str:
     """Sets the metrics, and the number of images where the file has one."""
+    for removed in _EVALUATION_FIELDS:
+        text = remove(text, ("eval_config", removed))
     text = set_value(text, ("eval_config", "metrics_set"), quote(metrics))
     if text_proto.has(text, ("eval_config", "num_examples")):
         text = set_value(text, ("eval_config", "num_examples"), str(facts.evaluation.records))

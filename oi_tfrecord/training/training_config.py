@@ -10,7 +10,7 @@ from oi_tfrecord.training.options import MASK_METRICS, TrainingConfigOptions
 from oi_tfrecord.training.pipeline_file import PipelineChanges, fill_pipeline
 from oi_tfrecord.training.pipeline_parts import format_parts
 from oi_tfrecord.training.split_facts import TrainingFacts, find_facts
-from oi_tfrecord.training.warnings import warn_of_records
+from oi_tfrecord.training.warnings import warn_of_pipeline, warn_of_records
 
 
 def training_config(options: TrainingConfigOptions) -> str:
@@ -51,7 +51,9 @@ def make_settings(options: TrainingConfigOptions) -> TrainingSettings:
     storage.use_options(options.beam_arguments)
     facts = find_facts(options.output_dir, options.train, options.eval, options.folder)
     format_settings = _format_experiment if options.framework == "garden" else _format_pipeline
-    return TrainingSettings(format_settings(facts, options), warn_of_records(facts, options))
+    text = format_settings(facts, options)
+    model_warnings = warn_of_pipeline(text) if options.pipeline else ()
+    return TrainingSettings(text, (*warn_of_records(facts, options), *model_warnings))
 
 
 def _format_experiment(facts: TrainingFacts, options: TrainingConfigOptions) -> str:

@@ -1,6 +1,7 @@
 """What a user should know of records before training with them."""
 
 from oi_tfrecord.training.options import TrainingConfigOptions
+from oi_tfrecord.training.pipeline_file import takes_context
 from oi_tfrecord.training.split_facts import SplitFacts, TrainingFacts
 
 
@@ -18,6 +19,20 @@ def warn_of_records(facts: TrainingFacts, options: TrainingConfigOptions) -> tup
             _warn_of_absent(split) for split in facts.splits if split.absent_labels and not split.has_present_labels
         )
     return ()
+
+
+def warn_of_pipeline(text: str) -> tuple[str, ...]:
+    """Returns warnings of what the model of a pipeline.config needs beside the records.
+
+    Args:
+        text: The whole file.
+    """
+    if not takes_context(text):
+        return ()
+    return (
+        "the model is a Context R-CNN, and the records have no context features; train with the records that the "
+        "API's dataset_tools/context_rcnn makes of these, or remove context_config and load_context_features",
+    )
 
 
 def _warn_of_expansion(facts: TrainingFacts) -> list[str]:

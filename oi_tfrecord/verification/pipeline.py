@@ -5,16 +5,12 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 from apache_beam.typehints import KV
 
-from oi_tfrecord import storage
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.engine.threaded_fn import ShardFn
-from oi_tfrecord.verification.check_duplicates import Place, find_shared, find_shared_image, locate_images, split_ids
-from oi_tfrecord.verification.check_shard import ShardTask, check_shard
-from oi_tfrecord.verification.result import merge_results, pack_result, result_of, unpack_result
-
-RESULTS = "results"
-
-RESULT_FILE = "result.json"
+from oi_tfrecord.engine.step_fn import StepFn
+from oi_tfrecord.verification.check_duplicates import Place, find_shared, find_shared_image, locate_images
+from oi_tfrecord.verification.check_shard import ShardTask
+from oi_tfrecord.verification.result import pack_result, result_of
+from oi_tfrecord.verification.steps import RESULTS, CheckShard, store_result
 
 
 class VerifyShards(beam.PTransform):
@@ -41,14 +37,15 @@ class VerifyShards(beam.PTransform):
     def expand(self, root):  # type: ignore[no-untyped-def]
         """Adds the steps to a pipeline."""
         tasks = self._tasks
+        step = StepFn(CheckShard(tasks, self._work, self._thread_count))
+        step = step.with_output_types(KV[int, tuple[int, bytes]])
         checked = (
             root
             # number of the task
             | "CreateTasks" >> beam.Create(range(len(tasks)), reshuffle=False)
             | "SpreadTasks" >> beam.Reshuffle()
             # (bucket, (task, ids as bytes)); packed result of the shard
-            | "CheckShards"
-            >> beam.ParDo(_CheckShard(tasks, self._work, self._thread_count)).with_outputs(RESULTS, main="ids")
+            | "CheckShards" >> beam.ParDo(step).with_outputs(RESULTS, main="ids")
         )
         shared = (
             checked.ids
@@ -73,29 +70,6 @@ class VerifyShards(beam.PTransform):
         )
 
 
-@beam.typehints.with_output_types(KV[int, tuple[int, bytes]])
-class _CheckShard(ShardFn):
-    def __init__(self, tasks: tuple[ShardTask, ...], work: WorkFolder, threads: int):
-        super().__init__(work, threads)
-        self._tasks = tasks
-
-    def process(self, number: int) -> Iterator[object]:
-        yield from self.run(self._check, number)
-
-    def _check(self, number: int) -> list[object]:
-        task = self._tasks[number]
-
-        def progress(records: int, size: int, faults: int) -> None:
-            total = (task.expected or {}).get("bytes") or 0
-            self._reporter.set_shard(records, size, faults, min(size / total, 1) if total else 0)
-
-        result, ids = check_shard(task, progress)
-        summary = result.splits[task.split]
-        self._reporter.end_shard(summary.counts.records, summary.size, result.fault_count)
-        outputs: list[object] = [beam.pvalue.TaggedOutput(RESULTS, pack_result(result))]
-        return outputs + [(bucket, (number, piece)) for bucket, piece in split_ids(ids)]
-
-
 def _locate_images(grouped: tuple[int, Iterable[bytes]], tasks: tuple[ShardTask, ...]) -> Iterator[tuple[bytes, Place]]:
     return locate_images(tasks[grouped[0]], grouped[1])
 
@@ -106,7 +80,4 @@ def _find_shared_image(grouped: tuple[bytes, Iterable[Place]], tasks: tuple[Shar
 
 
 def _store_result(grouped: tuple[None, Iterable[bytes]], work: WorkFolder, max_faults: int) -> str:
-    path = storage.join(work.path, RESULT_FILE)
-    merged = merge_results(map(unpack_result, grouped[1]), max_faults)
-    storage.write(path, pack_result(merged), work.temporary)
-    return path
+    return store_result(grouped[1], work, max_faults)

@@ -16,7 +16,7 @@ from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import VerifyStatus
-from oi_tfrecord.engine.run_pipeline import import_beam_quietly, run_pipeline
+from oi_tfrecord.engine.run_pipeline import import_beam_quietly, needs_beam, run_here, run_pipeline
 from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError, InputError
@@ -37,6 +37,7 @@ from oi_tfrecord.verification.check_tfds_files import check_tfds_files
 from oi_tfrecord.verification.faults import DatasetFault
 from oi_tfrecord.verification.plan import check_shard_files, find_shard_files, plan_shards
 from oi_tfrecord.verification.result import SplitSummary, VerifyResult, add_faults, unpack_result
+from oi_tfrecord.verification.steps import RESULT_FILE, verify_here
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +135,6 @@ def read_text(path: str) -> str | None:
 def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress: Progress) -> VerifyResult:
     if not tasks:
         return VerifyResult()
-    import_beam_quietly(options.beam_arguments)
-    from oi_tfrecord.verification.pipeline import RESULT_FILE, VerifyShards
-
     size = sum(_size(task) for task in tasks)
     kind = Work.DECODE_RECORDS if options.decode else Work.CHECK_RECORDS
     workers = options.workers or choose_workers(kind, size, len(tasks))
@@ -145,13 +143,20 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress
     try:
         for name in ("progress", "temporary"):
             storage.make_folder(storage.join(work.path, name))
-        run_pipeline(
-            options.beam_arguments,
-            processes,
-            progress.watch(VerifyStatus(work, len(tasks), "verified")),
-            lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
-            SubmittedJob(progress.note),
-        )
+        shown = progress.watch(VerifyStatus(work, len(tasks), "verified"))
+        if needs_beam(options.beam_arguments, processes):
+            import_beam_quietly(options.beam_arguments)
+            from oi_tfrecord.verification.pipeline import VerifyShards
+
+            run_pipeline(
+                options.beam_arguments,
+                processes,
+                shown,
+                lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
+                SubmittedJob(progress.note),
+            )
+        else:
+            run_here(shown, lambda: verify_here(tasks, work, options.max_faults, threads))
         return unpack_result(storage.read(storage.join(work.path, RESULT_FILE)))
     finally:
         storage.delete_folder(work.path)

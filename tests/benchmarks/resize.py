@@ -24,9 +24,9 @@ from PIL import Image
 
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.images.encode import fit_size
-from oi_tfrecord.join.batches import decode
 from oi_tfrecord.settings.yaml_file import find_config, load_config
 
 from .make_images import SPLIT, make_release
@@ -60,7 +60,7 @@ def make_stage(release: pathlib.Path, output_dir: pathlib.Path, settings: Settin
 
     def run() -> None:
         for shard in range(part, job.num_shards, parts):
-            convert_shard(job, shard, [decode(batch) for batch in batches[shard]], label_map)
+            convert_shard(job, shard, functools.partial(read_batches, batches[shard]), label_map)
 
     if part == 0:
         prepare_output(plan.target)

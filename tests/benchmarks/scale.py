@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--prices", default="", help="As of `convert`.")
     for field, value in (
         ("start_seconds", 180.0), ("table_seconds_per_mb", 0.01), ("seconds_per_image", 0.002),
-        ("latency_seconds", 0.05), ("readers", 64), ("bucket_reads", 5000.0), ("bucket_writes", 1000.0),
+        ("latency_seconds", 0.05), ("readers", 128), ("bucket_reads", 5000.0), ("bucket_writes", 1000.0),
     ):  # fmt: skip
         parser.add_argument(f"--{field}", type=type(value), default=value)
     options = vars(parser.parse_args(arguments))

@@ -100,7 +100,7 @@ def batches_by_shard(plan: ConvertPlan) -> dict[int, list[bytes]]:
     batches: dict[int, list[bytes]] = collections.defaultdict(list)
     for file_range in _ranges(job):
         for block in read_table_range(job, file_range):
-            for shard, batch in block.batches:
+            for shard, batch in block.rows.batches():
                 batches[shard].append(batch)
     return batches
 

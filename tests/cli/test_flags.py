@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from oi_tfrecord.cli.commands import load_command
+from oi_tfrecord.cli.commands import COMMANDS, load_command
 from oi_tfrecord.cli.flags import ParsedFlags, parse_flags
 from oi_tfrecord.cli.runner_options import RunnerOptions
 from oi_tfrecord.errors import ConfigError
@@ -125,3 +125,9 @@ def test_commands_that_take_runner_flags_take_a_runner_configuration(command: st
     parsed = parse_flags((RunnerOptions,), ["--runner=DataflowRunner"], takes_beam_flags=True)
     assert RunnerOptions in options
     assert [flag for flag in parsed.beam_arguments if flag.startswith("--machine_type=")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_option_of_a_command_is_checked_and_takes_a_tilde(name: str) -> None:
+    # `__post_init__` calls `check_values`.
+    assert [made.__name__ for made in load_command(name).options if not hasattr(made, "__post_init__")] == []

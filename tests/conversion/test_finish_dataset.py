@@ -5,7 +5,7 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.conversion.finish import FinishJob
-from oi_tfrecord.conversion.finish_dataset import FinishDataset
+from oi_tfrecord.conversion.transforms import FinishDataset
 from oi_tfrecord.dataset.accounts import encode_account, sum_accounts
 from oi_tfrecord.dataset.manifest import build_split
 from oi_tfrecord.dataset.work_folder import WorkFolder

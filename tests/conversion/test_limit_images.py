@@ -6,8 +6,9 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.limit_images import LimitImages
 from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.transforms import LimitImages
+from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.join.batches import Batch, encode
 from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE, sample_hash
 from oi_tfrecord.openimages.schema import METADATA_ROW, RangeKey, Table
@@ -27,7 +28,7 @@ def test_as_many_images_of_all_shards_are_below_the_limit(max_images: int, kept:
     plan.work.create(plan.fingerprint)
     shards = [(0, [batch_of([1, 2, 3]), batch_of([4])]), (1, [batch_of([5, 6, 7, 8, 9])]), (2, [b""])]
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    pipeline | beam.Create(shards) | LimitImages(plan.shard_job(), max_images)
+    pipeline | beam.Create(shards) | LimitImages(plan.shard_job(), max_images, read_batches)
     pipeline.run().wait_until_finish()
     limit = plan.work.limit()
     below = [image for image in range(1, 10) if int(sample_hash(np.array([image], np.uint64))[0]) < limit]

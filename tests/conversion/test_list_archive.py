@@ -56,7 +56,7 @@ def read_all(job: RangeJob, path: pathlib.Path) -> tuple[list[tuple[int, Batch]]
     job = dataclasses.replace(job, archives={(archive.listing, archive.number): archive})
     batches, accounts = [], []
     for block in list_archive(job, whole_archive(archive), progress.append):
-        batches += [(shard, decode(batch)) for shard, batch in block.batches]
+        batches += [(shard, decode(batch)) for shard, batch in block.rows.batches()]
         accounts.append(block.account)
     return batches, accounts, sum(progress)
 

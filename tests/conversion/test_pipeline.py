@@ -11,7 +11,8 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.pipeline import add_counts, build_limit_pipeline, build_pipeline
+from oi_tfrecord.conversion.finish_dataset import add_counts
+from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.output_state import prepare_output
 from tests.support import small_release

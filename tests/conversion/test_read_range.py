@@ -56,7 +56,7 @@ def read_all(job: RangeJob, table: str) -> tuple[list[tuple[int, Batch]], list[R
     batches, results = [], []
     for file_range in ranges_of(file):
         for block in read_table_range(job, file_range):
-            batches += [(shard, decode(batch)) for shard, batch in block.batches]
+            batches += [(shard, decode(batch)) for shard, batch in block.rows.batches()]
             results.append(block.account)
     return batches, results
 
@@ -227,4 +227,4 @@ def test_the_text_is_gone_before_its_rows_are_split(
     monkeypatch.setattr(storage, "read_range", lambda *place: Text(read_range(*place)))
     block = next(read_table_range(job, whole))
     assert max(gone, default=0) > BLOCK_BYTES / 2
-    assert list(block.batches)
+    assert list(block.rows.batches())

@@ -11,7 +11,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob
-from oi_tfrecord.conversion.read_tables import ReadTables, ReadTablesToFiles
+from oi_tfrecord.conversion.transforms import ReadTables, ReadTablesToFiles
+from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.join.shuffle_files import read_index
 from tests.support import small_release
@@ -56,7 +57,7 @@ def in_order(accounts: list[RangeAccount]) -> list[RangeAccount]:
     return sorted(free, key=lambda account: (account.table, account.file, account.index))
 
 
-def test_both_ways_give_the_same_batches_and_accounts(job: RangeJob, tmp_path: pathlib.Path) -> None:
+def test_both_ways_give_the_same_rows_and_accounts(job: RangeJob, tmp_path: pathlib.Path) -> None:
     KEPT.clear()
 
     def through_runner(root: beam.Pipeline) -> None:
@@ -73,7 +74,14 @@ def test_both_ways_give_the_same_batches_and_accounts(job: RangeJob, tmp_path: p
     assert len([account for account in KEPT["accounts"] if account.table == "boxes"]) > 2
     index = read_index(str(tmp_path))
     for shard in range(NUM_SHARDS):
-        assert sorted(index.batches(shard)) == sorted(batch for number, batch in KEPT["batches"] if number == shard)
+        of_runner = read_batches(batch for number, batch in KEPT["batches"] if number == shard)
+        of_files = index.tables(shard)
+        assert list(of_files) == list(of_runner)
+        for table, rows in of_runner.items():
+            assert of_files[table].rows.tobytes() == rows.rows.tobytes()
+            assert (of_files[table].sources, of_files[table].keys) == (rows.sources, rows.keys)
+            assert of_files[table].range_of.tolist() == rows.range_of.tolist()
+            assert of_files[table].text_columns == rows.text_columns
     for account in KEPT["accounts"]:
         assert account.cpu_seconds > 0
     shuffled = sum(len(batch) for _, batch in KEPT["batches"])

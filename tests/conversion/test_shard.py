@@ -1,10 +1,13 @@
 import csv
 import dataclasses
+import functools
 import io
 import os
 import pathlib
 import re
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 import google_crc32c
 import pytest
@@ -14,15 +17,22 @@ from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.shard_job import ShardJob
-from oi_tfrecord.dataset.accounts import decode_account
+from oi_tfrecord.dataset.accounts import ShardAccount, decode_account
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.join.batches import Batch, decode
+from oi_tfrecord.join.shard_rows import collect_tables
+from oi_tfrecord.records.class_counts import unpack_counts
 from oi_tfrecord.sources.files import PatternSource
 from tests.conversion.test_read_range import ranges_of
 from tests.support import small_release
 from tests.support.small_release import Release
 
 NUM_SHARDS = 2
+
+
+def convert_batches(job: ShardJob, shard: int, batches: Sequence[Batch], *rest: Any) -> ShardAccount:
+    """Converts a shard with the rows of some batches."""
+    return convert_shard(job, shard, functools.partial(collect_tables, batches), *rest)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +53,7 @@ def batches_of(plan: ConvertPlan) -> dict[int, list[Batch]]:
     for file in job.files.values():
         for file_range in ranges_of(file, job.block_bytes):
             for block in read_table_range(job, file_range):
-                for shard, batch in block.batches:
+                for shard, batch in block.rows.batches():
                     batches[shard].append(decode(batch))
     return batches
 
@@ -56,7 +66,7 @@ def rejects_of(plan: ConvertPlan, shard: int) -> list[list[str]]:
 def test_the_result_is_that_of_the_file_and_is_stored(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
     label_map = plan.classes.make_label_map({})
-    results = [convert_shard(plan.shard_job(), n, rows, label_map) for n, rows in batches_of(plan).items()]
+    results = [convert_batches(plan.shard_job(), n, rows, label_map) for n, rows in batches_of(plan).items()]
     assert [decode_account(data) for data in plan.work.results()] == results
     for result in results:
         data = (tmp_path / result.file).read_bytes()
@@ -70,23 +80,27 @@ def test_counts_are_those_of_the_records(release: Release, tmp_path: pathlib.Pat
     plan = plan_of(release, tmp_path)
     label_map = plan.classes.make_label_map({})
     for shard, rows in batches_of(plan).items():
-        result = convert_shard(plan.shard_job(), shard, rows, label_map)
+        result = convert_batches(plan.shard_job(), shard, rows, label_map)
         ids = set()
         for record in small_release.records(tmp_path, "train"):
             ids.update(re.findall(rb"image ([0-9a-f]{16})", record))
         assert result.images_selected == result.records + sum(result.images_rejected.values())
         boxes = result.tables["boxes"]
-        assert sum(result.boxes_per_class.values()) == boxes.written == sum(result.sources["boxes"].values())
+        assert (
+            sum(unpack_counts(result.boxes_per_class).values())
+            == boxes.written
+            == sum(result.sources["boxes"].values())
+        )
         labels = result.tables["human_labels"]
         classified = (result.positive_per_class, result.negative_per_class)
-        assert sum(sum(counts.values()) for counts in classified) == labels.written
+        assert sum(sum(unpack_counts(counts).values()) for counts in classified) == labels.written
         assert result.tables["metadata"].written == result.records
         assert 0 < result.most_boxes <= 4
 
 
 def test_image_bytes_are_those_of_the_files_in_the_records(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, num_shards=1)
-    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
+    result = convert_batches(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     whole = [image_id for image_id in release.image_ids if image_id not in release.broken.values()]
     sizes = [(release.folder / "images" / f"{image_id}.jpg").stat().st_size for image_id in whole]
     assert result.image_bytes == sum(sizes)
@@ -96,7 +110,7 @@ def test_image_bytes_are_those_of_the_files_in_the_records(release: Release, tmp
 
 def test_every_reject_is_listed_with_its_place(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, num_shards=1)
-    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
+    result = convert_batches(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     listed = rejects_of(plan, 0)
     assert len(listed) == result.listed_rejects
     expected = release.expected
@@ -119,13 +133,15 @@ def test_the_rows_may_come_in_any_order(release: Release, tmp_path: pathlib.Path
     found = []
     for name, order in (("a", 1), ("b", -1)):
         plan = plan_of(release, tmp_path / name, num_shards=1)
-        found.append(convert_shard(plan.shard_job(), 0, batches_of(plan)[0][::order], plan.classes.make_label_map({})))
+        found.append(
+            convert_batches(plan.shard_job(), 0, batches_of(plan)[0][::order], plan.classes.make_label_map({}))
+        )
     assert found[0] == found[1]
 
 
 def test_a_shard_without_rows_is_an_empty_file(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
-    result = convert_shard(plan.shard_job(), 1, [], plan.classes.make_label_map({}))
+    result = convert_batches(plan.shard_job(), 1, [], plan.classes.make_label_map({}))
     assert (tmp_path / "train.tfrecord-00001-of-00002").read_bytes() == b""
     assert (result.records, result.images_selected, result.size) == (0, 0, 0)
     assert result.crc32c == "00000000"
@@ -134,9 +150,9 @@ def test_a_shard_without_rows_is_an_empty_file(release: Release, tmp_path: pathl
 def test_a_second_try_gives_the_same(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path)
     rows = batches_of(plan)[0]
-    first = convert_shard(plan.shard_job(), 0, rows, plan.classes.make_label_map({}))
+    first = convert_batches(plan.shard_job(), 0, rows, plan.classes.make_label_map({}))
     before = small_release.dataset(tmp_path)
-    assert convert_shard(plan.shard_job(), 0, rows, plan.classes.make_label_map({})) == first
+    assert convert_batches(plan.shard_job(), 0, rows, plan.classes.make_label_map({})) == first
     assert small_release.dataset(tmp_path) == before
 
 
@@ -148,11 +164,11 @@ def test_a_shard_is_the_same_with_threads_of_its_own_and_without(
     flags: dict[str, int], has_spare_cores: bool, threads: int, release: Release, tmp_path: pathlib.Path
 ) -> None:
     plan = plan_of(release, tmp_path / "plain", num_shards=1)
-    plain = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
+    plain = convert_batches(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     plan = plan_of(release, tmp_path / "out", num_shards=1, **flags)
     job = dataclasses.replace(plan.shard_job(), has_spare_cores=has_spare_cores)
     before, seen = set(threading.enumerate()), set()
-    result = convert_shard(
+    result = convert_batches(
         job,
         0,
         batches_of(plan)[0],
@@ -169,7 +185,7 @@ def test_a_shard_is_the_same_with_threads_of_its_own_and_without(
 def test_progress_rises_to_the_counts_of_the_result(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, num_shards=1)
     counts: list[tuple[int, int, int, float]] = []
-    result = convert_shard(
+    result = convert_batches(
         plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}), lambda *given: counts.append(given)
     )
     assert [records for records, *_ in counts] == list(range(1, result.records + 1))
@@ -198,7 +214,7 @@ def test_a_fault_that_may_pass_leaves_no_shard_and_no_result(release: Release, t
     assert isinstance(source, PatternSource)
     failing: ShardJob = dataclasses.replace(job, source=Unreachable(source.pattern, source.split, source.max_bytes))
     with pytest.raises(ConnectionError, match="storage is away"):
-        convert_shard(failing, 0, batches_of(plan)[0], plan.classes.make_label_map({}))
+        convert_batches(failing, 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     assert list(tmp_path.glob("train.*")) == []
     assert list(plan.work.results()) == []
     assert os.listdir(plan.work.temporary) == []
@@ -206,7 +222,7 @@ def test_a_fault_that_may_pass_leaves_no_shard_and_no_result(release: Release, t
 
 def test_a_dry_run_counts_as_if_every_image_were_there(release: Release, tmp_path: pathlib.Path) -> None:
     plan = plan_of(release, tmp_path, dry_run="true", images="/not/there/{image_id}.jpg", num_shards=1)
-    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
+    result = convert_batches(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     assert result.records == result.images_selected == len(release.image_ids)
     assert result.images_rejected == {}
     assert [decode_account(data) for data in plan.work.results()] == [result]
@@ -221,7 +237,7 @@ def test_only_selected_images_are_read(select: str, tmp_path: pathlib.Path) -> N
         rows = small_release.read_table(release.folder, table)
         small_release.write_table(release.folder, table, [row for row in rows if row[0] not in without])
     plan = plan_of(release, tmp_path / "out", select=select, num_shards=1)
-    result = convert_shard(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
+    result = convert_batches(plan.shard_job(), 0, batches_of(plan)[0], plan.classes.make_label_map({}))
     left_out = {"boxed": 2, "labelled": 1, "all": 0}[select]
     # An image may have nothing but boxes or labels of classes that are not in the label map.
     assert result.images_not_selected >= left_out
@@ -245,4 +261,4 @@ def test_an_image_that_takes_too_much_memory_is_named(
     with pytest.raises(
         InputError, match=r"the image [0-9a-f]{16} takes more memory than there is\. .*max_image_pixels"
     ):
-        convert_shard(plan.shard_job(), 0, batches, plan.classes.make_label_map({}))
+        convert_batches(plan.shard_job(), 0, batches, plan.classes.make_label_map({}))

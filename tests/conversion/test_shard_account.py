@@ -15,6 +15,7 @@ from oi_tfrecord.join.pair_masks import Masks
 from oi_tfrecord.join.shard_rows import ShardRows
 from oi_tfrecord.openimages.schema import BOX_ROW, IMAGE_FILE_ROW, LABEL_ROW, MASK_ROW, RangeKey, Table
 from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.records.class_counts import unpack_counts
 from oi_tfrecord.records.shard_writer import WrittenShard
 
 LABEL_IDS = np.array([7, 9])
@@ -77,8 +78,8 @@ def test_rows_of_an_image_without_a_record_are_rejected_with_it() -> None:
         "boxes": TableAccount(3, {"duplicate": 2, "image_rejected": 1}, dropped),
         "human_labels": TableAccount(2, {"duplicate": 2, "image_rejected": 1}, dropped),
     }
-    assert account.boxes_per_class == {"7": 2, "9": 1}
-    assert (account.positive_per_class, account.negative_per_class) == ({"7": 1}, {"7": 1})
+    assert unpack_counts(account.boxes_per_class) == {7: 2, 9: 1}
+    assert (unpack_counts(account.positive_per_class), unpack_counts(account.negative_per_class)) == ({7: 1}, {7: 1})
     assert account.sources == {"boxes": {"xclick": 2, "verification": 1}, "human_labels": {"verification": 2}}
     assert account.unknown_flags == 2
     assert (account.most_boxes, account.images_over_100_boxes) == (2, 0)

@@ -1,7 +1,10 @@
 """What an engine that tries bundles again, or a job that nobody cancelled, does to shards that are written."""
 
+import functools
 import pathlib
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -12,12 +15,21 @@ from oi_tfrecord.conversion import shard as shard_module
 from oi_tfrecord.conversion.pipeline import build_pipeline
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.shard import convert_shard, find_finished
+from oi_tfrecord.conversion.shard_job import ShardJob
+from oi_tfrecord.dataset.accounts import ShardAccount
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import EngineError
+from oi_tfrecord.join.batches import Batch
+from oi_tfrecord.join.shard_rows import collect_tables
 from tests.support import small_release
 from tests.support.small_release import Release
 
 SHARDS = 4
+
+
+def convert_batches(job: ShardJob, shard: int, batches: Sequence[Batch], *rest: Any) -> ShardAccount:
+    """Converts a shard with the rows of some batches."""
+    return convert_shard(job, shard, functools.partial(collect_tables, batches), *rest)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +70,7 @@ def test_a_shard_whose_file_is_cut_is_written_again(release: Release, tmp_path: 
     plan = plan_of(release, tmp_path)
     prepare_output(plan.target)
     job = plan.shard_job()
-    account = convert_shard(job, 0, [], plan.classes.make_label_map({}))
+    account = convert_batches(job, 0, [], plan.classes.make_label_map({}))
     assert find_finished(job, 0) == account
     assert find_finished(job, 1) is None
     path = tmp_path / account.file
@@ -71,11 +83,11 @@ def test_a_job_of_an_earlier_configuration_replaces_no_shard(release: Release, t
     prepare_output(old.target)
     prepare_output(new.target)
     label_map = new.classes.make_label_map({})
-    account = convert_shard(new.shard_job(), 0, [], label_map)
+    account = convert_batches(new.shard_job(), 0, [], label_map)
     path = tmp_path / account.file
     before = path.stat().st_ino
     with pytest.raises(EngineError, match="another conversion of 'train' was started"):
-        convert_shard(old.shard_job(), 0, [], label_map)
+        convert_batches(old.shard_job(), 0, [], label_map)
     assert path.stat().st_ino == before
     # What the new conversion wrote is not taken for the old one's.
     assert find_finished(old.shard_job(), 0) is None

@@ -19,12 +19,14 @@ from oi_tfrecord.dataset.accounts import (
 from oi_tfrecord.dataset.manifest import build_split
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
+from oi_tfrecord.records.class_counts import pack_mapping
 from tests.dataset.test_manifest import BOXES, IMAGES, LABEL_MAP, MORE_BOXES, RANGES, SHARDS, range_result, shard_result
 
 COUNT = st.integers(0, 2**63)
 REJECTED = st.dictionaries(st.sampled_from(Reject).map(str), COUNT)
 DROPPED = st.dictionaries(st.sampled_from(Drop).map(str), COUNT)
 TABLES = st.sampled_from(Table).map(str)
+CLASS_COUNTS = st.dictionaries(st.integers(1, 601), st.integers(0, 2**40)).map(pack_mapping)
 ANY_SHARD = st.builds(
     ShardAccount,
     shard=COUNT,
@@ -38,9 +40,9 @@ ANY_SHARD = st.builds(
     image_bytes=COUNT,
     images_reencoded=st.dictionaries(st.sampled_from(["PNG", "GIF"]), COUNT),
     tables=st.dictionaries(TABLES, st.builds(TableAccount, written=COUNT, rejected=REJECTED, dropped=DROPPED)),
-    boxes_per_class=st.dictionaries(st.integers(1, 601).map(str), COUNT),
-    positive_per_class=st.dictionaries(st.integers(1, 601).map(str), COUNT),
-    negative_per_class=st.dictionaries(st.integers(1, 601).map(str), COUNT),
+    boxes_per_class=CLASS_COUNTS,
+    positive_per_class=CLASS_COUNTS,
+    negative_per_class=CLASS_COUNTS,
     sources=st.dictionaries(TABLES, st.dictionaries(st.text(max_size=9), COUNT)),
     unknown_flags=COUNT,
     most_boxes=COUNT,
@@ -56,6 +58,13 @@ def test_an_account_survives_json(account: ShardAccount) -> None:
     assert pickle.dumps(account) == before, "encode_account changed its argument"
 
 
+def test_counts_of_classes_of_earlier_versions_are_read() -> None:
+    account = SHARDS[0]
+    stored = json.loads(encode_account(account)) | {"boxes_per_class": {"5": 2, "1": 8}}
+    read = decode_account(json.dumps(stored).encode())
+    assert read == dataclasses.replace(account, boxes_per_class=pack_mapping({1: 8, 5: 2}))
+
+
 @given(account=ANY_SHARD)
 def test_equal_accounts_are_equal_bytes(account: ShardAccount) -> None:
     turned: dict[str, Any] = {
@@ -67,7 +76,8 @@ def test_equal_accounts_are_equal_bytes(account: ShardAccount) -> None:
 
 
 EMPTY_SHARD: dict[str, Any] = {
-    field.name: {} if "dict" in str(field.type) else 0 for field in dataclasses.fields(ShardAccount)
+    field.name: {} if "dict" in str(field.type) else "" if field.type is str else 0
+    for field in dataclasses.fields(ShardAccount)
 }
 
 
@@ -107,7 +117,7 @@ def test_sums_are_those_of_all_shards() -> None:
     sums = sum_accounts(RANGES, SHARDS)
     assert (sums.images_selected, sums.images_not_selected, sums.records, sums.bytes) == (10, 2, 8, 100)
     assert (sums.most_boxes, sums.images_over_100_boxes, sums.unknown_flags) == (120, 1, 2)
-    assert sums.boxes_per_class == {"1": 13, "5": 2}
+    assert sums.boxes_per_class.by_id() == {"1": 13, "5": 2}
     assert sums.sources == {"boxes": {"xclick": 12, "freeform": 3}}
     assert (sums.tables["boxes"].written, sums.tables["metadata"].written) == (15, 8)
     assert sums.tables["boxes"].rejected == {"image_rejected": 1, "duplicate": 1}
@@ -144,14 +154,14 @@ def test_accounts_may_be_added_in_any_order(data: st.DataObject) -> None:
 
 def account_with_classes(shard: int) -> ShardAccount:
     """An account with rows of every class, about 40 KB as JSON."""
-    counts = {str(number): shard + number for number in range(1, CLASSES + 1)}
+    counts = pack_mapping({number: shard + number for number in range(1, CLASSES + 1)})
     return shard_result(
         shard,
         size=10**8 + shard,
         tables={"boxes": TableAccount(7, {"duplicate": 1}, {})},
         boxes_per_class=counts,
-        positive_per_class=dict(counts),
-        negative_per_class=dict(counts),
+        positive_per_class=counts,
+        negative_per_class=counts,
     )
 
 

@@ -18,6 +18,7 @@ from oi_tfrecord.dataset.filter_warnings import (
 )
 from oi_tfrecord.dataset.manifest import TableInput, build_split
 from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.records.class_counts import pack_mapping
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from tests.dataset.test_manifest import LABEL_MAP, range_result, shard_result
 
@@ -144,7 +145,7 @@ def test_classes_without_a_row_are_named() -> None:
     [warning] = warned(FilterNames(classes=CLASSES), *boxes)
     assert warning == "--classes: no row of boxes is of 2 of the 3 classes: A (/m/a), B (/m/b)"
     # /m/b, id 5 in the label map, has boxes by the hierarchy only.
-    [warning] = warned(FilterNames(classes=CLASSES), *boxes, boxes_per_class={"5": 2})
+    [warning] = warned(FilterNames(classes=CLASSES), *boxes, boxes_per_class=pack_mapping({5: 2}))
     assert warning == "--classes: no row of boxes is of 1 of the 3 classes: A (/m/a)"
     assert warned(FilterNames(classes={"/m/c": "C"}), *boxes) == []
 
@@ -153,7 +154,7 @@ def test_classes_without_a_row_are_named() -> None:
 def test_classes_are_those_of_labels_where_labels_are_counted(column: str) -> None:
     names = FilterNames(classes=CLASSES, counted=Table.HUMAN_LABELS)
     labels = range_result("human_labels", 0, class_rows={"/m/c": 3})
-    [warning] = warned(names, labels, boxes_per_class={"1": 2}, **{column: {"5": 2}})
+    [warning] = warned(names, labels, boxes_per_class=pack_mapping({1: 2}), **{column: pack_mapping({5: 2})})
     assert warning == "--classes: no row of human_labels is of 1 of the 3 classes: A (/m/a)"
 
 

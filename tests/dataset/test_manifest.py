@@ -14,6 +14,7 @@ from oi_tfrecord.dataset.manifest import (
     sum_counts,
     too_many_rejects,
 )
+from oi_tfrecord.records.class_counts import pack_mapping
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 
 BOXES = TableInput("boxes", 0, "/data/boxes-a.csv", 1000, header_lines=1, rows_start=100)
@@ -34,8 +35,8 @@ def shard_result(shard: int, **values: Any) -> ShardAccount:
     given = {
         "file": f"train.tfrecord-{shard:05d}-of-00002", "size": 50, "crc32c": f"{shard:08x}", "records": 4,
         "images_selected": 5, "images_not_selected": 1, "images_rejected": {"image_missing": 1}, "image_bytes": 40,
-        "images_reencoded": {}, "tables": {}, "boxes_per_class": {},
-        "positive_per_class": {}, "negative_per_class": {}, "sources": {},
+        "images_reencoded": {}, "tables": {}, "boxes_per_class": "",
+        "positive_per_class": "", "negative_per_class": "", "sources": {},
         "unknown_flags": 0, "most_boxes": 0, "most_expanded_boxes": 0, "images_over_100_boxes": 0,
     }  # fmt: skip
     return ShardAccount(shard=shard, **given | values)
@@ -55,9 +56,9 @@ SHARDS = [
             "boxes": TableAccount(7, {"image_rejected": 1, "duplicate": 1}, {}),
             "metadata": TableAccount(4, {"image_rejected": 1}, {"image_not_selected": 1}),
         },
-        boxes_per_class={"1": 5, "5": 2},
-        positive_per_class={"5": 3},
-        negative_per_class={"5": 4},
+        boxes_per_class=pack_mapping({1: 5, 5: 2}),
+        positive_per_class=pack_mapping({5: 3}),
+        negative_per_class=pack_mapping({5: 4}),
         sources={"boxes": {"xclick": 7}},
         most_boxes=3,
         most_expanded_boxes=7,
@@ -70,9 +71,9 @@ SHARDS = [
             "boxes": TableAccount(8, {}, {}),
             "metadata": TableAccount(4, {"image_rejected": 1}, {"image_not_selected": 1}),
         },
-        boxes_per_class={"1": 8},
-        positive_per_class={"1": 1},
-        negative_per_class={"5": 1},
+        boxes_per_class=pack_mapping({1: 8}),
+        positive_per_class=pack_mapping({1: 1}),
+        negative_per_class=pack_mapping({5: 1}),
         sources={"boxes": {"xclick": 5, "freeform": 3}},
         most_boxes=120,
         most_expanded_boxes=340,
@@ -199,6 +200,13 @@ def test_a_file_that_may_be_cut_off_is_a_warning() -> None:
     # Only the last range of a file may lack a line end.
     first_open = [range_result("boxes", 0, ends_open=True), range_result("boxes", 1)]
     assert build_split([BOXES], sum_accounts(first_open, ()), LABEL_MAP, {})["warnings"] == []
+
+
+@pytest.mark.parametrize(("rows", "warned"), [(1_048_575, True), (65_535, True), (1_048_574, False)])
+def test_a_table_as_long_as_the_longest_sheet_is_a_warning(rows: int, warned: bool) -> None:
+    ranges = [range_result("boxes", 0, rows_read=10), range_result("boxes", 1, rows_read=rows - 10)]
+    warnings = build_split([BOXES], sum_accounts(ranges, ()), LABEL_MAP, {})["warnings"]
+    assert [f"it has {rows + 1:,} rows" in warning for warning in warnings] == [True] * warned
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,9 @@ def shard_result(plan: ConvertPlan, shard: int, size: int) -> bytes:
     for field in dataclasses.fields(ShardAccount):
         if "dict" in str(field.type):
             values[field.name] = {}
-    values |= {"shard": shard, "file": name, "size": size, "crc32c": "", "rejects": ""}
-    return encode_account(ShardAccount(**values))
+        elif field.type is str:
+            values[field.name] = ""
+    return encode_account(ShardAccount(**values | {"shard": shard, "file": name, "size": size, "crc32c": ""}))
 
 
 def test_an_empty_folder_is_made_ready(release: Release, tmp_path: pathlib.Path) -> None:

@@ -43,6 +43,12 @@ def test_a_record_by_number_equals_the_record_in_order(output_dir: str) -> None:
             dataset[index]
 
 
+def test_a_folder_may_be_a_path_or_begin_with_a_tilde(output_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(pathlib.Path(output_dir).parent))
+    for folder in (pathlib.Path(output_dir), "~/out"):
+        assert len(RecordDataset(folder, "validation")) == 12
+
+
 def test_values_have_the_specified_dtypes_and_shapes(output_dir: str) -> None:
     for values in RecordDataset(output_dir, "validation"):
         assert values["image"].shape == (values["height"], values["width"], 3)
@@ -87,6 +93,16 @@ def test_records_without_a_manifest_are_counted(output_dir: str) -> None:
     (pathlib.Path(output_dir) / "manifest.json").unlink()
     dataset = RecordDataset(output_dir, "validation", decode=False)
     assert [dataset[index]["image_id"] for index in range(len(dataset))] == ids
+
+
+def test_an_empty_shard_without_a_manifest_is_warned_of(output_dir: str) -> None:
+    shard = shards_of(output_dir)[0]
+    shard.write_bytes(b"")
+    (shard.parent / "manifest.json").unlink()
+    shutil.rmtree(shard.parent / "index")
+    with pytest.warns(UserWarning, match=rf"1 of 3 shards are empty, such as .*{re.escape(shard.name)}") as caught:
+        RecordDataset(output_dir, "validation", decode=False)
+    assert caught[0].filename == __file__
 
 
 def test_slices_are_datasets_and_lists_of_numbers_give_lists(output_dir: str) -> None:

@@ -42,6 +42,10 @@ def test_records_equal_those_of_the_reader_without_tensorflow(output_dir: str) -
         np.testing.assert_array_equal(values["image"], expected["image"])
 
 
+def test_a_folder_may_be_a_path(output_dir: str) -> None:
+    assert int(oi_tfrecord.load(pathlib.Path(output_dir), "validation", decode=False).cardinality()) == 12
+
+
 def test_the_element_spec_has_dtypes_and_shapes(output_dir: str) -> None:
     spec = oi_tfrecord.load(output_dir, "validation", image_size=(32, 48)).element_spec
     assert spec["image"] == tf.TensorSpec((32, 48, 3), tf.uint8)
@@ -188,6 +192,8 @@ def test_further_keys_equal_those_of_the_reader_without_tensorflow(output_dir: s
         ("shard", {"shard": (2, 2)}),
         ("shard", {"shard": (-1, 2)}),
         ("shard", {"shard": 3}),
+        ("shard", {"shard": "01"}),
+        ("shard", {"shard": (0.5, 2)}),
         ("keys", {"keys": ["image/nothing"]}),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 
 from oi_tfrecord.dataset.accounts import ShardAccount, TableAccount, sum_accounts
 from oi_tfrecord.derive.manifest import DerivedFrom, build_derived_split, shared_config
+from oi_tfrecord.records.class_counts import pack_mapping
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.record_counts import RecordCounts
 from oi_tfrecord.verification.check_manifest import compare_manifest
@@ -23,7 +24,8 @@ def shard(**changes: Any) -> ShardAccount:
             "human_labels": TableAccount(4, {}, {}),
             "machine_labels": TableAccount(0, {}, {}),
         },
-        "boxes_per_class": {"1": 6}, "positive_per_class": {"1": 4}, "negative_per_class": {}, "sources": {},
+        "boxes_per_class": pack_mapping({1: 6}), "positive_per_class": pack_mapping({1: 4}),
+        "negative_per_class": "", "sources": {},
         "unknown_flags": 0, "most_boxes": 3, "most_expanded_boxes": 3, "images_over_100_boxes": 0,
     }  # fmt: skip
     return ShardAccount(**values | changes)

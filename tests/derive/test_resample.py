@@ -162,10 +162,10 @@ def test_the_records_do_not_depend_on_the_shards_of_the_input(
     assert written[0] == written[1]
 
 
-def test_the_bytes_do_not_depend_on_the_workers(records: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    for workers in (1, 2):
-        flags = ("--fraction=0.3", "--num_shards=3", "--repeat_threshold=0.1", f"--workers={workers}")
-        assert resample(records, f"--to={tmp_path / str(workers)}", *flags) == 0
+def test_the_bytes_do_not_depend_on_the_workers_or_on_beam(records: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    for name, more in (("1", ()), ("2", ("--job_name=through_beam",))):
+        flags = ("--fraction=0.3", "--num_shards=3", "--repeat_threshold=0.1", f"--workers={name}", *more)
+        assert resample(records, f"--to={tmp_path / name}", *flags) == 0
     assert dataset(tmp_path / "1") == dataset(tmp_path / "2")
 
 

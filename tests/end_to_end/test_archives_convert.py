@@ -1,4 +1,5 @@
 import csv
+import functools
 import gzip
 import io
 import itertools
@@ -20,6 +21,7 @@ from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.batches import decode
+from oi_tfrecord.join.shard_rows import collect_tables
 from oi_tfrecord.sources import gzip_index
 from oi_tfrecord.storage import streams
 from tests.conversion.test_read_range import ranges_of
@@ -322,10 +324,10 @@ def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path
             *map(whole_archive, job.archives.values()),
         )
         for block in read_input(job, part, ignore_bytes)
-        for shard, batch in block.batches
+        for shard, batch in block.rows.batches()
         if shard == 2
     ]
-    convert_shard(plan.shard_job(), 2, batches, plan.classes.make_label_map({}))
+    convert_shard(plan.shard_job(), 2, functools.partial(collect_tables, batches), plan.classes.make_label_map({}))
     shard = next((tmp_path / "out").glob("train.tfrecord-*"))
     written = shard.stat().st_mtime_ns
     assert convert(flags) == 0

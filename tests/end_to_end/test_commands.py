@@ -192,7 +192,7 @@ DAMAGED_LABEL_MAPS = {
 @pytest.mark.parametrize(
     ("command", "given"), [*((name, False) for name in OF_FOLDERS), *((name, True) for name in BY_FLAG)]
 )
-def test_each_command_tells_the_same_of_a_damaged_label_map(
+def test_each_command_says_the_same_of_a_damaged_label_map(
     command: str,
     given: bool,
     data: bytes,

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("aiohttp")
-
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.openimages.demo.release import generate
 from oi_tfrecord.reasons import Reject

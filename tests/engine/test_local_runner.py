@@ -10,13 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 
 from oi_tfrecord.engine import local_runner
-from oi_tfrecord.engine.local_runner import (
-    INTERRUPTED,
-    WORKER_DIED,
-    ended_by_interrupt,
-    make_local_runner,
-    temporary_folder,
-)
+from oi_tfrecord.engine.local_runner import WORKER_DIED, make_local_runner
 from tests.support import small_release
 from tests.support.processes import HANG_SECONDS, processes_of, wait_until
 from tests.support.small_release import convert
@@ -80,43 +74,3 @@ def test_other_threads_end_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
     thread.start()
     thread.join()
     assert [str(arguments.exc_value) for arguments in seen] == ["of another thread"]
-
-
-def test_interrupts_are_as_before_when_the_block_ends() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with ended_by_interrupt():
-        assert signal.getsignal(signal.SIGINT) is not before
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_a_command_in_the_background_still_ignores_interrupts() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with ended_by_interrupt():
-            os.kill(os.getpid(), signal.SIGINT)
-            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_a_temporary_folder_is_gone_at_the_end(tmp_path: pathlib.Path) -> None:
-    given = tmp_path / "given"
-    given.mkdir()
-    (given / "a").touch()
-    with pytest.raises(LookupError), temporary_folder(str(given)):
-        raise LookupError
-    assert not given.exists()
-    with temporary_folder() as made:
-        assert pathlib.Path(made).is_dir()
-    assert not pathlib.Path(made).exists()
-
-
-def test_an_interrupt_leaves_no_temporary_folder(tmp_path: pathlib.Path) -> None:
-    program = (
-        "import os, signal; from oi_tfrecord.engine.local_runner import ended_by_interrupt, temporary_folder\n"
-        f"os.mkdir({str(tmp_path / 'a')!r})\n"
-        f"with temporary_folder({str(tmp_path / 'a')!r}), ended_by_interrupt(): os.kill(os.getpid(), signal.SIGINT)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == INTERRUPTED, done.stderr
-    assert not list(tmp_path.iterdir())

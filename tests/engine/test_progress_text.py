@@ -14,6 +14,7 @@ from oi_tfrecord.engine.progress_reports import READ, SCAN, WRITE, Reporter
 from oi_tfrecord.engine.progress_text import (
     SHORT_SECONDS,
     ConversionStatus,
+    CountedStatus,
     RecordsStatus,
     StepStatus,
     VerifyStatus,
@@ -289,3 +290,15 @@ def test_only_a_step_that_takes_long_is_named(clock: Clock) -> None:
     assert status.parts() == []
     clock.now += 60
     assert status.parts() == ["planning", "1:01"]
+
+
+def test_a_step_of_one_process_counts_what_is_done(clock: Clock) -> None:
+    status = CountedStatus(4, "images scored", clock)
+    items = status.count("abcd")
+    assert [next(items), next(items)] == ["a", "b"]
+    clock.now += 3
+    # The second is not done before the third is asked for.
+    assert shown(status) == "25 %  0:09 left  1/4 images scored"
+    assert [*items] == ["c", "d"]
+    assert shown(status) == "100 %  4/4 images scored"
+    assert shown(CountedStatus(0, "images scored", clock)) == "0 images scored"

@@ -48,7 +48,7 @@ def test_a_request_that_is_sent_again_counts_once(monkeypatch) -> None:  # type:
         def inc(self, number: int) -> None:
             seen.append((self._name, number))
 
-    monkeypatch.setattr("oi_tfrecord.engine.step_metrics.Metrics.counter", Counter)
+    monkeypatch.setattr("apache_beam.metrics.Metrics.counter", Counter)
     metrics, other = StepMetrics(), StepMetrics()
     metrics.publish()
     seen.clear()
@@ -74,7 +74,7 @@ def test_throttled_seconds_are_counted_under_the_name_that_dataflow_knows(monkey
         def inc(self, number: int) -> None:
             seen.append((self._name, number))
 
-    monkeypatch.setattr("oi_tfrecord.engine.step_metrics.Metrics.counter", lambda namespace, name: _Counter(name))
+    monkeypatch.setattr("apache_beam.metrics.Metrics.counter", lambda namespace, name: _Counter(name))
     seconds = iter([2.5, 2.5, 4.25])
     monkeypatch.setattr(governor, "throttled_seconds", lambda: next(seconds) + governor._throttled.taken)
     metrics = StepMetrics()

@@ -100,6 +100,21 @@ def test_what_the_records_do_not_have_is_counted(folder: pathlib.Path, capsys: p
     assert rows["/m/tree"]["AP"] == ""
 
 
+def test_the_score_as_json_has_null_where_no_class_has_an_object(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random_truth.write_records(folder / "empty", [RandomImage("c" * 16, 40, 20, (), ())], with_masks=False)
+    (folder / "found.csv").write_text(predict(("a" * 16, "/m/dog", 0.5, WHOLE)))
+    printed = []
+    for records in ("records", "empty"):
+        arguments = [str(folder / records), f"--detections={folder / 'found.csv'}", "--format=json", "--quiet"]
+        assert main(["evaluate", *arguments]) == 0
+        printed.append(json.loads(capsys.readouterr().out, parse_constant=pytest.fail))
+    dog = {item["mid"]: item["average_precision"] for item in printed[0]["classes"]}["/m/dog"]
+    assert (printed[0]["summary"], dog, printed[0]["images"]) == ({"mAP@0.5IOU": 1.0}, 1.0, 2)
+    assert (printed[1]["summary"], printed[1]["unknown_images"]) == ({"mAP@0.5IOU": None}, {"a" * 16: 1})
+
+
 def test_what_is_missing_for_a_score_is_named(folder: pathlib.Path) -> None:
     text = predict(("a" * 16, "/m/dog", 1, WHOLE))
     with pytest.raises(oi_tfrecord.InputError, match="the detections have no masks"):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.join import batches
-from oi_tfrecord.join.batches import MAX_BATCH_BYTES, Batch, decode, encode, partition
+from oi_tfrecord.join.batches import MAX_BATCH_BYTES, Batch, decode, encode, sort_by_shard
 from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.image_id import hash_ids
 from oi_tfrecord.openimages.schema import BOX_ROW, CSV_TABLES, METADATA_ROW, ROW_TYPES, RangeKey, Table
@@ -78,13 +78,13 @@ def test_source_names_may_be_long() -> None:
     skipped=st.sets(st.integers(0, 5)),
     limit=st.integers(1, 500),
 )
-def test_partition_loses_no_row_and_keeps_their_order(
+def test_sorting_by_shard_loses_no_row_and_keeps_their_order(
     made: tuple[Table, TableRows], num_shards: int, skipped: set[int], limit: int
 ) -> None:
     table, rows = made
     key = RangeKey(table, 3, 7)
     with mock.patch.object(batches, "MAX_BATCH_BYTES", limit):
-        found = [(shard, decode(data)) for shard, data in partition(key, rows, num_shards, skipped)]
+        found = [(shard, decode(data)) for shard, data in sort_by_shard(key, rows, num_shards, skipped).batches()]
 
     expected: dict[int, list[tuple[bytes, ...]]] = {}
     for row, hashed in zip(
@@ -111,7 +111,7 @@ def test_batches_are_small_enough_for_flink_and_not_smaller_than_needed() -> Non
     rows = np.zeros(700_000, BOX_ROW)
     rows["line"] = np.arange(len(rows))
     made = TableRows(rows, ("",), {}, [], {}, np.zeros(0, np.int64), len(rows), len(rows))
-    found = [data for _, data in partition(RangeKey(Table.BOXES, 0, 0), made, 1)]
+    found = [data for _, data in sort_by_shard(RangeKey(Table.BOXES, 0, 0), made, 1).batches()]
     assert max(map(len, found)) < FLINK_ELEMENT_BYTES
     assert len(found) == -(-rows.nbytes // (MAX_BATCH_BYTES - MAX_BATCH_BYTES % rows.itemsize))
     assert np.array_equal(np.concatenate([decode(data).rows["line"] for data in found]), rows["line"])
@@ -123,7 +123,7 @@ def test_long_titles_side_by_side_are_not_put_into_one_batch(long_first: bool) -
     titles = titles if long_first else titles[::-1]
     rows = np.zeros(len(titles), METADATA_ROW)
     made = TableRows(rows, (), {"Title": pa.array(titles, pa.binary())}, [], {}, np.zeros(0, np.int64), 0, 0)
-    found = [data for _, data in partition(RangeKey(Table.METADATA, 0, 0), made, 1)]
+    found = [data for _, data in sort_by_shard(RangeKey(Table.METADATA, 0, 0), made, 1).batches()]
     assert max(map(len, found)) < FLINK_ELEMENT_BYTES
     assert [title for data in found for title in decode(data).text_columns["Title"].to_pylist()] == titles
 
@@ -131,4 +131,4 @@ def test_long_titles_side_by_side_are_not_put_into_one_batch(long_first: bool) -
 def test_no_row_makes_no_batch() -> None:
     for table in Table:
         empty = TableRows(np.zeros(0, ROW_TYPES[table]), ("",), {}, [], {}, np.zeros(0, np.int64), 0, 0)
-        assert list(partition(RangeKey(table, 0, 0), empty, 4)) == []
+        assert list(sort_by_shard(RangeKey(table, 0, 0), empty, 4).batches()) == []

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from oi_tfrecord.images.mask_png import ImageMasks
 from oi_tfrecord.images.values import PreparedImage
-from oi_tfrecord.join.batches import Batch, decode, partition
+from oi_tfrecord.join.batches import Batch, decode, sort_by_shard
 from oi_tfrecord.join.encode_records import RecordEncoder
 from oi_tfrecord.join.join_shard import Annotations, JoinedShard, JoinRules, join_shard
 from oi_tfrecord.join.pair_masks import Masks
-from oi_tfrecord.join.shard_rows import ShardRows
+from oi_tfrecord.join.shard_rows import ShardRows, collect_tables
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.check_rows import RowRules, columns_to_parse, make_rows
 from oi_tfrecord.openimages.csv.parse import parse_rows
@@ -480,7 +480,9 @@ def test_boxes_keep_the_order_of_the_files_whatever_the_order_of_the_batches(ord
         box_batch([(7, 0.02)], 0, 1, 0, ("activemil",)),
         box_batch([(7, 0.25), (9, 0.01)], 1, 0, 0, ("activemil",)),
     ]
-    shard = join_shard([metadata_batch([9, 7]), *(parts[at] for at in order)], JoinRules(Table.METADATA, "all"))
+    shard = join_shard(
+        collect_tables([metadata_batch([9, 7]), *(parts[at] for at in order)]), JoinRules(Table.METADATA, "all")
+    )
     found = {
         int(image_id): parse(encode(shard, FULL, index)) for index, image_id in enumerate(shard.image_ids.tolist())
     }
@@ -519,8 +521,8 @@ def test_coordinates_equal_those_of_the_way_through_pandas(rows: list[tuple[Any,
     data = ("\n".join(lines) + "\n").encode()
     parsed = parse_rows(data, BOX_COLUMNS, columns_to_parse(Table.BOXES, BOX_COLUMNS), quoted_line_breaks=False)
     made = make_rows(Table.BOXES, parsed, RowRules(Vocabulary(MIDS), np.ones(len(MIDS), bool)))
-    batches = [decode(batch) for _, batch in partition(RangeKey(Table.BOXES, 0, 0), made, 1)]
-    shard = join_shard(batches, JoinRules(Table.BOXES, "all"))
+    batches = [decode(batch) for _, batch in sort_by_shard(RangeKey(Table.BOXES, 0, 0), made, 1).batches()]
+    shard = join_shard(collect_tables(batches), JoinRules(Table.BOXES, "all"))
 
     frame = pandas.read_csv(io.BytesIO(data), names=BOX_COLUMNS, dtype={"ImageID": str})
     for index, image_id in enumerate(shard.image_ids.tolist()):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from oi_tfrecord.join.batches import Batch, decode, encode
 from oi_tfrecord.join.join_shard import JoinedShard, JoinRules, join_shard
+from oi_tfrecord.join.shard_rows import collect_tables
 from oi_tfrecord.openimages.schema import (
     BOX_ROW,
     COORDINATES,
@@ -247,14 +248,14 @@ def outcome_of(joined: JoinedShard, driver: Table) -> Outcome:
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), tables=shard_tables(), driver=st.sampled_from(DRIVERS), select=st.sampled_from(SELECTIONS))
 def test_equals_a_join_row_by_row(data: st.DataObject, tables: Tables, driver: Table, select: str) -> None:
-    joined = join_shard(data.draw(batches_of(tables)), JoinRules(driver, select))
+    joined = join_shard(collect_tables(data.draw(batches_of(tables))), JoinRules(driver, select))
     assert outcome_of(joined, driver) == reference_join(tables, driver, select)
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), tables=shard_tables(), driver=st.sampled_from(DRIVERS), select=st.sampled_from(SELECTIONS))
 def test_every_row_is_accounted_for_once(data: st.DataObject, tables: Tables, driver: Table, select: str) -> None:
-    joined = join_shard(data.draw(batches_of(tables)), JoinRules(driver, select))
+    joined = join_shard(collect_tables(data.draw(batches_of(tables))), JoinRules(driver, select))
     for table in FIELDS:
         used = len(joined.annotations[table].rows) if table in joined.annotations else 0
         rejected, dropped = joined.rejected.get(table, Counter()), joined.dropped.get(table, Counter())
@@ -275,7 +276,8 @@ def test_order_and_cuts_of_batches_do_not_matter(
     data: st.DataObject, tables: Tables, driver: Table, select: str
 ) -> None:
     one, other = (
-        outcome_of(join_shard(data.draw(batches_of(tables)), JoinRules(driver, select)), driver) for _ in range(2)
+        outcome_of(join_shard(collect_tables(data.draw(batches_of(tables))), JoinRules(driver, select)), driver)
+        for _ in range(2)
     )
     assert one == other
 
@@ -287,7 +289,7 @@ def test_faults_come_in_order_of_the_tables_whatever_batch_comes_first() -> None
         Batch(RangeKey(Table.HUMAN_LABELS, 0, 0), 0, ("verification",), labels, {}),
     ]
     for order in itertools.permutations(batches):
-        faults = join_shard(order, JoinRules(Table.METADATA, "all")).faults
+        faults = join_shard(collect_tables(order), JoinRules(Table.METADATA, "all")).faults
         assert [fault.key.table for fault in faults] == [Table.BOXES, Table.HUMAN_LABELS]
 
 
@@ -300,14 +302,12 @@ def test_files_of_images_of_other_subsets_are_counted_apart_from_other_left_out_
     # Of no image: 9; without a box: 4; of other subsets: 2 and 3.
     files = np.zeros(6, IMAGE_FILE_ROW)
     files["image_id"] = [1, 2, 3, 3, 4, 9]
-    joined = join_shard(
-        [
-            Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
-            Batch(RangeKey(Table.BOXES, 0, 0), 0, ("xclick",), boxes, {}),
-            Batch(RangeKey(Table.IMAGE_FILES, 0, 0), 0, (), files, {}),
-        ],
-        JoinRules(Table.METADATA, "boxed"),
-    )
+    batches = [
+        Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
+        Batch(RangeKey(Table.BOXES, 0, 0), 0, ("xclick",), boxes, {}),
+        Batch(RangeKey(Table.IMAGE_FILES, 0, 0), 0, (), files, {}),
+    ]
+    joined = join_shard(collect_tables(batches), JoinRules(Table.METADATA, "boxed"))
     assert joined.image_ids.tolist() == [1]
     assert joined.dropped == {
         Table.METADATA: {Drop.OTHER_SUBSET: 2, Drop.IMAGE_NOT_SELECTED: 1},
@@ -317,7 +317,7 @@ def test_files_of_images_of_other_subsets_are_counted_apart_from_other_left_out_
 
 
 def test_no_batches_give_no_images() -> None:
-    joined = join_shard([], JoinRules(Table.METADATA, "boxed"))
+    joined = join_shard({}, JoinRules(Table.METADATA, "boxed"))
     assert len(joined.image_ids) == 0
     assert joined.annotations == {}
     assert joined.images_not_selected == 0
@@ -332,13 +332,11 @@ def test_join_of_more_images_than_16_bits_count() -> None:
     boxes["image_id"] = np.concatenate([image_ids[::-1], image_ids])
     boxes["line"] = np.arange(2 * count)
     boxes["label"][count:] = 1
-    joined = join_shard(
-        [
-            Batch(RangeKey(Table.BOXES, 0, 0), 0, ("verification",), boxes, {}),
-            Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
-        ],
-        JoinRules(Table.METADATA, "boxed"),
-    )
+    batches = [
+        Batch(RangeKey(Table.BOXES, 0, 0), 0, ("verification",), boxes, {}),
+        Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
+    ]
+    joined = join_shard(collect_tables(batches), JoinRules(Table.METADATA, "boxed"))
     assert len(joined.image_ids) == count
     found = joined.annotations[Table.BOXES]
     np.testing.assert_array_equal(found.offsets, np.arange(count + 1) * 2)

@@ -1,6 +1,8 @@
 import io
 import pathlib
 import pickle
+import random
+from collections.abc import Sequence
 
 import google_crc32c
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from oi_tfrecord.records.tfrecord import (
     MAX_LENGTH,
     FramingError,
+    checksum_records,
     format_index,
     frame,
     mask_crc,
@@ -167,3 +170,12 @@ def test_the_longest_example_has_a_header() -> None:
 def test_what_is_wrong_in_an_index_is_said(text: bytes, problem: str) -> None:
     with pytest.raises(ValueError, match=f"^{problem}$"):
         parse_index(text)
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (1, 0, 70_000, 3)])
+def test_the_crc_of_a_file_follows_from_its_framing(sizes: Sequence[int]) -> None:
+    records = [random.Random(size).randbytes(size) for size in sizes]
+    frames = [frame((record,)) for record in records]
+    file = b"".join(b"".join((header, data, footer)) for data, (header, footer) in zip(records, frames, strict=True))
+    headers, footers = (b"".join(pieces) for pieces in zip(*frames, strict=True)) if frames else (b"", b"")
+    assert checksum_records(headers, sizes, footers) == google_crc32c.value(file)

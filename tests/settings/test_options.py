@@ -1,4 +1,5 @@
 import dataclasses
+import pathlib
 
 import pytest
 
@@ -60,6 +61,10 @@ def test_a_bad_value_names_its_option(values: dict[str, object], field: str, pro
 def test_an_option_without_a_default_is_required() -> None:
     with pytest.raises(TypeError, match="output_dir"):
         CopyOptions()
+
+
+def test_paths_become_texts() -> None:
+    assert CopyOptions(pathlib.Path("records"), as_="a").output_dir == "records"  # type: ignore[arg-type]
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("aiohttp")
-
 from oi_tfrecord.cli.main import main
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources.download import download

@@ -8,12 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("aiohttp")
-
-from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.reasons import Reject
 from oi_tfrecord.sources import http_client as fetch
-from oi_tfrecord.sources.http_client import Fetcher, check_installed, shared_fetcher
+from oi_tfrecord.sources.http_client import Fetcher, shared_fetcher
 from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, WrongBytes
 from oi_tfrecord.storage.retry import RetryPolicy
 from tests.support.image_server import (
@@ -246,12 +243,6 @@ def test_a_fault_of_ours_is_no_reject(server: ImageServer) -> None:
 def test_one_client_per_settings() -> None:
     assert shared_fetcher(QUICK) is shared_fetcher(dataclasses.replace(QUICK))
     assert shared_fetcher(QUICK) is not shared_fetcher(dataclasses.replace(QUICK, connections=7))
-
-
-def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="image_urls: downloads need aiohttp: pip install 'aiohttp<"):
-        check_installed()
 
 
 def test_a_fetcher_does_not_keep_the_process() -> None:

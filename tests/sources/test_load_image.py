@@ -6,9 +6,6 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
-
-pytest.importorskip("aiohttp")
-
 from PIL import Image
 
 from oi_tfrecord.images.values import ImageRejected

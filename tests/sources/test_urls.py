@@ -9,8 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-pytest.importorskip("aiohttp")
-
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.reasons import Reject

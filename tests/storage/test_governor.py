@@ -96,7 +96,7 @@ def test_threads_read_again_what_is_refused() -> None:
         return 1
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        results = pool.map(lambda _: made.read(request, lambda e: isinstance(e, Refused), lambda: 0.0), range(100))
+        results = pool.map(lambda _: made.read(request, lambda e: isinstance(e, Refused), lambda _: 0.0), range(100))
         assert sum(results) == 100
     assert made._pace.in_flight == 0
 
@@ -108,7 +108,7 @@ def test_another_error_is_raised_and_frees_its_place() -> None:
         raise ValueError("bad")
 
     with pytest.raises(ValueError, match="bad"):
-        made.read(fail, lambda e: isinstance(e, Refused), lambda: 0.0)
+        made.read(fail, lambda e: isinstance(e, Refused), lambda _: 0.0)
     assert made._pace.in_flight == 0
 
 
@@ -120,11 +120,11 @@ def test_a_store_that_refuses_everything_is_given_up(monkeypatch: pytest.MonkeyP
         raise Refused
 
     with pytest.raises(Refused):
-        Governor(first_patience=-1.0).read(refuse, lambda e: isinstance(e, Refused), lambda: 0.0)
+        Governor(first_patience=-1.0).read(refuse, lambda e: isinstance(e, Refused), lambda _: 0.0)
     later = Governor()
-    assert later.read(lambda: 1, lambda e: isinstance(e, Refused), lambda: 0.0) == 1
+    assert later.read(lambda: 1, lambda e: isinstance(e, Refused), lambda _: 0.0) == 1
     with pytest.raises(Refused):
-        later.read(refuse, lambda e: isinstance(e, Refused), lambda: 0.0)
+        later.read(refuse, lambda e: isinstance(e, Refused), lambda _: 0.0)
 
 
 @pytest.mark.parametrize(("burst", "is_outlasted"), [(640, True), (6400, False)])
@@ -168,7 +168,7 @@ def test_a_store_that_gave_something_gets_more_patience(
 
     made = Governor(clock, first_patience=governor.FIRST_PATIENCE_SECONDS)
     if gives_first:
-        made.read(lambda: 1, lambda e: False, lambda: 0.0)
+        made.read(lambda: 1, lambda e: False, lambda _: 0.0)
     # Nobody asks for an hour.
     now = begin = 3600.0
 
@@ -180,8 +180,8 @@ def test_a_store_that_gave_something_gets_more_patience(
         return 1
 
     if is_outlasted:
-        assert made.read(request, lambda e: isinstance(e, Refused), lambda: 0.0) == 1
+        assert made.read(request, lambda e: isinstance(e, Refused), lambda _: 0.0) == 1
     else:
         with pytest.raises(Refused):
-            made.read(request, lambda e: isinstance(e, Refused), lambda: 0.0)
+            made.read(request, lambda e: isinstance(e, Refused), lambda _: 0.0)
         assert now - begin < outage

@@ -122,14 +122,23 @@ def test_a_path_that_names_no_object_is_missing(path: str) -> None:
         storage.read_range(path, 0, 10)
 
 
-def test_a_web_server_is_left_alone_as_long_as_it_asks(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_private", [False, True], ids=["anonymous", "signed"])
+def test_a_server_is_left_alone_as_long_as_it_asks(
+    mirror: Mirror, is_private: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(governor, "MOST_RETRY_AFTER", 0.2)
-    refusal = Fault(429, headers=(("Retry-After", "100"),))
-    mirror.faults["/validation/a.jpg"] = [refusal, refusal]
-    before = governor.throttled_seconds()
-    assert storage.read_range(f"{mirror.url}/validation/a.jpg", 0, 10) == DATA[:10]
-    assert governor.throttled_seconds() - before >= 0.2
-    assert len(mirror.gets()) == 1
+    storage.use_options([*storage.given_options(), *KEYS])
+    mirror.is_private = is_private
+    for path in paths(mirror)[: 1 if is_private else 2]:
+        refusal = Fault(429, headers=(("Retry-After", "100"),))
+        mirror.faults = {key: [refusal, refusal] for key in (f"/{BUCKET}/validation/a.jpg", "/validation/a.jpg")}
+        mirror.requests.clear()
+        before = governor.throttled_seconds()
+        assert storage.read_range(path, 0, 10, anonymous=not is_private) == DATA[:10]
+        assert governor.throttled_seconds() - before >= 0.2
+        # The second request asks for the header, which `obstore` hides.
+        assert [request.headers.get("range") for request in mirror.requests][1] == "bytes=0-0"
+        assert sum(mirror.gets().values()) == 3
 
 
 def test_a_store_without_an_account_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

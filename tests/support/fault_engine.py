@@ -1,5 +1,6 @@
 """A model of an engine that runs the functions of a conversion, without Beam, under a schedule of faults."""
 
+import functools
 import random
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,10 +9,10 @@ from oi_tfrecord.conversion.finish import finish_dataset
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.dataset.accounts import AccountSum, RangeAccount, read_shard_accounts, sum_accounts
 from oi_tfrecord.dataset.output_state import prepare_output
-from oi_tfrecord.join.batches import decode
-from oi_tfrecord.join.shuffle_files import read_index, write_batches
+from oi_tfrecord.join.shuffle_files import read_index, write_rows
 from oi_tfrecord.openimages.csv.file_ranges import needs_scan, plan_ranges, resolve_ranges, scan_range
 from tests.support.fault_filesystem import Faults, WorkerKilled
 from tests.support.faulty_runs import ATTEMPTS
@@ -78,17 +79,16 @@ class Engine:
                 batches[shard].append(batch)
         if through_files:
             index = self._run(lambda: read_index(plan.work.shuffle))
-            grouped = {shard: index.batches(shard) for shard in batches}
+            grouped = {shard: functools.partial(index.tables, shard) for shard in batches}
         else:
-            grouped = {shard: self._shuffled(items) for shard, items in batches.items()}
+            grouped = {
+                shard: functools.partial(read_batches, self._shuffled(items)) for shard, items in batches.items()
+            }
         label_map = plan.classes.label_map
         assert label_map is not None
         shard_job = plan.shard_job()
         for shard in self._shuffled(list(grouped)):
-            write = lambda shard=shard: convert_shard(  # noqa: E731
-                shard_job, shard, [decode(batch) for batch in grouped[shard]], label_map
-            )
-            self._run(write)
+            self._run(lambda shard=shard: convert_shard(shard_job, shard, grouped[shard], label_map))
         shards = {*grouped, *state.finished}
         self._run(lambda: finish_dataset(plan.finish_job(), self._sum(plan, results, shards), label_map))
         plan.work.delete()
@@ -99,11 +99,9 @@ class Engine:
     def _read(self, job: Any, item: Any, folder: str) -> tuple[list[tuple[int, bytes]], list[RangeAccount]]:
         pairs, ends = [], []
         for block in read_table_range(job, item):
-            batches = list(block.batches)
-            account = block.account
             if folder:
-                write_batches(folder, f"{account.table}-{account.file}-{account.index}", batches)
+                write_rows(folder, block.rows)
             else:
-                pairs += batches
-            ends.append(account)
+                pairs += block.rows.batches()
+            ends.append(block.account)
         return pairs, ends

@@ -19,9 +19,8 @@ from apache_beam.transforms import userstate
 
 from oi_tfrecord import storage
 from oi_tfrecord.cli.main import main
-from oi_tfrecord.conversion import pipeline
+from oi_tfrecord.conversion import pipeline, run_plan
 from oi_tfrecord.dataset.work_folder import WorkFolder
-from oi_tfrecord.engine import local_runner
 from oi_tfrecord.records.example_reader import parse_example
 from oi_tfrecord.records.tfrecord import read_records
 from tests.support import small_release
@@ -36,6 +35,8 @@ WAYS: dict[str, dict[str, object]] = {
     "runner": {"workers": 1, "runner": "FnApiRunner"},
 }
 """Flags by which rows are shuffled through files, the same with two shards or ranges at once, or by the runner."""
+BEAM_WAYS: dict[str, dict[str, object]] = {name: {**flags, "job_name": "faults"} for name, flags in WAYS.items()}
+"""The same, all on Beam's FnApiRunner: a run with a flag of Beam goes through Beam."""
 RUNS = 5
 """How often the user runs a failing command again before the storage works again."""
 ATTEMPTS = 4
@@ -70,8 +71,8 @@ class Conversion:
         self.start(faults)
         assert run_command(self.flags(**WAYS[way], **others))[0] == 0
 
-    def run_to_the_end(self, faults: Faults, way: str) -> "Ended":
-        """Runs the command again and again; every run but the last, at most RUNS, has faults."""
+    def run_to_the_end(self, faults: Faults, way: dict[str, object]) -> "Ended":
+        """Runs the command with more flags again and again; each run but the last, at most RUNS, has faults."""
         self.start(faults)
         printed: list[str] = []
         killed = 0
@@ -80,7 +81,7 @@ class Conversion:
             faults.failed.clear()
             with faults.worker():
                 try:
-                    code, err = run_command(self.flags(**WAYS[way]))
+                    code, err = run_command(self.flags(**way))
                 except WorkerKilled:
                     killed += 1
                     continue
@@ -200,7 +201,7 @@ def cheap_pipelines() -> Iterator[None]:
         patch.setattr(apache_beam.Pipeline, "to_runner_api", to_graph_once)
         patch.setattr(userstate, "get_dofn_specs", find_specs_once)
         patch.setattr(statecache, "get_deep_size", lambda *values: 1)
-        patch.setattr(local_runner, "temporary_folder", _faulty_folder)
+        patch.setattr(run_plan, "temporary_folder", _faulty_folder)
         yield
 
 

@@ -135,7 +135,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with mirror.lock:
             mirror.requests.append(Request(self.command, self._path, headers))
         data = mirror.files.get(self._path)
-        if mirror.is_private and "authorization" not in headers:
+        is_signed = "authorization" in headers or "X-Amz-Signature=" in self.path
+        if mirror.is_private and not is_signed:
             self._send(403, [], _NO_SUCH_KEY.replace("NoSuchKey", "AccessDenied").encode())
         elif fault.status != 200:
             self._send(fault.status, fault.headers, fault.body or b"")

@@ -50,7 +50,7 @@ def required() -> list[Requirement]:
         [text] = pathlib.Path(folder).glob("*.egg-info/requires.txt")
         sections = re.split(r"^\[(.+)\]$", text.read_text(), flags=re.M)
     by_extra = dict(zip(["", *sections[1::2]], sections[::2], strict=True))
-    return [Requirement(line) for extra in ("", "download", "archives") for line in by_extra[extra].split()]
+    return [Requirement(line) for extra in ("", "archives") for line in by_extra[extra].split()]
 
 
 def test_the_pinned_versions_satisfy_the_requirements_of_the_package_and_its_extras() -> None:

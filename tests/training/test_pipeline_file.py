@@ -8,6 +8,7 @@ from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.training.pipeline_file import PipelineChanges, fill_pipeline
 from oi_tfrecord.training.split_facts import SplitFacts, TrainingFacts
+from oi_tfrecord.training.warnings import warn_of_pipeline
 from tests.conftest import REPOSITORY, in_api
 from tests.training.test_pipeline_parts import PARSE
 
@@ -43,6 +44,55 @@ eval_input_reader { shuffle: true }
 CENTER_NET = """\
 model { center_net { num_classes: 90 object_center_params { object_center_loss_weight: 1.0 } } }
 train_config { num_steps: 9 }
+"""
+DEEPMAC = """\
+# Train on TPU-128
+model {
+  center_net {
+    num_classes: 90
+    feature_extractor { type: 'hourglass_104' channel_means: [104.01362025, 114.03422265, 119.9165958 ] }
+    # keypoint_estimation_task { task_name: "human_pose" }
+    keypoint_label_map_path: "PATH_TO_BE_CONFIGURED"
+    deepmac_mask_estimation { dim: 32 classification_loss { weighted_sigmoid {} } }
+  }
+}
+train_config: {
+  batch_size: 128;
+  data_augmentation_options { random_horizontal_flip { keypoint_flip_permutation: 0 keypoint_flip_permutation: 2 } }
+  fine_tune_checkpoint_version: V2
+  fine_tune_checkpoint: "/cns/home/checkpoints/weights-1", fine_tune_checkpoint_type: "fine_tune"
+}
+train_input_reader {
+  label_map_path: "/cns/home/label_map.txt"
+  tf_record_input_reader { input_path: "/cns/home/a.record-00???-of-00100" input_path: "/cns/home/b.record" }
+  sample_from_datasets_weights: [0.25, 0.75]
+  load_instance_masks: true mask_type: PNG_MASKS num_keypoints: 17 load_multiclass_scores: true
+}
+eval_config {
+  metrics_set: "coco_detection_metrics" metrics_set: "coco_mask_metrics"
+  super_categories {
+    key: "VOC"
+    value: "person,bicycle,car,motorcycle,airplane,bus,train,boat,bird,cat,"
+           "dog,horse,sheep,cow,bottle,chair,couch,potted plant,dining table,tv"
+  }
+  super_categories { key: "person" value: "person" }
+  parameterized_metric { coco_keypoint_metrics { class_label: "person" } }
+  keypoint_edge { start: 0 end: 1 }  # nose-left eye
+  export_path: "/cns/home/export" include_metrics_per_category: true
+}
+eval_input_reader: [
+  { label_map_path: "PATH_TO_BE_CONFIGURED/a" sample_1_of_n_examples: 10, num_keypoints: 17 },
+  { label_map_path: "PATH_TO_BE_CONFIGURED/b" }
+]
+"""
+CONTEXT_RCNN = """\
+# Context R-CNN configuration for Snapshot Serengeti.
+# Search for "PATH_TO_BE_CONFIGURED" to find the fields that should be
+# configured.
+
+model { faster_rcnn { num_classes: 48 context_config { max_num_context_features: 2000 } } }
+train_input_reader { load_context_features: true input_type: TF_SEQUENCE_EXAMPLE }
+eval_input_reader { load_context_features: true input_type: TF_SEQUENCE_EXAMPLE shuffle: false }
 """
 CLASSES = LabelMap((LabelMapItem(1, "/m/a", "A", descendant_ids=(7,)), LabelMapItem(7, "/m/b", "B", (1,))))
 TRAIN = SplitFacts("train", "/r/train.tfrecord-?????-of-00100", 100, 900, 250, 700, has_masks=True)
@@ -130,6 +180,41 @@ def test_blocks_that_lack_are_added() -> None:
     assert len(given["eval_input_reader"]) == 1
 
 
+def test_what_a_template_says_of_its_own_records_and_classes_is_left_out() -> None:
+    text = fill_pipeline(DEEPMAC, "d.config", FACTS, CHANGES)
+    assert "/cns/" not in text
+    assert "PATH_TO_BE" not in text
+    given = parse(text)
+    model = given["model"]["center_net"]
+    assert "keypoint_label_map_path" not in model
+    assert model["deepmac_mask_estimation"] == {"dim": 32, "classification_loss": {"weighted_sigmoid": {}}}
+    # The API gathers the keypoints of the boxes that it keeps, and stops where there are none.
+    assert given["train_input_reader"] == {
+        "label_map_path": "/r/label_map.pbtxt", "shuffle": True, "num_readers": 64, "max_number_of_boxes": 250,
+        "load_instance_masks": True, "mask_type": "PNG_MASKS",
+        "tf_record_input_reader": {"input_path": ["/r/train.tfrecord-?????-of-00100"]},
+    }  # fmt: skip
+    [evaluation] = given["eval_input_reader"]
+    assert evaluation.keys() == given["train_input_reader"].keys() | {"num_epochs"}
+    assert given["eval_config"] == {
+        "metrics_set": ["oid_V2_detection_metrics"], "include_metrics_per_category": True, "batch_size": 1,
+    }  # fmt: skip
+
+
+def test_a_context_rcnn_keeps_what_it_reads_beside_the_records() -> None:
+    text = fill_pipeline(CONTEXT_RCNN, "c.config", EXPANDED, dataclasses.replace(CHANGES, model="context_rcnn"))
+    # The end of the sentence on placeholders goes with the sentence.
+    assert text.startswith("# Context R-CNN configuration for Snapshot Serengeti.\n\nmodel {")
+    given = parse(text)
+    assert given["model"]["faster_rcnn"]["context_config"] == {"max_num_context_features": 2000}
+    for reader in (given["train_input_reader"], *given["eval_input_reader"]):
+        assert reader["load_context_features"]
+        assert "input_type" not in reader
+    [warning] = warn_of_pipeline(text)
+    assert "no context features" in warning
+    assert not warn_of_pipeline(FASTER_RCNN)
+
+
 def test_a_checkpoint_is_there_if_one_is_named() -> None:
     changes = dataclasses.replace(CHANGES, checkpoint='gs://b/"c"/ckpt-0')
     given = parse(fill_pipeline(SSD, "ssd.config", FACTS, changes))["train_config"]
@@ -146,7 +231,9 @@ def test_a_checkpoint_is_there_if_one_is_named() -> None:
         ("train_config { }\n", "no model of a kind that is known"),
         ("model { experimental_model { } }\n", "no model of a kind that is known"),
         ("model { center_net { keypoint_estimation_task { } } }\n", "keypoint_estimation_task"),
-        ('model { ssd { } }\neval_config {\n  export_path: "PATH_TO_BE_CONFIGURED"\n}\n', "no value for `export_path"),
+        ("model { center_net { temporal_offset_task { } } }\n", "temporal_offset_task"),
+        ("model { ssd { box_coder { keypoint_box_coder { } } } }\n", "keypoint_box_coder"),
+        ('model { ssd { } }\neval_config {\n  new_path: "PATH_TO_BE_CONFIGURED"\n}\n', "no value for `new_path"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(text: str, problem: str) -> None:

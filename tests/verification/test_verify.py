@@ -255,3 +255,13 @@ def test_records_of_the_object_detection_apis_converter_are_verified(
     keys = {row["key"]: row["records"] for row in split["keys"]}
     assert keys["image/object/group_of"] == keys["image/source_id"] == split["records"] > 0
     assert keys["image/height"] == keys["image/key/sha256"] == keys["image/object/is_crowd"] == 0
+
+
+def test_the_result_is_that_of_the_pipeline(copied: pathlib.Path, run_verify: Verify) -> None:
+    first, second, *_ = sorted(copied.glob("train.tfrecord-*"))
+    # Each image of the first shard is in two shards.
+    second.write_bytes(first.read_bytes() + second.read_bytes())
+    here = run_verify(copied, "--split=train", "--workers=2")
+    through_beam = run_verify(copied, "--split=train", "--workers=2", "--job_name=any")
+    assert here == through_beam
+    assert "duplicate" in str(kinds(here[1]))

@@ -1,6 +1,7 @@
 """What a dry run knows of a conversion: the counts of the join, and the time of a sample of images."""
 
 import dataclasses
+import functools
 import math
 import os
 import tempfile
@@ -19,6 +20,7 @@ from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.join.batches import Batch
+from oi_tfrecord.join.shard_rows import collect_tables
 from oi_tfrecord.openimages.image_id import HEX_ID, IMAGE_ID, id_keys
 from oi_tfrecord.openimages.schema import ROW_TYPES, RangeKey, Table
 from oi_tfrecord.records.label_map import LabelMap
@@ -138,11 +140,11 @@ def time_images(
     with tempfile.TemporaryDirectory() as folder:
         sampled = _job_of_sample(job, samples, image_ids, folder)
         sampled.work.create({})
-        batches = make_batches(image_ids, rows_per_record, len(job.mids))
+        read_rows = functools.partial(collect_tables, make_batches(image_ids, rows_per_record, len(job.mids)))
         began, cpu_began = time.perf_counter(), time.process_time()
-        images = converted = convert_shard(sampled, 0, batches, LabelMap(())).records
+        images = converted = convert_shard(sampled, 0, read_rows, LabelMap(())).records
         while converted and time.perf_counter() < began + _LEAST_SECONDS:
-            images += (converted := convert_shard(sampled, 0, batches, LabelMap(())).records)
+            images += (converted := convert_shard(sampled, 0, read_rows, LabelMap(())).records)
         seconds = max(time.perf_counter() - began, time.process_time() - cpu_began)
     return images, seconds / images if images else 0.0
 

@@ -13,7 +13,6 @@ from oi_tfrecord.explore.browse.index_files import open_index
 from oi_tfrecord.explore.notebook import show_frame, start_in_thread
 from oi_tfrecord.settings.allowed_values import Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
-from oi_tfrecord.storage.optional_imports import install_command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +64,12 @@ def browse(
         progress: shows messages and how far the run is; silent by default.
 
     Raises:
-        ConfigError: if aiohttp is not installed, or host or port cannot be had.
+        ConfigError: if host or port cannot be had.
         InputError: see `open_index` and `BrowsedDataset`.
     """
-    try:
-        from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
-        from oi_tfrecord.explore.browse.server import serve
-    except ModuleNotFoundError as error:
-        raise ConfigError("browse", f"{error}: {install_command('browse')}") from error
+    from oi_tfrecord.explore.browse.browsed_dataset import BrowsedDataset
+    from oi_tfrecord.explore.browse.server import serve
+
     accept_beam_arguments(options.beam_arguments)
     index = open_index(options.output_dir, options.index_dir, options.workers, progress or NoProgress())
     dataset = BrowsedDataset(options.output_dir, index, options.detections)

@@ -19,11 +19,11 @@ from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits
 from oi_tfrecord.engine.map_shards import map_shards
 from oi_tfrecord.engine.progress_line import Progress
-from oi_tfrecord.engine.progress_reports import REPORT_SECONDS
+from oi_tfrecord.engine.progress_text import CountedStatus
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.explore.browse.attribution import find_attribution
 from oi_tfrecord.explore.browse.index import BrowseIndex, build_index
-from oi_tfrecord.explore.browse.search_rows import SearchRows, make_search_rows
+from oi_tfrecord.explore.browse.search_rows import make_search_rows
 
 FORMAT = "oi_tfrecord browse index 2"
 """Changes whenever the arrays do."""
@@ -186,29 +186,14 @@ def _save(folder: pathlib.Path, fingerprint: list[list[Any]], index: BrowseIndex
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-@dataclasses.dataclass(frozen=True)
-class _IndexStatus:
-    """Says how many shards are indexed: those that have rows already."""
-
-    rows: list[SearchRows]
-    num_shards: int
-    seconds = REPORT_SECONDS
-
-    def parts(self) -> list[str]:
-        done = len(self.rows)
-        return [f"{100 * done / max(self.num_shards, 1):.0f} %", "indexing", f"{done:,}/{self.num_shards:,} shards"]
-
-
 def _build(output_dir: str, splits: Mapping[str, Split], workers: int, progress: Progress) -> BrowseIndex:
     """Makes the index from the records."""
     label_map = read_label_map(output_dir)
     mid_of = {item.id: item.name for item in label_map.items} if label_map else {}
     shards = [shard for split in splits.values() for shard in split.shards]
-    rows: list[SearchRows] = []
-    with progress.watch(_IndexStatus(rows, len(shards))):
-        for made in map_shards(make_search_rows, shards, mid_of, workers):
-            rows.append(made)
-    made_rows = iter(rows)
+    status = CountedStatus(len(shards), "shards indexed")
+    with progress.watch(status):
+        made_rows = iter([*status.count(map_shards(make_search_rows, shards, mid_of, workers))])
     parts = [
         (name, [(posixpath.basename(shard), next(made_rows)) for shard in split.shards])
         for name, split in splits.items()

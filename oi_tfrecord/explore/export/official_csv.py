@@ -6,7 +6,7 @@ Source: metrics/oid_challenge_evaluation.py and metrics/oid_challenge_evaluation
 import contextlib
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
@@ -32,13 +32,19 @@ def official_file(split: str, table: str) -> str:
     return f"{split}-{table.replace('_', '-')}.csv"
 
 
-def export_official(splits: Mapping[str, Split], label_map: LabelMap, folder: str) -> dict[str, dict[str, int]]:
+def export_official(
+    splits: Mapping[str, Split],
+    label_map: LabelMap,
+    folder: str,
+    count: Callable[[Iterable[GroundTruth]], Iterable[GroundTruth]] = iter,
+) -> dict[str, dict[str, int]]:
     """Writes the files of splits, and the label map.
 
     Args:
         splits: by name.
         label_map: of the records.
         folder: is made if it does not exist; files of the same splits are replaced.
+        count: counts the images of a split that are written, such as `CountedStatus.count`.
 
     Returns:
         Number of rows by split and table.
@@ -48,10 +54,12 @@ def export_official(splits: Mapping[str, Split], label_map: LabelMap, folder: st
     """
     storage.make_folder(folder)
     storage.write(storage.join(folder, LABEL_MAP_FILE), format_pbtxt(label_map).encode(), folder)
-    return {name: _export_split(split, label_map, folder) for name, split in splits.items()}
+    return {name: _export_split(split, label_map, folder, count) for name, split in splits.items()}
 
 
-def _export_split(split: Split, label_map: LabelMap, folder: str) -> dict[str, int]:
+def _export_split(
+    split: Split, label_map: LabelMap, folder: str, count: Callable[[Iterable[GroundTruth]], Iterable[GroundTruth]]
+) -> dict[str, int]:
     mid_of = {item.id: item.name for item in label_map.items}
     counts = dict.fromkeys(COLUMNS, 0)
     paths = {table: storage.join(folder, official_file(split.name, table)) for table in COLUMNS}
@@ -59,7 +67,7 @@ def _export_split(split: Split, label_map: LabelMap, folder: str) -> dict[str, i
         streams = {table: stack.enter_context(storage.create(path, folder)) for table, path in paths.items()}
         for table, columns in COLUMNS.items():
             streams[table].write(_format_rows([columns]))
-        for truth in read_ground_truths(split, label_map):
+        for truth in count(read_ground_truths(split, label_map)):
             for table, rows in list_rows(truth, mid_of).items():
                 streams[table].write(_format_rows(rows))
                 counts[table] += len(rows)

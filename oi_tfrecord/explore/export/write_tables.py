@@ -8,6 +8,8 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map import read_label_map, require_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits, read_shard
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.engine.progress_text import CountedStatus
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.official_csv import export_official
 from oi_tfrecord.explore.export.parquet import ParquetTarget
@@ -70,11 +72,12 @@ class ExportResult:
     target: str
 
 
-def export(options: ExportOptions) -> ExportResult:
+def export(options: ExportOptions, *, progress: Progress | None = None) -> ExportResult:
     """Exports the records of a dataset as tables; splits that are at the target are replaced.
 
     Args:
         options: what to export, and where.
+        progress: shows how far the run is; silent by default.
 
     Returns:
         What was written.
@@ -84,9 +87,20 @@ def export(options: ExportOptions) -> ExportResult:
     """
     accept_beam_arguments(options.beam_arguments)
     splits = find_splits(options.output_dir, options.split)
+    shown = progress or NoProgress()
     if options.format == "oid":
-        rows = export_official(splits, require_label_map(options.output_dir), options.to)
+        images = CountedStatus(sum(split.expected_records for split in splits.values()), "images exported")
+        with shown.watch(images):
+            rows = export_official(splits, require_label_map(options.output_dir), options.to, images.count)
         return ExportResult(rows, options.target)
+    return ExportResult(_export_tables(options, splits, shown), options.target)
+
+
+def _export_tables(
+    options: ExportOptions, splits: Mapping[str, Split], progress: Progress
+) -> Mapping[str, Mapping[str, int]]:
+    """Returns the number of rows by split and table."""
+    status = CountedStatus(sum(len(split.shards) for split in splits.values()), "shards exported")
     label_map = read_label_map(options.output_dir)
     counts = {name: dict.fromkeys(SCHEMAS, 0) for name in splits}
     target: ParquetTarget | PostgresTarget
@@ -94,14 +108,14 @@ def export(options: ExportOptions) -> ExportResult:
         target = PostgresTarget(options.to, options.schema or DEFAULT_SCHEMA, label_map)
     else:
         target = ParquetTarget(options.to, label_map)
-    with target:
+    with target, progress.watch(status):
         for name, split in splits.items():
             target.start_split(name)
-            for shard in read_tables(split, label_map):
+            for shard in status.count(read_tables(split, label_map)):
                 target.add(shard)
                 for table, part in shard.tables.items():
                     counts[name][table] += part.num_rows
-    return ExportResult(counts, options.target)
+    return counts
 
 
 def describe_export(result: ExportResult) -> Iterator[str]:

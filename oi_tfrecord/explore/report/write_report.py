@@ -11,6 +11,8 @@ from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits, require_manifest
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.map_shards import map_shards
+from oi_tfrecord.engine.progress_line import NoProgress, Progress
+from oi_tfrecord.engine.progress_text import CountedStatus
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.report.example_pictures import MOST_CLASSES, Picture, choose_wanted, find_pictures
 from oi_tfrecord.explore.report.format_report import PageAssets, PageExtras, format_csv, format_html, format_json
@@ -18,6 +20,7 @@ from oi_tfrecord.explore.report.numbers import SplitNumbers, make_numbers
 from oi_tfrecord.explore.report.record_stats import RecordStats, measure_records, merge_stats
 from oi_tfrecord.explore.report.reject_examples import RejectGroup, group_rejects
 from oi_tfrecord.explore.web_assets import read_asset
+from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.settings.allowed_values import Choice, Range
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 
@@ -72,11 +75,12 @@ class Report:
     path: str
 
 
-def report(options: ReportOptions) -> Report:
+def report(options: ReportOptions, *, progress: Progress | None = None) -> Report:
     """Counts what the records of a dataset hold, and writes a report.
 
     Args:
         options: which dataset, and what to write.
+        progress: shows how far the run is; silent by default.
 
     Returns:
         The numbers, and the text that was written.
@@ -86,7 +90,10 @@ def report(options: ReportOptions) -> Report:
     """
     accept_beam_arguments(options.beam_arguments)
     found = find_splits(options.output_dir, options.split)
-    splits = tuple(count_split(options.output_dir, split, options.workers) for split in found.values())
+    label_map = read_label_map(options.output_dir)
+    status = CountedStatus(sum(len(split.shards) for split in found.values()), "shards counted")
+    with (progress or NoProgress()).watch(status):
+        splits = tuple(_count_split(options, split, label_map, status) for split in found.values())
     text = _format(options, found, splits)
     if options.output == "-":
         return Report(splits, text, "")
@@ -127,38 +134,21 @@ def _find_examples(
     }
 
 
-def count_split(output_dir: str, split: Split, workers: int) -> SplitNumbers:
+def _count_split(
+    options: ReportOptions, split: Split, label_map: LabelMap | None, status: CountedStatus
+) -> SplitNumbers:
     """Returns the numbers of one split.
-
-    Args:
-        output_dir: folder of the records.
-        split: the split.
-        workers: processes that read shards; 0 chooses, 1 works in this one.
 
     Raises:
         InputError: at a record that cannot be read, or a manifest that lacks keys.
     """
-    label_map = read_label_map(output_dir)
     classes = label_map.items if label_map else ()
-    stats = measure_shards(split.shards, {item.id: item.name for item in classes}, workers)
+    mid_of = {item.id: item.name for item in classes}
+    stats = merge_stats(status.count(map_shards(_measure, split.shards, mid_of, options.workers)))
     if split.manifest is not None:
-        require_manifest(output_dir, split)
-    rejects = _read_rejects(output_dir, split.name)
+        require_manifest(options.output_dir, split)
+    rejects = _read_rejects(options.output_dir, split.name)
     return make_numbers(split.name, split.manifest, len(split.shards), stats, classes, rejects)
-
-
-def measure_shards(shards: Sequence[str], mid_of: Mapping[int, str], workers: int) -> RecordStats:
-    """Counts what the records of shards hold.
-
-    Args:
-        shards: paths.
-        mid_of: MID of each label map id.
-        workers: processes; 0 chooses, 1 works in this one.
-
-    Raises:
-        InputError: at a record that cannot be read.
-    """
-    return merge_stats(map_shards(_measure, shards, mid_of, workers))
 
 
 def _measure(records: Iterable[tuple[int, bytes]], mid_of: Mapping[int, str]) -> RecordStats:

@@ -173,7 +173,10 @@ def make_rows(table: Table, parsed: ParsedRows, rules: RowRules) -> TableRows:
     keep_mask, dropped = _filter(table, filled, usable, rules)
     rows, columns = filled.rows, filled.text_columns
     if not keep_mask.all():
-        rows, columns = rows[keep_mask], {name: column.filter(pa.array(keep_mask)) for name, column in columns.items()}
+        rows, columns = (
+            rows.take(np.flatnonzero(keep_mask)),
+            {name: column.filter(pa.array(keep_mask)) for name, column in columns.items()},
+        )
     if parsed.repeated_headers:
         dropped[Drop.REPEATED_HEADER] = parsed.repeated_headers
     unreadable = [RowFault(item.line, "", item.reason, item.detail) for item in parsed.rejects]

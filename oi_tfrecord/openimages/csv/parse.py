@@ -17,13 +17,16 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from oi_tfrecord.openimages.csv.columns import ARROW_TYPES, BLANK_TYPES, Columns, FaultyRows, convert_columns
-from oi_tfrecord.openimages.csv.record_boundaries import record_starts, scan_block
+from oi_tfrecord.openimages.csv.record_boundaries import record_lines, scan_block
 from oi_tfrecord.openimages.csv.row_faults import Kind, find_fault, is_header
 from oi_tfrecord.openimages.image_id import IMAGE_ID
 from oi_tfrecord.reasons import Reject
 
 _FEW_RECORDS = 256
 """Records that are judged one by one rather than cut into pieces again."""
+
+_COUNTED_BYTES = 256 << 10
+"""Size of the pieces in which line feeds are counted."""
 
 _PARTS = 16
 """Pieces into which records with a fault among them are cut."""
@@ -82,7 +85,7 @@ def parse_rows(data: bytes, names: Sequence[str], kinds: Mapping[str, Kind], *, 
         The rows. Blank lines are no rows.
     """
     parser = _Parser(tuple(names), dict(kinds), quoted_line_breaks)
-    line_count = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+    line_count = _count_line_feeds(data) + (not data.endswith(b"\n") and bool(data))
     # Most files have no carriage return, and a search for one byte is fast.
     if b"\r" in data and b'"' not in data:
         # Programs that write CRLF in text mode write CR CR LF. Rows with quotes are checked one by one below.
@@ -155,18 +158,18 @@ class _Parser:
         """Returns the line of each row; raises FaultyRows if pyarrow's rows are not the records."""
         quoted = b'"' in data
         if quoted and self.quoted_line_breaks and rows != line_count:
-            starts, open_at_end = record_starts(data)
-            starts = starts[~_blank(data, starts)]
-            if open_at_end or len(starts) != rows:
+            starts, lines, open_at_end = record_lines(data)
+            lines = lines[~_blank(data, starts)]
+            if open_at_end or len(lines) != rows:
                 raise FaultyRows
-            return _line_numbers(data, starts)
+            return lines
         # From here on each line that is not blank must be a row. A quote that is closed lines later makes fewer
         # rows; one that is never closed is on the last line, and pyarrow would not complain.
         if quoted and scan_block(_last_line(data)).ends_inside[False]:
             raise FaultyRows
         if rows == line_count:
             return np.arange(rows, dtype=np.uint32)
-        full = np.flatnonzero(~_blank(data, _line_starts(data)))
+        full = np.flatnonzero(~_blank(data, _line_starts(data)[0]))
         if len(full) != rows:
             raise FaultyRows
         return full.astype(np.uint32)
@@ -210,8 +213,8 @@ class _Sifted:
 
 def _parse_carefully(parser: _Parser, data: bytes, line_count: int) -> ParsedRows:
     """Parses data in which some row is at fault."""
-    starts = record_starts(data)[0] if parser.quoted_line_breaks else _line_starts(data)
-    records = _Records(data, [*starts.tolist(), len(data)], [*_line_numbers(data, starts).tolist(), line_count])
+    starts, lines = record_lines(data)[:2] if parser.quoted_line_breaks else _line_starts(data)
+    records = _Records(data, [*starts.tolist(), len(data)], [*lines.tolist(), line_count])
     sifted = _sift(parser, records, 0, len(starts))
     kept_lines = np.concatenate([np.arange(r.start, r.stop, dtype=np.uint32) for r in (range(0), *sifted.good_lines)])
     parsed = parser.parse(b"".join(sifted.good), len(kept_lines))
@@ -264,6 +267,13 @@ def _judge_records(parser: _Parser, records: _Records, begin: int, end: int) -> 
     return _Sifted(good, good_lines, rejects, headers)
 
 
+def _count_line_feeds(data: bytes) -> int:
+    """Returns the number of line feeds; NumPy counts pieces that stay in the cache three times as fast as `count`."""
+    buffer = np.frombuffer(data, np.uint8)
+    pieces = range(0, len(buffer), _COUNTED_BYTES)
+    return sum(int(np.count_nonzero(buffer[begin : begin + _COUNTED_BYTES] == ord("\n"))) for begin in pieces)
+
+
 def _ended(piece: bytes) -> bytes:
     return piece if piece.endswith(b"\n") else piece + b"\n"
 
@@ -279,15 +289,12 @@ def _is_suspicious(data: bytes) -> bool:
     return bool(returns[-1] == len(buffer) - 1 or (buffer[returns + 1] != ord("\n")).any())
 
 
-def _line_starts(data: bytes) -> npt.NDArray[np.int64]:
+def _line_starts(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """Returns where each line starts, and its number."""
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
     starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
-    return starts[: np.searchsorted(starts, len(data))]
-
-
-def _line_numbers(data: bytes, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-    return np.searchsorted(ends, starts).astype(np.uint32)
+    starts = starts[: np.searchsorted(starts, len(data))]
+    return starts, np.arange(len(starts), dtype=np.uint32)
 
 
 def _blank(data: bytes, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -102,16 +102,33 @@ def record_starts(data: bytes) -> tuple[Positions, bool]:
         The offsets at which records start (blank lines count as records), ascending, and
         whether the last record ends inside quotes.
     """
+    starts, _, inside = record_lines(data)
+    return starts, inside
+
+
+def record_lines(data: bytes) -> tuple[Positions, npt.NDArray[np.uint32], bool]:
+    """Finds the records of data that begins at a record, and their lines.
+
+    Args:
+        data: CSV bytes; the first byte starts a record.
+
+    Returns:
+        The offsets as of `record_starts`, the line at which each record starts, from 0, and whether the last record
+        ends inside quotes.
+    """
     buffer = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(buffer == _NEWLINE)
     quotes = np.flatnonzero(buffer == _QUOTE)
     inside = False
+    lines = np.arange(len(ends) + 1, dtype=np.uint32)
     if len(quotes):
         toggles = quotes[_toggles_from_outside(buffer, quotes)]
-        ends = ends[(np.searchsorted(toggles, ends) & 1) == 0]
+        is_end = np.searchsorted(toggles, ends) & 1 == 0
+        ends, lines = ends[is_end], lines[np.append(True, is_end)]
         inside = bool(len(toggles) & 1)
     starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
-    return starts[: np.searchsorted(starts, len(data))], inside
+    count = np.searchsorted(starts, len(data))
+    return starts[:count], lines[:count], inside
 
 
 def check_closed(data: bytes, path: str, start: int = 0) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.openimages.demo.layouts import FOLDERS, class_files, format_table, has_masks, table_files, values_of
@@ -39,6 +39,7 @@ def generate(
     train_images: int = 48,
     validation_images: int = 12,
     seed: int = 20171116,
+    count: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> SampleSummary:
     """Writes an invented dataset of drawn scenes in the layout of an Open Images release.
 
@@ -49,6 +50,7 @@ def generate(
         train_images: pictures in the train split, at least 1; from 12 on a split shows every kind of scene.
         validation_images: the same for the validation split.
         seed: a whole number from 0; the same seed gives the same bytes (with the same NumPy and Pillow).
+        count: passes on the number of each picture of a split, and counts those that are written.
 
     Returns:
         The counts of the dataset.
@@ -64,8 +66,8 @@ def generate(
         if taken.exists():
             raise ConfigError("output_dir", f"{taken} exists already; name another directory or remove it")
     files = []
-    for split, count in counts.items():
-        rows = _write_pictures(output_dir, split, count, seed, with_masks=has_masks(release))
+    for split, size in counts.items():
+        rows = _write_pictures(output_dir, split, count(range(size)), seed, with_masks=has_masks(release))
         files += _table_files(release, split, rows)
     files += _class_files(release)
     for file in files:
@@ -94,14 +96,14 @@ class _File:
 
 
 def _write_pictures(
-    output_dir: pathlib.Path, split: str, count: int, seed: int, *, with_masks: bool
+    output_dir: pathlib.Path, split: str, numbers: Iterable[int], seed: int, *, with_masks: bool
 ) -> list[dict[Table, list[Row]]]:
     """Writes the pictures of a split, and their masks.
 
     Args:
         output_dir: folder of the dataset.
         split: name of the split.
-        count: number of pictures.
+        numbers: of the pictures, from 0.
         seed: of the dataset.
         with_masks: whether the release has masks.
 
@@ -112,7 +114,7 @@ def _write_pictures(
     folder.mkdir(parents=True)
     rows = {}
     with MaskArchives(output_dir / "masks", split) as archives:
-        for index in range(count):
+        for index in numbers:
             picture = draw_picture(split, index, seed)
             (folder / f"{picture.image_id}.jpg").write_bytes(picture.jpeg)
             masks = draw_masks(split, picture) if with_masks else []

@@ -141,7 +141,6 @@ def test_a_dry_run_without_images_says_where_it_looked(release: Release, tmp_pat
 
 
 def test_a_dry_run_of_images_by_url_says_what_it_would_download(release: Release, tmp_path: pathlib.Path) -> None:
-    pytest.importorskip("aiohttp", reason="pip install '.[download]'")
     urls = {"images": None, "image_urls": "thumbnail", "image_cache": tmp_path / "cache"}
     lines = printed(*release.flags(tmp_path / "out", dry_run="true", workers=1, num_shards=None, **urls))
     # 60 thumbnails of 120 KB.

@@ -8,7 +8,7 @@ import pytest
 from tests.support.fault_filesystem import Faults
 from tests.support.faulty_runs import (
     ALL_THROUGH_BEAM,
-    WAYS,
+    BEAM_WAYS,
     Conversion,
     bundles_tried_again,
     cheap_pipelines,
@@ -41,10 +41,10 @@ def test_no_schedule_loses_or_doubles_a_record(conversion: Conversion, block: in
     failed: Counter[int] = Counter()
     bundles: Counter[str] = Counter()
     for seed in range(FIRST + block, FIRST + SCHEDULES, BLOCKS):
-        way = list(WAYS)[seed % len(WAYS)]
+        way = list(BEAM_WAYS)[seed % len(BEAM_WAYS)]
         faults = Faults.of_seed(seed)
         with bundles_tried_again(faults) as tried:
-            ended = conversion.run_to_the_end(faults, way)
+            ended = conversion.run_to_the_end(faults, BEAM_WAYS[way])
         assert written() == conversion.undisturbed, f"schedule {seed}, {way}"
         injected += faults.injected
         failed[ended.failed] += 1

@@ -10,16 +10,24 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pytest
 
 from oi_tfrecord.cli.main import main
-from oi_tfrecord.conversion import finish_dataset, limit_images, pipeline, read_tables, write_shards
-from oi_tfrecord.conversion.pipeline import add_counts
+from oi_tfrecord.conversion import (
+    finish_dataset,
+    limit_images,
+    pipeline,
+    read_tables,
+    run_here,
+    transforms,
+    write_shards,
+)
+from oi_tfrecord.conversion.finish_dataset import add_counts
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.dataset.accounts import RangeAccount
+from oi_tfrecord.engine.step import Step, Tagged
 from oi_tfrecord.openimages.csv.filters import EVERY_IMAGE
 from tests.support import small_release
 from tests.support.small_release import Release, convert
@@ -78,12 +86,12 @@ def double(work: Work) -> Iterable[object]:
 
 def lose_results(work: Work) -> Iterable[object]:
     """Does the work, and loses its account."""
-    return [output for output in work() if not isinstance(output, beam.pvalue.TaggedOutput | RangeAccount | int)]
+    return [output for output in work() if not isinstance(output, Tagged | RangeAccount | int)]
 
 
 def disturb(
     monkeypatch: pytest.MonkeyPatch,
-    step: type[beam.DoFn],
+    step: type[Step],
     method: str,
     is_wanted: Callable[[Any, Any], bool],
     change: Callable[[Work], Iterable[object]],
@@ -108,7 +116,7 @@ def disturb_ranges(
     def is_wanted(step: Any, item: Any) -> bool:
         return item.key.table == table and (not indices or item.key.index in indices)
 
-    for step in (read_tables._ReadRange, read_tables._ReadRangeToFile):
+    for step in (read_tables.ReadRange, read_tables.ReadRangeToFile):
         disturb(monkeypatch, step, "_read", is_wanted, change)
 
 
@@ -181,7 +189,7 @@ def test_a_range_that_is_lost_is_noticed_where_finished_shards_take_no_rows(
         pass
 
     def stop(*arguments: object) -> None:
-        raise Stopped
+        raise Stopped("Stopped")
 
     with monkeypatch.context() as context:
         context.setattr("oi_tfrecord.conversion.finish_dataset.finish_dataset", stop)
@@ -202,7 +210,7 @@ def test_a_shard_without_a_result_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    disturb(monkeypatch, write_shards._WriteShard, "_write", lambda step, element: element[0] in (1, 4), change)
+    disturb(monkeypatch, write_shards.WriteShard, "_write", lambda step, element: element[0] in (1, 4), change)
     printed = convert_disturbed(release, tmp_path / "out", runner, capsys)
     assert printed == [f"error: shard {shard} of 5 is missing" for shard in (1, 4)]
 
@@ -211,7 +219,7 @@ def test_a_shard_without_a_result_is_noticed(
 def test_a_shard_that_is_written_twice_is_there_once(
     runner: str, release: Release, undisturbed: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disturb(monkeypatch, write_shards._WriteShard, "_write", lambda step, element: element[0] == 1, double)
+    disturb(monkeypatch, write_shards.WriteShard, "_write", lambda step, element: element[0] == 1, double)
     assert convert([*release.flags(tmp_path / "out"), *RUNNERS[runner]]) == 0
     assert small_release.dataset(tmp_path / "out") == small_release.dataset(undisturbed)
 
@@ -230,7 +238,7 @@ def test_a_search_for_quotes_that_is_lost_is_noticed(
     path, coverage = coverage_of(undisturbed, "metadata")
     starts = range(coverage["start"], coverage["end"], BLOCK_BYTES)
     wanted = {"first": starts[:1], "middle": starts[1:2], "last": starts[-1:], "all": starts}[lost]
-    disturb(monkeypatch, read_tables._ScanQuotes, "_scan", lambda step, item: item.start in wanted, lose)
+    disturb(monkeypatch, read_tables.ScanQuotes, "_scan", lambda step, item: item.start in wanted, lose)
     [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys)
     # All from there on, as nothing says where its records start.
     first = coverage["starts_of_ranges"][{"first": 0, "middle": 1, "last": len(starts) - 1, "all": 0}[lost]]
@@ -241,7 +249,7 @@ def test_a_search_for_quotes_that_is_lost_is_noticed(
 def test_a_search_for_quotes_that_is_doubled_changes_nothing(
     runner: str, release: Release, undisturbed: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disturb(monkeypatch, read_tables._ScanQuotes, "_scan", lambda step, item: item.key.index == 1, double)
+    disturb(monkeypatch, read_tables.ScanQuotes, "_scan", lambda step, item: item.key.index == 1, double)
     assert convert([*release.flags(tmp_path / "out"), *RUNNERS[runner]]) == 0
     assert small_release.dataset(tmp_path / "out") == small_release.dataset(undisturbed)
 
@@ -257,7 +265,7 @@ def test_a_bound_on_the_images_that_is_found_from_a_part_is_noticed(
     def is_wanted(step: Any, item: Any) -> bool:
         return step._job.filters.limit_below == EVERY_IMAGE and item.key.table == "metadata" and not item.key.index
 
-    for step in (read_tables._ReadRange, read_tables._ReadRangeToFile):
+    for step in (read_tables.ReadRange, read_tables.ReadRangeToFile):
         disturb(monkeypatch, step, "_read", is_wanted, lose)
     [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys, max_images=20)
     assert "more than max_images=20" in printed
@@ -362,7 +370,8 @@ def test_counts_of_classes_that_are_lost_before_ids_are_given_are_noticed(
         counts.pop(max(counts, key=counts.__getitem__), None) if counts else None
         return counts
 
-    monkeypatch.setattr(pipeline, "add_counts", lose_most)
+    for module in (pipeline, run_here):
+        monkeypatch.setattr(module, "add_counts", lose_most)
     [printed] = convert_disturbed(release, tmp_path / "out", runner, capsys, label_order="frequency")
     assert "ids are not in the order of frequency" in printed
 
@@ -378,7 +387,7 @@ def test_an_end_that_is_lost_leaves_what_is_finished(
 ) -> None:
     flags = [*release.flags(tmp_path / "out"), *RUNNERS[runner]]
     with monkeypatch.context() as context:
-        context.setattr(finish_dataset, "_finish", lambda *grouped: {})
+        context.setattr(finish_dataset, "finish_dataset", lambda *arguments: {})
         assert main(["convert", *flags]) == 1
     assert "Run the same command again, which keeps the finished shards" in capsys.readouterr().err
     assert main(["convert", *flags]) == 0
@@ -392,13 +401,14 @@ def test_a_shard_that_counts_twice_for_the_bound_changes_nothing(
 ) -> None:
     flags: dict[str, object] = {"max_images": 20, "workers": 1}
     assert convert(release.flags(tmp_path / "once", **flags)) == 0
-    store = limit_images._store_limit
+    store = limit_images.store_limit
 
-    def store_twice(grouped: tuple[None, Iterable[bytes]], *others: Any) -> list[int]:
-        pieces = list(grouped[1])
-        return store((None, [*pieces, *pieces[:1]]), *others)
+    def store_twice(pieces: Iterable[bytes], *others: Any) -> None:
+        given = list(pieces)
+        store([*given, *given[:1]], *others)
 
-    monkeypatch.setattr(limit_images, "_store_limit", store_twice)
+    for module in (transforms, run_here):
+        monkeypatch.setattr(module, "store_limit", store_twice)
     assert convert([*release.flags(tmp_path / "twice", **flags), *RUNNERS[runner]]) == 0
     assert manifest_of(tmp_path / "once")["images"]["selected"] == 20
     assert small_release.shards(tmp_path / "twice") == small_release.shards(tmp_path / "once")

@@ -43,7 +43,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small_release.ROOT)
 
 
-def test_the_command_tells_of_the_job_and_writes_nothing(release: Release, tmp_path: pathlib.Path) -> None:
+def test_the_command_describes_the_job_and_writes_nothing(release: Release, tmp_path: pathlib.Path) -> None:
     out = io.StringIO()
     assert convert([*release.flags(tmp_path / "out"), *CLOUD, "--beam_dry_run"], out) == 0
     printed = re.search(r"job +([\d,]+) steps, ([\d,]+) bytes; staged: (.*)", out.getvalue())

@@ -1,5 +1,6 @@
 """RecordDataset in Grain, a third-party reader."""
 
+import contextlib
 import pathlib
 from typing import Any
 
@@ -39,3 +40,18 @@ def test_grain_shards_and_resumes(output_dir: str) -> None:
     resumed = iter(shuffled)
     resumed.set_state(state)
     assert ids_of(resumed) == rest
+
+
+def test_worker_processes_of_grain_read_a_part_and_resume(output_dir: str) -> None:
+    grain = require("grain")
+    records = RecordDataset(output_dir, "validation", image_size=(32, 32), target="torchvision")
+    part = grain.MapDataset.source(records).shuffle(seed=3)[1::2]
+    workers = grain.MultiprocessingOptions(num_workers=2)
+    dataset = part.to_iter_dataset(grain.ReadOptions(num_threads=2)).mp_prefetch(workers)
+    # A reader that is left open leaves its shared memory behind.
+    with contextlib.closing(iter(dataset)) as reading, contextlib.closing(iter(dataset)) as resumed:
+        first = ids_of(next(reading) for _ in range(3))
+        resumed.set_state(reading.get_state())
+        rest = ids_of(reading)
+        assert first + rest == ids_of(part)
+        assert ids_of(resumed) == rest

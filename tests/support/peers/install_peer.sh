@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes the virtual environment of one peer: of those that the benchmark compares with (tests/benchmarks/peers.py), or of
-# Model Garden, whose decoder the tests read records with.
+# Model Garden or DALI, which the tests read records with.
 #
 # Usage: install_peer.sh NAME [VENV [PYTHON_WITH_TENSORFLOW]]
-#   NAME                    datumaro, tfds, tables (DuckDB and Polars) or garden (TensorFlow Model Garden)
+#   NAME                    datumaro, tfds, tables (DuckDB and Polars), garden (TensorFlow Model Garden) or dali
+#                           (NVIDIA DALI, 1 GB)
 #   VENV                    where to make it (default: .venv-NAME in the repository root)
 #   PYTHON_WITH_TENSORFLOW  a Python 3.11-3.13 whose tensorflow and apache_beam are shared instead of downloaded again
 #
@@ -32,6 +33,8 @@ case "$name" in
     shared=('tensorflow==2.21.*' 'apache-beam==2.77.*')
     ;;
   tables) pinned=('duckdb==2.0.0' 'polars==2.1.0') modules='duckdb polars' ;;
+  # Reads on a CPU without CUDA.
+  dali) pinned=('nvidia-dali-cuda120==2.4.0' 'numpy==2.4.6') modules='nvidia.dali' ;;
   garden)
     # Its own list asks for tensorflow 2.20 and, beside what `import official.vision` imports, for much that it does not:
     # tensorflow-text, tensorflow-hub, model optimization, Kaggle, SentencePiece and more.
@@ -42,7 +45,7 @@ case "$name" in
     )
     modules='official.vision tensorflow' shared=('tensorflow==2.21.*')
     ;;
-  *) fail "no such peer: '$name' (datumaro, tfds, tables, garden)" ;;
+  *) fail "no such peer: '$name' (datumaro, tfds, tables, garden, dali)" ;;
 esac
 
 command -v "$python" >/dev/null || fail "no such python: $python"

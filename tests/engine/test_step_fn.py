@@ -9,7 +9,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.engine.progress_reports import READ
-from oi_tfrecord.engine.threaded_fn import ShardFn, ThreadedFn
+from oi_tfrecord.engine.step import ShardStep, Step, Tagged
+from oi_tfrecord.engine.step_fn import StepFn
 from tests.support.processes import HANG_SECONDS
 
 
@@ -21,11 +22,11 @@ def work(tmp_path: pathlib.Path) -> WorkFolder:
 
 
 def test_what_is_reported_last_is_there_when_the_worker_ends(work: WorkFolder) -> None:
-    worker = ShardFn(work, 2)
-    worker.setup()
+    worker = ShardStep(work, 2)
+    worker.start()
     for shard in range(3):
         worker._reporter.end_shard(records=10 + shard, image_bytes=100, rejects=1)
-    worker.teardown()
+    worker.stop()
     [report] = map(json.loads, work.progress())
     assert (report["records"], report["bytes"], report["rejects"], report["shards"]) == (33, 300, 3, 3)
 
@@ -33,7 +34,7 @@ def test_what_is_reported_last_is_there_when_the_worker_ends(work: WorkFolder) -
 _MEETING = threading.Barrier(2)
 
 
-class _Square(ThreadedFn):
+class _Square(Step):
     """Yields squares, and to the tag `odd` the odd numbers; the first elements wait for each other."""
 
     def process(self, number: int) -> Iterator[object]:
@@ -42,7 +43,7 @@ class _Square(ThreadedFn):
     def _square(self, number: int) -> list[object]:
         if number < 2 and self._thread_count > 1:
             _MEETING.wait(HANG_SECONDS)
-        return [number * number] + [beam.pvalue.TaggedOutput("odd", number)] * (number % 2)
+        return [number * number] + [Tagged("odd", number)] * (number % 2)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -56,7 +57,7 @@ def test_all_outputs_come_whether_with_an_element_or_at_the_end_of_a_bundle(
         out = (
             root
             | beam.Create(numbers, reshuffle=False)
-            | beam.ParDo(_Square(work, READ, threads)).with_outputs("odd", main="squares")
+            | beam.ParDo(StepFn(_Square(work, READ, threads))).with_outputs("odd", main="squares")
         )
         assert_that(out.squares, equal_to([number**2 for number in numbers]), "Squares")
         assert_that(out.odd, equal_to([number for number in numbers if number % 2]), "Odd")

@@ -1,0 +1,328 @@
+"""The parts of a conversion's pipelines as transforms of Beam; the modules of the steps say what each does."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.typehints import KV
+
+from oi_tfrecord.conversion.finish import FinishJob
+from oi_tfrecord.conversion.finish_dataset import Finished, finish
+from oi_tfrecord.conversion.limit_images import hash_images, store_limit
+from oi_tfrecord.conversion.read_range import RangeJob
+from oi_tfrecord.conversion.read_tables import (
+    ACCOUNTS,
+    ReadRange,
+    ReadRangeToFile,
+    ScanQuotes,
+    ranges_to_scan,
+    ranges_without_scan,
+    resolve,
+)
+from oi_tfrecord.conversion.shard_job import ShardJob
+from oi_tfrecord.conversion.write_shards import ReadRows, WriteShard
+from oi_tfrecord.dataset.accounts import RangeAccount
+from oi_tfrecord.dataset.error_relay import relay_errors
+from oi_tfrecord.dataset.work_folder import WorkFolder
+from oi_tfrecord.engine.flink_slots import spread_keys
+from oi_tfrecord.engine.step_fn import StepFn
+from oi_tfrecord.join.shuffle_files import ShardSlices, ShuffleIndex, read_index
+from oi_tfrecord.openimages.csv.record_boundaries import BlockScan
+
+BATCHES = "batches"
+
+
+class ReadTables(beam.PTransform):
+    """Reads the CSV files of a split, and lists the images of its archives, for the runner's shuffle.
+
+    Output: `batches` of (shard, batch of rows), and `accounts`, a RangeAccount per block of a range.
+    """
+
+    def __init__(self, job: RangeJob):
+        """Reads nothing yet.
+
+        Args:
+            job: the conversion.
+        """
+        super().__init__()
+        self._job = job
+
+    def expand(self, root):  # type: ignore[no-untyped-def]
+        """Adds the steps to a pipeline."""
+        # One range at a time: batches of several would be held while they go to the runner.
+        ranges = plan_exact_ranges(root, self._job, threads=1)
+        step = StepFn(ReadRange(self._job)).with_output_types(KV[int, bytes])
+        # (shard, batch), RangeAccount
+        return ranges | "ReadRanges" >> beam.ParDo(step).with_outputs(ACCOUNTS, main=BATCHES)
+
+
+class ReadTablesToFiles(beam.PTransform):
+    """Reads the CSV files of a split, and lists the images of its archives; the rows go to the shuffle's files.
+
+    Output: a RangeAccount per block of a range.
+    """
+
+    def __init__(self, job: RangeJob, threads: int):
+        """Reads nothing yet.
+
+        Args:
+            job: the conversion.
+            threads: ranges that a worker process reads at once.
+        """
+        super().__init__()
+        self._job = job
+        self._threads = threads
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
+        ranges = plan_exact_ranges(root, self._job, self._threads)
+        # RangeAccount
+        step = StepFn(ReadRangeToFile(self._job, self._threads)).with_output_types(RangeAccount)
+        return ranges | "ReadRanges" >> beam.ParDo(step)
+
+
+def plan_exact_ranges(root: beam.Pipeline, job: RangeJob, threads: int) -> beam.PCollection:
+    """Adds the steps that cut the inputs in ranges of whole records.
+
+    Args:
+        root: the pipeline.
+        job: the conversion.
+        threads: ranges that a worker process searches at once for quoted line breaks.
+
+    Returns:
+        FileRanges, spread over the workers.
+    """
+    exact = (
+        root
+        # FileRange
+        | "CreateQuotedRanges" >> beam.Create(ranges_to_scan(job), reshuffle=True)
+        # (table, file number), BlockScan
+        | "ScanQuotes"
+        >> beam.ParDo(StepFn(ScanQuotes(job.scan_job, threads)).with_output_types(KV[tuple[str, int], BlockScan]))
+        # (table, file number), BlockScans
+        | "GroupByFile" >> beam.GroupByKey()
+        # FileRange
+        | "ResolveRanges" >> beam.FlatMap(resolve, job.scan_job)
+    )
+    # FileRange
+    lines = root | "CreateLineRanges" >> beam.Create(ranges_without_scan(job), reshuffle=False)
+    return (
+        (exact, lines)
+        # Spread behind and not before, as Flink's and Spark's runners cannot flatten what a shuffle yields with
+        # what none does (https://github.com/apache/beam/issues/34647).
+        | "FlattenRanges" >> beam.Flatten()
+        | "SpreadRanges" >> beam.Reshuffle()
+    )
+
+
+class GroupBatches(beam.PTransform):
+    """Groups batches by shard through the runner's shuffle; every shard is in the output, also one without rows.
+
+    Input: (shard, batch of rows). Output: (key of the shard, iterable of batches); the shard is the key mod
+    the number of shards.
+    """
+
+    def __init__(self, shards: Iterable[int], num_shards: int, slots: int):
+        """Groups nothing yet.
+
+        Args:
+            shards: the shards to group for.
+            num_shards: number of all shards.
+            slots: slots of the job on Flink, over which the shards are spread evenly; 0 if unknown.
+        """
+        super().__init__()
+        self._keys = spread_keys(tuple(shards), num_shards, slots)
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
+        seeds = (
+            batches.pipeline
+            # key of a shard
+            | "CreateShards" >> beam.Create(self._keys.values())
+            # (key, empty batch)
+            | "SeedShards" >> beam.Map(lambda key: (key, b"")).with_output_types(KV[int, bytes])
+        )
+        # (key, batch)
+        keyed = batches | "KeyBatches" >> beam.Map(_under_key, self._keys).with_output_types(KV[int, bytes])
+        return (
+            (keyed, seeds)
+            # (key, batch)
+            | "FlattenSeeds" >> beam.Flatten()
+            # (key, batches)
+            | "GroupByShard" >> beam.GroupByKey()
+        )
+
+
+def _under_key(element: tuple[int, bytes], keys: Mapping[int, int]) -> tuple[int, bytes]:
+    shard, batch = element
+    return keys[shard], batch
+
+
+class GroupFiles(beam.PTransform):
+    """Gives each shard its rows in the files of the shuffle; every shard is in the output, also one without rows.
+
+    Input: the accounts of all ranges, which are there only when every range has written its file. Output: (shard,
+    places of its rows).
+    """
+
+    def __init__(self, shards: Iterable[int], folder: str, work: WorkFolder):
+        """Reads nothing yet.
+
+        Args:
+            shards: the shards to group for.
+            folder: folder of the files.
+            work: folder that takes an error.
+        """
+        super().__init__()
+        self._shards = tuple(shards)
+        self._folder = folder
+        self._work = work
+
+    def expand(self, accounts: beam.PCollection) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
+        written = beam.pvalue.AsSingleton(accounts | "AwaitRanges" >> beam.combiners.Count.Globally())
+        return (
+            accounts.pipeline
+            # shard
+            | "CreateShards" >> beam.Create(self._shards)
+            | "SpreadShards" >> beam.Reshuffle()
+            # (shard, places of its rows)
+            | "FindRows" >> beam.ParDo(_FindRows(self._folder, self._work), written)
+        )
+
+
+class _FindRows(beam.DoFn):
+    def __init__(self, folder: str, work: WorkFolder):
+        self._folder = folder
+        self._work = work
+        self._index: ShuffleIndex | None = None
+
+    def process(self, shard: int, written: int) -> Iterator[tuple[int, ShardSlices]]:
+        if self._index is None:
+            with relay_errors(self._work):
+                self._index = read_index(self._folder)
+        yield shard, ShardSlices(self._index, shard)
+
+
+class WriteShards(beam.PTransform):
+    """Joins and writes each shard.
+
+    Input: (key of a shard, what the shuffle grouped for the shard), as of `GroupBatches` or `GroupFiles`. Output: the
+    number of each shard, whose account is in the work folder. Images are read here, after the shuffle, so no shuffle
+    has their bytes.
+    """
+
+    def __init__(self, job: ShardJob, label_map: beam.pvalue.AsSingleton, threads: int, read_rows: ReadRows):
+        """Writes nothing yet.
+
+        Args:
+            job: the conversion.
+            label_map: side input with the packed label map.
+            threads: shards that a worker process writes at once.
+            read_rows: returns the rows of a shard.
+        """
+        super().__init__()
+        self._job = job
+        self._label_map = label_map
+        self._thread_count = threads
+        self._read_rows = read_rows
+
+    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
+        """Adds the step to a pipeline."""
+        # number of the shard
+        return grouped | "WriteShard" >> beam.ParDo(
+            StepFn(WriteShard(self._job, self._thread_count, self._read_rows)), self._label_map
+        )
+
+
+class FinishDataset(beam.PTransform):
+    """Writes label map, rejects and manifest once all ranges and shards are done.
+
+    Input: (accounts of ranges, numbers of the shards that are written). The accounts of shards, which hold counts of
+    each class, are in the work folder, so that no runner has to keep them. Output: the manifest of the split.
+    """
+
+    def __init__(self, job: FinishJob, label_map: beam.pvalue.AsSingleton, finished: Iterable[int]):
+        """Writes nothing yet.
+
+        Args:
+            job: the end of the conversion.
+            label_map: side input with the packed label map.
+            finished: shards that an earlier run finished.
+        """
+        super().__init__()
+        self._job = job
+        self._label_map = label_map
+        self._finished = frozenset(finished)
+
+    def expand(self, inputs):  # type: ignore[no-untyped-def]
+        """Adds the steps to a pipeline."""
+        accounts, shards = inputs
+        return (
+            {
+                # (None, RangeAccount)
+                "accounts": accounts | "KeyAccounts" >> beam.Map(_under_one_key),
+                # (None, number of a shard)
+                "shards": shards | "KeyShards" >> beam.Map(_under_one_key),
+            }
+            # (None, Finished)
+            | "GroupResults" >> beam.CoGroupByKey()
+            # manifest of the split
+            | "WriteManifest" >> beam.Map(_finish, self._job, self._label_map, self._finished)
+        )
+
+
+def _under_one_key(value: object) -> tuple[None, object]:
+    return None, value
+
+
+class LimitImages(beam.PTransform):
+    """Finds `RowFilters.limit_below` for `max_images`, and stores the limit in the work folder.
+
+    Input: (shard, what the shuffle grouped for the shard). Output: nothing; the next pipeline of the run reads the
+    work folder.
+    """
+
+    def __init__(self, job: ShardJob, max_images: int, read_rows: ReadRows):
+        """Finds nothing yet.
+
+        Args:
+            job: the conversion.
+            max_images: number of images to keep.
+            read_rows: returns the rows of a shard.
+        """
+        super().__init__()
+        self._job = job
+        self._max_images = max_images
+        self._read_rows = read_rows
+
+    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
+        return (
+            grouped
+            # (None, the max_images + 1 lowest sample hashes of the shard's selected images, uint64 as bytes)
+            | "HashImages" >> beam.Map(_hash_under_one_key, self._job, self._max_images, self._read_rows)
+            # (None, hashes of all shards)
+            | "GroupHashes" >> beam.GroupByKey()
+            # nothing
+            | "StoreLimit" >> beam.FlatMap(_store_limit, self._job, self._max_images)
+        )
+
+
+def _hash_under_one_key(
+    grouped: tuple[int, Any], job: ShardJob, max_images: int, read_rows: ReadRows
+) -> tuple[None, bytes]:
+    with relay_errors(job.work):
+        tables = read_rows(grouped[1])
+    return None, hash_images(tables, job, max_images)
+
+
+def _store_limit(grouped: tuple[None, Iterable[bytes]], job: ShardJob, max_images: int) -> list[int]:
+    store_limit(grouped[1], job, max_images)
+    return []
+
+
+def _finish(
+    grouped: tuple[None, Finished], job: FinishJob, label_map: bytes, finished: Collection[int]
+) -> dict[str, object]:
+    return finish(grouped[1], job, label_map, finished)
