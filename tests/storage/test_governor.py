@@ -148,7 +148,7 @@ def test_a_burst_of_refusals_of_the_first_requests_passes(
 
     made = Governor(clock, first_patience=governor.FIRST_PATIENCE_SECONDS)
     with contextlib.nullcontext() if is_outlasted else pytest.raises(Refused):
-        assert made.read(request, lambda e: isinstance(e, Refused), lambda: 0.0) == 1
+        assert made.read(request, lambda e: isinstance(e, Refused), lambda _: 0.0) == 1
 
 
 @pytest.mark.parametrize(
