@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from oi_tfrecord.conversion.convert import build_template as build_template
     from oi_tfrecord.conversion.convert import convert as convert
     from oi_tfrecord.conversion.convert import dry_run as dry_run
+    from oi_tfrecord.conversion.dry_run.choose_images import download as download
     from oi_tfrecord.conversion.outcome import ConversionResult as ConversionResult
     from oi_tfrecord.dataset.record_dataset import RecordDataset as RecordDataset
     from oi_tfrecord.dataset.tf_dataset import load as load
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from oi_tfrecord.explore.show import show as show
     from oi_tfrecord.settings.convert_config import ConvertConfig as ConvertConfig
     from oi_tfrecord.settings.yaml_file import read_config as read_config
-    from oi_tfrecord.sources.download import download as download
     from oi_tfrecord.sources.download_counts import DownloadResult as DownloadResult
     from oi_tfrecord.sources.download_options import DownloadOptions as DownloadOptions
     from oi_tfrecord.training.options import TrainingConfigOptions as TrainingConfigOptions
@@ -93,7 +93,7 @@ _NAMES = {
     "explore.show": ("RecordText", "ShowOptions", "show"),
     "settings.convert_config": ("ConvertConfig",),
     "settings.yaml_file": ("read_config",),
-    "sources.download": ("download",),
+    "conversion.dry_run.choose_images": ("download",),
     "sources.download_counts": ("DownloadResult",),
     "sources.download_options": ("DownloadOptions",),
     "training.options": ("TrainingConfigOptions",),

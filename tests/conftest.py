@@ -171,6 +171,23 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[Store]:
+    """An S3 server for all tests of a module."""
+    require("boto3")
+    require("moto")
+    with serve("s3") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def s3_proxy(s3_server: Store) -> Iterator[SlowStore]:
+    """The proxy before `s3_server`."""
+    proxy = SlowStore(s3_server.port)
+    yield proxy
+    proxy.stop()
+
+
 @pytest.fixture
 def slow(store: Store) -> Iterator[SlowStore]:
     """The proxy before `store`."""

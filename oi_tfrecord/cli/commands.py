@@ -9,7 +9,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
     "Make records": {
         "sample": "Generates a small invented dataset in the layout of a release of Open Images.",
         "fetch": "Downloads the tables and class files of a split.",
-        "download": "Downloads the images of a split by their URLs.",
+        "download": "Downloads images of a split, by their URLs or from a bucket.",
         "convert": "Converts one split of Open Images to TFRecords.",
     },
     "Check and look at records": {

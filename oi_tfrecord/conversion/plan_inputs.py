@@ -30,7 +30,7 @@ from oi_tfrecord.settings.convert_config import CVDF, ConvertConfig
 from oi_tfrecord.settings.find_release import check_release, needed_tables
 from oi_tfrecord.sources.archive_listing import ArchiveFile, open_archives
 from oi_tfrecord.sources.archives import ArchiveSource
-from oi_tfrecord.sources.files import CVDF_PATTERN, PatternSource
+from oi_tfrecord.sources.files import PatternSource, open_pattern
 from oi_tfrecord.sources.image_urls import check_url_columns
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
@@ -287,13 +287,8 @@ def plan_images(
     if config.archives:
         source = ArchiveSource(_archives_of(Table.IMAGE_FILES, archives), config.max_image_bytes)
         return source, ArchiveSamples(source)
-    is_cvdf = config.images == CVDF
-    pattern = PatternSource(
-        CVDF_PATTERN if is_cvdf else config.images,
-        config.split,
-        config.max_image_bytes,
-        anonymous=config.anonymous or is_cvdf,
-        cache=config.image_cache,
+    pattern = open_pattern(
+        config.images, config.split, config.max_image_bytes, anonymous=config.anonymous, cache=config.image_cache
     )
     return pattern, FileSamples(pattern)
 

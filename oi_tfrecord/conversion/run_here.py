@@ -23,6 +23,7 @@ from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.error_relay import relay_errors
 from oi_tfrecord.dataset.label_map_claim import claim_packed
 from oi_tfrecord.engine.step import run_step
+from oi_tfrecord.join.join_shard import join_shard
 from oi_tfrecord.join.shuffle_files import ShardSlices, ShuffleIndex, read_index
 from oi_tfrecord.openimages.csv.file_ranges import FileRange
 from oi_tfrecord.openimages.csv.record_boundaries import BlockScan
@@ -61,6 +62,19 @@ def limit_images_here(plan: ConvertPlan) -> None:
     with relay_errors(plan.work):
         pieces = [hash_images(index.tables(shard), job, max_images) for shard in range(plan.num_shards)]
     store_limit(pieces, job, max_images)
+
+
+def list_images_here(plan: ConvertPlan) -> list[str]:
+    """Returns the ImageIDs of the images that a conversion would write if every image were there, by shard.
+
+    Args:
+        plan: the conversion, whose rows are grouped through files.
+    """
+    _read_tables(dataclasses.replace(plan.range_job(frozenset()), archives={}), plan.threads)
+    index, rules = _read_index(plan), plan.shard_job().join_rules
+    with relay_errors(plan.work):
+        shards = [join_shard(index.tables(shard), rules).id_texts for shard in range(plan.num_shards)]
+    return [image_id for ids in shards for image_id in ids]
 
 
 def _read_tables(job: RangeJob, threads: int) -> list[RangeAccount]:

@@ -11,7 +11,7 @@ from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.rerun.try_again import try_again
-from oi_tfrecord.conversion.run_here import limit_images_here, write_shards_here
+from oi_tfrecord.conversion.run_here import limit_images_here, list_images_here, write_shards_here
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, count_correctable, prepare_output, read_split
@@ -109,6 +109,25 @@ def _run_pipelines(
         if plan.config.max_images:
             plan = _limit_images(plan, processes, beam_arguments, progress)
         _write_shards(plan, state.finished, processes, beam_arguments, progress)
+
+
+def list_images(plan: ConvertPlan, workers: int, progress: Progress) -> list[str]:
+    """Returns the ImageIDs of the images that a conversion would write if every image were there, in no order.
+
+    Args:
+        plan: the conversion, in a local folder of its own.
+        workers: ranges that this process works on at once.
+        progress: takes messages while the tables are read.
+    """
+    prepare_output(plan.target)
+    store_lists(plan.filters, plan.work)
+    _, threads = split_workers(workers, is_local=True)
+    with raise_relayed_errors(plan.work), _shuffle_folder(plan, ()) as folder:
+        plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
+        if plan.config.max_images:
+            plan = _limit_images(plan, 1, (), progress)
+        shown = progress.watch(_status(plan, 0, SubmittedJob(progress.note)))
+        return run_here(shown, lambda: list_images_here(plan))
 
 
 def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> ConvertPlan:

@@ -22,6 +22,8 @@ from oi_tfrecord.records.example_reader import Values, get_strings, parse_exampl
 from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from oi_tfrecord.explore.notebook import RecordPicture
     from oi_tfrecord.records.label_map import LabelMap
 
@@ -308,5 +310,10 @@ def _decode_image(encoded: bytes, image_size: tuple[int, int] | None) -> np.ndar
             height, width = image_size
             # The decoder may scale by a power of two, as long as the result is not smaller than `image_size`.
             picture.draft("RGB", (width, height))
-            return np.array(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
-        return np.array(picture.convert("RGB"))
+            return np.array(_as_rgb(picture).resize((width, height), Image.Resampling.BILINEAR))
+        return np.array(_as_rgb(picture))
+
+
+def _as_rgb(picture: "Image.Image") -> "Image.Image":
+    """Returns a picture in RGB; `convert` copies a picture that is in RGB already."""
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

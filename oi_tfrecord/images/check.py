@@ -3,7 +3,7 @@
 import io
 import warnings
 
-from oi_tfrecord.images.jpeg_header import JpegKind, is_cut_off, read_header, scan_fault
+from oi_tfrecord.images.jpeg_header import CHECK_DRAFT, JpegKind, is_cut_off, read_header, scan_fault
 from oi_tfrecord.images.pixel_budget import DECODED_AT_ONCE
 
 READABLE = ("PNG", "BMP")
@@ -25,7 +25,7 @@ def find_image_fault(data: bytes, *, plain: bool, decode: bool) -> tuple[str, tu
     if header is None:
         if plain or not data:
             return f"not a JPEG, first bytes {data[:16]!r}", (0, 0)
-        return _open(data, decode)
+        return _open(data, decode, is_plain=False)
     size = header.width, header.height
     if header.kind in (JpegKind.BROKEN, JpegKind.CUT_OFF):
         return header.note, size
@@ -38,19 +38,22 @@ def find_image_fault(data: bytes, *, plain: bool, decode: bool) -> tuple[str, tu
     if not decode:
         return "", size
     # TensorFlow's decoder reads to the end of the image, Pillow's stops at its last row.
-    fault, decoded = _open(data, decode)
+    fault, decoded = _open(data, decode, is_plain=header.kind is JpegKind.PLAIN)
     return fault or scan_fault(data, header), decoded
 
 
-def _open(data: bytes, decode: bool) -> tuple[str, tuple[int, int]]:
+def _open(data: bytes, decode: bool, is_plain: bool) -> tuple[str, tuple[int, int]]:
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             picture = Image.open(io.BytesIO(data))
+            size = picture.size
             if decode:
-                with DECODED_AT_ONCE.hold(picture.width * picture.height):
+                if is_plain:
+                    picture.draft(*CHECK_DRAFT)
+                with DECODED_AT_ONCE.hold(size[0] * size[1]):
                     picture.load()
     except MemoryError:
         return "decodes to more pixels than the memory holds", (0, 0)
@@ -58,5 +61,5 @@ def _open(data: bytes, decode: bool) -> tuple[str, tuple[int, int]]:
         # Pillow's readers raise exceptions of many classes for damaged bytes.
         return f"does not {'decode' if decode else 'open'}: {error or type(error).__name__}", (0, 0)
     if picture.format not in ("JPEG", "MPO", *READABLE):
-        return f"{picture.format} is not read by the Object Detection API", picture.size
-    return "", picture.size
+        return f"{picture.format} is not read by the Object Detection API", size
+    return "", size

@@ -18,6 +18,10 @@ segments in memory."""
 MAX_SIDE = 65_500
 """Largest width or height libjpeg decodes or writes (JPEG_MAX_DIMENSION in jmorecfg.h)."""
 
+CHECK_DRAFT = ("L", (1, 1))
+"""Mode and least size of a picture that is decoded only to check a plain JPEG: all bits are read, so that each fault of
+the data shows, but only an eighth of the pixels of each side is computed, without colours."""
+
 _SKIP, _CHECKED, _FRAME, _SCAN, _ODD = range(5)
 
 

@@ -11,7 +11,15 @@ import io
 from typing import TYPE_CHECKING
 
 from oi_tfrecord.images.encode import encode, fit_size
-from oi_tfrecord.images.jpeg_header import MAX_SIDE, JpegHeader, JpegKind, is_cut_off, read_header, scan_fault
+from oi_tfrecord.images.jpeg_header import (
+    CHECK_DRAFT,
+    MAX_SIDE,
+    JpegHeader,
+    JpegKind,
+    is_cut_off,
+    read_header,
+    scan_fault,
+)
 from oi_tfrecord.images.jpeg_metadata import strip_metadata
 from oi_tfrecord.images.other_formats import declared_size, describe, ends_early, other_format, readers
 from oi_tfrecord.images.pixel_budget import DECODED_AT_ONCE
@@ -73,8 +81,10 @@ def _prepare_other(data: bytes, options: ImageOptions, degrees: int) -> Prepared
 
 def _prepare_decoded(data: bytes, header: JpegHeader, options: ImageOptions, degrees: int) -> PreparedImage:
     """Decodes a JPEG, and copies it if it is good and has its final size and direction."""
+    size = header.width, header.height
+    is_copied = header.kind is JpegKind.PLAIN and not degrees and _fit(size, options) == size
     with contextlib.ExitStack() as held:
-        picture, size = _decode(data, "JPEG", options, held)
+        picture, size = _decode(data, "JPEG", options, held, CHECK_DRAFT if is_copied else None)
         if header.kind is JpegKind.SPECIAL:
             return _reencode(picture, size, "MPO" if header.multi_picture else "JPEG", options, degrees)
         if fault := scan_fault(data, header):
@@ -118,7 +128,11 @@ def _copied(encoded: bytes, data: bytes, size: Size) -> PreparedImage:
 
 
 def _decode(
-    data: bytes, source_format: str, options: ImageOptions, held: contextlib.ExitStack
+    data: bytes,
+    source_format: str,
+    options: ImageOptions,
+    held: contextlib.ExitStack,
+    draft: tuple[str | None, Size] | None = None,
 ) -> tuple["Image.Image", Size]:
     """Checks the size of the first picture of a file, and decodes it no larger than needed.
 
@@ -127,6 +141,7 @@ def _decode(
         source_format: Pillow's name of the format.
         options: the limits and the encoding.
         held: holds the pixels of the budget as long as the caller uses the picture.
+        draft: mode and least size of the picture that the caller needs; None for those of a picture to be encoded.
 
     Returns:
         (picture, its size as stored).
@@ -136,8 +151,8 @@ def _decode(
         size = picture.size
         _check_pixels(size, options)
         target = _fit(size, options)
-        if target != size:
-            picture.draft(None, target)
+        if draft or target != size:
+            picture.draft(*(draft or (None, target)))
         if source_format not in _DECODED_ON_OPENING:
             # A progressive JPEG keeps all coefficients, however small it is decoded.
             pixels = size if picture.info.get("progressive") else picture.size

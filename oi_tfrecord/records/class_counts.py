@@ -51,12 +51,14 @@ class ClassCountSum:
     def add(self, packed: str) -> None:
         """Adds counts."""
         pairs = _pairs(packed)
-        place = np.searchsorted(self._ids, pairs["id"])
-        if not np.array_equal(self._ids.take(place, mode="clip") if len(self._ids) else self._ids, pairs["id"]):
-            ids = np.union1d(self._ids, pairs["id"])
-            counts = np.zeros(len(ids), np.int64)
-            counts[np.searchsorted(ids, self._ids)] = self._counts
-            self._ids, self._counts, place = ids, counts, np.searchsorted(ids, pairs["id"])
+        ids = np.ascontiguousarray(pairs["id"])
+        place = np.searchsorted(self._ids, ids)
+        # No id is -1, which stands for the end.
+        is_new = np.append(self._ids, -1).take(place) != ids
+        if is_new.any():
+            self._ids = np.insert(self._ids, place[is_new], ids[is_new])
+            self._counts = np.insert(self._counts, place[is_new], 0)
+            place = np.searchsorted(self._ids, ids)
         self._counts[place] += pairs["count"]
 
     def by_id(self) -> dict[str, int]:

@@ -46,15 +46,21 @@ def parse_example(data: bytes) -> dict[str, Values]:
     Raises:
         ExampleError: If the bytes are no Example, or hold more values than fit into memory (`record_limits`).
     """
+    features = open_example(data)
+    return {key: _values(features[key]) for key in sorted(features)}
+
+
+def open_example(data: bytes) -> Mapping[str, Any]:
+    """Returns the Feature of each key of an Example, whose values are not copied; see `parse_example`."""
     try:
         check_values_fit(data)
-        features = Example.FromString(data).features.feature
+        features: Mapping[str, Any] = Example.FromString(data).features.feature
         check_keys_fit(len(features))
     except TooManyValues as error:
         raise ExampleError(f"not an image with annotations: the record {error}") from error
     except DecodeError as error:
         raise ExampleError(f"not a tf.train.Example: {error}") from error
-    return {key: _values(features[key]) for key in sorted(features)}
+    return features
 
 
 def _values(feature: Any) -> Values:

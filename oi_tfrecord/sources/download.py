@@ -1,5 +1,6 @@
 """Downloads the images that a metadata CSV lists to files, and writes lists of the successes and the failures."""
 
+import asyncio
 import collections
 import concurrent.futures
 import contextlib
@@ -10,7 +11,7 @@ import functools
 import io
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oi_tfrecord import storage
@@ -27,8 +28,9 @@ from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.sources.download_cache import ImageCache, remove_stale, write_file
 from oi_tfrecord.sources.download_counts import DownloadCounts, DownloadResult, DownloadStatus
 from oi_tfrecord.sources.download_options import DownloadOptions
+from oi_tfrecord.sources.files import PatternSource, open_pattern
 from oi_tfrecord.sources.http_client import Fetcher
-from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings
+from oi_tfrecord.sources.http_policy import FetchRejected, FetchSettings, image_fault
 from oi_tfrecord.sources.image_urls import ImageUrls, check_url_columns
 from oi_tfrecord.sources.load_image import load_image
 from oi_tfrecord.sources.url_folders import url_file
@@ -61,6 +63,8 @@ class DownloadJob:
         kind: which file of an image.
         cache: where images are looked for first and kept, too; None for no cache.
         listed: the ImageIDs to download; None for all.
+        images: files that are read in place of URLs; None to download the URLs.
+        readers: files that are read at once.
         settings: settings of the client.
     """
 
@@ -71,6 +75,8 @@ class DownloadJob:
     cache: ImageCache | None
     listed: ImageIdList | None
     settings: FetchSettings
+    images: PatternSource | None = None
+    readers: int = 1
 
     @property
     def temporary(self) -> pathlib.Path:
@@ -96,7 +102,8 @@ class DownloadJob:
             size = path.stat().st_size
         except FileNotFoundError:
             return False
-        return str(size) == urls.size if self.kind is UrlKind.ORIGINAL and urls.size else size > 0
+        is_known = self.images is None and self.kind is UrlKind.ORIGINAL and urls.size
+        return str(size) == urls.size if is_known else size > 0
 
     def includes(self, row: MetadataRow) -> bool:
         """Returns whether a row is of an image to download; a row that cannot be read is included, to be listed."""
@@ -112,7 +119,8 @@ def find_inputs(options: DownloadOptions) -> DownloadJob:
         InputError: naming the file to correct.
     """
     files = tuple(open_table(Table.METADATA, options.metadata, options.data_dir or os.curdir, options.split))
-    check_url_columns(files)
+    if not options.images or options.layout == "url":
+        check_url_columns(files)
     form = find_id_form(options.image_id_format, files)
     files = tuple(dataclasses.replace(file, id_form=form) for file in files)
     ids_file = options.image_ids
@@ -121,10 +129,20 @@ def find_inputs(options: DownloadOptions) -> DownloadJob:
         files=files,
         output_dir=pathlib.Path(options.output_dir),
         layout=options.layout,
-        kind=UrlKind(options.image_urls),
+        kind=UrlKind(options.image_urls or UrlKind.ORIGINAL),
         cache=ImageCache(pathlib.Path(options.image_cache)) if options.image_cache else None,
         listed=listed,
         settings=fetch_settings(options),
+        images=_open_images(options),
+        readers=options.fetch_connections,
+    )
+
+
+def _open_images(options: DownloadOptions) -> PatternSource | None:
+    if not options.images:
+        return None
+    return open_pattern(
+        options.images, options.split, options.max_image_bytes, anonymous=options.anonymous, cache=options.image_cache
     )
 
 
@@ -178,8 +196,12 @@ def _estimate_images(job: DownloadJob) -> int:
 
 def _download(job: DownloadJob, counts: DownloadCounts) -> None:
     """Downloads all images, and writes the list that each belongs to."""
-    with Fetcher(job.settings) as fetcher, _lists(job) as (successes, failures):
-        for row, rejected in _results(job, fetcher, counts):
+    with (
+        concurrent.futures.ThreadPoolExecutor(job.readers) as readers,
+        Fetcher(job.settings) as fetcher,
+        _lists(job) as (successes, failures),
+    ):
+        for row, rejected in _results(job, fetcher, readers, counts):
             if rejected is None:
                 successes.writerow(_as_texts(row.fields))
                 continue
@@ -189,7 +211,7 @@ def _download(job: DownloadJob, counts: DownloadCounts) -> None:
 
 
 def _results(
-    job: DownloadJob, fetcher: Fetcher, counts: DownloadCounts
+    job: DownloadJob, fetcher: Fetcher, readers: concurrent.futures.Executor, counts: DownloadCounts
 ) -> Iterator[tuple[MetadataRow, ImageRejected | None]]:
     """Yields each row, in file order, and why its image was not downloaded; None if it was."""
     pending: collections.deque[tuple[MetadataRow, concurrent.futures.Future[ImageRejected | None]]]
@@ -200,7 +222,7 @@ def _results(
             if not job.includes(row):
                 continue
             counts.rows += 1
-            task = functools.partial(_to_file, job, fetcher, counts, file, row)
+            task = functools.partial(_to_file, job, fetcher, readers, counts, file, row)
             pending.append((row, fetcher.submit(task)))
             while pending and (len(pending) >= _WINDOW or pending[0][1].done()):
                 done, future = pending.popleft()
@@ -210,7 +232,12 @@ def _results(
 
 
 async def _to_file(
-    job: DownloadJob, fetcher: Fetcher, counts: DownloadCounts, file: InputFile, row: MetadataRow
+    job: DownloadJob,
+    fetcher: Fetcher,
+    readers: concurrent.futures.Executor,
+    counts: DownloadCounts,
+    file: InputFile,
+    row: MetadataRow,
 ) -> ImageRejected | None:
     try:
         if row.reject is not None:
@@ -220,7 +247,12 @@ async def _to_file(
         if await fetcher.run(lambda: job.is_there(path, urls)):
             counts.kept += 1
             return None
-        data = await load_image(fetcher, job.cache, job.kind, urls, lambda data: write_file(path, data, job.temporary))
+        store = functools.partial(_store, path, job.temporary)
+        if job.images is None:
+            data = await load_image(fetcher, job.cache, job.kind, urls, store)
+        else:
+            copy = functools.partial(_copy, job.images, row.image_id, store)
+            data = await asyncio.get_running_loop().run_in_executor(readers, copy)
     except ImageRejected as rejected:
         counts.failed[rejected.reason] += 1
         return rejected
@@ -232,6 +264,19 @@ async def _to_file(
     counts.downloaded += 1
     counts.size += len(data)
     return None
+
+
+def _store(path: pathlib.Path, temporary: pathlib.Path, data: bytes) -> None:
+    write_file(path, data, temporary)
+
+
+def _copy(images: PatternSource, image_id: str, store: Callable[[bytes], None]) -> bytes:
+    """Reads an image from a file elsewhere, and stores it; raises ImageRejected if there is none."""
+    data = images.read(image_id)
+    if fault := image_fault(data):
+        raise FetchRejected(Reject.DOWNLOAD_FAILED, f"{images.path(image_id)}: {fault}", 0)
+    store(data)
+    return data
 
 
 def _as_texts(fields: Mapping[str, Any]) -> dict[str, Any]:

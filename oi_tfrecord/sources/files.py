@@ -11,6 +11,7 @@ from oi_tfrecord import storage
 from oi_tfrecord.images.values import ImageRejected
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.reasons import Reject
+from oi_tfrecord.settings.convert_config import CVDF
 from oi_tfrecord.sources.download_cache import ImageCache
 from oi_tfrecord.sources.protocol import ImageReader
 from oi_tfrecord.storage.local import open_sized
@@ -142,6 +143,21 @@ class PatternSource:
             raise _of_image(error, path) from None
         finally:
             os.close(descriptor)
+
+
+def open_pattern(images: str, split: str, max_bytes: int, *, anonymous: bool, cache: str) -> PatternSource:
+    """Returns the images of the option `images`.
+
+    Args:
+        images: a path pattern, or CVDF for the public bucket.
+        split: name for `{split}`.
+        max_bytes: largest file that is read.
+        anonymous: whether an object store is asked without credentials.
+        cache: local folder that keeps what comes from elsewhere; empty for none.
+    """
+    is_cvdf = images == CVDF
+    pattern = CVDF_PATTERN if is_cvdf else images
+    return PatternSource(pattern, split, max_bytes, anonymous=anonymous or is_cvdf, cache=cache)
 
 
 def _read_ahead(path: str) -> bool:

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.make_images --output_dir=/tmp/v3_images --images=4000
 
-No two files are equal: a few hundred pictures are drawn, and each file carries its ImageID in a comment segment.
-The same arguments give the same bytes (with the same NumPy and Pillow).
+No two files are equal (but for `--distinct`): a few hundred pictures are drawn, and each file carries its ImageID in a
+comment segment. The same arguments give the same bytes (with the same NumPy and Pillow).
 """
 
 import argparse
@@ -52,13 +52,14 @@ def with_comment(jpeg: bytes, comment: bytes) -> bytes:
     return b"".join((jpeg[:2], b"\xff\xfe", (len(comment) + 2).to_bytes(2, "big"), comment, jpeg[2:]))
 
 
-def make_release(folder: pathlib.Path, images: int, seed: int = 3) -> None:
+def make_release(folder: pathlib.Path, images: int, seed: int = 3, distinct: int = 0) -> None:
     """Writes `2017_11/` (CSV and class files) and `images/train/<ImageID>.jpg`, unless they are there.
 
     Args:
         folder: where to write; what an interrupted run left there is overwritten.
         images: number of JPEGs, at least 1; each has boxes and human labels.
         seed: of the random generator.
+        distinct: JPEGs that take space; further images are links to these. 0 for all.
     """
     if (folder / _FINISHED).exists():
         return
@@ -71,10 +72,17 @@ def make_release(folder: pathlib.Path, images: int, seed: int = 3) -> None:
     _write_classes(release, mids)
     step = 2**64 // images
     tables: dict[str, list[list[object]]] = {name: [] for name in _COLUMNS}
+    written: list[pathlib.Path] = []
     for number in range(images):
         image_id = f"{number * step + int(rng.integers(0, step, dtype=np.uint64)):016x}"
         jpeg = with_comment(pictures[number % len(pictures)], image_id.encode())
-        (image_folder / f"{image_id}.jpg").write_bytes(jpeg)
+        path = image_folder / f"{image_id}.jpg"
+        if distinct and number >= distinct:
+            path.unlink(missing_ok=True)
+            path.hardlink_to(written[number % distinct])
+        else:
+            path.write_bytes(jpeg)
+            written.append(path)
         url = f"https://farm1.staticflickr.com/{number}/{image_id}"
         page = f"https://www.flickr.com/photos/{number}"
         licence = "https://creativecommons.org/licenses/by/2.0/"
@@ -125,5 +133,6 @@ if __name__ == "__main__":
     parser.add_argument("--output_dir", type=pathlib.Path, required=True)
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--distinct", type=int, default=0, help="files of their own; 0 for all")
     arguments = parser.parse_args()
-    make_release(arguments.output_dir, arguments.images, arguments.seed)
+    make_release(arguments.output_dir, arguments.images, arguments.seed, arguments.distinct)

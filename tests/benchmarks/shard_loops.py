@@ -9,6 +9,7 @@ Prints the seconds and the processor time of the loop alone, and the image bytes
 
 import argparse
 import collections
+import functools
 import hashlib
 import json
 import os
@@ -24,11 +25,11 @@ import numpy as np
 from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import RangeJob, read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
+from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.engine.progress_reports import WRITE, Reporter
 from oi_tfrecord.engine.shared_heap import share_freed_memory
 from oi_tfrecord.engine.threads import THREADS_PER_PROCESS, run_on_threads
-from oi_tfrecord.join.batches import decode
 from oi_tfrecord.openimages.csv.file_ranges import FileRange, needs_scan, plan_ranges, resolve_ranges, scan_range
 from oi_tfrecord.openimages.image_id import format_id, hash_ids
 from oi_tfrecord.records.shard_names import shard_file
@@ -84,7 +85,7 @@ def time_stage(release: pathlib.Path, output_dir: pathlib.Path, num_shards: int)
     reporter = Reporter(plan.work, WRITE)
 
     def write(shard: int) -> int:
-        rows = [decode(batch) for batch in batches.pop(shard, [])]
+        rows = functools.partial(read_batches, batches.pop(shard, []))
         result = convert_shard(job, shard, rows, label_map, reporter.set_shard)
         reporter.end_shard(result.records, result.image_bytes, result.listed_rejects)
         return result.image_bytes

@@ -4,7 +4,6 @@ import pathlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,8 +15,7 @@ from oi_tfrecord.dataset.run_lock import hold_split, split_lock
 from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.storage.object_versions import create_object, read_object, replace_object
 from tests.conftest import REPOSITORY
-from tests.support.object_servers import Store, serve
-from tests.support.optional import require
+from tests.support.object_servers import Store
 
 HOLDER = """
 import sys
@@ -32,26 +30,17 @@ with hold_split(sys.argv[1], "train"):
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Store]:
-    """An S3 server that writes on conditions."""
-    require("boto3")
-    require("moto")
-    with serve("s3") as made:
-        yield made
-
-
 @pytest.fixture
-def folder(server: Store, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def folder(s3_server: Store, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A folder of the store, which this process reaches, for one test alone."""
-    storage.use_options(server.flags())
+    storage.use_options(s3_server.flags())
     monkeypatch.setattr(lease, "LOOK_SECONDS", 0.01)
-    return f"{server.root}/{request.node.name.translate(str.maketrans('[]', '--'))}"
+    return f"{s3_server.root}/{request.node.name.translate(str.maketrans('[]', '--'))}"
 
 
-def holder_of(folder: str, server: Store) -> "subprocess.Popen[str]":
+def holder_of(folder: str, s3_server: Store) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, folder, *server.flags()],
+        [sys.executable, "-c", HOLDER, folder, *s3_server.flags()],
         cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -63,8 +52,8 @@ def names_in(folder: str) -> list[str]:
     return [pathlib.PurePosixPath(info.path).name for info in storage.match(folder + "/**")]
 
 
-def test_a_second_run_of_a_split_is_refused_and_names_the_process(folder: str, server: Store) -> None:
-    process = holder_of(folder, server)
+def test_a_second_run_of_a_split_is_refused_and_names_the_process(folder: str, s3_server: Store) -> None:
+    process = holder_of(folder, s3_server)
     with (
         pytest.raises(ConfigError, match=f"is being written by process {process.pid} on "),
         hold_split(folder, "train"),
@@ -79,8 +68,8 @@ def test_a_second_run_of_a_split_is_refused_and_names_the_process(folder: str, s
     assert names_in(folder) == []
 
 
-def test_a_killed_process_holds_no_lock(folder: str, server: Store) -> None:
-    process = holder_of(folder, server)
+def test_a_killed_process_holds_no_lock(folder: str, s3_server: Store) -> None:
+    process = holder_of(folder, s3_server)
     process.kill()
     process.communicate()
     assert names_in(folder) == [split_lock("train")]

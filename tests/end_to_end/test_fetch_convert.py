@@ -94,3 +94,35 @@ def test_one_command_makes_records_of_chosen_classes_from_an_empty_folder(
     assert main([*common, *web, f"--output_dir={tmp_path}/again"]) == 0
     assert not any(request.method == "GET" and request.path.startswith("/validation/") for request in mirror.requests)
     assert records(tmp_path / "web") == records(tmp_path / "cvdf") == records(tmp_path / "again") != {}
+
+
+def test_download_takes_the_choices_and_the_sources_of_convert(
+    mirror: Mirror, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = publish_release(mirror, tmp_path / "v7", images=24)
+    shared = ["--config=v7", "--split=validation", f"--data_dir={tmp_path}/data"]
+    assert main(["fetch", *shared, f"--mirror={mirror.url}", f"--downloads={table}"]) == 0
+    endpoint = [f"--s3_endpoint_url={mirror.url}", "--s3_region_name=us-east-1"]
+    chosen = [*shared, "--images=cvdf", *endpoint, "--max_images=6"]
+    folder = tmp_path / "images"
+    mirror.requests.clear()
+    assert main(["download", *chosen, f"--output_dir={folder}"]) == 0
+    names = sorted(path.name for path in folder.glob("*.jpg"))
+    assert len(names) == 6
+    assert set(mirror.gets()) == {f"/open-images-dataset/validation/{name}" for name in names}
+    # These are the images of the records.
+    assert main(["convert", *chosen, f"--output_dir={tmp_path}/bucket", "--num_shards=2"]) == 0
+    local = [*shared, f"--images={folder}/{{image_id}}.jpg", "--max_images=6", "--num_shards=2"]
+    assert main(["convert", *local, f"--output_dir={tmp_path}/files"]) == 0
+    assert records(tmp_path / "bucket") == records(tmp_path / "files") != {}
+
+    # An image that is gone, and a page of a proxy in its place; images that are there are kept.
+    (folder / names[0]).unlink()
+    (folder / names[1]).unlink()
+    del mirror.files[f"/open-images-dataset/validation/{names[0]}"]
+    mirror.files[f"/open-images-dataset/validation/{names[1]}"] = b"<html>Please log in</html>"
+    assert main(["download", *chosen, f"--output_dir={folder}"]) == 2
+    failures = (folder / "failures.csv").read_text()
+    assert failures.count("image_missing") == 1
+    assert "no image: first bytes b'<html>Please log'" in failures
+    assert sorted(path.name for path in folder.glob("*.jpg")) == names[2:]

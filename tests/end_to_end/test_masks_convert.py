@@ -16,6 +16,7 @@ from oi_tfrecord.storage.files import use_options
 from tests.support import mask_release, small_release
 from tests.support.mask_release import MaskRelease, nearest, pack_by_first_digit
 from tests.support.memory_filesystem import MemoryFileSystem
+from tests.support.mirror import Fault, Mirror
 from tests.support.optional import tensorflow as tf
 from tests.support.small_release import convert
 
@@ -467,3 +468,32 @@ def test_flags_that_do_not_fit(release: MaskRelease, flags: dict, message: str, 
 def test_a_missing_table_of_masks_is_an_error_if_asked_for(release: MaskRelease, tmp_path: pathlib.Path) -> None:
     with pytest.raises(InputError, match=r"no file for masks; looked for .*none\.csv"):
         convert(release.flags(tmp_path, masks="none.csv"))
+
+
+@pytest.mark.parametrize("missing_images", ["reject", "skip"])
+def test_masks_and_images_of_a_server_are_as_those_of_a_disk_that_lacks_the_same(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, missing_images: str
+) -> None:
+    release = mask_release.write_release(tmp_path / "release")
+    image_id, *_ = {image_id for image_id, _ in release.masks}
+    (release.folder / "images" / f"{image_id}.jpg").unlink()
+    mask = next(path for path in sorted((release.folder / "masks").iterdir()) if image_id not in path.name)
+    mask.unlink()
+    flags = {"missing_images": missing_images}
+    local = convert(release.flags(tmp_path / "local", **flags))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Mirror() as mirror:
+        for folder in ("images", "masks"):
+            for path in (release.folder / folder).iterdir():
+                mirror.files[f"/{folder}/{path.name}"] = path.read_bytes()
+        # The server fails now and then.
+        for path in [path for path in mirror.files if path.startswith("/masks/")][::4]:
+            mirror.faults[path] = [Fault(503), Fault(sent=20)]
+        places = {"images": mirror.url + "/images/{image_id}.jpg", "mask_files": mirror.url + "/masks/{mask_path}"}
+        assert convert(release.flags(tmp_path / "web", **flags, **places)) == local
+        assert mirror.gets()[f"/masks/{mask.name}"] == 1
+    tables = [manifest_of(tmp_path / name)["tables"] for name in ("local", "web")]
+    assert tables[0] == tables[1]
+    images = manifest_of(tmp_path / "web")["images"]
+    assert images.get("skipped", {}) == ({"image_missing": 1} if missing_images == "skip" else {})
+    assert small_release.shards(tmp_path / "web") == small_release.shards(tmp_path / "local") != {}

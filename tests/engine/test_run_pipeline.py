@@ -1,3 +1,4 @@
+import gc
 import logging
 import pathlib
 import subprocess
@@ -12,7 +13,12 @@ from apache_beam.options.pipeline_options import DirectOptions, TypeOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.engine.beam_flags import runs_here
-from oi_tfrecord.engine.run_pipeline import import_beam_quietly, make_engine_error, run_pipeline
+from oi_tfrecord.engine.run_pipeline import (
+    import_beam_quietly,
+    make_engine_error,
+    rare_garbage_collections,
+    run_pipeline,
+)
 from oi_tfrecord.errors import RunnerError
 from tests.support import small_release
 
@@ -219,3 +225,10 @@ def test_the_level_of_the_log_is_kept(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         import_beam_quietly()
         assert logging.getLogger().level == logging.INFO
+
+
+def test_garbage_is_collected_as_before_when_a_run_has_ended() -> None:
+    before = gc.get_threshold()
+    with rare_garbage_collections():
+        assert gc.get_threshold()[0] > before[0]
+    assert gc.get_threshold() == before

@@ -12,40 +12,24 @@ from oi_tfrecord import storage
 from oi_tfrecord.errors import ConfigError, StorageError
 from oi_tfrecord.storage import object_streams, store_settings
 from oi_tfrecord.storage.object_store import PART_BYTES
-from tests.support.object_servers import BUCKET, Store, serve
-from tests.support.optional import require
+from tests.support.object_servers import BUCKET, Store
 from tests.support.slow_store import SlowStore
 
 ROOT = f"s3://{BUCKET}"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Store]:
-    require("boto3")
-    require("moto")
-    with serve("s3") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def proxy(server: Store) -> Iterator[SlowStore]:
-    made = SlowStore(server.port)
-    yield made
-    made.stop()
-
-
 @pytest.fixture(autouse=True)
-def flags(server: Store, proxy: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def flags(s3_server: Store, s3_proxy: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(store_settings._process, "of_stores", {})
-    proxy.set()
-    storage.use_options(server.flags(proxy.port))
+    s3_proxy.set()
+    storage.use_options(s3_server.flags(s3_proxy.port))
     yield
     storage.use_options([])
 
 
-def test_patterns_match_as_on_other_storage(server: Store) -> None:
+def test_patterns_match_as_on_other_storage(s3_server: Store) -> None:
     for name in ("m/a.csv", "m/a.csv.gz", "m/ab.csv", "m/[1].csv", "m/deep/a.csv", "m2/a.csv", "top.csv"):
-        server.put(name, name.encode())
+        s3_server.put(name, name.encode())
 
     def names(pattern: str) -> list[str]:
         return [info.path.removeprefix(ROOT + "/") for info in storage.match(f"{ROOT}/{pattern}")]
@@ -64,20 +48,20 @@ def test_patterns_match_as_on_other_storage(server: Store) -> None:
     assert (info.size, info.modified > 1e9) == (7, True)
 
 
-def test_images_beside_the_folders_of_a_pattern_are_not_listed(server: Store, proxy: SlowStore) -> None:
+def test_images_beside_the_folders_of_a_pattern_are_not_listed(s3_server: Store, s3_proxy: SlowStore) -> None:
     for name in ("wide/a[1]/t/x.csv", "wide/b/t/x.csv.gz", "wide/b/t/y.csv", "wide/images/1.jpg"):
-        server.put(name, b"")
+        s3_server.put(name, b"")
     found = storage.match(f"{ROOT}/wide/*/t/x.csv")
     assert [info.path for info in found] == [f"{ROOT}/wide/a[1]/t/x.csv"]
     found = storage.match_first(f"{ROOT}/wide/b*/t/x.csv", ("", ".gz"))
     assert [info.path for info in found] == [f"{ROOT}/wide/b/t/x.csv.gz"]
-    proxy.set()
+    s3_proxy.set()
     storage.match(f"{ROOT}/wide/*/t/*.csv")
-    assert all("delimiter" in target for target in proxy.counts()["requests"])
+    assert all("delimiter" in target for target in s3_proxy.counts()["requests"])
 
 
-def test_an_object_and_a_folder_of_objects_are_there(server: Store) -> None:
-    server.put("there/a.csv", b"")
+def test_an_object_and_a_folder_of_objects_are_there(s3_server: Store) -> None:
+    s3_server.put("there/a.csv", b"")
     assert storage.exists(f"{ROOT}/there/a.csv")
     assert storage.exists(f"{ROOT}/there")
     assert storage.exists(f"{ROOT}/there/")
@@ -85,36 +69,36 @@ def test_an_object_and_a_folder_of_objects_are_there(server: Store) -> None:
     assert not storage.exists(f"{ROOT}/there/b.csv")
 
 
-def test_a_folder_is_deleted_with_few_requests(server: Store, proxy: SlowStore) -> None:
+def test_a_folder_is_deleted_with_few_requests(s3_server: Store, s3_proxy: SlowStore) -> None:
     for number in range(40):
-        server.put(f"work/{number % 4}/{number}", b"x")
-    server.put("workbench", b"x")
-    proxy.set()
+        s3_server.put(f"work/{number % 4}/{number}", b"x")
+    s3_server.put("workbench", b"x")
+    s3_proxy.set()
     storage.delete_folder(f"{ROOT}/work")
-    assert sum(proxy.counts()["requests"].values()) == 2
-    assert server.get_all("work") == {"bench": b"x"}
+    assert sum(s3_proxy.counts()["requests"].values()) == 2
+    assert s3_server.get_all("work") == {"bench": b"x"}
     storage.delete_folder(f"{ROOT}/work")
     storage.delete(f"{ROOT}/workbench")
     storage.delete(f"{ROOT}/workbench")
-    assert server.get_all("work") == {}
+    assert s3_server.get_all("work") == {}
 
 
-def test_many_files_are_deleted_and_read_at_once(server: Store, proxy: SlowStore) -> None:
+def test_many_files_are_deleted_and_read_at_once(s3_server: Store, s3_proxy: SlowStore) -> None:
     names = [f"{number:03d}" for number in range(30)]
     for name in names:
-        server.put(f"many/{name}", name.encode())
+        s3_server.put(f"many/{name}", name.encode())
     # The other files are read at once when the first file has shown how large they are.
-    proxy.set(gather=16, ungathered="many/000")
+    s3_proxy.set(gather=16, ungathered="many/000")
     assert list(storage.read_all([f"{ROOT}/many/{name}" for name in names])) == [name.encode() for name in names]
-    assert proxy.counts()["most"] >= 16
-    proxy.set()
+    assert s3_proxy.counts()["most"] >= 16
+    s3_proxy.set()
     storage.delete_all(f"{ROOT}/many", [*names[1:], "none"])
-    assert sum(proxy.counts()["requests"].values()) == 1
-    assert server.get_all("many/") == {"000": b"000"}
+    assert sum(s3_proxy.counts()["requests"].values()) == 1
+    assert s3_server.get_all("many/") == {"000": b"000"}
     storage.delete_all(f"{ROOT}/many", [])
 
 
-def test_large_objects_are_written_in_parts(server: Store) -> None:
+def test_large_objects_are_written_in_parts(s3_server: Store) -> None:
     data = random.Random(3).randbytes(2 * PART_BYTES + 7)
     with storage.create(f"{ROOT}/large", "") as stream:
         for start in range(0, len(data), 3 << 20):
@@ -124,38 +108,38 @@ def test_large_objects_are_written_in_parts(server: Store) -> None:
     assert storage.read(f"{ROOT}/large") == data
 
 
-def test_an_upload_that_ends_early_leaves_no_parts(server: Store) -> None:
+def test_an_upload_that_ends_early_leaves_no_parts(s3_server: Store) -> None:
     with pytest.raises(ValueError, match="bad"), storage.create(f"{ROOT}/early", "") as stream:  # noqa: PT012
         stream.write(bytes(3 * PART_BYTES))
         raise ValueError("bad")
     assert not storage.exists(f"{ROOT}/early")
-    assert "Uploads" not in server.client.list_multipart_uploads(Bucket=BUCKET)  # type: ignore[attr-defined]
+    assert "Uploads" not in s3_server.client.list_multipart_uploads(Bucket=BUCKET)  # type: ignore[attr-defined]
 
 
-def test_an_upload_that_the_store_refuses_is_one_error(proxy: SlowStore) -> None:
-    proxy.set(broken="refused")
+def test_an_upload_that_the_store_refuses_is_one_error(s3_proxy: SlowStore) -> None:
+    s3_proxy.set(broken="refused")
     for size in (1, 6 * PART_BYTES):
         with pytest.raises(StorageError, match="access is denied"):
             storage.write(f"{ROOT}/refused", bytes(size), "")
 
 
 def test_a_stream_reads_small_ranges_after_jumps_and_large_ones_in_order(
-    server: Store, proxy: SlowStore, monkeypatch: pytest.MonkeyPatch
+    s3_server: Store, s3_proxy: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(object_streams, "FIRST_BYTES", 1 << 10)
     monkeypatch.setattr(object_streams, "_MOST_BYTES", 8 << 10)
     data = random.Random(4).randbytes(100_000)
-    server.put("ranges", data)
+    s3_server.put("ranges", data)
     with storage.open_read(f"{ROOT}/ranges") as stream:
         assert stream.seek(0, io.SEEK_END) == len(data)
         assert stream.read(5) == b""
         for place in (70_000, 10, 99_990, 50_000):
             stream.seek(place)
             assert stream.read(12) == data[place : place + 12]
-    proxy.set()
+    s3_proxy.set()
     with storage.open_read(f"{ROOT}/ranges") as stream:
         assert stream.read() == data
-    assert sum(proxy.counts()["requests"].values()) < 20
+    assert sum(s3_proxy.counts()["requests"].values()) < 20
     with storage.open_read(f"{ROOT}/ranges") as stream:
         assert b"".join(iter(lambda: stream.read(777), b"")) == data
     with pytest.raises(FileNotFoundError):
@@ -170,8 +154,8 @@ def _read_in_child(results: "multiprocessing.Queue[object]") -> None:
         results.put(found)
 
 
-def test_a_forked_process_reads_objects(server: Store) -> None:
-    server.put("forked", b"data")
+def test_a_forked_process_reads_objects(s3_server: Store) -> None:
+    s3_server.put("forked", b"data")
     # The parent's requests start the threads that the child lacks.
     assert storage.read(f"{ROOT}/forked") == b"data"
     context = multiprocessing.get_context("fork")
@@ -194,8 +178,8 @@ def _write_in_child(results: "multiprocessing.Queue[object]") -> None:
     results.put("written")
 
 
-def test_a_forked_process_writes_large_objects(server: Store) -> None:
-    server.put("forked", b"data")
+def test_a_forked_process_writes_large_objects(s3_server: Store) -> None:
+    s3_server.put("forked", b"data")
     assert storage.read(f"{ROOT}/forked") == b"data"
     context = multiprocessing.get_context("fork")
     results: multiprocessing.Queue[object] = context.Queue()
@@ -203,24 +187,24 @@ def test_a_forked_process_writes_large_objects(server: Store) -> None:
     child.start()
     assert results.get(timeout=60) == "written"
     child.join()
-    assert server.get_all("whole")[""] == (b"x" * (7 << 20) + b"data") * 3
-    assert server.get_all("half") == {}
+    assert s3_server.get_all("whole")[""] == (b"x" * (7 << 20) + b"data") * 3
+    assert s3_server.get_all("half") == {}
 
 
-def test_settings_of_a_caller_go_before_the_flags(server: Store, proxy: SlowStore) -> None:
-    server.put("own", b"data")
+def test_settings_of_a_caller_go_before_the_flags(s3_server: Store, s3_proxy: SlowStore) -> None:
+    s3_server.put("own", b"data")
     storage.use_options(["--s3_endpoint_url=http://127.0.0.1:1"])
     storage.use_store(
         ROOT + "/folder",
         {
-            "endpoint": f"http://127.0.0.1:{server.port}",
+            "endpoint": f"http://127.0.0.1:{s3_server.port}",
             "region": "us-east-1",
             "access_key_id": "a",
             "secret_access_key": "b",
         },
     )
     assert storage.read(f"{ROOT}/own") == b"data"
-    assert not proxy.counts()["requests"]
+    assert not s3_proxy.counts()["requests"]
 
 
 @pytest.mark.parametrize(

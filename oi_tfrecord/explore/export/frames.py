@@ -115,7 +115,7 @@ def _make_values(pandas: Any, values: pa.ChunkedArray, field: pa.Field) -> Any:
 
 
 def _read_records(split: Split, label_map: LabelMap | None, table: str) -> pa.Table:
-    parts = [shard.tables[table] for shard in read_tables(split, label_map)]
+    parts = [shard.tables[table] for shard in read_tables(split, label_map, [table])]
     rows = pa.concat_tables([SCHEMAS[table].empty_table(), *parts])
     return rows.sort_by([(key, "ascending") for key in _KEYS if key in rows.schema.names])
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map import read_label_map, require_label_map
@@ -125,8 +125,8 @@ def describe_export(result: ExportResult) -> Iterator[str]:
     yield f"written to {result.target}"
 
 
-def read_tables(split: Split, label_map: LabelMap | None) -> Iterator[ShardTables]:
-    """Yields the rows of each shard of a split.
+def read_tables(split: Split, label_map: LabelMap | None, names: Collection[str] = SCHEMAS) -> Iterator[ShardTables]:
+    """Yields the rows of each shard of a split; `names` are the tables that are made.
 
     Raises:
         InputError: naming the shard and record that cannot be read.
@@ -137,7 +137,7 @@ def read_tables(split: Split, label_map: LabelMap | None) -> Iterator[ShardTable
             raise InputError(path, "is missing, though the manifest names it", _REMEDY)
         try:
             records = (data for _, data in read_shard(path))
-            yield make_tables(split.name, posixpath.basename(path), records, label_map, any_ids=any_ids)
+            yield make_tables(split.name, posixpath.basename(path), records, label_map, any_ids=any_ids, names=names)
         except FramingError as error:
             raise InputError(path, str(error), _REMEDY) from error
         except RecordError as error:
