@@ -17,7 +17,7 @@
 # make long        runs 1,000 schedules of faults through the whole command, faults on Flink, readers on each store, and
 #                  the trainings
 # make trainings   trains with the Object Detection API, Model Garden and torchvision on a sample, and reads the records
-#                  with PyTorch and DALI (7 to 12 GB; Python 3.11)
+#                  with PyTorch and DALI (7 to 11 GB; Python 3.11)
 # make container   builds the image of the Dataflow template on stand-in bases (root on Debian or Ubuntu) and tests it
 
 PYTHON ?= python3

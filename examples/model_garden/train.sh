@@ -3,7 +3,7 @@
 #
 # Usage: train.sh RECORDS [STEPS [FOLDER]]
 #   RECORDS  folder with the splits train and validation, as `oi-tfrecord convert` writes them
-#   STEPS    batches of 16 images to train on (default: 400)
+#   STEPS    batches of 16 images to train on (default: 300)
 #   FOLDER   where the experiment, the checkpoints and the detections go (default: model_garden)
 #
 # $GARDEN_PYTHON is a Python that has Model Garden; without it, the environment FOLDER/venv is made from
@@ -11,7 +11,7 @@
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-records="$1" steps="${2:-400}" folder="${3:-model_garden}"
+records="$1" steps="${2:-300}" folder="${3:-model_garden}"
 mkdir -p "$folder"
 python="${GARDEN_PYTHON:-$folder/venv/bin/python}"
 if [ ! -x "$python" ]; then
@@ -22,10 +22,10 @@ fi
 oi-tfrecord training-config "$records" --framework=garden --model=retinanet --image_size=128 --batch_size=16 \
   --steps="$steps" --gpus="${GPUS:-0}" --output="$folder/retinanet.yaml"
 # The package itself is not on the path of Model Garden's Python.
-unset PYTHONPATH
-export TF_CPP_MIN_LOG_LEVEL=2
-"$python" -m official.vision.train --experiment=retinanet_resnetfpn_coco --mode=train_and_eval \
+in_garden=(env -u PYTHONPATH TF_CPP_MIN_LOG_LEVEL=2 "$python")
+"${in_garden[@]}" -m official.vision.train --experiment=retinanet_resnetfpn_coco --mode=train_and_eval \
   --config_file="$folder/retinanet.yaml" --config_file="$here/small.yaml" --model_dir="$folder/model" \
   --params_override="trainer.validation_interval=$steps,trainer.steps_per_loop=$steps,trainer.summary_interval=$steps,trainer.checkpoint_interval=$steps"
-"$python" "$here/detect.py" --experiment=retinanet_resnetfpn_coco --model_dir="$folder/model" \
+"${in_garden[@]}" "$here/detect.py" --experiment=retinanet_resnetfpn_coco --model_dir="$folder/model" \
   --detections="$folder/detections.json"
+oi-tfrecord evaluate "$records" --detections="$folder/detections.json"

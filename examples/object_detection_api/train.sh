@@ -22,10 +22,13 @@ fi
 oi-tfrecord training-config "$records" --pipeline="$here/ssd_mobilenet_v2_fpn.config" --steps="$steps" \
   --output="$folder/pipeline.config"
 # The package itself is not on the path of the API's Python.
-unset PYTHONPATH
-export PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python TF_CPP_MIN_LOG_LEVEL=2
-run="$python -m object_detection.model_main_tf2 --pipeline_config_path=$folder/pipeline.config --model_dir=$folder/model"
-$run --checkpoint_every_n="$steps" --alsologtostderr
+in_api=(env -u PYTHONPATH PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python TF_CPP_MIN_LOG_LEVEL=2 "$python")
+run=(
+  "${in_api[@]}" -m object_detection.model_main_tf2 --pipeline_config_path="$folder/pipeline.config"
+  --model_dir="$folder/model" --alsologtostderr
+)
+"${run[@]}" --checkpoint_every_n="$steps"
 # The evaluation waits for further checkpoints; it ends after a second without one.
-$run --checkpoint_dir="$folder/model" --eval_timeout=1 --alsologtostderr
-"$python" "$here/detect.py" "$folder/pipeline.config" "$folder/model" --detections="$folder/detections.json"
+"${run[@]}" --checkpoint_dir="$folder/model" --eval_timeout=1
+"${in_api[@]}" "$here/detect.py" "$folder/pipeline.config" "$folder/model" --detections="$folder/detections.json"
+oi-tfrecord evaluate "$records" --detections="$folder/detections.json"

@@ -112,7 +112,7 @@ def detect(model: FCOS, records: str, device: torch.device) -> dict[str, dict[st
 
 
 def main() -> None:
-    """Trains, and writes the detections."""
+    """Trains, writes the detections and prints their score by the protocol of Open Images V2."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("records", help="Folder with the splits train and validation.")
     flags.add_argument("--steps", type=int, default=160, help=f"Batches of {BATCH} images to train on.")
@@ -127,6 +127,8 @@ def main() -> None:
     found = detect(model, options.records, device)
     options.detections.write_text(json.dumps(found))
     print(f"detections: {sum(len(own['scores']) for own in found.values())} in {len(found)} images")
+    scored = oi_tfrecord.EvaluateOptions(output_dir=options.records, detections=str(options.detections))
+    print(f"mAP@0.5: {oi_tfrecord.evaluate(scored).summary['mAP@0.5IOU']:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """`oi-tfrecord training-config`: writes the settings of a training program that follow from the records."""
 
 import dataclasses
-import pathlib
 
+from oi_tfrecord import storage
 from oi_tfrecord.cli.command import BeamFlags, Command, Example
 from oi_tfrecord.cli.console import Console
 from oi_tfrecord.cli.flags import ParsedFlags
+from oi_tfrecord.dataset.file_names import list_dataset_files
 from oi_tfrecord.settings.options import Group, check_values, option
 from oi_tfrecord.training.options import TrainingConfigOptions
 from oi_tfrecord.training.training_config import make_settings
@@ -23,10 +24,15 @@ class _FileOptions:
 
 def run(parsed: ParsedFlags, console: Console) -> int:
     """Prints or writes the settings."""
-    settings = make_settings(parsed.make(TrainingConfigOptions))
+    options = parsed.make(TrainingConfigOptions)
+    path = parsed.make(_FileOptions).output
+    if path:
+        given = [options.output_dir, options.pipeline, options.checkpoint]
+        storage.refuse_inputs("output", path, [*given, *list_dataset_files(options.output_dir)])
+    settings = make_settings(options)
     console.print_warnings(settings.warnings)
-    if path := parsed.make(_FileOptions).output:
-        pathlib.Path(path).write_text(settings.text, encoding="utf-8")
+    if path:
+        storage.write_text(path, settings.text.encode())
     else:
         console.print_data(settings.text)
     return 0

@@ -8,7 +8,14 @@ from oi_tfrecord import __version__
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
 from oi_tfrecord.conversion.kept_lists import split_lists
 from oi_tfrecord.conversion.plan_classes import ClassPlan, plan_classes, read_given_file
-from oi_tfrecord.conversion.plan_inputs import plan_archives, plan_images, plan_masks, plan_tables, with_absolute_paths
+from oi_tfrecord.conversion.plan_inputs import (
+    plan_archives,
+    plan_images,
+    plan_masks,
+    plan_tables,
+    refuse_outputs_as_inputs,
+    with_absolute_paths,
+)
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.rerun.fingerprint import make_fingerprint
 from oi_tfrecord.conversion.shard_job import ShardJob
@@ -208,6 +215,8 @@ def make_plan(config: ConvertConfig) -> ConvertPlan:
     if box_id_file:
         filters = dataclasses.replace(filters, box_ids=parse_box_ids(box_id_file.data, box_id_file.path))
     class_files = {**classes.files, **{file.path: file.sha256 for file in (id_file, box_id_file) if file}}
+    paths = (*(file.path for file in tables.files), *(file.path for file in archives), *class_files)
+    refuse_outputs_as_inputs(config, paths)
     plan = ConvertPlan(
         config=config,
         tables=tables.files,

@@ -1,10 +1,11 @@
 """Plans the inputs of a conversion: tables and their columns, archives, sources of images and masks."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.attribution_csv import warn_of_lacking
+from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, files_beside_shards
 from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
 from oi_tfrecord.join.pair_masks import MaskRules
 from oi_tfrecord.openimages.csv.files import InputFile, is_there, open_table
@@ -249,6 +250,24 @@ def with_absolute_paths(config: ConvertConfig) -> ConvertConfig:
 
 def _absolute(path: str) -> str:
     return path and storage.join(storage.working_folder(), path)
+
+
+def refuse_outputs_as_inputs(config: ConvertConfig, inputs: Iterable[str]) -> None:
+    """Refuses an input that the conversion would replace; its label map is written as it is, or the run is refused.
+
+    Args:
+        config: names the output folder and the split.
+        inputs: paths of all files that the conversion reads.
+
+    Raises:
+        ConfigError: naming the input.
+    """
+    names = files_beside_shards(config.split) - {LABEL_MAP_FILE}
+    outputs = {storage.identify(storage.join(config.output_dir, name)) for name in names}
+    for path in inputs:
+        if storage.identify(path) in outputs:
+            problem = f"{path} is read by this conversion, which would replace it; give another folder"
+            raise ConfigError("output_dir", problem)
 
 
 def plan_archives(config: ConvertConfig, id_form: IdForm = IdForm.HEX) -> tuple[ArchiveFile, ...]:

@@ -59,13 +59,5 @@ def restore_manifest(output_dir: str) -> None:
         storage.rename(replaced, path)
 
 
-def delete_manifest(output_dir: str) -> None:
-    """Deletes the manifest of a folder, if it has one."""
-    path, replaced = _paths(output_dir)
-    if not storage.replaces_at_once(path):
-        storage.delete(replaced)
-    storage.delete(path)
-
-
 def _paths(output_dir: str) -> tuple[str, str]:
     return storage.join(output_dir, MANIFEST_FILE), storage.join(output_dir, REPLACED_FILE)

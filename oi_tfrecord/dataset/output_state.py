@@ -9,7 +9,7 @@ from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import decode_account
-from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE, MANIFEST_FILE, attribution_file, rejects_file, weights_file
+from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, find_foreign_files, side_files
 from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest
 from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.shard_index import find_index_files, write_missing_indexes
@@ -19,7 +19,7 @@ from oi_tfrecord.errors import ConfigError, EngineError
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import CORRECTABLE
 from oi_tfrecord.records.label_map import LabelMap
-from oi_tfrecord.records.label_map_file import format_pbtxt
+from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
 from oi_tfrecord.records.shard_names import parse_shard_file
 
 
@@ -89,6 +89,8 @@ def prepare_output(target: OutputTarget) -> OutputState:
     storage.make_folder(target.output_dir)
     restore_manifest(target.output_dir)
     found = _inspect(target)
+    if found.entry is None and not found.other_splits and found.unfinished is None:
+        _check_foreign_files(target)
     if target.overwrite and (found.entry is not None or found.unfinished != target.fingerprint):
         # Before anything is removed, because this check may refuse the run.
         _check_label_map(target, found)
@@ -217,6 +219,22 @@ def _check_unfinished(target: OutputTarget, found: _FoundOutput) -> None:
         )
 
 
+def _check_foreign_files(target: OutputTarget) -> None:
+    """Refuses to replace a file of a name that a run writes; `overwrite` may replace all but another label map."""
+    texts = (
+        {}
+        if target.label_map is None
+        else {LABEL_MAP_FILE: format_pbtxt(target.label_map), LABEL_MAP_CSV: format_csv(target.label_map)}
+    )
+    for path in find_foreign_files(target.output_dir, target.split):
+        name = posixpath.basename(path)
+        if target.overwrite and name != LABEL_MAP_FILE:
+            continue
+        if name not in texts or storage.read(path) != texts[name].encode():
+            problem = f"{path} is there already, and no manifest says that a conversion wrote it"
+            raise ConfigError("output_dir", f"{problem}; move it away, or give another folder")
+
+
 def _check_label_map(target: OutputTarget, found: _FoundOutput) -> None:
     path = storage.join(target.output_dir, LABEL_MAP_FILE)
     if not found.other_splits or not storage.exists(path):
@@ -239,8 +257,7 @@ def _remove(target: OutputTarget, found: _FoundOutput) -> None:
     output_dir, split = target.output_dir, target.split
     if found.entry is not None:
         _remove_entry(target)
-    side_files = (rejects_file(split), attribution_file(split), weights_file(split))
-    storage.delete_all(output_dir, [*find_index_files(output_dir, split), *side_files])
+    storage.delete_all(output_dir, [*find_index_files(output_dir, split), *side_files(split)])
     storage.delete_all(output_dir, list(found.shards))
     target.work.delete()
 

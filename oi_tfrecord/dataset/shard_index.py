@@ -12,12 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.file_names import INDEX_FOLDER
 from oi_tfrecord.dataset.splits import Split, find_records, read_record, read_shard
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.records.shard_names import parse_any_shard_file
 from oi_tfrecord.records.tfrecord import FOOTER_BYTES, FramingError, format_index, parse_index
-
-INDEX_FOLDER = "index"
 
 _ENDING = ".idx"
 

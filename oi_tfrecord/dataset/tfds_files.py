@@ -10,14 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.file_names import FEATURES_FILE, INFO_FILE
 from oi_tfrecord.dataset.splits import read_shard
 from oi_tfrecord.records.example_reader import ExampleError, parse_example
 from oi_tfrecord.records.keys import ENCODED_KEY, KNOWN_KEYS, MASK_KEY, FeatureKind, ListLength
 from oi_tfrecord.records.tfrecord import FramingError
-
-FEATURES_FILE = "features.json"
-
-INFO_FILE = "dataset_info.json"
 
 FILE_PATTERN = "{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 """The names of our shards in the words of TensorFlow Datasets, whose default puts the name of the dataset first."""

@@ -8,8 +8,9 @@ from oi_tfrecord import storage
 from oi_tfrecord.dataset.label_map import load_label_map
 from oi_tfrecord.dataset.label_map_claim import claim_label_map
 from oi_tfrecord.dataset.manifest import is_expanded
-from oi_tfrecord.dataset.manifest_file import delete_manifest, read_manifest
+from oi_tfrecord.dataset.manifest_file import read_manifest
 from oi_tfrecord.dataset.output_state import prepare_output
+from oi_tfrecord.dataset.publish_split import update_manifest
 from oi_tfrecord.dataset.run_lock import hold_split
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
@@ -114,7 +115,7 @@ def merge(options: MergeOptions, progress: Progress | None = None) -> MergeResul
 def _write_splits(options: MergeOptions, plans: Sequence[DerivedPlan], progress: Progress) -> tuple[WrittenSplit, ...]:
     """Writes the splits; no split is complete before the shards of all are written."""
     if options.overwrite:
-        _delete_replaced_manifest(options.to, {plan.split for plan in plans})
+        _remove_replaced_entries(options.to, plans)
     states = {plan.split: prepare_output(plan.target) for plan in plans}
     unfinished = [plan for plan in plans if states[plan.split].complete is None]
     for plan in unfinished:
@@ -151,10 +152,12 @@ def _make_plans(options: MergeOptions) -> list[DerivedPlan]:
     ]
 
 
-def _delete_replaced_manifest(output_dir: str, splits: set[str]) -> None:
-    """Deletes the manifest if all its splits are replaced, because the label map of the folder may change then."""
-    if read_manifest(output_dir) is not None and set(find_splits(output_dir)) <= splits:
-        delete_manifest(output_dir)
+def _remove_replaced_entries(output_dir: str, plans: Sequence[DerivedPlan]) -> None:
+    """Empties the manifest if all its splits are replaced, because the label map of the folder may change then."""
+    if read_manifest(output_dir) is not None and set(find_splits(output_dir)) <= {plan.split for plan in plans}:
+        for plan in plans:
+            storage.make_folder(plan.work.temporary)
+            update_manifest(output_dir, plan.split, None, plan.work.temporary)
 
 
 def _read_given(path: str) -> LabelMap | None:

@@ -6,6 +6,7 @@ import hashlib
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.file_names import weights_file
 from oi_tfrecord.dataset.label_map_claim import claim_label_map
 from oi_tfrecord.dataset.manifest import seal_entry
 from oi_tfrecord.dataset.output_state import prepare_output
@@ -27,7 +28,7 @@ from oi_tfrecord.derive.select_images import (
     read_image_list,
 )
 from oi_tfrecord.derive.shard import DerivedJob
-from oi_tfrecord.derive.weights import write_weights
+from oi_tfrecord.derive.weights import WEIGHTS_HEADER, write_weights
 from oi_tfrecord.derive.write_split import (
     WrittenSplit,
     choose_shards,
@@ -200,6 +201,9 @@ def _add_weights(plan: DerivedPlan, options: ResampleOptions, progress: Progress
     manifest, split, output_dir = plan.sources[0].manifest, options.split, options.output_dir
     if "weights" in manifest and not options.overwrite:
         raise ConfigError("repeat_threshold", f"{split} of {output_dir} has weights already; give --overwrite")
+    if "weights" not in manifest:
+        path = storage.join(output_dir, weights_file(split))
+        storage.refuse_foreign("repeat_threshold", path, WEIGHTS_HEADER)
     work = WorkFolder.of(output_dir, f"{split}-weights")
     plan = dataclasses.replace(plan, job=dataclasses.replace(plan.job, work=work))
     try:

@@ -1,12 +1,13 @@
 """Scores a file of detections against the records of a split."""
 
 import dataclasses
-import os
+import posixpath
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.file_names import list_dataset_files
 from oi_tfrecord.dataset.ground_truth import GroundTruth, read_ground_truths
 from oi_tfrecord.dataset.label_map import require_label_map
 from oi_tfrecord.dataset.manifest import is_expanded
@@ -68,6 +69,9 @@ def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> E
     """
     accept_beam_arguments(options.beam_arguments)
     [split] = find_splits(options.output_dir, [options.split]).values()
+    if options.output:
+        given = [options.output_dir, options.detections, options.hierarchy]
+        storage.refuse_inputs("output", options.output, [*given, *list_dataset_files(options.output_dir)])
     label_map = require_label_map(options.output_dir)
     relatives = _read_relatives(options, label_map)
     detections = read_detections(options.detections, label_map)
@@ -87,9 +91,8 @@ def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> E
             scorer.add(_Image(-1 if index is None else index, of_image, scored, truth.width, truth.height))
     result = _summarize(options, split, detections, counts, scorer.finish(), label_map)
     if options.output:
-        folder = os.path.dirname(options.output)
-        storage.make_folder(folder or ".")
-        storage.write(options.output, format_class_scores(result).encode(), folder)
+        storage.make_folder(posixpath.dirname(options.output) or ".")
+        storage.write_output("output", options.output, format_class_scores(result).encode())
     return result
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from oi_tfrecord import storage
+from oi_tfrecord.dataset.file_names import list_dataset_files
 from oi_tfrecord.dataset.label_map import load_label_map, read_label_map
 from oi_tfrecord.dataset.splits import find_records, read_record
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
@@ -85,6 +86,9 @@ def show(options: ShowOptions) -> RecordText:
     accept_beam_arguments(options.beam_arguments)
     given, wanted = split_place(options.place)
     path, number, places = _find_place(given, wanted)
+    if options.png:
+        folder = posixpath.dirname(path) or "."
+        storage.refuse_inputs("png", options.png, [path, options.label_map, *list_dataset_files(folder)])
     offset, length = places[number].tolist()
     try:
         features = parse_example(read_record(path, offset, length, number))
@@ -99,9 +103,7 @@ def show(options: ShowOptions) -> RecordText:
     names, mid_of = {item.name: item.display_name for item in items}, {item.id: item.name for item in items}
     lines = tuple(describe_record(features, names, mid_of))
     if options.png:
-        picture = _draw(path, number, features, label_map)
-        with open(options.png, "wb") as file:
-            file.write(picture)
+        storage.write_output("png", options.png, _draw(path, number, features, label_map))
     return RecordText(path, number, len(places), offset, length, lines)
 
 

@@ -6,7 +6,7 @@ import re
 import struct
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from oi_tfrecord.openimages.image_id import IdForm, is_image_name, name_of_file
@@ -40,7 +40,9 @@ _ZIP64_COUNT = 0xFFFF
 
 _END_SIGNATURE = b"PK\x05\x06"
 
-_LARGEST_END_RECORD = 22 + 0xFFFF
+_END_RECORD_BYTES = 22
+
+_LARGEST_END_RECORD = _END_RECORD_BYTES + 0xFFFF
 
 _AFTER_FILES = (b"PK\x01\x02", _END_SIGNATURE, b"PK\x06\x06", b"PK\x06\x08")
 """What may follow the last file of a zip: directory, its end record, that of zip64, and an extra record."""
@@ -251,15 +253,35 @@ def list_zip(stream: BinaryIO, *, check_headers: bool = True) -> Iterator[Member
             yield Member(info.filename, info.header_offset, info.file_size, info.compress_size, storing, info.CRC)
     if faults:
         raise ArchiveDamaged(f"is damaged: its directory and its files differ, {faults[0]}")
+    _check_borders(stream, infos)
+
+
+def _check_borders(stream: BinaryIO, infos: Sequence[zipfile.ZipInfo]) -> None:
+    """Checks that a zip begins with a file of its directory and ends with its end record; zipfile allows more bytes."""
+    size, end, place = _read_end_record(stream)
+    behind = size - place - _END_RECORD_BYTES - int.from_bytes(end[20:22], "little")
+    before = min((info.header_offset for info in infos), default=0)
+    if before > 0:
+        problem = f"the {before:,} bytes before its first file are in no directory"
+        raise ArchiveDamaged(f"is damaged: {problem}. Two archives were joined")
+    if behind > 0:
+        raise ArchiveDamaged(f"is damaged: the {behind:,} bytes behind its end record are of no file")
+
+
+def _read_end_record(stream: BinaryIO) -> tuple[int, bytes, int]:
+    """Returns the size of a zip, its last bytes from the end record on, and the offset of the record; -1 for none."""
+    size = stream.seek(0, 2)
+    start = max(size - _LARGEST_END_RECORD, 0)
+    stream.seek(start)
+    end = stream.read(_LARGEST_END_RECORD)
+    place = end.rfind(_END_SIGNATURE)
+    return (size, end[place:], start + place) if place >= 0 else (size, b"", -1)
 
 
 def _check_count(stream: BinaryIO, count: int) -> None:
     """Checks the number of members in the end record of a zip (APPNOTE.TXT 4.3.16), which zipfile does not read."""
-    size = stream.seek(0, 2)
-    stream.seek(max(size - _LARGEST_END_RECORD, 0))
-    end = stream.read(_LARGEST_END_RECORD)
-    place = end.rfind(_END_SIGNATURE)
-    expected = int.from_bytes(end[place + 10 : place + 12], "little")
+    _, end, place = _read_end_record(stream)
+    expected = int.from_bytes(end[10:12], "little")
     if place < 0 or expected not in (_ZIP64_COUNT, count):
         raise zipfile.BadZipFile(f"it names {count:,} of {expected:,} files")
 

@@ -125,6 +125,10 @@ def find_inputs(options: DownloadOptions) -> DownloadJob:
     files = tuple(dataclasses.replace(file, id_form=form) for file in files)
     ids_file = options.image_ids
     listed = parse_image_ids(storage.read(ids_file), ids_file, options.split, form) if ids_file else None
+    for name in (SUCCESS_FILE, FAILURES_FILE):
+        path = storage.join(options.output_dir, name)
+        storage.refuse_inputs("output_dir", path, [*(file.path for file in files), ids_file])
+        storage.refuse_foreign("output_dir", path, f"{files[0].names[0]},".encode())
     return DownloadJob(
         files=files,
         output_dir=pathlib.Path(options.output_dir),
@@ -161,6 +165,7 @@ def download(options: DownloadOptions, *, progress: Progress | None = None) -> D
     """
     storage.start_command(storage.given_options())
     job = find_inputs(options)
+    _look_for_first(job)
     counts = DownloadCounts()
     with _temporary_folders(job), (progress or NoProgress()).watch(DownloadStatus(counts, _estimate_images(job))):
         _download(job, counts)
@@ -174,6 +179,16 @@ def download(options: DownloadOptions, *, progress: Progress | None = None) -> D
         failures_file=job.output_dir / FAILURES_FILE,
         max_rejects=options.max_rejects,
     )
+
+
+def _look_for_first(job: DownloadJob) -> None:
+    """Looks for one image, so that a store that cannot be used is an error in seconds; reads are tried for minutes."""
+    if job.images is None:
+        return
+    rows = (row for file in job.files for row in stream_metadata(file, ()))
+    first = next((row for row in rows if row.reject is None and job.includes(row)), None)
+    if first is not None:
+        job.images.size(first.image_id)
 
 
 @contextlib.contextmanager

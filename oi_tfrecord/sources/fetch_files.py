@@ -167,7 +167,8 @@ def unpack(archive: pathlib.Path, file: PublishedFile, data_dir: str, temporary:
     Raises:
         InputError: if the archive is damaged, or lacks one of the files.
     """
-    missing = list(file.files)
+    # A file that is there is the user's, or that of an earlier run.
+    missing = [name for name in file.files if not storage.exists(storage.join(data_dir, name))]
     remedy = "Run the same command again"
     try:
         with tarfile.open(archive, "r|gz") as members:

@@ -22,6 +22,10 @@ from oi_tfrecord.storage.files import use_options as use_options
 from oi_tfrecord.storage.files import use_store as use_store
 from oi_tfrecord.storage.files import working_folder as working_folder
 from oi_tfrecord.storage.files import write as write
+from oi_tfrecord.storage.output_file import refuse_foreign as refuse_foreign
+from oi_tfrecord.storage.output_file import refuse_inputs as refuse_inputs
+from oi_tfrecord.storage.output_file import write_output as write_output
+from oi_tfrecord.storage.output_file import write_text as write_text
 from oi_tfrecord.storage.paths import FileInfo as FileInfo
 from oi_tfrecord.storage.paths import escape as escape
 from oi_tfrecord.storage.paths import expand as expand

@@ -57,7 +57,7 @@ def open_sized(path: str) -> tuple[int, int]:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, f"Is {_KINDS.get(stat.S_IFMT(found.st_mode), 'a device')}, not a file", path)
+        raise OSError(errno.EINVAL, f"Is {_kind_of(found.st_mode)}, not a file", path)
     return descriptor, found.st_size
 
 
@@ -95,7 +95,14 @@ def read_fully(descriptor: int, offset: int, length: int) -> bytes:
 
 @contextlib.contextmanager
 def create(path: str, temporary_folder: str) -> Iterator[BinaryIO]:
-    """Opens a file that appears under its name when the block ends; nothing appears if the block raises."""
+    """Opens a file that appears under its name when the block ends; nothing appears if the block raises.
+
+    Raises:
+        OSError: Also where the name is that of a folder, device, pipe or socket, which would be replaced.
+    """
+    there = _look_at(path)
+    if there is not None and not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, f"Is {_kind_of(there.st_mode)}, not a file", path)
     temporary = temporary_path(temporary_folder)
     try:
         with open(temporary, "wb", buffering=0) as stream:
@@ -123,6 +130,10 @@ def delete_folder(path: str) -> None:
     import shutil
 
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _kind_of(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 
 def _look_at(path: str) -> os.stat_result | None:

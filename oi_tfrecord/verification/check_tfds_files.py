@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.tfds_files import FEATURES_FILE, INFO_FILE, describe_features, describe_info, read_keys
+from oi_tfrecord.dataset.file_names import FEATURES_FILE, INFO_FILE
+from oi_tfrecord.dataset.tfds_files import describe_features, describe_info, read_keys
 from oi_tfrecord.verification.faults import DatasetFault, FaultKind, fault_of_file
 
 

@@ -151,6 +151,15 @@ def test_more_images_than_max_images_show_that_counts_were_lost() -> None:
     assert list(find_losses(split | {"inputs": []})) == []
 
 
+def test_fewer_images_than_max_images_show_that_counts_were_lost_if_the_limit_left_out_rows() -> None:
+    left_out = {"dropped": {"over_max_images": 1}}
+    for dropped, limit, has_fault in ((left_out, 6, True), (left_out, 5, False), ({"dropped": {}}, 6, False)):
+        split = split_of(WHOLE, config={"max_images": limit}, tables={"boxes": dropped, "metadata": {"dropped": {}}})
+        found = list(find_losses(split))
+        expected = "5 images are selected, fewer than max_images=6, though max_images leaves out rows"
+        assert found == ([("images", expected)] if has_fault else [])
+
+
 def test_a_manifest_without_coverage_has_no_fault() -> None:
     split = split_of(WHOLE, tables={})
     older = [{name: value for name, value in item.items() if name != "coverage"} for item in split["inputs"]]

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from typing import Any
 
@@ -9,10 +10,14 @@ from oi_tfrecord.dataset.manifest import (
     balance_images,
     balance_tables,
     build_split,
+    class_weights,
+    digest_entry,
     first_lines,
     merge_split,
+    seal_entry,
     sum_counts,
     too_many_rejects,
+    warn_of_other_expansion,
 )
 from oi_tfrecord.records.class_counts import pack_mapping
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
@@ -248,10 +253,44 @@ def test_a_line_names_the_number_the_total_and_the_reasons() -> None:
     split = {"images": {"selected": 2000, "rejected": {"image_empty": 1, "image_missing": 1499}}, "tables": {}}
     [line] = too_many_rejects(split, 1, True)
     assert line == "images: 1,500 of 2,000 rejected (75.00 %): image_empty 1, image_missing 1,499"
+    lost = {"images": {"selected": 0, "rejected": {"image_missing": 3}}, "tables": {}}
+    assert too_many_rejects(lost, 2, False) == ["images: 3 of 0 rejected (all): image_missing 3"]
+
+
+EXPANDED: dict[str, Any] = {"config": {"hierarchy": ["h.json"]}}
+PLAIN: dict[str, Any] = {"config": {"hierarchy": ["h.json"], "hierarchy_use": "relatives"}}
+
+
+def test_a_split_that_is_expanded_differs_from_one_that_is_not() -> None:
+    text = (
+        "train is expanded by a hierarchy, and test in the same folder is not: a class has the boxes of its "
+        "subclasses in the one only; convert both with --hierarchy, or both without"
+    )
+    assert warn_of_other_expansion("train", EXPANDED, {"train": PLAIN, "test": PLAIN, "validation": {}}) == [text]
+    assert warn_of_other_expansion("test", PLAIN, {"train": EXPANDED}) == [text]
+    assert warn_of_other_expansion("test", {}, {"train": EXPANDED, "x": PLAIN}) == [text]
+    for split, others in ((EXPANDED, {"a": EXPANDED, "train": PLAIN}), (PLAIN, {"a": {}}), ({}, {})):
+        assert warn_of_other_expansion("train", split, others) == []
+
+
+def test_weights_of_classes_make_all_classes_count_equally() -> None:
+    assert class_weights({"1": 1, "2": 3, "7": 2}) == {1: 2.0, 2: 0.666667, 7: 1.0}
+    assert class_weights({}) == {}
+
+
+def test_a_sealed_entry_has_its_digest_and_no_secret() -> None:
+    entry = seal_entry({"b": "https://host/x?X-Amz-Signature=geheim", "tables": {"a": 1}})
+    assert list(entry) == ["b", "tables", "entry_sha256"]
+    assert "geheim" not in str(entry)
+    assert entry["tables"] == {"a": 1}
+    # The digest of {"a":1,"b":[]}, as sha256sum computes it.
+    assert digest_entry({"b": [], "a": 1, "entry_sha256": "x"}) == hashlib.sha256(b'{"a":1,"b":[]}').hexdigest()
+    assert entry["entry_sha256"] == digest_entry(entry)
 
 
 def test_splits_are_merged_replaced_and_removed() -> None:
     one = merge_split(None, "train", {"a": 1})
+    assert one == b'{\n "format": "oi_tfrecord manifest 1",\n "splits": {\n  "train": {\n   "a": 1\n  }\n }\n}\n'
     both = merge_split(one, "test", {"b": "ü"})
     assert list(json.loads(both)["splits"]) == ["test", "train"]
     assert json.loads(merge_split(both, "train", {"a": 2}))["splits"] == {"test": {"b": "ü"}, "train": {"a": 2}}

@@ -12,7 +12,7 @@ import pytest
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.finish import FinishJob, finish_dataset
 from oi_tfrecord.dataset.accounts import sum_accounts
-from oi_tfrecord.dataset.manifest_file import delete_manifest, read_manifest, restore_manifest, write_manifest
+from oi_tfrecord.dataset.manifest_file import read_manifest, restore_manifest, write_manifest
 from oi_tfrecord.dataset.splits import find_splits
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import StorageError
@@ -88,9 +88,6 @@ def test_a_manifest_is_written_read_and_replaced(folder: str) -> None:
         restore_manifest(folder)
         assert read_manifest(folder) == data
     assert [info.path for info in storage.match(f"{folder}/*")] == [f"{folder}/manifest.json"]
-    delete_manifest(folder)
-    delete_manifest(folder)
-    assert read_manifest(folder) is None
 
 
 @pytest.mark.parametrize("kills", [True, False])
@@ -112,17 +109,6 @@ def test_at_each_request_the_old_manifest_or_the_new_one_is_there(kills: bool) -
     assert seen == {b"old", b"new"}
     # There is a moment without a file of that name, so the test has seen it.
     assert away
-
-
-def test_a_manifest_that_was_deleted_does_not_come_back() -> None:
-    write_manifest(REMOTE, b"old", REMOTE)
-    storage.write(f"{REMOTE}/manifest.json.replaced", b"older", REMOTE)
-    start = dict(FaultyFileSystem.files)
-    for _ in interrupted(lambda: delete_manifest(REMOTE), start, kills=True):
-        assert read_manifest(REMOTE) in (b"old", None)
-        restore_manifest(REMOTE)
-        assert read_manifest(REMOTE) in (b"old", None)
-    assert read_manifest(REMOTE) is None
 
 
 def test_a_manifest_that_was_put_back_meanwhile_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

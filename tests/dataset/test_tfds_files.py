@@ -3,10 +3,9 @@ import multiprocessing
 import pathlib
 from typing import Any
 
+from oi_tfrecord.dataset.file_names import FEATURES_FILE, INFO_FILE
 from oi_tfrecord.dataset.publish_split import publish_split
 from oi_tfrecord.dataset.tfds_files import (
-    FEATURES_FILE,
-    INFO_FILE,
     describe_features,
     describe_info,
     read_keys,

@@ -105,11 +105,15 @@ def test_download_takes_the_choices_and_the_sources_of_convert(
     endpoint = [f"--s3_endpoint_url={mirror.url}", "--s3_region_name=us-east-1"]
     chosen = [*shared, "--images=cvdf", *endpoint, "--max_images=6"]
     folder = tmp_path / "images"
+    # A host that does not answer is an error before images are read, which would be tried for a minute.
+    assert main(["download", *chosen, "--s3_endpoint_url=http://127.0.0.1:1", f"--output_dir={folder}"]) == 1
+    assert "its host does not answer" in capsys.readouterr().err
     mirror.requests.clear()
     assert main(["download", *chosen, f"--output_dir={folder}"]) == 0
     names = sorted(path.name for path in folder.glob("*.jpg"))
     assert len(names) == 6
     assert set(mirror.gets()) == {f"/open-images-dataset/validation/{name}" for name in names}
+    assert len(mirror.requests) == 7
     # These are the images of the records.
     assert main(["convert", *chosen, f"--output_dir={tmp_path}/bucket", "--num_shards=2"]) == 0
     local = [*shared, f"--images={folder}/{{image_id}}.jpg", "--max_images=6", "--num_shards=2"]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oi_tfrecord.join.batches import Batch, decode, encode
-from oi_tfrecord.join.join_shard import JoinedShard, JoinRules, join_shard
+from oi_tfrecord.join.join_account import DroppedRows, JoinAccount, JoinFault
+from oi_tfrecord.join.join_shard import Annotations, JoinedShard, JoinRules, join_shard
 from oi_tfrecord.join.shard_rows import collect_tables
 from oi_tfrecord.openimages.schema import (
     BOX_ROW,
@@ -314,6 +315,49 @@ def test_files_of_images_of_other_subsets_are_counted_apart_from_other_left_out_
         Table.BOXES: {Drop.OTHER_SUBSET: 1},
         Table.IMAGE_FILES: {Drop.OTHER_SUBSET: 3, Drop.IMAGE_NOT_SELECTED: 2},
     }
+
+
+def test_a_file_of_an_image_that_is_listed_before_is_kept_beside_its_original() -> None:
+    metadata = np.zeros(2, ROW_TYPES[Table.METADATA])
+    metadata["image_id"] = [1, 2]
+    files = np.zeros(4, IMAGE_FILE_ROW)
+    files["image_id"], files["line"] = [2, 1, 1, 1], [0, 1, 2, 3]
+    batches = [
+        Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {}),
+        Batch(RangeKey(Table.IMAGE_FILES, 0, 0), 0, (), files, {}),
+    ]
+    [repeated] = join_shard(collect_tables(batches), JoinRules(Table.METADATA, "all")).repeated_files
+    assert repeated.files.rows["line"].tolist() == [2, 3]
+    assert repeated.originals.rows["line"].tolist() == [1, 1]
+    files["image_id"] = [2, 1, 3, 4]
+    assert join_shard(collect_tables(batches), JoinRules(Table.METADATA, "all")).repeated_files == ()
+
+
+def test_rows_are_filtered_by_image() -> None:
+    rows = np.zeros(5, BOX_ROW)
+    rows["line"] = np.arange(5)
+    every = Annotations(rows, np.array([0, 2, 2, 5]), ("a",), np.arange(5) > 2, np.arange(5) * 10)
+    kept = every.filter(np.array([True, False, False, True, True]))
+    assert kept.rows["line"].tolist() == [0, 3, 4]
+    assert kept.offsets.tolist() == [0, 1, 1, 3]
+    assert (kept.sources, kept.added.tolist(), kept.origin.tolist()) == (("a",), [False, True, True], [0, 30, 40])
+    plain = Annotations(rows, np.array([0, 5]), ("a",)).filter(np.zeros(5, bool))
+    assert (len(plain.rows), plain.offsets.tolist(), plain.added, plain.origin) == (0, [0, 0], None, None)
+
+
+def test_an_account_is_added_to_a_shard() -> None:
+    metadata = np.zeros(2, ROW_TYPES[Table.METADATA])
+    metadata["image_id"] = [1, 1]
+    joined = join_shard(
+        collect_tables([Batch(RangeKey(Table.METADATA, 0, 0), 0, (), metadata, {})]), JoinRules(Table.METADATA, "all")
+    )
+    fault = JoinFault(RangeKey(Table.METADATA, 0, 0), 7, "0" * 16, Reject.DUPLICATE, "")
+    account = JoinAccount((fault,), (DroppedRows(Table.METADATA, Drop.OTHER_SUBSET, 3),))
+    found = joined.with_account(account)
+    assert found.faults == [*joined.faults, fault]
+    assert found.rejected[Table.METADATA] == joined.rejected[Table.METADATA] + Counter({Reject.DUPLICATE: 1})
+    assert found.dropped == {Table.METADATA: {Drop.OTHER_SUBSET: 3}}
+    assert found.repeated_files == ()
 
 
 def test_no_batches_give_no_images() -> None:

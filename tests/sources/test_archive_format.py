@@ -260,6 +260,21 @@ def test_archives_without_files() -> None:
         assert collect(listing(io.BytesIO(archive))) == ([], "")
 
 
+@pytest.mark.parametrize("comment", [b"", b"a comment"])
+def test_joined_zips_and_bytes_behind_a_zip_are_damage(comment: bytes) -> None:
+    out = io.BytesIO(make_zip(FILES))
+    with zipfile.ZipFile(out, "a") as zipped:
+        zipped.comment = comment
+    first, second = make_zip({"train/ffffffffffffffff.jpg": b"x"}), out.getvalue()
+    assert collect(list_zip(io.BytesIO(second)))[1] == ""
+    members, damage = collect(list_zip(io.BytesIO(first + second)))
+    assert [member.name for member in members] == list(FILES)
+    assert damage.startswith(f"is damaged: the {len(first)} bytes before its first file are in no directory")
+    members, damage = collect(list_zip(io.BytesIO(second + b"tail")))
+    assert [member.name for member in members] == list(FILES)
+    assert damage == "is damaged: the 4 bytes behind its end record are of no file"
+
+
 @pytest.mark.parametrize("zeros", [0, 512, 5000])
 def test_what_follows_the_end_of_a_tar_is_damage(zeros: int) -> None:
     first, second = make_tar(FILES), make_tar({"train/ffffffffffffffff.jpg": b"x"})

@@ -129,10 +129,20 @@ def test_create_keeps_the_old_file_when_the_block_raises(folder: str) -> None:
 
 
 def test_create_leaves_nothing_when_the_rename_fails(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "a.bin" / "full").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
-        storage.write(f"{tmp_path}/a.bin", b"data", str(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+        storage.write(f"{tmp_path}/none/a.bin", b"data", str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, kind in (("pipe", "a pipe"), ("folder", "a folder")):
+        with pytest.raises(OSError, match=f"Is {kind}, not a file.*{name}"):
+            storage.write(f"{tmp_path}/{name}", b"data", str(tmp_path))
+    with pytest.raises(OSError, match="Is a device"):
+        storage.write("/dev/null", b"data", str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
 
 
 def test_make_folder_takes_one_that_exists(folder: str) -> None:

@@ -165,6 +165,14 @@ def test_third_party_labels_may_be_display_names_or_ids_alone() -> None:
     assert check_record(alone, no_map) == []
 
 
+def test_names_of_any_form_are_those_of_the_file() -> None:
+    features = record() | {"image/filename": [b"a name.jpg"], "image/source_id": [b"7"]}
+    for ours, any_ids, expected in ((True, True, b"a name"), (False, True, b"7"), (False, False, b"7")):
+        rules = RecordRules.of(ours, (), None, False, any_ids=any_ids)
+        assert rules.image_id_of(features) == expected
+    assert RecordRules.of(True, (), None, False).image_id_of(record()) == record()["image/source_id"][0]
+
+
 def test_decoding_is_asked_for() -> None:
     # Half of the image data is gone, and the markers at both ends are there.
     noise = jpeg((256, 256))

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_FILE
 from oi_tfrecord.dataset.ground_truth import GroundTruth, read_ground_truths
+from oi_tfrecord.dataset.label_map import load_label_map
 from oi_tfrecord.dataset.splits import Split
+from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.mask_rle import encode_png, format_challenge_text, measure_areas
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_pbtxt
@@ -51,10 +53,23 @@ def export_official(
 
     Raises:
         InputError: naming the shard and the record that cannot be read.
+        ConfigError: if the folder has another label map, or a CSV with other columns of the name of a file.
     """
+    for name in splits:
+        for table, columns in COLUMNS.items():
+            path = storage.join(folder, official_file(name, table))
+            storage.refuse_foreign("to", path, _format_rows([columns]))
     storage.make_folder(folder)
-    storage.write(storage.join(folder, LABEL_MAP_FILE), format_pbtxt(label_map).encode(), folder)
+    _write_label_map(label_map, folder)
     return {name: _export_split(split, label_map, folder, count) for name, split in splits.items()}
+
+
+def _write_label_map(label_map: LabelMap, folder: str) -> None:
+    path, data = storage.join(folder, LABEL_MAP_FILE), format_pbtxt(label_map).encode()
+    if not storage.exists(path):
+        storage.write(path, data, folder)
+    elif storage.read(path) != data and load_label_map(path) != label_map:
+        raise ConfigError("to", f"{path} is another label map; give another folder")
 
 
 def _export_split(

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oi_tfrecord import storage
-from oi_tfrecord.errors import InputError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.explore.export.sort_rows import SortedRuns
 from oi_tfrecord.explore.export.tables import CLASSES, SCHEMAS, ShardTables, make_classes
 from oi_tfrecord.records.label_map import LabelMap
@@ -51,6 +51,7 @@ class ParquetTarget:
         self._found: dict[str, int | None] = {}
 
     def __enter__(self) -> "ParquetTarget":
+        _refuse_foreign(storage.join(self._folder, CLASSES_FILE), CLASSES)
         storage.delete_folder(self._temporary)
         for name in (*SCHEMAS, _WORK_FOLDER):
             storage.make_folder(storage.join(self._folder, name))
@@ -64,6 +65,7 @@ class ParquetTarget:
         self._end_split()
         self._splits.add(split)
         for table, schema in SCHEMAS.items():
+            _refuse_foreign(self._path(table, split), schema)
             stream = self._files.enter_context(storage.create(self._path(table, split), self._temporary))
             runs = SortedRuns(
                 os.path.join(self._sorting, table), schema, [name for name in _ORDER if name in schema.names]
@@ -113,6 +115,20 @@ class ParquetTarget:
 
     def _path(self, table: str, split: str) -> str:
         return storage.join(self._folder, table, f"{split}.parquet")
+
+
+def _refuse_foreign(path: str, schema: pa.Schema) -> None:
+    """Refuses to replace a file that is no earlier export: one without the first column of the table."""
+    storage.refuse_foreign("to", path, b"PAR1")
+    if not storage.exists(path):
+        return
+    with storage.open_read(path) as stream:
+        try:
+            names = pq.read_schema(stream).names
+        except (OSError, pa.ArrowException) as error:
+            raise ConfigError("to", f"{path} is there already, and is no Parquet file; move it away") from error
+    if schema.names[0] not in names:
+        raise ConfigError("to", f"{path} is there already, and has other columns; move it away")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from oi_tfrecord import storage
-from oi_tfrecord.dataset.file_names import rejects_path
+from oi_tfrecord.dataset.file_names import list_dataset_files, rejects_path
 from oi_tfrecord.dataset.label_map import read_label_map
 from oi_tfrecord.dataset.splits import Split, find_splits, require_manifest
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
@@ -87,9 +87,12 @@ def report(options: ReportOptions, *, progress: Progress | None = None) -> Repor
 
     Raises:
         InputError: for a folder without records, or a record that cannot be read.
+        ConfigError: if the output is a file of the dataset.
     """
     accept_beam_arguments(options.beam_arguments)
     found = find_splits(options.output_dir, options.split)
+    path = options.output or storage.join(options.output_dir, f"report.{options.format}")
+    storage.refuse_inputs("output", path, [options.output_dir, *list_dataset_files(options.output_dir)])
     label_map = read_label_map(options.output_dir)
     status = CountedStatus(sum(len(split.shards) for split in found.values()), "shards counted")
     with (progress or NoProgress()).watch(status):
@@ -97,8 +100,7 @@ def report(options: ReportOptions, *, progress: Progress | None = None) -> Repor
     text = _format(options, found, splits)
     if options.output == "-":
         return Report(splits, text, "")
-    path = options.output or storage.join(options.output_dir, f"report.{options.format}")
-    storage.write(path, text.encode(), posixpath.dirname(path) or ".")
+    storage.write_output("output", path, text.encode())
     return Report(splits, text, path)
 
 

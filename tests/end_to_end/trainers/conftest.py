@@ -14,6 +14,7 @@ from oi_tfrecord.cli.main import main
 from oi_tfrecord.dataset.record_dataset import RecordDataset
 from oi_tfrecord.openimages.demo.release import generate
 from tests.conftest import REPOSITORY, convert_arguments, in_api
+from tests.support.small_release import convert
 
 Score = Callable[[pathlib.Path], float]
 
@@ -32,6 +33,36 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     assert len(held_out) > 40
     assert not held_out & learned
     return records
+
+
+@pytest.fixture(scope="session")
+def sample_masks(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with the sample in the layout of V7, whose boxes have masks."""
+    folder = tmp_path_factory.mktemp("sample") / "v7"
+    assert main(["sample", f"--output_dir={folder}", "--release=v7", "--train_images=14", "--validation_images=3"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mask_records(sample_masks: pathlib.Path) -> str:
+    """A folder of records with masks, of 14 scenes to train with and 3 held-out ones."""
+    output = sample_masks / "records"
+    flags = ["--extra_keys=masks", f"--mask_archives={sample_masks}/masks/{{split}}-masks-*.zip", "--num_shards=1"]
+    for split in ("train", "validation"):
+        images = f"--images={sample_masks}/images/{{split}}/{{image_id}}.jpg"
+        assert convert(["--config=v7", f"--split={split}", f"--data_dir={sample_masks}/v7", images,
+                        f"--output_dir={output}", "--boxes_without_mask=groups", *flags]) == 0  # fmt: skip
+    return str(output)
+
+
+@pytest.fixture(scope="session")
+def class_records(sample: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of records for classification, with the present labels apart."""
+    output = tmp_path_factory.mktemp("classes") / "records"
+    flags = ["--task=classification", "--extra_keys=present_labels"]
+    for split in ("train", "validation"):
+        assert main(["convert", *convert_arguments(sample, output, *flags, split=split)]) == 0
+    return str(output)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import ast
 import json
 import pathlib
+import re
 import sys
 from typing import Any
 
@@ -62,3 +63,4 @@ def test_the_notebook_goes_from_a_download_to_detections(
     assert (tmp_path / "detections.jpg").stat().st_size > 1000
     printed = "".join(output.get("text", "") for cell in cells_of(notebook) for output in cell["outputs"])
     assert " detections in " in printed, (printed, sys.executable)
+    assert re.search(r"^mAP@0\.5: (\d\.\d{3}|nan)$", printed, re.MULTILINE), printed

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 import oi_tfrecord
-from oi_tfrecord.cli.main import main
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.images.mask_png import read_mask
 from oi_tfrecord.training.options import TrainingConfigOptions
@@ -20,26 +19,8 @@ from tests.support.optional import REPOSITORY, peer_python
 from tests.support.small_release import convert
 
 
-@pytest.fixture(scope="module")
-def sample_masks(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("sample") / "v7"
-    assert main(["sample", f"--output_dir={folder}", "--release=v7", "--train_images=14", "--validation_images=3"]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def records(sample_masks: pathlib.Path) -> str:
-    output = sample_masks / "records"
-    flags = ["--extra_keys=masks", f"--mask_archives={sample_masks}/masks/{{split}}-masks-*.zip", "--num_shards=1"]
-    for split in ("train", "validation"):
-        images = f"--images={sample_masks}/images/{{split}}/{{image_id}}.jpg"
-        assert convert(["--config=v7", f"--split={split}", f"--data_dir={sample_masks}/v7", images,
-                        f"--output_dir={output}", "--boxes_without_mask=groups", *flags]) == 0  # fmt: skip
-    return str(output)
-
-
-def test_every_mask_of_the_sample_has_a_box_and_is_written(sample_masks: pathlib.Path, records: str) -> None:
-    splits: dict[str, Any] = json.loads((pathlib.Path(records) / "manifest.json").read_bytes())["splits"]
+def test_every_mask_of_the_sample_has_a_box_and_is_written(sample_masks: pathlib.Path, mask_records: str) -> None:
+    splits: dict[str, Any] = json.loads((pathlib.Path(mask_records) / "manifest.json").read_bytes())["splits"]
     for split, manifest in splits.items():
         table = manifest["tables"]["masks"]
         files = [name for path in sorted((sample_masks / "masks").glob(f"{split}-*.zip")) for name in names_in(path)]
@@ -55,8 +36,8 @@ def names_in(path: pathlib.Path) -> list[str]:
         return archive.namelist()
 
 
-def test_masks_lie_in_their_boxes_with_the_size_of_the_image(records: str) -> None:
-    for values in oi_tfrecord.RecordDataset(records, "train", masks=True):
+def test_masks_lie_in_their_boxes_with_the_size_of_the_image(mask_records: str) -> None:
+    for values in oi_tfrecord.RecordDataset(mask_records, "train", masks=True):
         height, width = values["image"].shape[:2]
         assert values["masks"].shape == (len(values["labels"]), height, width)
         for mask, (ymin, xmin, ymax, xmax), is_group in zip(
@@ -71,16 +52,16 @@ def test_masks_lie_in_their_boxes_with_the_size_of_the_image(records: str) -> No
 
 @pytest.mark.parametrize("image_size", [None, (48, 64)])
 def test_load_gives_the_masks_of_the_reader_without_tensorflow(
-    records: str, image_size: tuple[int, int] | None
+    mask_records: str, image_size: tuple[int, int] | None
 ) -> None:
     pytest.importorskip("tensorflow", reason="tensorflow is not installed: make dev", exc_type=ImportError)
-    dataset = oi_tfrecord.load(records, "train", masks=True, image_size=image_size)
+    dataset = oi_tfrecord.load(mask_records, "train", masks=True, image_size=image_size)
     assert dataset.element_spec["masks"].shape.as_list() == [None, *(image_size or (None, None))]
-    ours = oi_tfrecord.RecordDataset(records, "train", masks=True, image_size=image_size)
+    ours = oi_tfrecord.RecordDataset(mask_records, "train", masks=True, image_size=image_size)
     for found, expected in zip(dataset.as_numpy_iterator(), ours, strict=True):
         assert found["masks"].dtype == expected["masks"].dtype == np.uint8
         np.testing.assert_array_equal(found["masks"], expected["masks"])
-    batch = next(iter(oi_tfrecord.load(records, "train", masks=True, image_size=(48, 64), batch_size=3)))
+    batch = next(iter(oi_tfrecord.load(mask_records, "train", masks=True, image_size=(48, 64), batch_size=3)))
     assert batch["masks"].shape == (3, batch["labels"].shape[1], 48, 64)
 
 
@@ -101,17 +82,17 @@ def test_masks_of_third_party_records_are_zero_and_one(mode: str) -> None:
     np.testing.assert_array_equal(read_mask(buffer.getvalue()), drawn.astype(np.uint8))
 
 
-def in_garden(records: str, *flags: str) -> list[dict[str, Any]]:
+def in_garden(mask_records: str, *flags: str) -> list[dict[str, Any]]:
     script = REPOSITORY / "tests" / "support" / "peers" / "garden_read_masks.py"
-    shards = sorted(map(str, pathlib.Path(records).glob("train.tfrecord-*")))
+    shards = sorted(map(str, pathlib.Path(mask_records).glob("train.tfrecord-*")))
     done = subprocess.run([peer_python("garden"), script, *shards, *flags], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_the_mask_parser_of_model_garden_trains_on_the_masks(records: str) -> None:
-    ours = list(oi_tfrecord.RecordDataset(records, "train", masks=True))
-    found = in_garden(records)
+def test_the_mask_parser_of_model_garden_trains_on_the_masks(mask_records: str) -> None:
+    ours = list(oi_tfrecord.RecordDataset(mask_records, "train", masks=True))
+    found = in_garden(mask_records)
     assert len(found) == len(ours) > 5
     for line, values in zip(found, ours, strict=True):
         assert line["masks"] == list(values["masks"].shape)
@@ -140,9 +121,11 @@ def test_model_garden_reads_the_attributes_of_miap(sample_masks: pathlib.Path, t
     assert all(value == 0 for line in found for value in line["gender_presentation"])
 
 
-def test_mask_metrics_need_masks(records: str) -> None:
+def test_mask_metrics_need_masks(mask_records: str) -> None:
     text = oi_tfrecord.training_config(
-        TrainingConfigOptions(output_dir=records, model="faster_rcnn", metrics="oid_challenge_segmentation_metrics")
+        TrainingConfigOptions(
+            output_dir=mask_records, model="faster_rcnn", metrics="oid_challenge_segmentation_metrics"
+        )
     )
     assert 'metrics_set: "oid_challenge_segmentation_metrics"' in text
     assert text.count("load_instance_masks: true") == 2

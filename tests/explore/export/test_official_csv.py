@@ -26,7 +26,9 @@ def test_the_files_have_the_columns_of_the_official_program(
     random_truth.write_records(tmp_path / "records", images, with_masks)
     stale = tmp_path / "official" / "validation-masks.csv"
     stale.parent.mkdir()
-    stale.write_text("of an earlier export")
+    stale.write_text(
+        "ImageID,LabelName,ImageWidth,ImageHeight,XMin,YMin,XMax,YMax,IsGroupOf,Mask\nof an earlier export"
+    )
     assert main(["export", str(tmp_path / "records"), f"--to={tmp_path / 'official'}", "--format=oid"]) == 0
     assert "validation: 2 boxes, 2 image_labels" in capsys.readouterr().out
     folder = tmp_path / "official"
