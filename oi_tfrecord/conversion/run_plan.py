@@ -126,7 +126,7 @@ def list_images(plan: ConvertPlan, workers: int, progress: Progress) -> list[str
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
         if plan.config.max_images:
             plan = _limit_images(plan, 1, (), progress)
-        shown = progress.watch(_status(plan, 0, SubmittedJob(progress.note)))
+        shown = progress.watch(_status(plan, 0, SubmittedJob(progress.note), ()))
         return run_here(shown, lambda: list_images_here(plan))
 
 
