@@ -15,7 +15,7 @@ from oi_tfrecord.join.archive_places import RepeatedFiles
 from oi_tfrecord.join.join_account import DroppedRows, JoinAccount, JoinFault
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import WINDOW, Listing, Table
+from oi_tfrecord.openimages.schema import FILE_NAME, Listing, Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.sources.archives import ArchiveSource
 from oi_tfrecord.storage.read_ahead import map_in_order
@@ -69,8 +69,8 @@ def _find_differences(source: ArchiveSource, repeats: RepeatedFiles) -> Iterator
 
 
 def _read(source: ArchiveSource, files: ShardRows, index: int) -> bytes:
-    window = files.text_columns[WINDOW][index].as_py() if WINDOW in files.text_columns else b""
-    return source.read(int(files.file_of[index]), files.rows[index], window)
+    name = files.text_columns[FILE_NAME][index].as_py() if FILE_NAME in files.text_columns else b""
+    return source.read(int(files.file_of[index]), files.rows[index], name.decode() if name.isascii() else "")
 
 
 Item = TypeVar("Item", Rejected, JoinFault)

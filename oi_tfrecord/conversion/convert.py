@@ -6,6 +6,7 @@ These functions print nothing: `progress` takes messages while they run, and the
 import contextlib
 import dataclasses
 import pathlib
+import tempfile
 import time
 from collections.abc import Sequence
 
@@ -38,7 +39,9 @@ from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.settings.allowed_values import parse_max_rejects
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
+from oi_tfrecord.sources.archive_format import ArchiveKind
 from oi_tfrecord.sources.fetch_files import summary_lines
+from oi_tfrecord.sources.plan_kept_images import describe_kept, plan_kept
 
 DRY_RUN_FOLDER = "dry_run"
 """Folder within the output for the files of a dry run."""
@@ -65,7 +68,7 @@ def convert(
     progress = progress or NoProgress()
     _check_runs_now(config, beam_arguments)
     accept_beam_arguments(beam_arguments)
-    plan = plan_conversion(config, progress)
+    plan = plan_conversion(config, progress, is_here=runs_here(beam_arguments))
     if not runs_here(beam_arguments) and reads_images_from_store(plan):
         progress.plan(describe_bucket(CORE_SECONDS_PER_IMAGE))
     beam_arguments = choose_parallelism(beam_arguments, progress.note)
@@ -144,7 +147,7 @@ def build_beam_job(config: ConvertConfig, *, beam_arguments: Sequence[str], prog
         ConfigError, InputError: naming the field, flag or file to correct.
     """
     accept_beam_arguments(beam_arguments)
-    plan = plan_conversion(config, progress or NoProgress())
+    plan = _plan_job(config, progress or NoProgress())
     import_beam_quietly(beam_arguments)
     from oi_tfrecord.conversion.pipeline import build_pipeline
 
@@ -180,7 +183,7 @@ def build_template(
     if config.max_images:
         raise ConfigError("max_images", "needs two jobs, and a template is one; give --sample")
     accept_beam_arguments(beam_arguments)
-    plan = plan_conversion(config, progress or NoProgress())
+    plan = _plan_job(config, progress or NoProgress())
     with hold_split(config.output_dir, config.split):
         state = try_again(plan, prepare_output(plan.target), progress or NoProgress())
     if state.complete is None:
@@ -206,19 +209,27 @@ def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> Non
             raise ConfigError(flag.lstrip("-"), f"builds a job that does not run now; call {function}")
 
 
-def plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
+def _plan_job(config: ConvertConfig, progress: Progress) -> ConvertPlan:
+    """Plans a conversion that is a single job elsewhere, which keeps all images of tar.gz archives."""
+    plan = plan_conversion(config, progress, is_here=False)
+    return dataclasses.replace(plan, chooses_images=False).keeping_in(plan.work.kept, plan.work.temporary)
+
+
+def plan_conversion(config: ConvertConfig, progress: Progress, *, is_here: bool) -> ConvertPlan:
     """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits.
 
     Args:
         config: complete configuration of the conversion.
         progress: takes the plan, and names the steps that take long.
+        is_here: whether the conversion runs on this machine.
     """
     config = _fetch_tables(config, progress)
     with progress.watch(StepStatus("looking at the tables and images")):
         plan = make_plan(config)
     earlier = 0 if config.overwrite else earlier_num_shards(plan.target)
     if earlier:
-        return with_known_inputs(plan.with_shards(config.num_shards or earlier), progress)
+        plan = with_known_inputs(plan.with_shards(config.num_shards or earlier), progress)
+        return _plan_kept_images(plan, None, 0, progress, is_here=is_here)
     with progress.watch(StepStatus("planning from a sample of the tables and images")):
         shard_plan = plan_shards(plan)
     num_shards = config.num_shards or shard_plan.num_shards
@@ -229,7 +240,31 @@ def plan_conversion(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     if shard_plan.has_none and not plan.samples.has_stand_ins and not _may_hold_some(plan, shard_plan):
         problem = f"none of the {shard_plan.sampled:,} images that were looked for is there"
         raise InputError(place[1], problem, f"Put the images there, or give another --{place[0]}")
-    return plan.with_shards(num_shards, min(shard_plan.images, config.max_images or shard_plan.images))
+    plan = plan.with_shards(num_shards, min(shard_plan.images, config.max_images or shard_plan.images))
+    output_bytes = 0 if config.overwrite or not storage.is_local(plan.work.path) else shard_plan.output_bytes
+    return _plan_kept_images(plan, shard_plan, output_bytes, progress, is_here=is_here)
+
+
+def _plan_kept_images(
+    plan: ConvertPlan, known: ShardPlan | None, output_bytes: int, progress: Progress, *, is_here: bool
+) -> ConvertPlan:
+    """Plans what is kept of tar.gz archives, and says how much disk that takes.
+
+    Args:
+        plan: the conversion.
+        known: the estimate of its images; None makes one.
+        output_bytes: bytes of the records that are written to the same disk.
+        progress: takes a line.
+        is_here: whether the conversion runs on this machine.
+    """
+    if not any(archive.kind is ArchiveKind.TAR_GZ for archive in plan.archives):
+        return plan
+    # A store is too far away for images that are read soon again on this machine.
+    folder = tempfile.gettempdir() if is_here and not storage.is_local(plan.work.kept) else plan.work.kept
+    shard_plan = known or plan_shards(plan)
+    kept = plan_kept(plan.archives, int(shard_plan.images * shard_plan.file_bytes), folder)
+    progress.plan(describe_kept(kept, output_bytes))
+    return dataclasses.replace(plan, chooses_images=kept.chooses)
 
 
 def _may_hold_some(plan: ConvertPlan, shard_plan: ShardPlan) -> bool:
@@ -252,7 +287,8 @@ def _plan_dry_run(config: ConvertConfig, progress: Progress) -> tuple[ConvertPla
     shard_plan = plan_shards(plan)
     num_shards = config.num_shards or shard_plan.num_shards
     progress.plan(describe_shards(shard_plan, num_shards, *_place_of_images(plan, shard_plan)))
-    return plan.with_shards(num_shards), shard_plan
+    plan = plan.with_shards(num_shards)
+    return _plan_kept_images(plan, shard_plan, shard_plan.output_bytes, progress, is_here=True), shard_plan
 
 
 def _fetch_tables(config: ConvertConfig, progress: Progress) -> ConvertConfig:

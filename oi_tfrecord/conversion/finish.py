@@ -28,7 +28,7 @@ from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.records.label_map import LabelMap
 from oi_tfrecord.records.label_map_file import format_csv, format_pbtxt
-from oi_tfrecord.sources.archive_listing import ArchiveFile
+from oi_tfrecord.sources.archive_listing import ArchiveFile, find_archive_content
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
         for piece in itertools.chain(job.work.rejects(), totals.rejects()):
             stream.write(absolute_lines(piece, lines).encode())
     about = dict(job.about)
-    if changed := find_changed(job.inputs, totals.ranges, about.get("class_files", {})):
+    if changed := find_changed(job.inputs, totals.ranges, about.get("class_files", {}), find_archive_content):
         about["changed_inputs"] = changed
     if job.attribution_csv:
         about["attribution"] = _write_attribution(job)

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
-import google_crc32c
 import numpy as np
 import pyarrow as pa
 
@@ -15,13 +14,12 @@ from oi_tfrecord.openimages.csv.check_rows import TableRows
 from oi_tfrecord.openimages.csv.file_ranges import FileRange
 from oi_tfrecord.openimages.csv.filters import RowFilters
 from oi_tfrecord.openimages.image_id import IMAGE_ID, IdForm
-from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, WINDOW, RangeKey, Table
+from oi_tfrecord.openimages.schema import FILE_NAME, IMAGE_FILE_ROW, RangeKey, Table
 from oi_tfrecord.reasons import Drop
-from oi_tfrecord.sources.archive_format import Storing
 from oi_tfrecord.sources.archive_listing import ArchiveFile, ArchiveListing, FoundImage, find_name
 
 BLOCK_MEMBERS = 1 << 18
-"""Images of a block: some 12 MB of rows, and with windows some 100 MB."""
+"""Images of a block: some 12 MB of rows."""
 
 _LARGEST = (1 << 32) - 1
 
@@ -37,7 +35,7 @@ def list_archive(
         on_bytes: called with the bytes of the archive that were passed since the last call.
     """
     archive = job.archives[file_range.key.table, file_range.key.file]
-    listing = ArchiveListing(archive, on_bytes)
+    listing = ArchiveListing(archive, on_bytes, job.kept)
     images = listing.images()
     first = 0
     for index in itertools.count():
@@ -46,12 +44,11 @@ def list_archive(
         end = listing.members if is_last else block[-1].number + 1
         rows = make_file_rows(block, first, end - first, job.filters, archive)
         key = RangeKey(archive.listing, archive.number, index)
-        damage = listing.damage if is_last else ""
         if is_last:
             # Shards read the damage once all rows are there, so it is stored before the last rows.
-            _store_damage(job.work, archive, damage)
+            _store_damage(job.work, archive, listing.damage)
         sorted_rows = sort_by_shard(key, rows, job.num_shards, job.finished_shards)
-        yield BlockResult(sorted_rows, _count_block(key, first, end, rows, is_last, damage))
+        yield BlockResult(sorted_rows, _count_block(key, listing, rows, (first, end), is_last=is_last))
         if is_last:
             return
         first = end
@@ -61,15 +58,18 @@ def _store_damage(work: WorkFolder, archive: ArchiveFile, damage: str) -> None:
     work.write_damage(f"{archive.listing}-{archive.number:05d}", f"{archive.path} {damage}" if damage else "")
 
 
-def _count_block(key: RangeKey, first: int, end: int, rows: TableRows, is_last: bool, damage: str) -> RangeAccount:
+def _count_block(
+    key: RangeKey, listing: ArchiveListing, rows: TableRows, members: tuple[int, int], *, is_last: bool
+) -> RangeAccount:
+    first, end = members
     return RangeAccount(
         table=str(key.table),
         file=key.file,
         index=key.index,
         start=first,
         end=end,
-        # The archive as a whole may be too large to sum, so the rows are.
-        crc32c=google_crc32c.value(rows.rows.tobytes()),
+        # Of all members up to the end of the block; of a tar.gz only the last block has one.
+        crc32c=listing.content,
         line_count=end - first,
         rows_read=rows.rows_read,
         rejected={},
@@ -77,7 +77,7 @@ def _count_block(key: RangeKey, first: int, end: int, rows: TableRows, is_last: 
         class_rows={},
         ends_open=False,
         is_last=is_last,
-        damage=damage,
+        damage=listing.damage if is_last else "",
     )
 
 
@@ -98,8 +98,6 @@ def make_file_rows(
     texts = _names_of(block) if archive.listing is Table.MASK_FILES else {}
     if archive.id_form is not IdForm.HEX:
         texts[IMAGE_ID] = pa.array([find_name(archive, found.member.name) for found in block], pa.binary())
-    if any(found.part for found in block):
-        texts |= _windows_of(block)
     dropped = {Drop.NO_IMAGE_NAME: members - len(block)} if members > len(block) else {}
     keep_mask = np.ones(len(rows), bool)
     # Images are filtered as the rows of the metadata are.
@@ -118,20 +116,12 @@ def _fill_rows(block: Sequence[FoundImage], first: int) -> np.ndarray:
     rows["line"] = [found.number - first for found in block]
     rows["size"] = [min(found.member.size, _LARGEST) for found in block]
     rows["crc32"] = [found.member.crc32 for found in block]
-    # A member of a compressed archive is read as a part of the gzip file.
-    rows["storing"] = [Storing.GZIP if found.part else found.member.storing for found in block]
-    rows["offset"] = [(found.part or found.member).offset for found in block]
-    rows["stored"] = [min((found.part or found.member).stored, _LARGEST) for found in block]
-    rows["skip"] = [min(found.part.skip, _LARGEST) if found.part else 0 for found in block]
-    rows["bits"] = [found.part.bits if found.part else 0 for found in block]
+    rows["storing"] = [found.member.storing for found in block]
+    rows["offset"] = [found.member.offset for found in block]
+    rows["stored"] = [min(found.member.stored, _LARGEST) for found in block]
     return rows
 
 
 def _names_of(block: Sequence[FoundImage]) -> dict[str, pa.Array]:
     names = [found.member.name.rpartition("/")[2].encode("utf-8", "surrogateescape") for found in block]
     return {FILE_NAME: pa.array(names, pa.binary())}
-
-
-def _windows_of(block: Sequence[FoundImage]) -> dict[str, pa.Array]:
-    windows = [found.part.packed_window if found.part else b"" for found in block]
-    return {WINDOW: pa.array(windows, pa.binary())}

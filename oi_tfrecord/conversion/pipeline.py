@@ -30,6 +30,8 @@ needs those of finished shards. The work folder also holds:
 
 - limit_below.json, the limit that `max_images` stands for: `build_limit_pipeline`, which runs before, finds the limit,
   and the plan of `build_pipeline` holds it.
+- chosen_images: `build_choice_pipeline`, which runs before if few images are chosen of tar.gz archives, finds them.
+- kept/*: reading a tar.gz leaves its images, or those that are chosen, for the shards.
 - error.json, an error for the user: any step stores it, and the process that started the run raises it, as runners
   pass on no more than the text of an exception.
 - progress/*.json, for the progress line: workers on this machine write them each second. Elsewhere the line counts
@@ -54,6 +56,7 @@ from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.plan_classes import ClassPlan
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.transforms import (
+    ChooseImages,
     FinishDataset,
     GroupBatches,
     GroupFiles,
@@ -114,6 +117,19 @@ def build_template_pipeline(root: beam.Pipeline, plan: ConvertPlan, finished: Co
     return build_pipeline(root, plan, finished) | "CheckRejects" >> beam.Map(check_end, plan.config.max_rejects, path)
 
 
+def build_choice_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
+    """Adds the search for the images that are kept of tar.gz archives to a pipeline.
+
+    Args:
+        root: the pipeline.
+        plan: the conversion.
+
+    Returns:
+        Nothing; the keys of the images are in the work folder.
+    """
+    return _group_tables(root, plan) | "ChooseImages" >> ChooseImages(plan.shard_job(), row_reader(plan))
+
+
 def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
     """Adds the search for the limit of `max_images` to a pipeline.
 
@@ -124,11 +140,19 @@ def build_limit_pipeline(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollec
     Returns:
         Nothing; the limit is in the work folder.
     """
-    # The places of images in archives do not matter yet, and cost as much to find as the images to read.
+    return _group_tables(root, plan) | "LimitImages" >> LimitImages(
+        plan.shard_job(), plan.config.max_images, row_reader(plan)
+    )
+
+
+def _group_tables(root: beam.Pipeline, plan: ConvertPlan) -> beam.PCollection:
+    """Returns (key of a shard, batches of rows) of all shards, without the places of images in archives.
+
+    The places do not matter yet, and cost as much to find as the images to read.
+    """
     job = dataclasses.replace(plan.range_job(frozenset()), archives={})
-    # (key of a shard, batches of rows)
     grouped, _ = read_by_shard(root, plan, job, range(plan.num_shards))
-    return grouped | "LimitImages" >> LimitImages(plan.shard_job(), plan.config.max_images, row_reader(plan))
+    return grouped
 
 
 def read_by_shard(

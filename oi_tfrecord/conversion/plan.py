@@ -32,6 +32,8 @@ from oi_tfrecord.settings.find_release import naming_the_release
 from oi_tfrecord.settings.plan_records import image_options, record_layout, text_columns
 from oi_tfrecord.settings.selection import explain_selection
 from oi_tfrecord.sources.archive_listing import ArchiveFile
+from oi_tfrecord.sources.archives import ArchiveSource
+from oi_tfrecord.sources.kept_images import KeptFolder
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.samples import ImageSamples
@@ -63,6 +65,8 @@ class ConvertPlan:
         threads: ranges or shards that a process of the run works on at once.
         slots: slots of the job on Flink, over which shards are spread evenly; 0 if unknown.
         expected_images: estimated number of images, for the progress line; 0 if unknown.
+        chooses_images: whether only the chosen images are kept of tar.gz archives.
+        kept: where images of tar.gz archives are kept; its path is empty until a run decides.
     """
 
     config: ConvertConfig
@@ -83,6 +87,8 @@ class ConvertPlan:
     threads: int = 1
     slots: int = 0
     expected_images: int = 0
+    chooses_images: bool = False
+    kept: KeptFolder = dataclasses.field(default_factory=KeptFolder)
 
     @property
     def archives_to_list(self) -> tuple[ArchiveFile, ...]:
@@ -112,6 +118,27 @@ class ConvertPlan:
             self, num_shards=num_shards, fingerprint=fingerprint, expected_images=expected_images
         )
 
+    def keeping_in(self, folder: str, temporary: str) -> "ConvertPlan":
+        """Returns the plan with a place for the images of tar.gz archives.
+
+        Args:
+            folder: the place.
+            temporary: folder on the same storage for files that are being written.
+        """
+        kept = dataclasses.replace(
+            self.kept,
+            path=folder,
+            temporary=temporary,
+            chosen=self.work.chosen_images if self.chooses_images else "",
+            max_bytes=self.config.max_image_bytes,
+        )
+        source, masks = self.source, self.masks
+        if isinstance(source, ArchiveSource):
+            source = dataclasses.replace(source, kept_folder=folder)
+        if masks is not None:
+            masks = dataclasses.replace(masks, archives=dataclasses.replace(masks.archives, kept_folder=folder))
+        return dataclasses.replace(self, kept=kept, source=source, masks=masks)
+
     def with_image_limit(self, limit: int) -> "ConvertPlan":
         """Returns the plan with the limit that `max_images` means."""
         return dataclasses.replace(self, filters=dataclasses.replace(self.filters, limit_below=limit))
@@ -133,6 +160,7 @@ class ConvertPlan:
             work=self.work,
             shuffle_folder=self.shuffle_folder,
             counted=self.counted,
+            kept=self.kept,
         )
 
     def shard_job(self) -> ShardJob:

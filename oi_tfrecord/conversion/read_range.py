@@ -24,6 +24,7 @@ from oi_tfrecord.openimages.csv.filters import VALUE_FILTERS, RowFilters
 from oi_tfrecord.openimages.csv.parse import parse_rows
 from oi_tfrecord.openimages.schema import QUOTED_LINE_BREAKS, RangeKey, Table
 from oi_tfrecord.sources.archive_listing import ArchiveFile
+from oi_tfrecord.sources.kept_images import KeptFolder
 
 Item = TypeVar("Item")
 
@@ -59,6 +60,7 @@ class RangeJob:
         work: folder of the lists of rejects.
         shuffle_folder: folder of files that batches go to; empty for the runner's shuffle.
         counted: table whose rows of each class are counted.
+        kept: where images of tar.gz archives are kept.
     """
 
     files: dict[tuple[str, int], InputFile]
@@ -74,6 +76,7 @@ class RangeJob:
     work: WorkFolder
     shuffle_folder: str = ""
     counted: Table = Table.BOXES
+    kept: KeptFolder = dataclasses.field(default_factory=KeptFolder)
 
     @property
     def filters(self) -> RowFilters:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 
 from oi_tfrecord.conversion.finish_dataset import add_counts, finish, store_inputs, without_counts
-from oi_tfrecord.conversion.limit_images import hash_images, store_limit
+from oi_tfrecord.conversion.limit_images import hash_images, select_images, store_images, store_limit
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.read_tables import (
@@ -56,12 +56,22 @@ def limit_images_here(plan: ConvertPlan) -> None:
     Args:
         plan: the conversion, whose rows are grouped through files.
     """
-    # As in `build_limit_pipeline`, the images of archives are not looked for yet.
-    _read_tables(dataclasses.replace(plan.range_job(frozenset()), archives={}), plan.threads)
-    index, job, max_images = _read_index(plan), plan.shard_job(), plan.config.max_images
+    index, job, max_images = _group_tables(plan), plan.shard_job(), plan.config.max_images
     with relay_errors(plan.work):
         pieces = [hash_images(index.tables(shard), job, max_images) for shard in range(plan.num_shards)]
     store_limit(pieces, job, max_images)
+
+
+def choose_images_here(plan: ConvertPlan) -> None:
+    """Does what the pipeline of `build_choice_pipeline` does.
+
+    Args:
+        plan: the conversion, whose rows are grouped through files.
+    """
+    index, job = _group_tables(plan), plan.shard_job()
+    with relay_errors(plan.work):
+        pieces = [select_images(index.tables(shard), job) for shard in range(plan.num_shards)]
+    store_images(pieces, job)
 
 
 def list_images_here(plan: ConvertPlan) -> list[str]:
@@ -70,11 +80,16 @@ def list_images_here(plan: ConvertPlan) -> list[str]:
     Args:
         plan: the conversion, whose rows are grouped through files.
     """
-    _read_tables(dataclasses.replace(plan.range_job(frozenset()), archives={}), plan.threads)
-    index, rules = _read_index(plan), plan.shard_job().join_rules
+    index, rules = _group_tables(plan), plan.shard_job().join_rules
     with relay_errors(plan.work):
         shards = [join_shard(index.tables(shard), rules).id_texts for shard in range(plan.num_shards)]
     return [image_id for ids in shards for image_id in ids]
+
+
+def _group_tables(plan: ConvertPlan) -> ShuffleIndex:
+    """Groups the rows of the tables by shard, without the places of images in archives, which do not matter yet."""
+    _read_tables(dataclasses.replace(plan.range_job(frozenset()), archives={}), plan.threads)
+    return _read_index(plan)
 
 
 def _read_tables(job: RangeJob, threads: int) -> list[RangeAccount]:

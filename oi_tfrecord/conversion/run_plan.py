@@ -11,7 +11,12 @@ from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult, find_problems
 from oi_tfrecord.conversion.plan import ConvertPlan
 from oi_tfrecord.conversion.rerun.try_again import try_again
-from oi_tfrecord.conversion.run_here import limit_images_here, list_images_here, write_shards_here
+from oi_tfrecord.conversion.run_here import (
+    choose_images_here,
+    limit_images_here,
+    list_images_here,
+    write_shards_here,
+)
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.file_names import rejects_path
 from oi_tfrecord.dataset.output_state import OutputState, count_correctable, prepare_output, read_split
@@ -108,7 +113,9 @@ def _run_pipelines(
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads, slots=count_slots(beam_arguments))
         if plan.config.max_images:
             plan = _limit_images(plan, processes, beam_arguments, progress)
-        _write_shards(plan, state.finished, processes, beam_arguments, progress)
+        if plan.chooses_images and not storage.exists(plan.work.chosen_images):
+            _choose_images(plan, processes, beam_arguments, progress)
+        _write_shards(_keep_images(plan), state.finished, processes, beam_arguments, progress)
 
 
 def list_images(plan: ConvertPlan, workers: int, progress: Progress) -> list[str]:
@@ -133,7 +140,7 @@ def list_images(plan: ConvertPlan, workers: int, progress: Progress) -> list[str
 def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> ConvertPlan:
     """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
     job = SubmittedJob(progress.note)
-    shown = progress.watch(_status(plan, 0, job, beam_arguments))
+    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job, beam_arguments))
     if needs_beam(beam_arguments, processes):
         from oi_tfrecord.conversion.pipeline import build_limit_pipeline
 
@@ -141,11 +148,38 @@ def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[st
     else:
         run_here(shown, lambda: limit_images_here(plan))
     limited = plan.with_image_limit(plan.work.limit())
+    _clear(plan)
+    return limited
+
+
+def _choose_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> None:
+    """Finds the images that are kept of tar.gz archives, for which all tables are read once more."""
+    job = SubmittedJob(progress.note)
+    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job))
+    if needs_beam(beam_arguments, processes):
+        from oi_tfrecord.conversion.pipeline import build_choice_pipeline
+
+        run_pipeline(beam_arguments, processes, shown, lambda root: build_choice_pipeline(root, plan), job)
+    else:
+        run_here(shown, lambda: choose_images_here(plan))
+    _clear(plan)
+
+
+def _clear(plan: ConvertPlan) -> None:
+    """Clears what a pass over the tables leaves for its own steps only."""
     plan.work.clear_temporary()
     if plan.shuffle_folder:
         storage.delete_folder(plan.shuffle_folder)
         storage.make_folder(plan.shuffle_folder)
-    return limited
+
+
+def _keep_images(plan: ConvertPlan) -> ConvertPlan:
+    """Returns the plan with the folder where images of tar.gz archives are kept."""
+    if not plan.shuffle_folder or storage.is_local(plan.work.path):
+        return plan.keeping_in(plan.work.kept, plan.work.temporary)
+    folder = storage.join(plan.shuffle_folder, "kept")
+    storage.make_folder(folder)
+    return plan.keeping_in(folder, folder)
 
 
 def _write_shards(

@@ -8,7 +8,7 @@ from apache_beam.typehints import KV
 
 from oi_tfrecord.conversion.finish import FinishJob
 from oi_tfrecord.conversion.finish_dataset import Finished, finish
-from oi_tfrecord.conversion.limit_images import hash_images, store_limit
+from oi_tfrecord.conversion.limit_images import hash_images, select_images, store_images, store_limit
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.read_tables import (
     ACCOUNTS,
@@ -307,6 +307,48 @@ class LimitImages(beam.PTransform):
             # nothing
             | "StoreLimit" >> beam.FlatMap(_store_limit, self._job, self._max_images)
         )
+
+
+class ChooseImages(beam.PTransform):
+    """Finds the images that are selected, and stores their keys in the work folder.
+
+    Input: (shard, what the shuffle grouped for the shard). Output: nothing; the next pipeline of the run reads the
+    work folder.
+    """
+
+    def __init__(self, job: ShardJob, read_rows: ReadRows):
+        """Finds nothing yet.
+
+        Args:
+            job: the conversion.
+            read_rows: returns the rows of a shard.
+        """
+        super().__init__()
+        self._job = job
+        self._read_rows = read_rows
+
+    def expand(self, grouped: beam.PCollection) -> beam.PCollection:
+        """Adds the steps to a pipeline."""
+        return (
+            grouped
+            # (None, keys of the shard's selected images, uint64 as bytes)
+            | "SelectImages" >> beam.Map(_select_under_one_key, self._job, self._read_rows)
+            # (None, keys of all shards)
+            | "GroupImages" >> beam.GroupByKey()
+            # nothing
+            | "StoreImages" >> beam.FlatMap(_store_images, self._job)
+        )
+
+
+def _select_under_one_key(grouped: tuple[int, Any], job: ShardJob, read_rows: ReadRows) -> tuple[None, bytes]:
+    with relay_errors(job.work):
+        tables = read_rows(grouped[1])
+    return None, select_images(tables, job)
+
+
+def _store_images(grouped: tuple[None, Iterable[bytes]], job: ShardJob) -> list[int]:
+    store_images(grouped[1], job)
+    return []
 
 
 def _hash_under_one_key(

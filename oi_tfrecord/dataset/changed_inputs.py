@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.accounts import RangeAccount
@@ -15,7 +15,10 @@ from oi_tfrecord.storage.paths import FileInfo
 
 
 def find_changed(
-    inputs: Iterable[TableInput], ranges: Iterable[RangeAccount], class_files: Mapping[str, str]
+    inputs: Iterable[TableInput],
+    ranges: Iterable[RangeAccount],
+    class_files: Mapping[str, str],
+    find_archive_content: Callable[[str], int],
 ) -> dict[str, str]:
     """Finds the inputs that are no longer those that the run began with, so that records may mix two versions.
 
@@ -23,32 +26,36 @@ def find_changed(
         inputs: The tables and archives, with their size and time of change when the run began.
         ranges: The accounts of what was read of them.
         class_files: Path to SHA-256 of the other files, decompressed.
+        find_archive_content: Returns the CRC-32C by which a changed archive is known, which its last range has.
 
     Returns:
         Path to what happened, for each file that changed.
     """
-    changed_tables = _find_changed_tables(inputs, contents_of_ranges(ranges))
+    changed_tables = _find_changed_tables(inputs, contents_of_ranges(ranges), find_archive_content)
     return dict([*changed_tables, *_find_changed_files(class_files)])
 
 
-def _find_changed_tables(inputs: Iterable[TableInput], contents: Contents) -> Iterator[tuple[str, str]]:
+def _find_changed_tables(
+    inputs: Iterable[TableInput], contents: Contents, find_archive_content: Callable[[str], int]
+) -> Iterator[tuple[str, str]]:
     for item in inputs:
         found = storage.match(storage.escape(item.path))
         if not found:
             yield item.path, "was removed while it was read"
-        elif not _is_same(item, found[0], contents):
+        elif not _is_same(item, found[0], contents, find_archive_content):
             yield item.path, f"was changed while it was read: {_describe_change(item, found[0])}"
 
 
-def _is_same(item: TableInput, now: FileInfo, contents: Contents) -> bool:
+def _is_same(item: TableInput, now: FileInfo, contents: Contents, find_archive_content: Callable[[str], int]) -> bool:
     if (now.size, now.modified) == (item.size, item.modified):
         return True
-    # An archive may be too large to be read again.
-    if now.size != item.size or item.unit is Unit.FILES:
+    if now.size != item.size:
         return False
-    header = RangeContent(0, item.rows_start, item.header_crc32c)
+    header, ranges = RangeContent(0, item.rows_start, item.header_crc32c), contents.get((item.table, item.number), ())
     try:
-        return has_content(item.path, header, contents.get((item.table, item.number), ()))
+        if item.unit is Unit.FILES:
+            return bool(ranges) and find_archive_content(item.path) == ranges[-1].crc32c
+        return has_content(item.path, header, ranges)
     except (InputError, FileNotFoundError):
         return False
 

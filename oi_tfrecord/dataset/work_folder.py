@@ -9,6 +9,8 @@ It lies beside the output, so that a resumed run finds it and a rename stays on 
         rejects/            pieces of the list of rejects, of ranges
         attribution/        parts of the list of attributions, of shards
         damage/             what is wrong with each damaged archive
+        kept/               images of tar.gz archives (`sources.kept_images`)
+        chosen_images       which of these images are kept
         progress/           what each worker has done until now
         shuffle/            rows by shard, of a run on this machine
         temporary/          files that are being written
@@ -37,7 +39,7 @@ _INPUTS_FILE = "inputs.json"
 
 _LIMIT_FILE = "limit_below.json"
 
-_FOLDERS = ("results", "rejects", "attribution", "damage", "progress", "shuffle", "temporary")
+_FOLDERS = ("results", "rejects", "attribution", "damage", "kept", "progress", "shuffle", "temporary")
 
 
 def digest_fingerprint(fingerprint: dict[str, object]) -> str:
@@ -65,6 +67,16 @@ class WorkFolder:
     def shuffle(self) -> str:
         """Folder of the files of a local run's shuffle."""
         return storage.join(self.path, "shuffle")
+
+    @property
+    def kept(self) -> str:
+        """Folder of the images of tar.gz archives."""
+        return storage.join(self.path, "kept")
+
+    @property
+    def chosen_images(self) -> str:
+        """File of the keys of the ImageIDs that are chosen, sorted, 8 bytes each."""
+        return storage.join(self.path, "chosen_images")
 
     def create(self, fingerprint: dict[str, object]) -> None:
         """Makes the folders, and the fingerprint if there is none."""
@@ -94,7 +106,8 @@ class WorkFolder:
     def keep_results(self) -> None:
         """Keeps of a finished run what a rerun needs to write some of its shards again, and deletes the rest."""
         storage.delete(storage.join(self.path, _ERROR_FILE))
-        for name in ("temporary", "progress", "shuffle", "rejects", "damage"):
+        storage.delete(self.chosen_images)
+        for name in ("temporary", "progress", "shuffle", "rejects", "damage", "kept"):
             storage.delete_folder(storage.join(self.path, name))
         if not self.is_kept():
             # The mark comes last and by a rename: a run that is killed before leaves all to be done by the next one.

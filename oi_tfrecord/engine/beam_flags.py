@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 
-from oi_tfrecord.engine.beam_internals import find_flags
+from oi_tfrecord.engine.beam_internals import find_flag_names, find_flags
 from oi_tfrecord.engine.job_server import BOOLEAN, find_free_slots, find_server_flags
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.nearest_flag import nearest_flag
@@ -45,6 +45,8 @@ def split_beam_arguments(
     """
     if not any(argument.startswith("-") for argument in arguments):
         return tuple(arguments), ()
+    if not (job_endpoint or value_of(arguments, "--job_endpoint")):
+        _check_spelling(arguments, own_flags)
     known = find_known_flags(arguments, job_endpoint)
     words: list[str] = []
     flags: list[str] = []
@@ -61,6 +63,15 @@ def split_beam_arguments(
         flags.append(argument)
     _check_not_waiting(waiting, known)
     return tuple(words), tuple(flags)
+
+
+def _check_spelling(arguments: Sequence[str], own_flags: Sequence[str]) -> None:
+    """Refuses a misspelt flag of the command before Beam is imported, which takes half a second."""
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        near = nearest_flag(name, own_flags) if name.startswith("-") and name not in find_flag_names() else ""
+        if near:
+            raise ConfigError(name.lstrip("-"), f"is not a flag of this command or of Beam{near}")
 
 
 def _check_flag(argument: str, known: Mapping[str, argparse.Action], own_flags: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ method of Beam's options; `oi_tfrecord.storage` has uses of its own.
 import argparse
 import contextlib
 import functools
+import importlib.util
 import logging
+import pathlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,6 +43,17 @@ WORKER_THREAD = "run_worker"
 """Name of the thread in which Beam waits for a worker process; it raises when the process dies, and the run hangs."""
 
 _KNOWN_ERRORS = (InputError, StorageError, EncodedFileError)
+
+
+@functools.cache
+def find_flag_names() -> frozenset[str]:
+    """Returns the names of Beam's flags with the dashes, without importing Beam, and some that only comments name."""
+    beam = importlib.util.find_spec("apache_beam")
+    places = list(beam.submodule_search_locations or ()) if beam else []
+    paths = [pathlib.Path(place, "options", "pipeline_options.py") for place in places]
+    paths.append(pathlib.Path(__file__).parents[1] / "storage" / "store_flags.py")
+    texts = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
+    return frozenset(re.findall(r"""['"](--[\w-]+)['"]""", "".join(texts)))
 
 
 @functools.cache

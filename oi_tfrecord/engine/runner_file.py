@@ -8,7 +8,6 @@ from typing import Any
 from oi_tfrecord.engine.beam_flags import check_value, destination, find_known_flags, is_dataflow
 from oi_tfrecord.engine.job_server import BOOLEAN
 from oi_tfrecord.errors import ConfigError, nearest
-from oi_tfrecord.settings.yaml_file import find_config, load_mapping
 
 FOLDER = "runners"
 """Folder of the shipped files, within that of the configurations."""
@@ -64,6 +63,9 @@ def read_runner_file(name: str) -> RunnerFile:
     """
     if not name:
         return RunnerFile()
+    # Most commands name no such file, and these imports take longer than their help.
+    from oi_tfrecord.settings.yaml_file import find_config, load_mapping
+
     found = find_config(name, FOLDER)
     return RunnerFile(str(found), load_mapping(found.read_bytes(), str(found)))
 

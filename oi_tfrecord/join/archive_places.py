@@ -3,10 +3,9 @@
 import dataclasses
 
 import numpy as np
-import pyarrow as pa
 
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, WINDOW
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,16 +15,14 @@ class ImageFiles:
     Attributes:
         archives: int array [n], number of an image's archive; -1 where no archive holds the image.
         rows: IMAGE_FILE_ROW array [n], zeros where no archive holds the image.
-        windows: binary [n], the text WINDOW of each row.
     """
 
     archives: np.ndarray
     rows: np.ndarray
-    windows: pa.Array
 
     def filter(self, keep_mask: np.ndarray) -> "ImageFiles":
         """Returns the places of the images where `keep_mask` (bool [n]) is true."""
-        return ImageFiles(self.archives[keep_mask], self.rows[keep_mask], self.windows.filter(pa.array(keep_mask)))
+        return ImageFiles(self.archives[keep_mask], self.rows[keep_mask])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +69,6 @@ def locate_files(listed: ShardRows, image_of: np.ndarray, known: np.ndarray, cou
     places = candidates[first]
     archive_of, row_of, place_of = np.full(count, -1), np.zeros(count, IMAGE_FILE_ROW), np.full(count, -1)
     archive_of[held], row_of[held], place_of[held] = listed.file_of[places], listed.rows[places], places
-    if WINDOW in listed.text_columns:
-        windows = listed.text_columns[WINDOW]
-    else:
-        windows = pa.array([b""] * len(listed.rows), pa.binary())
-    window_of = windows.take(pa.array(place_of, mask=place_of < 0)).fill_null(b"")
     repeated = np.delete(candidates, first)
-    files = ImageFiles(archive_of, row_of, window_of)
+    files = ImageFiles(archive_of, row_of)
     return LocatedFiles(files, repeated, place_of[image_of[repeated]], len(known) - len(candidates))

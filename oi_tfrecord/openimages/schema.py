@@ -122,14 +122,11 @@ IMAGE_FILE_ROW = np.dtype(
         ("stored", "<u4"),
         ("size", "<u4"),
         ("crc32", "<u4"),
-        ("skip", "<u4"),
-        ("bits", "u1"),
         ("storing", "u1"),
     ]
 )
 """dtype of the place of an image or a mask in an archive; the archive is the file of the row. `stored` bytes from
-`offset` hold the `size` bytes of the image in the way that `storing` says (archive_format.Storing); `skip`, `bits` and
-the text WINDOW (bytes) beside the row say how to inflate them from the middle of a tar.gz (gzip_index.GzipPart)."""
+`offset` hold the `size` bytes of the image in the way that `storing` says (archive_format.Storing)."""
 
 ROW_TYPES = {
     Table.METADATA: METADATA_ROW,
@@ -143,8 +140,6 @@ ROW_TYPES = {
 """dtype of a table's rows. `line` counts from 0 within the row's range; `label` is a vocabulary code;
 `source` indexes the batch's source names; coordinates are normalised to [0, 1]; `excluded` is 1 for an
 image that is left out but known, so that its annotations are left out too and are no orphans."""
-
-WINDOW = "window"
 
 FILE_NAME = "file_name"
 """Text beside the row of a mask in an archive: its name without folders."""

@@ -76,8 +76,10 @@ class Storing(enum.IntEnum):
     PLAIN = 0
     ZIP_STORED = 1
     ZIP_DEFLATED = 2
-    GZIP = 3
-    UNREADABLE = 4
+    KEPT = 3
+    """Not in the archive, but in the file of the images that are kept of it (kept_images)."""
+    NOT_KEPT = 4
+    UNREADABLE = 5
 
 
 class ArchiveDamaged(Exception):
@@ -90,11 +92,12 @@ class Member:
 
     Attributes:
         name: path within the archive.
-        offset: of its first byte in the (unpacked) tar, or of its local header in the zip.
+        offset: of its first byte in the (unpacked) tar or the file of kept images, or of its local header in the zip.
         size: bytes of the file.
         stored: bytes that the file takes in the archive.
         storing: how these bytes are read.
         crc32: of the file, 0 in a tar.
+        header: what the header in a tar says beside name and size: time of change, and sum of all bytes of the header.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Member:
     stored: int
     storing: Storing
     crc32: int = 0
+    header: tuple[float, int] = (0, 0)
 
 
 def find_kind(head: bytes) -> ArchiveKind:
@@ -181,7 +185,8 @@ def list_tar(stream: BinaryIO) -> Iterator[Member]:
             # TarFile would keep all members for access by name.
             tar.members = []  # type: ignore[attr-defined]
             if info.isreg() and info.sparse is None:
-                yield Member(info.name, info.offset_data, info.size, info.size, Storing.PLAIN)
+                header = info.mtime, info.chksum
+                yield Member(info.name, info.offset_data, info.size, info.size, Storing.PLAIN, header=header)
             elif not info.isdir():
                 yield Member(info.name, info.offset_data, 0, 0, Storing.UNREADABLE)
         # tarfile takes any bytes that are no header for the end.
@@ -241,6 +246,8 @@ def list_zip(stream: BinaryIO, *, check_headers: bool = True) -> Iterator[Member
     try:
         infos = zipfile.ZipFile(stream).infolist()
         _check_count(stream, len(infos))
+        if any(info.header_offset < 0 for info in infos):
+            raise zipfile.BadZipFile("a file would lie before its start")
     except _BAD_DIRECTORY as error:
         yield from _scan_zip(stream)
         raise ArchiveDamaged(f"has no good directory at its end, it is cut off or damaged: {error}") from None

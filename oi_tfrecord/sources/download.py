@@ -212,7 +212,7 @@ def _estimate_images(job: DownloadJob) -> int:
 def _download(job: DownloadJob, counts: DownloadCounts) -> None:
     """Downloads all images, and writes the list that each belongs to."""
     with (
-        concurrent.futures.ThreadPoolExecutor(job.readers) as readers,
+        _readers(job.readers) as readers,
         Fetcher(job.settings) as fetcher,
         _lists(job) as (successes, failures),
     ):
@@ -223,6 +223,16 @@ def _download(job: DownloadJob, counts: DownloadCounts) -> None:
             status = getattr(rejected, "status", 0) or ""
             failure = {"reason": rejected.reason, "status": status, "detail": rejected.detail}
             failures.writerow(_as_texts(row.fields | failure))
+
+
+@contextlib.contextmanager
+def _readers(count: int) -> Iterator[concurrent.futures.Executor]:
+    """Yields threads that read files; after an error, files that wait for a thread are not read."""
+    executor = concurrent.futures.ThreadPoolExecutor(count)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _results(
@@ -262,7 +272,7 @@ async def _to_file(
         if await fetcher.run(lambda: job.is_there(path, urls)):
             counts.kept += 1
             return None
-        store = functools.partial(_store, path, job.temporary)
+        store: Callable[[bytes], None] = lambda data: write_file(path, data, job.temporary)  # noqa: E731
         if job.images is None:
             data = await load_image(fetcher, job.cache, job.kind, urls, store)
         else:
@@ -279,10 +289,6 @@ async def _to_file(
     counts.downloaded += 1
     counts.size += len(data)
     return None
-
-
-def _store(path: pathlib.Path, temporary: pathlib.Path, data: bytes) -> None:
-    write_file(path, data, temporary)
 
 
 def _copy(images: PatternSource, image_id: str, store: Callable[[bytes], None]) -> bytes:

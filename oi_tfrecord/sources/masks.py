@@ -54,4 +54,6 @@ class MaskSource:
         if places is None or (archive := int(places.archives[index])) < 0:
             detail = f"{len(self.archives.archives)} archives do not hold {mask_path}"
             raise ImageRejected(Reject.IMAGE_MISSING, detail)
-        return self.archives.read(archive, places.rows[index], places.windows[index].as_py())
+        # Zips encode other characters in several ways.
+        name = mask_path.rpartition("/")[2] if mask_path.isascii() else ""
+        return self.archives.read(archive, places.rows[index], name)

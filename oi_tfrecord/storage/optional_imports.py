@@ -7,7 +7,6 @@ import time and 80 MB of each process.
 import contextlib
 import functools
 import importlib
-import importlib.metadata
 import re
 import shlex
 import sys
@@ -67,6 +66,8 @@ def install_command(extra: str) -> str:
     Args:
         extra: name of the extra in setup.py.
     """
+    import importlib.metadata
+
     marked = re.compile(rf"""(?P<package>[^;]+?)\s*;.*extra == ['"]{re.escape(extra)}['"]""")
     try:
         required = importlib.metadata.requires("oi_tfrecord") or []

@@ -1,4 +1,4 @@
-"""Maps a function over items with threads, in order, and holds a bounded number of bytes."""
+"""Works ahead with threads, in order, and holds a bounded number of bytes or items."""
 
 import collections
 import concurrent.futures
@@ -192,3 +192,20 @@ def map_in_order(
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
         ahead.release_all()
+
+
+def iterate_ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
+    """Yields items, of which a thread makes up to `count` ahead.
+
+    Args:
+        items: never None; an exception that they raise is raised in its place.
+        count: items that are held, at least 1.
+    """
+    executor = concurrent.futures.ThreadPoolExecutor(1, "ahead")
+    try:
+        pending = collections.deque(executor.submit(next, items, None) for _ in range(count))
+        while (item := pending.popleft().result()) is not None:
+            yield item
+            pending.append(executor.submit(next, items, None))
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Streams that are read once and mostly forward: with recent bytes kept, from chunks, or hashed on the way."""
+"""Streams that are read once and mostly forward: from chunks, or hashed on the way."""
 
 import concurrent.futures
 import hashlib
@@ -38,58 +38,6 @@ class PositionedStream(io.RawIOBase):
         return self._position
 
 
-class RecentBytes(PositionedStream):
-    """A file that is read once, and whose bytes stay at hand until `forget` drops them."""
-
-    def __init__(self, stream: BinaryIO, size: int):
-        """Reads nothing yet.
-
-        Args:
-            stream: the file.
-            size: its number of bytes.
-        """
-        self._stream = stream
-        self._size = size
-        self._start = 0
-        self._data = bytearray()
-        self._fault: Exception | None = None
-
-    @property
-    def end(self) -> int:
-        """Offset after the last byte that was read."""
-        return self._start + len(self._data)
-
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        """Fills a buffer; returns the number of bytes."""
-        try:
-            data = self.at(self._position, self._position + len(buffer))
-        except Exception as fault:
-            self._fault = fault
-            raise
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def raise_fault(self) -> None:
-        """Raises the exception of an earlier read, which indexed_gzip takes for the end of the file."""
-        if self._fault is not None:
-            raise self._fault
-
-    def at(self, start: int, end: int) -> bytes:
-        """Returns the bytes from `start` to `end`, fewer at the end of the file."""
-        if start < self._start:
-            raise ValueError(f"byte {start} was dropped, the first kept is {self._start}")
-        while self.end < end and (chunk := self._stream.read(CHUNK_BYTES)):
-            self._data += chunk
-        return bytes(self._data[start - self._start : end - self._start])
-
-    def forget(self, before: int) -> None:
-        """Drops the bytes before an offset."""
-        if before > self._start:
-            del self._data[: before - self._start]
-            self._start = before
-
-
 class ForwardStream(PositionedStream):
     """A file made of chunks, which can be moved forward, and back by a tar block."""
 
@@ -112,16 +60,32 @@ class ForwardStream(PositionedStream):
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
         """Fills a buffer; returns the number of bytes."""
-        while self._start + len(self._data) < self._position + len(buffer) and (chunk := next(self._chunks, b"")):
-            cut = min(max(self._position - tarfile.BLOCKSIZE - self._start, 0), len(self._data))
-            self._data = self._data[cut:] + chunk
-            self._start += cut
-        if self._position < self._start:
+        filled = 0
+        for piece in self.pieces(self._position, self._position + len(buffer)):
+            buffer[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return filled
+
+    def pieces(self, start: int, end: int) -> Iterator[memoryview]:
+        """Yields the bytes from `start` to `end`, fewer at the end of the file, and moves the position behind them."""
+        self._position = start
+        if start < self._start:
             raise io.UnsupportedOperation("moved back too far")
-        data = self._data[self._position - self._start :][: len(buffer)]
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+        while self._position < end:
+            piece = memoryview(self._data)[self._position - self._start : end - self._start]
+            self._position += len(piece)
+            if piece:
+                yield piece
+            elif not self._take_chunk():
+                return
+
+    def _take_chunk(self) -> bool:
+        """Takes the next chunk, and keeps a tar block of what is before; returns whether there is a chunk."""
+        chunk = next(self._chunks, b"")
+        cut = max(len(self._data) - tarfile.BLOCKSIZE, 0)
+        self._data = self._data[cut:] + chunk
+        self._start += cut
+        return bool(chunk)
 
 
 class HashingStream:

@@ -57,7 +57,7 @@ def run_phase(phase: str, root: str, num_shards: int) -> None:
     auth._Credentials._credentials_init = True
     accept_beam_arguments(os.environ["STORE_FLAGS"].split())
     progress = PrintedProgress()
-    plan = plan_conversion(config, progress)
+    plan = plan_conversion(config, progress, is_here=False)
     print(plan.shard_job().conversion)
     if phase in ("plan", "resume"):
         state = prepare_output(plan.target)

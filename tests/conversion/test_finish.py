@@ -32,7 +32,7 @@ ABOUT = {"fingerprint": {"x": 1}}
 @pytest.fixture(params=["local", "memory"])
 def job(request: pytest.FixtureRequest, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> FinishJob:
     # The inputs of these results are no files.
-    monkeypatch.setattr(finish, "find_changed", lambda inputs, ranges, class_files: {})
+    monkeypatch.setattr(finish, "find_changed", lambda *_: {})
     MemoryFileSystem.files.clear()
     folder = str(tmp_path) if request.param == "local" else "memory://bucket/out"
     work = WorkFolder.of(folder, "train")
@@ -55,7 +55,7 @@ def test_writes_what_makes_the_shards_a_dataset(job: FinishJob) -> None:
 def test_an_input_that_changed_is_in_the_manifest_which_does_not_balance(
     job: FinishJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finish, "find_changed", lambda inputs, ranges, class_files: {"boxes.csv": "was changed"})
+    monkeypatch.setattr(finish, "find_changed", lambda *_: {"boxes.csv": "was changed"})
     split = finish_dataset(job, RESULTS, LABEL_MAP)
     assert split["changed_inputs"] == {"boxes.csv": "was changed"}
     assert not split["balanced"]

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -45,17 +43,3 @@ def test_the_files_are_those_of_the_pipeline(
     assert json.loads(here.pop("manifest.json")).keys() == json.loads(beam.pop("manifest.json")).keys()
     assert here == beam
     assert len(here) > 8
-
-
-@pytest.mark.parametrize(("more", "loads_beam"), [((), False), ((THROUGH_BEAM,), True)])
-def test_beam_is_loaded_only_where_it_is_needed(
-    more: tuple[str, ...], loads_beam: bool, release: Release, tmp_path: pathlib.Path
-) -> None:
-    program = "import sys; from oi_tfrecord.cli.main import main; main(); print('apache_beam' in sys.modules)"
-    flags = [*release.flags(tmp_path / "out", workers=1), *more]
-    done = subprocess.run(
-        [sys.executable, "-c", program, "convert", *flags],
-        env=small_release.environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == str(loads_beam), done.stderr
-    assert (tmp_path / "out" / "manifest.json").exists()

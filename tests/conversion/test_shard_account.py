@@ -95,7 +95,7 @@ def test_rows_that_follow_from_the_hierarchy_are_counted_apart() -> None:
 
 
 def test_files_of_archives_are_counted_by_their_images() -> None:
-    files = ImageFiles(np.array([0, 4, -1]), np.zeros(3, IMAGE_FILE_ROW), None)
+    files = ImageFiles(np.array([0, 4, -1]), np.zeros(3, IMAGE_FILE_ROW))
     listing = Table.IMAGE_FILES
     shard = joined(image_files=files, rejected={listing: Counter()}, dropped={listing: Counter()})
     assert counted(shard, outcome([True, False, False])).tables == {
@@ -108,7 +108,7 @@ def test_files_of_archives_are_counted_by_their_images() -> None:
 
 def test_masks_are_written_unreadable_or_rejected_with_their_image() -> None:
     table = ShardRows(np.zeros(4, MASK_ROW), (), (RangeKey(Table.MASKS, 0, 0),), np.zeros(4, np.int64), {})
-    files = ImageFiles(np.array([0, 0, -1, 0]), np.zeros(4, IMAGE_FILE_ROW), None)
+    files = ImageFiles(np.array([0, 0, -1, 0]), np.zeros(4, IMAGE_FILE_ROW))
     # The last box follows from the one before it; row 3 has no box in this shard any more.
     masks = Masks(table, np.array([0, 1, -1, 2]), files)
     tables = (Table.BOXES, Table.MASKS, Table.MASK_FILES)

@@ -130,3 +130,20 @@ def test_download_takes_the_choices_and_the_sources_of_convert(
     assert failures.count("image_missing") == 1
     assert "no image: first bytes b'<html>Please log'" in failures
     assert sorted(path.name for path in folder.glob("*.jpg")) == names[2:]
+
+
+def test_a_download_ends_soon_if_the_store_begins_to_refuse_access(
+    mirror: Mirror, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = publish_release(mirror, tmp_path / "v7", images=24)
+    shared = ["--config=v7", "--split=validation", f"--data_dir={tmp_path}/data"]
+    assert main(["fetch", *shared, f"--mirror={mirror.url}", f"--downloads={table}"]) == 0
+    for path in [path for path in mirror.files if path.startswith("/open-images-dataset/validation/")][1::2]:
+        mirror.faults[path] = [Fault(403, body=b"<Error><Code>AccessDenied</Code></Error>")]
+    flags = ["--images=cvdf", f"--s3_endpoint_url={mirror.url}", "--s3_region_name=us-east-1"]
+    capsys.readouterr()
+    assert main(["download", *shared, *flags, f"--output_dir={tmp_path}/images", "--fetch_connections=1"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: s3://open-images-dataset/validation/")
+    assert "access is denied" in error
+    assert not (tmp_path / "images" / "success.csv").exists()

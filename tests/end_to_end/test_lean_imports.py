@@ -8,7 +8,7 @@ from oi_tfrecord.storage.optional_imports import FILESYSTEMS
 from tests.support import small_release
 
 HEAVY = (
-    "PIL", "aiohttp", "azure", "boto3", "botocore", "duckdb", "google.auth", "hdfs", "hypothesis", "indexed_gzip",
+    "PIL", "aiohttp", "azure", "boto3", "botocore", "duckdb", "google.auth", "hdfs", "hypothesis",
     "keras", "moto", "pandas", "psycopg", "pytest", "scipy", "selenium", "tenacity", "tensorflow", "torch",
 )  # fmt: skip
 

@@ -31,6 +31,7 @@ from oi_tfrecord.engine.beam_internals import (
     WORKER_THREAD,
     beam_logger,
     find_engine_message,
+    find_flag_names,
     find_flags,
     hide_known_errors,
     hide_lost_connections,
@@ -40,6 +41,10 @@ from oi_tfrecord.engine.beam_internals import (
 )
 from oi_tfrecord.errors import EncodedFileError, InputError, StorageError
 from tests.support import small_release
+
+
+def test_flags_are_known_by_name_before_beam_is_imported() -> None:
+    assert set(find_flags()) <= find_flag_names()
 
 
 def test_the_installed_beam_is_of_the_versions_that_setup_requires() -> None:

@@ -1,26 +1,24 @@
 import numpy as np
-import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oi_tfrecord.join.archive_places import locate_files
 from oi_tfrecord.join.shard_rows import ShardRows
-from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, WINDOW, RangeKey, Table
+from oi_tfrecord.openimages.schema import IMAGE_FILE_ROW, RangeKey, Table
 
 
-@given(st.integers(0, 5), st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), max_size=20), st.booleans())
-def test_the_first_place_of_each_image_is_taken(count: int, listed: list[tuple[int, int]], windows: bool) -> None:
+@given(st.integers(0, 5), st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), max_size=20))
+def test_the_first_place_of_each_image_is_taken(count: int, listed: list[tuple[int, int]]) -> None:
     listed = sorted(listed, key=lambda item: item[1])
     image_of = np.array([image for image, _ in listed], np.int64)
     rows = np.zeros(len(listed), IMAGE_FILE_ROW)
     rows["offset"] = np.arange(len(listed)) + 1
-    texts = [f"window {number}".encode() for number in range(len(listed))]
     table = ShardRows(
         rows,
         (),
         tuple(RangeKey(Table.IMAGE_FILES, archive, 0) for archive in range(4)),
         np.array([archive for _, archive in listed], np.int64),
-        {WINDOW: pa.array(texts, pa.binary())} if windows else {},
+        {},
     )
     located = locate_files(table, image_of, image_of < count, count)
     files = located.files
@@ -31,9 +29,8 @@ def test_the_first_place_of_each_image_is_taken(count: int, listed: list[tuple[i
     assert located.repeated.tolist() == again
     assert located.originals.tolist() == [seen[listed[number][0]] for number in again]
     assert located.unmatched_count == sum(image >= count for image, _ in listed)
-    assert len(files.archives) == len(files.rows) == len(files.windows) == count
+    assert len(files.archives) == len(files.rows) == count
     for image in range(count):
         number = seen.get(image)
         assert files.archives[image] == (-1 if number is None else listed[number][1])
         assert files.rows["offset"][image] == (0 if number is None else number + 1)
-        assert files.windows[image].as_py() == (texts[number] if windows and number is not None else b"")

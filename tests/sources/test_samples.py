@@ -9,6 +9,7 @@ from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.settings.allowed_values import UrlKind
 from oi_tfrecord.sources.archive_format import ArchiveKind
 from oi_tfrecord.sources.files import PatternSource
+from oi_tfrecord.sources.kept_images import KeptFolder
 from oi_tfrecord.sources.samples import ArchiveSamples, FileSamples, FolderSamples, UrlSamples
 from oi_tfrecord.sources.url_folders import UrlFolders
 from tests.sources.test_archives import IMAGES, pack, source_of
@@ -66,7 +67,7 @@ def test_archives_give_their_first_images(folder: str, kind: ArchiveKind) -> Non
     pack(f"{folder}/x", kind, IMAGES)
     whole = storage.read(f"{folder}/x")
     put(folder, "cut", whole[: len(whole) // 2])
-    samples, cut = (ArchiveSamples(source_of(f"{folder}/{name}")) for name in ("x", "cut"))
+    samples, cut = (ArchiveSamples(source_of(KeptFolder(), f"{folder}/{name}")) for name in ("x", "cut"))
     image_ids = [f"{number:016x}" for number in range(100)]
     assert set(map(samples.read, image_ids)) == set(IMAGES.values())
     assert set(map(samples.size, image_ids)) == set(map(len, IMAGES.values()))
@@ -75,7 +76,7 @@ def test_archives_give_their_first_images(folder: str, kind: ArchiveKind) -> Non
 
 def test_archives_without_images_give_none(folder: str) -> None:
     pack(f"{folder}/x", ArchiveKind.TAR, {})
-    samples = ArchiveSamples(source_of(f"{folder}/x"))
+    samples = ArchiveSamples(source_of(KeptFolder(), f"{folder}/x"))
     assert (samples.size("0" * 16), samples.read("0" * 16)) == (None, None)
     assert samples.path("0" * 16) == f"{folder}/x"
 

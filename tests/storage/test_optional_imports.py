@@ -65,12 +65,12 @@ def test_a_module_that_is_there_stays() -> None:
 
 
 def test_missing_packages_are_named_by_themselves_as_no_index_need_have_this_program() -> None:
-    assert "'indexed-gzip" in install_command("archives")
-    assert "oi_tfrecord" not in install_command("archives")
+    assert "'hotcoco" in install_command("evaluate")
+    assert "oi_tfrecord" not in install_command("evaluate")
     assert install_command("no_such_extra") == "pip install 'oi_tfrecord[no_such_extra]'"
 
 
 def test_a_package_of_an_extra_that_is_not_installed_is_named_with_the_command_and_the_option() -> None:
-    with pytest.raises(ConfigError, match=r"archives: tar\.gz needs more packages: pip install .*indexed-gzip"):
-        import_optional("no_such_module", extra="archives", field="archives", need="tar.gz needs more packages")
-    assert import_optional("json", extra="archives", field="archives", need="x") is sys.modules["json"]
+    with pytest.raises(ConfigError, match=r"metrics: coco needs more packages: pip install .*hotcoco"):
+        import_optional("no_such_module", extra="evaluate", field="metrics", need="coco needs more packages")
+    assert import_optional("json", extra="evaluate", field="metrics", need="x") is sys.modules["json"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oi_tfrecord.storage.read_ahead import FIRST_TASKS, ITEMS_PER_TASK, ByteBudget, map_in_order
+from oi_tfrecord.storage.read_ahead import FIRST_TASKS, ITEMS_PER_TASK, ByteBudget, iterate_ahead, map_in_order
 
 
 @settings(max_examples=60, deadline=None)
@@ -254,3 +254,30 @@ def test_a_task_ends_early_when_its_results_are_large() -> None:
         with lock:
             held -= 1
     assert most <= 1 + FIRST_TASKS * 2
+
+
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_items_that_are_made_ahead_come_in_order(count: int) -> None:
+    assert list(iterate_ahead(iter(range(50)), count)) == list(range(50))
+    assert list(iterate_ahead(iter([]), count)) == []
+
+
+def test_no_more_items_are_made_ahead_than_asked_for() -> None:
+    made: list[int] = []
+    items = iterate_ahead((made.append(item) or item for item in range(100)), 3)
+    for item in range(10):
+        assert next(items) == item
+        assert len(made) <= item + 4
+    items.close()  # type: ignore[attr-defined]
+    assert len(made) < 20
+
+
+def test_an_exception_of_items_that_are_made_ahead_comes_after_them() -> None:
+    def make():  # type: ignore[no-untyped-def]
+        yield from range(5)
+        raise ConnectionError("storage is away")
+
+    items = iterate_ahead(make(), 8)
+    assert [next(items) for _ in range(5)] == list(range(5))
+    with pytest.raises(ConnectionError, match="storage is away"):
+        next(items)

@@ -5,7 +5,7 @@ import random
 import google_crc32c
 import pytest
 
-from oi_tfrecord.storage.streams import CHUNK_BYTES, ForwardStream, HashingStream, RecentBytes
+from oi_tfrecord.storage.streams import ForwardStream, HashingStream
 
 
 def test_forward_stream_moves_forward_and_a_block_back() -> None:
@@ -33,43 +33,15 @@ def test_forward_stream_refuses_what_is_gone() -> None:
         stream.read(1)
 
 
-def test_recent_bytes_are_kept_until_they_are_forgotten() -> None:
-    data = random.Random(7).randbytes(3 * CHUNK_BYTES + 5)
-    recent = RecentBytes(io.BytesIO(data), len(data))
-    assert recent.at(10, 20) == data[10:20]
-    assert recent.end == CHUNK_BYTES
-    assert recent.at(CHUNK_BYTES - 5, CHUNK_BYTES + 5) == data[CHUNK_BYTES - 5 : CHUNK_BYTES + 5]
-    recent.forget(CHUNK_BYTES)
-    recent.forget(5)
-    assert recent.at(CHUNK_BYTES, CHUNK_BYTES + 3) == data[CHUNK_BYTES : CHUNK_BYTES + 3]
-    with pytest.raises(ValueError, match="was dropped"):
-        recent.at(CHUNK_BYTES - 1, CHUNK_BYTES + 3)
-    assert recent.at(3 * CHUNK_BYTES, 9 * CHUNK_BYTES) == data[3 * CHUNK_BYTES :]
-    assert recent.end == len(data)
-
-
-def test_recent_bytes_are_a_file() -> None:
-    data = random.Random(8).randbytes(1000)
-    recent = RecentBytes(io.BytesIO(data), len(data))
-    assert recent.seek(-10, io.SEEK_END) == 990
-    assert recent.read() == data[990:]
-    assert recent.seek(5) == recent.tell() == 5
-    assert recent.read(4) == data[5:9]
-    assert recent.seek(1, io.SEEK_CUR) == 10
-    assert recent.read(3) == data[10:13]
-
-
-def test_a_fault_of_the_storage_is_kept() -> None:
-    class Failing(io.BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
-            raise ConnectionError("storage is away")
-
-    recent = RecentBytes(Failing(), 10)
-    recent.raise_fault()
-    with pytest.raises(ConnectionError):
-        recent.read(1)
-    with pytest.raises(ConnectionError, match="storage is away"):
-        recent.raise_fault()
+@pytest.mark.parametrize("chunk", [1, 7, 512, 5000, 20_000])
+def test_pieces_of_a_forward_stream_are_its_bytes(chunk: int) -> None:
+    data = random.Random(7).randbytes(10_000)
+    stream = ForwardStream(data[start : start + chunk] for start in range(0, len(data), chunk))
+    assert b"".join(stream.pieces(100, 3000)) == data[100:3000]
+    assert stream.tell() == 3000
+    assert stream.read(10) == data[3000:3010]
+    assert b"".join(stream.pieces(4000, 4000)) == b""
+    assert b"".join(stream.pieces(9000, 12_000)) == data[9000:]
 
 
 def test_the_bytes_that_are_read_are_hashed() -> None:

@@ -14,8 +14,10 @@ from oi_tfrecord.dataset.input_content import (
 )
 from oi_tfrecord.dataset.output_state import count_correctable, read_splits
 from oi_tfrecord.engine.progress_line import Progress
+from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.schema import Table
+from oi_tfrecord.sources.archive_listing import ArchiveFile, find_content
 
 Identity = Sequence[Any]
 """Kind, name, size, time of change and CRC-32C of the header of an input, as in a fingerprint."""
@@ -45,9 +47,9 @@ class EarlierRun:
 def with_known_inputs(plan: ConvertPlan, progress: Progress) -> ConvertPlan:
     """Returns the plan with the fingerprint of an earlier run where it reads the same bytes.
 
-    A table that was copied or downloaded again is compared by its content, for which it is read. An archive is too
-    large for that: where the archives were written again, or completed, all shards are written again, unless nothing is
-    left to write.
+    A table or archive that was copied or downloaded again is compared by its content, for which a table or tar.gz is
+    read, and of a tar or zip what `find_content` reads. Where archives changed or were completed, all shards are
+    written again.
 
     Args:
         plan: the conversion, with its number of shards.
@@ -63,10 +65,12 @@ def with_known_inputs(plan: ConvertPlan, progress: Progress) -> ConvertPlan:
         return plan
     our_archives, their_archives = _archives_of(ours), _archives_of(theirs)
     have_equal_sizes = _without_times(our_archives) == _without_times(their_archives)
-    if our_archives == their_archives or (have_equal_sizes and earlier.is_finished and not earlier.correctable):
-        return dataclasses.replace(plan, fingerprint=theirs)
+    if have_equal_sizes and _have_same_archives(plan, earlier, progress):
+        return dataclasses.replace(plan, fingerprint=theirs, kept=dataclasses.replace(plan.kept, known=_known(earlier)))
+    # A finished conversion with nothing to correct is replaced with --overwrite only.
+    may_replace = earlier.correctable or not earlier.is_finished
     are_corrected = earlier.is_finished and earlier.correctable and _are_completed(their_archives, our_archives)
-    if have_equal_sizes or are_corrected:
+    if (have_equal_sizes and may_replace) or are_corrected:
         progress.note("The archives were written again since the last run: all shards are written again.")
         return dataclasses.replace(plan, config=dataclasses.replace(plan.config, overwrite=True))
     return plan
@@ -95,6 +99,35 @@ def _have_same_tables(plan: ConvertPlan, earlier: EarlierRun, progress: Progress
         progress.note(f"Comparing {file.path} with what was read before, as its time of change differs.")
     # Before a shard is written, no record of an earlier version of the tables exists.
     return (not earlier.is_finished and not earlier.contents) or all(_is_same(file, earlier) for file in touched)
+
+
+def _have_same_archives(plan: ConvertPlan, earlier: EarlierRun, progress: Progress) -> bool:
+    """Returns whether archives of the same names and sizes hold what the earlier run read."""
+    ours, theirs = _archives_of(plan.fingerprint), _archives_of(earlier.fingerprint)
+    touched = [archive for archive, our, their in zip(plan.archives, ours, theirs, strict=True) if our != their]
+    if not earlier.is_finished and not earlier.contents:
+        # No record of an earlier version exists, and what was kept of the archive has its time of change.
+        return True
+    for archive in touched:
+        progress.note(f"Comparing {archive.path} with what was read before, as its time of change differs.")
+    return all(_is_same_archive(archive, earlier) for archive in touched)
+
+
+def _is_same_archive(archive: ArchiveFile, earlier: EarlierRun) -> bool:
+    ranges = earlier.contents.get((archive.listing, archive.number), ())
+    try:
+        return bool(ranges) and find_content(archive) == ranges[-1].crc32c
+    except InputError:
+        return False
+
+
+def _known(earlier: EarlierRun) -> tuple[tuple[str, int, int], ...]:
+    """Returns (listing, number, CRC-32C) of the archives that the earlier run read to their end."""
+    return tuple(
+        (table, number, ranges[-1].crc32c)
+        for (table, number), ranges in earlier.contents.items()
+        if table in _ARCHIVE_KINDS and ranges
+    )
 
 
 def _is_same(file: InputFile, earlier: EarlierRun) -> bool:
