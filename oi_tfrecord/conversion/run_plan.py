@@ -155,7 +155,7 @@ def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[st
 def _choose_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> None:
     """Finds the images that are kept of tar.gz archives, for which all tables are read once more."""
     job = SubmittedJob(progress.note)
-    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job))
+    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job, beam_arguments))
     if needs_beam(beam_arguments, processes):
         from oi_tfrecord.conversion.pipeline import build_choice_pipeline
 
