@@ -59,7 +59,7 @@ def run_here(shown: contextlib.AbstractContextManager[object], work: Callable[[]
         shown: block around the run, such as that of a progress line.
         work: the steps.
     """
-    with shown, ended_by_interrupt():
+    with shown, ended_by_interrupt(), rare_garbage_collections():
         return work()
 
 

@@ -19,14 +19,18 @@ import pyarrow.csv as pa_csv
 from oi_tfrecord.openimages.csv.columns import ARROW_TYPES, BLANK_TYPES, Columns, FaultyRows, convert_columns
 from oi_tfrecord.openimages.csv.record_boundaries import record_lines, scan_block
 from oi_tfrecord.openimages.csv.row_faults import Kind, find_fault, is_header
+from oi_tfrecord.openimages.csv.text_lines import (
+    count_line_feeds,
+    find_blank,
+    is_suspicious,
+    last_full_line,
+    line_starts,
+)
 from oi_tfrecord.openimages.image_id import IMAGE_ID
 from oi_tfrecord.reasons import Reject
 
 _FEW_RECORDS = 256
 """Records that are judged one by one rather than cut into pieces again."""
-
-_COUNTED_BYTES = 256 << 10
-"""Size of the pieces in which line feeds are counted."""
 
 _PARTS = 16
 """Pieces into which records with a fault among them are cut."""
@@ -85,13 +89,13 @@ def parse_rows(data: bytes, names: Sequence[str], kinds: Mapping[str, Kind], *, 
         The rows. Blank lines are no rows.
     """
     parser = _Parser(tuple(names), dict(kinds), quoted_line_breaks)
-    line_count = _count_line_feeds(data) + (not data.endswith(b"\n") and bool(data))
+    line_count = count_line_feeds(data) + (not data.endswith(b"\n") and bool(data))
     # Most files have no carriage return, and a search for one byte is fast.
     if b"\r" in data and b'"' not in data:
         # Programs that write CRLF in text mode write CR CR LF. Rows with quotes are checked one by one below.
         while b"\r\r\n" in data:
             data = data.replace(b"\r\r\n", b"\r\n")
-    if not _is_suspicious(data) and (parsed := parser.parse_rows(data, line_count)) is not None:
+    if not is_suspicious(data) and (parsed := parser.parse_rows(data, line_count)) is not None:
         return ParsedRows(parsed.columns, parsed.lines, line_count, [])
     return _parse_carefully(parser, data, line_count)
 
@@ -159,17 +163,17 @@ class _Parser:
         quoted = b'"' in data
         if quoted and self.quoted_line_breaks and rows != line_count:
             starts, lines, open_at_end = record_lines(data)
-            lines = lines[~_blank(data, starts)]
+            lines = lines[~find_blank(data, starts)]
             if open_at_end or len(lines) != rows:
                 raise FaultyRows
             return lines
         # From here on each line that is not blank must be a row. A quote that is closed lines later makes fewer
         # rows; one that is never closed is on the last line, and pyarrow would not complain.
-        if quoted and scan_block(_last_line(data)).ends_inside[False]:
+        if quoted and scan_block(last_full_line(data)).ends_inside[False]:
             raise FaultyRows
         if rows == line_count:
             return np.arange(rows, dtype=np.uint32)
-        full = np.flatnonzero(~_blank(data, _line_starts(data)[0]))
+        full = np.flatnonzero(~find_blank(data, line_starts(data)[0]))
         if len(full) != rows:
             raise FaultyRows
         return full.astype(np.uint32)
@@ -213,7 +217,7 @@ class _Sifted:
 
 def _parse_carefully(parser: _Parser, data: bytes, line_count: int) -> ParsedRows:
     """Parses data in which some row is at fault."""
-    starts, lines = record_lines(data)[:2] if parser.quoted_line_breaks else _line_starts(data)
+    starts, lines = record_lines(data)[:2] if parser.quoted_line_breaks else line_starts(data)
     records = _Records(data, [*starts.tolist(), len(data)], [*lines.tolist(), line_count])
     sifted = _sift(parser, records, 0, len(starts))
     kept_lines = np.concatenate([np.arange(r.start, r.stop, dtype=np.uint32) for r in (range(0), *sifted.good_lines)])
@@ -239,7 +243,7 @@ def _sift(parser: _Parser, records: _Records, begin: int, end: int) -> _Sifted:
 
 def _sift_piece(parser: _Parser, records: _Records, begin: int, end: int) -> _Sifted:
     piece, lines = records.cut(begin, end), range(records.lines[begin], records.lines[end])
-    if _is_suspicious(piece) or parser.parse_rows(piece, len(lines)) is None:
+    if is_suspicious(piece) or parser.parse_rows(piece, len(lines)) is None:
         return _sift(parser, records, begin, end)
     return _Sifted([_ended(piece)], [lines], [], 0)
 
@@ -267,47 +271,5 @@ def _judge_records(parser: _Parser, records: _Records, begin: int, end: int) -> 
     return _Sifted(good, good_lines, rejects, headers)
 
 
-def _count_line_feeds(data: bytes) -> int:
-    """Returns the number of line feeds; NumPy counts pieces that stay in the cache three times as fast as `count`."""
-    buffer = np.frombuffer(data, np.uint8)
-    pieces = range(0, len(buffer), _COUNTED_BYTES)
-    return sum(int(np.count_nonzero(buffer[begin : begin + _COUNTED_BYTES] == ord("\n"))) for begin in pieces)
-
-
 def _ended(piece: bytes) -> bytes:
     return piece if piece.endswith(b"\n") else piece + b"\n"
-
-
-def _is_suspicious(data: bytes) -> bool:
-    """Whether data holds a NUL, or a carriage return without line feed, which pyarrow takes for a line end."""
-    if b"\0" in data:
-        return True
-    if b"\r" not in data:
-        return False
-    buffer = np.frombuffer(data, np.uint8)
-    returns = np.flatnonzero(buffer == ord("\r"))
-    return bool(returns[-1] == len(buffer) - 1 or (buffer[returns + 1] != ord("\n")).any())
-
-
-def _line_starts(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """Returns where each line starts, and its number."""
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-    starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
-    starts = starts[: np.searchsorted(starts, len(data))]
-    return starts, np.arange(len(starts), dtype=np.uint32)
-
-
-def _blank(data: bytes, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Marks the starts of lines that hold nothing but a line end."""
-    buffer = np.frombuffer(data, np.uint8)
-    first = buffer[starts]
-    second = buffer[np.minimum(starts + 1, len(buffer) - 1)]
-    return (first == ord("\n")) | ((first == ord("\r")) & (second == ord("\n")))
-
-
-def _last_line(data: bytes) -> bytes:
-    """Returns the last line that is not blank, without its line end."""
-    end = len(data)
-    while end and data[end - 1] in b"\r\n":
-        end -= 1
-    return data[data.rfind(b"\n", 0, end) + 1 : end]
