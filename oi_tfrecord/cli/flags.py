@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from absl import flags
 
 from oi_tfrecord.engine.beam_flags import split_beam_arguments
-from oi_tfrecord.engine.runner_file import combine_runner_flags, find_job_endpoint
+from oi_tfrecord.engine.runner_file import combine_runner_flags, read_runner_file
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.nearest_flag import nearest_flag
 from oi_tfrecord.settings.options import Option, options_of
@@ -77,8 +77,9 @@ def parse_flags(options_classes: Sequence[type], arguments: Sequence[str], takes
     rest = _parse_known(values, arguments)
     if takes_beam_flags:
         runner_config = str(values["runner_config"].value or "") if "runner_config" in values else ""
-        words, beam_arguments = split_beam_arguments(rest, list(values), find_job_endpoint(runner_config))
-        beam_arguments = combine_runner_flags(runner_config, beam_arguments)
+        runner_file = read_runner_file(runner_config)
+        words, beam_arguments = split_beam_arguments(rest, list(values), runner_file.job_endpoint)
+        beam_arguments = combine_runner_flags(runner_file, beam_arguments)
     else:
         words, beam_arguments = _check_words(rest, list(values)), ()
     texts = _assign_words(words, [option for found in declared.values() for option in found if option.positional])

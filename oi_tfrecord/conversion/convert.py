@@ -30,14 +30,15 @@ from oi_tfrecord.conversion.run_plan import choose_conversion_workers, count_dry
 from oi_tfrecord.dataset.error_relay import raise_relayed_errors
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output
 from oi_tfrecord.dataset.run_lock import hold_split
-from oi_tfrecord.engine.beam_flags import runs_here, value_of
+from oi_tfrecord.engine.beam_flags import choose_parallelism, runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import StepStatus
 from oi_tfrecord.engine.run_pipeline import Job, build_job, import_beam_quietly, run_pipeline
 from oi_tfrecord.errors import ConfigError, InputError
+from oi_tfrecord.settings.allowed_values import parse_max_rejects
 from oi_tfrecord.settings.check_complete import check_complete
-from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig, parse_max_rejects
+from oi_tfrecord.settings.convert_config import IMAGE_SOURCES, ConvertConfig
 from oi_tfrecord.sources.archive_format import ArchiveKind
 from oi_tfrecord.sources.fetch_files import summary_lines
 from oi_tfrecord.sources.plan_kept_images import describe_kept, plan_kept
@@ -67,9 +68,10 @@ def convert(
     progress = progress or NoProgress()
     _check_runs_now(config, beam_arguments)
     accept_beam_arguments(beam_arguments)
-    plan = _plan_conversion(config, progress, is_here=runs_here(beam_arguments))
+    plan = plan_conversion(config, progress, is_here=runs_here(beam_arguments))
     if not runs_here(beam_arguments) and reads_images_from_store(plan):
         progress.plan(describe_bucket(CORE_SECONDS_PER_IMAGE))
+    beam_arguments = choose_parallelism(beam_arguments, progress.note)
     return run_plan(plan, workers or choose_conversion_workers(plan), beam_arguments, progress)
 
 
@@ -209,12 +211,18 @@ def _check_runs_now(config: ConvertConfig, beam_arguments: Sequence[str]) -> Non
 
 def _plan_job(config: ConvertConfig, progress: Progress) -> ConvertPlan:
     """Plans a conversion that is a single job elsewhere, which keeps all images of tar.gz archives."""
-    plan = _plan_conversion(config, progress, is_here=False)
+    plan = plan_conversion(config, progress, is_here=False)
     return dataclasses.replace(plan, chooses_images=False).keeping_in(plan.work.kept, plan.work.temporary)
 
 
-def _plan_conversion(config: ConvertConfig, progress: Progress, *, is_here: bool) -> ConvertPlan:
-    """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits."""
+def plan_conversion(config: ConvertConfig, progress: Progress, *, is_here: bool) -> ConvertPlan:
+    """Plans a conversion, with the number of shards that is given, that an earlier run had, or that fits.
+
+    Args:
+        config: complete configuration of the conversion.
+        progress: takes the plan, and names the steps that take long.
+        is_here: whether the conversion runs on this machine.
+    """
     config = _fetch_tables(config, progress)
     with progress.watch(StepStatus("looking at the tables and images")):
         plan = make_plan(config)

@@ -102,7 +102,7 @@ def finish_dataset(job: FinishJob, totals: AccountSum, label_map: LabelMap) -> d
     lines = first_lines(job.inputs, totals.ranges)
     with storage.create(rejects_path(job.output_dir, job.split), temporary) as stream:
         stream.write(format_header().encode())
-        for piece in job.work.rejects():
+        for piece in itertools.chain(job.work.rejects(), totals.rejects()):
             stream.write(absolute_lines(piece, lines).encode())
     about = dict(job.about)
     if changed := find_changed(job.inputs, totals.ranges, about.get("class_files", {}), find_archive_content):

@@ -14,7 +14,7 @@ from oi_tfrecord.openimages.image_id import ANY_FORMAT
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import Drop, Reject
 from oi_tfrecord.records.shard_names import shard_file
-from oi_tfrecord.settings.convert_config import parse_max_rejects
+from oi_tfrecord.settings.allowed_values import parse_max_rejects
 
 LISTED_LOSSES = 20
 """Losses that get a line each."""

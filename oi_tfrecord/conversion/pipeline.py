@@ -15,8 +15,7 @@
     WriteShards <-- label map (side input) <------------+           |
       |   ^  |                                          |           |
       |   |  +-- shard, by temporary/ -> OUTPUT         |           |
-      |   |  +-- ShardAccount -------------------------------------> results/shard-*.json
-      |   |  +-- rejected rows and images -------------------------> rejects/shard-*.csv
+      |   |  +-- ShardAccount, rejected rows and images -----------> results/shard-*.json
       |   |  +-- authors of the images ----------------------------> attribution/part-*.csv
       |   +-- bytes of images and masks: files, archives, URLs; they go through no shuffle
       |  number of the shard                            |           |

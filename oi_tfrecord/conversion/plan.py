@@ -1,7 +1,6 @@
 """Plans a conversion: finds and checks its inputs, and decides what is read, kept and written."""
 
 import dataclasses
-import json
 import posixpath
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +17,7 @@ from oi_tfrecord.conversion.plan_inputs import (
     with_absolute_paths,
 )
 from oi_tfrecord.conversion.read_range import RangeJob
+from oi_tfrecord.conversion.rerun.fingerprint import make_fingerprint
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.filter_warnings import FilterNames
 from oi_tfrecord.dataset.output_state import OutputTarget
@@ -26,7 +26,6 @@ from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.filters import RowFilters, sample_limit
 from oi_tfrecord.openimages.csv.id_lists import ImageIdList, parse_box_ids, parse_image_ids
 from oi_tfrecord.openimages.schema import Table
-from oi_tfrecord.records.keys import RECORD_FORMAT
 from oi_tfrecord.settings.check_complete import check_complete
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.find_release import naming_the_release
@@ -38,7 +37,6 @@ from oi_tfrecord.sources.kept_images import KeptFolder
 from oi_tfrecord.sources.masks import MaskSource
 from oi_tfrecord.sources.protocol import ImageSource
 from oi_tfrecord.sources.samples import ImageSamples
-from oi_tfrecord.storage.secrets import without_secrets
 
 ALL_SPLITS_FILE = "image_ids_and_rotation.csv"
 """Name of the published metadata of the images of all splits (V4 and later)."""
@@ -298,39 +296,6 @@ def plan_filters(
         chosen_codes=classes.mask_of(classes.label_mids) if config.classes else None,
         implied=classes.implied,
     )
-
-
-def make_fingerprint(
-    config: ConvertConfig,
-    tables: Sequence[InputFile],
-    archives: Sequence[ArchiveFile],
-    class_files: Mapping[str, str],
-) -> dict[str, object]:
-    """Returns what decides the bytes of the output, but for the number of shards, as JSON values.
-
-    Args:
-        config: complete configuration.
-        tables: the CSV files.
-        archives: the archives of images and masks.
-        class_files: path to SHA-256.
-    """
-    # The number of shards that is decided is added later: a resumed run may give the number that was planned.
-    shaping = {name: value for name, value in config.shaping().items() if name != "num_shards"}
-    values = {
-        "record_format": RECORD_FORMAT,
-        "config": shaping,
-        "inputs": [
-            *(_identity(str(file.table), file.path, file.size, file.modified, file.header_crc32c) for file in tables),
-            *(_identity(str(file.listing), file.path, file.size, file.modified) for file in archives),
-        ],
-        "class_files": sorted(class_files.values()),
-    }
-    return dict(json.loads(json.dumps(without_secrets(values))))
-
-
-def _identity(kind: str, path: str, size: int, modified: float, header_crc32c: int = 0) -> list[str | int | float]:
-    """Returns what identifies an input file: a file that was moved to another folder is the same."""
-    return [kind, posixpath.basename(path), size, modified, header_crc32c]
 
 
 def _filter_names(plan: ConvertPlan) -> FilterNames:

@@ -133,14 +133,14 @@ def list_images(plan: ConvertPlan, workers: int, progress: Progress) -> list[str
         plan = dataclasses.replace(plan, shuffle_folder=folder, threads=threads)
         if plan.config.max_images:
             plan = _limit_images(plan, 1, (), progress)
-        shown = progress.watch(_status(plan, 0, SubmittedJob(progress.note)))
+        shown = progress.watch(_status(plan, 0, SubmittedJob(progress.note), ()))
         return run_here(shown, lambda: list_images_here(plan))
 
 
 def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> ConvertPlan:
     """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
     job = SubmittedJob(progress.note)
-    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job))
+    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job, beam_arguments))
     if needs_beam(beam_arguments, processes):
         from oi_tfrecord.conversion.pipeline import build_limit_pipeline
 
@@ -155,7 +155,7 @@ def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[st
 def _choose_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[str], progress: Progress) -> None:
     """Finds the images that are kept of tar.gz archives, for which all tables are read once more."""
     job = SubmittedJob(progress.note)
-    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job))
+    shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job, beam_arguments))
     if needs_beam(beam_arguments, processes):
         from oi_tfrecord.conversion.pipeline import build_choice_pipeline
 
@@ -187,7 +187,7 @@ def _write_shards(
 ) -> None:
     """Writes the shards that are not finished, and the files that make all shards a dataset."""
     job = SubmittedJob(progress.note)
-    shown = progress.watch(_status(plan, len(finished), job))
+    shown = progress.watch(_status(plan, len(finished), job, beam_arguments))
     if needs_beam(beam_arguments, processes):
         from oi_tfrecord.conversion.pipeline import build_pipeline
 
@@ -196,7 +196,9 @@ def _write_shards(
         run_here(shown, lambda: write_shards_here(plan, finished))
 
 
-def _status(plan: ConvertPlan, finished_shards: int, job: SubmittedJob) -> ConversionStatus:
+def _status(
+    plan: ConvertPlan, finished_shards: int, job: SubmittedJob, beam_arguments: Sequence[str]
+) -> ConversionStatus:
     sizes = [*(file.size for file in plan.tables), *(archive.size for archive in plan.archives_to_list)]
     # How much a compressed table holds is known only once it is read.
     is_known = not any(file.compressed for file in plan.tables)
@@ -207,6 +209,7 @@ def _status(plan: ConvertPlan, finished_shards: int, job: SubmittedJob) -> Conve
         finished_shards,
         engine_state=job.state,
         expected_images=plan.expected_images,
+        runs_elsewhere=not runs_here(beam_arguments),
     )
 
 

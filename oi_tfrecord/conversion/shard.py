@@ -42,7 +42,7 @@ def convert_shard(
     label_map: LabelMap,
     on_progress: OnProgress = ignore_progress,
 ) -> ShardAccount:
-    """Writes one shard file and its index, its list of rejects, and its account beside it.
+    """Writes one shard file and its index, and its account, with its list of rejects, to the work folder.
 
     Args:
         job: the conversion.
@@ -77,8 +77,7 @@ def convert_shard(
         account = count_shard(shard, name, joined, images, written, label_ids, label_map.expanded_boxes)
         if job.attribution_csv:
             job.work.write_attribution(shard, format_attribution(joined, images.has_record))
-    account = dataclasses.replace(account, conversion=job.conversion)
-    _store_rejects(job, shard, joined, images)
+    account = dataclasses.replace(account, conversion=job.conversion, rejects=_format_rejects(job, joined, images))
     job.work.write_result(shard, encode_account(account))
     # Not stored, as a shard that is written again must have the same result.
     return dataclasses.replace(account, read_seconds=images.read_seconds)
@@ -158,7 +157,7 @@ def _encode_examples(
         on_progress(images.records, images.image_bytes, row_rejects + images.reject_count, (index + 1) / image_count)
 
 
-def _store_rejects(job: ShardJob, shard: int, joined: JoinedShard, images: ImageOutcome) -> None:
+def _format_rejects(job: ShardJob, joined: JoinedShard, images: ImageOutcome) -> str:
     faults = (*joined.faults, *images.masks.faults)
     rows = [reject_row(fault.key, job.files[fault.key.table][fault.key.file], fault) for fault in faults]
-    job.work.write_rejects(f"shard-{shard:05d}", format_piece([*rows, *images.rejects]))
+    return format_piece([*rows, *images.rejects])

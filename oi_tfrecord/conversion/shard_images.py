@@ -20,10 +20,13 @@ from oi_tfrecord.openimages.image_id import id_keys
 from oi_tfrecord.openimages.rotation import ANGLES, NO_ANGLE, ROTATION_COLUMN
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.reasons import NOT_THERE, Reject
-from oi_tfrecord.storage.read_ahead import ITEMS_PER_TASK, map_in_order
+from oi_tfrecord.storage.read_ahead import ITEMS_PER_TASK, ByteBudget, map_in_order
 
 PREFETCH_BYTES = 64 << 20
-"""Bound on the image bytes that a worker holds ahead of the record it writes."""
+"""Bound on the image bytes that a process holds ahead of the records it writes."""
+
+_BUDGET = ByteBudget(PREFETCH_BYTES)
+"""An engine may give a process several shards at once."""
 
 LOCAL_THREADS = 2
 
@@ -203,6 +206,7 @@ class ShardImages:
             # To wait for a network costs more than to hand over a task.
             items_per_task=1 if is_remote else ITEMS_PER_TASK,
             size_of=lambda loaded: loaded.size,
+            budget=_BUDGET,
         )
 
     def _is_remote(self) -> bool:

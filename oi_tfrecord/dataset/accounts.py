@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from oi_tfrecord.reasons import Reject
 from oi_tfrecord.records.class_counts import ClassCountSum, pack_mapping
 from oi_tfrecord.storage.read_ahead import map_in_order
 
-_LOCAL_THREADS, _REMOTE_THREADS = 1, 32
+_LOCAL_THREADS, _REMOTE_THREADS = 1, 64
 
 _AHEAD_BYTES = 16 << 20
 
@@ -110,6 +111,7 @@ class ShardAccount:
             `rotation_unknown`, or whose `source_id_moved` from a number that another image has.
         conversion: Digest of the fingerprint of the conversion that wrote the shard; empty for records from records.
         to_try_again: ImageID to reason of the images without a record that may be there in another run.
+        rejects: Its piece of the list of rejects (`rejects_csv.format_piece`).
         sha256: Hex digest of the file; empty unless it is wanted.
         cpu_seconds: Processor time; only for estimates.
         read_seconds: Time that threads waited for the bytes of images; only for the runner's metrics.
@@ -138,6 +140,7 @@ class ShardAccount:
     images_skipped: dict[str, int] = dataclasses.field(default_factory=dict)
     conversion: str = ""
     to_try_again: dict[str, str] = dataclasses.field(default_factory=dict)
+    rejects: str = ""
     sha256: str = ""
     cpu_seconds: float = 0.0
     read_seconds: float = dataclasses.field(default=0.0, compare=False)
@@ -217,6 +220,7 @@ class AccountSum:
     negative_per_class: ClassCountSum = dataclasses.field(default_factory=ClassCountSum)
     tables: defaultdict[str, TableSum] = dataclasses.field(default_factory=lambda: defaultdict(TableSum))
     sources: defaultdict[str, Counter[str]] = dataclasses.field(default_factory=lambda: defaultdict(Counter))
+    _rejects: dict[int, bytes] = dataclasses.field(default_factory=dict)
 
     @property
     def records(self) -> int:
@@ -227,6 +231,11 @@ class AccountSum:
     def bytes(self) -> int:
         """Bytes of all shards."""
         return sum(file.size for file in self.shards)
+
+    def rejects(self) -> Iterator[str]:
+        """Yields the pieces of the list of rejects that the shards have, in their order."""
+        for _, packed in sorted(self._rejects.items()):
+            yield zlib.decompress(packed).decode()
 
     def add_range(self, account: RangeAccount) -> None:
         """Adds the account of a range."""
@@ -239,6 +248,9 @@ class AccountSum:
         self.shards.append(
             ShardFile(account.shard, account.file, account.records, account.size, account.crc32c, account.sha256)
         )
+        if account.rejects:
+            # All images of a release may be rejected, and one process holds the lists of all shards.
+            self._rejects[account.shard] = zlib.compress(account.rejects.encode(), level=1)
         self.images_selected += account.images_selected
         self.images_not_selected += account.images_not_selected
         self.image_bytes += account.image_bytes

@@ -5,8 +5,8 @@ It lies beside the output, so that a resumed run finds it and a rename stays on 
     <output_dir>/.oi_tfrecord-<split>/
         fingerprint.json    what must be equal for a run to resume the conversion
         inputs.json         what the tables held (`input_content`), before a shard is written
-        results/            account of each finished shard
-        rejects/            pieces of the list of rejects, of ranges and of shards
+        results/            account of each finished shard, with its piece of the list of rejects
+        rejects/            pieces of the list of rejects, of ranges
         attribution/        parts of the list of attributions, of shards
         damage/             what is wrong with each damaged archive
         kept/               images of tar.gz archives (`sources.kept_images`)
@@ -20,8 +20,8 @@ It lies beside the output, so that a resumed run finds it and a rename stays on 
         error.json          the error that ended the run (`error_relay`)
         label_map.pbtxt     the label map that the shards are written with (`label_map_claim`)
 
-Where images were rejected that may be there in another run, the folder stays with the results, rejects and attribution
-of a finished conversion, so that another run writes only the shards of these images again.
+Where images were rejected that may be there in another run, the folder stays with the results and attribution of a
+finished conversion, so that another run writes only the shards of these images again.
 """
 
 import dataclasses
@@ -97,9 +97,9 @@ class WorkFolder:
         return "" if fingerprint is None else digest_fingerprint(fingerprint)
 
     def clear_temporary(self) -> None:
-        """Deletes what a run that was killed left half written."""
+        """Deletes what a run that was killed left half written, and what every run writes again."""
         storage.delete(storage.join(self.path, _ERROR_FILE))
-        for name in ("temporary", "progress", "shuffle"):
+        for name in ("temporary", "progress", "shuffle", "rejects"):
             storage.delete_folder(storage.join(self.path, name))
             storage.make_folder(storage.join(self.path, name))
 
@@ -107,7 +107,7 @@ class WorkFolder:
         """Keeps of a finished run what a rerun needs to write some of its shards again, and deletes the rest."""
         storage.delete(storage.join(self.path, _ERROR_FILE))
         storage.delete(self.chosen_images)
-        for name in ("temporary", "progress", "shuffle", "damage", "kept"):
+        for name in ("temporary", "progress", "shuffle", "rejects", "damage", "kept"):
             storage.delete_folder(storage.join(self.path, name))
         if not self.is_kept():
             # The mark comes last and by a rename: a run that is killed before leaves all to be done by the next one.
@@ -162,7 +162,7 @@ class WorkFolder:
             storage.delete(path)
 
     def rejects(self) -> Iterator[str]:
-        """Returns the pieces of the rejects file by name: ranges in file order, then shards."""
+        """Returns the pieces of the rejects file by name, those of ranges in file order."""
         return map(bytes.decode, self._read_all("rejects", "*.csv"))
 
     def write_damage(self, name: str, damage: str) -> None:

@@ -1,10 +1,10 @@
 """Beam's flags: which there are, what each takes, and an error for any other."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from oi_tfrecord.engine.beam_internals import find_flag_names, find_flags
-from oi_tfrecord.engine.job_server import BOOLEAN, find_server_flags
+from oi_tfrecord.engine.job_server import BOOLEAN, find_free_slots, find_server_flags
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.settings.nearest_flag import nearest_flag
 
@@ -136,6 +136,30 @@ def is_dataflow(beam_arguments: Sequence[str]) -> bool:
 def count_slots(beam_arguments: Sequence[str]) -> int:
     """Returns the slots of a job on Flink, as `--parallelism` says; 0 if unknown."""
     return max(int(value_of(beam_arguments, "--parallelism") or 0), 0)
+
+
+def choose_parallelism(beam_arguments: Sequence[str], note: Callable[[str], None]) -> tuple[str, ...]:
+    """Returns Beam's flags with the slots that a job on Flink takes, if they are not given and Flink can be asked.
+
+    Args:
+        beam_arguments: Beam's flags, each checked.
+        note: takes a line about the choice.
+    """
+    arguments = tuple(beam_arguments)
+    if runs_here(arguments) or value_of(arguments, "--parallelism"):
+        return arguments
+    master, endpoint = value_of(arguments, "--flink_master"), value_of(arguments, "--job_endpoint")
+    # Values such as `[auto]` start a cluster.
+    slots = find_free_slots(master) if ":" in master else 0
+    if slots:
+        note(f"flink      the job takes the {slots:,} slots that are free (--parallelism)")
+        return (*arguments, f"--parallelism={slots}")
+    if endpoint and endpoint != "embed" and "--parallelism" in find_server_flags(endpoint):
+        note(
+            "flink      takes the slots of its own configuration, one by default, and spreads shards unevenly: give "
+            "--parallelism=SLOTS, or --flink_master=HOST:PORT to ask for the free slots"
+        )
+    return arguments
 
 
 def value_of(beam_arguments: Sequence[str], name: str) -> str:

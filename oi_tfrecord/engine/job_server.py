@@ -2,7 +2,9 @@
 
 import argparse
 import functools
+import json
 import socket
+import urllib.request
 from collections.abc import Callable, Mapping
 
 from oi_tfrecord.errors import ConfigError
@@ -36,6 +38,21 @@ def check_servers(value_of: Callable[[str], str]) -> None:
         except (OSError, OverflowError) as error:
             problem = f"{server} cannot be reached at {host}:{port} ({error})"
             raise ConfigError(flag, f"{problem}; start it, or correct the address") from error
+
+
+def find_free_slots(master: str) -> int:
+    """Returns the slots of a Flink cluster that no job has; 0 if the cluster does not say.
+
+    Args:
+        master: host and port of Flink's REST service, as of `--flink_master`.
+    """
+    address = master if "://" in master else f"http://{master}"
+    try:
+        # Flink's REST API (nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api).
+        with urllib.request.urlopen(f"{address}/overview", timeout=ANSWER_SECONDS) as answer:
+            return int(json.load(answer)["slots-available"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 @functools.cache

@@ -35,6 +35,8 @@ class ConversionStatus:
         clock: seconds, the clock of the reporters.
         engine_state: returns the state of the job that a runner elsewhere reports; empty for a run on this machine.
         expected_images: estimated number of images; 0 if unknown.
+        runs_elsewhere: whether an engine runs the workers. It may lose workers, whose reports stay, so finished shards
+            are counted by their results.
     """
 
     work: WorkFolder
@@ -44,6 +46,7 @@ class ConversionStatus:
     clock: Callable[[], float] = time.time
     engine_state: Callable[[], str] = str
     expected_images: int = 0
+    runs_elsewhere: bool = False
 
     def __post_init__(self) -> None:
         self._described: list[str] = []
@@ -56,7 +59,11 @@ class ConversionStatus:
     def parts(self) -> list[str]:
         """Returns what describes the run now, the most important first."""
         now = self.clock()
-        described = self._describe_reports(now) if self._is_local else self._describe_results(now - self._begun)
+        reports = read_reports(self.work) if self._is_local else []
+        if self._is_local and not self.runs_elsewhere:
+            described = self._describe_reports(reports, now)
+        else:
+            described = self._describe_results([report for report in reports if report["stage"] == READ], now)
         return [*described, *self._describe_silence(described, now)]
 
     def _describe_silence(self, described: Sequence[str], now: float) -> list[str]:
@@ -73,16 +80,17 @@ class ConversionStatus:
             *([f"engine: {state}"] if state else []),
         ]
 
-    def _describe_results(self, elapsed: float) -> list[str]:
+    def _describe_results(self, reading: Sequence[Mapping[str, Any]], now: float) -> list[str]:
         try:
             done = self.work.count_results() - self.finished_shards
         except (OSError, OiTfrecordError):
             # Storage that fails here is no reason to end a run that may end well.
             return ["the number of finished shards cannot be read from the storage now"]
-        return self._describe_shards(done, elapsed, ())
+        if not done and reading:
+            return self._describe_reading(reading)
+        return self._describe_shards(done, now - self._begun, ())
 
-    def _describe_reports(self, now: float) -> list[str]:
-        reports = read_reports(self.work)
+    def _describe_reports(self, reports: Sequence[Mapping[str, Any]], now: float) -> list[str]:
         by_stage = {stage: [report for report in reports if report["stage"] == stage] for stage in (SCAN, READ, WRITE)}
         if by_stage[WRITE]:
             return self._describe_writing(by_stage[WRITE], _sum(by_stage[READ], "rejects"), now)

@@ -135,3 +135,24 @@ class UrlKind(enum.StrEnum):
 
     ORIGINAL = "original"
     THUMBNAIL = "thumbnail"
+
+
+def parse_max_rejects(text: str) -> tuple[float, bool]:
+    """Parses `--max_rejects`.
+
+    Args:
+        text: a count (`100`) or a percentage (`1%`, `0.5%`).
+
+    Returns:
+        (limit, whether it is a percentage).
+
+    Raises:
+        ConfigError: naming the field.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    if not match or (not match[2] and "." in match[1]):
+        raise ConfigError("max_rejects", f"{text!r} is neither a count (100) nor a percentage (1%)")
+    limit = float(match[1])
+    if match[2] and limit > 100:
+        raise ConfigError("max_rejects", f"{text!r} is over 100%")
+    return limit, bool(match[2])

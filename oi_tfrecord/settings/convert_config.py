@@ -1,10 +1,8 @@
 """The configuration of a conversion: one typed value, from a YAML file and flags."""
 
 import dataclasses
-import re
 from typing import Any
 
-from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.images.jpeg_header import MAX_SIDE
 from oi_tfrecord.images.values import CHROMAS, MODES
 from oi_tfrecord.openimages.image_id import AUTO_FORMAT, ID_FORMATS
@@ -12,23 +10,21 @@ from oi_tfrecord.openimages.schema import FLAGS, Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.records.label_map import LABEL_ORDERS
 from oi_tfrecord.records.sharding import MAX_SHARDS
-from oi_tfrecord.settings.allowed_values import BoxesWithoutMask, Choice, PathPattern, Range, Text, UrlKind
+from oi_tfrecord.settings.allowed_values import (
+    BoxesWithoutMask,
+    Choice,
+    PathPattern,
+    Range,
+    Text,
+    UrlKind,
+    parse_max_rejects,
+)
 from oi_tfrecord.settings.options import Group, check_values, option
 from oi_tfrecord.settings.selection import SELECTIONS, default_selection
 
 DRIVERS = (Table.METADATA, Table.BOXES, Table.HUMAN_LABELS)
 
 MASK_SOURCES = ("mask_files", "mask_archives")
-
-TASKS = ("detection", "classification")
-
-MISSING_IMAGES = ("reject", "skip")
-
-HIERARCHY_USES = ("expand", "label_map")
-
-ROTATIONS = ("keep", "apply")
-
-SOURCE_IDS = ("hex", "numeric")
 
 CVDF = "cvdf"
 """Value of `images` for the images that the Common Visual Data Foundation hosts."""
@@ -84,7 +80,7 @@ class ConvertConfig:
         "detection",
         "What the records are for: detection (boxes and labels) or classification (image-level labels only).",
         Group.RECORDS,
-        Choice(TASKS),
+        Choice(("detection", "classification")),
     )
     images: str = option(
         "",
@@ -172,7 +168,7 @@ class ConvertConfig:
         "expand",
         "expand adds boxes and labels of ancestors; label_map writes ancestors and descendants into the label map.",
         Group.CLASSES,
-        Choice(HIERARCHY_USES),
+        Choice(("expand", "label_map")),
     )
     subset: tuple[str, ...] = option(
         (), "Values of the metadata's Subset column to keep; all by default.", Group.CHOICE
@@ -252,13 +248,13 @@ class ConvertConfig:
         "keep",
         "keep leaves images as they are stored, apply turns images and boxes by the metadata's Rotation.",
         Group.IMAGES,
-        Choice(ROTATIONS),
+        Choice(("keep", "apply")),
     )
     source_id: str = option(
         "hex",
         "Form of image/source_id: hex (the ImageID) or numeric (below 2^24, for Model Garden).",
         Group.RECORDS,
-        Choice(SOURCE_IDS),
+        Choice(("hex", "numeric")),
     )
     max_image_bytes: int = option(
         64 << 20,
@@ -273,7 +269,7 @@ class ConvertConfig:
         "reject",
         "reject counts images that are not there as rejects; skip leaves them out and counts them apart from rejects.",
         Group.OUTPUT,
-        Choice(MISSING_IMAGES),
+        Choice(("reject", "skip")),
     )
     max_rejects: str = option(
         "1%", "Allowed rejects of each kind: a count, or a percentage.", Group.OUTPUT, shapes_output=False
@@ -300,24 +296,3 @@ class ConvertConfig:
         fields = dataclasses.fields(self)
         shaping = {field.name: getattr(self, field.name) for field in fields if field.metadata["shapes_output"]}
         return shaping | {"select": self.selection}
-
-
-def parse_max_rejects(text: str) -> tuple[float, bool]:
-    """Parses `--max_rejects`.
-
-    Args:
-        text: a count (`100`) or a percentage (`1%`, `0.5%`).
-
-    Returns:
-        (limit, whether it is a percentage).
-
-    Raises:
-        ConfigError: naming the field.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
-    if not match or (not match[2] and "." in match[1]):
-        raise ConfigError("max_rejects", f"{text!r} is neither a count (100) nor a percentage (1%)")
-    limit = float(match[1])
-    if match[2] and limit > 100:
-        raise ConfigError("max_rejects", f"{text!r} is over 100%")
-    return limit, bool(match[2])

@@ -43,14 +43,7 @@ def load_config(text: str | bytes, path: str, overrides: Mapping[str, Any]) -> C
     Raises:
         ConfigError: naming the key, and the nearest known one if the key is unknown.
     """
-    try:
-        loaded = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(path, f"is not YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise ConfigError(path, "too many values are nested in each other") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError(path, "must hold keys and values at the top level")
+    loaded = load_mapping(text, path)
     for_classification = loaded.pop("classification", {})
     if not isinstance(for_classification, dict):
         raise ConfigError("classification", f"must hold keys and values ({path})")
@@ -60,6 +53,27 @@ def load_config(text: str | bytes, path: str, overrides: Mapping[str, Any]) -> C
     if (values | given).get("task") == "classification":
         values |= classification_values
     return ConvertConfig(**(values | given))
+
+
+def load_mapping(text: str | bytes, path: str) -> dict[str, Any]:
+    """Returns the keys and values of a YAML file.
+
+    Args:
+        text: contents of the file, in UTF-8 if bytes.
+        path: name of the file, for errors.
+
+    Raises:
+        ConfigError: naming the file, if it holds anything else.
+    """
+    try:
+        loaded = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(path, f"is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(path, "too many values are nested in each other") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(path, "must hold keys and values at the top level")
+    return loaded
 
 
 _BY_SPLIT = ("select",)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from oi_tfrecord.engine.progress_reports import REPORT_SECONDS
 from oi_tfrecord.engine.progress_text import describe_share, format_size
-from oi_tfrecord.settings.convert_config import parse_max_rejects
+from oi_tfrecord.settings.allowed_values import parse_max_rejects
 
 
 @dataclasses.dataclass

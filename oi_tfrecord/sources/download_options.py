@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 from oi_tfrecord.errors import ConfigError
-from oi_tfrecord.settings.allowed_values import Choice
-from oi_tfrecord.settings.convert_config import ConvertConfig, parse_max_rejects
+from oi_tfrecord.settings.allowed_values import Choice, parse_max_rejects
+from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import REQUIRED, Group, check_values, option
 from oi_tfrecord.storage.paths import is_local
 

@@ -7,15 +7,18 @@ that waits for them would never end.
 """
 
 import dataclasses
+import itertools
 import os
 import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from oi_tfrecord.storage.object_store import ObjectStore, Piece
+from oi_tfrecord.storage.object_requests import Piece
+from oi_tfrecord.storage.object_store import ObjectStore
+from oi_tfrecord.storage.object_streams import Upload
 from oi_tfrecord.storage.open_object_store import open_store
 from oi_tfrecord.storage.paths import FileInfo
 from oi_tfrecord.storage.store_settings import StoreSettings
@@ -23,7 +26,7 @@ from oi_tfrecord.storage.store_settings import StoreSettings
 
 @dataclasses.dataclass(frozen=True)
 class ForkedStore(ObjectStore):
-    """A store whose requests a helper process sends, one after the other; it writes no objects in parts.
+    """A store whose requests a helper process sends, one after the other.
 
     Attributes:
         helper: the process.
@@ -64,6 +67,18 @@ class ForkedStore(ObjectStore):
         """See `ObjectStore.write`."""
         self._call("write", path, data)
 
+    def write_parts(self, path: str, parts: Iterator[bytes]) -> None:
+        """See `ObjectStore.write_parts`."""
+        # One call for each part: who makes the parts may need this store for it, as to read images.
+        upload = self._call("begin_upload", path)
+        try:
+            for part in parts:
+                self._call("add_part", upload, part)
+        except BaseException:
+            self._call("abandon_upload", upload)
+            raise
+        self._call("complete_upload", upload)
+
     def delete(self, paths: Sequence[str]) -> None:
         """See `ObjectStore.delete`."""
         self._call("delete", list(paths))
@@ -97,9 +112,35 @@ def open_forked_store(root: str, settings: StoreSettings) -> ForkedStore:
     return ForkedStore(root, reader=None, looker=None, writer=None, helper=helper)
 
 
+class _Served:
+    """What a helper process does for its parent: the methods of a store, and uploads part by part."""
+
+    def __init__(self, store: ObjectStore):
+        self._store = store
+        self._uploads: dict[int, Upload] = {}
+        self._numbers = itertools.count()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def begin_upload(self, path: str) -> int:
+        number = next(self._numbers)
+        self._uploads[number] = Upload(self._store, path)
+        return number
+
+    def add_part(self, number: int, part: bytes) -> None:
+        self._uploads[number].write(part)
+
+    def complete_upload(self, number: int) -> None:
+        self._uploads.pop(number).complete()
+
+    def abandon_upload(self, number: int) -> None:
+        self._uploads.pop(number).abandon()
+
+
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers requests until there are no more: the process that sends them has ended."""
-    store = open_store(*pickle.load(requests))
+    served = _Served(open_store(*pickle.load(requests)))
     while True:
         try:
             method, values, named = pickle.load(requests)
@@ -108,7 +149,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         result: Any = None
         fault: Exception | None = None
         try:
-            result = getattr(store, method)(*values, **named)
+            result = getattr(served, method)(*values, **named)
         except Exception as error:
             fault = error
         pickle.dump((result, fault), answers)

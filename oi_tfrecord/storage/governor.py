@@ -23,6 +23,12 @@ PATIENCE_SECONDS = 600.0
 FIRST_PATIENCE_SECONDS = 45.0
 """The same for the first requests of a command, as a user waits for their error."""
 
+_FIRST_REFUSALS = 700
+"""A burst of so many refusals passes, also where a command sends its first requests one after the other."""
+
+_FIRST_WAIT = 0.1
+"""Bound on the wait between the first requests of a command, in seconds."""
+
 MOST_RETRY_AFTER = 60.0
 """Bound on the wait that a server asks for, in seconds."""
 
@@ -49,6 +55,7 @@ class Pace:
         next_start: earliest start of the next read.
         in_flight: reads that have started and not ended.
         refused: refusals since a read last succeeded.
+        most_wait: bound on the wait after a refusal, in seconds.
     """
 
     limit: float = math.inf
@@ -56,6 +63,7 @@ class Pace:
     next_start: float = 0.0
     in_flight: int = 0
     refused: int = 0
+    most_wait: float = math.inf
     _last_cut: float = -math.inf
 
     def seconds_to_start(self, now: float) -> float:
@@ -102,7 +110,7 @@ class Pace:
                 self.limit = max(min(self.limit, self.in_flight + 1) / 2, 1.0)
             elif self.refused <= _REFUSED_IN_A_ROW:
                 self.gap = min(max(self.gap * _GAP_WIDER, _LEAST_GAP), _MOST_GAP)
-        wait = draw(0.0, max(self.gap / 3, _WAIT_SECONDS * math.sqrt(self.refused)))
+        wait = draw(0.0, max(self.gap / 3, min(_WAIT_SECONDS * math.sqrt(self.refused), self.most_wait)))
         # The refused read is sent again in the same place of the order, so its gap is not added twice.
         self.next_start = max(now, self.next_start - self.gap) + wait
         return is_cut
@@ -125,7 +133,8 @@ class Governor:
         """
         self._clock = clock
         self._patience = first_patience
-        self._pace = Pace()
+        self._is_first = first_patience < PATIENCE_SECONDS
+        self._pace = Pace(most_wait=_FIRST_WAIT if self._is_first else math.inf)
         self._may_start = threading.Condition()
         self._refused_since = math.inf
 
@@ -157,12 +166,17 @@ class Governor:
                     raise
                 if self._refuse(started):
                     self._pause(min(retry_after(error), MOST_RETRY_AFTER))
-                if self._clock() - self._refused_since > self._patience:
+                if self._has_failed():
                     raise
                 count_retry()
             else:
                 self._succeed()
                 return result
+
+    def _has_failed(self) -> bool:
+        """Returns whether the store has refused all reads for as long as its patience."""
+        is_burst = self._is_first and self._pace.refused < _FIRST_REFUSALS
+        return self._clock() - self._refused_since > self._patience and not is_burst
 
     def _start(self) -> float:
         with self._may_start:
@@ -184,6 +198,7 @@ class Governor:
         with self._may_start:
             self._pace.succeed()
             self._refused_since, self._patience = math.inf, PATIENCE_SECONDS
+            self._is_first, self._pace.most_wait = False, math.inf
             self._may_start.notify(2)
 
     def _refuse(self, started: float) -> bool:

@@ -67,8 +67,8 @@ def _take(answer: Any, length: int) -> bytes:
     return b"".join(pieces)
 
 
-def look(client: Any, name: str, path: str) -> FileInfo:
-    """Returns what the store says of an object; `path` is its path."""
+def look(client: Any, name: str, path: str) -> FileInfo | None:
+    """Returns what the answer to HEAD says; None if the store refuses, as the answer has no body that says why."""
     import obstore
 
     try:
@@ -76,8 +76,15 @@ def look(client: Any, name: str, path: str) -> FileInfo:
     except Exception as error:
         if may_pass(error):
             raise
-        # The answer to HEAD has no body that says what is wrong, and some servers refuse HEAD.
-        meta = obstore.get(client, name).meta
+        return None
+    return FileInfo(path, int(meta["size"]), meta["last_modified"].timestamp())
+
+
+def look_by_read(client: Any, name: str, path: str) -> FileInfo:
+    """Returns what the answer to GET says: some servers refuse HEAD."""
+    import obstore
+
+    meta = obstore.get(client, name).meta
     return FileInfo(path, int(meta["size"]), meta["last_modified"].timestamp())
 
 

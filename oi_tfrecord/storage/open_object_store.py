@@ -29,8 +29,13 @@ _WRITER = {"timeout": _seconds(300), "connect_timeout": _seconds(10)}
 # `storage.retry` sends requests again, and counts them.
 _NO_RETRY: Any = {"max_retries": 0, "retry_timeout": _seconds(60)}
 
-# Only the client can send a part of an upload again.
-_WRITER_RETRY: Any = {"max_retries": 20, "retry_timeout": _seconds(240)}
+# Only the client can send a part of an upload again. Its waits double up to their bound, so a longer one would leave a
+# store idle that takes some requests a second.
+_WRITER_RETRY: Any = {
+    "max_retries": 1000,
+    "retry_timeout": _seconds(PATIENCE_SECONDS),
+    "backoff": {"init_backoff": _seconds(0.1), "max_backoff": _seconds(2), "base": 2},
+}
 
 _AWS_SOURCES = (
     "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",

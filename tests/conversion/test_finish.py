@@ -109,8 +109,9 @@ def test_rejects_get_the_line_numbers_of_their_file(job: FinishJob) -> None:
 
     job.work.write_rejects("range-boxes-00000-000001", piece("boxes", "/data/boxes-a.csv", 4, 1, 0))
     job.work.write_rejects("range-boxes-00001-000000", piece("boxes", "/data/boxes-b.csv", 0, 0, 1))
-    job.work.write_rejects("shard-00001", piece("images", "/i/ab.jpg", -1, -1, -1))
-    finish_dataset(job, RESULTS, LABEL_MAP)
+    first, *others = SHARDS
+    with_rejects = dataclasses.replace(first, rejects=piece("images", "/i/ab.jpg", -1, -1, -1))
+    finish_dataset(job, sum_accounts(RANGES, [*others, with_rejects]), LABEL_MAP)
     rows = list(csv.DictReader(io.StringIO(read(job, rejects_file("train")).decode(), newline="")))
     # Range 1 of the first file begins after 1 header line and the 10 lines of range 0, at line 12.
     assert [(row["Table"], row["File"], row["Line"]) for row in rows] == [

@@ -59,8 +59,8 @@ def batches_of(plan: ConvertPlan) -> dict[int, list[Batch]]:
 
 
 def rejects_of(plan: ConvertPlan, shard: int) -> list[list[str]]:
-    path = pathlib.Path(plan.work.path) / "rejects" / f"shard-{shard:05d}.csv"
-    return list(csv.reader(io.StringIO(path.read_text(), newline=""))) if path.exists() else []
+    account = decode_account(plan.work.read_result(shard))
+    return list(csv.reader(io.StringIO(account.rejects, newline="")))
 
 
 def test_the_result_is_that_of_the_file_and_is_stored(release: Release, tmp_path: pathlib.Path) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from oi_tfrecord.reasons import Reject
 from tests.images.test_prepare import gif_of, png, webp_of
+from tests.support import small_release
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits are those of Linux")
 
@@ -41,6 +42,16 @@ with concurrent.futures.ThreadPoolExecutor(threads) as pool:
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + limit, used + limit))
     print(*pool.map(work, range(2 * threads)))
+"""
+WORKER_BYTES = 1 << 30
+"""Memory of a worker process that configs/runners names."""
+
+WORKER = """
+import re, sys
+from oi_tfrecord.cli.main import main
+code = main(sys.argv[1:])
+print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+sys.exit(code)
 """
 RESIZE = {"mode": "resize", "max_side": 1024}
 
@@ -98,3 +109,26 @@ def test_many_threads_hold_few_large_pictures() -> None:
     buffer = io.BytesIO()
     Image.new("L", (6_000, 6_000), 100).save(buffer, "PNG", compress_level=1)
     assert set(prepare_within(160 * MB, buffer.getvalue(), RESIZE, threads=8)) == {"1024x1024"}
+
+
+@pytest.mark.parametrize("image_mb", [3, 20])
+def test_a_worker_process_needs_no_more_than_the_runner_configurations_say(
+    image_mb: int, tmp_path: pathlib.Path
+) -> None:
+    """64 readers, as for an object store, of images far above the mean."""
+    for name in ("flink", "spark"):
+        assert "1 GB" in (ROOT / "configs" / "runners" / f"{name}.yaml").read_text()
+    release = small_release.write_release(tmp_path / "data", images=90, faults=False)
+    comment = b"\xff\xfe\xff\xff" + bytes(0xFFFD)
+    for path in (release.folder / "images").iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[:2] + comment * (image_mb << 4) + data[2:])
+    flags = release.flags(tmp_path / "out", num_shards=1, read_threads=64, workers=1)
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, "convert", *flags],
+        cwd=ROOT,
+        env=small_release.environment(),
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) << 10 < WORKER_BYTES

@@ -1,5 +1,7 @@
 import concurrent.futures
 import functools
+import http.server
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.engine.beam_flags import split_beam_arguments, to_beam_flags, value_of
+from oi_tfrecord.engine.beam_flags import choose_parallelism, split_beam_arguments, to_beam_flags, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.job_server import check_servers, find_server_flags
 from oi_tfrecord.errors import ConfigError
@@ -17,7 +19,7 @@ KINDS = beam_job_api_pb2.PipelineOptionType
 
 
 class Servicer(beam_job_api_pb2_grpc.JobServiceServicer):
-    """Names four flags as Flink's job server does."""
+    """Names five flags as Flink's job server does."""
 
     def DescribePipelineOptions(self, request: Any, context: Any) -> Any:
         made = [
@@ -25,6 +27,7 @@ class Servicer(beam_job_api_pb2_grpc.JobServiceServicer):
             ("object_reuse", KINDS.BOOLEAN, "false"),
             ("auto_balance_write_files_sharding_enabled", KINDS.BOOLEAN, "true"),
             ("state_backend", KINDS.STRING, ""),
+            ("parallelism", KINDS.INTEGER, "-1"),
         ]
         options = [
             beam_job_api_pb2.PipelineOptionDescriptor(name=name, type=kind, default_value=default)
@@ -91,6 +94,37 @@ def test_a_job_server_that_is_not_there_is_named() -> None:
 def test_an_unknown_flag_without_a_job_server_is_unknown() -> None:
     with pytest.raises(ConfigError, match="is not a flag of this command or of Beam"):
         split_beam_arguments(["--state_backend=filesystem"], [])
+
+
+class _Overview(http.server.BaseHTTPRequestHandler):
+    """Answers as Flink's REST service."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/overview" else 404)
+        self.end_headers()
+        self.wfile.write(b'{"taskmanagers": 2, "slots-total": 8, "slots-available": 6, "flink-version": "1.19.3"}')
+
+    def log_message(self, *_: object) -> None:
+        """Prints nothing."""
+
+
+def test_a_job_on_flink_takes_the_free_slots_if_none_are_given(endpoint: str) -> None:
+    server = http.server.HTTPServer(("localhost", 0), _Overview)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    notes: list[str] = []
+    given = ("--runner=PortableRunner", f"--flink_master=localhost:{server.server_port}")
+    try:
+        assert choose_parallelism(given, notes.append) == (*given, "--parallelism=6")
+        assert choose_parallelism((*given, "--parallelism=2"), notes.append) == (*given, "--parallelism=2")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert notes == ["flink      the job takes the 6 slots that are free (--parallelism)"]
+    silent = ("--runner=PortableRunner", f"--job_endpoint={endpoint}")
+    assert choose_parallelism(silent, notes.append) == silent
+    assert choose_parallelism((), notes.append) == ()
+    [_, hint] = notes
+    assert "give --parallelism=SLOTS" in hint
 
 
 @pytest.mark.parametrize("flag", ["--job_endpoint=localhost:1", "--flink_master=http://localhost:1"])

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import re
@@ -77,6 +78,26 @@ def test_a_search_for_quoted_line_breaks_is_shown(work: WorkFolder, clock: Clock
     read.add_rows(10, 0)
     read.flush()
     assert shown(status) == "1 %  reading tables  10 rows  4.00 MB/400 MB  0 rejects"
+
+
+def test_reports_of_lost_workers_do_not_count_on_an_engine(work: WorkFolder, clock: Clock) -> None:
+    status = dataclasses.replace(status_of(work, clock), runs_elsewhere=True)
+    assert shown(status) == "0 %  0/10 shards"
+    read = Reporter(work, READ, clock)
+    read.add_bytes(100_000_000)
+    read.flush()
+    assert shown(status) == "25 %  reading tables  0 rows  100 MB/400 MB  0 rejects"
+    lost = Reporter(work, WRITE, clock)
+    lost.end_shard(records=100, image_bytes=1000, rejects=0)
+    lost.set_shard(records=100, image_bytes=1000, rejects=0, share=0.9)
+    lost.flush()
+    clock.now += 10
+    # Its shard is written again by another worker.
+    work.write_result(0, b"{}")
+    assert shown(status) == "10 %  1:30 left  1/10 shards"
+    for shard in range(10):
+        work.write_result(shard, b"{}")
+    assert shown(status) == "100 %  writing the manifest  10/10 shards"
 
 
 def test_what_compressed_tables_hold_is_not_known_before(work: WorkFolder, clock: Clock) -> None:

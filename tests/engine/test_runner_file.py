@@ -8,8 +8,9 @@ from apache_beam.options.pipeline_options import PipelineOptions, WorkerOptions
 
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.shard_images import REMOTE_THREADS
-from oi_tfrecord.engine.runner_file import parse_runner_config, read_runner_config
+from oi_tfrecord.engine.runner_file import RunnerFile, combine_runner_flags, read_runner_file
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.settings.yaml_file import load_mapping
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "configs" / "runners").glob("*.yaml"))
@@ -53,7 +54,7 @@ def test_a_flag_wins_by_whatever_name_it_has(tmp_path: pathlib.Path) -> None:
     given = ["--worker_machine_type=e2-standard-4", "--use_public_ips", "--experiments", "mine"]
     path = tmp_path / "own.yaml"
     path.write_text("machine_type: n1-standard-2\nno_use_public_ips: true\nexperiments: [a, b]\ndisk_size_gb: 30\n")
-    arguments = read_runner_config(str(path), given)
+    arguments = combine_runner_flags(read_runner_file(str(path)), given)
     assert arguments == ("--disk_size_gb=30", *given)
     options = PipelineOptions(list(arguments)).view_as(WorkerOptions)
     assert (options.machine_type, options.use_public_ips, options.disk_size_gb) == ("e2-standard-4", True, 30)
@@ -97,12 +98,16 @@ def test_another_runner_has_no_settings_it_did_not_name(flags: list[str]) -> Non
     assert parse_convert(flags).beam_arguments == tuple(flags)
 
 
+def parse(text: str) -> list[str]:
+    return RunnerFile("own.yaml", load_mapping(text, "own.yaml")).flags()
+
+
 def test_values_become_flags() -> None:
     text = "experiments: [a, b=1]\nlabels: [x=y]\nstreaming: false\nno_use_public_ips: true\nmax_num_workers: 9\n"
-    assert parse_runner_config(text, "own.yaml") == [
+    assert parse(text) == [
         "--experiments=a", "--experiments=b=1", "--labels=x=y", "--no_use_public_ips", "--max_num_workers=9",
     ]  # fmt: skip
-    assert parse_runner_config("# nothing\n", "own.yaml") == []
+    assert parse("# nothing\n") == []
 
 
 @pytest.mark.parametrize(
@@ -123,7 +128,7 @@ def test_values_become_flags() -> None:
 )
 def test_what_the_command_line_would_not_take_is_refused(text: str, named: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(named)):
-        parse_runner_config(text, "own.yaml")
+        parse(text)
 
 
 def test_an_unknown_name_lists_the_shipped_ones() -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.settings.allowed_values import parse_max_rejects
 from oi_tfrecord.settings.check_complete import check_complete
-from oi_tfrecord.settings.convert_config import ConvertConfig, parse_max_rejects
+from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.yaml_file import load_config
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))

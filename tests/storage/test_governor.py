@@ -1,6 +1,7 @@
 """The pace of reads, in a simulated store with a rate, and the governor's threads."""
 
 import concurrent.futures
+import contextlib
 import heapq
 import math
 import random
@@ -113,6 +114,7 @@ def test_another_error_is_raised_and_frees_its_place() -> None:
 
 def test_a_store_that_refuses_everything_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(governor, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(governor, "_FIRST_REFUSALS", 1)
 
     def refuse() -> None:
         raise Refused
@@ -125,10 +127,37 @@ def test_a_store_that_refuses_everything_is_given_up(monkeypatch: pytest.MonkeyP
         later.read(refuse, lambda e: isinstance(e, Refused), lambda _: 0.0)
 
 
+@pytest.mark.parametrize(("burst", "is_outlasted"), [(640, True), (6400, False)])
+def test_a_burst_of_refusals_of_the_first_requests_passes(
+    burst: int, is_outlasted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(governor, "_FIRST_WAIT", 0.0)
+    now, left = 0.0, burst
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.05
+        return now
+
+    def request() -> int:
+        nonlocal left
+        if left:
+            left -= 1
+            raise Refused
+        return 1
+
+    made = Governor(clock, first_patience=governor.FIRST_PATIENCE_SECONDS)
+    with contextlib.nullcontext() if is_outlasted else pytest.raises(Refused):
+        assert made.read(request, lambda e: isinstance(e, Refused), lambda _: 0.0) == 1
+
+
 @pytest.mark.parametrize(
     ("gives_first", "outage", "is_outlasted"), [(False, 40.0, True), (False, 60.0, False), (True, 500.0, True)]
 )
-def test_a_store_that_gave_something_gets_more_patience(gives_first: bool, outage: float, is_outlasted: bool) -> None:
+def test_a_store_that_gave_something_gets_more_patience(
+    gives_first: bool, outage: float, is_outlasted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(governor, "_FIRST_REFUSALS", 5)
     now = 0.0
 
     def clock() -> float:

@@ -1,5 +1,6 @@
 """Objects of an S3 server: what patterns match, what uploads leave, and how many requests a deletion takes."""
 
+import contextlib
 import io
 import multiprocessing
 import random
@@ -163,6 +164,31 @@ def test_a_forked_process_reads_objects(s3_server: Store) -> None:
     child.start()
     assert results.get(timeout=60) == (b"data", [f"{ROOT}/forked"])
     child.join()
+
+
+def _write_in_child(results: "multiprocessing.Queue[object]") -> None:
+    with storage.create(f"{ROOT}/whole", "") as stream:
+        for _ in range(3):
+            stream.write(b"x" * (7 << 20))
+            # The helper answers requests between the parts.
+            stream.write(storage.read(f"{ROOT}/forked"))
+    with contextlib.suppress(ValueError), storage.create(f"{ROOT}/half", "") as stream:
+        stream.write(b"x" * (17 << 20))
+        raise ValueError
+    results.put("written")
+
+
+def test_a_forked_process_writes_large_objects(s3_server: Store) -> None:
+    s3_server.put("forked", b"data")
+    assert storage.read(f"{ROOT}/forked") == b"data"
+    context = multiprocessing.get_context("fork")
+    results: multiprocessing.Queue[object] = context.Queue()
+    child = context.Process(target=_write_in_child, args=(results,), daemon=True)
+    child.start()
+    assert results.get(timeout=60) == "written"
+    child.join()
+    assert s3_server.get_all("whole")[""] == (b"x" * (7 << 20) + b"data") * 3
+    assert s3_server.get_all("half") == {}
 
 
 def test_settings_of_a_caller_go_before_the_flags(s3_server: Store, s3_proxy: SlowStore) -> None:

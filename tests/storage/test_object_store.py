@@ -64,6 +64,19 @@ def test_a_read_is_sent_again_while_the_store_fails(proxied: Store, slow: SlowSt
         storage.read(f"{proxied.root}/none.jpg")
 
 
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+@pytest.mark.parametrize("size", [1 << 10, 30 << 20])
+def test_an_object_is_written_to_a_store_that_takes_few_requests(proxied: Store, slow: SlowStore, size: int) -> None:
+    data = b"x" * size
+    slow.set(rate=2.0, limited="^(PUT|POST)")
+    for _ in range(3):
+        storage.write(f"{proxied.root}/written", data, "")
+    counts = slow.counts()
+    assert counts["refused"]
+    slow.set()
+    assert storage.read(f"{proxied.root}/written") == data
+
+
 def test_ranges_end_where_the_object_does(proxied: Store) -> None:
     data = bytes(range(200))
     proxied.put("a.bin", data)

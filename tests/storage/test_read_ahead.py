@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oi_tfrecord.storage.read_ahead import FIRST_TASKS, ITEMS_PER_TASK, iterate_ahead, map_in_order
+from oi_tfrecord.storage.read_ahead import FIRST_TASKS, ITEMS_PER_TASK, ByteBudget, iterate_ahead, map_in_order
 
 
 @settings(max_examples=60, deadline=None)
@@ -192,6 +192,68 @@ def test_bytes_are_bounded_from_the_first_result_on(size: int) -> None:
         with lock:
             held -= size
     assert most <= max(FIRST_TASKS * size, (64 << 20) + size)
+
+
+def test_a_large_result_after_small_ones_stops_the_threads_from_starting_more() -> None:
+    large, bound = 30 << 20, 64 << 20
+    lock = threading.Lock()
+    held = most = 0
+    sizes = [1000] * 100 + [large] * 60
+
+    def read(item: int) -> int:
+        nonlocal held, most
+        with lock:
+            held += sizes[item]
+            most = max(most, held)
+        return sizes[item]
+
+    for size in map_in_order(read, range(160), threads=2, max_bytes=bound, size_of=int, items_per_task=1):
+        with lock:
+            held -= size
+    # Two tasks were under way and two waited for a thread when the first large result came.
+    assert most <= bound + 4 * large
+
+
+def test_calls_share_a_budget() -> None:
+    budget = ByteBudget(10)
+    both = [
+        map_in_order(int, range(1, 9), threads=4, max_bytes=0, size_of=lambda _: 4, items_per_task=1, budget=budget)
+        for _ in range(2)
+    ]
+    assert [next(results) for results in both] == [1, 1]
+    assert not budget.has_room(0)
+    assert [list(results) for results in both] == [list(range(2, 9))] * 2
+    assert budget.has_room(10)
+
+
+def test_a_call_that_fails_leaves_nothing_in_the_budget() -> None:
+    def fail(item: int) -> int:
+        if item == 5:
+            raise LookupError(item)
+        return item
+
+    budget = ByteBudget(10)
+    with pytest.raises(LookupError):
+        list(map_in_order(fail, range(9), threads=3, max_bytes=0, size_of=lambda _: 3, budget=budget))
+    assert budget.has_room(10)
+
+
+def test_a_task_ends_early_when_its_results_are_large() -> None:
+    lock = threading.Lock()
+    held = most = 0
+
+    def read(item: int) -> int:
+        nonlocal held, most
+        with lock:
+            held += 1
+            most = max(most, held)
+        return item
+
+    for item, result in enumerate(map_in_order(read, range(40), threads=2, max_bytes=3, size_of=lambda _: 2)):
+        assert result == item
+        with lock:
+            held -= 1
+    assert most <= 1 + FIRST_TASKS * 2
 
 
 @pytest.mark.parametrize("count", [1, 3, 100])

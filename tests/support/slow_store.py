@@ -8,8 +8,11 @@ readers' own limit. So an object's answer is fetched once and then given from me
 `POST /-/set` takes JSON: `delay` (seconds before each answer), `gather` (answers wait until so many
 requests are open, or for GATHER_SECONDS), `ungathered` (answers to requests whose target
 has this regular expression do not wait), `failures` (so many requests are answered 503), `broken`
-(requests whose target holds this text are refused with 403, which no client tries again).
-It also sets the counts to zero. `GET /-/counts` gives them.
+(requests whose target holds this text are refused with 403, which no client tries again), `kept` (answers to
+reads of targets with this regular expression are given from memory), `image` (target of the one image that
+answers requests for any `.jpg`), `rate` (of requests whose method and target have the regular expression `limited`, so
+many a second are answered; the others get 503 with S3's code). It also sets the counts to zero. `GET /-/counts` gives
+them.
 """
 
 import asyncio
@@ -19,12 +22,18 @@ import json
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from typing import Any
 
 from tests.support.object_servers import read_port
 
 GATHER_SECONDS = 30.0
+
+_SETTINGS: dict[str, Any] = {
+    "delay": 0.0, "gather": 0, "ungathered": "", "failures": 0, "broken": "", "kept": r"\.jpg", "image": "",
+    "rate": 0.0, "limited": "",
+}  # fmt: skip
 
 
 class Proxy:
@@ -37,11 +46,13 @@ class Proxy:
         self._clear({})
 
     def _clear(self, settings: dict[str, Any]) -> None:
-        self.settings = {"delay": 0.0, "gather": 0, "ungathered": "", "failures": 0, "broken": ""} | settings
+        self.settings = {**_SETTINGS, **settings}
         self._requests: collections.Counter[str] = collections.Counter()
         self._connections = 0
         self._open = self._most = 0
         self._gathered = asyncio.Event()
+        self._tokens, self._filled = 1.0, time.monotonic()
+        self._refused = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
@@ -66,7 +77,12 @@ class Proxy:
             self._clear(json.loads(body))
             return _answer(200, "OK", {}, b"")
         if target == "/-/counts":
-            counts = {"requests": dict(self._requests), "most": self._most, "connections": self._connections}
+            counts: dict[str, Any] = {
+                "requests": dict(self._requests),
+                "most": self._most,
+                "connections": self._connections,
+            }
+            counts["refused"] = self._refused
             return _answer(200, "OK", {}, json.dumps(counts).encode())
         self._requests[f"{method} {target}"] += 1
         self._open += 1
@@ -76,8 +92,12 @@ class Proxy:
             if self.settings["failures"]:
                 self.settings["failures"] -= 1
                 return _answer(503, "Service Unavailable", {}, b"")
+            if self.settings["rate"] and re.search(self.settings["limited"], f"{method} {target}") and self._exceeds():
+                return _SLOW_DOWN
             if self.settings["broken"] and self.settings["broken"] in target:
                 return _answer(403, "Forbidden", {}, b"")
+            if self.settings["image"] and ".jpg" in target:
+                target = self.settings["image"]
             key = (method, target, part)
             if key in self._answers:
                 return self._answers[key]
@@ -87,6 +107,17 @@ class Proxy:
             return answer
         finally:
             self._open -= 1
+
+    def _exceeds(self) -> bool:
+        """Returns whether a request is beyond the rate: a bucket of tokens, that holds those of a tenth of a second."""
+        now, rate = time.monotonic(), self.settings["rate"]
+        self._tokens = min(self._tokens + (now - self._filled) * rate, max(rate / 10, 1.0))
+        self._filled = now
+        if self._tokens < 1:
+            self._refused += 1
+            return True
+        self._tokens -= 1
+        return False
 
     async def _wait(self, target: str) -> None:
         await asyncio.sleep(self.settings["delay"])
@@ -108,8 +139,8 @@ class Proxy:
         kept = {name: value for name, value in response.getheaders() if name.lower() not in _HOP_HEADERS}
         length = response.headers["Content-Length"] if method == "HEAD" else None
         connection.close()
-        is_object = method == "GET" and response.status in (200, 206) and ".jpg" in target
-        return _answer(response.status, response.reason, kept, data, length), is_object
+        is_object = method == "GET" and response.status in (200, 206) and re.search(self.settings["kept"], target)
+        return _answer(response.status, response.reason, kept, data, length), bool(is_object)
 
 
 _HOP_HEADERS = {"connection", "transfer-encoding", "content-length", "keep-alive"}
@@ -119,6 +150,14 @@ def _answer(status: int, reason: str, headers: dict[str, str], body: bytes, leng
     lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
     lines.append(f"Content-Length: {length or len(body)}")
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+_SLOW_DOWN = _answer(
+    503,
+    "Slow Down",
+    {"Content-Type": "application/xml"},
+    b"<Error><Code>SlowDown</Code><Message>less</Message></Error>",
+)
 
 
 class SlowStore:

@@ -114,6 +114,10 @@ class FlinkCluster:
         subtasks = self.get(f"jobs/{self.last_job()['jid']}/vertices/{vertex}")["subtasks"]
         return [subtask["metrics"]["read-records"] for subtask in subtasks]
 
+    def shuffled_bytes(self) -> int:
+        """Returns the bytes that the tasks of the newest job sent to other tasks."""
+        return sum(vertex["metrics"]["write-bytes"] for vertex in self.last_job()["vertices"])
+
     def counters(self, namespace: str) -> dict[str, int]:
         """Returns the counters of a namespace that Flink's page shows of the newest job: accumulators of its tasks."""
         accumulators = self.get(f"jobs/{self.last_job()['jid']}/accumulators")["user-task-accumulators"]
