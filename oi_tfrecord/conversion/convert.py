@@ -15,8 +15,8 @@ from oi_tfrecord.conversion.dry_run.measure import Workload, measure
 from oi_tfrecord.conversion.fetch import fetch, with_data_dir, with_mask_archives
 from oi_tfrecord.conversion.kept_lists import store_lists
 from oi_tfrecord.conversion.outcome import ConversionResult
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import (
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan_shards import (
     CORE_SECONDS_PER_IMAGE,
     ShardPlan,
     describe_bucket,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.plan_inputs import wanted_tables
+from oi_tfrecord.conversion.planning.plan_inputs import wanted_tables
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.errors import ConfigError, InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import SPLITS, expand_split, find, split_hint

@@ -51,15 +51,14 @@ from collections.abc import Collection, Iterable
 import apache_beam as beam
 
 from oi_tfrecord.conversion.finish_dataset import add_counts, store_inputs, without_counts
+from oi_tfrecord.conversion.group_by_shard import GroupBatches, GroupFiles
 from oi_tfrecord.conversion.outcome import check_end
-from oi_tfrecord.conversion.plan import ConvertPlan
-from oi_tfrecord.conversion.plan_classes import ClassPlan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan
+from oi_tfrecord.conversion.planning.plan_classes import ClassPlan
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.transforms import (
     ChooseImages,
     FinishDataset,
-    GroupBatches,
-    GroupFiles,
     LimitImages,
     ReadTables,
     ReadTablesToFiles,

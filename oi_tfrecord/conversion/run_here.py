@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 
 from oi_tfrecord.conversion.finish_dataset import add_counts, finish, store_inputs, without_counts
 from oi_tfrecord.conversion.limit_images import hash_images, select_images, store_images, store_limit
-from oi_tfrecord.conversion.plan import ConvertPlan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.read_tables import (
     ReadRangeToFile,

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.planning.plan import make_plan
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.dataset.output_state import prepare_output

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import google_crc32c
 import numpy as np
 
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import RangeJob, read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.write_shards import read_batches

@@ -9,7 +9,7 @@ from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import kept_lists
 from oi_tfrecord.conversion.convert import convert
 from oi_tfrecord.conversion.kept_lists import LONG_LIST, split_lists, store_lists
-from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.planning.plan import make_plan
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.openimages.csv.filters import RowFilters
 from tests.support import small_release

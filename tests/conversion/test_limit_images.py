@@ -6,7 +6,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.planning.plan import make_plan
 from oi_tfrecord.conversion.transforms import LimitImages
 from oi_tfrecord.conversion.write_shards import read_batches
 from oi_tfrecord.join.batches import Batch, encode

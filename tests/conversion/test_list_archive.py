@@ -11,7 +11,7 @@ import pytest
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import list_archive as list_archive_module
 from oi_tfrecord.conversion.list_archive import list_archive
-from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.planning.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.conversion.read_tables import whole_archive
 from oi_tfrecord.dataset.accounts import RangeAccount

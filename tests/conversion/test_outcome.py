@@ -17,7 +17,7 @@ from oi_tfrecord.conversion.outcome import (
     summary_lines,
 )
 from oi_tfrecord.conversion.pipeline import build_template_pipeline
-from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.planning.plan import make_plan
 from oi_tfrecord.dataset.accounts import sum_accounts
 from oi_tfrecord.dataset.manifest import build_split
 from oi_tfrecord.dataset.output_state import prepare_output

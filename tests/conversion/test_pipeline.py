@@ -13,7 +13,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.finish_dataset import add_counts
 from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.output_state import prepare_output
 from tests.support import small_release
 from tests.support.small_release import Release

@@ -12,7 +12,7 @@ import pytest
 
 from oi_tfrecord import storage
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.planning.plan import make_plan
 from oi_tfrecord.conversion.read_range import RangeJob, read_table_range
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.dataset.filter_warnings import count_found

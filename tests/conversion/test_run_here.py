@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from oi_tfrecord.conversion.plan import ConvertPlan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import RangeJob
 from tests.support import small_release
 from tests.support.small_release import Release, convert

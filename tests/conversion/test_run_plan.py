@@ -5,7 +5,7 @@ import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import run_plan as run_plan_module
-from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.planning.plan import make_plan
 from oi_tfrecord.engine.threads import Work
 from tests.support import small_release
 from tests.support.small_release import Release

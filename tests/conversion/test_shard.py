@@ -13,7 +13,7 @@ import google_crc32c
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.read_range import read_table_range
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.shard_job import ShardJob

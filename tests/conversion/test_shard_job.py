@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.openimages.schema import Table
 from tests.support import small_release
 from tests.support.small_release import Release

@@ -13,7 +13,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import shard as shard_module
 from oi_tfrecord.conversion.pipeline import build_pipeline
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.shard import convert_shard, find_finished
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.accounts import ShardAccount

@@ -10,7 +10,7 @@ import pytest
 from oi_tfrecord import storage
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.cli.main import main
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.accounts import ShardAccount, encode_account
 from oi_tfrecord.dataset.output_state import earlier_num_shards, prepare_output, read_split
 from oi_tfrecord.errors import ConfigError

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.planning.plan import make_plan
 from oi_tfrecord.conversion.read_range import ignore_bytes
 from oi_tfrecord.conversion.read_tables import read_input, whole_archive
 from oi_tfrecord.conversion.shard import convert_shard

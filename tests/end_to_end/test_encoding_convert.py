@@ -13,7 +13,7 @@ from PIL import Image
 
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.cli.main import main
-from oi_tfrecord.conversion.plan import make_plan
+from oi_tfrecord.conversion.planning.plan import make_plan
 from oi_tfrecord.errors import ConfigError
 from tests.conftest import Converted
 from tests.support.optional import tensorflow as tf

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from oi_tfrecord import storage
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.pipeline import build_limit_pipeline, build_pipeline
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.dataset.output_state import prepare_output
 from oi_tfrecord.errors import StorageError
 from oi_tfrecord.join import shuffle_files

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from oi_tfrecord.conversion.plan_inputs import plan_tables
+from oi_tfrecord.conversion.planning.plan_inputs import plan_tables
 from oi_tfrecord.errors import InputError, NotFoundError
 from oi_tfrecord.openimages.csv.files import open_table
 from oi_tfrecord.openimages.demo import release as sample

@@ -6,8 +6,8 @@ import tempfile
 from typing import Any
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import estimate_images
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan_shards import estimate_images
 from oi_tfrecord.conversion.run_plan import choose_conversion_workers, list_images
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import StepStatus

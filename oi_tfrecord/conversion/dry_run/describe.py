@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from oi_tfrecord.conversion.dry_run.measure import Workload
-from oi_tfrecord.conversion.plan_shards import CORE_SECONDS_PER_IMAGE, describe_bucket
+from oi_tfrecord.conversion.planning.plan_shards import CORE_SECONDS_PER_IMAGE, describe_bucket
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.records.sharding import choose_num_shards
 from oi_tfrecord.settings.prices import NO_PRICES, PRICED_REQUESTS, Prices

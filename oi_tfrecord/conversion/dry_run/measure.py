@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.plan import ConvertPlan
-from oi_tfrecord.conversion.plan_shards import ShardPlan, reads_images_from_store
+from oi_tfrecord.conversion.planning.plan import ConvertPlan
+from oi_tfrecord.conversion.planning.plan_shards import ShardPlan, reads_images_from_store
 from oi_tfrecord.conversion.shard import convert_shard
 from oi_tfrecord.conversion.shard_job import ShardJob
 from oi_tfrecord.dataset.work_folder import WorkFolder

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from oi_tfrecord.conversion.plan import ConvertPlan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan
 from oi_tfrecord.dataset.input_content import (
     Contents,
     RangeContent,

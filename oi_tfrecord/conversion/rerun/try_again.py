@@ -4,7 +4,7 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from oi_tfrecord.conversion.plan import ConvertPlan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan
 from oi_tfrecord.conversion.shard_images import REMOTE_THREADS
 from oi_tfrecord.dataset.accounts import ShardAccount, decode_account
 from oi_tfrecord.dataset.output_state import OutputState, can_try_again, count_correctable, reopen_split

@@ -10,8 +10,8 @@ import pytest
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.dry_run import measure as measure_module
 from oi_tfrecord.conversion.dry_run.measure import Workload, count_requests, make_batches, measure, time_images
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import ShardPlan, plan_shards
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan_shards import ShardPlan, plan_shards
 from oi_tfrecord.join.batches import decode, encode
 from oi_tfrecord.openimages.schema import Table
 from tests.support import small_release

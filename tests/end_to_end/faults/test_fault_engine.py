@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.errors import StorageError
 from tests.support.fault_engine import Engine, JobFailed
 from tests.support.fault_filesystem import Faults, WorkerKilled

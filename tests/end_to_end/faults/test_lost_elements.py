@@ -24,7 +24,7 @@ from oi_tfrecord.conversion import (
     write_shards,
 )
 from oi_tfrecord.conversion.finish_dataset import add_counts
-from oi_tfrecord.conversion.plan import ConvertPlan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan
 from oi_tfrecord.conversion.read_range import RangeJob
 from oi_tfrecord.dataset.accounts import RangeAccount
 from oi_tfrecord.engine.step import Step, Tagged

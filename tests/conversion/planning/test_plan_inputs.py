@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.plan_inputs import check_columns, plan_tables
+from oi_tfrecord.conversion.planning.plan_inputs import check_columns, plan_tables
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.schema import Table

@@ -13,8 +13,8 @@ import pytest
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion import run_plan as run_plan_module
 from oi_tfrecord.conversion.finish import finish_dataset
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_shards import ShardPlan, describe_shards, plan_shards, reads_images_from_store
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan_shards import ShardPlan, describe_shards, plan_shards, reads_images_from_store
 from oi_tfrecord.errors import EngineError
 from oi_tfrecord.openimages.csv import sample_rows
 from oi_tfrecord.openimages.csv.files import open_table

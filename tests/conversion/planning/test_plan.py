@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.sources.files import PatternSource

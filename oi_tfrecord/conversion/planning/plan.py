@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from oi_tfrecord import __version__
 from oi_tfrecord.conversion.finish import FinishJob, archive_input, table_input
 from oi_tfrecord.conversion.kept_lists import split_lists
-from oi_tfrecord.conversion.plan_classes import ClassPlan, plan_classes, read_given_file
-from oi_tfrecord.conversion.plan_inputs import (
+from oi_tfrecord.conversion.planning.plan_classes import ClassPlan, plan_classes, read_given_file
+from oi_tfrecord.conversion.planning.plan_inputs import (
     plan_archives,
     plan_images,
     plan_masks,

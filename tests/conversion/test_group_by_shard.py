@@ -3,7 +3,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from oi_tfrecord.conversion.transforms import _FindRows
+from oi_tfrecord.conversion.group_by_shard import _FindRows
 from oi_tfrecord.dataset.error_relay import find_relayed_error, relay_errors
 from oi_tfrecord.dataset.work_folder import WorkFolder
 from oi_tfrecord.errors import StorageError

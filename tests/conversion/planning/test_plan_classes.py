@@ -4,8 +4,8 @@ import pathlib
 import pytest
 
 from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.plan import ConvertPlan, make_plan
-from oi_tfrecord.conversion.plan_classes import GivenLabelMap, choose_classes, name_by_mids, plan_classes
+from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
+from oi_tfrecord.conversion.planning.plan_classes import GivenLabelMap, choose_classes, name_by_mids, plan_classes
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.label_map_file import format_pbtxt

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.conversion.plan import ConvertPlan
+from oi_tfrecord.conversion.planning.plan import ConvertPlan
 from oi_tfrecord.engine.progress_text import format_size
 from oi_tfrecord.images.prepare import prepare
 from oi_tfrecord.images.values import ImageOptions, ImageRejected

@@ -1,0 +1,1 @@
+"""The plan of a conversion: classes, inputs and their columns, sources of images, number of shards."""
