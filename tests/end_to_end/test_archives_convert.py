@@ -296,7 +296,7 @@ def test_a_dry_run_hands_on_no_list_of_archives(release: Release, tmp_path: path
     assert "not counted: finding and reading the images" in out.getvalue()
 
 
-def test_an_interrupted_conversion_goes_on(release: Release, loose: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_an_interrupted_conversion_resumes(release: Release, loose: pathlib.Path, tmp_path: pathlib.Path) -> None:
     archives = pack_by_first_digit(release, tmp_path, "tar.gz")
     flags = release.flags(tmp_path / "out", images=None, archives=archives, workers=1)
     plan = make_plan(parse_convert(flags).config)

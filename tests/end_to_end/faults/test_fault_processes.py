@@ -34,7 +34,7 @@ def undisturbed(release: Release, tmp_path_factory: pytest.TempPathFactory) -> d
     return small_release.dataset(folder)
 
 
-def test_a_rerun_goes_on_whatever_befell_and_ends_in_the_same_bytes(
+def test_a_rerun_resumes_whatever_happened_and_ends_in_the_same_bytes(
     release: Release, undisturbed: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
     output_dir, path = tmp_path / "out", tmp_path / "schedule"

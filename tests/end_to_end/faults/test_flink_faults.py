@@ -156,7 +156,7 @@ def full_disk(job: Job) -> Iterator[bool]:
             subprocess.run(["umount", "--lazy", str(job.output_dir)], check=True)
 
 
-def test_a_full_disk_is_named_and_a_rerun_goes_on_when_there_is_room(
+def test_a_full_disk_is_named_and_a_rerun_resumes_when_there_is_room(
     job: Job, local_files: dict[str, bytes], full_disk: bool
 ) -> None:
     line = printed(job.run({} if full_disk else {FULL: 0.5}))

@@ -42,7 +42,7 @@ def test_a_whole_conversion_reads_from_and_writes_to_the_store(
 
 
 @pytest.mark.parametrize("store", ["s3"], indirect=True)
-def test_a_store_that_goes_away_ends_in_one_line_and_a_rerun_goes_on(
+def test_a_store_that_goes_away_ends_in_one_line_and_a_rerun_resumes(
     store: Store, slow: SlowStore, sample: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, data in files_below(sample):

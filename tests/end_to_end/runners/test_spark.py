@@ -67,7 +67,7 @@ def test_a_killed_executor_changes_nothing(
     assert cluster.lost_tasks() > 0
 
 
-def test_what_spark_cannot_recover_is_told_and_a_rerun_on_the_worker_that_is_left_goes_on(
+def test_what_spark_cannot_recover_is_reported_and_a_rerun_on_the_last_worker_resumes(
     cluster: SparkCluster, engine_release: Release, local_files: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
     output_dir = tmp_path / "out"

@@ -152,7 +152,7 @@ def test_an_empty_confidence_of_a_box_is_as_an_absent_column(text: str) -> None:
         ]
 
 
-def test_an_absent_flag_is_told_from_an_empty_one() -> None:
+def test_an_absent_flag_differs_from_an_empty_one() -> None:
     names = tuple(name for name in ROWS[Table.BOXES] if name != "IsInside")
     data = ",".join(ROWS[Table.BOXES][name] for name in names).encode()
     parsed = parse_rows(data, names, columns_to_parse(Table.BOXES, names), quoted_line_breaks=False)
