@@ -99,7 +99,7 @@ def prepare_output(target: OutputTarget) -> OutputState:
     if found.entry is not None:
         _check_finished(target, found.entry, found.shards)
         write_missing_indexes(target.output_dir, [shard["file"] for shard in found.entry["shards"]])
-        write_missing_tfds_files(target.output_dir, read_splits(target.output_dir), target.output_dir)
+        write_missing_tfds_files(target.output_dir, read_splits(target.output_dir), target.work.temporary)
         if can_try_again(target.work, found.entry):
             target.work.keep_results()
         else:

@@ -112,10 +112,14 @@ def write_tfds_files(output_dir: str, splits: Mapping[str, Mapping[str, Any]], t
     keys = [keys for entry in splits.values() if (keys := read_keys(output_dir, entry))]
     for name, content in ((FEATURES_FILE, describe_features(keys)), (INFO_FILE, describe_info(splits))):
         path = storage.join(output_dir, name)
+        data = json.dumps(content, indent=1).encode() + b"\n"
+        # An engine may do the last step twice: the second time must not delete what the first wrote, and then fail.
+        if splits and storage.exists(path) and storage.read(path) == data:
+            continue
         if not splits or not storage.replaces_at_once(path):
             storage.delete(path)
         if splits:
-            storage.write(path, json.dumps(content, indent=1).encode() + b"\n", temporary_folder)
+            storage.write(path, data, temporary_folder)
 
 
 def write_missing_tfds_files(output_dir: str, splits: Mapping[str, Mapping[str, Any]], temporary_folder: str) -> None:
@@ -124,4 +128,5 @@ def write_missing_tfds_files(output_dir: str, splits: Mapping[str, Mapping[str, 
     The arguments are those of `write_tfds_files`.
     """
     if not all(storage.exists(storage.join(output_dir, name)) for name in (FEATURES_FILE, INFO_FILE)):
+        storage.make_folder(temporary_folder)
         write_tfds_files(output_dir, splits, temporary_folder)

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import select
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from oi_tfrecord.engine.run_pipeline import import_beam_quietly
 
 CHANGES = ("replace", "rename", "unlink", "mkdir")
 """Functions of `os` that are counted."""
+
+_HOLD_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,13 +60,14 @@ def watch(actions: Mapping[int, Callable[[], Any]]) -> None:
         setattr(os, name, watched(getattr(os, name)))
 
 
-def start(flags: list[str], actions: Mapping[int, Callable[[], Any]], err: pathlib.Path) -> int:
-    """Forks a process that converts; returns its id."""
+def start(flags: list[str], actions: Mapping[int, Callable[[], Any]], err: pathlib.Path, unused: int) -> int:
+    """Forks a process that converts; returns its id. The process closes the descriptor `unused`."""
     child = os.fork()
     if child:
         return child
     code = 99
     try:
+        os.close(unused)
         descriptor = os.open(err, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, 2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -76,18 +80,28 @@ def start(flags: list[str], actions: Mapping[int, Callable[[], Any]], err: pathl
 def run(schedule: Schedule, folder: pathlib.Path) -> list[Any]:
     """Runs a schedule; returns the exit codes and what was printed on standard error."""
     receiving, sending = os.pipe()
+    awaiting, releasing = os.pipe()
+
+    def let_second_begin() -> None:
+        os.write(sending, b"b")
+        # The second run makes a change or ends, as it is refused; or it waits for a lock that this run holds.
+        select.select([awaiting], [], [], _HOLD_SECONDS)
+
     kill = {schedule.kill: lambda: os.kill(os.getpid(), signal.SIGKILL)}
-    begin = {schedule.begin: lambda: os.write(sending, b"b")}
+    begin = {schedule.begin: let_second_begin}
+    release = {1: lambda: os.write(releasing, b"r")}
     errors = [folder / "first", folder / "second"]
     # A kill at the very change at which the second run starts comes after the start.
     both = {**begin, **kill} if schedule.kill != schedule.begin else begin
-    first = start(schedule.first, both if schedule.killed == 0 else begin, errors[0])
+    first = start(schedule.first, both if schedule.killed == 0 else begin, errors[0], unused=releasing)
     os.close(sending)
     # Ends also if the first run ends before it makes so many changes.
     os.read(receiving, 1)
     os.close(receiving)
-    second = start(schedule.second, kill if schedule.killed == 1 else {}, errors[1])
+    second = start(schedule.second, release | kill if schedule.killed == 1 else release, errors[1], unused=awaiting)
+    os.close(releasing)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in (first, second)]
+    os.close(awaiting)
     return [*codes, *(path.read_text() for path in errors)]
 
 
