@@ -129,9 +129,9 @@ def test_the_walks_name_files_of_the_package() -> None:
 
 BEAM_FLAGS = {
     "azure_connection_string", "blob_service_endpoint", "environment_cache_millis", "flink_master", "hdfs_host",
-    "job_endpoint", "labels", "machine_type", "no_auth", "number_of_execution_retries", "object_reuse", "project", "requester_pays",
-    "runner", "s3_access_key_id", "s3_endpoint_url", "s3_region_name", "s3_secret_access_key", "s3_session_token",
-    "sdk_container_image", "setup_file", "use_public_ips",
+    "job_endpoint", "labels", "machine_type", "no_auth", "number_of_execution_retries", "object_reuse", "project",
+    "requester_pays", "runner", "s3_access_key_id", "s3_endpoint_url", "s3_region_name", "s3_secret_access_key",
+    "s3_session_token", "sdk_container_image", "setup_file", "use_public_ips",
 }  # fmt: skip
 """Flags of Beam that pages name."""
 
