@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.errors import InputError
+from oi_tfrecord.openimages.csv.row_faults import MAX_DETAIL
 from oi_tfrecord.openimages.image_id import (
     HEX_ID,
     IdForm,
@@ -107,7 +108,9 @@ def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HE
         of_split, slash, name = text.rpartition(b"/")
         image_id = name if form is IdForm.FILE_NAME else name.removesuffix(b".jpg")
         if not (HEX_ID.fullmatch(image_id) if form is IdForm.HEX else is_image_name(image_id)):
-            raise InputError(path, f"{text.decode('utf-8', 'replace')!r} is no ImageID", _REMEDIES[form], number)
+            raise InputError(
+                path, f"{text[:MAX_DETAIL].decode('utf-8', 'replace')!r} is no ImageID", _REMEDIES[form], number
+            )
         if slash and of_split.decode("utf-8", "replace") != split:
             other_splits += 1
         else:
