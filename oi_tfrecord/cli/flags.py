@@ -150,7 +150,8 @@ def _assign_words(words: Sequence[str], declared: Sequence[Option]) -> dict[str,
         elif left:
             texts[option.flag] = left.pop(0)
     if left:
-        raise ConfigError("flags", f"{left[0]!r} is not a flag; flags begin with --")
+        hint = f"; did you mean '--{left[0]}'?" if re.fullmatch("[a-z_]+=.*", left[0]) else ""
+        raise ConfigError("flags", f"{left[0]!r} is not a flag; flags begin with --{hint}")
     return texts
 
 

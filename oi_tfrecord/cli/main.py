@@ -51,7 +51,8 @@ def _run(arguments: "Sequence[str] | None") -> int:
         print(f"oi-tfrecord {__version__}")
         return ExitCode.DONE
     if name not in COMMANDS:
-        print(f"error: {name!r} is not a command{nearest(name, COMMANDS)}", file=sys.stderr)
+        hint = nearest(name, (*HELP_FLAGS, "--version") if name.startswith("-") else COMMANDS)
+        print(f"error: {name!r} is not a command{hint}", file=sys.stderr)
         return ExitCode.FAILED
     # Before the first import of NumPy and Arrow, which start threads.
     share_freed_memory()

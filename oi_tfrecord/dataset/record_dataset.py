@@ -16,7 +16,13 @@ import numpy as np
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.shard_index import check_whole, count_records, locate_records, read_record_at, read_whole_shard
 from oi_tfrecord.dataset.splits import find_splits
-from oi_tfrecord.dataset.training_values import check_keys, further_values, torchvision_values, training_values
+from oi_tfrecord.dataset.training_values import (
+    check_keys,
+    further_values,
+    read_image_size,
+    torchvision_values,
+    training_values,
+)
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.example_reader import Values, get_strings, parse_example
 from oi_tfrecord.records.keys import ENCODED_KEY, MASK_KEY
@@ -121,7 +127,7 @@ class RecordDataset(Generic[Item]):
         self._shards = found.shards
         self._sizes = [found.sizes[posixpath.basename(path)] for path in found.shards]
         self._decode = decode
-        self._image_size = image_size
+        self._image_size = None if image_size is None else read_image_size(image_size)
         self._masks = masks
         self._keys = tuple(keys)
         self._target = target

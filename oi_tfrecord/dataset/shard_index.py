@@ -22,6 +22,8 @@ _ENDING = ".idx"
 
 _REMEDY = "Restore it from a copy, or convert again with --overwrite; `oi-tfrecord verify` lists all faults"
 
+_CUT_OFF_REMEDY = "Restore the shard from a copy; delete the index only if it is that of another conversion"
+
 _INDEX_REMEDY = "Delete it: the same convert command writes it again, and a shard without an index is scanned"
 
 
@@ -123,13 +125,15 @@ def locate_records(path: str, size: int, records: int | None) -> np.ndarray:
     """
     output_dir, shard = posixpath.split(path)
     places = read_index(output_dir, shard)
-    named = path if places is None else storage.join(output_dir, index_file(shard))
-    remedy = _REMEDY if places is None else _INDEX_REMEDY
+    named, remedy = storage.join(output_dir, index_file(shard)), _INDEX_REMEDY
     if places is None:
-        places = scan_shard(path)
+        named, remedy, places = path, _REMEDY, scan_shard(path)
     end = int(places[-1].sum()) + FOOTER_BYTES if len(places) else 0
     if end != size:
-        raise InputError(named, f"its records end at byte {end}, and {shard} has {size} bytes", remedy)
+        # With neither index nor manifest, the scan of a shard that was cut between two records finds nothing wrong.
+        is_cut_off = records is None and size < end
+        problem = f"its records end at byte {end}, and {shard} has {size} bytes"
+        raise InputError(named, problem, _CUT_OFF_REMEDY if is_cut_off else remedy)
     if records is not None and len(places) != records:
         raise InputError(named, f"has {len(places)} records, and the manifest {records}", remedy)
     return places

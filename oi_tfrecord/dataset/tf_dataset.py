@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.shard_index import check_whole, count_records, read_whole_shard
 from oi_tfrecord.dataset.splits import find_splits
-from oi_tfrecord.dataset.training_values import VALUE_SPECS, check_keys
+from oi_tfrecord.dataset.training_values import VALUE_SPECS, check_keys, read_image_size
 from oi_tfrecord.errors import ConfigError
 from oi_tfrecord.records.keys import (
     ABSENT_LABEL_KEY,
@@ -114,8 +114,10 @@ def _check_arguments(decode: bool, image_size: tuple[int, int] | None, batch_siz
     for field, value in (("batch_size", batch_size), ("shuffle_buffer", shuffle_buffer)):
         if value < 0:
             raise ConfigError(field, f"must not be negative, and is {value}")
-    if image_size is not None and not (decode and len(image_size) == 2 and min(image_size) > 0):
-        raise ConfigError("image_size", f"must be (height, width) above 0, with decode, not {image_size!r}")
+    if image_size is not None:
+        read_image_size(image_size)
+        if not decode:
+            raise ConfigError("image_size", "needs decode=True, as only pixels are resized")
     if batch_size and decode and not image_size:
         raise ConfigError("image_size", "is needed with batch_size, as images of a batch must have one size")
 

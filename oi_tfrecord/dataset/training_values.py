@@ -1,6 +1,7 @@
 """The values of a record that `load` and `RecordDataset` give a training loop, and their form for torchvision."""
 
 import itertools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -75,6 +76,21 @@ def training_values(example: Mapping[str, Values]) -> dict[str, Any]:
         "image_labels": image_labels,
         "image_confidences": _numbers_or(example, LABEL_CONFIDENCE_KEY, present),
     }
+
+
+def read_image_size(image_size: Sequence[int]) -> tuple[int, int]:
+    """Returns the (height, width) that pixels are resized to, of any sequence of whole numbers.
+
+    Raises:
+        ConfigError: If it is not two whole numbers above 0.
+    """
+    try:
+        height, width = map(operator.index, image_size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise ConfigError("image_size", f"must be (height, width), two whole numbers above 0, not {image_size!r}")
+    return height, width
 
 
 def check_keys(keys: Sequence[str]) -> None:

@@ -36,6 +36,9 @@ WORKER_COUNT_LOGGERS = (
 DATA_LOGGER = "runners.worker.data_plane"
 """Logger of Beam's connections to worker processes."""
 
+SERVER_LOGGER = "utils.subprocess_server"
+"""Logger of Beam's job servers, which Beam downloads."""
+
 DATAFLOW_LOGGER = "runners.dataflow.dataflow_runner"
 """Logger of Beam that logs the state and the messages of a job on Dataflow."""
 
@@ -248,6 +251,11 @@ def hide_worker_counts() -> None:
     """Keeps Beam from logging the number of local workers, which this program chooses."""
     for name in WORKER_COUNT_LOGGERS:
         beam_logger(name).setLevel(logging.ERROR)
+
+
+def hide_downloads() -> None:
+    """Keeps Beam from warning, in many lines, that it downloads a job server; if that fails, one error says so."""
+    beam_logger(SERVER_LOGGER).setLevel(logging.ERROR)
 
 
 def hide_lost_connections() -> None:

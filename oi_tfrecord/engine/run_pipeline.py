@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from oi_tfrecord.engine.beam_flags import runs_here, to_beam_flags, without_store_keys
 from oi_tfrecord.engine.beam_internals import (
     find_engine_message,
+    hide_downloads,
     hide_known_errors,
     hide_worker_counts,
     is_of_step,
@@ -134,6 +135,7 @@ def run_pipeline(
         hide_worker_counts()
     else:
         arguments = without_store_keys(arguments)
+        hide_downloads()
     options = KeptOptions(arguments)
     pipeline = Pipeline(runner=make_local_runner(options, processes) if local else None, options=options)
     build(pipeline)

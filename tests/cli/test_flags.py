@@ -117,6 +117,8 @@ def test_a_command_without_beam_refuses_its_flags() -> None:
 def test_a_word_too_many_is_refused() -> None:
     with pytest.raises(ConfigError, match="'stray' is not a flag; flags begin with --"):
         parse_flags((PrintOptions,), ["--format=a", "stray"], takes_beam_flags=True)
+    with pytest.raises(ConfigError, match=r"did you mean '--split=train'\?"):
+        parse_flags((PrintOptions,), ["--format=a", "split=train"], takes_beam_flags=True)
 
 
 @pytest.mark.parametrize("command", ["convert", "verify", "resample", "merge", "report", "export"])

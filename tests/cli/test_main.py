@@ -32,3 +32,11 @@ def test_an_unknown_command_is_an_error_that_names_the_nearest(
 ) -> None:
     assert main(arguments) == 1
     assert capsys.readouterr().err == "error: 'conver' is not a command; did you mean 'convert'?\n"
+
+
+@pytest.mark.parametrize(("given", "meant"), [("--hlep", "--help"), ("--versoin", "--version")])
+def test_a_misspelt_flag_in_place_of_a_command_gets_its_hint(
+    given: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([given]) == 1
+    assert capsys.readouterr().err == f"error: {given!r} is not a command; did you mean {meant!r}?\n"

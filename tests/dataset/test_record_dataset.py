@@ -5,6 +5,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,3 +211,9 @@ def test_a_flipped_bit_is_found_by_number_and_in_order(output_dir: str) -> None:
 def test_a_missing_split_is_an_error(output_dir: str) -> None:
     with pytest.raises(InputError, match="no split 'train'"):
         RecordDataset(output_dir, "train")
+
+
+@pytest.mark.parametrize("image_size", [64, (64,), (3, 4, 5), (0, 5), (-3, 5), (32.0, 5), "64"])
+def test_a_bad_image_size_is_an_error_before_a_record_is_read(image_size: Any, output_dir: str) -> None:
+    with pytest.raises(ConfigError, match=r"image_size: must be \(height, width\)"):
+        RecordDataset(output_dir, "validation", image_size=image_size)

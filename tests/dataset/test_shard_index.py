@@ -93,6 +93,15 @@ def test_an_index_that_contradicts_its_shard_is_named(text: str, output_dir: pat
         RecordDataset(str(output_dir), "validation")
 
 
+def test_a_shard_cut_off_between_records_without_manifest_is_not_scanned_by_advice(output_dir: pathlib.Path) -> None:
+    [shard, *_] = sorted(output_dir.glob("validation.tfrecord-*"))
+    (output_dir / "manifest.json").unlink()
+    size = sum(next(iter(read_index(str(output_dir), shard.name)[:1]))) + 4
+    shard.write_bytes(shard.read_bytes()[:size])
+    with pytest.raises(InputError, match=f"{shard.name} has {size} bytes. Restore the shard"):
+        RecordDataset(str(output_dir), "validation")
+
+
 def test_the_number_of_records_is_compared_with_the_manifest(output_dir: pathlib.Path) -> None:
     [shard, *_] = sorted(output_dir.glob("validation.tfrecord-*"))
     size = shard.stat().st_size

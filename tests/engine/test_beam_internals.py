@@ -19,12 +19,14 @@ from apache_beam.runners import common
 from apache_beam.runners.portability import local_job_service, portable_runner
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
 from apache_beam.runners.worker import data_plane, sdk_worker
+from apache_beam.utils import subprocess_server
 from google.protobuf import json_format
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from oi_tfrecord.engine.beam_internals import (
     DATA_LOGGER,
+    SERVER_LOGGER,
     STEP_LOGGERS,
     VERSIONS,
     WORKER_COUNT_LOGGERS,
@@ -82,9 +84,9 @@ def test_beam_waits_for_a_worker_process_in_a_thread_of_that_name() -> None:
 
 
 def test_loggers_have_the_names_of_their_modules() -> None:
-    modules = (common, sdk_worker, local_job_service, fn_runner, data_plane)
+    modules = (common, sdk_worker, local_job_service, fn_runner, data_plane, subprocess_server)
     loggers = {getattr(module, "_LOGGER", logging.getLogger(module.__name__)) for module in modules}
-    assert {beam_logger(name) for name in (*STEP_LOGGERS, *WORKER_COUNT_LOGGERS, DATA_LOGGER)} == loggers
+    assert {beam_logger(name) for name in (*STEP_LOGGERS, *WORKER_COUNT_LOGGERS, DATA_LOGGER, SERVER_LOGGER)} == loggers
 
 
 GAVE_UP = "Pipeline BeamApp-1_2 failed in state FAILED: "

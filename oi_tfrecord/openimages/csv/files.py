@@ -76,7 +76,8 @@ def split_hint(split: str) -> str:
 
 def _is_meant(split: str, known: str) -> bool:
     shares_start = known.startswith(split) or split.startswith(known)
-    return (len(split) > 2 and shares_start) or (split == "dev" and known == "validation")
+    misspelt = sorted(split) == sorted(known)
+    return (len(split) > 2 and shares_start) or misspelt or (split == "dev" and known == "validation")
 
 
 def find(names: Sequence[str], data_dir: str, split: str, flag: str) -> list[FileInfo]:

@@ -16,7 +16,16 @@ _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
 _WIDE_REMEDY = "Convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8 OLD > NEW"
 
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
+_SAVE_AS_CSV = "Save the table as CSV, in UTF-8 and with commas"
+
+_NO_TEXT = {
+    b"\x1f\x8b": ("compressed (gzip)", "Let its name end in .gz, or unpack the file"),
+    b"BZh": ("compressed (bzip2)", "Let its name end in .bz2, or unpack the file"),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet (xlsx, ods)", f"Unpack the archive. {_SAVE_AS_CSV}"),
+    b"\xd0\xcf\x11\xe0": ("a spreadsheet (xls)", _SAVE_AS_CSV),
+    b"PAR1": ("a Parquet file", _SAVE_AS_CSV),
+}
+"""First bytes of files that are no text: what such a file is, and what to do."""
 
 _MAX_HEADER_BYTES = 1 << 15
 
@@ -67,9 +76,9 @@ def read_header(first_bytes: bytes, path: str) -> Header:
 def _check_encoding(first_bytes: bytes, path: str) -> None:
     if first_bytes.startswith(_WIDE_BOMS):
         raise InputError(path, "the file is UTF-16 or UTF-32, not UTF-8", _WIDE_REMEDY, line=1)
-    for magic, name in _COMPRESSED.items():
+    for magic, (kind, remedy) in _NO_TEXT.items():
         if first_bytes.startswith(magic):
-            raise InputError(path, f"the file is compressed ({name})", "Name it .gz or .bz2, or unpack it")
+            raise InputError(path, f"the file is {kind}", remedy)
 
 
 def _first_record(body: bytes, path: str) -> bytes:
@@ -131,7 +140,6 @@ _FORMATS = (
     (r"\s*<(!doctype|html)", "a web page (HTML), such as one that asks to sign in", "Download the file itself"),
     (r"\s*<(\?xml|error)", "an answer of a store in XML, such as an error", "Download the file again"),
     (r"version https://git-lfs", "a pointer of Git LFS, not the file", "Run `git lfs pull`"),
-    (r"PK\x03\x04", "a zip archive or a spreadsheet", "Unpack the file, or save the table as CSV"),
     (r"\s*[{\[]", "JSON", "Give the CSV file of the release"),
 )
 """Beginnings of files that are no CSV tables, what they are, and what to do."""

@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,8 @@ from oi_tfrecord.openimages.image_id import (
     is_image_name,
 )
 from oi_tfrecord.openimages.schema import BOX_ID
+
+_HEADER = re.compile(rb"(?i)image[_ ]?id")
 
 _NAME_REMEDY = "Give a name of at most 255 bytes of UTF-8 per line, without control characters"
 
@@ -91,7 +94,7 @@ def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HE
     Args:
         data: an ImageID per line, or a CSV with the ImageID first; a header line is skipped. `.jpg` may follow the
             ImageID, and the split may precede it (`train/0000000000000001`), as in the lists of the published
-            downloader (downloader.py of github.com/openimages/dataset).
+            downloader (downloader.py of github.com/openimages/dataset), or a path whose last folder is the split.
         path: the file, for the error.
         split: the split whose lines are kept.
         form: what the ImageIDs are.
@@ -103,15 +106,15 @@ def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HE
     other_splits = 0
     for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
         text = _first_field(line)
-        if not text or (number == 1 and text.lower() == b"imageid"):
+        if not text or (number == 1 and _HEADER.fullmatch(text)):
             continue
-        of_split, slash, name = text.rpartition(b"/")
-        image_id = name if form is IdForm.FILE_NAME else name.removesuffix(b".jpg")
+        folders, slash, name = text.rpartition(b"/")
+        of_split = folders.rpartition(b"/")[2].decode("utf-8", "replace")
+        image_id = _without_ending(name, form)
         if not (HEX_ID.fullmatch(image_id) if form is IdForm.HEX else is_image_name(image_id)):
-            raise InputError(
-                path, f"{text[:MAX_DETAIL].decode('utf-8', 'replace')!r} is no ImageID", _REMEDIES[form], number
-            )
-        if slash and of_split.decode("utf-8", "replace") != split:
+            given = text[:MAX_DETAIL].decode("utf-8", "replace")
+            raise InputError(path, f"{given!r} is no ImageID", _REMEDIES[form], number)
+        if slash and of_split.lower() != split.lower():
             other_splits += 1
         else:
             names.add(image_id)
@@ -124,6 +127,13 @@ def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HE
     keys = sorted(name_of)
     listed = pa.array([name_of[key].encode() for key in keys], pa.binary())
     return ImageIdList(np.array(keys, np.uint64), other_splits, listed)
+
+
+def _without_ending(name: bytes, form: IdForm) -> bytes:
+    """Returns a name without `.jpg`; in upper case, a name of a user's own may end so."""
+    if form is IdForm.FILE_NAME:
+        return name
+    return name.removesuffix(b".jpg").removesuffix(b".JPG") if form is IdForm.HEX else name.removesuffix(b".jpg")
 
 
 def _first_field(line: bytes) -> bytes:

@@ -266,7 +266,7 @@ def test_bytes_behind_a_compressed_table_are_an_error(ending: str, strange: byte
     ("split", "hint"),
     [
         ("val", "validation"), ("Train", "train"), ("training", "train"), ("VALID", "validation"),
-        ("dev", "validation"), ("testing", "test"), ("train", ""), ("mine", ""), ("t", ""),
+        ("dev", "validation"), ("testing", "test"), ("tset", "test"), ("train", ""), ("mine", ""), ("t", ""),
     ],
 )  # fmt: skip
 def test_another_way_to_write_a_split_gets_a_hint(split: str, hint: str) -> None:

@@ -117,6 +117,21 @@ def test_a_file_of_another_format_is_named(line: bytes, problem: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "problem"),
+    [
+        (b"PK\x03\x04\x14\x00", "a spreadsheet.*Save the table as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet.*Save the table as CSV"),
+        (b"PAR1\x15\x04", "a Parquet file.*Save the table as CSV"),
+        (b"\x1f\x8b\x08", r"compressed \(gzip\).*end in .gz"),
+        (b"BZh9", r"compressed \(bzip2\).*end in .bz2"),
+    ],
+)
+def test_a_file_that_is_no_text_is_named(start: bytes, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        read_header(start + bytes(200), "a.csv")
+
+
+@pytest.mark.parametrize(
     ("found", "advice"), [("xmin", "'XMin'; did you mean 'xmin'"), ("x_min", "did you mean 'x_min'"), ("left", "")]
 )
 def test_a_column_that_is_needed_by_its_own_name_is_not_suggested(found: str, advice: str) -> None:

@@ -48,6 +48,14 @@ def test_lines_of_the_published_downloader_are_read_and_other_splits_counted() -
     assert (listed.image_ids.tolist(), listed.other_splits) == ([10, 11, 13], 1)
 
 
+@pytest.mark.parametrize("line", ["./images/train/{}.jpg", "/data/train/{}", "TRAIN/{}.JPG", "{}.JPG"])
+@pytest.mark.parametrize("header", ["", "image_id\n", "Image ID\r\n", "imageid\n"])
+def test_paths_whose_last_folder_is_the_split_and_other_headers_are_read(line: str, header: str) -> None:
+    data = header + line.format("000000000000000a") + "\n/data/test/000000000000000c.jpg\n"
+    listed = parse_image_ids(data.encode(), "ids.txt", "train")
+    assert (listed.image_ids.tolist(), listed.other_splits) == ([10], 1)
+
+
 def test_a_list_of_box_ids_is_read_without_header_blanks_and_quotes() -> None:
     assert parse_box_ids(b'\xef\xbb\xbfBoxID\r\n"1a2b3c4d"\n 5e6f7a8b \n\n', "boxes.txt") == {"1a2b3c4d", "5e6f7a8b"}
 
