@@ -5,6 +5,7 @@ from oi_tfrecord.storage.files import delete as delete
 from oi_tfrecord.storage.files import delete_all as delete_all
 from oi_tfrecord.storage.files import delete_folder as delete_folder
 from oi_tfrecord.storage.files import exists as exists
+from oi_tfrecord.storage.files import find_other_kind as find_other_kind
 from oi_tfrecord.storage.files import given_options as given_options
 from oi_tfrecord.storage.files import make_folder as make_folder
 from oi_tfrecord.storage.files import match as match

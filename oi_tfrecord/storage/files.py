@@ -71,6 +71,12 @@ def exists(path: str) -> bool:
         return bool(_module_of(path).exists(path))
 
 
+def find_other_kind(path: str) -> str:
+    """Returns what a local name stands for that is no file, such as `a pipe`; empty for all else."""
+    with translated(path):
+        return "" if store_of(path) else local.find_other_kind(path)
+
+
 def open_read(path: str) -> BinaryIO:
     """Opens a file for reading its bytes as they are stored.
 

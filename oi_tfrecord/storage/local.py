@@ -36,6 +36,14 @@ def exists(path: str) -> bool:
     return _look_at(path) is not None
 
 
+def find_other_kind(path: str) -> str:
+    """Returns what a name stands for that is no file, such as `a pipe`; empty if a file or nothing has the name."""
+    info = _look_at(path)
+    if info is None:
+        return "a link to nothing" if os.path.islink(path) else ""
+    return "" if stat.S_ISREG(info.st_mode) else _kind_of(info.st_mode)
+
+
 def size(path: str) -> int | None:
     """Returns the bytes of a file, None if it is not there."""
     info = _look_at(path)

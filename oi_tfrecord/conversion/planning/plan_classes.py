@@ -173,7 +173,10 @@ def _read_names(file: GivenFile) -> list[str]:
     for number, line in enumerate(lines, 1):
         if line.startswith("/"):
             check_separator(line, file.path, number)
-    return [line.strip() for line in lines if line.strip()]
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise InputError(file.path, "the file lists no class", "Give a MID or display name per line")
+    return names
 
 
 def choose_classes(names: Sequence[str], listed: Sequence[str], descriptions: Mapping[str, str]) -> list[str]:

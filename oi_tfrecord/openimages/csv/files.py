@@ -92,6 +92,7 @@ def find(names: Sequence[str], data_dir: str, split: str, flag: str) -> list[Fil
 
     Raises:
         NotFoundError: if none matches; it lists what was tried.
+        InputError: if a name is that of a pipe, folder or the like, and no file before it matches.
     """
     tried = []
     for name in names:
@@ -100,6 +101,10 @@ def find(names: Sequence[str], data_dir: str, split: str, flag: str) -> list[Fil
         pattern = storage.join(storage.escape(data_dir), name)
         if found := storage.match_first(pattern, ("", *_COMPRESSED_ENDINGS)):
             return found
+        for path in (tried[-1] + ending for ending in ("", *_COMPRESSED_ENDINGS)):
+            # Without the error, another file would be read in its place, or the table would be missing.
+            if kind := storage.find_other_kind(path):
+                raise InputError(path, f"is {kind}, not a file", "Put the file there, or remove what has its name")
     remedy = f"Check --data_dir and --split{split_hint(split)}, or name the file with --{flag}"
     raise NotFoundError(data_dir, f"no file for {flag}; looked for {', '.join(tried)} (plain, .gz, .bz2)", remedy)
 

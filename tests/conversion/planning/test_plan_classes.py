@@ -6,7 +6,7 @@ import pytest
 from oi_tfrecord.cli.convert_flags import parse_convert
 from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.conversion.planning.plan_classes import GivenLabelMap, choose_classes, name_by_mids, plan_classes
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.label_map_file import format_pbtxt
 from tests.support import small_release
@@ -91,10 +91,12 @@ def test_classes_are_chosen_by_mid_or_name_in_list_order() -> None:
         choose_classes(["Cat"], ["/m/a"], descriptions)
 
 
-def test_a_file_that_names_no_class_chooses_none(release: Release, tmp_path: pathlib.Path) -> None:
+def test_a_file_that_names_no_class_is_an_error(release: Release, tmp_path: pathlib.Path) -> None:
+    # `verify` takes an empty label map for a fault.
     (tmp_path / "none.txt").write_text("\n \n")
     config = parse_convert(release.flags("/out", classes=tmp_path / "none.txt")).config
-    assert plan_classes(config).label_mids == ()
+    with pytest.raises(InputError, match="none.txt: the file lists no class"):
+        plan_classes(config)
 
 
 def test_the_files_of_classes_have_their_digests(release: Release, tmp_path: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 import bz2
 import functools
 import gzip
+import os
 import pathlib
 import random
 import warnings
@@ -99,6 +100,17 @@ def test_open_table_reads_the_header(folder: str, ending: str) -> None:
     assert file.names == ("ImageID", "Source", "LabelName", "Confidence")
     assert (file.rows_start, file.header_lines) == (LABELS.index(b"\n") + 1, 1)
     assert file.compressed is bool(ending)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a link to nothing"])
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_what_is_no_file_is_an_error_and_no_later_name_is_taken(kind: str, ending: str, tmp_path: pathlib.Path) -> None:
+    odd = tmp_path / f"first.csv{ending}"
+    make = {"a pipe": os.mkfifo, "a folder": os.mkdir, "a link to nothing": functools.partial(os.symlink, "nothing")}
+    make[kind](odd)
+    (tmp_path / "second.csv").write_bytes(b"ImageID\n")
+    with pytest.raises(InputError, match=f"first.csv{ending}: is {kind}, not a file"):
+        find(["first.csv", "second.csv"], str(tmp_path), "train", "metadata")
 
 
 def test_open_table_numbers_the_files_of_a_pattern(folder: str) -> None:
