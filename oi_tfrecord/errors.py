@@ -103,8 +103,14 @@ _NEAR = 0.65
 """Least similarity of a name that is suggested; a name that is farther off misleads more than it helps."""
 
 
+_LONGEST = 256
+"""Characters of a name that is compared at most; the time grows with the length, and a file may be one line."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns `; did you mean 'x'?` for the closest known name, or an empty string."""
+    if len(name) > _LONGEST:
+        return ""
     names = list(known)
     # A name that differs by upper and lower case alone is meant, however close others are.
     matches = [other for other in names if other.lower() == name.lower()]

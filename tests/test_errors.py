@@ -56,6 +56,10 @@ def test_nearest(name: str, hint: str) -> None:
     assert nearest(name, iter(["boxes", "label", "metadata"])) == hint
 
 
+def test_a_name_of_megabytes_has_no_nearest() -> None:
+    assert nearest("a" * 300, ["a" * 299]) == ""
+
+
 def test_nearest_of_none_known() -> None:
     assert nearest("boxes", []) == ""
 

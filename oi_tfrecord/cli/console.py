@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+_LONGEST = 1 << 14
+"""Characters of a line that are printed at most; a message may quote a file that is one line of megabytes."""
+
+
 @dataclasses.dataclass(frozen=True)
 class PrintOptions:
     """The flags of every command."""
@@ -112,4 +116,4 @@ class Console:
 
 
 def _printable(line: str) -> str:
-    return escape_controls(hide_secrets(line))
+    return escape_controls(hide_secrets(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."))

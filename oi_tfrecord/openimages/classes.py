@@ -23,6 +23,9 @@ MAX_CLASSES = 65535
 
 _HEADERS = frozenset({"labelname", "label", "labelid", "mid", "class", "classname", "classid", "id"})
 
+_MID_COLUMN, _NAME_COLUMN = "labelname", "displayname"
+"""The header of V6 and V7, in lower case."""
+
 _ROW_REMEDY = "Write one MID,name row per class; a name with a comma, quote or line break is quoted, its quotes doubled"
 
 
@@ -208,8 +211,10 @@ def _is_mid(text: str) -> bool:
 def _class_rows(data: bytes, path: str) -> list[_Row]:
     """Returns the rows that hold a class, each with a first field: no blank rows and no header."""
     rows = [row for row in _csv_rows(decode_text(data, path), path) if "".join(row.fields).strip()]
+    rows = _put_mids_first(rows, path)
     if rows and _is_header(rows[0], rows[1:2]):
-        rows = rows[1:]
+        # The header stands again where files were joined by `cat`.
+        rows = [row for row in rows if row.fields != rows[0].fields]
     if not rows:
         raise InputError(path, "no class in the file", "Give a file with one class per line")
     for row in rows:
@@ -218,6 +223,20 @@ def _class_rows(data: bytes, path: str) -> list[_Row]:
             raise InputError(path, "the MID is empty", _ROW_REMEDY, row.line)
         check_separator(mid, path, row.line)
     return rows
+
+
+def _put_mids_first(rows: list[_Row], path: str) -> list[_Row]:
+    """Returns rows with the MID first and the name second where the header names these columns at other places."""
+    head = [field.strip().lower() for field in rows[0].fields] if rows else []
+    if _MID_COLUMN not in head or head in ([_MID_COLUMN], [_MID_COLUMN, _NAME_COLUMN]):
+        return rows
+    if (head[0] == _MID_COLUMN and _NAME_COLUMN not in head) or any(map(_is_mid, head)):
+        return rows
+    places = [head.index(column) for column in (_MID_COLUMN, _NAME_COLUMN) if column in head]
+    for line, fields in rows:
+        if len(fields) != len(head):
+            raise InputError(path, f"{len(fields)} fields, and the header has {len(head)}", _ROW_REMEDY, line)
+    return [_Row(line, [fields[place] for place in places]) for line, fields in rows]
 
 
 def check_separator(text: str, path: str, line: int) -> None:
@@ -271,7 +290,8 @@ def decode_text(data: bytes, path: str) -> str:
     nul = data.find(b"\0")
     if nul >= 0:
         raise InputError(path, "a NUL byte in the text", "Fetch the file again, it is damaged", _line_at(data, nul))
-    return text
+    # A byte order mark within the text is where files were joined.
+    return text.replace("\n\ufeff", "\n")
 
 
 def _line_at(data: bytes, offset: int) -> int:

@@ -8,6 +8,7 @@ rotated"; an image that was no longer on Flickr has none
 import numpy as np
 import pyarrow as pa
 
+from oi_tfrecord.openimages.csv.row_faults import is_number
 from oi_tfrecord.openimages.schema import COORDINATES
 
 ROTATION_COLUMN = "Rotation"
@@ -20,10 +21,6 @@ NOT_KNOWN = -1
 NO_ANGLE = -2
 """The column has a value that is not one of ANGLES."""
 
-_VALUES = {b"": NOT_KNOWN, b"nan": NOT_KNOWN} | {
-    text.encode(): angle for angle in ANGLES for text in (f"{angle}", f"{angle}.0")
-}
-
 
 def parse_rotations(texts: pa.Array) -> np.ndarray:
     """Reads the values of the Rotation column, `90`, `90.0` and the like.
@@ -35,8 +32,15 @@ def parse_rotations(texts: pa.Array) -> np.ndarray:
         int16 array [n] of ANGLES, NOT_KNOWN or NO_ANGLE.
     """
     encoded = texts.dictionary_encode()
-    values = [_VALUES.get(value.strip().lower(), NO_ANGLE) for value in encoded.dictionary.to_pylist()]
+    values = [_parse_rotation(value.strip()) for value in encoded.dictionary.to_pylist()]
     return np.array(values, np.int16)[encoded.indices.to_numpy(zero_copy_only=False)]
+
+
+def _parse_rotation(text: bytes) -> int:
+    if text.lower() in (b"", b"nan"):
+        return NOT_KNOWN
+    degrees = float(text) if is_number(text) else NO_ANGLE
+    return int(degrees) if degrees in ANGLES else NO_ANGLE
 
 
 def turn_boxes(rows: np.ndarray, degrees: np.ndarray) -> np.ndarray:

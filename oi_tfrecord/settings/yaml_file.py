@@ -10,6 +10,9 @@ from oi_tfrecord.errors import ConfigError, nearest
 from oi_tfrecord.settings.convert_config import ConvertConfig
 from oi_tfrecord.settings.options import options_of
 
+_MAX_LENGTH = 1 << 20
+"""Bytes of a configuration at most; PyYAML takes minutes for megabytes."""
+
 
 def read_config(name: str | None, overrides: Mapping[str, Any] = {}) -> ConvertConfig:
     """Makes the configuration from `--config` and flags.
@@ -65,6 +68,8 @@ def load_mapping(text: str | bytes, path: str) -> dict[str, Any]:
     Raises:
         ConfigError: naming the file, if it holds anything else.
     """
+    if len(text) > _MAX_LENGTH:
+        raise ConfigError(path, f"is longer than {_MAX_LENGTH:,} bytes, and so no configuration")
     try:
         loaded = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:

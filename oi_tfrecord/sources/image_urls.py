@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import posixpath
-import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +10,7 @@ from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.join.join_shard import JoinedShard
 from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.csv.metadata_rows import stream_metadata
+from oi_tfrecord.openimages.csv.row_faults import is_number
 from oi_tfrecord.settings.allowed_values import UrlKind
 
 ORIGINAL_URL = "OriginalURL"
@@ -42,12 +42,19 @@ class ImageUrls:
     def of_fields(cls, fields: Mapping[str, str]) -> "ImageUrls":
         """Returns the texts from the columns of a row."""
         original, size, md5, thumbnail = (fields.get(name, "").strip() for name in URL_COLUMNS)
-        # Tools that edit tables write the sizes of a column with an empty field as 19072.0.
-        return cls(original, re.sub(r"\.0+$", "", size), md5, thumbnail)
+        return cls(original, _format_size(size), md5, thumbnail)
 
     def url(self, kind: UrlKind) -> str:
         """Returns the URL that is requested first."""
         return self.thumbnail if kind is UrlKind.THUMBNAIL and self.thumbnail else self.original
+
+
+def _format_size(text: str) -> str:
+    """Returns OriginalSize in plain digits: pandas writes 19072.0, and R 1e+05; other texts stay as they are."""
+    encoded = text.encode("utf-8", "surrogateescape")
+    if not is_number(encoded) or not float(encoded).is_integer():
+        return text
+    return str(int(float(encoded)))
 
 
 def base_name(url: str) -> str:

@@ -6,15 +6,18 @@ from typing import Any
 _USER_OF_HTTP = re.compile(r"(https?://)[^\s:/@?#]+@", re.IGNORECASE)
 """A user without a password, which is a token to many servers."""
 
-_PASSWORD_OF_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@?#]*):(?!\d+(?:[/?#\s]|$))[^\s@]*(?:\s[^\s@]*)?@")
+_PASSWORD_OF_URL = re.compile(
+    r"([a-zA-Z][a-zA-Z0-9+.-]{0,40}://[^\s:/@?#]*):(?!\d+(?:[/?#\s]|$))[^\s@]*(?:\s[^\s@]*)?@"
+)
 
 _SECRET_WORD = re.compile(
-    r"((?:(?<![\w-])(?:sig|pwd)|[\w-]*(?:password|passwd|secret|token|signature|credential|api_?key|access_?key|"
+    r"((?:(?<![\w-])(?:sig|pwd)|(?:password|passwd|secret|token|signature|credential|api_?key|access_?key|"
     r"account_?key|accesskeyid))\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&;,'\"]+)",
     re.IGNORECASE,
 )
 
 
+# Neither pattern begins with a repetition without a limit: the time would grow with the square of the length of a word.
 def hide_secrets(text: str) -> str:
     """Returns text with `***` for the password of a URL, and for the value after `password=` and such words."""
     text = _PASSWORD_OF_URL.sub(r"\1:***@", text)

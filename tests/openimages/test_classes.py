@@ -90,9 +90,31 @@ def test_reads_class_lists_as_lines_and_as_csv() -> None:
     assert read_class_list(b'LabelName,DisplayName\n/m/b,"B, b"\n/m/a,A\n', "c.csv") == ["/m/b", "/m/a"]
 
 
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_a_header_or_byte_order_mark_where_files_were_joined_is_no_class(start: str) -> None:
+    data = f"LabelName,DisplayName\n/m/b,B\n{start}LabelName,DisplayName\n{start}/m/a,A\n".encode()
+    assert read_class_list(data, "c.csv") == ["/m/b", "/m/a"]
+    assert read_descriptions(data, "c.csv") == {"/m/b": "B", "/m/a": "A"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DisplayName,LabelName\nB,/m/b\nA,/m/a\n",
+        ",LabelName,DisplayName\n0,/m/b,B\n1,/m/a,A\n",
+        "LabelName,DisplayName,\n/m/b,B,\n/m/a,A,\n",
+        "LabelName,Boxes,DisplayName\n/m/b,2,B\n/m/a,1,A\n",
+    ],
+)
+def test_the_header_says_where_mids_and_names_are(text: str) -> None:
+    assert read_class_list(text.encode(), "c.csv") == ["/m/b", "/m/a"]
+    assert read_descriptions(text.encode(), "c.csv") == {"/m/b": "B", "/m/a": "A"}
+
+
 @pytest.mark.parametrize(
     ("data", "line", "words"),
     [
+        (b"DisplayName,LabelName\nA,/m/a\nB\n", 3, "1 fields, and the header has 2"),
         (b"/m/b\n\n/m/a\n/m/b\n", 4, "on line 1"),
         (b"/m/a\n,A\n", 2, "MID is empty"),
         (b"\n\n", None, "no class"),

@@ -31,6 +31,7 @@ def sides_of(rows: np.ndarray) -> list[tuple[float, ...]]:
     [
         ("", NOT_KNOWN), ("nan", NOT_KNOWN), ("NaN", NOT_KNOWN),
         ("0", 0), ("0.0", 0), ("90.0", 90), ("90", 90), ("180.0", 180), ("270.0", 270), (" 270 ", 270),
+        ("-0.0", 0), ("+90", 90), ("90.", 90), ("90.00", 90), ("9e1", 90), ("9_0", NO_ANGLE), ("inf", NO_ANGLE),
         ("45", NO_ANGLE), ("360.0", NO_ANGLE), ("-90", NO_ANGLE), ("left", NO_ANGLE), ("\xff", NO_ANGLE),
     ],
 )  # fmt: skip

@@ -67,6 +67,11 @@ def test_deep_nesting_is_an_error(text: str) -> None:
         load_config(text, "x.yaml", {})
 
 
+def test_megabytes_are_no_configuration() -> None:
+    with pytest.raises(ConfigError, match=r"big\.yaml: is longer than 1,048,576 bytes"):
+        load_config(b"a" * (1 << 20) + b"a", "big.yaml", {})
+
+
 def test_a_value_may_depend_on_the_split() -> None:
     text = "select: {train: boxed, test: all}\nnum_shards: 3\n"
     assert load_config(text, "my.yaml", {"split": "train"}).select == "boxed"

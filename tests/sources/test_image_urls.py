@@ -41,3 +41,5 @@ def test_reads_the_columns_that_a_release_has(tmp_path: pathlib.Path) -> None:
 def test_a_size_that_a_table_editor_wrote_is_a_whole_number() -> None:
     assert ImageUrls.of_fields({"OriginalSize": "19072.0"}).size == "19072"
     assert ImageUrls.of_fields({"OriginalSize": "19072.5"}).size == "19072.5"
+    assert [ImageUrls.of_fields({"OriginalSize": size}).size for size in ("1e+05", "+7", "5.")] == ["100000", "7", "5"]
+    assert [ImageUrls.of_fields({"OriginalSize": size}).size for size in ("", "inf", "1_0")] == ["", "inf", "1_0"]

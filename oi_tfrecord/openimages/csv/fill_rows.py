@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from oi_tfrecord.openimages.classes import Vocabulary
 from oi_tfrecord.openimages.csv.columns import Category, Columns
 from oi_tfrecord.openimages.csv.parse import ParsedRows
+from oi_tfrecord.openimages.csv.row_faults import is_number
 from oi_tfrecord.openimages.image_id import IMAGE_ID
 from oi_tfrecord.openimages.schema import (
     ATTRIBUTES,
@@ -120,7 +121,9 @@ def fill_masks(parsed: ParsedRows, vocabulary: Vocabulary) -> FilledRows:
     _fill_coordinates(rows, parsed.columns, MASK_COORDINATES)
     texts = dict(parsed.columns.texts)
     texts[MASK_PATH] = _without_blanks(texts[MASK_PATH])
-    rows["predicted_iou"] = _parse_iou(texts.pop(PREDICTED_IOU)) if PREDICTED_IOU in texts else UNKNOWN_IOU
+    rows["predicted_iou"] = UNKNOWN_IOU
+    if PREDICTED_IOU in texts:
+        _fill_float32(rows, "predicted_iou", _clip_to_border(_parse_iou(texts.pop(PREDICTED_IOU))))
     return FilledRows(rows, codes, (), texts)
 
 
@@ -135,10 +138,9 @@ def _parse_iou(texts: pa.BinaryArray) -> np.ndarray:
 
 
 def _parse_number(text: bytes) -> float:
-    try:
-        return float(text) if text else UNKNOWN_IOU
-    except ValueError:
-        return float("nan")
+    if not text:
+        return UNKNOWN_IOU
+    return float(text) if is_number(text) else float("nan")
 
 
 def _attribute_codes(category: Category, values: Sequence[str]) -> np.ndarray:

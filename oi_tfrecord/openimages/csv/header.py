@@ -179,7 +179,8 @@ def check_columns(header: Header, required: Iterable[str], path: str) -> None:
     if _IMAGE_ID.fullmatch(names[0]) and names[0] not in needed:
         remedy = f"Put a header line before the rows; needed columns: {','.join(needed)}"
         raise InputError(path, f"the header line is missing: the first line is a row ({names[0]},...)", remedy, 1)
-    repeated = [name for name, times in collections.Counter(names).items() if times > 1]
+    # Spreadsheets write empty columns after the last, which no table needs.
+    repeated = [name for name, times in collections.Counter(names).items() if name and times > 1]
     if repeated:
         raise InputError(path, f"column names occur more than once: {', '.join(repeated)}", "Rename one of each", 1)
     missing = [name for name in needed if name not in names]

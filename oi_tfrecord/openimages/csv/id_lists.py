@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from oi_tfrecord.errors import InputError
+from oi_tfrecord.openimages.csv.row_faults import MAX_DETAIL
 from oi_tfrecord.openimages.image_id import (
     HEX_ID,
     IdForm,
@@ -111,7 +112,8 @@ def parse_image_ids(data: bytes, path: str, split: str, form: IdForm = IdForm.HE
         of_split = folders.rpartition(b"/")[2].decode("utf-8", "replace")
         image_id = _without_ending(name, form)
         if not (HEX_ID.fullmatch(image_id) if form is IdForm.HEX else is_image_name(image_id)):
-            raise InputError(path, f"{text.decode('utf-8', 'replace')!r} is no ImageID", _REMEDIES[form], number)
+            given = text[:MAX_DETAIL].decode("utf-8", "replace")
+            raise InputError(path, f"{given!r} is no ImageID", _REMEDIES[form], number)
         if slash and of_split.lower() != split.lower():
             other_splits += 1
         else:

@@ -124,7 +124,7 @@ def _is_valid(value: bytes, kind: Kind) -> bool:
         case Kind.OPTIONAL_NUMBER if not value.strip(BLANKS):
             return True
         case Kind.NUMBER | Kind.OPTIONAL_NUMBER:
-            return _NUMBER.fullmatch(value) is not None and math.isfinite(float(value))
+            return is_number(value)
         case Kind.OPTIONAL_INTEGER if not value:
             return True
         case Kind.FLAG:
@@ -135,6 +135,11 @@ def _is_valid(value: bytes, kind: Kind) -> bool:
             return _INTEGER.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
         case Kind.TEXT:
             return True
+
+
+def is_number(value: bytes) -> bool:
+    """Returns whether a field is a finite decimal number; `float` also takes `nan`, `inf` and `1_0`."""
+    return _NUMBER.fullmatch(value) is not None and math.isfinite(float(value))
 
 
 def _is_utf8(value: bytes) -> bool:

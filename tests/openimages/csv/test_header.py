@@ -5,6 +5,8 @@ import pytest
 
 from oi_tfrecord.errors import InputError
 from oi_tfrecord.openimages.csv.header import Header, check_columns, read_header
+from oi_tfrecord.openimages.csv.parse import parse_rows
+from oi_tfrecord.openimages.csv.row_faults import Kind
 
 ROW = b"0000033073932c2e,machine,/m/01g317,0.8\n"
 
@@ -88,6 +90,14 @@ def test_a_row_in_place_of_the_header_is_recognised() -> None:
 def test_a_repeated_column_name_is_an_error() -> None:
     with pytest.raises(InputError, match="more than once: XMin"):
         check_columns(Header(("ImageID", "XMin", "XMin"), 0, 1), ["ImageID", "XMin"], "a.csv")
+
+
+def test_columns_without_a_name_may_be_several() -> None:
+    check_columns(read_header(b"ImageID,XMin,,\n", "a.csv"), ["ImageID", "XMin"], "a.csv")
+    rows = parse_rows(
+        b"0000000000000001,0.5,,\n", ("ImageID", "XMin", "", ""), {"XMin": Kind.NUMBER}, quoted_line_breaks=False
+    )
+    assert rows.columns.numbers["XMin"].tolist() == [0.5]
 
 
 @pytest.mark.parametrize(

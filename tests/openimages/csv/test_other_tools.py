@@ -19,6 +19,7 @@ from oi_tfrecord.openimages.schema import (
     NO_COLUMN,
     QUOTED_LINE_BREAKS,
     UNKNOWN,
+    UNKNOWN_IOU,
     Table,
 )
 from oi_tfrecord.reasons import Drop, Reject
@@ -83,6 +84,27 @@ def test_a_repeated_header_is_left_out_and_counted(table: Table, form: IdForm, c
     assert made.rows["line"].tolist() == [0, 2]
     assert made.dropped == {Drop.REPEATED_HEADER: 2}
     assert (made.rows_read, made.faults) == (4, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "iou"),
+    [
+        ("1.00000001", 1.0),
+        ("-1e-17", 0.0),
+        ("5E-1", 0.5),
+        (" .5 ", 0.5),
+        ("", UNKNOWN_IOU),
+        ("0_1", None),
+        ("nan", None),
+    ],
+)
+def test_predicted_iou_is_read_as_other_numbers_are(text: str, iou: float | None) -> None:
+    data = ",".join((ROWS[Table.MASKS] | {"PredictedIoU": text}).values()).encode()
+    kinds = columns_to_parse(Table.MASKS, tuple(ROWS[Table.MASKS]), ("PredictedIoU",))
+    parsed = parse_rows(data, tuple(ROWS[Table.MASKS]), kinds, quoted_line_breaks=False)
+    made = make_rows(Table.MASKS, parsed, RowRules(VOCABULARY, np.ones(2, bool)))
+    assert made.rows["predicted_iou"].tolist() == ([] if iou is None else [iou])
+    assert [fault.reason for fault in made.faults] == ([Reject.BAD_PREDICTED_IOU] if iou is None else [])
 
 
 def test_a_row_that_is_not_quite_the_header_is_a_row() -> None:
