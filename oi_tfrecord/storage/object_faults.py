@@ -104,7 +104,8 @@ def explain(error: Exception, path: str) -> Exception:
         remedy = f"Give other credentials ({keys}), or --anonymous for a public bucket" if keys else "Check the address"
         return StorageError(path, f"access is denied (HTTP {status})", remedy)
     if not status:
-        problem = f"its host does not answer: {_short(text)}"
+        what = "breaks off its answers" if "response body error" in text else "does not answer"
+        problem = f"its host {what}: {_short(text)}"
         return StorageError(path, problem, "Check the address and the network; then run the same command again")
     return StorageError(path, f"its store fails: {_short(text)}", "Run the same command again later")
 

@@ -8,6 +8,7 @@ import pytest
 from oi_tfrecord import storage
 from oi_tfrecord.errors import StorageError
 from oi_tfrecord.storage import governor, object_store
+from oi_tfrecord.storage.object_faults import explain
 from oi_tfrecord.storage.retry import RetryPolicy, count_retries
 from tests.support.mirror import BUCKET, Fault, Mirror
 
@@ -156,3 +157,13 @@ def test_the_account_that_asks_pays_if_a_flag_says_so(mirror: Mirror) -> None:
     storage.use_options([*storage.given_options()[:-1]])
     storage.read_range(S3_PATH, 0, 10)
     assert "x-amz-request-payer" not in mirror.requests[-1].headers
+
+
+def test_a_host_that_answers_in_part_is_not_said_to_be_silent() -> None:
+    class GenericError(Exception):
+        """An error of the module of obstore."""
+
+    GenericError.__module__ = "obstore.exceptions"
+    text = "Generic HTTP error: HTTP error: request or response body error\n\nDebug source:\n..."
+    explained = str(explain(GenericError(text), "https://host/a.jpg"))
+    assert explained.startswith("https://host/a.jpg: its host breaks off its answers: ")
