@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from oi_tfrecord import storage
-from oi_tfrecord.errors import ConfigError
+from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.classes import (
     Vocabulary,
     check_separator,

@@ -109,7 +109,7 @@ def test_what_is_no_file_is_an_error_and_no_later_name_is_taken(kind: str, endin
     make = {"a pipe": os.mkfifo, "a folder": os.mkdir, "a link to nothing": functools.partial(os.symlink, "nothing")}
     make[kind](odd)
     (tmp_path / "second.csv").write_bytes(b"ImageID\n")
-    with pytest.raises(InputError, match=f"first.csv{ending}: is {kind}, not a file"):
+    with pytest.raises(InputError, match=rf"first\.csv{ending}: is {kind}, not a file"):
         find(["first.csv", "second.csv"], str(tmp_path), "train", "metadata")
 
 
