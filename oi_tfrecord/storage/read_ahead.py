@@ -178,10 +178,13 @@ def map_in_order(
             task = pending.popleft()
             results, error = task.future.result()
             done = task.start + len(results)
-            for result in results:
+            # The future holds the list, too: results that stayed in it would be held beyond the bound.
+            results.reverse()
+            while results:
+                result = results.pop()
                 yield result
                 ahead.release(result)
-            del results
+                del result
             if error is not None:
                 raise error
             # The budget was used up before all items of the task were computed.
