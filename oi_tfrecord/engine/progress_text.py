@@ -284,4 +284,4 @@ def format_size(size: float) -> str:
 
 def describe_resumption(finished: int, num_shards: int) -> str:
     """Returns the line about a run that resumes an interrupted one."""
-    return f"Resuming: {finished} of {num_shards} shards are finished; writing the rest."
+    return f"Resuming: {finished} of {num_shards} shards are finished. Going on with the rest."

@@ -120,7 +120,7 @@ def _serve_gs() -> tuple[int, Callable[[str, bytes], object]]:
     from gcp_storage_emulator.server import create_server
     from gcp_storage_emulator.storage import Storage
 
-    # It would write all names anew with each object.
+    # The emulator would write all names again with each object.
     Storage._write_config_to_file = lambda self: None
     server = create_server("127.0.0.1", 0, in_memory=True)
     server.start()
