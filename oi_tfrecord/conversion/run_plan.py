@@ -5,6 +5,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.conversion.kept_lists import store_lists
@@ -25,7 +26,7 @@ from oi_tfrecord.engine.beam_flags import count_slots, runs_here
 from oi_tfrecord.engine.local_end import temporary_folder
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import ConversionStatus, describe_resumption
-from oi_tfrecord.engine.run_pipeline import import_beam_quietly, needs_beam, run_here, run_pipeline
+from oi_tfrecord.engine.run_pipeline import run_here, run_steps
 from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 
@@ -104,8 +105,6 @@ def _run_pipelines(
     plan: ConvertPlan, state: OutputState, workers: int, beam_arguments: Sequence[str], progress: Progress
 ) -> None:
     processes, threads = split_workers(workers, is_local=runs_here(beam_arguments))
-    if needs_beam(beam_arguments, processes):
-        import_beam_quietly(beam_arguments)
     store_lists(plan.filters, plan.work)
     if state.finished:
         progress.note(describe_resumption(len(state.finished), plan.num_shards))
@@ -141,12 +140,13 @@ def _limit_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[st
     """Returns the plan with the limit that `max_images` stands for, for which all tables are read once more."""
     job = SubmittedJob(progress.note)
     shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job, beam_arguments))
-    if needs_beam(beam_arguments, processes):
+
+    def build(root: Any) -> Any:
         from oi_tfrecord.conversion.pipeline import build_limit_pipeline
 
-        run_pipeline(beam_arguments, processes, shown, lambda root: build_limit_pipeline(root, plan), job)
-    else:
-        run_here(shown, lambda: limit_images_here(plan))
+        return build_limit_pipeline(root, plan)
+
+    run_steps(beam_arguments, processes, shown, build, lambda: limit_images_here(plan), job)
     limited = plan.with_image_limit(plan.work.limit())
     _clear(plan)
     return limited
@@ -156,12 +156,13 @@ def _choose_images(plan: ConvertPlan, processes: int, beam_arguments: Sequence[s
     """Finds the images that are kept of tar.gz archives, for which all tables are read once more."""
     job = SubmittedJob(progress.note)
     shown = progress.watch(_status(dataclasses.replace(plan, archives=()), 0, job, beam_arguments))
-    if needs_beam(beam_arguments, processes):
+
+    def build(root: Any) -> Any:
         from oi_tfrecord.conversion.pipeline import build_choice_pipeline
 
-        run_pipeline(beam_arguments, processes, shown, lambda root: build_choice_pipeline(root, plan), job)
-    else:
-        run_here(shown, lambda: choose_images_here(plan))
+        return build_choice_pipeline(root, plan)
+
+    run_steps(beam_arguments, processes, shown, build, lambda: choose_images_here(plan), job)
     _clear(plan)
 
 
@@ -188,12 +189,13 @@ def _write_shards(
     """Writes the shards that are not finished, and the files that make all shards a dataset."""
     job = SubmittedJob(progress.note)
     shown = progress.watch(_status(plan, len(finished), job, beam_arguments))
-    if needs_beam(beam_arguments, processes):
+
+    def build(root: Any) -> Any:
         from oi_tfrecord.conversion.pipeline import build_pipeline
 
-        run_pipeline(beam_arguments, processes, shown, lambda root: build_pipeline(root, plan, finished), job)
-    else:
-        run_here(shown, lambda: write_shards_here(plan, finished))
+        return build_pipeline(root, plan, finished)
+
+    run_steps(beam_arguments, processes, shown, build, lambda: write_shards_here(plan, finished), job)
 
 
 def _status(

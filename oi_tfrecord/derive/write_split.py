@@ -18,7 +18,7 @@ from oi_tfrecord.derive.steps import IndexShard, WriteShard
 from oi_tfrecord.engine.beam_flags import runs_here
 from oi_tfrecord.engine.progress_line import Progress
 from oi_tfrecord.engine.progress_text import RecordsStatus, describe_resumption
-from oi_tfrecord.engine.run_pipeline import import_beam_quietly, needs_beam, run_here, run_pipeline
+from oi_tfrecord.engine.run_pipeline import run_steps
 from oi_tfrecord.engine.step import run_to_end
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import InputError
@@ -76,20 +76,16 @@ def index_sources(plan: DerivedPlan, progress: Progress) -> None:
     todo = [place for place in plan.input_shards if not plan.job.index.has(*place)]
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
+
+        def build(root: Any) -> Any:
+            from oi_tfrecord.derive.pipeline import IndexShards
+
+            return root | "IndexShards" >> IndexShards(plan.job, todo, threads)
+
         with raise_relayed_errors(plan.work):
             shown = progress.watch(RecordsStatus(plan.work, len(todo), "indexed"))
-            if needs_beam(plan.beam_arguments, processes):
-                import_beam_quietly(plan.beam_arguments)
-                from oi_tfrecord.derive.pipeline import IndexShards
-
-                run_pipeline(
-                    plan.beam_arguments,
-                    processes,
-                    shown,
-                    lambda root: root | "IndexShards" >> IndexShards(plan.job, todo, threads),
-                )
-            else:
-                run_here(shown, lambda: run_to_end(IndexShard(plan.job, threads), todo))
+            step = IndexShard(plan.job, threads)
+            run_steps(plan.beam_arguments, processes, shown, build, lambda: run_to_end(step, todo))
         # The reports of this step must not count for the next one.
         plan.work.clear_temporary()
     for source, shard in plan.input_shards:
@@ -128,20 +124,16 @@ def write_shards(plan: DerivedPlan, finished: Collection[int], progress: Progres
         progress.note(describe_resumption(len(finished), plan.job.num_shards))
     if todo:
         processes, threads = _choose_workers(plan, len(todo))
+
+        def build(root: Any) -> Any:
+            from oi_tfrecord.derive.pipeline import WriteDerivedShards
+
+            return root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads)
+
         with raise_relayed_errors(plan.work):
             shown = progress.watch(RecordsStatus(plan.work, len(todo), "written"))
-            if needs_beam(plan.beam_arguments, processes):
-                import_beam_quietly(plan.beam_arguments)
-                from oi_tfrecord.derive.pipeline import WriteDerivedShards
-
-                run_pipeline(
-                    plan.beam_arguments,
-                    processes,
-                    shown,
-                    lambda root: root | "WriteDerivedShards" >> WriteDerivedShards(plan.job, todo, threads),
-                )
-            else:
-                run_here(shown, lambda: run_to_end(WriteShard(plan.job, threads, len(todo)), todo))
+            step = WriteShard(plan.job, threads, len(todo))
+            run_steps(plan.beam_arguments, processes, shown, build, lambda: run_to_end(step, todo))
 
 
 def finish_split(plan: DerivedPlan, more: Mapping[str, Any]) -> WrittenSplit:

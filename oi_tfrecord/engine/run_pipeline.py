@@ -64,6 +64,31 @@ def run_here(shown: contextlib.AbstractContextManager[object], work: Callable[[]
         return work()
 
 
+def run_steps(
+    beam_arguments: Sequence[str],
+    processes: int,
+    shown: contextlib.AbstractContextManager[object],
+    build: Callable[[Any], Any],
+    here: Callable[[], object],
+    job: SubmittedJob | None = None,
+) -> None:
+    """Runs steps to their end: as a pipeline of Beam, or in this process where they do not need Beam.
+
+    Args:
+        beam_arguments: see `run_pipeline`, as `processes`, `shown` and `job`.
+        processes: local worker processes.
+        shown: block around the run.
+        build: adds the steps to a pipeline; what it imports finds Beam imported.
+        here: does the same steps without Beam.
+        job: learns of a job that a runner elsewhere takes.
+    """
+    if needs_beam(beam_arguments, processes):
+        import_beam_quietly(beam_arguments)
+        run_pipeline(beam_arguments, processes, shown, build, job)
+    else:
+        run_here(shown, here)
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     """A job that was built, but not submitted.

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from oi_tfrecord import storage
 from oi_tfrecord.dataset.file_names import LABEL_MAP_CSV, LABEL_MAP_FILE, MANIFEST_FILE, rejects_file
@@ -16,7 +17,7 @@ from oi_tfrecord.engine.beam_flags import runs_here, value_of
 from oi_tfrecord.engine.dataflow_flags import accept_beam_arguments
 from oi_tfrecord.engine.progress_line import NoProgress, Progress
 from oi_tfrecord.engine.progress_text import VerifyStatus
-from oi_tfrecord.engine.run_pipeline import import_beam_quietly, needs_beam, run_here, run_pipeline
+from oi_tfrecord.engine.run_pipeline import run_steps
 from oi_tfrecord.engine.submitted_job import SubmittedJob
 from oi_tfrecord.engine.threads import Work, choose_workers, split_workers
 from oi_tfrecord.errors import ConfigError, InputError
@@ -143,20 +144,20 @@ def _check_shards(options: VerifyOptions, tasks: tuple[ShardTask, ...], progress
     try:
         for name in ("progress", "temporary"):
             storage.make_folder(storage.join(work.path, name))
-        shown = progress.watch(VerifyStatus(work, len(tasks), "verified"))
-        if needs_beam(options.beam_arguments, processes):
-            import_beam_quietly(options.beam_arguments)
+
+        def build(root: Any) -> Any:
             from oi_tfrecord.verification.pipeline import VerifyShards
 
-            run_pipeline(
-                options.beam_arguments,
-                processes,
-                shown,
-                lambda root: root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads),
-                SubmittedJob(progress.note),
-            )
-        else:
-            run_here(shown, lambda: verify_here(tasks, work, options.max_faults, threads))
+            return root | "VerifyShards" >> VerifyShards(tasks, work, options.max_faults, threads)
+
+        run_steps(
+            options.beam_arguments,
+            processes,
+            progress.watch(VerifyStatus(work, len(tasks), "verified")),
+            build,
+            lambda: verify_here(tasks, work, options.max_faults, threads),
+            SubmittedJob(progress.note),
+        )
         return unpack_result(storage.read(storage.join(work.path, RESULT_FILE)))
     finally:
         storage.delete_folder(work.path)
