@@ -5,28 +5,12 @@ import shutil
 
 import pytest
 
-from oi_tfrecord.cli.convert_flags import parse_convert
-from oi_tfrecord.conversion.planning.plan import ConvertPlan, make_plan
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.sources.files import PatternSource
+from tests.conversion.planning.conftest import plan_of
 from tests.support import small_release
 from tests.support.small_release import MIDS, UNLISTED, Release
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    return small_release.write_release(tmp_path_factory.mktemp("release") / "data", images=12)
-
-
-@pytest.fixture
-def own(tmp_path: pathlib.Path) -> Release:
-    """A release that a test may change."""
-    return small_release.write_release(tmp_path / "data", images=12)
-
-
-def plan_of(release: Release, output_dir: pathlib.Path | str = "/out", **flags: object) -> ConvertPlan:
-    return make_plan(parse_convert(release.flags(output_dir, **flags)).config)
 
 
 def test_finds_the_files_and_writes_nothing(release: Release, tmp_path: pathlib.Path) -> None:

@@ -9,23 +9,8 @@ from oi_tfrecord.conversion.planning.plan_classes import GivenLabelMap, choose_c
 from oi_tfrecord.errors import ConfigError, InputError
 from oi_tfrecord.records.label_map import LabelMap, LabelMapItem
 from oi_tfrecord.records.label_map_file import format_pbtxt
-from tests.support import small_release
+from tests.conversion.planning.conftest import plan_of
 from tests.support.small_release import MIDS, UNLISTED, Release
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    return small_release.write_release(tmp_path_factory.mktemp("release") / "data", images=12)
-
-
-@pytest.fixture
-def own(tmp_path: pathlib.Path) -> Release:
-    """A release that a test may change."""
-    return small_release.write_release(tmp_path / "data", images=12)
-
-
-def plan_of(release: Release, output_dir: pathlib.Path | str = "/out", **flags: object) -> ConvertPlan:
-    return make_plan(parse_convert(release.flags(output_dir, **flags)).config)
 
 
 def ids(plan: ConvertPlan) -> dict[str, int]:

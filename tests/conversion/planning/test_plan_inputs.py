@@ -1,5 +1,4 @@
 import dataclasses
-import pathlib
 import shutil
 
 import pytest
@@ -11,13 +10,7 @@ from oi_tfrecord.openimages.csv.files import InputFile
 from oi_tfrecord.openimages.schema import Table
 from oi_tfrecord.records.keys import ExtraKeys
 from oi_tfrecord.settings.convert_config import ConvertConfig
-from tests.support import small_release
 from tests.support.small_release import Release
-
-
-@pytest.fixture
-def own(tmp_path: pathlib.Path) -> Release:
-    return small_release.write_release(tmp_path / "data", images=12)
 
 
 def config_of(release: Release, **flags: object) -> ConvertConfig:
